@@ -1,0 +1,86 @@
+# Bare `make` prints what there is. Variables:
+#   PYTHON  interpreter; each one but python3 gets an environment of its own: PYTHON=python3.12
+#   ARGS    passed on to the command: make test ARGS="-k ask -x"
+#   N       repetitions of `make flaky`
+
+PYTHON ?= python3
+ARGS   ?=
+N      ?= 50
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV    := .venv$(if $(filter-out python3,$(PYTHON)),-$(VERSION))
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+PYTEST  := $(BIN)/python -m pytest
+WHEEL   := $(CURDIR)/build/test-wheel
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo fmt lint type test test-all stress flaky cov examples test-wheel bench build clean check
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP) ## Make .venv with the package (editable) and all that development needs
+
+demo: $(STAMP) ## Run the main job on real input
+	$(BIN)/procactors demo $(ARGS)
+
+fmt: $(STAMP) ## Format, and fix what can be fixed
+	$(BIN)/ruff check --fix-only . $(ARGS)
+	$(BIN)/ruff format .
+
+lint: $(STAMP) ## Check style and format
+	$(BIN)/ruff check . $(ARGS)
+	$(BIN)/ruff format --check .
+
+type: $(STAMP) ## Check types: the package by mypy, what users write by mypy and pyright
+	$(BIN)/mypy procactors
+	$(BIN)/mypy tests/typing
+	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing
+
+test: $(STAMP) ## Run the tests under the default start method
+	$(PYTEST) --ignore=tests/test_examples.py $(ARGS)
+
+test-all: $(STAMP) ## Run the tests and examples under all start methods: PYTHON=python3.12
+	$(PYTEST) --start-methods=all $(ARGS)
+
+stress: $(STAMP) ## Run the seeded races and long runs: ARGS="--seed 7"
+	$(PYTEST) -m stress $(ARGS)
+
+flaky: $(STAMP) ## Repeat a selection under CPU load: N=50 ARGS="-k ask"
+	$(BIN)/python tools/flaky.py $(N) $(ARGS)
+
+cov: $(STAMP) ## Measure which lines the tests run, in actors too
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+examples: $(STAMP) ## Run every example as a user would
+	$(PYTEST) tests/test_examples.py $(ARGS)
+
+test-wheel: $(STAMP) ## Build the wheel and try it in a fresh environment, outside the tree
+	rm -rf $(WHEEL) && mkdir -p $(WHEEL)/elsewhere
+	$(BIN)/python -m build --outdir $(WHEEL) . >$(WHEEL)/build.log 2>&1 || { cat $(WHEEL)/build.log; exit 1; }
+	$(PYTHON) -m venv $(WHEEL)/venv
+	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(WHEEL)/*.whl
+	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/python -I -c 'import procactors; print(procactors.__file__)'
+	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/procactors --version
+	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/procactors demo --limit 100
+
+bench: $(STAMP) ## Measure against the floors and write benchmarks/results/
+	$(BIN)/python -m benchmarks $(ARGS)
+
+build: $(STAMP) ## Build sdist and wheel into dist/
+	$(BIN)/python -m build
+
+clean: ## Remove what was built and cached; the environments stay
+	rm -rf build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+check: lint type examples test-wheel ## Run all that a reviewer runs besides `make test`

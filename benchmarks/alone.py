@@ -1,0 +1,34 @@
+"""Runs one subject in this process and writes its findings to a file.
+
+Measures: what the named room measures.
+How: each subject has a process of its own, so that its floors fork from a process without threads,
+and so that a subject that hangs or dies takes no other with it.
+Never: prints: what appears is from the runtime itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.rounds import FULL, QUICK
+
+
+def main() -> None:
+    """Read the subject, the effort and the file from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.alone")
+    parser.add_argument("subject")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    chosen = parser.parse_args()
+    logging.getLogger("procactors").setLevel(logging.CRITICAL)  # crashes are made here on purpose
+    room = import_module(f"benchmarks.{chosen.subject}")
+    findings = room.measure(QUICK if chosen.quick else FULL)
+    chosen.path.write_text(json.dumps(findings.as_json()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

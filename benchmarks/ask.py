@@ -1,0 +1,86 @@
+"""A request and its reply: `ask` beside bare pipes and beside the stock Queue.
+
+Measures: µs a call, one call at a time, one actor; at once after each other, and after a rest.
+How: the same `Counter.add` behind every channel, in turns of some hundred calls. After a rest both
+processes are asleep, so that row shows what waking them costs.
+Never: two calls in flight; that is `submit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from benchmarks import floors
+from benchmarks.actors import Counter
+from benchmarks.findings import Findings, Target
+from benchmarks.rounds import Contender, Effort, Round, take_turns, timed
+from procactors import ActorRef, ActorSystem
+
+NAME = "ask"
+
+#: Seconds between the calls of the rows "after a rest".
+REST_S = 0.002
+
+
+def _by_method(counter: ActorRef[Counter]) -> Callable[[], object]:
+    return partial(counter.ask, Counter.add, 1)
+
+
+def _by_value(counter: ActorRef[Counter]) -> Callable[[], object]:
+    return partial(counter.ask, 1)
+
+
+def _by_proxy(counter: ActorRef[Counter]) -> Callable[[], object]:
+    return partial(counter.proxy().add, 1)
+
+
+@contextmanager
+def asks(
+    call: Callable[[ActorRef[Counter]], Callable[[], object]], calls: int, rest_s: float = 0.0
+) -> Iterator[Round]:
+    """Ask one actor of a system of its own, in the way that ``call`` makes of its ref."""
+    with ActorSystem() as system:
+        ask = call(system.spawn(Counter))
+        yield partial(floors.rested, ask, calls, rest_s) if rest_s else partial(timed, ask, calls)
+
+
+def measure(effort: Effort) -> Findings:
+    """Measure and compare."""
+    findings = Findings(NAME)
+    calls, few = effort.of(300), effort.of(40)
+    block, spin, reused, fresh = (
+        "pipes, blocking reads",
+        "pipes, spinning up to 50 µs on two cores",
+        "Queue there, one Pipe back",
+        "Queue there, a fresh Pipe per call",
+    )
+    take_turns(
+        findings,
+        [
+            Contender(block, "µs", floors.pipe_calls(floors.blocking, calls)),
+            Contender(spin, "µs", floors.pipe_calls(floors.spinning, calls)),
+            Contender(
+                f"{block}, after a rest", "µs", floors.pipe_calls(floors.blocking, few, REST_S)
+            ),
+            Contender(
+                f"{spin}, after a rest", "µs", floors.pipe_calls(floors.spinning, few, REST_S)
+            ),
+            Contender(reused, "µs", floors.queue_calls_reused_pipe(calls)),
+            Contender(fresh, "µs", floors.queue_calls_fresh_pipe(few)),
+            Contender("ask", "µs", asks(_by_method, calls)),
+            Contender("ask, a value as message", "µs", asks(_by_value, calls)),
+            Contender("ask, through a proxy", "µs", asks(_by_proxy, calls)),
+            Contender("ask, after a rest", "µs", asks(_by_method, few, REST_S)),
+        ],
+        effort.more(2),
+    )
+    findings.compare("ask / blocking floor", "ask", block, Target(most=1.5, later=1.0))
+    findings.compare("ask / spinning floor", "ask", spin, Target(most=3.0, later=2.5))
+    findings.compare(
+        "ask / blocking floor, both after a rest", "ask, after a rest", f"{block}, after a rest"
+    )
+    findings.compare("ask / stock Queue and one Pipe", "ask", reused)
+    findings.compare("ask / stock Queue and fresh Pipes", "ask", fresh)
+    return findings

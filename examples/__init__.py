@@ -1,0 +1,1 @@
+"""Short lessons, each a script of its own: ``procactors examples`` lists them."""

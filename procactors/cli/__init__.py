@@ -1,0 +1,68 @@
+"""The command line: what a user types, what is shown, and how it ends.
+
+Layer: cli. Runs in: parent.
+Owns: the exit codes: 0 done, 1 failed, 2 usage, 130 Ctrl-C, 143 SIGTERM.
+Never: imports a command's own machinery before that command is chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from procactors import __version__
+from procactors.cli import demo, examples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Blocks until the command ends. Runs in the main thread; a command that must end cleanly on
+    SIGTERM installs its handler while it runs, and puts back what was there.
+
+    Args:
+        argv: the arguments without the program's name; None takes those of the process.
+
+    Raises:
+        SystemExit: by ``argparse`` for ``--help``, ``--version`` and usage errors (code 2), or
+            by an example that ends itself.
+    """
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        code = run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("procactors: interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`procactors demo | head`). Python flushes stdout
+        # once more at exit and would complain, so that must go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    if code == INTERRUPTED and argv is None:
+        # The process ends here. One more Ctrl-C would only break into Python's own exit and
+        # print a traceback of it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="procactors", description="A multiprocessing actor runtime for Python."
+    )
+    parser.add_argument("--version", action="version", version=f"procactors {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    demo.add_to(commands)
+    examples.add_to(commands)
+    return parser

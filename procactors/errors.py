@@ -1,0 +1,178 @@
+"""The error tree, split by the caller's question: may I send it again?
+
+Layer: base. Runs in: parent and actor.
+Owns: nothing.
+Never: imports another room; an error without the facts that explain it.
+
+    ProcActorsError
+    ├── SpawnError                     the actor did not start
+    │   └── NameTaken                  another live actor has that name
+    ├── DeliveryError                  not handled, and never will be: sending again is safe
+    │   ├── ActorStopped               the actor has stopped for good
+    │   ├── MailboxFull                the bounded mailbox had no free place
+    │   ├── EncodeError                the message cannot be pickled (also a TypeError)
+    │   ├── UnknownMethod              the actor has no such method (also a TypeError)
+    │   ├── ForeignProcess             this process does not belong to the actor's system
+    │   └── StorageFull                no room for a large payload, or no descriptor left
+    ├── ReplyError                     may have been handled: sending again may do it twice
+    │   ├── AskTimeout                 no reply in time (also a TimeoutError)
+    │   ├── ActorDied                  the process ended with the message in hand
+    │   ├── ResultEncodeError          the handler's result cannot be pickled
+    │   ├── DecodeError                the message or the reply cannot be unpickled
+    │   └── RemoteError                the handler's exception could not be rebuilt here
+    ├── AskCycleError                  the actors would wait for each other for ever
+    └── SupervisionError
+        ├── RestartIntensityExceeded   more deaths than the policy allows
+        └── InvalidSpec                options or arguments that make no sense (also a ValueError)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from procactors.supervision.crash import CrashReport
+
+__all__ = [
+    "ActorDied",
+    "ActorStopped",
+    "AskCycleError",
+    "AskTimeout",
+    "DecodeError",
+    "DeliveryError",
+    "EncodeError",
+    "ForeignProcess",
+    "InvalidSpec",
+    "MailboxFull",
+    "NameTaken",
+    "ProcActorsError",
+    "RemoteError",
+    "RemoteTraceback",
+    "ReplyError",
+    "RestartIntensityExceeded",
+    "ResultEncodeError",
+    "SpawnError",
+    "StorageFull",
+    "SupervisionError",
+    "UnknownMethod",
+]
+
+
+class ProcActorsError(Exception):
+    """Base of every error that the runtime itself raises."""
+
+
+class SpawnError(ProcActorsError):
+    """The actor did not start; its constructor's exception is the ``__cause__``."""
+
+
+class NameTaken(SpawnError):
+    """Another live actor of the system has that name."""
+
+
+class DeliveryError(ProcActorsError):
+    """The message was not handled and never will be: sending it again is safe."""
+
+
+class ActorStopped(DeliveryError):
+    """The actor has stopped for good; it did not handle this message."""
+
+
+class MailboxFull(DeliveryError):
+    """The bounded mailbox had no free place (``overflow=Overflow.RAISE``, or a timeout)."""
+
+
+class EncodeError(DeliveryError, TypeError):
+    """The message cannot be pickled; the text names the path to the culprit."""
+
+
+class UnknownMethod(DeliveryError, TypeError):
+    """The actor's class has no such method, or takes no such message."""
+
+
+class ForeignProcess(DeliveryError):
+    """This process does not belong to the system that the ref names."""
+
+
+class StorageFull(DeliveryError):
+    """No room is left for a large payload, or this process is out of descriptors."""
+
+
+class ReplyError(ProcActorsError):
+    """No reply: the message may have been handled, so sending it again may do it twice."""
+
+
+class AskTimeout(ReplyError, TimeoutError):
+    """No reply came in time; the message itself is not taken back."""
+
+
+class ActorDied(ReplyError):
+    """The actor's process ended with this message in hand.
+
+    Attributes:
+        report: what is known of the death: exit reason, handler, incarnation.
+    """
+
+    def __init__(self, text: str, report: CrashReport | None = None) -> None:
+        super().__init__(text)
+        self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.report))
+
+
+class ResultEncodeError(ReplyError):
+    """The handler ran, but its result (or exception) cannot be pickled."""
+
+
+class DecodeError(ReplyError):
+    """The message could not be unpickled in the actor, or the reply in the caller."""
+
+
+class RemoteError(ReplyError):
+    """The handler raised an exception that cannot be rebuilt in this process.
+
+    Attributes:
+        type_name: qualified name of the exception's class in the actor.
+        text: ``str()`` of the exception in the actor.
+        traceback: the formatted traceback from the actor.
+    """
+
+    def __init__(self, type_name: str, text: str, traceback: str) -> None:
+        super().__init__(f"{type_name}: {text}")
+        self.type_name = type_name
+        self.text = text
+        self.traceback = traceback
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.type_name, self.text, self.traceback))
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - a cause that is printed, never raised alone
+    """The traceback text from the actor; stands as ``__cause__`` of the raised exception."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"in the actor's process:\n{self.text}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.text,))
+
+
+class AskCycleError(ProcActorsError):
+    """This ask would close a ring of actors that wait for each other for ever."""
+
+
+class SupervisionError(ProcActorsError):
+    """A supervision policy was broken or makes no sense."""
+
+
+class RestartIntensityExceeded(SupervisionError):
+    """The actor died more often than ``max_restarts`` within ``within`` seconds."""
+
+
+class InvalidSpec(SupervisionError, ValueError):
+    """Options or arguments that make no sense; the text names the offending one."""

@@ -1,0 +1,143 @@
+"""The system as seen from any of its processes: spawning, and finding by name.
+
+Layer: api. Runs in: parent and actor.
+Owns: nothing: the station belongs to the process.
+Never: starts or ends the system: that is `ActorSystem`'s.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from procactors.errors import InvalidSpec, SpawnError
+from procactors.options import Options
+from procactors.process.methods import table_of
+from procactors.ref import ActorRef
+from procactors.supervision import commands as c
+from procactors.wire.codec import join
+from procactors.wire.station import MAIN, SUPERVISOR, Station
+
+__all__ = ["Spawner", "SystemHandle"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Spawner:
+    """A system with options for what it spawns next."""
+
+    def __init__(self, handle: SystemHandle, options: Options, parent: int) -> None:
+        self._handle = handle
+        self._options = options
+        self._parent = parent
+
+    def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
+        """Start an actor of `cls` in a process of its own; return its ref.
+
+        Blocks until its constructor and `on_start` are done. Class and arguments are pickled
+        before this returns, and again unpickled for each incarnation.
+
+        Raises:
+            SpawnError: they raised (the remote traceback is the ``__cause__``), or no process
+                could be started. NameTaken: another live actor has the name.
+            TypeError: the constructor does not take these arguments.
+            EncodeError: an argument cannot be pickled.
+        """
+        return self._handle._spawn(self._options, self._parent, cls, args, kwargs)
+
+
+class SystemHandle:
+    """What main program and actors can do with the system alike."""
+
+    def __init__(self, station: Station, options: Options, ask_timeout: float | None) -> None:
+        self._station = station
+        self._defaults = options
+        self._ask_timeout = ask_timeout
+
+    def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
+        """Start an actor; see `Spawner.spawn`."""
+        return self._handle_spawn(cls, args, kwargs)
+
+    def options(self, **options: Any) -> Spawner:
+        """Return a spawner with options (see `Options`).
+
+        Raises:
+            InvalidSpec: an unknown option, or a value that makes no sense.
+        """
+        return Spawner(self, self._defaults.replace(**options), MAIN)
+
+    def find(self, name: str) -> ActorRef[Any] | None:
+        """Return the live actor of that name, or None."""
+        info = self._command(c.Find(name))
+        return None if info is None else self._ref(info)
+
+    def __getitem__(self, name: str) -> ActorRef[Any]:
+        found = self.find(name)
+        if found is None:
+            raise KeyError(f"no live actor is named {name!r}")
+        return found
+
+    def actors(self) -> list[ActorRef[Any]]:
+        """Return the live actors in start order."""
+        return [self._ref(info) for info in self._command(c.ListActors())]
+
+    def child_spawner(self, options: dict[str, Any]) -> Spawner:
+        """Return a spawner whose actors are children of this process's actor."""
+        return Spawner(self, self._defaults.replace(**options), self._station.actor)
+
+    def _handle_spawn(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._spawn(self._defaults, MAIN, cls, args, kwargs)
+
+    def _spawn(
+        self,
+        options: Options,
+        parent: int,
+        cls: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        if not isinstance(cls, type):
+            raise InvalidSpec(f"spawn takes a class, then its arguments; {cls!r} is no class")
+        self._station.check_process()
+        _check_arguments(cls, args, kwargs)
+        table_of(cls)
+        encoded = self._station.home.encode((cls, args, kwargs), f"{cls.__qualname__} arguments")
+        blueprint = os.path.join(self._station.path, "actors", f"new-{secrets.token_hex(8)}")
+        try:
+            with open(blueprint, "wb") as file:
+                file.write(join(encoded))
+        except OSError as error:
+            raise SpawnError(
+                f"no room for the arguments of {cls.__qualname__} in {self._station.path}: {error}"
+            ) from error
+        info = self._command(c.Spawn(blueprint, cls.__qualname__, options, parent))
+        return self._ref(info, cls)
+
+    def _ref(self, info: c.ActorInfo, cls: type | None = None) -> ActorRef[Any]:
+        return ActorRef(
+            self._station.path,
+            info.actor,
+            info.name,
+            info.options.overflow,
+            cls,
+            self._ask_timeout,
+        )
+
+    def _command(self, command: Any, timeout: float | None = None) -> Any:
+        encoded = self._station.home.encode(command)
+        return self._station.ask(SUPERVISOR, "the supervisor", b"", encoded, timeout)
+
+
+def _check_arguments(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    try:
+        signature = inspect.signature(cls)
+    except (TypeError, ValueError):
+        return  # a class written in C: its constructor will tell
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{cls.__qualname__}{signature}: {error}") from None

@@ -1,0 +1,71 @@
+"""The inbox: the main program as a receiver.
+
+Layer: api. Runs in: parent, in the thread that receives.
+Owns: the reader of its mailbox (closed with the system, or by `close`).
+Never: answers: an ask sent to an inbox is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from procactors.errors import UnknownMethod
+from procactors.ref import ActorRef
+from procactors.wire.envelope import open_envelope
+from procactors.wire.reader import MailboxReader
+from procactors.wire.record import Kind
+from procactors.wire.reply import ReplySender
+from procactors.wire.station import Station, actor_path
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """A mailbox of the main program's own.
+
+    Attributes:
+        ref: send it to actors; what they `tell` it is received here.
+    """
+
+    def __init__(self, station: Station, ref: ActorRef[Any]) -> None:
+        self.ref = ref
+        self._station = station
+        self._reader = MailboxReader(actor_path(station.path, ref._actor))
+        self._replies = ReplySender(station.home)
+        # Guards the one reader's place: several threads take turns.
+        self._turn = threading.Lock()
+        station.on_close(self.close)
+
+    def receive(self, timeout: float | None = None) -> Any:
+        """Return the next message, waiting up to `timeout` seconds (None: for ever).
+
+        Raises:
+            TimeoutError: none came in time.
+            DecodeError: a message could not be unpickled; it is gone, the next one is intact.
+        """
+        with self._turn:
+            while True:
+                taken = self._reader.take(timeout)
+                if taken is None:
+                    raise TimeoutError(f"no message for {self.ref.name} within {timeout} s")
+                try:
+                    if taken.kind == Kind.CALL:
+                        envelope = open_envelope(taken.body)
+                        if not envelope.reply and not envelope.method:
+                            return self._station.home.load(taken.flags, envelope.payload)
+                        self._station.home.discard(taken.flags, envelope.payload)
+                        self._refuse(envelope.reply, envelope.call)
+                finally:
+                    self._reader.done(place=True)
+
+    def close(self) -> None:
+        """Close the reader; what was not received becomes dead letters when the system ends."""
+        with self._turn:
+            self._reader.close()
+            self._replies.close()
+
+    def _refuse(self, reply: int, call: int) -> None:
+        if reply:
+            error = UnknownMethod(f"{self.ref.name} is an inbox: tell it messages, do not ask")
+            self._replies.answer(reply, call, Kind.FAILURE, (error, str(error)))

@@ -1,0 +1,175 @@
+"""One life of an actor: from the first line in its process to the last.
+
+Layer: api. Runs in: actor, main thread.
+Owns: the process's station and loop, closed at the end of an orderly life.
+Never: returns before the mailbox is settled: what it leaves in hand is reported as such.
+
+    claim the mailbox, hang on the lifeline ─► surroundings, signals ─► class and arguments
+    ─► constructor, on_start ─► Ready ─► loop ─► children stop ─► on_stop ─► flush, exit code 0
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import sys
+from typing import Any
+
+from procactors.actor import Context, set_current
+from procactors.errors import ProcActorsError
+from procactors.handle import SystemHandle
+from procactors.options import Options
+from procactors.process.lifeline import die_with_parent
+from procactors.process.loop import FAILED, STARTING, STOPPED, Loop, TellFailed, describe
+from procactors.process.order import StartOrder, read_order
+from procactors.process.setup import adopt_surroundings, claim_mailbox, set_signals, watch_faults
+from procactors.ref import ActorRef
+from procactors.supervision import commands as c
+from procactors.supervision.crash import ExitKind, ExitReason
+from procactors.wire.blackbox import INCARNATION, PHASE, PROCESS
+from procactors.wire.codec import decode, split
+from procactors.wire.reader import MailboxReader
+from procactors.wire.station import SUPERVISOR, Station, actor_path
+
+__all__ = ["main"]
+
+#: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
+_FAILED_CODE = 1
+
+
+def main(argv: list[str]) -> None:
+    """Live one life; ``argv`` is the runtime directory, the actor's id and the start's number."""
+    home, actor, start = argv[0], int(argv[1]), int(argv[2])
+    folder = actor_path(home, actor)
+    try:
+        die_with_parent(home)
+        order = read_order(folder)
+        if order.start != start:
+            sys.exit(0)  # this start was given up; another incarnation has the mailbox
+        claim_mailbox(folder)
+    except FileNotFoundError:
+        sys.exit(0)  # the system, or the actor, ended while this process came up
+    reader = MailboxReader(folder)
+    words = reader.box.words
+    words[INCARNATION], words[PHASE] = order.incarnation, STARTING
+    adopt_surroundings(order)
+    set_signals(words)
+    watch_faults(folder)
+    station = Station(home, actor, reader.box)
+    words[PROCESS] = station.home.process
+    station.on_lost = lambda target, record: _report_lost(station, target, record)
+    try:
+        _Life(order, folder, reader, station).run()
+    except BaseException as error:
+        _leave(order, folder, station, words, error)
+        raise
+
+
+class _Life:
+    """The parts of one incarnation."""
+
+    def __init__(
+        self, order: StartOrder, folder: str, reader: MailboxReader, station: Station
+    ) -> None:
+        self._order = order
+        self._folder = folder
+        self._reader = reader
+        self._station = station
+        self._words = reader.box.words
+        self._handle = SystemHandle(station, Options(), None)
+        self._context = self._make_context()
+
+    def run(self) -> None:
+        """Construct, serve, end."""
+        set_current(self._context)
+        instance = self._construct()
+        loop = Loop(
+            self._reader, self._station.home, self._order.actor, instance, self._refused
+        )
+        loop.leaving = self._context._leaving
+        self._context._loop = loop
+        self._command(c.Ready(self._order.actor, self._order.incarnation, self._order.start))
+        phase = loop.run()
+        self._finish(instance, loop, phase)
+
+    def _construct(self) -> Any:
+        cls, args, kwargs = self._load_blueprint()
+        instance = cls(*args, **kwargs)
+        _hook(instance, "on_start")
+        if self._order.report:
+            _hook(instance, "on_restart", pickle.loads(self._order.report))
+        return instance
+
+    def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
+        with open(self._order.blueprint, "rb") as file:
+            head, buffers = split(memoryview(file.read()))
+        loaded: tuple[type, tuple[Any, ...], dict[str, Any]] = decode(
+            head, buffers, f"class {self._order.class_name} (or one of its arguments)"
+        )
+        return loaded
+
+    def _finish(self, instance: Any, loop: Loop, phase: int) -> None:
+        """End an orderly life: children first, then the hook, then what waits to be written."""
+        if self._context._children:
+            encoded = self._station.home.encode(c.StopChildren(self._order.actor))
+            self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)
+        kind = ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL
+        _hook(instance, "on_stop", ExitReason(kind))
+        self._words[PHASE] = phase
+        timeout = self._order.options.stop_timeout
+        self._station.flush(self._order.stop_timeout if timeout is None else timeout)
+        self._station.close()
+        loop.close()
+
+    def _refused(self, record: bytes, why: str) -> None:
+        self._command(c.LostMessage(self._order.actor, record, why))
+
+    def _command(self, command: Any) -> None:
+        _tell_supervisor(self._station, command)
+
+    def _make_context(self) -> Context:
+        order, home = self._order, self._station.path
+        ref: ActorRef[Any] = ActorRef(home, order.actor, order.name, order.options.overflow)
+        parent = None
+        if order.parent:
+            parent = ActorRef[Any](home, order.parent, f"actor {order.parent}", ref._overflow)
+        return Context(self._handle, ref, parent, order.incarnation)
+
+
+def _hook(instance: Any, name: str, *args: Any) -> None:
+    hook = getattr(instance, name, None)
+    if callable(hook):
+        hook(*args)
+
+
+def _leave(
+    order: StartOrder, folder: str, station: Station, words: memoryview, error: BaseException
+) -> None:
+    """Note what ended this life, for the report; what waits to be sent still goes."""
+    if isinstance(error, TellFailed):
+        error = error.error
+    if not isinstance(error, SystemExit):
+        if words[PHASE] != STARTING:
+            words[PHASE] = FAILED
+        with contextlib.suppress(OSError):  # a full disk: the exit code alone must tell
+            path = os.path.join(folder, "error")
+            with open(path + ".new", "wb") as file:
+                pickle.dump((order.start, *describe(error)), file)
+            os.rename(path + ".new", path)
+    timeout = order.options.stop_timeout
+    station.flush(order.stop_timeout if timeout is None else timeout)
+    if not isinstance(error, SystemExit):
+        # The supervisor prints the report; multiprocessing would print it once more.
+        sys.exit(_FAILED_CODE)
+
+
+def _report_lost(station: Station, target: int, record: bytes) -> None:
+    _tell_supervisor(station, c.LostMessage(target, record, "has stopped"))
+
+
+def _tell_supervisor(station: Station, command: Any) -> None:
+    with contextlib.suppress(ProcActorsError):  # the system is ending: nobody is left to tell
+        station.tell(SUPERVISOR, "the supervisor", b"", station.home.encode(command))
+
+

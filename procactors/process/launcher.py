@@ -1,0 +1,176 @@
+"""Starting processes: by the zygote, by fork, or by a new interpreter.
+
+Layer: process. Runs in: parent, in the supervisor's thread.
+Owns: the zygote's process and the parent's end of its socket (`close`).
+Never: waits for a start to be done: the zygote's answer and the actor's report come as events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from multiprocessing.spawn import get_executable
+
+from procactors.errors import InvalidSpec
+from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
+from procactors.process.zygote import FORK, ORDER, QUIT, REAP, STARTED
+
+__all__ = ["START_METHODS", "Launcher"]
+
+START_METHODS = ("forkserver", "spawn", "fork")
+
+#: Run by a new interpreter: the import path first, since it may be how we ourselves are found.
+_BOOT = (
+    "import sys; p = open(sys.argv[1] + '/path').read(); sys.path[:] = p.split(chr(0)); "
+    "import importlib; importlib.import_module(sys.argv[2]).main(sys.argv[3:])"
+)
+
+
+class Launcher:
+    """Starts the processes of one system, and keeps its zygote alive.
+
+    Args:
+        home: the runtime directory.
+        start_method: forkserver (the zygote), spawn or fork. The zygote runs under each of
+            them: it is also the janitor that sweeps up after a killed parent.
+        preload: modules that the zygote imports before it forks.
+        spares: blank processes that the zygote keeps ready.
+    """
+
+    def __init__(
+        self, home: str, start_method: str, preload: Sequence[str] = (), spares: int = 0
+    ) -> None:
+        if start_method not in START_METHODS:
+            raise InvalidSpec(f"start_method is one of {START_METHODS}, not {start_method!r}")
+        self._home = home
+        self._method = start_method
+        self._preload = tuple(preload)
+        self._spares = spares if start_method == "forkserver" else 0
+        self._socket: socket.socket | None = None
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self.zygote_pidfd = -1
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the zygote has answered."""
+        assert self._socket is not None
+        return self._socket.fileno()
+
+    def open(self) -> None:
+        """Start the zygote; returns before it is up."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        arguments = [self._home, str(theirs.fileno()), str(self._spares), *self._preload]
+        self._zygote = self._execute("procactors.process.zygote", arguments, theirs.fileno())
+        theirs.close()
+        ours.setblocking(False)
+        self._socket = ours
+        self.zygote_pidfd = os.pidfd_open(self._zygote.pid)
+
+    def start(self, actor: int, start: int) -> Child | None:
+        """Start a process for an actor; None: its pid comes later, by `collect`.
+
+        Raises:
+            OSError: no process or descriptor left.
+        """
+        if self._method == "forkserver":
+            assert self._socket is not None
+            self._socket.send(ORDER.pack(FORK, actor, start))
+            return None
+        if self._method == "spawn":
+            arguments = [self._home, str(actor), str(start)]
+            return ExecutedChild(self._execute("procactors.incarnation", arguments))
+        context = multiprocessing.get_context("fork")
+        process = context.Process(
+            target=_forked, args=(self._home, actor, start), name=f"actor-{actor}"
+        )
+        with warnings.catch_warnings():
+            # Python 3.12 warns of forking with threads; whoever chose "fork" was told.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+        multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
+        return ForkedChild(process)
+
+    def collect(self) -> list[tuple[int, int, int]]:
+        """Return what the zygote has answered: (actor, start, pid or minus the error number)."""
+        answers = []
+        while self._socket is not None:
+            try:
+                data = self._socket.recv(STARTED.size)
+            except (BlockingIOError, ConnectionResetError):
+                break
+            if not data:
+                break
+            answers.append(STARTED.unpack(data))
+        return answers
+
+    def adopt(self, pid: int) -> Child:
+        """Return the child that the zygote has forked."""
+        return ZygoteChild(pid, self)
+
+    def reap(self, pid: int) -> None:
+        """Tell the zygote to let a zombie go."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # killed: then init reaps
+                self._socket.send(ORDER.pack(REAP, pid, 0))
+
+    def renew(self) -> None:
+        """Replace a zygote that was killed."""
+        self.close()
+        self.open()
+
+    def close(self) -> None:
+        """End the zygote and wait for it."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.send(ORDER.pack(QUIT, 0, 0))
+        if self._zygote is not None:
+            try:
+                self._zygote.wait(timeout=2.0)
+            except subprocess.TimeoutExpired:  # stopped by a debugger, or still importing
+                self._zygote.kill()
+                self._zygote.wait()
+            os.close(self.zygote_pidfd)
+            self._zygote, self.zygote_pidfd = None, -1
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def forget(self) -> None:
+        """Close what a forked copy has inherited."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def _execute(
+        self, module: str, arguments: list[str], keep: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        with open(os.path.join(self._home, "path"), "w") as file:
+            file.write("\0".join(sys.path))
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        return subprocess.Popen(
+            [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments],
+            stdin=subprocess.DEVNULL,
+            pass_fds=() if keep is None else (keep,),
+            # A session of its own: the terminal's Ctrl-C is the parent's alone.
+            start_new_session=True,
+        )
+
+
+def _forked(home: str, actor: int, start: int) -> None:
+    """First steps of an actor forked from the parent: drop what is the parent's."""
+    os.setpgid(0, 0)
+    # The application's handlers would run in the actor, with the parent's state behind them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            fd = int(name)
+            target = os.readlink(f"/proc/self/fd/{fd}")
+            if target.startswith(home) or target == "anon_inode:[pidfd]":
+                os.close(fd)
+    importlib.import_module("procactors.incarnation").main([home, str(actor), str(start)])

@@ -1,0 +1,93 @@
+"""The lifeline: when the parent ends, by any signal, its actors end too.
+
+Layer: process. Runs in: parent (`Lifeline`), actor (`die_with_parent`), zygote (`watch`).
+Owns: the named pipe `alive`; its only write end is the parent's, for the parent's whole life.
+Never: relies on code of the actor to run: it may sit in C with the interpreter lock held.
+
+When the last write end closes, the kernel itself sends SIGKILL to the process group of each
+actor that asked for it (F_SETOWN with a negative id, F_SETSIG, O_ASYNC): measured 3 to 12 ms
+after the parent's SIGKILL, grandchildren included. PR_SET_PDEATHSIG will not do: behind a zygote
+it means the zygote, and it fires when the *thread* that started the actor ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import threading
+import weakref
+
+__all__ = ["Lifeline", "die_with_parent", "watch"]
+
+_lifelines: weakref.WeakSet[Lifeline] = weakref.WeakSet()
+
+
+class Lifeline:
+    """The parent's end."""
+
+    def __init__(self, home: str) -> None:
+        path = _path(home)
+        os.mkfifo(path, 0o600)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.close(reader)
+        _lifelines.add(self)
+
+    def cut(self) -> None:
+        """Close the write end: whoever still hangs on it dies."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def watch(home: str) -> int:
+    """Return a descriptor that reports POLLHUP once the parent is gone."""
+    # Opened by name, so an open file description of our own: owner and signal belong to it.
+    return os.open(_path(home), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def die_with_parent(home: str) -> None:
+    """Have the kernel kill this process's group when the parent ends.
+
+    Call it as the leader of the group. The descriptor stays open for the process's life.
+    """
+    fd = watch(home)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(fd, 10, signal.SIGKILL)  # F_SETSIG; named in fcntl only from 3.13 on
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | fcntl.FASYNC)
+    except OSError:
+        # Sandboxes that refuse it: a thread notices too, unless C code holds the lock.
+        threading.Thread(target=_watch_in_thread, args=(fd,), daemon=True).start()
+    # The parent may have ended before the signal was asked for.
+    if _is_cut(fd, 0):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _is_cut(fd: int, timeout_ms: int | None) -> bool:
+    poll = select.poll()
+    poll.register(fd, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(timeout_ms))
+
+
+def _watch_in_thread(fd: int) -> None:
+    if _is_cut(fd, None):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _path(home: str) -> str:
+    return os.path.join(home, "alive")
+
+
+def _close_in_child() -> None:
+    # A forked copy of the parent must not look like the parent.
+    for lifeline in list(_lifelines):
+        with contextlib.suppress(OSError):
+            lifeline.cut()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,0 +1,182 @@
+"""Which methods an actor's class offers, by the names under which they travel.
+
+Layer: process. Runs in: caller and actor.
+Owns: a table for each class, kept as long as the class lives.
+Never: compares functions by identity across processes: one that travelled by value is a copy.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from procactors.errors import InvalidSpec, UnknownMethod
+
+__all__ = ["Method", "MethodTable", "is_method_reference", "table_of"]
+
+_VARIADIC = 1 << 30
+
+
+class Method(NamedTuple):
+    """A method as an actor offers it.
+
+    Attributes:
+        key: how it travels: ``module:qualname``.
+        name: the attribute to look up on the actor, so that an override wins.
+        signature: its parameters without ``self``; None if it cannot be known.
+        least, most: positional arguments that it takes when no keyword is given.
+    """
+
+    key: bytes
+    name: str
+    signature: inspect.Signature | None
+    least: int
+    most: int
+
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raise TypeError if the method does not take these arguments."""
+        if not kwargs and self.least <= len(args) <= self.most:
+            return
+        if self.signature is not None:
+            try:
+                self.signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{self.name}{self.signature}: {error}") from None
+
+
+class MethodTable:
+    """The methods of one class, its bases' included."""
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+        self.by_key: dict[bytes, str] = {}
+        self.receives = callable(getattr(cls, "receive", None))
+        self._by_function: dict[Any, Method] = {}
+        self._ambiguous: dict[bytes, set[str]] = {}
+        for base in cls.__mro__:
+            for name, value in vars(base).items():
+                for function in _functions(value):
+                    self._add(function, name)
+
+    def method(self, reference: Any) -> Method:
+        """Return the method that a reference such as ``Counter.increment`` means.
+
+        Raises:
+            UnknownMethod: the class has no such method, or more than one.
+        """
+        found = self._by_function.get(reference)
+        return found if found is not None else self._find(reference)
+
+    def _add(self, function: Any, name: str) -> None:
+        key = key_of(function)
+        known = self.by_key.setdefault(key, name)
+        if known != name:
+            # One function under two names: its own name is meant, if it is one of them.
+            own = getattr(function, "__name__", "")
+            if own in (known, name):
+                self.by_key[key] = own
+            else:
+                self._ambiguous.setdefault(key, set()).update((known, name))
+
+    def _find(self, reference: Any) -> Method:
+        key = key_of(reference)
+        name = self.by_key.get(key)
+        if name is None:
+            for inner in _functions(reference):
+                name = self.by_key.get(key_of(inner), name)
+        shown = getattr(reference, "__qualname__", repr(reference))
+        if name is None:
+            offered = sorted(name for name in set(self.by_key.values()) if name[0] != "_")
+            raise UnknownMethod(
+                f"{shown} is not a method of {self.cls.__qualname__}; it has {offered}"
+            )
+        if key in self._ambiguous:
+            raise UnknownMethod(
+                f"{shown} stands under several names in {self.cls.__qualname__}: "
+                f"{sorted(self._ambiguous[key])}; define them apart"
+            )
+        method = _describe(self.cls, key, name)
+        self._by_function[reference] = method
+        return method
+
+
+def is_method_reference(value: Any) -> bool:
+    """Whether a first argument means a method, not a message.
+
+    The rule: it has a ``__qualname__``, and is neither a class nor a bound method.
+    """
+    return hasattr(value, "__qualname__") and not isinstance(value, (type, types.MethodType))
+
+
+def table_of(cls: type) -> MethodTable:
+    """Return the table of a class, made once."""
+    table = _tables.get(cls)
+    if table is None:
+        table = _tables[cls] = MethodTable(cls)
+    return table
+
+
+_tables: weakref.WeakKeyDictionary[type, MethodTable] = weakref.WeakKeyDictionary()
+
+
+def key_of(function: Any) -> bytes:
+    """Return the name under which a function travels."""
+    module = getattr(function, "__module__", None) or ""
+    return f"{module}:{getattr(function, '__qualname__', '')}".encode()
+
+
+def _functions(value: Any) -> list[Any]:
+    """Return the function behind an attribute, and those that it wraps."""
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if isinstance(value, functools.partialmethod):
+        value = value.func
+    if not callable(value) or isinstance(value, type) or not hasattr(value, "__qualname__"):
+        return []
+    found = [value]
+    while hasattr(found[-1], "__wrapped__") and len(found) < 20:
+        found.append(found[-1].__wrapped__)
+    return found
+
+
+def _describe(cls: type, key: bytes, name: str) -> Method:
+    attribute = inspect.getattr_static(cls, name)
+    function = getattr(cls, name)
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        kind = "async def" if inspect.iscoroutinefunction(function) else "a generator"
+        raise InvalidSpec(
+            f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that return "
+            f"their result"
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return Method(key, name, None, 0, _VARIADIC)
+    if not isinstance(attribute, (staticmethod, classmethod)):
+        parameters = list(signature.parameters.values())
+        if parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+            signature = signature.replace(parameters=parameters[1:])
+    return Method(key, name, signature, *_positional(signature))
+
+
+def _positional(signature: inspect.Signature) -> tuple[int, int]:
+    least = most = 0
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            most = _VARIADIC
+        elif parameter.kind in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        ):
+            most = min(most + 1, _VARIADIC)
+            least += parameter.default is inspect.Parameter.empty
+        elif (
+            parameter.kind is inspect.Parameter.KEYWORD_ONLY
+            and parameter.default is inspect.Parameter.empty
+        ):
+            least = _VARIADIC + 1  # never enough without keywords: the full check decides
+    return least, most

@@ -1,0 +1,77 @@
+"""The start order: all that a new incarnation must know, in a file it reads first.
+
+Layer: process. Runs in: parent (writes), actor (reads).
+Owns: the file `start` in the actor's directory.
+Never: grows with the user's arguments: those are in the blueprint, a file of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import sys
+
+from procactors.options import Options
+
+__all__ = ["StartOrder", "read_order", "surroundings", "write_order"]
+
+
+@dataclasses.dataclass(frozen=True)
+class StartOrder:
+    """One start of one actor.
+
+    Attributes:
+        actor: the actor's id.
+        start: number of this start in the system; an incarnation with another number is late.
+        name: the actor's name.
+        incarnation: which life it is, from 1.
+        blueprint: file with the encoded class and arguments.
+        class_name: the class's qualified name.
+        parent: id of the actor that spawned it; 0 is the main program.
+        options: the actor's options.
+        stop_timeout: the system's, for children.
+        report: the pickled crash report of the life before; empty for the first.
+        environ, cwd, path, argv, main_file: the parent's surroundings at this moment.
+    """
+
+    actor: int
+    start: int
+    name: str
+    incarnation: int
+    blueprint: str
+    class_name: str
+    parent: int
+    options: Options
+    stop_timeout: float
+    report: bytes
+    environ: dict[str, str]
+    cwd: str
+    path: list[str]
+    argv: list[str]
+    main_file: str | None
+
+
+def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:
+    """Return (environ, cwd, path, argv, main file) of this process, for a `StartOrder`."""
+    main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+    try:
+        cwd = os.getcwd()
+    except FileNotFoundError:  # removed under us: the actor then keeps its own
+        cwd = ""
+    return dict(os.environ), cwd, list(sys.path), list(sys.argv), main_file
+
+
+def write_order(folder: str, order: StartOrder) -> None:
+    """Write the order; it replaces an older one whole."""
+    path = os.path.join(folder, "start")
+    with open(path + ".new", "wb") as file:
+        pickle.dump(order, file, 5)
+    os.rename(path + ".new", path)
+
+
+def read_order(folder: str) -> StartOrder:
+    """Read the order of an actor's directory."""
+    with open(os.path.join(folder, "start"), "rb") as file:
+        order: StartOrder = pickle.load(file)
+    return order

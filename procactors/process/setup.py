@@ -1,0 +1,114 @@
+"""What a new actor's process sets up before any user code is imported.
+
+Layer: process. Runs in: actor, main thread, once.
+Owns: the descriptor of the claim on the black box and of the fault file, for the process's life.
+Never: imports user code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import fcntl
+import os
+import signal
+import sys
+import types
+from time import monotonic
+
+from procactors.process.order import StartOrder
+from procactors.wire.blackbox import CONTROL
+
+__all__ = ["TERMINATE", "adopt_surroundings", "claim_mailbox", "set_signals", "watch_faults"]
+
+#: Value of the box's control word: the SIGTERM that follows is the supervisor's.
+TERMINATE = 1
+
+#: Seconds to wait for the claim of the life before: its holder is dead, the kernel is cleaning.
+_CLAIM_S = 5.0
+
+
+def claim_mailbox(folder: str) -> None:
+    """Become the one reader of this mailbox, for this process's life.
+
+    Raises:
+        RuntimeError: another incarnation lives. (It should not: a new one is started only when
+            the old one is known to be gone. Two readers would tear the black box.)
+    """
+    fd = os.open(os.path.join(folder, "box"), os.O_RDWR | os.O_CLOEXEC)
+    os.register_at_fork(after_in_child=lambda: _close_quietly(fd))  # a copy would prolong it
+    deadline = monotonic() + _CLAIM_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > deadline:
+                raise RuntimeError(
+                    f"another incarnation still holds the mailbox {folder}"
+                ) from None
+            signal.sigtimedwait([], 0.01)
+        else:
+            return
+
+
+def adopt_surroundings(order: StartOrder) -> None:
+    """Take over the parent's environment, directory, import path and arguments of this moment."""
+    wanted = {**order.environ, **(order.options.env or {})}
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    if order.cwd:
+        with contextlib.suppress(OSError):
+            os.chdir(order.cwd)
+    sys.path[:] = order.path
+    sys.argv[:] = order.argv
+    _replace_main(order.main_file)
+
+
+def _replace_main(main_file: str | None) -> None:
+    """Give the process an empty `__main__`, into which definitions of the parent's arrive.
+
+    The parent's main module is not imported again: it may be a script without a guard, standard
+    input or a notebook.
+    """
+    main = types.ModuleType("__main__")
+    if main_file is not None:
+        main.__file__ = main_file
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main
+
+
+def set_signals(words: memoryview) -> None:
+    """Install the actor's signal handling.
+
+    Ctrl-C does not reach an actor (it has a process group of its own); a SIGINT or SIGTERM from
+    elsewhere, as batch schedulers send to every process of a job, must not tear a handler: the
+    parent drains. Only a SIGTERM that the supervisor has announced unwinds the handler.
+    """
+    def terminate(number: int, _frame: types.FrameType | None) -> None:
+        if words[CONTROL] == TERMINATE:
+            raise SystemExit(128 + number)
+
+    def ignore(_number: int, _frame: types.FrameType | None) -> None:
+        # A handler that does nothing, not SIG_IGN: that would be inherited by programs that
+        # the actor starts.
+        pass
+
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, ignore)
+    for number in (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    # Blocked signals are inherited through fork and exec; an actor starts with none.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def watch_faults(folder: str) -> None:
+    """Have fatal signals write the stacks of all threads to the file `fault`."""
+    file = open(os.path.join(folder, "fault"), "wb", buffering=0)  # noqa: SIM115 - for life
+    faulthandler.enable(file=file, all_threads=True)
+
+
+def _close_quietly(fd: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(fd)

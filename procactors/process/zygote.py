@@ -1,0 +1,201 @@
+"""The zygote: a small clean process that forks actors, and sweeps up when the parent is gone.
+
+Layer: process. Runs in: zygote (`main`) and, forked, the first steps of an actor.
+Owns: its end of the socket to the parent, a lifeline descriptor, the pipes to its spares.
+Never: has a second thread (a fork would copy locks that nobody will open); waits for its dead
+before it is told to (their numbers would be used again while the parent still names them).
+
+    parent ──FORK actor, start──► zygote ──fork──► actor
+           ◄─actor, start, pid──          (spare: forked before it is needed)
+           ──REAP pid──────────►
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import importlib
+import multiprocessing
+import multiprocessing.process
+import os
+import select
+import signal
+import socket
+import struct
+from multiprocessing import resource_tracker
+from time import monotonic
+from typing import Any
+
+from procactors.process.lifeline import watch
+from procactors.wire.runtime_dir import remove_tree
+
+__all__ = ["FORK", "ORDER", "QUIT", "REAP", "STARTED", "main"]
+
+#: Parent to zygote: what, actor or pid, start.
+ORDER = struct.Struct("=QQQ")
+#: Zygote to parent: actor, start, pid (or minus the error number).
+STARTED = struct.Struct("=QQq")
+FORK, REAP, QUIT = 1, 2, 3
+
+#: Seconds for which the janitor waits for the kernel's kills to have worked.
+_JANITOR_S = 5.0
+
+
+class Zygote:
+    """The zygote's state: one socket, one lifeline, some spares."""
+
+    def __init__(self, home: str, channel: socket.socket, spares: int) -> None:
+        self._home = home
+        self._channel = channel
+        self._wanted = spares
+        self._lifeline = watch(home)
+        self._spares: list[tuple[int, int]] = []  # (pid, writing end of its pipe)
+        self._children: set[int] = set()
+        self._context = multiprocessing.get_context("fork")
+
+    def serve(self) -> None:
+        """Obey until the parent says quit, or is gone."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        poll.register(self._lifeline, 0)
+        while True:
+            ready = {fd for fd, _ in poll.poll(0 if len(self._spares) < self._wanted else None)}
+            if self._lifeline in ready:
+                self._clean_up()
+                return
+            if self._channel.fileno() in ready:
+                if not self._obey(self._channel.recv(ORDER.size)):
+                    return
+            elif len(self._spares) < self._wanted:
+                # Only while nothing is asked of us: a spare must not delay a start.
+                self._add_spare()
+
+    def _obey(self, data: bytes) -> bool:
+        if not data:
+            # The socket ended but the lifeline holds: the parent is just going. Wait for it.
+            return self._await_end()
+        what, number, start = ORDER.unpack(data)
+        if what == FORK:
+            self._channel.send(STARTED.pack(number, start, self._start(number, start)))
+        elif what == REAP:
+            self._children.discard(number)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(number, 0)
+        elif what == QUIT:
+            for pid, pipe in self._spares:
+                os.close(pipe)
+                os.waitpid(pid, 0)
+            return False
+        return True
+
+    def _start(self, actor: int, start: int) -> int:
+        while self._spares:
+            pid, pipe = self._spares.pop(0)
+            try:
+                os.write(pipe, ORDER.pack(FORK, actor, start))
+            except BrokenPipeError:
+                os.waitpid(pid, 0)  # killed while it waited: take another
+                continue
+            finally:
+                os.close(pipe)
+            self._children.add(pid)
+            return pid
+        pid = self._fork(_run_actor, (self._home, actor, start), ())
+        if pid > 0:
+            self._children.add(pid)
+        return pid
+
+    def _add_spare(self) -> None:
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        pid = self._fork(_run_spare, (self._home, reading), (writing,))
+        os.close(reading)
+        if pid < 0:
+            os.close(writing)
+            self._wanted = 0  # no room for spares: starts will do without
+        else:
+            self._spares.append((pid, writing))
+
+    def _fork(self, target: Any, args: tuple[Any, ...], also: tuple[int, ...]) -> int:
+        """Fork a child; return its pid, or minus the error number."""
+        ours = (
+            self._channel.fileno(),
+            self._lifeline,
+            *(pipe for _, pipe in self._spares),
+            *also,
+        )
+        process = self._context.Process(target=_in_child, args=(ours, target, args), name="actor")
+        try:
+            process.start()
+        except OSError as error:
+            return -(error.errno or errno.EAGAIN)
+        # multiprocessing would wait for finished children at the next start, and take their
+        # exit codes with it: they are the parent's to read.
+        multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
+        assert process.pid is not None
+        return process.pid
+
+    def _await_end(self) -> bool:
+        poll = select.poll()
+        poll.register(self._lifeline, 0)
+        poll.poll()
+        self._clean_up()
+        return False
+
+    def _clean_up(self) -> None:
+        """The parent is gone: see that its actors are, and remove what it left."""
+        for pid in self._children | {pid for pid, _ in self._spares}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline = monotonic() + _JANITOR_S
+        for pid in self._children | {pid for pid, _ in self._spares}:
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(pid, os.WNOHANG)[0] == 0 and monotonic() < deadline:
+                    signal.sigtimedwait([], 0.002)
+        remove_tree(self._home)
+
+
+def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None:
+    os.setpgid(0, 0)  # before anything else: a signal to the zygote's group is not for us
+    for fd in ours:
+        os.close(fd)
+    gc.unfreeze()
+    target(*args)
+
+
+def _run_actor(home: str, actor: int, start: int) -> None:
+    # Looked up by name: the room that knows the user's side lies above this one.
+    importlib.import_module("procactors.incarnation").main([home, str(actor), str(start)])
+
+
+def _run_spare(home: str, pipe: int) -> None:
+    data = os.read(pipe, ORDER.size)
+    os.close(pipe)
+    if data:  # else the zygote quit
+        _, actor, start = ORDER.unpack(data)
+        _run_actor(home, actor, start)
+
+
+def main(argv: list[str]) -> None:
+    """Run as the zygote: ``argv`` is home, descriptor of the socket, spares, preloaded modules."""
+    home, descriptor, spares, *preload = argv
+    # The parent alone orders: a scheduler's SIGTERM to the whole job must not take us from it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    channel = socket.socket(fileno=int(descriptor))
+    channel.set_inheritable(False)
+    os.set_inheritable(int(descriptor), False)
+    importlib.import_module("procactors.incarnation")
+    for name in preload:
+        importlib.import_module(name)
+    # One tracker for all actors, outside their process groups: killed with an actor's group, it
+    # could not remove what the actor left in /dev/shm.
+    resource_tracker.ensure_running()
+    gc.collect()
+    gc.freeze()
+    zygote = Zygote(home, channel, int(spares))
+    zygote.serve()
+    # Nothing here wants finalizing, and the parent is waiting.
+    os._exit(0)

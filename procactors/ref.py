@@ -1,0 +1,302 @@
+"""The ref: how anybody names an actor and talks to it.
+
+Layer: api. Runs in: parent and actor.
+Owns: nothing: a ref is a value; what it opens belongs to the process's station.
+Never: guesses: a misspelled method must be an error, not a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from procactors.errors import (
+    ActorStopped,
+    AskCycleError,
+    ForeignProcess,
+    InvalidSpec,
+    MailboxFull,
+    UnknownMethod,
+)
+from procactors.messages import Message, PlainMessage
+from procactors.options import Overflow
+from procactors.process.methods import is_method_reference, key_of, table_of
+from procactors.reply import Reply
+from procactors.supervision import commands as c
+from procactors.supervision.crash import ExitReason
+from procactors.wire.codec import Encoded
+from procactors.wire.envelope import seal
+from procactors.wire.station import SUPERVISOR, Station, station_of
+
+__all__ = ["ActorRef"]
+
+A_co = TypeVar("A_co", covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Says "not given" where None has a meaning.
+_UNSET: Any = object()
+
+
+class ActorRef(Generic[A_co]):
+    """Names one actor, not one incarnation of it: it stays good across restarts.
+
+    A ref is a value: hashable, comparable, picklable. It may travel in messages and is used the
+    same way in every actor of the system.
+
+    Attributes:
+        name: the actor's name.
+    """
+
+    __slots__ = ("__weakref__", "_actor", "_class", "_home", "_overflow", "_timeout", "name")
+
+    name: str
+
+    def __init__(
+        self,
+        home: str,
+        actor: int,
+        name: str,
+        overflow: Overflow,
+        cls: type | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.name = name
+        self._home = home
+        self._actor = actor
+        self._overflow = overflow
+        #: Known where the actor was spawned: there a wrong call is found before it is sent.
+        self._class = cls
+        self._timeout = timeout
+
+    # -- talking ------------------------------------------------------------------------------
+
+    @overload
+    def tell(
+        self, method: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    @overload
+    def tell(self, message: Message[Any], /) -> None: ...
+    @overload
+    def tell(self, message: PlainMessage, /) -> None: ...
+    def tell(self, what: Any, /, *args: Any, **kwargs: Any) -> None:
+        """Send and go on; no reply.
+
+        Does not block, but for a free place in a bounded mailbox (``Overflow.BLOCK``). The value
+        is pickled before this returns. Delivery is at most once unless the actor says otherwise,
+        in sending order for each sending thread; the message survives the actor's death while it
+        waits. A handler that raises crashes the actor into its supervisor, and the message goes
+        to the dead letters.
+
+        Raises:
+            DeliveryError: it was not sent; sending again is safe.
+            TypeError: the method does not take these arguments.
+        """
+        station = station_of(self._home, self.name)
+        method, encoded = self._encode(station, what, args, kwargs)
+        place = self._timeout if self._overflow is Overflow.BLOCK else 0.0
+        try:
+            station.tell(self._actor, self.name, method, encoded, place)
+        except MailboxFull as error:
+            if self._overflow is not Overflow.DROP:
+                raise
+            self._drop(station, method, encoded, str(error))
+
+    @overload
+    def ask(
+        self, method: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def ask(self, message: Message[R], /) -> R: ...
+    @overload
+    def ask(self, message: PlainMessage, /) -> Any: ...
+    def ask(self, what: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Send, and wait for the reply.
+
+        Blocks until the reply or an error: without a timeout too, it ends within a second of the
+        actor's death. What the handler raises is raised here as itself, its remote traceback
+        as the ``__cause__``; the actor lives on.
+
+        Raises:
+            DeliveryError: not handled; sending again is safe.
+            ReplyError: may have been handled: `ActorDied`, `AskTimeout`, ...
+            AskCycleError: the actors would wait for each other for ever.
+        """
+        station = station_of(self._home, self.name)
+        if self._actor == station.actor != SUPERVISOR:
+            raise AskCycleError(
+                f"{self.name} asks itself and would wait for ever; call the method, or use tell"
+            )
+        method, encoded = self._encode(station, what, args, kwargs)
+        place = self._timeout if self._overflow is Overflow.BLOCK else 0.0
+        return station.ask(self._actor, self.name, method, encoded, self._timeout, place)
+
+    @overload
+    def submit(
+        self, method: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Reply[R]: ...
+    @overload
+    def submit(self, message: Message[R], /) -> Reply[R]: ...
+    @overload
+    def submit(self, message: PlainMessage, /) -> Reply[Any]: ...
+    def submit(self, what: Any, /, *args: Any, **kwargs: Any) -> Reply[Any]:
+        """Send as `ask` does, and return the reply as a future at once.
+
+        Raises:
+            DeliveryError: it was not sent.
+        """
+        station = station_of(self._home, self.name)
+        method, encoded = self._encode(station, what, args, kwargs)
+        place = self._timeout if self._overflow is Overflow.BLOCK else 0.0
+        reply: Reply[Any] = Reply(station, self.name, self._timeout)
+        station.submit(self._actor, self.name, method, encoded, reply, self._timeout, place)
+        return reply
+
+    def options(self, *, timeout: float | None = _UNSET) -> ActorRef[A_co]:
+        """Return a ref to the same actor with options of its own.
+
+        Args:
+            timeout: seconds that an `ask` or `submit` waits for its reply, and any send for a
+                free place; None waits for ever.
+
+        Raises:
+            InvalidSpec: a timeout that is no number of seconds.
+        """
+        if timeout is _UNSET:
+            timeout = self._timeout
+        if timeout is not None and (
+            isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0
+        ):
+            raise InvalidSpec(f"timeout is a number of seconds or None, not {timeout!r}")
+        return ActorRef(self._home, self._actor, self.name, self._overflow, self._class, timeout)
+
+    def proxy(self) -> A_co:
+        """Return an object with the actor's methods: ``proxy.increment(2)`` is an ask."""
+        return cast(A_co, _Proxy(self))
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def stop(self, timeout: float | None = None) -> ExitReason:
+        """Stop the actor behind everything sent to it so far; return how it ended.
+
+        Blocks until it is gone. Messages that this process has sent are handled first, then
+        `on_stop` runs. At ``timeout`` seconds (None: the actor's ``stop_timeout``) it is killed,
+        after a SIGTERM shortly before; what it did not handle becomes dead letters, and asks
+        among it end with `ActorStopped`. Stopping twice is no error.
+
+        Raises:
+            AskCycleError: the actor stops itself: use ``self.context.stop()``.
+        """
+        station = station_of(self._home, self.name)
+        if self._actor == station.actor != SUPERVISOR:
+            raise AskCycleError(f"{self.name} waits for its own end; use self.context.stop()")
+        station.stop_in_order(self._actor)
+        return cast(ExitReason, self._command(c.Stop(self._actor, timeout)))
+
+    def kill(self) -> ExitReason:
+        """SIGKILL the actor and its process group, for good; return how it ended.
+
+        What is in its mailbox becomes dead letters; the ask in hand ends with `ActorDied`.
+        """
+        return cast(ExitReason, self._command(c.Kill(self._actor)))
+
+    def wait(self, timeout: float | None = None) -> ExitReason:
+        """Wait until the actor has stopped for good; return how it ended.
+
+        Raises:
+            AskTimeout: it still lives after `timeout` seconds.
+        """
+        return cast(ExitReason, self._command(c.Wait(self._actor), timeout))
+
+    def is_alive(self) -> bool:
+        """Return whether the actor has not stopped for good (it may be between two lives)."""
+        try:
+            return self.status().reason is None
+        except (ActorStopped, ForeignProcess):
+            return False
+
+    def status(self) -> c.ActorStatus:
+        """Return what can be seen of the actor now; it need not answer for it."""
+        return cast(c.ActorStatus, self._command(c.Describe(self._actor)))
+
+    # -- value --------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ActorRef):
+            return NotImplemented
+        return (self._home, self._actor) == (other._home, other._actor)
+
+    def __hash__(self) -> int:
+        return hash((self._home, self._actor))
+
+    def __repr__(self) -> str:
+        return f"<ActorRef {self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the class: receiving a ref must not import the actor's module.
+        return (_make_ref, (self._home, self._actor, self.name, self._overflow.value))
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _encode(
+        self, station: Station, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[bytes, Encoded]:
+        """Return (how the method travels, the encoded arguments or message)."""
+        if type(what) is FunctionType or is_method_reference(what):
+            if self._class is None:
+                return key_of(what), station.home.encode((args, kwargs), "arguments")
+            method = table_of(self._class).method(what)
+            method.check(args, kwargs)
+            return method.key, station.home.encode((args, kwargs), f"{method.name} arguments")
+        if args or kwargs:
+            raise TypeError(
+                f"expected a method of the actor before the arguments, found {what!r}; a message "
+                f"is sent alone"
+            )
+        if self._class is not None and not table_of(self._class).receives:
+            name = self._class.__qualname__
+            raise UnknownMethod(
+                f"{name} has no receive method and takes no messages, so not {what!r}; call a "
+                f"method of it, as in tell({name}.method)"
+            )
+        return b"", station.home.encode(what)
+
+    def _drop(self, station: Station, method: bytes, encoded: Encoded, why: str) -> None:
+        record = seal(station.home, self._actor, method, encoded, sender=station.actor)
+        command = station.home.encode(c.LostMessage(self._actor, record, why))
+        station.tell(SUPERVISOR, "the supervisor", b"", command)
+
+    def _command(self, command: Any, timeout: float | None = None) -> Any:
+        station = station_of(self._home, self.name)
+        encoded = station.home.encode(command)
+        return station.ask(SUPERVISOR, "the supervisor", b"", encoded, timeout)
+
+
+class _Proxy:
+    """The actor's methods as asks."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: ActorRef[Any]) -> None:
+        self._ref = ref
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        ref = self._ref
+        cls = ref._class
+        if cls is None:
+            raise UnknownMethod(
+                f"the class of {ref.name} is not known in this process, so a proxy cannot tell "
+                f"its methods; use ask(Class.{name}, ...)"
+            )
+        function = getattr(cls, name, None)
+        if function is None or name.startswith("_"):
+            raise AttributeError(f"{cls.__qualname__} has no public method {name!r}")
+        return lambda *args, **kwargs: ref.ask(function, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<proxy of {self._ref.name}>"
+
+
+def _make_ref(home: str, actor: int, name: str, overflow: str) -> ActorRef[Any]:
+    return ActorRef(home, actor, name, Overflow(overflow))

@@ -1,0 +1,142 @@
+"""The reply that is still to come: a future that can be waited for, awaited or called back.
+
+Layer: api. Runs in: caller; `deliver` in the station's reader thread.
+Owns: the undecoded answer, and with it the answer's segment, until it is asked for.
+Never: runs user code in the reader thread: unpickling is user code too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Generator
+from concurrent.futures import Future, InvalidStateError
+from time import monotonic
+from typing import Any, TypeVar
+
+from procactors.errors import AskTimeout
+from procactors.wire.failure import load_answer
+from procactors.wire.record import Kind
+from procactors.wire.reply import Answer
+from procactors.wire.station import Station
+
+__all__ = ["Reply"]
+
+R = TypeVar("R")
+
+_log = logging.getLogger("procactors")
+
+
+class Reply(Future[R]):
+    """What `submit` returns: a `concurrent.futures.Future` that can also be awaited.
+
+    Every reply ends with a result or an error that names the cause: it never waits on the dead.
+    Callbacks run in one thread of the runtime's, in order, and may submit again. A reply that
+    carries an exception nobody asked for is logged when it is collected. ``cancel()`` gives up
+    the reply, not the message.
+    """
+
+    def __init__(self, station: Station, name: str, timeout: float | None) -> None:
+        super().__init__()
+        self._station = station
+        self._name = name
+        self._timeout = timeout
+        self._deadline = None if timeout is None else monotonic() + timeout
+        self._answer: Answer | None = None
+        self._asked = False
+        # Guards the decoding: it happens once, in the first thread that asks.
+        self._opening = threading.Lock()
+
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Take the answer from the reader thread."""
+        if answer is not None:
+            # The port's buffer is used again: keep a copy. A large value is only named here.
+            self._answer = Answer(answer.kind, answer.flags, memoryview(bytes(answer.value)))
+        try:
+            if error is not None:
+                self.set_exception(error)
+            else:
+                self.set_result(None)  # type: ignore[arg-type]  # decoded when asked for
+        except InvalidStateError:  # cancelled meanwhile
+            self._discard()
+
+    def result(self, timeout: float | None = None) -> R:
+        """Return the result, waiting up to `timeout` seconds; raise what the handler raised.
+
+        Raises:
+            AskTimeout: the timeout that was set on the ref has passed without a reply.
+            TimeoutError: `timeout` has passed; the reply may still come.
+            ReplyError: there will be none.
+        """
+        self._await(timeout)
+        self._open()
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what `result` would raise, or None."""
+        try:
+            self._await(timeout)
+        except AskTimeout as error:
+            return error
+        self._open()
+        return super().exception(0)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return asyncio.wrap_future(self).__await__()
+
+    def _await(self, timeout: float | None) -> None:
+        limit = timeout
+        if self._deadline is not None:
+            left = max(0.0, self._deadline - monotonic())
+            limit = left if timeout is None else min(left, timeout)
+        try:
+            super().exception(limit)
+        except TimeoutError:
+            raise self._late() from None
+        except Exception as error:
+            # On 3.10 the futures' TimeoutError is a class of its own.
+            if type(error).__name__ != "TimeoutError":
+                raise
+            raise self._late() from None
+
+    def _late(self) -> TimeoutError:
+        if self._deadline is not None and monotonic() >= self._deadline:
+            return AskTimeout(
+                f"no reply from {self._name} within {self._timeout} s; the message is not "
+                f"taken back"
+            )
+        return TimeoutError(f"no reply from {self._name} yet")
+
+    def _open(self) -> None:
+        self._asked = True
+        with self._opening:
+            answer, self._answer = self._answer, None
+            if answer is None:
+                return
+            try:
+                self._result = load_answer(self._station.home, answer)
+            except BaseException as error:  # noqa: BLE001 - kept, and raised to whoever asks
+                self._exception = error
+
+    def _discard(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self._station.home.discard(answer.flags, answer.value)
+
+    def _invoke_callbacks(self) -> None:
+        if self._done_callbacks:  # type: ignore[attr-defined]
+            base = super()._invoke_callbacks  # type: ignore[misc]
+            self._station.run_callback(base)
+
+    def __del__(self) -> None:
+        answer = self.__dict__.get("_answer")
+        if answer is None or self._asked:
+            return
+        if answer.kind != Kind.RESULT:
+            try:
+                load_answer(self._station.home, answer)
+            except BaseException as error:  # noqa: BLE001 - it is being reported right here
+                _log.error("a reply from %s was never looked at: %r", self._name, error)
+        else:
+            self._discard()

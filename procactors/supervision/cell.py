@@ -1,0 +1,186 @@
+"""What the supervisor knows of one actor.
+
+Layer: supervision. Runs in: parent, in the supervisor's thread.
+Owns: the actor's mailbox files, its box's map and its child, through all incarnations (`bury`).
+Never: decides anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import os
+import pickle
+import shutil
+from time import monotonic, monotonic_ns
+from typing import Any
+
+from procactors.options import Options
+from procactors.process.child import Child
+from procactors.process.loop import FAILED, LEFT, STOPPED, STOPPING
+from procactors.supervision.commands import ActorInfo, ActorStatus
+from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
+from procactors.supervision.policy import History
+from procactors.wire.blackbox import BUSY_SINCE, CLOSED, GONE, HANDLED, IN_HAND, PHASE, STATE, BlackBox
+from procactors.wire.mailbox import MailboxFiles
+from procactors.wire.places import bytes_in
+
+__all__ = ["Cell", "Life", "ReplyTo"]
+
+
+class Life(enum.Enum):
+    """Where an actor is between its spawn and its end."""
+
+    STARTING = "starting"  #: a process is coming up, or its `on_start` runs
+    UP = "up"  #: it serves its mailbox
+    DOWN = "restarting"  #: between incarnations: backoff, or its children are still ending
+    OVER = "stopped"  #: for good
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplyTo:
+    """Whom to answer: a reply pipe and a call id."""
+
+    reply: int
+    call: int
+
+
+class Cell:
+    """One actor's place in the supervisor. An inbox is a cell that never has a process."""
+
+    def __init__(
+        self, home: str, actor: int, name: str, class_name: str, options: Options, parent: int
+    ) -> None:
+        self.actor = actor
+        self.name = name
+        self.class_name = class_name
+        self.options = options
+        self.parent = parent
+        self.folder = os.path.join(home, "actors", str(actor))
+        self.files = MailboxFiles(self.folder, options.mailbox or 0)
+        self.box = BlackBox(os.path.join(self.folder, "box"))
+        self.words = self.box.words
+        self.life = Life.STARTING
+        self.start = 0  # number of the current start; reports of another one are late
+        self.incarnation = 0
+        self.child: Child | None = None
+        self.history = History()
+        self.ready_at: float | None = None
+        self.children: list[int] = []
+        self.spawner: ReplyTo | None = None
+        self.waiters: list[ReplyTo] = []
+        self.childless_waiters: list[ReplyTo] = []
+        #: Its next life starts when the last child of the life before is gone.
+        self.respawns_childless = False
+        #: Instant by which it must have stopped; None while no stop is ordered.
+        self.stop_by: float | None = None
+        #: Signal that we ended it with; 0 if we did not.
+        self.ended_with = 0
+        #: Not to be restarted, whatever the policy says.
+        self.final = False
+        self.last_crash: CrashReport | None = None
+        self.reason: ExitReason | None = None
+
+    @property
+    def info(self) -> ActorInfo:
+        """What makes a ref to this actor."""
+        return ActorInfo(self.actor, self.name, self.class_name, self.options)
+
+    @property
+    def last_reason(self) -> ExitReason | None:
+        """How the last life ended, if it crashed."""
+        return self.last_crash.reason if self.last_crash is not None else None
+
+    def status(self) -> ActorStatus:
+        """Return what can be seen now."""
+        busy = self.life is Life.UP and bool(self.words[STATE] & IN_HAND)
+        state = self.life.value
+        if self.life is Life.UP:
+            stopping = self.words[PHASE] == STOPPING or self.stop_by is not None
+            state = "stopping" if stopping else "busy" if busy else "idle"
+        waiting = 0
+        if self.life is not Life.OVER:
+            fill, offset, _ = self.box.settle() if not self.child else self._peek()
+            waiting = fill - offset + bytes_in(self.files.read_end)
+        return ActorStatus(
+            name=self.name,
+            state=state,
+            pid=self.child.pid if self.child is not None else None,
+            incarnation=self.incarnation,
+            restarts=max(0, self.incarnation - 1),
+            handled=self.words[HANDLED] if self.life is not Life.OVER else 0,
+            mailbox=waiting,
+            busy_s=(monotonic_ns() - self.words[BUSY_SINCE]) / 1e9 if busy else 0.0,
+            last_crash=self.last_crash,
+            reason=self.reason,
+        )
+
+    def exit_reason(self, code: int | None) -> tuple[ExitReason, str]:
+        """Return (reason, traceback) of the incarnation that has just ended with `code`."""
+        text, trace = self._last_words()
+        phase = self.words[PHASE]
+        if self.ended_with and code != 0:
+            return ExitReason(ExitKind.KILLED, self.ended_with), ""
+        if text:
+            kind = ExitKind.ERROR if phase == FAILED else ExitKind.START
+            return ExitReason(kind, None, text), trace
+        if code == 0 and phase in (STOPPED, LEFT):
+            return ExitReason(ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL), ""
+        if code is None:
+            return ExitReason(ExitKind.UNKNOWN), ""
+        if code < 0:
+            return ExitReason(ExitKind.SIGNAL, -code), ""
+        return ExitReason(ExitKind.EXIT, code), ""
+
+    def native_stack(self) -> str:
+        """Return what faulthandler wrote in this life; empty if nothing."""
+        with contextlib.suppress(OSError):
+            with open(os.path.join(self.folder, "fault"), encoding="utf-8", errors="replace") as f:
+                return f.read()
+        return ""
+
+    def report(self, reason: ExitReason, trace: str, ran: Any) -> CrashReport:
+        """Return the report of the life that has just ended; `ran` is (handler, deliveries)."""
+        handler, deliveries = ran
+        busy_s = 0.0
+        if handler:
+            busy_s = max(0.0, (monotonic_ns() - self.words[BUSY_SINCE]) / 1e9)
+        return CrashReport(
+            actor=self.name,
+            incarnation=self.incarnation,
+            pid=self.child.pid if self.child is not None else None,
+            reason=reason,
+            handler=handler,
+            busy_s=busy_s,
+            deliveries=deliveries,
+            handled=self.words[HANDLED],
+            traceback=trace,
+            native_stack=self.native_stack(),
+        )
+
+    def ran_s(self) -> float:
+        """Return for how many seconds the incarnation ran after its start was done."""
+        return 0.0 if self.ready_at is None else monotonic() - self.ready_at
+
+    def mark_gone(self) -> None:
+        """Set the mark behind which nothing that is written will be handled."""
+        self.words[CLOSED] = GONE
+
+    def bury(self) -> None:
+        """Close and remove everything but the facts."""
+        self.files.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _peek(self) -> tuple[int, int, bool]:
+        word = self.words[STATE]  # the reader is alive: look, do not settle
+        return word >> 40, (word >> 16) & 0xFFFFFF, bool(word & IN_HAND)
+
+    def _last_words(self) -> tuple[str, str]:
+        """Return (one line, traceback) of the exception that ended this life, if one did."""
+        try:
+            with open(os.path.join(self.folder, "error"), "rb") as file:
+                start, text, trace = pickle.load(file)
+        except (OSError, pickle.UnpicklingError, EOFError, ValueError):
+            return "", ""
+        return (text, trace) if start == self.start else ("", "")

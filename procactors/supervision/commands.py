@@ -1,0 +1,166 @@
+"""What the supervisor can be asked, as values: the same from the main program and from actors.
+
+Layer: supervision. Runs in: parent and actor (the values travel to the supervisor's mailbox).
+Owns: nothing.
+Never: carries a user's object: those travel as encoded bytes in files of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from procactors.options import Options
+from procactors.supervision.crash import CrashReport, ExitReason
+
+__all__ = [
+    "ActorInfo",
+    "ActorStatus",
+    "Describe",
+    "Find",
+    "Kill",
+    "ListActors",
+    "LostMessage",
+    "OpenInbox",
+    "Ready",
+    "Spawn",
+    "Stop",
+    "StopAll",
+    "StopChildren",
+    "Wait",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorInfo:
+    """What makes a ref: reply to `Spawn`, `Find` and `ListActors`."""
+
+    actor: int
+    name: str
+    class_name: str
+    options: Options
+
+
+@dataclasses.dataclass(frozen=True)
+class Spawn:
+    """Start an actor. Reply: `ActorInfo` once its `on_start` is done, or `SpawnError`.
+
+    Attributes:
+        blueprint: file with the encoded class and arguments, read by every incarnation.
+        class_name: for names and reports.
+        options: the actor's.
+        parent: id of the actor that spawns it; 0 is the main program.
+    """
+
+    blueprint: str
+    class_name: str
+    options: Options
+    parent: int
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenInbox:
+    """Make a mailbox that the main program reads. Reply: `ActorInfo`."""
+
+    name: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """See to it that an actor has stopped within `timeout` seconds. Reply: `ExitReason`."""
+
+    actor: int
+    timeout: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class StopChildren:
+    """Stop all children of an actor that is about to stop. Reply: None when they are gone."""
+
+    actor: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StopAll:
+    """Stop every actor, in reverse start order, under one deadline. Reply: None."""
+
+    timeout: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Kill:
+    """SIGKILL an actor for good. Reply: `ExitReason` when it is gone."""
+
+    actor: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """Wait until an actor has stopped for good. Reply: `ExitReason`."""
+
+    actor: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Describe:
+    """Tell an actor's state. Reply: `ActorStatus`."""
+
+    actor: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Find:
+    """Find a live actor by name. Reply: `ActorInfo` or None."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ListActors:
+    """List the live actors in start order. Reply: list of `ActorInfo`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """An incarnation's `on_start` is done. No reply."""
+
+    actor: int
+    incarnation: int
+    start: int
+
+
+@dataclasses.dataclass(frozen=True)
+class LostMessage:
+    """A message that a process could not deliver: the supervisor answers for it. No reply."""
+
+    actor: int
+    record: bytes
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorStatus:
+    """What can be seen of an actor from outside, without a message to it.
+
+    Attributes:
+        name: the actor's name.
+        state: starting, idle, busy, stopping, restarting or stopped.
+        pid: process id of the incarnation; None between incarnations.
+        incarnation: which life it is, from 1.
+        restarts: lives before this one.
+        handled: messages handled over all incarnations.
+        mailbox: bytes that wait in its mailbox.
+        busy_s: seconds for which the handler has been running; 0.0 if idle.
+        last_crash: report of the last death, if there was one.
+        reason: how it ended; None while it lives.
+    """
+
+    name: str
+    state: str
+    pid: int | None
+    incarnation: int
+    restarts: int
+    handled: int
+    mailbox: int
+    busy_s: float
+    last_crash: CrashReport | None
+    reason: ExitReason | None

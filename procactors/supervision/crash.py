@@ -1,0 +1,111 @@
+"""How an actor ended, as data: exit reasons and crash reports.
+
+Layer: supervision. Runs in: parent; the values travel to callers and to the next incarnation.
+Owns: nothing.
+Never: guesses: what is not known says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import signal
+
+__all__ = ["CrashReport", "ExitKind", "ExitReason"]
+
+
+class ExitKind(enum.Enum):
+    """The ways in which an actor's process can end."""
+
+    NORMAL = "normal"  #: the actor called `context.stop()`
+    STOPPED = "stopped"  #: ordered from outside, the mailbox was finished
+    KILLED = "killed"  #: by us: ordered from outside, or a stop that passed its deadline
+    ERROR = "error"  #: an exception left the actor
+    EXIT = "exit"  #: the process exited by itself with a code
+    SIGNAL = "signal"  #: the process was ended by a signal that we did not send
+    START = "start"  #: the process did not come up
+    UNKNOWN = "unknown"  #: ended, and nobody is left who could tell how
+
+
+@dataclasses.dataclass(frozen=True)
+class ExitReason:
+    """Why an actor, or one incarnation of it, ended.
+
+    Attributes:
+        kind: which way.
+        code: exit code with EXIT, signal number with SIGNAL and KILLED; else None.
+        text: the exception with ERROR and START, else empty.
+    """
+
+    kind: ExitKind
+    code: int | None = None
+    text: str = ""
+
+    @property
+    def signal_name(self) -> str | None:
+        """Name of the signal that ended the process, as in ``"SIGKILL"``; None if none did."""
+        if self.kind not in (ExitKind.SIGNAL, ExitKind.KILLED) or self.code is None:
+            return None
+        try:
+            return signal.Signals(self.code).name
+        except ValueError:
+            return f"signal {self.code}"
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Whether a transient actor is respawned after it."""
+        return self.kind not in (ExitKind.NORMAL, ExitKind.STOPPED)
+
+    def __str__(self) -> str:
+        if self.kind is ExitKind.SIGNAL:
+            hint = ", possibly for lack of memory" if self.signal_name == "SIGKILL" else ""
+            return f"ended by signal {self.signal_name}{hint}"
+        if self.kind is ExitKind.EXIT:
+            return f"exited with code {self.code}"
+        if self.kind is ExitKind.KILLED:
+            return f"killed by the runtime with {self.signal_name or 'SIGKILL'}"
+        if self.kind is ExitKind.ERROR:
+            return f"raised {self.text}"
+        if self.kind is ExitKind.START:
+            return f"did not start: {self.text}"
+        if self.kind is ExitKind.UNKNOWN:
+            return "ended in an unknown way (its exit code was lost with the process that kept it)"
+        return "stopped" if self.kind is ExitKind.STOPPED else "ended normally"
+
+
+@dataclasses.dataclass(frozen=True)
+class CrashReport:
+    """What is known of one incarnation's death.
+
+    Attributes:
+        actor: the actor's name.
+        incarnation: which life it was, from 1.
+        pid: its process id.
+        reason: how it ended.
+        handler: name of the handler of the message in hand; None if it was idle.
+        busy_s: seconds for which that handler had run; 0.0 if idle.
+        deliveries: how often the message in hand had been begun, this time included.
+        handled: messages handled over all incarnations.
+        traceback: the formatted traceback, if an exception ended it.
+        native_stack: the stacks that faulthandler wrote, if a fatal signal ended it.
+    """
+
+    actor: str
+    incarnation: int
+    pid: int | None
+    reason: ExitReason
+    handler: str | None = None
+    busy_s: float = 0.0
+    deliveries: int = 0
+    handled: int = 0
+    traceback: str = ""
+    native_stack: str = ""
+
+    def __str__(self) -> str:
+        where = f" in handler {self.handler}" if self.handler else " while idle"
+        text = f"actor {self.actor} (incarnation {self.incarnation}, pid {self.pid}) {self.reason}"
+        text += where if self.reason.kind is not ExitKind.START else ""
+        for more in (self.traceback, self.native_stack):
+            if more:
+                text += "\n" + more.rstrip()
+        return text

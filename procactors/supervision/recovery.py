@@ -1,0 +1,182 @@
+"""What a dead actor left: the message in hand, the rest of its mailbox, its segments.
+
+Layer: supervision. Runs in: parent, in the supervisor's thread.
+Owns: the reply sender by which the dead are answered for (`close`).
+Never: unpickles a user's message; waits for anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+
+from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
+from procactors.supervision.cell import Cell
+from procactors.supervision.crash import CrashReport
+from procactors.supervision.deadletters import DeadLetter, DeadLetters
+from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
+from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
+from procactors.wire.home import Home
+from procactors.wire.payload import sweep_segments
+from procactors.wire.record import FRAME, Kind, frame
+from procactors.wire.reply import ReplySender, is_port, remove_ports_of
+from procactors.wire.station import Station
+
+__all__ = ["Recovery"]
+
+_log = logging.getLogger("procactors")
+
+
+class Recovery:
+    """Answers for the dead of one system."""
+
+    def __init__(self, home: Home, station: Station, letters: DeadLetters) -> None:
+        self._home = home
+        self._station = station
+        self._letters = letters
+        self._replies = ReplySender(home)
+
+    def answer(self, reply: int, call: int, kind: int, value: object) -> None:
+        """Send an answer; a caller that is gone, or a full disk, is no trouble of ours."""
+        try:
+            # Not patient: the supervisor waits for nobody; what does not fit is spilled.
+            self._replies.answer(reply, call, kind, value, patient=False)
+        except (OSError, ProcActorsError) as error:
+            _log.error("could not answer call %d: %s", call, error)
+
+    def in_hand(self, cell: Cell) -> tuple[str | None, int]:
+        """Return (handler, deliveries) of the message in hand of a dead actor."""
+        fill, offset, in_hand = cell.box.settle()
+        for at, _ in cell.box.walk(offset, fill):
+            kind, _, body = self._record(cell, at)
+            if in_hand and kind == Kind.CALL:
+                return open_envelope(body).handler, cell.words[DELIVERIES] + 1
+            break
+        return None, 0
+
+    def settle(self, cell: Cell, report: CrashReport, again: bool) -> None:
+        """Decide the fate of the message in hand of a dead actor, and leave the box readable.
+
+        Reports first, then stores one word: so it may itself be ended and repeated.
+
+        Args:
+            again: hand it to the next incarnation.
+        """
+        box, words = cell.box, cell.words
+        fill, offset, in_hand = box.settle()
+        for at, _ in box.walk(0, offset):
+            self._free(cell, at)
+        if not in_hand:
+            return
+        kind, flags, body = self._record(cell, offset)
+        if kind != Kind.CALL or again:
+            words[DELIVERIES] += kind == Kind.CALL
+            words[STATE] = pack_state(fill, offset)
+            return
+        envelope = open_envelope(body)
+        if envelope.reply:
+            died = ActorDied(str(report), report)
+            self.answer(envelope.reply, envelope.call, Kind.VERDICT, died)
+            self._home.discard(flags, envelope.payload)
+        else:
+            self._bury(cell.name, flags, envelope, str(report), report.deliveries)
+        words[DELIVERIES] = 0
+        words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
+
+    def close_mailbox(self, cell: Cell, why: str) -> None:
+        """Answer everything that is left in the mailbox of an actor that is gone for good."""
+        # The mark first: a writer that does not see it after its write has written before our
+        # last read, so that read finds its record.
+        cell.mark_gone()
+        fill, offset, _ = cell.box.settle()
+        for at, _ in cell.box.walk(offset, fill):
+            self._refuse(cell, *self._record(cell, at), why)
+        cell.words[STATE] = pack_state(fill, fill)
+        while True:
+            try:
+                data = os.read(cell.files.read_end, len(cell.box.batch))
+            except BlockingIOError:
+                break
+            if not data:
+                break
+            view, at = memoryview(data), 0
+            while at < len(data):
+                length, kind, flags, padding = FRAME.unpack_from(view, at)
+                self._refuse(cell, kind, flags, view[at + 8 : at + length - padding], why)
+                at += length
+
+    def lost(self, name: str, record: bytes, why: str) -> None:
+        """Answer for one record that its sender could not deliver, or its actor not handle."""
+        _, kind, flags, padding = FRAME.unpack_from(record)
+        body = memoryview(record)[FRAME.size : len(record) - padding]
+        if kind == Kind.CALL:
+            self._refuse_call(name, flags, open_envelope(body), why)
+
+    def sweep_after(self, process: int) -> None:
+        """Remove the segments and reply pipes of a dead process, but for what is on its way."""
+        path = self._home.path
+        remove_ports_of(path, process)
+        for target in sweep_segments(path, process, None):
+            fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
+            if is_port(target):
+                there = self._replies.send(target, 0, fence, patient=False)
+            else:
+                there = self._station.send_fence(target, fence)
+            if not there:
+                sweep_segments(path, process, target)
+
+    def close(self) -> None:
+        """Close the reply ends."""
+        self._replies.close()
+
+    def _record(self, cell: Cell, at: int) -> tuple[int, int, memoryview]:
+        length, kind, flags, padding = FRAME.unpack_from(cell.box.batch, at)
+        return kind, flags, cell.box.batch[at + FRAME.size : at + length - padding]
+
+    def _free(self, cell: Cell, at: int) -> None:
+        kind, flags, body = self._record(cell, at)
+        if kind == Kind.CALL:
+            self._home.discard(flags, open_envelope(body).payload)
+
+    def _refuse(self, cell: Cell, kind: int, flags: int, body: memoryview, why: str) -> None:
+        if kind == Kind.CALL:
+            self._refuse_call(cell.name, flags, open_envelope(body), why)
+        elif kind == Kind.FENCE:
+            sweep_segments(self._home.path, CALL_ID.unpack_from(body)[0], cell.actor)
+
+    def _refuse_call(self, name: str, flags: int, envelope: Envelope, why: str) -> None:
+        if envelope.reply:
+            self.answer(
+                envelope.reply,
+                envelope.call,
+                Kind.VERDICT,
+                ActorStopped(f"{name} {why}; the message was not handled"),
+            )
+            self._home.discard(flags, envelope.payload)
+        else:
+            self._bury(name, flags, envelope, why, 0)
+
+    def _bury(
+        self, name: str, flags: int, envelope: Envelope, why: str, deliveries: int
+    ) -> None:
+        """Keep a tell as a dead letter, with a copy of its bytes."""
+        head, buffers = b"", ()
+        with contextlib.suppress(OSError, StorageFull):
+            seen, views, received = self._home.open(flags, envelope.payload)
+            head, buffers = bytes(seen), tuple(bytes(view) for view in views)
+            if received is not None:
+                received.consume()
+        self._letters.add(
+            DeadLetter(
+                actor=name,
+                handler=envelope.handler,
+                reason=why,
+                deliveries=deliveries,
+                sender=envelope.sender,
+                head=head,
+                buffers=buffers,
+                is_call=bool(envelope.method),
+            )
+        )
+        _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)

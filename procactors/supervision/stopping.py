@@ -1,0 +1,196 @@
+"""Stopping: finish the mailbox, then terminate, then kill; one deadline for all of it.
+
+Layer: supervision. Runs in: parent, in the supervisor's thread.
+Owns: nothing; it works on the supervisor's cells.
+Never: lets a stop end later than its deadline; waits.
+
+    0 ─────────── mailbox is finished, on_stop runs ──────────┬── SIGTERM ──┬── SIGKILL
+                                                       deadline − grace   deadline
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from procactors.process.setup import TERMINATE
+from procactors.supervision import commands as c
+from procactors.supervision.cell import Cell, Life, ReplyTo
+from procactors.supervision.crash import ExitKind, ExitReason
+from procactors.wire.blackbox import CONTROL
+
+if TYPE_CHECKING:
+    from procactors.supervision.supervisor import Supervisor
+
+__all__ = ["Stopping"]
+
+#: Share of a stop's time, and most seconds, between SIGTERM and SIGKILL.
+_GRACE_SHARE, _GRACE_S = 0.2, 1.0
+#: Share of the time in which a whole system stops actor by actor, latest started first, so that
+#: what they still send to earlier ones arrives; after it all are stopped at once.
+_ORDERLY_SHARE = 0.5
+
+_STOPPED = ExitReason(ExitKind.STOPPED)
+
+
+class Stopping:
+    """The supervisor's stopping side."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._end_by = 0.0
+        self._finished: list[ReplyTo] = []
+        self._orderly = False
+        self.is_ending = False
+
+    # -- one actor ----------------------------------------------------------------------------
+
+    def stop(self, command: c.Stop, who: ReplyTo) -> None:
+        """Stop one actor; the STOP in its mailbox comes from the caller, behind its messages."""
+        cell = self._supervisor.cells.get(command.actor)
+        if cell is None:
+            self._supervisor.reply(who, self._supervisor.past(command.actor).reason)
+            return
+        cell.waiters.append(who)
+        self._stop_by(cell, self._allowed(cell, command.timeout))
+
+    def kill(self, command: c.Kill, who: ReplyTo) -> None:
+        """End one actor at once and for good."""
+        cell = self._supervisor.cells.get(command.actor)
+        if cell is None:
+            self._supervisor.reply(who, self._supervisor.past(command.actor).reason)
+            return
+        cell.waiters.append(who)
+        self._kill(cell)
+
+    def stop_children(self, command: c.StopChildren, who: ReplyTo) -> None:
+        """Stop the children of an actor that is about to stop; answer when they are gone."""
+        cell = self._supervisor.cells.get(command.actor)
+        if cell is None or not cell.children:
+            self._supervisor.reply(who, None)
+            return
+        cell.childless_waiters.append(who)
+        self.stop_cells(list(cell.children))
+
+    def stop_cells(self, actors: list[int]) -> None:
+        """Order a stop of several actors at once, each with its own time."""
+        for actor in reversed(actors):
+            cell = self._supervisor.cells.get(actor)
+            if cell is not None:
+                self._order(cell, self._allowed(cell, None))
+
+    def child_ended(self, parent: Cell) -> None:
+        """A child of `parent` is over: tell whoever waits for the last of them."""
+        if parent.children:
+            return
+        waiters, parent.childless_waiters = parent.childless_waiters, []
+        for who in waiters:
+            self._supervisor.reply(who, None)
+
+    def _allowed(self, cell: Cell, timeout: float | None) -> float:
+        if timeout is None:
+            timeout = cell.options.stop_timeout
+        return self._supervisor.stop_timeout if timeout is None else timeout
+
+    def _order(self, cell: Cell, timeout: float) -> None:
+        """Stop an actor from here: the STOP goes behind what the main program has sent."""
+        if cell.child is not None or cell.life is Life.STARTING:
+            self._supervisor.station.stop_in_order(cell.actor)
+        self._stop_by(cell, timeout)
+
+    def _stop_by(self, cell: Cell, timeout: float) -> None:
+        deadline = monotonic() + timeout
+        if self.is_ending:
+            deadline = min(deadline, self._end_by)
+        if cell.stop_by is not None and cell.stop_by <= deadline:
+            return
+        cell.stop_by = deadline
+        if cell.child is None and cell.life in (Life.DOWN, Life.UP):
+            # Between two lives, or an inbox: nobody is there to finish the mailbox.
+            self._supervisor.end_without_process(cell, cell.last_reason or _STOPPED)
+            return
+        grace = min(_GRACE_S, (deadline - monotonic()) * _GRACE_SHARE)
+        self._supervisor.at(deadline - grace, self._if_still(cell, deadline, self._terminate))
+        self._supervisor.at(deadline, self._if_still(cell, deadline, self._kill))
+
+    def _if_still(
+        self, cell: Cell, deadline: float, action: Callable[[Cell], None]
+    ) -> Callable[[], None]:
+        def act() -> None:
+            if cell.life is not Life.OVER and cell.stop_by == deadline:
+                action(cell)
+
+        return act
+
+    def _terminate(self, cell: Cell) -> None:
+        cell.final = True
+        if cell.child is not None:
+            cell.ended_with = signal.SIGTERM
+            # Announced first: an actor ignores a SIGTERM that nobody ordered.
+            cell.words[CONTROL] = TERMINATE
+            cell.child.send(signal.SIGTERM)
+
+    def _kill(self, cell: Cell) -> None:
+        cell.final = True
+        cell.ended_with = signal.SIGKILL
+        if cell.child is not None:
+            cell.child.kill_group()
+        elif cell.life is not Life.STARTING:
+            reason = ExitReason(ExitKind.KILLED, signal.SIGKILL)
+            self._supervisor.end_without_process(cell, reason)
+
+    # -- all of them --------------------------------------------------------------------------
+
+    def stop_all(self, command: c.StopAll, who: ReplyTo) -> None:
+        """Stop everything: latest started first, then all at once, by one deadline."""
+        self._finished.append(who)
+        end_by = monotonic() + command.timeout
+        if self.is_ending and end_by >= self._end_by:
+            return
+        self.is_ending = True
+        self._end_by = end_by
+        self._orderly = command.timeout > 0
+        if self._orderly:
+            hurry_at = monotonic() + command.timeout * _ORDERLY_SHARE
+            self._supervisor.at(hurry_at, self._stop_the_rest)
+            self._stop_next()
+        else:
+            for cell in list(self._supervisor.cells.values()):
+                self._kill(cell)
+        self._finish_if_empty()
+
+    def ended(self, cell: Cell) -> None:
+        """An actor is over: go on with the next, or be done."""
+        del cell
+        if not self.is_ending:
+            return
+        if self._orderly:
+            self._stop_next()
+        self._finish_if_empty()
+
+    def _stop_next(self) -> None:
+        """Stop the latest started of the main program's own actors that is not being stopped."""
+        top = [cell for cell in self._supervisor.cells.values() if not self._has_parent(cell)]
+        # Inboxes last: until then they take what the others send as their last words.
+        top.sort(key=lambda cell: (cell.class_name != "inbox", cell.actor))
+        if top and top[-1].stop_by is None:
+            self._order(top[-1], max(0.0, self._end_by - monotonic()))
+
+    def _stop_the_rest(self) -> None:
+        self._orderly = False
+        for cell in list(self._supervisor.cells.values()):
+            if not self._has_parent(cell):
+                self._order(cell, max(0.0, self._end_by - monotonic()))
+
+    def _has_parent(self, cell: Cell) -> bool:
+        return cell.parent in self._supervisor.cells
+
+    def _finish_if_empty(self) -> None:
+        if self._supervisor.cells:
+            return
+        for who in self._finished:
+            self._supervisor.reply(who, None)
+        self._finished.clear()
+        self._supervisor.finish()

@@ -1,0 +1,482 @@
+"""The supervisor: one thread in the parent that watches every exit and respawns what died.
+
+Layer: supervision. Runs in: parent, in a thread of its own, which owns all of the state.
+Owns: the cells of all actors, the supervisor's mailbox, an epoll descriptor (closed at the end).
+Never: runs user code; waits for an actor, a caller or the zygote; dies of an error in one cell.
+
+    commands (its own mailbox) ─┐
+    pidfds of the actors ───────┼─► one epoll ─► this thread ─► launcher, recovery, policy
+    zygote's answers, its pidfd ┘                          └─► answers to reply pipes
+    timers: start and stop deadlines, backoff
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import pickle
+import random
+import select
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from procactors.errors import (
+    ActorStopped,
+    NameTaken,
+    ProcActorsError,
+    SpawnError,
+)
+from procactors.options import Delivery, Options
+from procactors.process.child import Child
+from procactors.process.launcher import Launcher
+from procactors.process.loop import STARTING, STOPPING
+from procactors.process.order import StartOrder, surroundings, write_order
+from procactors.supervision import commands as c
+from procactors.supervision.cell import Cell, Life, ReplyTo
+from procactors.supervision.crash import ExitKind, ExitReason
+from procactors.supervision.policy import GiveUp, Respawn, decide
+from procactors.supervision.recovery import Recovery
+from procactors.supervision.stopping import Stopping
+from procactors.wire.blackbox import CLOSED, CONTROL, PHASE, PROCESS
+from procactors.wire.envelope import open_envelope
+from procactors.wire.mailbox import MailboxFiles
+from procactors.wire.reader import MailboxReader
+from procactors.wire.record import Kind
+from procactors.wire.station import SUPERVISOR, Station, actor_path
+
+__all__ = ["Supervisor"]
+
+_log = logging.getLogger("procactors")
+
+#: Ends and statuses kept of actors that are over, for refs that ask later.
+_REMEMBERED = 10_000
+
+
+class Supervisor:
+    """Starts, watches, restarts and stops the actors of one system.
+
+    Args:
+        station: the parent's place on the wire.
+        launcher: starts the processes.
+        recovery: answers for the dead.
+        stop_timeout: seconds of a stop for which neither caller nor options name any.
+    """
+
+    def __init__(
+        self, station: Station, launcher: Launcher, recovery: Recovery, stop_timeout: float
+    ) -> None:
+        self.station = station
+        self.recovery = recovery
+        self.stop_timeout = stop_timeout
+        self.cells: dict[int, Cell] = {}
+        self._launcher = launcher
+        self._names: dict[str, int] = {}
+        self._over: OrderedDict[int, c.ActorStatus] = OrderedDict()
+        self._ids = itertools.count(1)
+        self._starts = itertools.count(1)
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_ids = itertools.count()
+        self._by_pidfd: dict[int, Cell] = {}
+        self._stopping = Stopping(self)
+        self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
+        self._mailbox = MailboxReader(self._files.path)
+        self._epoll = select.epoll()
+        self._done = False
+        self._handlers: dict[type, Callable[[Any, ReplyTo], None]] = {
+            c.Spawn: self._spawn,
+            c.OpenInbox: self._open_inbox,
+            c.Ready: self._ready,
+            c.Stop: self._stopping.stop,
+            c.StopChildren: self._stopping.stop_children,
+            c.StopAll: self._stopping.stop_all,
+            c.Kill: self._stopping.kill,
+            c.Wait: self._wait,
+            c.Describe: self._describe,
+            c.Find: self._find,
+            c.ListActors: self._list,
+            c.LostMessage: self._lost,
+        }
+        self.thread = threading.Thread(target=self._run, name="procactors-supervisor", daemon=True)
+
+    def open(self) -> None:
+        """Start the zygote and the thread."""
+        self._launcher.open()
+        self._epoll.register(self._mailbox.fileno(), select.EPOLLIN)
+        self._watch_zygote()
+        self.thread.start()
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """End the thread after the event at hand. Called when every actor is over."""
+        self._done = True
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        """Run `action` in this thread at the monotonic instant `when`."""
+        heapq.heappush(self._timers, (when, next(self._timer_ids), action))
+
+    def _run(self) -> None:
+        while not self._done:
+            for fd, _ in self._epoll.poll(self._patience()):
+                self._guarded(lambda fd=fd: self._event(fd))
+            while self._timers and self._timers[0][0] <= monotonic():
+                self._guarded(heapq.heappop(self._timers)[2])
+        self._launcher.close()
+        self._epoll.close()
+        self._mailbox.close()
+        self._files.close()
+        self.recovery.close()
+
+    def _patience(self) -> float | None:
+        return max(0.0, self._timers[0][0] - monotonic()) if self._timers else None
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception:
+            # So wide because nobody else would go on: an error over one cell must not leave all
+            # the others without their supervisor.
+            _log.exception("the supervisor met an error of its own and goes on")
+
+    def _event(self, fd: int) -> None:
+        if fd == self._mailbox.fileno():
+            self._obey()
+        elif fd == self._launcher.zygote_pidfd:
+            self._zygote_died()
+        elif fd in self._by_pidfd:
+            self._gone(self._by_pidfd[fd])
+        else:
+            self._zygote_answered()
+
+    def _obey(self) -> None:
+        while (taken := self._mailbox.take(0.0)) is not None:
+            body = taken.body
+            try:
+                if taken.kind == Kind.CALL:
+                    envelope = open_envelope(body)
+                    command = self.station.home.load(taken.flags, envelope.payload)
+                    who = ReplyTo(envelope.reply, envelope.call)
+                    self._do(command, who)
+            finally:
+                self._mailbox.done(place=False)
+
+    def _do(self, command: Any, who: ReplyTo) -> None:
+        try:
+            self._handlers[type(command)](command, who)
+        except ProcActorsError as error:
+            self.reply(who, error)
+        except OSError as error:
+            self.reply(who, SpawnError(f"{type(command).__name__} failed: {error}"))
+
+    def reply(self, who: ReplyTo | None, value: object) -> None:
+        """Answer a command; whoever told, or is gone, gets nothing."""
+        if who is not None and who.reply:
+            kind = Kind.VERDICT if isinstance(value, BaseException) else Kind.RESULT
+            self.recovery.answer(who.reply, who.call, kind, value)
+
+    # -- starting -----------------------------------------------------------------------------
+
+    def _spawn(self, command: c.Spawn, who: ReplyTo) -> None:
+        if self._stopping.is_ending:
+            os.unlink(command.blueprint)
+            raise SpawnError(f"{command.class_name} was not started: the system is stopping")
+        try:
+            cell = self._new_cell(command.options, command.class_name, command.parent)
+        except BaseException:
+            os.unlink(command.blueprint)
+            raise
+        os.rename(command.blueprint, os.path.join(cell.folder, "blueprint"))
+        cell.spawner = who
+        self._start(cell)
+
+    def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
+        options = Options(name=command.name)
+        cell = self._new_cell(options, "inbox", 0)
+        cell.life = Life.UP
+        self.reply(who, cell.info)
+
+    def _new_cell(self, options: Options, class_name: str, parent: int) -> Cell:
+        if options.name is not None and options.name in self._names:
+            raise NameTaken(
+                f"an actor named {options.name!r} is running (or restarting) already; stop it "
+                f"first, or choose another name"
+            )
+        actor = next(self._ids)
+        name = options.name or f"{class_name.rpartition('.')[2].lower()}-{actor}"
+        if name in self._names:
+            raise NameTaken(f"the name {name!r} is taken by an actor that was given it")
+        cell = Cell(self.station.path, actor, name, class_name, options, parent)
+        self.cells[actor] = cell
+        self._names[name] = actor
+        if parent in self.cells:
+            self.cells[parent].children.append(actor)
+        return cell
+
+    def _start(self, cell: Cell) -> None:
+        """Start the next incarnation; failing to is one more death."""
+        cell.life = Life.STARTING
+        cell.incarnation += 1
+        cell.start = start = next(self._starts)
+        cell.ready_at = None
+        cell.ended_with = 0
+        try:
+            self._order(cell)
+            child = self._launcher.start(cell.actor, start)
+            if child is not None:
+                self._adopt(cell, child)
+        except OSError as error:
+            self._start_failed(cell, error)
+            return
+        limit = cell.options.start_timeout
+        if limit is not None:
+            self.at(monotonic() + limit, lambda: self._start_overdue(cell, start))
+
+    def _order(self, cell: Cell) -> None:
+        environ, cwd, path, argv, main_file = surroundings()
+        write_order(
+            cell.folder,
+            StartOrder(
+                actor=cell.actor,
+                start=cell.start,
+                name=cell.name,
+                incarnation=cell.incarnation,
+                blueprint=os.path.join(cell.folder, "blueprint"),
+                class_name=cell.class_name,
+                parent=cell.parent,
+                options=cell.options,
+                stop_timeout=self.stop_timeout,
+                report=pickle.dumps(cell.last_crash) if cell.last_crash is not None else b"",
+                environ=environ,
+                cwd=cwd,
+                path=path,
+                argv=argv,
+                main_file=main_file,
+            ),
+        )
+
+    def _start_failed(self, cell: Cell, error: OSError) -> None:
+        text = f"no process could be started: {error}"
+        self._after(cell, ExitReason(ExitKind.START, None, text), "")
+
+    def _adopt(self, cell: Cell, child: Child) -> None:
+        cell.child = child
+        self._by_pidfd[child.pidfd] = cell
+        self._epoll.register(child.pidfd, select.EPOLLIN)
+        if cell.final and cell.ended_with:
+            child.kill_group()  # killed before its number was known
+
+    def _zygote_answered(self) -> None:
+        for actor, start, pid in self._launcher.collect():
+            cell = self.cells.get(actor)
+            if cell is None or cell.start != start or cell.child is not None:
+                continue  # of a start that was given up; the incarnation sees that it is late
+            if pid < 0:
+                self._start_failed(cell, OSError(-pid, os.strerror(-pid)))
+                continue
+            try:
+                self._adopt(cell, self._launcher.adopt(pid))
+            except OSError as error:
+                self._start_failed(cell, error)
+
+    def _ready(self, report: c.Ready, _: ReplyTo) -> None:
+        cell = self.cells.get(report.actor)
+        if cell is None or cell.start != report.start or cell.life is not Life.STARTING:
+            return
+        cell.life = Life.UP
+        cell.ready_at = monotonic()
+        spawner, cell.spawner = cell.spawner, None
+        self.reply(spawner, cell.info)
+
+    def _start_overdue(self, cell: Cell, start: int) -> None:
+        if cell.start == start and cell.life is Life.STARTING and cell.child is not None:
+            text = f"its on_start took longer than start_timeout={cell.options.start_timeout} s"
+            with open(os.path.join(cell.folder, "error"), "wb") as file:
+                pickle.dump((start, text, ""), file)
+            cell.child.kill_group()
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def _gone(self, cell: Cell) -> None:
+        """An incarnation has ended: reap it, and see what follows."""
+        child = cell.child
+        assert child is not None
+        # The group before the number: once reaped, the number may be somebody else's.
+        child.kill_group()
+        code = child.exit_code()
+        self._epoll.unregister(child.pidfd)
+        del self._by_pidfd[child.pidfd]
+        reason, trace = cell.exit_reason(code)
+        child.release()
+        self._after(cell, reason, trace)
+
+    def _after(self, cell: Cell, reason: ExitReason, trace: str) -> None:
+        in_hand = self.recovery.in_hand(cell)
+        report = cell.report(reason, trace, in_hand)
+        cell.child = None
+        follows = self._decide(cell, reason)
+        again = (
+            isinstance(follows, Respawn)
+            and cell.options.delivery is Delivery.AT_LEAST_ONCE
+            and reason.kind is not ExitKind.ERROR  # an exception is no crash of the process
+            and in_hand[1] < cell.options.max_deliveries
+        )
+        if reason.is_abnormal:
+            cell.last_crash = report
+            if not (reason.kind is ExitKind.KILLED and cell.final):
+                _log.error("%s", report)
+        self.recovery.settle(cell, report, again)
+        if cell.words[PROCESS]:
+            self.recovery.sweep_after(cell.words[PROCESS])
+            cell.words[PROCESS] = 0
+        if isinstance(follows, Respawn):
+            cell.history = follows.history
+            self._respawn_after(cell, follows.wait)
+        else:
+            self._end(cell, reason, follows)
+
+    def _decide(self, cell: Cell, reason: ExitReason) -> object:
+        if cell.final or cell.spawner is not None:
+            return None  # ordered to end, or never was up: its spawner is told instead
+        if reason.kind is ExitKind.STOPPED or (cell.stop_by is not None and not reason.is_abnormal):
+            return None
+        if cell.stop_by is not None and monotonic() >= cell.stop_by:
+            return None
+        now, draw = monotonic(), random.random()  # noqa: S311 - jitter, not a secret
+        return decide(cell.options, reason, cell.history, now, cell.ran_s(), draw)
+
+    def _respawn_after(self, cell: Cell, wait: float) -> None:
+        cell.life = Life.DOWN
+        if cell.words[PHASE] == STOPPING or cell.stop_by is not None:
+            # It died on its way through the mailbox to its end: the next life goes on with it.
+            cell.words[CLOSED] = 0
+            self.station.stop_in_order(cell.actor)
+        cell.words[PHASE] = STARTING
+        # No order to the last life may reach the next one.
+        cell.words[CONTROL] = 0
+        if cell.children:
+            # What the dead one started ends with it, before its next life starts its own.
+            self._stopping.stop_cells(list(cell.children))
+        due = monotonic() + wait
+        start = cell.start
+
+        def respawn() -> None:
+            if cell.life is Life.DOWN and cell.start == start:
+                if cell.children:
+                    cell.respawns_childless = True
+                else:
+                    self._start(cell)
+
+        if wait > 0:
+            self.at(due, respawn)
+        else:
+            respawn()
+
+    def _end(self, cell: Cell, reason: ExitReason, follows: object) -> None:
+        """End an actor for good: answer for its mailbox, tell whoever waits."""
+        cell.life = Life.OVER
+        cell.reason = reason
+        why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
+        if isinstance(follows, GiveUp):
+            why += (
+                f" (restart number {follows.count} within {cell.options.within} s, allowed are "
+                f"{cell.options.max_restarts})"
+            )
+            _log.error("%s %s", cell.name, why)
+        self.recovery.close_mailbox(cell, why)
+        if cell.children:
+            self._stopping.stop_cells(list(cell.children))
+        self._remember(cell)
+        spawner, cell.spawner = cell.spawner, None
+        if spawner is not None:
+            self._spawn_failed(cell, reason, spawner)
+        waiters, cell.waiters = cell.waiters, []
+        for who in waiters:
+            self.reply(who, reason)
+        parent = self.cells.get(cell.parent)
+        if parent is not None:
+            parent.children.remove(cell.actor)
+            self._stopping.child_ended(parent)
+            if parent.respawns_childless and not parent.children:
+                parent.respawns_childless = False
+                self._start(parent)
+        self._stopping.ended(cell)
+
+    def _spawn_failed(self, cell: Cell, reason: ExitReason, spawner: ReplyTo) -> None:
+        error = SpawnError(f"{cell.class_name} ({cell.name}) {reason}")
+        trace = cell.last_crash.traceback if cell.last_crash is not None else ""
+        if trace:
+            self.recovery.answer(spawner.reply, spawner.call, Kind.FAILURE, (error, trace))
+        else:
+            self.reply(spawner, error)
+
+    def end_without_process(self, cell: Cell, reason: ExitReason) -> None:
+        """End an actor that has no process now: an inbox, or one between incarnations."""
+        self._end(cell, reason, None)
+
+    def _remember(self, cell: Cell) -> None:
+        self._over[cell.actor] = cell.status()
+        while len(self._over) > _REMEMBERED:
+            self._over.popitem(last=False)
+        del self.cells[cell.actor]
+        del self._names[cell.name]
+        cell.bury()
+
+    # -- the zygote ---------------------------------------------------------------------------
+
+    def _watch_zygote(self) -> None:
+        self._epoll.register(self._launcher.fileno(), select.EPOLLIN)
+        self._epoll.register(self._launcher.zygote_pidfd, select.EPOLLIN)
+
+    def _zygote_died(self) -> None:
+        """Make a new zygote. Running actors go on; their exit codes will be unknown."""
+        self._zygote_answered()
+        self._epoll.unregister(self._launcher.fileno())
+        self._epoll.unregister(self._launcher.zygote_pidfd)
+        _log.error("the zygote died; starting another")
+        self._launcher.renew()
+        self._watch_zygote()
+        for cell in list(self.cells.values()):
+            if cell.life is Life.STARTING and cell.child is None:
+                # A new number: should the old one have been forked after all, it is late.
+                cell.incarnation -= 1
+                self._start(cell)
+
+    # -- questions ----------------------------------------------------------------------------
+
+    def _wait(self, command: c.Wait, who: ReplyTo) -> None:
+        cell = self.cells.get(command.actor)
+        if cell is not None:
+            cell.waiters.append(who)
+        else:
+            self.reply(who, self.past(command.actor).reason)
+
+    def _describe(self, command: c.Describe, who: ReplyTo) -> None:
+        cell = self.cells.get(command.actor)
+        self.reply(who, cell.status() if cell is not None else self.past(command.actor))
+
+    def _find(self, command: c.Find, who: ReplyTo) -> None:
+        actor = self._names.get(command.name)
+        self.reply(who, self.cells[actor].info if actor is not None else None)
+
+    def _list(self, _: c.ListActors, who: ReplyTo) -> None:
+        self.reply(who, [cell.info for cell in self.cells.values()])
+
+    def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
+        cell = self.cells.get(command.actor)
+        name = cell.name if cell is not None else self.past(command.actor).name
+        self.recovery.lost(name, command.record, command.why)
+
+    def past(self, actor: int) -> c.ActorStatus:
+        """Return the last status of an actor that is over.
+
+        Raises:
+            ActorStopped: nothing is remembered of it.
+        """
+        if actor in self._over:
+            return self._over[actor]
+        raise ActorStopped(f"nothing is known of actor {actor}: it ended long ago")

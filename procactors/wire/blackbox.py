@@ -1,0 +1,138 @@
+"""The black box: a small shared map in which a mailbox's reader leaves its state.
+
+Layer: wire. Runs in: parent and actor.
+Owns: the map (closed with `close`); the file belongs to the mailbox's directory.
+Never: two words for one fact: killed between them, the wrong message would be blamed.
+
+One aligned 8-byte word, `STATE`, says how far the reader is: bytes in the batch, offset of the
+next record, and whether that record is in hand. It changes by a single store, so that a reader
+killed at any instruction leaves a state that was true (measured facts: docs/design.md).
+
+    0        the words named below
+    4096     kept free for a table of calls in hand (handlers that await)
+    8192     the batch: what the last read took out of the pipe, then 8 zero bytes
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+
+__all__ = [
+    "BUSY_SINCE",
+    "CAPACITY",
+    "CLOSED",
+    "CLOSING",
+    "CONTROL",
+    "DELIVERIES",
+    "GONE",
+    "HANDLED",
+    "IN_HAND",
+    "INCARNATION",
+    "PHASE",
+    "PROCESS",
+    "STATE",
+    "WAITING_ON",
+    "BlackBox",
+    "pack_state",
+    "unpack_state",
+]
+
+_MAGIC, STATE, CLOSED, CONTROL, INCARNATION, PHASE = range(6)
+HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, _BATCH_BYTES = range(6, 13)
+
+_MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
+_BATCH_AT = 8192
+_WORDS = 4096 // 8
+#: Zero bytes after the batch, so that a walk over the lengths of a full batch ends.
+_TAIL = 8
+
+#: Values of the closed mark. CLOSING: no new message is taken, what is there is still handled.
+#: GONE: set before the last drain; nothing that is written after it will be handled.
+CLOSING, GONE = 1, 2
+
+#: Flag in the low bits of the state word: the record at the offset is in hand.
+IN_HAND = 1
+
+
+def pack_state(fill: int, offset: int) -> int:
+    """Return the state word for `fill` bytes in the batch, the next record at `offset`."""
+    return fill << 40 | offset << 16
+
+
+def unpack_state(word: int) -> tuple[int, int, bool]:
+    """Return (fill, offset, in hand) of a state word."""
+    return word >> 40, (word >> 16) & 0xFFFFFF, bool(word & IN_HAND)
+
+
+class BlackBox:
+    """The shared map of one mailbox.
+
+    Attributes:
+        words: the header as native 8-byte words; index it with this module's constants.
+        batch: the bytes of the last read, as long as the pipe can be full.
+        lengths: the batch as native 4-byte words, for walking from record to record.
+    """
+
+    def __init__(self, path: str) -> None:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._map = mmap.mmap(fd, os.fstat(fd).st_size)
+        finally:
+            os.close(fd)
+        whole = memoryview(self._map)
+        self.words = whole[: _WORDS * 8].cast("Q")
+        if self.words[_MAGIC] != _MAGIC_VALUE:
+            raise ValueError(f"expected a black box of this version in {path}, found other bytes")
+        size = self.words[_BATCH_BYTES]
+        self.batch = whole[_BATCH_AT : _BATCH_AT + size]
+        self.lengths = whole[_BATCH_AT : _BATCH_AT + size + _TAIL].cast("I")
+
+    @staticmethod
+    def create(path: str, batch_bytes: int, capacity: int = 0) -> None:
+        """Make the file, with its space reserved: a sparse one dies of SIGBUS on a full disk."""
+        size = -(-(_BATCH_AT + batch_bytes + _TAIL) // 4096) * 4096
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, size)
+            header = bytearray(_WORDS * 8)
+            words = memoryview(header).cast("Q")
+            words[_MAGIC], words[_BATCH_BYTES] = _MAGIC_VALUE, batch_bytes
+            words[CAPACITY] = capacity
+            os.pwrite(fd, header, 0)
+        finally:
+            os.close(fd)
+
+    def walk(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield (offset, length) of each record from `start`, up to `end` or the first zero.
+
+        Every length is checked against the bounds: the bytes may be a dead process's last.
+        """
+        offset = start
+        while offset < end:
+            length = self.lengths[offset >> 2]
+            if length < 8 or length & 7 or offset + length > len(self.batch):
+                return
+            yield offset, length
+            offset += length
+
+    def settle(self) -> tuple[int, int, bool]:
+        """Return (fill, offset, in hand), finding the fill if the reader ended inside its read."""
+        word = self.words[STATE]
+        if word == 0:
+            fill = 0
+            for offset, length in self.walk(0, len(self.batch)):
+                fill = offset + length
+            word = self.words[STATE] = pack_state(fill, 0)
+        return unpack_state(word)
+
+    def close(self) -> None:
+        """Unmap; views of the map must be gone."""
+        self.words.release()
+        self.batch.release()
+        self.lengths.release()
+        try:
+            self._map.close()
+        except BufferError:  # a record's view is still held somewhere: its holder unmaps
+            pass

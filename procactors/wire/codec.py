@@ -1,0 +1,107 @@
+"""Values to bytes and back: plain pickle first, definitions by token where it must be.
+
+Layer: wire. Runs in: parent and actor, in the caller's thread and frame.
+Owns: nothing.
+Never: encodes in a background thread, where an error could only be logged and a value that is
+changed after the send would arrive changed.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from procactors.errors import DecodeError, EncodeError
+from procactors.wire.culprit import describe_culprit
+from procactors.wire.definitions import dumps_by_value
+
+__all__ = ["Encoded", "decode", "encode", "join", "split"]
+
+_COUNT = struct.Struct("=Q")
+#: Each buffer starts on this boundary: arrays want aligned memory.
+_ALIGN = 16
+
+_dumps = pickle.dumps
+_loads = pickle.loads
+
+
+class Encoded(NamedTuple):
+    """A pickled value: the pickle itself and its out-of-band buffers, in order."""
+
+    head: bytes
+    buffers: Sequence[memoryview]
+
+    @property
+    def size(self) -> int:
+        """Bytes in sum."""
+        return len(self.head) + sum(buffer.nbytes for buffer in self.buffers)
+
+
+def encode(value: Any, home: str, what: str = "message") -> Encoded:
+    """Pickle `value`; definitions that others cannot import are published in `home`.
+
+    Raises:
+        EncodeError: something in the value cannot be pickled; the text names the path to it.
+    """
+    found: list[pickle.PickleBuffer] = []
+    try:
+        head = _dumps(value, 5, buffer_callback=found.append)
+    except Exception:  # noqa: BLE001 - any class's own pickling code may raise anything
+        head = b"__main__"
+    # Substring tests: a false alarm costs one slower pickling. A pickled Connection would carry
+    # its bare descriptor number: the slow path refuses it.
+    if b"__main__" in head or b"__mp_main__" in head or b"multiprocessing.connection" in head:
+        found.clear()
+        try:
+            head = dumps_by_value(value, home, found.append)
+        except Exception as error:
+            raise EncodeError(describe_culprit(value, what, home, error)) from error
+    if not found:
+        return Encoded(head, ())
+    try:
+        return Encoded(head, [buffer.raw() for buffer in found])
+    except BufferError:
+        # Out of band only what lies in one piece: the rest goes into the pickle itself.
+        return Encoded(dumps_by_value(value, home), ())
+
+
+def decode(head: bytes | memoryview, buffers: Sequence[Any] = (), what: str = "message") -> Any:
+    """Unpickle a value.
+
+    Raises:
+        DecodeError: the value's own unpickling code raised, or its module is missing here.
+    """
+    try:
+        return _loads(head, buffers=buffers) if buffers else _loads(head)
+    except Exception as error:
+        raise DecodeError(
+            f"the {what} could not be unpickled: {type(error).__name__}: {error}"
+        ) from error
+
+
+def join(encoded: Encoded) -> bytes:
+    """Return head and buffers as one run of bytes, for a record's body."""
+    buffers = encoded.buffers
+    parts = [_COUNT.pack(len(buffers)), _COUNT.pack(len(encoded.head))]
+    parts += [_COUNT.pack(buffer.nbytes) for buffer in buffers]
+    parts += [_padded(encoded.head)]
+    parts += [_padded(bytes(buffer)) for buffer in buffers]
+    return b"".join(parts)
+
+
+def split(body: memoryview) -> tuple[memoryview, list[memoryview]]:
+    """Undo `join`; the buffers are copies, writable and aligned."""
+    (count,) = _COUNT.unpack_from(body, 0)
+    lengths = [_COUNT.unpack_from(body, 8 * (i + 1))[0] for i in range(count + 1)]
+    at = 8 * (count + 2)
+    parts = []
+    for length in lengths:
+        parts.append(body[at : at + length])
+        at += -(-length // _ALIGN) * _ALIGN
+    return parts[0], [memoryview(bytearray(part)) for part in parts[1:]]
+
+
+def _padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % _ALIGN)

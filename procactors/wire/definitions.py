@@ -1,0 +1,220 @@
+"""Classes and functions that other processes cannot import: sent once, then named.
+
+Layer: wire. Runs in: parent and actor.
+Owns: a file in `defs/` for each definition that this process has published (removed with the
+runtime directory).
+Never: a second copy of a class in one process; a new state set on an original.
+
+What lives in `__main__`, in a notebook or inside a function has no module that an actor could
+import. cloudpickle can send such a thing by value, but each time anew (some 500 µs), and coming
+home it would overwrite the sender's own class. So each gets a token: a message says
+`_definition(token)`, and whoever does not know it loads the file of that name, once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import pickle
+import sys
+import threading
+import types
+import uuid
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+__all__ = ["DefinitionPickler", "dumps_by_value"]
+
+#: Token of each class or function that has one, and the other way round. Originals and loaded
+#: ones alike: so identity holds when a class comes home.
+_tokens: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+_known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+#: Loaded definitions stay for the life of the process: a message may name them at any time.
+_loaded: dict[str, Any] = {}
+#: Files that are written already: (directory, token).
+_published: set[tuple[str, str]] = set()
+#: Guards the tables and the loading: a half-built class must not be seen by another thread.
+_lock = threading.RLock()
+
+
+class _ModuleGlobals(dict[str, Any]):
+    """Stands in a pickle for the globals of a module that travels by value."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__()
+        self.module = module
+
+
+class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """A pickler that names definitions by token instead of sending them each time.
+
+    Args:
+        file: where the pickle goes.
+        home: runtime directory in which definitions are published.
+        root: the one definition that is to be written out, not named.
+        buffer_callback: as in `pickle.Pickler`.
+    """
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        home: str,
+        root: Any = None,
+        buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+    ) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+        self._home = home
+        self._root = root
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Reduce what the C pickler has no rule of its own for."""
+        if isinstance(obj, type) or type(obj) is types.FunctionType:
+            return self._reduce_definition(obj)
+        if type(obj) is _ModuleGlobals:
+            return _module_globals, (obj.module,)
+        if type(obj).__module__ == "multiprocessing.connection":
+            raise TypeError(
+                f"a {type(obj).__name__} cannot travel in a message: its descriptor number means "
+                f"nothing in another process; send a ref or a Mailbox instead"
+            )
+        return super().reducer_override(obj)
+
+    def _reduce_definition(self, obj: Any) -> Any:
+        if obj is not self._root and _tokens.get(obj) is not None:
+            return _definition, (token_of(obj, self._home), self._home)
+        self._share_globals(obj)
+        by_value = super().reducer_override(obj)
+        # A tuple of six is cloudpickle's by-value form; anything else can be imported.
+        if not isinstance(by_value, tuple) or len(by_value) < 6:
+            return by_value
+        if obj is not self._root and _is_named(obj):
+            return _definition, (token_of(obj, self._home), self._home)
+        make, args, state, _, _, set_state = by_value
+        if isinstance(obj, types.FunctionType):
+            set_state = _set_function_state
+        if obj is self._root:
+            make, args = _make_root, (_tokens[obj], make, args)
+        return make, args, state, None, None, set_state
+
+    def _share_globals(self, obj: Any) -> None:
+        """Let a function of an unimportable module use the receiver's globals of that name."""
+        if isinstance(obj, types.FunctionType):
+            namespace = obj.__globals__
+            module = namespace.get("__name__")
+            if isinstance(module, str) and not _is_importable(module):
+                self.globals_ref.setdefault(id(namespace), _ModuleGlobals(module))
+
+
+def dumps_by_value(
+    value: Any,
+    home: str,
+    buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+    root: Any = None,
+) -> bytes:
+    """Pickle a value whose definitions the receiver may not be able to import."""
+    file = io.BytesIO()
+    DefinitionPickler(file, home, root, buffer_callback).dump(value)
+    return file.getvalue()
+
+
+def token_of(obj: Any, home: str) -> str:
+    """Return the token of a class or function, published in `home` for others to load."""
+    with _lock:
+        token = _tokens.get(obj)
+        if token is None:
+            # Not a hash of the pickle: the bytes of the same class vary from time to time.
+            token = _tokens[obj] = uuid.uuid4().hex
+            _known[token] = obj
+        if (home, token) not in _published:
+            # Before its file is written: two definitions may name each other.
+            _published.add((home, token))
+            try:
+                _publish(home, token, dumps_by_value(obj, home, root=obj))
+            except BaseException:
+                _published.discard((home, token))
+                raise
+        return token
+
+
+def _publish(home: str, token: str, data: bytes) -> None:
+    path = os.path.join(home, "defs", token)
+    with open(path + ".new", "wb") as file:
+        file.write(data)
+    os.rename(path + ".new", path)  # whole or not at all
+
+
+def _definition(token: str, home: str) -> Any:
+    """Return the definition of that name, loading it at first sight. Runs in the receiver."""
+    with _lock:
+        obj = _known.get(token)
+        if obj is None:
+            with open(os.path.join(home, "defs", token), "rb") as file:
+                data = file.read()
+            try:
+                obj = pickle.loads(data)
+            except BaseException:
+                _loaded.pop(token, None)
+                _known.pop(token, None)
+                raise
+            _published.add((home, token))
+            _show_in_module(obj)
+        return obj
+
+
+def _make_root(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Make the bare definition and enter it at once: its own methods may name it."""
+    obj = make(*args)
+    _tokens[obj] = token
+    _known[token] = _loaded[token] = obj
+    return obj
+
+
+def _show_in_module(obj: Any) -> None:
+    """Enter a definition in its module here, where plain pickle and forked pools look for it."""
+    if "." not in obj.__qualname__:
+        _module_globals(obj.__module__)[obj.__name__] = obj
+
+
+def _module_globals(name: str) -> dict[str, Any]:
+    """Return the globals of this process's module of that name, made empty if there is none."""
+    module = sys.modules.get(name)
+    if module is None:
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            module = sys.modules[name] = types.ModuleType(name)
+    return module.__dict__
+
+
+def _set_function_state(function: types.FunctionType, state: tuple[Any, dict[str, Any]]) -> None:
+    """Set a loaded function's attributes; fill its globals only where they are absent."""
+    attributes, slots = state
+    for name, value in slots.pop("__globals__", {}).items():
+        function.__globals__.setdefault(name, value)
+    slots["__globals__"] = {}
+    cloudpickle.cloudpickle._function_setstate(function, (attributes, slots))
+
+
+def _is_named(obj: Any) -> bool:
+    """Whether a definition gets a token: any class, and a function of a module's top level.
+
+    A function made inside another is a value, with its closure; naming each would fill the
+    directory.
+    """
+    return isinstance(obj, type) or "." not in obj.__qualname__ and obj.__name__ != "<lambda>"
+
+
+def _is_importable(module: str) -> bool:
+    return module in sys.modules and module not in ("__main__", "__mp_main__")
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

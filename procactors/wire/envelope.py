@@ -1,0 +1,73 @@
+"""The fixed header of a message or a reply: plain numbers that always load.
+
+Layer: wire. Runs in: parent and actor.
+Owns: nothing; pure functions over bytes.
+Never: part of the user's pickle: a message that does not load must still get its error reply.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from procactors.wire.codec import Encoded
+from procactors.wire.home import Home
+from procactors.wire.record import Kind
+
+__all__ = ["CALL_ID", "Envelope", "open_envelope", "seal"]
+
+_HEADER = struct.Struct("=QQQdH")
+#: A reply's header: the id of the call that it answers.
+CALL_ID = struct.Struct("=Q")
+
+_pack = _HEADER.pack
+_unpack = _HEADER.unpack_from
+_SIZE = _HEADER.size
+
+
+class Envelope(NamedTuple):
+    """What is known of a message without unpickling it.
+
+    Attributes:
+        call: id of the call in the caller's process; 0 for a tell.
+        reply: number of the caller's reply pipe; 0 for a tell.
+        sender: id of the actor that sent it; 0 is the main program.
+        deadline: monotonic instant until which the caller waits; 0.0 is for ever.
+        method: ``module:qualname`` of the method, ``:name``, or empty for `receive`.
+        payload: the encoded arguments or message (see `Home.open`).
+    """
+
+    call: int
+    reply: int
+    sender: int
+    deadline: float
+    method: bytes
+    payload: memoryview
+
+    @property
+    def handler(self) -> str:
+        """Name of the handler, for people."""
+        return self.method.decode().rpartition(":")[2] or "receive"
+
+
+def seal(
+    home: Home,
+    target: int,
+    method: bytes,
+    encoded: Encoded,
+    *,
+    call: int = 0,
+    reply: int = 0,
+    sender: int = 0,
+    deadline: float = 0.0,
+) -> bytes:
+    """Return the record of a message for the actor `target`."""
+    header = _pack(call, reply, sender, deadline, len(method)) + method
+    return home.record(Kind.CALL, header, encoded, target)
+
+
+def open_envelope(body: memoryview) -> Envelope:
+    """Read the header of a message's record."""
+    call, reply, sender, deadline, length = _unpack(body)
+    start = _SIZE + length
+    return Envelope(call, reply, sender, deadline, bytes(body[_SIZE:start]), body[start:])

@@ -1,0 +1,103 @@
+"""One process's use of one runtime directory: encoding records and reading their payloads.
+
+Layer: wire. Runs in: parent and actor.
+Owns: the process's segment pool for that directory (`close`).
+Never: shared between processes: a forked copy makes its own, under a token of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from typing import Any
+
+from procactors.wire.codec import Encoded, decode, encode, join, split
+from procactors.wire.payload import REFERENCE, Received, SegmentPool, mark_consumed, receive
+from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, WITH_BUFFERS, frame
+
+__all__ = ["Home", "home_of"]
+
+
+class Home:
+    """What this process needs to write and read records of one runtime directory.
+
+    Attributes:
+        path: the runtime directory.
+        process: this process's token in it, a random number: pids are used again.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.process = secrets.randbits(63)
+        self._segments = SegmentPool(path, self.process)
+
+    def encode(self, value: Any, what: str = "message") -> Encoded:
+        """Pickle a value for another process of this directory (see `codec.encode`)."""
+        return encode(value, self.path, what)
+
+    def record(self, kind: int, header: bytes, encoded: Encoded, target: int) -> bytes:
+        """Return a whole record; what does not fit goes into a segment for `target` first.
+
+        Raises:
+            StorageFull: no room for the segment.
+        """
+        head, buffers = encoded
+        if not buffers:
+            if len(header) + len(head) <= BODY_LIMIT:
+                return frame(kind, 0, header + head)
+        elif encoded.size + 16 * len(buffers) + len(header) + 64 <= BODY_LIMIT:
+            body = header + join(encoded)
+            if len(body) <= BODY_LIMIT:
+                return frame(kind, WITH_BUFFERS, body)
+        reference = self._segments.write(head, buffers, target)
+        return frame(kind, IN_SEGMENT, header + reference)
+
+    def open(self, flags: int, body: memoryview) -> tuple[Any, Any, Received | None]:
+        """Return (head, buffers, received) of an encoded value in a record's body."""
+        if flags & IN_SEGMENT:
+            received = receive(self.path, bytes(body[: REFERENCE.size]))
+            return received.head, received.buffers, received
+        if flags & WITH_BUFFERS:
+            return (*split(body), None)
+        return body, (), None
+
+    def load(self, flags: int, body: memoryview, what: str = "message") -> Any:
+        """Decode the value in a record's body and free its segment.
+
+        Raises:
+            DecodeError: it could not be unpickled.
+        """
+        head, buffers, received = self.open(flags, body)
+        try:
+            return decode(head, buffers, what)
+        finally:
+            if received is not None:
+                received.consume()
+
+    def discard(self, flags: int, body: memoryview) -> None:
+        """Free the segment of a record that nobody will read."""
+        if flags & IN_SEGMENT:
+            mark_consumed(self.path, bytes(body[: REFERENCE.size]))
+
+    def close(self) -> None:
+        """Close the segment pool's descriptors and forget the directory."""
+        self._segments.close()
+        with contextlib.suppress(KeyError):
+            if _homes[self.path] is self:
+                del _homes[self.path]
+
+
+_homes: dict[str, Home] = {}
+
+
+def home_of(path: str) -> Home:
+    """Return this process's home for a runtime directory, made on first use."""
+    home = _homes.get(path)
+    if home is None:
+        home = _homes.setdefault(path, Home(path))
+    return home
+
+
+# A copy would write into segments whose locks are the parent's.
+os.register_at_fork(after_in_child=_homes.clear)

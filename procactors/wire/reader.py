@@ -1,0 +1,189 @@
+"""The receiving side of a mailbox: batches read straight into the black box.
+
+Layer: wire. Runs in: actor (one reader at a time; no lock among readers).
+Owns: two read ends, one write end of the pipe, the box's map (`close`).
+Never: state that is not in the box: an exception from a signal handler, or SIGKILL, may come
+between any two instructions.
+
+    take ──► record at the offset, marked in hand ──► handle ──► done ──► offset behind it
+     └─ batch empty: zero it; state = 0; read the pipe into it; state = (bytes read, 0)
+
+Each write of a sender is whole, and the batch is at least as large as the pipe: so a read ends
+on a record's boundary. State 0 with bytes in the batch means that the reader ended between the
+read and the store of its length: the records' own lengths then tell (`BlackBox.settle`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+from time import monotonic, monotonic_ns
+from typing import NamedTuple
+
+from procactors.wire.blackbox import (
+    BUSY_SINCE,
+    CAPACITY,
+    DELIVERIES,
+    HANDLED,
+    IN_HAND,
+    STATE,
+    BlackBox,
+    pack_state,
+)
+from procactors.wire.places import Places, bytes_in
+from procactors.wire.record import FRAME
+from procactors.wire.spin import Spin, try_read
+
+__all__ = ["MailboxReader", "Taken"]
+
+#: Seconds between an idle reader's tries to bring back the places of killed senders.
+_HEAL_EVERY_S = 0.2
+
+
+class Taken(NamedTuple):
+    """A record in hand; `body` is a view of the batch and ends with `MailboxReader.done`."""
+
+    kind: int
+    flags: int
+    body: memoryview
+
+
+class MailboxReader:
+    """The one reader of a mailbox.
+
+    Args:
+        path: the mailbox's directory.
+        prompt: give back each place at once (a plain queue), not in batches (an actor).
+    """
+
+    def __init__(self, path: str, prompt: bool = False) -> None:
+        self.box = BlackBox(os.path.join(path, "box"))
+        pipe = os.path.join(path, "pipe")
+        self._fds: list[int] = []
+        self._ready = self._open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        # With no writer at all a read would return end-of-file at once: hold one ourselves.
+        self._open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        # Opened anew: blocking or not belongs to the open file description, and we need both.
+        self._blocking = self._open(pipe, os.O_RDONLY)
+        self._poll = select.poll()
+        self._poll.register(self._ready, select.POLLIN)
+        self._words = self.box.words
+        self._into = (self.box.batch,)
+        self._spin = Spin()
+        capacity = self._words[CAPACITY]
+        self._places = Places(path, capacity) if capacity else None
+        self._owed = 0
+        self._batched = 1 if prompt else max(1, capacity // 4)
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a record is in the pipe."""
+        return self._ready
+
+    def _open(self, pipe: str, flags: int) -> int:
+        fd = os.open(pipe, flags | os.O_CLOEXEC)
+        self._fds.append(fd)
+        return fd
+
+    def take(self, timeout: float | None = None) -> Taken | None:
+        """Return the next record, marked as in hand; None after `timeout` seconds without one.
+
+        A record taken and not `done` is returned again.
+        """
+        words = self._words
+        word = words[STATE]
+        offset = (word >> 16) & 0xFFFFFF
+        if offset >= word >> 40 and not self._refill(timeout):
+            return None
+        word = words[STATE]
+        offset = (word >> 16) & 0xFFFFFF
+        batch = self.box.batch
+        length, kind, flags, padding = FRAME.unpack_from(batch, offset)
+        words[BUSY_SINCE] = monotonic_ns()
+        words[STATE] = word | IN_HAND
+        return Taken(kind, flags, batch[offset + 8 : offset + length - padding])
+
+    def done(self, *, place: bool) -> None:
+        """The record in hand is handled: step behind it; give its place back if it took one."""
+        words = self._words
+        word = words[STATE]
+        offset = (word >> 16) & 0xFFFFFF
+        behind = offset + self.box.lengths[offset >> 2]
+        # One store: before it the record is in hand, after it it is handled.
+        words[STATE] = (word >> 40) << 40 | behind << 16
+        words[HANDLED] += 1
+        if words[DELIVERIES]:
+            words[DELIVERIES] = 0
+        if place and self._places is not None:
+            self._owed += 1
+            if self._owed >= self._batched or behind >= word >> 40:
+                self._places.give(self._owed)
+                self._owed = 0
+
+    def pending(self) -> bool:
+        """Return whether a record is waiting in the batch or the pipe."""
+        fill, offset, _ = self.box.settle()
+        return offset < fill or bytes_in(self._ready) > 0
+
+    def close(self) -> None:
+        """Close this process's ends; what was not handled stays for the next reader."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+        if self._places is not None:
+            self._places.close()
+        self._into = ()  # type: ignore[assignment]
+        self.box.close()
+
+    def _refill(self, timeout: float | None) -> bool:
+        """Read the next batch; return whether there is one."""
+        box, words = self.box, self._words
+        fill, offset, _ = box.settle()
+        if offset < fill:
+            return True
+        if fill:
+            # Old bytes first, state second: a walk over the lengths must end at the new ones.
+            box.batch[:fill] = bytes(fill)
+            words[STATE] = 0
+        count = self._read(timeout)
+        if count:
+            words[STATE] = pack_state(count, 0)
+        return count > 0
+
+    def _read(self, timeout: float | None) -> int:
+        window = self._spin.window()
+        if window and (timeout is None or timeout > 0):
+            count = try_read(self._ready, self._into, window)
+            if count:
+                self._spin.hit()
+                return count
+            self._spin.miss()
+        if timeout is None and (self._places is None or self._healed()):
+            return os.readv(self._blocking, self._into)
+        return self._read_timed(timeout)
+
+    def _read_timed(self, timeout: float | None) -> int:
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            try:
+                return os.readv(self._ready, self._into)
+            except BlockingIOError:
+                pass
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left <= 0:
+                return 0
+            if self._places is not None and not self._healed():
+                left = _HEAL_EVERY_S if left is None else min(left, _HEAL_EVERY_S)
+            self._poll.poll(None if left is None else left * 1000)
+
+    def _healed(self) -> bool:
+        assert self._places is not None
+        if self._owed:
+            self._places.give(self._owed)
+            self._owed = 0
+        return self._places.heal(lambda: bytes_in(self._ready) == 0)
+
+
+def pipe_size(fd: int) -> int:
+    """Return how many bytes the pipe can hold; a batch must be at least as large."""
+    return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)

@@ -1,0 +1,50 @@
+"""The frame of one record in a pipe: at most PIPE_BUF bytes, so the kernel keeps it whole.
+
+Layer: wire. Runs in: parent and actor.
+Owns: nothing; pure functions over bytes.
+Never: a record longer than PIPE_BUF, or one whose length is not a multiple of eight.
+
+    u32 length of the whole record   u8 kind   u8 flags   u16 padding at the end   body
+"""
+
+from __future__ import annotations
+
+import enum
+import select
+import struct
+
+__all__ = ["BODY_LIMIT", "FRAME", "IN_SEGMENT", "WITH_BUFFERS", "Kind", "frame"]
+
+FRAME = struct.Struct("=IBBH")
+
+#: Most bytes that a record's body may have.
+BODY_LIMIT = select.PIPE_BUF - FRAME.size
+
+#: Flag: the encoded value is in a payload segment, and the body ends with its reference.
+IN_SEGMENT = 1
+#: Flag: the encoded value is followed by its out-of-band buffers (see `codec.join`).
+WITH_BUFFERS = 2
+
+
+class Kind(enum.IntEnum):
+    """What a record is for."""
+
+    ITEM = 1  #: a value in a mailbox used as a plain queue
+    CALL = 2  #: an envelope for an actor
+    STOP = 3  #: handle what came before, then stop
+    NUDGE = 4  #: look at the control word (mailbox) or the spill directory (reply pipe)
+    FENCE = 5  #: a process died: its unsent segments for this address may go
+    RESULT = 6  #: a reply: the handler's result
+    FAILURE = 7  #: a reply: the handler's exception
+    VERDICT = 8  #: a reply by the supervisor: died, or stopped
+
+
+_PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
+_pack = FRAME.pack
+
+
+def frame(kind: int, flags: int, body: bytes) -> bytes:
+    """Return the record of `body`, padded to a multiple of eight bytes."""
+    size = len(body)
+    padding = -size & 7
+    return _pack(size + 8 + padding, kind, flags, padding) + body + _PADDING[size & 7]

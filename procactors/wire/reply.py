@@ -1,0 +1,333 @@
+"""Reply pipes: where a caller waits, and how an answer gets there without ever blocking.
+
+Layer: wire. Runs in: caller (`ReplyPort`); actor and supervisor (`ReplySender`).
+Owns: a port's named pipe and descriptor (`retire`); a sender's cached write ends (`close`).
+Never: a write that waits for a stopped caller; an answer taken for another call's.
+
+    caller                                actor, or supervisor for the dead
+    1. lease a port, note the call id
+    2. message with (port, call id) ────► handle it
+    3. wait on the port's pipe     ◄───── 4. whole record with the call id, not blocking
+                                          4b. pipe full: a file in the spill directory, a nudge
+    5. other ids are late: dropped
+
+A port on which a call was given up is retired: its pipe is removed, a late answer finds nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+import select
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+from procactors.wire.envelope import CALL_ID
+from procactors.wire.home import Home
+from procactors.wire.payload import sweep_segments
+from procactors.wire.record import FRAME, Kind, frame
+from procactors.wire.spin import Spin, try_read
+
+__all__ = ["Answer", "ReplyPort", "ReplySender", "is_port", "remove_ports_of"]
+
+#: Bytes of an ordinary pipe; a read as large as the pipe ends on a record's boundary.
+_READ_BYTES = 1 << 16
+#: Seconds between looks at whether the other side still exists.
+_SLICE_S = 1.0
+#: Seconds for which an actor waits once for a full reply pipe; a live reader empties it in less.
+_PATIENCE_S = 0.02
+#: Write ends of reply pipes that are kept open.
+_KEPT = 64
+
+_NUDGE = frame(Kind.NUDGE, 0, b"")
+
+
+#: Never 0, which means: no reply wanted. The upper half of a pipe's number names its process.
+_numbers = itertools.count(1)
+
+
+class Answer:
+    """One reply: its kind, its frame's flags and its encoded value."""
+
+    __slots__ = ("flags", "kind", "value")
+
+    def __init__(self, kind: int, flags: int, value: memoryview) -> None:
+        self.kind = kind
+        self.flags = flags
+        self.value = value
+
+
+class ReplyPort:
+    """A reply pipe of this process. One thread at a time waits on it."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self.number = (home.process & 0x7FFFFFFF) << 32 | next(_numbers)
+        self._path = _pipe_path(home.path, self.number)
+        os.mkfifo(self._path, 0o600)
+        # Both ways, so that the pipe never ends while no actor has it open. All our ends go with
+        # this process: then an answer meets EPIPE, and is dropped.
+        self._fd = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pid = os.getpid()
+        size = max(_READ_BYTES, fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ))
+        self._buffer = memoryview(bytearray(size))
+        self._into = (self._buffer,)
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+        self._spin = Spin()
+
+    def wait(self, call: int, deadline: float | None, check: Callable[[], None]) -> Answer | None:
+        """Wait for the answer to `call`; None once the deadline (monotonic) has passed.
+
+        `check` is called about once a second and may raise. The answer's value is a view that
+        is good until the next wait on this port.
+        """
+        unpack = FRAME.unpack_from
+        while True:
+            count = self._read(deadline, check)
+            if not count:
+                return None
+            buffer = self._buffer
+            length, kind, flags, padding = unpack(buffer, 0)
+            if length == count and kind >= Kind.RESULT:
+                (number,) = CALL_ID.unpack_from(buffer, 8)
+                if number == call:
+                    return Answer(kind, flags, buffer[16 : length - padding])
+            found = None
+            for number, answer in self.answers(count):
+                if number == call and found is None:
+                    found = answer
+                else:
+                    self._home.discard(answer.flags, answer.value)
+            if found is not None:
+                return found
+
+    def read(self) -> int:
+        """Read what is there, waiting without end; return the bytes. For the reader thread."""
+        return self._read(None, _nothing)
+
+    def answers(self, count: int) -> Iterator[tuple[int, Answer]]:
+        """Yield (call id, answer) for each reply in the `count` bytes just read, then spilled."""
+        at, spilled, fences = 0, False, []
+        while at < count:
+            length, kind, flags, padding = FRAME.unpack_from(self._buffer, at)
+            body = self._buffer[at + 8 : at + length - padding]
+            at += length
+            if kind >= Kind.RESULT:
+                yield CALL_ID.unpack_from(body)[0], Answer(kind, flags, body[8:])
+            elif kind == Kind.NUDGE:
+                spilled = True
+            elif kind == Kind.FENCE:
+                spilled = True
+                fences.append(CALL_ID.unpack_from(body)[0])
+        if spilled:
+            yield from self._spilled()
+        # Behind everything that the dead process sent here: what is left was never sent.
+        for process in fences:
+            sweep_segments(self._home.path, process, self.number)
+
+    def wake(self) -> None:
+        """Make the waiting thread look up."""
+        with contextlib.suppress(BlockingIOError):  # full: then it is awake already
+            os.write(self._fd, _NUDGE)
+
+    def retire(self) -> None:
+        """Remove the pipe: whatever still comes for it finds nobody."""
+        if self._fd < 0:
+            return
+        if self._pid == os.getpid():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+            self._discard_unread()
+        os.close(self._fd)
+        self._fd = -1
+
+    def _discard_unread(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            count = os.readv(self._fd, self._into)
+            for _, answer in self.answers(count):
+                self._home.discard(answer.flags, answer.value)
+
+    def _spilled(self) -> Iterator[tuple[int, Answer]]:
+        folder = _spill_path(self._path)
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name.endswith(".new"):
+                continue  # still being written, or its writer was killed
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                data = memoryview(file.read())
+            os.unlink(path)
+            length, kind, flags, padding = FRAME.unpack_from(data)
+            body = data[8 : length - padding]
+            yield CALL_ID.unpack_from(body)[0], Answer(kind, flags, body[8:])
+
+    def _read(self, deadline: float | None, check: Callable[[], None]) -> int:
+        window = self._spin.window()
+        if window:
+            count = try_read(self._fd, self._into, window)
+            if count:
+                self._spin.hit()
+                return count
+            self._spin.miss()
+        while True:
+            left = _SLICE_S
+            if deadline is not None:
+                left = min(left, max(0.0, deadline - monotonic()))
+            if self._poll.poll(left * 1000):
+                with contextlib.suppress(BlockingIOError):
+                    return os.readv(self._fd, self._into)
+            if deadline is not None and monotonic() >= deadline:
+                return 0
+            check()
+
+
+class ReplySender:
+    """Answers to anybody's reply pipe, from one thread, never blocking for long."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._ends: OrderedDict[int, int] = OrderedDict()
+        #: Pipes that stayed full through one wait: not waited for again until they take a write.
+        self._slow: set[int] = set()
+
+    def answer(
+        self, reply: int, call: int, kind: int, value: object, patient: bool = True
+    ) -> bool:
+        """Encode and send an answer; return whether its caller still had the pipe open.
+
+        Raises:
+            EncodeError: the value cannot be pickled.
+            StorageFull: no room for a large one.
+        """
+        home = self._home
+        record = home.record(kind, CALL_ID.pack(call), home.encode(value, "result"), reply)
+        if self.send(reply, call, record, patient):
+            return True
+        _, _, flags, padding = FRAME.unpack_from(record)
+        home.discard(flags, memoryview(record)[16 : len(record) - padding])
+        return False
+
+    def send(self, reply: int, call: int, record: bytes, patient: bool = True) -> bool:
+        """Send a whole record; return whether the pipe was still there."""
+        fd = self._ends.get(reply)
+        try:
+            if fd is None:
+                fd = self._open(reply)
+            os.write(fd, record)
+        except BlockingIOError:
+            assert fd is not None
+            try:
+                self._write_full(fd, reply, call, record, patient)
+            except BrokenPipeError:
+                self._close_end(reply)
+                return False
+            return True
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENXIO, errno.EPIPE):
+                raise
+            self._close_end(reply)
+            return False
+        if self._slow:
+            self._slow.discard(reply)
+        return True
+
+    def close(self) -> None:
+        """Close the write ends."""
+        for fd in self._ends.values():
+            os.close(fd)
+        self._ends.clear()
+
+    def _open(self, reply: int) -> int:
+        path = _pipe_path(self._home.path, reply)
+        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._ends[reply] = fd
+        if len(self._ends) > _KEPT:
+            _, oldest = self._ends.popitem(last=False)
+            os.close(oldest)
+        return fd
+
+    def _close_end(self, reply: int) -> None:
+        fd = self._ends.pop(reply, None)
+        if fd is not None:
+            os.close(fd)
+        self._slow.discard(reply)
+
+    def _write_full(self, fd: int, reply: int, call: int, record: bytes, patient: bool) -> None:
+        if patient and reply not in self._slow:
+            if _write_within(fd, record, _PATIENCE_S):
+                return
+            self._slow.add(reply)
+        # Kept in this process's memory it would be lost with the process, while its message
+        # counts as handled: so it goes to a file, whole or not at all.
+        try:
+            _spill(_pipe_path(self._home.path, reply), call, record)
+        except OSError:
+            # The disk is full as well: better late than lost. A caller that is gone ends the
+            # wait with EPIPE.
+            while not _write_within(fd, record, _SLICE_S):
+                pass
+            return
+        # The reader may have emptied the pipe before the file was there: wake it. If the pipe is
+        # still full, it will come by itself.
+        with contextlib.suppress(BlockingIOError):
+            os.write(fd, _NUDGE)
+
+
+def _write_within(fd: int, record: bytes, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    if poll.poll(timeout * 1000):
+        with contextlib.suppress(BlockingIOError):
+            os.write(fd, record)
+            return True
+    return False
+
+
+def _spill(pipe: str, call: int, record: bytes) -> None:
+    folder = _spill_path(pipe)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    path = os.path.join(folder, f"{call:x}")
+    with open(path + ".new", "wb") as file:
+        file.write(record)
+    os.rename(path + ".new", path)
+
+
+def remove_ports_of(home: str, process: int) -> None:
+    """Remove the reply pipes of a dead process: an answer then finds nobody."""
+    prefix = f"{process & 0x7FFFFFFF:08x}"
+    folder = os.path.join(home, "replies")
+    for name in os.listdir(folder):
+        if name.startswith(prefix):
+            path = os.path.join(folder, name)
+            if name.endswith(".spill"):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+
+
+def is_port(number: int) -> bool:
+    """Whether a payload's target is a reply pipe; otherwise it is an actor's id."""
+    return number >> 32 != 0
+
+
+def _pipe_path(home: str, number: int) -> str:
+    return os.path.join(home, "replies", f"{number:016x}")
+
+
+def _spill_path(pipe: str) -> str:
+    return pipe + ".spill"
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,456 @@
+"""One process's place on a system's wire: writers to mailboxes, leased reply ports, submits.
+
+Layer: wire. Runs in: parent and actor.
+Owns: everything that this process has open in the runtime directory (`close`), and the thread
+that reads the answers to submits.
+Never: outlives the process's part in the system; is used by a forked copy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from queue import Full, SimpleQueue
+from time import monotonic
+from typing import Any, Protocol
+
+from procactors.errors import (
+    ActorStopped,
+    AskCycleError,
+    AskTimeout,
+    ForeignProcess,
+    MailboxFull,
+    StorageFull,
+)
+from procactors.wire.blackbox import WAITING_ON, BlackBox
+from procactors.wire.codec import Encoded
+from procactors.wire.envelope import open_envelope, seal
+from procactors.wire.failure import load_answer
+from procactors.wire.home import Home, home_of
+from procactors.wire.record import FRAME, Kind, frame
+from procactors.wire.reply import Answer, ReplyPort
+from procactors.wire.writer import MailboxClosed, MailboxWriter
+
+__all__ = ["MAIN", "SUPERVISOR", "PendingReply", "Station", "actor_path", "station_of"]
+
+#: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
+MAIN = SUPERVISOR = 0
+
+#: Mailboxes whose writing ends a process keeps open: two descriptors each at most.
+_KEPT_WRITERS = 256
+
+
+
+def actor_path(home: str, actor: int) -> str:
+    """Return the directory of an actor's mailbox."""
+    return os.path.join(home, "actors", str(actor))
+
+
+class PendingReply(Protocol):
+    """What the reader thread hands an answer to."""
+
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Take the answer, or the error that stands for it. Must run no user code."""
+
+
+class Station:
+    """What a process needs to talk to the actors of one system; thread-safe.
+
+    Args:
+        path: the system's runtime directory.
+        actor: id of the actor that this process is; `MAIN` for the main program.
+        box: the actor's own black box, in which it shows whom it waits for.
+        names: tells the name of an actor, for error messages.
+    """
+
+    def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
+        self.path = path
+        self.actor = actor
+        self.home: Home = home_of(path)
+        self._pid = os.getpid()
+        self._waiting = box.words if box is not None else None
+        self._main_thread = threading.get_ident()
+        self._writers: OrderedDict[int, MailboxWriter] = OrderedDict()
+        # Guards the tables below; never held while waiting.
+        self._lock = threading.RLock()
+        self._ports: list[ReplyPort] = []
+        self._calls = itertools.count(1)
+        self._replies: _ReplyReader | None = None
+        self._closing: list[Callable[[], None]] = []
+        #: Called with a record that can no longer be delivered: makes the dead letter.
+        self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
+        _stations[path] = self
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def tell(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        timeout: float | None = None,
+    ) -> None:
+        """Put a message that wants no answer into an actor's mailbox.
+
+        Raises:
+            ActorStopped, MailboxFull, StorageFull: it was not sent.
+        """
+        record = seal(self.home, actor, method, encoded, sender=self.actor)
+        self._send(actor, name, record, timeout)
+
+    def ask(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        timeout: float | None = None,
+        place_timeout: float | None = None,
+    ) -> Any:
+        """Put a message and wait for its answer, up to `timeout` seconds (None: for ever).
+
+        Raises:
+            DeliveryError: it was not sent. ReplyError: no answer. Whatever the handler raised.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        port = self._lease()
+        call = next(self._calls)
+        try:
+            record = seal(
+                self.home,
+                actor,
+                method,
+                encoded,
+                call=call,
+                reply=port.number,
+                sender=self.actor,
+                deadline=deadline or 0.0,
+            )
+            self._send(actor, name, record, place_timeout)
+        except BaseException:
+            self._ports.append(port)  # nothing was sent: no answer will come
+            raise
+        try:
+            if self._waiting is None:
+                answer = port.wait(call, deadline, lambda: self._check(actor, name))
+            else:
+                answer = self._wait_as_actor(port, call, deadline, actor, name)
+            if answer is None:
+                raise AskTimeout(
+                    f"no reply from {name} within {timeout} s; the message is not taken back"
+                )
+        except BaseException:
+            port.retire()  # an answer may still come: it must find nobody
+            raise
+        try:
+            return load_answer(self.home, answer)
+        finally:
+            del answer
+            self._ports.append(port)
+
+    def submit(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        pending: PendingReply,
+        timeout: float | None = None,
+        place_timeout: float | None = None,
+    ) -> None:
+        """Put a message whose answer is handed to `pending` by the reader thread.
+
+        Raises:
+            DeliveryError: it was not sent, and `pending` will hear nothing.
+        """
+        replies = self._reply_reader()
+        call = next(self._calls)
+        deadline = 0.0 if timeout is None else monotonic() + timeout
+        record = seal(
+            self.home,
+            actor,
+            method,
+            encoded,
+            call=call,
+            reply=replies.port.number,
+            sender=self.actor,
+            deadline=deadline,
+        )
+        replies.pending[call] = pending
+        try:
+            self._send(actor, name, record, place_timeout)
+        except BaseException:
+            replies.pending.pop(call, None)
+            raise
+
+    def stop_in_order(self, actor: int) -> None:
+        """Put a stop behind everything that this process has sent to the actor so far."""
+        try:
+            self._writer(actor).send_control(frame(Kind.STOP, 0, b""))
+        except MailboxClosed:
+            pass  # it has stopped already
+
+    def send_fence(self, actor: int, record: bytes) -> bool:
+        """Put a fence into an actor's mailbox; return whether the mailbox is still there."""
+        try:
+            self._writer(actor).send_control(record)
+        except MailboxClosed:
+            return False
+        return True
+
+    def words(self, actor: int) -> memoryview | None:
+        """Return the words of an actor's black box; None if it is gone."""
+        try:
+            return self._writer(actor).words
+        except (MailboxClosed, ActorStopped):
+            return None
+
+    def run_callback(self, callback: Callable[[], None]) -> None:
+        """Run a user's callback in the callback thread, so that it may submit again."""
+        self._reply_reader().callbacks.put(callback)
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Run `action` when the station is closed."""
+        self._closing.append(action)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def flush(self, timeout: float) -> int:
+        """Wait until all backlogs are written, up to `timeout` seconds; return what is left."""
+        deadline = monotonic() + timeout
+        with self._lock:
+            writers = list(self._writers.values())
+        return sum(writer.flush(max(0.0, deadline - monotonic())) for writer in writers)
+
+    def close(self) -> None:
+        """Close everything; calls that still wait here end with an error."""
+        with self._lock:
+            if _stations.get(self.path) is self:
+                del _stations[self.path]
+            writers = list(self._writers.items())
+            self._writers.clear()
+            replies, self._replies = self._replies, None
+        for action in self._closing:
+            action()
+        for actor, writer in writers:
+            for record in writer.close():
+                self.on_lost(actor, record)
+        if replies is not None:
+            replies.close()
+        while self._ports:
+            self._ports.pop().retire()
+        self.home.close()
+
+    def check_process(self) -> None:
+        """Raise ForeignProcess in a forked copy of the process that joined the system."""
+        if self._pid != os.getpid():
+            raise ForeignProcess(_FORKED.format(pid=os.getpid(), parent=self._pid))
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _lease(self) -> ReplyPort:
+        try:
+            return self._ports.pop()
+        except IndexError:
+            try:
+                return ReplyPort(self.home)
+            except OSError as error:
+                raise _no_descriptor("a reply pipe", error) from error
+
+    def _send(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
+        try:
+            while True:
+                writer = self._writers.get(actor) or self._writer(actor)
+                try:
+                    return writer.send(record, timeout)
+                except MailboxClosed:
+                    if not writer.retired:  # else it was closed to save descriptors: open anew
+                        raise
+        except MailboxClosed:
+            self._unsend(record)
+            raise ActorStopped(f"{name} has stopped; the message was not handled") from None
+        except Full:
+            capacity = self._writer(actor).capacity
+            self._unsend(record)
+            raise MailboxFull(
+                f"the mailbox of {name} is full: {capacity} of {capacity} places taken"
+            ) from None
+        except BaseException:
+            self._unsend(record)
+            raise
+
+    def _unsend(self, record: bytes) -> None:
+        _, _, flags, padding = FRAME.unpack_from(record)
+        envelope = open_envelope(memoryview(record)[FRAME.size : len(record) - padding])
+        self.home.discard(flags, envelope.payload)
+
+    def _writer(self, actor: int) -> MailboxWriter:
+        with self._lock:
+            writer = self._writers.get(actor)
+            if writer is not None:
+                self._writers.move_to_end(actor)
+                return writer
+            if len(self._writers) >= _KEPT_WRITERS:
+                self._drop_idle_writer()
+            try:
+                writer = MailboxWriter(
+                    actor_path(self.path, actor), lambda record: self._lost(actor, record)
+                )
+            except OSError as error:
+                raise _no_descriptor("a mailbox", error) from error
+            self._writers[actor] = writer
+            return writer
+
+    def _drop_idle_writer(self) -> None:
+        """Close the end that was opened longest ago and has nothing under way."""
+        for actor, writer in self._writers.items():
+            if writer.retire():
+                del self._writers[actor]
+                return
+
+    def _lost(self, actor: int, record: bytes) -> None:
+        """Answer for a record of our backlog that was never sent. Runs in the feeder thread."""
+        if FRAME.unpack_from(record)[1] != Kind.CALL:
+            return
+        self.on_lost(actor, record)
+
+    def _check(self, actor: int, name: str) -> None:
+        """Called while an ask waits: end it if the actor is gone and nobody answered."""
+        if not os.path.exists(actor_path(self.path, actor)):
+            raise ActorStopped(f"{name} has stopped; the message was not handled")
+
+    def _wait_as_actor(
+        self, port: ReplyPort, call: int, deadline: float | None, actor: int, name: str
+    ) -> Answer | None:
+        """Wait while the black box shows for whom, so that a ring of askers is seen."""
+        waiting = self._waiting
+        if waiting is None or threading.get_ident() != self._main_thread:
+            return port.wait(call, deadline, lambda: self._check(actor, name))
+        waiting[WAITING_ON] = actor
+        try:
+            # Shown first, looked up second: of two that close a ring at once, one sees it.
+            self._refuse_ring(actor, name)
+            return port.wait(call, deadline, lambda: self._check(actor, name))
+        finally:
+            waiting[WAITING_ON] = 0
+
+    def _refuse_ring(self, actor: int, name: str) -> None:
+        ring, at = [actor], actor
+        while at and at != self.actor:
+            words = self.words(at)
+            at = words[WAITING_ON] if words is not None else 0
+            if at in ring:
+                return  # a ring, but not through us: whoever closed it is told
+            ring.append(at)
+        if at == self.actor:
+            raise AskCycleError(
+                f"asking {name} would wait for ever: actors {[self.actor, *ring]} would wait for "
+                f"each other; use tell, or submit and return"
+            )
+
+    def _reply_reader(self) -> _ReplyReader:
+        replies = self._replies
+        if replies is None:
+            with self._lock:
+                if self._replies is None:
+                    self._replies = _ReplyReader(self.home)
+                replies = self._replies
+        return replies
+
+
+class _ReplyReader:
+    """The shared port of all submits, its reader thread and the callbacks' thread."""
+
+    def __init__(self, home: Home) -> None:
+        try:
+            self.port = ReplyPort(home)
+        except OSError as error:
+            raise _no_descriptor("a reply pipe", error) from error
+        self.pending: dict[int, PendingReply] = {}
+        self.callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._home = home
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=target, name=f"procactors-{name}", daemon=True)
+            for name, target in (("replies", self._read), ("callbacks", self._call_back))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._closing = True
+        self.port.wake()
+        self.callbacks.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+        self.port.retire()
+        error = ActorStopped("the system was stopped while this reply was awaited")
+        for pending in self.pending.values():
+            pending.deliver(None, error)
+        self.pending.clear()
+
+    def _read(self) -> None:
+        port, pending = self.port, self.pending
+        while not self._closing:
+            for call, answer in port.answers(port.read()):
+                waiter = pending.pop(call, None)
+                if waiter is None:
+                    self._home.discard(answer.flags, answer.value)
+                else:
+                    waiter.deliver(answer, None)
+
+    def _call_back(self) -> None:
+        while True:
+            callback = self.callbacks.get()
+            if callback is None:
+                return
+            callback()
+
+
+_stations: dict[str, Station] = {}
+
+_FORKED = (
+    "process {pid} is a forked copy of process {parent} and does not belong to the actor system: "
+    "use refs in the program that started the system or in its actors, or send results back to it"
+)
+
+
+def station_of(path: str, name: str) -> Station:
+    """Return this process's station of a system.
+
+    Raises:
+        ForeignProcess: this process does not belong to that system.
+    """
+    station = _stations.get(path)
+    if station is None:
+        if path in _forked:
+            _forked[path].check_process()
+        raise ForeignProcess(
+            f"the ref of {name} is used outside its system: process {os.getpid()} neither started "
+            f"the system at {path} nor is one of its actors, or the system was stopped"
+        )
+    return station
+
+
+def _no_descriptor(what: str, error: OSError) -> BaseException:
+    if error.errno in (24, 23):  # EMFILE, ENFILE
+        return StorageFull(
+            f"no file descriptor is left in process {os.getpid()} for {what}; raise the limit "
+            f"(ulimit -n); the message was not sent"
+        )
+    return error
+
+
+def _forget_in_child() -> None:
+    _forked.update(_stations)
+    _stations.clear()
+
+
+_forked: dict[str, Station] = {}
+os.register_at_fork(after_in_child=_forget_in_child)
+

@@ -1,0 +1,263 @@
+"""The sending side of a mailbox: whole records, straight into the pipe.
+
+Layer: wire. Runs in: parent and actor, in the sender's thread; a feeder thread when full.
+Owns: a write descriptor, a map of the box's header, the backlog and its feeder (`close`).
+Never: a lock between processes; a record written in two pieces; a wait for the reader.
+
+A record goes to the kernel in the sender's own call. Only when the pipe is full does it wait in
+this process's backlog, for which a feeder thread writes; as long as anything is there, later
+records queue behind it, so that each sender's order holds. The backlog dies with its process:
+what the kernel has taken does not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from procactors.wire.blackbox import CAPACITY, CLOSED, GONE, BlackBox
+from procactors.wire.places import Places
+
+__all__ = ["MailboxClosed", "MailboxWriter"]
+
+#: Seconds between the feeder's looks at the closed mark while the pipe stays full.
+_SLICE_S = 0.2
+#: Seconds for which an idle feeder waits for more before its thread ends.
+_LINGER_S = 0.1
+
+
+class MailboxClosed(Exception):  # noqa: N818 - internal; callers see ActorStopped
+    """The mailbox is closed for good: nothing more will be read from it."""
+
+
+_writers: weakref.WeakSet[MailboxWriter] = weakref.WeakSet()
+
+
+class MailboxWriter:
+    """One process's writing end of one mailbox; safe to use from many threads.
+
+    Args:
+        path: the mailbox's directory.
+        on_lost: called by the feeder with each record that can no longer be delivered.
+    """
+
+    def __init__(self, path: str, on_lost: Callable[[bytes], None]) -> None:
+        try:
+            self._fd = os.open(
+                os.path.join(path, "pipe"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENXIO):  # removed, or nobody holds a read end
+                raise MailboxClosed from None
+            raise
+        try:
+            self._box = BlackBox(os.path.join(path, "box"))
+            capacity = self._box.words[CAPACITY]
+            self._places = Places(path, capacity) if capacity else None
+        except FileNotFoundError:
+            os.close(self._fd)
+            raise MailboxClosed from None
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self.words = self._box.words
+        self._on_lost = on_lost
+        # Guards pipe order and backlog. Reentrant: a signal handler of the application may send
+        # while its own thread is inside.
+        self._lock = threading.RLock()
+        self._backlog: deque[tuple[bytes, bool]] = deque()
+        self._changed = threading.Condition(self._lock)
+        self._feeder: threading.Thread | None = None
+        # Threads that are inside `send` of a bounded mailbox: its descriptors are in use.
+        self._inside = 0
+        #: Closed only to save descriptors: whoever still holds it opens another (`retire`).
+        self.retired = False
+        _writers.add(self)
+
+    @property
+    def capacity(self) -> int:
+        """Places of the mailbox; 0 is unbounded."""
+        return self._places.capacity if self._places is not None else 0
+
+    def send(self, record: bytes, timeout: float | None = None) -> None:
+        """Put a record that takes a place; wait for one up to `timeout` seconds (None: ever).
+
+        Raises:
+            Full: a bounded mailbox had no free place in time.
+            MailboxClosed: nobody will read it.
+        """
+        places = self._places
+        if places is None:
+            with self._lock:
+                self._write(record, claimed=False)
+            return
+        with self._lock:
+            self._check()
+            self._inside += 1
+        try:
+            places.take(timeout, self._check)
+            queued = False
+            try:
+                with self._lock:
+                    queued = self._write(record, claimed=True)
+            finally:
+                if not queued:  # else the feeder holds the claim until the record is written
+                    places.settle()
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+    def send_control(self, record: bytes) -> None:
+        """Put a record that takes no place: a stop must reach a full mailbox too."""
+        with self._lock:
+            self._write(record, claimed=False)
+
+    def free(self) -> int:
+        """Return the free places of a bounded mailbox."""
+        return self._places.free() if self._places is not None else 1
+
+    def waiting(self) -> int:
+        """Return how many records wait in this process's backlog."""
+        return len(self._backlog)
+
+    def flush(self, timeout: float) -> int:
+        """Wait until the backlog is written, up to `timeout` seconds; return what is left."""
+        deadline = monotonic() + timeout
+        with self._lock:
+            while self._backlog and self._feeder is not None:
+                left = deadline - monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            return len(self._backlog)
+
+    def close(self) -> list[bytes]:
+        """Close the descriptors; return the records that were never written."""
+        with self._lock:
+            left = [record for record, _ in self._backlog]
+            self._backlog.clear()
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+                if self._places is not None:
+                    self._places.close()
+            self._changed.notify_all()
+            feeder = self._feeder
+        if feeder is not None and feeder is not threading.current_thread():
+            feeder.join()
+        return left
+
+    def retire(self) -> bool:
+        """Close the descriptors if nothing is under way; return whether it was done."""
+        with self._lock:
+            if self._backlog or self._inside or self._feeder is not None:
+                return False
+            self.retired = True
+            self.close()
+            return True
+
+    def _check(self) -> None:
+        if self.words[CLOSED] or self._fd < 0:
+            raise MailboxClosed
+
+    def _write(self, record: bytes, claimed: bool) -> bool:
+        """Write, or queue behind what waits; return whether it was queued. Holds the lock."""
+        words = self.words
+        if words[CLOSED] or self._fd < 0:
+            raise MailboxClosed
+        if not self._backlog:
+            try:
+                os.write(self._fd, record)
+            except BlockingIOError:
+                pass
+            except BrokenPipeError:
+                raise MailboxClosed from None
+            else:
+                # The mark is set before the last drain. Not set now: that drain comes later and
+                # will find our record. Set: it may have missed it, so the record counts as not
+                # sent (if the drain found it, it is answered as stopped: the same outcome).
+                if words[CLOSED] == GONE:
+                    raise MailboxClosed
+                return False
+        self._backlog.append((record, claimed))
+        if self._feeder is None:
+            self._feeder = threading.Thread(
+                target=self._feed, name="procactors-feeder", daemon=True
+            )
+            self._feeder.start()
+        else:
+            self._changed.notify_all()
+        return True
+
+    def _feed(self) -> None:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        while True:
+            with self._lock:
+                if not self._backlog and self._fd >= 0:
+                    self._changed.wait(_LINGER_S)
+                if not self._backlog or self._fd < 0:
+                    self._feeder = None
+                    self._changed.notify_all()
+                    return
+                full = self._write_some()
+            if full:
+                poll.poll(_SLICE_S * 1000)
+
+    def _write_some(self) -> bool:
+        """Write records from the front of the backlog in one call; return whether it is full."""
+        chunk, count = [], 0
+        for record, _ in self._backlog:
+            count += len(record)
+            if count > select.PIPE_BUF:  # beyond this the kernel may cut a write in two
+                break
+            chunk.append(record)
+        try:
+            if self.words[CLOSED] == GONE:
+                raise BrokenPipeError
+            os.write(self._fd, b"".join(chunk))
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            lost = [self._pop() for _ in range(len(self._backlog))]
+            for record in lost:
+                self._on_lost(record)
+            return False
+        # A mark that was set meanwhile: the last drain may have missed what was just written.
+        late = self.words[CLOSED] == GONE
+        for record in chunk:
+            self._pop()
+            if late:
+                self._on_lost(record)
+        if not self._backlog:
+            self._changed.notify_all()
+        return False
+
+    def _pop(self) -> bytes:
+        record, claimed = self._backlog.popleft()
+        if claimed and self._places is not None:
+            self._places.settle()
+        return record
+
+    def _after_fork(self) -> None:
+        # The copy of the backlog is the parent's to write: else every record would arrive twice.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._backlog = deque()
+        self._feeder = None
+        if self._places is not None:
+            self._places.after_fork()
+
+
+def _forget_in_child() -> None:
+    for writer in list(_writers):
+        writer._after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,115 @@
+"""Fixtures of all tests: start method, system, gate, seed; the leak check and the watchdog.
+
+Options:
+    --start-methods=all         run each process test under every start method (or name some)
+    --seed=N                    the seed of the `seed` fixture; else a new one, which is printed
+    --settle=SECONDS            how long the leak check waits for things to go away
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import random
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+import pytest
+
+from procactors import ActorSystem
+from tests.support import leaks
+from tests.support.gates import Gate, new_gate
+from tests.support.waiting import LONG_S
+
+START_METHODS = ("forkserver", "spawn", "fork")
+
+#: Which process and thread said it. Not in setup.cfg, where setuptools would interpolate it.
+LOG_FORMAT = "%(asctime)s %(processName)s/%(threadName)s %(levelname)s %(name)s: %(message)s"
+
+STDERR = pytest.StashKey[int]()
+SEED = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("procactors")
+    group.addoption(
+        "--start-methods",
+        default=START_METHODS[0],
+        help="start methods of process tests, with commas, or `all` (default: %(default)s)",
+    )
+    group.addoption("--seed", type=int, default=None, help="seed of races (default: by chance)")
+    group.addoption(
+        "--settle",
+        type=float,
+        default=leaks.SETTLE_S,
+        help="seconds for which the leak check waits for things to go (default: %(default)s)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.log_format = config.option.log_format or LOG_FORMAT
+    # Descriptor 2 is the real stderr now; later, while a test runs, its output is captured.
+    config.stash[STDERR] = os.dup(2)
+    seed = config.getoption("seed")
+    config.stash[SEED] = random.randrange(2**32) if seed is None else seed
+    os.environ.update([leaks.MARK])
+    resource_tracker.ensure_running()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.close(config.stash[STDERR])
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"start methods: {config.getoption('start_methods')}; seed: {config.stash[SEED]}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "start_method" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("start_methods")
+        methods = START_METHODS if chosen == "all" else chosen.split(",")
+        if unknown := set(methods) - set(START_METHODS):
+            raise pytest.UsageError(f"--start-methods: {unknown}, expected all or {START_METHODS}")
+        metafunc.parametrize("start_method", methods, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Dump all stacks and end the run when a test hangs; pytest 8 by itself would only dump."""
+    limit = float(item.config.getini("faulthandler_timeout"))
+    if limit > 0:  # with 0, a debugger may hold a test as long as it likes
+        limit = LONG_S if item.get_closest_marker("stress") else limit
+        faulthandler.dump_traceback_later(limit, exit=True, file=item.config.stash[STDERR])
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Fail the test when a process, thread, descriptor or file of it is left at its end."""
+    before = leaks.look()
+    yield
+    try:
+        leaks.check(before, pytestconfig.getoption("settle"))
+    finally:
+        leaks.kill_strays(before)
+
+
+@pytest.fixture
+def system(start_method: str) -> Iterator[ActorSystem]:
+    """A running system under the start method in turn, stopped at the test's end."""
+    with ActorSystem(start_method=start_method) as system:
+        yield system
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """A closed gate; further ones are made by `support.gates.new_gate`."""
+    with new_gate(tmp_path / "gate") as gate:
+        yield gate
+
+
+@pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    """The run's seed; a failing test prints it."""
+    print(f"seed: {pytestconfig.stash[SEED]}")
+    return pytestconfig.stash[SEED]

@@ -1,0 +1,1 @@
+"""What breaks: crashes, kills, orphans, and resources that run out."""

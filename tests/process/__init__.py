@@ -1,0 +1,1 @@
+"""What users do with actors, on real processes, under each start method."""

@@ -1,0 +1,1 @@
+"""Seeded races and long runs, marked `stress` and off by default."""

@@ -1,0 +1,1 @@
+"""What tests share: actors, gates, faults, waiting, the leak check."""

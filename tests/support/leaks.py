@@ -1,0 +1,167 @@
+"""The leak check: what a test may not leave behind, and how that is seen.
+
+`look` notes what there is, `left_since` names what came and did not go, and `check` waits for
+things to settle before it complains. There is one exception, made by not looking: the resource
+tracker of multiprocessing. The standard library starts it with the first child, keeps it and a
+pipe to it for the interpreter's whole life, and offers no way to end it; so `conftest.py` starts
+it before the first test, and it is part of what there was.
+
+A process that lost its parent is nobody's child any more. It is recognised by a mark in its
+environment, which it inherited from the test run.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import secrets
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.support.waiting import eventually
+
+#: Seconds in which a stopped system's last thread and process must be gone. Generous, since it is
+#: waited out only when something is really left.
+SETTLE_S = 10.0
+
+SHARED_MEMORY = Path("/dev/shm")
+RUNTIME_DIRS = "procactors-*"
+
+#: Processes that this test run started, and all that came of them, carry this in their environment.
+MARK = ("PROCACTORS_TEST_RUN", secrets.token_hex(8))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What this process holds; each entry maps what identifies a thing to how a report calls it."""
+
+    processes: dict[tuple[int, float], str]
+    threads: dict[threading.Thread, str]
+    descriptors: dict[tuple[int, str], str]
+    files: dict[Path, str]
+
+
+def look() -> Snapshot:
+    """Note the processes, threads, descriptors and files that there are now."""
+    return Snapshot(
+        processes=dict(_processes()),
+        threads={thread: f"thread {thread.name}" for thread in threading.enumerate()},
+        descriptors=dict(_descriptors()),
+        files=dict(_files()),
+    )
+
+
+def left_since(before: Snapshot, suspects: Snapshot | None = None) -> list[str]:
+    """Name what is there now and was not `before`; with `suspects`, only what was there then too.
+
+    Other programs come and go on the same machine, hence the suspects: waiting for the same few
+    things to go away ends, waiting for a moment without anything new may not.
+    """
+    now = look()
+    seen = suspects or now
+    processes = now.processes.keys() & seen.processes.keys() - before.processes.keys()
+    threads = now.threads.keys() & seen.threads.keys() - before.threads.keys()
+    files = now.files.keys() & seen.files.keys() - before.files.keys()
+    left = [now.processes[identity] for identity in sorted(processes)]
+    left += sorted(now.threads[thread] for thread in threads)
+    left += _new_descriptors(before, now)
+    left += [now.files[path] for path in sorted(files) if not _used_by_strangers(path, now)]
+    return left
+
+
+def check(before: Snapshot, settle: float = SETTLE_S) -> None:
+    """Fail unless all that came since `before` goes away within `settle` seconds.
+
+    Raises:
+        AssertionError: it names each thing that is left.
+    """
+    if not left_since(before):
+        return
+    # What only a reference cycle keeps alive is no leak: a traceback that pytest holds is enough.
+    gc.collect()
+    suspects = look()
+    with suppress(AssertionError):
+        eventually(lambda: not left_since(before, suspects), "nothing to be left", settle)
+    if left := left_since(before, suspects):
+        raise AssertionError("left behind:\n  " + "\n  ".join(left))
+
+
+def kill_strays(before: Snapshot) -> None:
+    """Kill the processes that came since `before`, so that one leak does not spoil later tests."""
+    for pid, created in look().processes.keys() - before.processes.keys():
+        with suppress(psutil.Error):
+            stray = psutil.Process(pid)
+            if stray.create_time() == created:
+                stray.kill()
+                stray.wait(SETTLE_S)
+
+
+def _processes() -> Iterator[tuple[tuple[int, float], str]]:
+    ours = {child.pid: child for child in psutil.Process().children(recursive=True)}
+    for pid in psutil.pids():
+        if pid not in ours and pid != os.getpid() and _is_marked(pid):
+            with suppress(psutil.Error):
+                ours[pid] = psutil.Process(pid)
+    for process in ours.values():
+        with suppress(psutil.Error):
+            # A process is its pid and its start: pids are used again.
+            identity = (process.pid, process.create_time())
+            yield identity, f"process {process.pid} ({process.status()}): {_command(process)}"
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())[:200] or process.name()
+    except psutil.Error:
+        return "unknown"  # a zombie has no command line
+
+
+def _is_marked(pid: int) -> bool:
+    try:
+        return "=".join(MARK).encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False  # gone, or another user's
+
+
+def _descriptors() -> Iterator[tuple[tuple[int, str], str]]:
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # the listing's own descriptor is closed by now
+            target = os.readlink(f"/proc/self/fd/{fd}")
+            yield (fd, target), f"descriptor {fd}: {target}"
+
+
+def _new_descriptors(before: Snapshot, now: Snapshot) -> list[str]:
+    # By target and number of times, not by descriptor number: what was closed and opened anew
+    # meanwhile may have another number.
+    more = Counter(target for _, target in now.descriptors)
+    more.subtract(Counter(target for _, target in before.descriptors))
+    new = now.descriptors.keys() - before.descriptors.keys()
+    return [now.descriptors[fd, target] for fd, target in sorted(new) if more[target] > 0]
+
+
+def _files() -> Iterator[tuple[Path, str]]:
+    for path in SHARED_MEMORY.iterdir() if SHARED_MEMORY.is_dir() else ():
+        yield path, f"shared memory {path}"
+    for path in Path(tempfile.gettempdir()).glob(RUNTIME_DIRS):
+        yield path, f"runtime directory {path}"
+
+
+def _used_by_strangers(path: Path, now: Snapshot) -> bool:
+    """Tell whether a process that is not of this test run has `path`, or a file in it, open."""
+    ours = {os.getpid()} | {pid for pid, _ in now.processes}
+    for pid in psutil.pids():
+        if pid not in ours:
+            with suppress(OSError):
+                for link in Path(f"/proc/{pid}/fd").iterdir():
+                    with suppress(OSError):
+                        target = Path(os.readlink(link))
+                        if target == path or path in target.parents:
+                            return True
+    return False

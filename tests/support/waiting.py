@@ -1,0 +1,39 @@
+"""Waiting for a fact, with a limit: the only place in the tests that sleeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+#: Seconds that something may take which is over at once on an idle machine. A watchdog, never
+#: an expectation: tests run on busy machines.
+SHORT_S = 30.0
+
+#: The same for what takes a while even on an idle machine.
+LONG_S = 300.0
+
+#: Seconds by which two clocks, or a clock and a timer, may disagree. A lower bound allows for it.
+CLOCK_TOLERANCE_S = 0.1
+
+#: Seconds between looks: first, and at most. The first looks come quickly since most facts are
+#: nearly there, the later ones seldom so that many waiters leave the machine to what they await.
+FIRST_LOOK_S, LAST_LOOK_S = 0.001, 0.05
+
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], T], what: str, timeout: float = SHORT_S) -> T:
+    """Call `condition` until it is true, and return its value.
+
+    Raises:
+        AssertionError: after `timeout` seconds; it names `what` was awaited and what came instead.
+    """
+    deadline = time.monotonic() + timeout
+    pause = FIRST_LOOK_S
+    while not (value := condition()):
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"waited {timeout:g} s for {what}, but found {value!r}")
+        time.sleep(pause)
+        pause = min(2 * pause, LAST_LOOK_S)
+    return value

@@ -1,0 +1,101 @@
+"""Every example runs as a user would run it, and prints what its header says."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import procactors
+from procactors.cli.examples import example_files
+from tests.support.waiting import LONG_S
+
+FOLDER = Path(__file__).parents[1] / "examples"
+NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+#: Examples that show another package at work.
+NEEDS = {"big_array": "numpy"}
+
+
+def header(name):
+    """The example's docstring."""
+    return ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_bytes()))
+
+
+def expected_output(name):
+    """The indented block that ends the header."""
+    return inspect.cleandoc(header(name).partition("Expected output:\n")[2]) + "\n"
+
+
+def expected_exit_code(name):
+    """What the header says, or 0."""
+    found = re.search(r"^Exit code: (\d+)$", header(name), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def run(name, folder, *command):
+    """Run a command from another folder and compare output and exit code with the header."""
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    # The package under test, wherever it lies; nothing else of this process is inherited.
+    environment = {**os.environ, "PYTHONPATH": str(Path(procactors.__file__).parents[1])}
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
+    )
+    assert ended.stderr == ""
+    matches = doctest.OutputChecker().check_output(
+        expected_output(name), ended.stdout, doctest.ELLIPSIS
+    )
+    assert matches, f"{name} printed:\n{ended.stdout}\nits header says:\n{expected_output(name)}"
+    assert ended.returncode == expected_exit_code(name)
+
+
+def test_the_examples_of_the_issue_are_there():
+    """What a reader is promised: counter in both styles, crash, primes, refs, array, batch job."""
+    assert NAMES == [
+        "batch_job",
+        "big_array",
+        "counter_handle",
+        "counter_messages",
+        "crash_and_respawn",
+        "passing_refs",
+        "primes",
+    ]
+
+
+def test_the_command_line_finds_the_examples():
+    """The lister and the folder agree, in a checkout and in an installed package."""
+    assert list(example_files()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_header_says_what_it_is_and_how_to_run_it(name):
+    """A title line with a full stop, the command, and the expected output."""
+    text = header(name)
+    assert text.partition("\n")[0].endswith(".")
+    assert f"\nRun it: procactors examples {name}" in text
+    assert expected_output(name).strip()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_example_runs_as_a_script(name, tmp_path):
+    """From any folder, without a guard for the main module, with nothing on stderr."""
+    run(name, tmp_path, str(FOLDER / f"{name}.py"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_example_runs_by_its_name(name, tmp_path):
+    """`procactors examples NAME` prints the same, and ends with the same code."""
+    run(name, tmp_path, "-m", "procactors", "examples", name)

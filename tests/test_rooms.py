@@ -1,0 +1,65 @@
+"""What belongs to one room is not done in another."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.source import modules, used
+
+#: Each name, or all that a module offers, with the rooms that may use it; an empty row: nobody.
+OWNERS: dict[str, set[str]] = {
+    # Clocks: timeouts are on the monotonic clock, and nobody waits by sleeping.
+    "time.sleep": set(),
+    "time.time": {"wire.runtime_dir"},  # against the age of a file
+    # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
+    "cloudpickle": {"wire.definitions"},
+    "pickle": {
+        "incarnation",  # the runtime's own values, in files of the runtime directory
+        "process.loop",
+        "process.order",
+        "supervision.cell",
+        "supervision.supervisor",
+        "wire.codec",
+        "wire.definitions",
+        "wire.failure",
+    },
+    # Life and death: few rooms start processes, and who kills knows whom by a pidfd or a group.
+    "multiprocessing.get_context": {"process.launcher", "process.zygote"},
+    "multiprocessing.Process": set(),
+    "multiprocessing.set_start_method": set(),  # global, and the application's
+    "subprocess": {"process.child", "process.launcher"},
+    "os.fork": set(),
+    "os.kill": {"demo.job", "process.zygote"},
+    "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
+    "signal.pidfd_send_signal": {"process.child"},
+    # Handlers belong to the application: the runtime sets them in its own processes alone.
+    "signal.signal": {
+        "cli",
+        "cli.signals",
+        "process.launcher",
+        "process.setup",
+        "process.zygote",
+    },
+    "atexit.register": {"system"},
+    # What the standard library offers between processes does not survive a SIGKILL.
+    "multiprocessing.Queue": set(),
+    "multiprocessing.Pipe": set(),
+    "multiprocessing.Lock": set(),
+    "multiprocessing.queues": {"wire.mailbox"},
+    # A descriptor above 1023 breaks it: poll instead.
+    "select.select": set(),
+}
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_only_its_rooms_use(name):
+    owners = {f"procactors.{room}" for room in OWNERS[name]}
+    assert owners <= modules().keys(), "the table names a room that is not there"
+    users = {
+        f"{room}, line {line}"
+        for room, tree in modules().items()
+        if room not in owners
+        for thing, line in used(tree)
+        if thing == name or thing.startswith(f"{name}.")
+    }
+    assert not users, f"{name} belongs to {owners or 'nobody'}, but is used in {sorted(users)}"

@@ -1,0 +1,1 @@
+"""What needs no actor: rules, encodings, values, and the tools of the tests themselves."""
