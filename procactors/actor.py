@@ -128,5 +128,5 @@ _current: Context | None = None
 
 def set_current(context: Context) -> None:
     """Make `context` the one that this process's actor sees."""
-    global _current
+    global _current  # noqa: PLW0603 - one process is one actor
     _current = context

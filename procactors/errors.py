@@ -148,7 +148,7 @@ class RemoteError(ReplyError):
         return (type(self), (self.type_name, self.text, self.traceback))
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - a cause that is printed, never raised alone
+class RemoteTraceback(Exception):
     """The traceback text from the actor; stands as ``__cause__`` of the raised exception."""
 
     def __init__(self, text: str) -> None:

@@ -47,7 +47,8 @@ class Spawner:
             TypeError: the constructor does not take these arguments.
             EncodeError: an argument cannot be pickled.
         """
-        return self._handle._spawn(self._options, self._parent, cls, args, kwargs)
+        ref: ActorRef[T] = self._handle._spawn(self._options, self._parent, cls, args, kwargs)
+        return ref
 
 
 class SystemHandle:
@@ -60,7 +61,7 @@ class SystemHandle:
 
     def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
         """Start an actor; see `Spawner.spawn`."""
-        return self._handle_spawn(cls, args, kwargs)
+        return self.options().spawn(cls, *args, **kwargs)
 
     def options(self, **options: Any) -> Spawner:
         """Return a spawner with options (see `Options`).
@@ -88,9 +89,6 @@ class SystemHandle:
     def child_spawner(self, options: dict[str, Any]) -> Spawner:
         """Return a spawner whose actors are children of this process's actor."""
         return Spawner(self, self._defaults.replace(**options), self._station.actor)
-
-    def _handle_spawn(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._spawn(self._defaults, MAIN, cls, args, kwargs)
 
     def _spawn(
         self,

@@ -84,9 +84,7 @@ class _Life:
         """Construct, serve, end."""
         set_current(self._context)
         instance = self._construct()
-        loop = Loop(
-            self._reader, self._station.home, self._order.actor, instance, self._refused
-        )
+        loop = Loop(self._reader, self._station.home, self._order.actor, instance, self._refused)
         loop.leaving = self._context._leaving
         self._context._loop = loop
         self._command(c.Ready(self._order.actor, self._order.incarnation, self._order.start))
@@ -171,5 +169,3 @@ def _report_lost(station: Station, target: int, record: bytes) -> None:
 def _tell_supervisor(station: Station, command: Any) -> None:
     with contextlib.suppress(ProcActorsError):  # the system is ending: nobody is left to tell
         station.tell(SUPERVISOR, "the supervisor", b"", station.home.encode(command))
-
-

@@ -8,7 +8,7 @@ Never: a message that is a function or a class: those are method references.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set as AbstractSet
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, Union
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class _DataclassValue(Protocol):
 
 #: What a type checker accepts as a message besides ``Message[R]``. A closed union, never
 #: ``object``: with ``object`` a misspelled method would pass as a message.
-PlainMessage = Union[
+PlainMessage = Union[  # noqa: UP007 - a string in it is no operand of | on 3.10
     _DataclassValue,
     enum.Enum,
     str,
@@ -49,5 +49,5 @@ PlainMessage = Union[
     None,
     Sequence[Any],
     Mapping[Any, Any],
-    Set[Any],
+    AbstractSet[Any],
 ]

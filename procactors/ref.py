@@ -173,7 +173,7 @@ class ActorRef(Generic[A_co]):
 
     def proxy(self) -> A_co:
         """Return an object with the actor's methods: ``proxy.increment(2)`` is an ask."""
-        return cast(A_co, _Proxy(self))
+        return cast("A_co", _Proxy(self))
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -192,14 +192,14 @@ class ActorRef(Generic[A_co]):
         if self._actor == station.actor != SUPERVISOR:
             raise AskCycleError(f"{self.name} waits for its own end; use self.context.stop()")
         station.stop_in_order(self._actor)
-        return cast(ExitReason, self._command(c.Stop(self._actor, timeout)))
+        return cast("ExitReason", self._command(c.Stop(self._actor, timeout)))
 
     def kill(self) -> ExitReason:
         """SIGKILL the actor and its process group, for good; return how it ended.
 
         What is in its mailbox becomes dead letters; the ask in hand ends with `ActorDied`.
         """
-        return cast(ExitReason, self._command(c.Kill(self._actor)))
+        return cast("ExitReason", self._command(c.Kill(self._actor)))
 
     def wait(self, timeout: float | None = None) -> ExitReason:
         """Wait until the actor has stopped for good; return how it ended.
@@ -207,7 +207,7 @@ class ActorRef(Generic[A_co]):
         Raises:
             AskTimeout: it still lives after `timeout` seconds.
         """
-        return cast(ExitReason, self._command(c.Wait(self._actor), timeout))
+        return cast("ExitReason", self._command(c.Wait(self._actor), timeout))
 
     def is_alive(self) -> bool:
         """Return whether the actor has not stopped for good (it may be between two lives)."""
@@ -218,7 +218,7 @@ class ActorRef(Generic[A_co]):
 
     def status(self) -> c.ActorStatus:
         """Return what can be seen of the actor now; it need not answer for it."""
-        return cast(c.ActorStatus, self._command(c.Describe(self._actor)))
+        return cast("c.ActorStatus", self._command(c.Describe(self._actor)))
 
     # -- value --------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class ActorSystem(SystemHandle):
             self.name = name or os.path.basename(self._dir.path)
             self.dead_letters = DeadLetters()
             recovery = Recovery(station.home, station, self.dead_letters)
-            station.on_lost = lambda actor, record: self._report_lost(actor, record)
+            station.on_lost = self._report_lost
             self._launcher = Launcher(self._dir.path, start_method, preload, spares)
             self._supervisor = Supervisor(station, self._launcher, recovery, stop_timeout)
             self._stop_timeout = stop_timeout
@@ -132,7 +132,7 @@ class ActorSystem(SystemHandle):
         """Wait until the system has ended, up to `timeout` seconds; return whether it has."""
         return self._ended.wait(timeout)
 
-    def __enter__(self) -> ActorSystem:
+    def __enter__(self) -> ActorSystem:  # noqa: PYI034 - Self is newer than 3.10
         return self
 
     def __exit__(
@@ -143,7 +143,7 @@ class ActorSystem(SystemHandle):
     ) -> None:
         self.stop()
 
-    async def __aenter__(self) -> ActorSystem:
+    async def __aenter__(self) -> ActorSystem:  # noqa: PYI034
         return self
 
     async def __aexit__(
@@ -216,4 +216,3 @@ def _forget_in_child() -> None:
 
 atexit.register(_stop_at_exit)
 os.register_at_fork(after_in_child=_forget_in_child)
-

@@ -45,7 +45,7 @@ class Child:
             signal.pidfd_send_signal(self.pidfd, number)
 
     def kill_group(self) -> None:
-        """SIGKILL the process and all that it started, but for those with a session of their own."""
+        """SIGKILL the process and all it started, but for those with a session of their own."""
         self.send(signal.SIGKILL)
         # Safe until `exit_code` lets the zombie go: so long its number is nobody else's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -73,6 +73,7 @@ class ZygoteChild(Child):
         self._zygote = zygote
 
     def exit_code(self) -> int | None:
+        """Return the exit code from the zombie, and have the zygote let it go."""
         status = _zombie_status(self.pid)
         self._zygote.reap(self.pid)
         return None if status is None else os.waitstatus_to_exitcode(status)
@@ -87,6 +88,7 @@ class ForkedChild(Child):
         self._process = process
 
     def exit_code(self) -> int | None:
+        """Return the exit code that multiprocessing got, and reap."""
         # Somebody's `active_children()` may have reaped it: then multiprocessing knows the code.
         self._process.join()
         code = self._process.exitcode
@@ -102,6 +104,7 @@ class ExecutedChild(Child):
         self._process = process
 
     def exit_code(self) -> int | None:
+        """Return the exit code, and reap."""
         return self._process.wait()
 
 

@@ -41,7 +41,7 @@ __all__ = ["FAILED", "LEFT", "RUNNING", "STARTING", "STOPPED", "STOPPING", "Loop
 STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED = range(6)
 
 
-class TellFailed(Exception):  # noqa: N818 - internal; ends the loop, not shown to callers
+class TellFailed(Exception):
     """A tell's handler raised: the actor crashes into its supervisor."""
 
     def __init__(self, error: BaseException) -> None:
@@ -149,8 +149,7 @@ class Loop:
             if received is not None:
                 received.consume()
             raise DecodeError(
-                f"the message could not be unpickled in the actor: "
-                f"{type(error).__name__}: {error}"
+                f"the message could not be unpickled in the actor: {type(error).__name__}: {error}"
             ) from error
         if envelope.method:
             return handler, value[0], value[1], received
@@ -210,9 +209,7 @@ class Loop:
             name = self._table.by_key.get(key, "")
         handler = getattr(self._instance, name, None) if name else None
         if not callable(handler):
-            raise UnknownMethod(
-                f"{type(self._instance).__qualname__} has no method {key.decode()}"
-            )
+            raise UnknownMethod(f"{type(self._instance).__qualname__} has no method {key.decode()}")
         # Kept only while it is the class's own: an attribute of the instance may change.
         if name not in getattr(self._instance, "__dict__", {}):
             self._bound[key] = handler

@@ -11,7 +11,6 @@ import functools
 import inspect
 import types
 import weakref
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from procactors.errors import InvalidSpec, UnknownMethod

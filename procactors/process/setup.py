@@ -86,6 +86,7 @@ def set_signals(words: memoryview) -> None:
     elsewhere, as batch schedulers send to every process of a job, must not tear a handler: the
     parent drains. Only a SIGTERM that the supervisor has announced unwinds the handler.
     """
+
     def terminate(number: int, _frame: types.FrameType | None) -> None:
         if words[CONTROL] == TERMINATE:
             raise SystemExit(128 + number)

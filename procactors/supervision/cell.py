@@ -22,7 +22,16 @@ from procactors.process.loop import FAILED, LEFT, STOPPED, STOPPING
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import History
-from procactors.wire.blackbox import BUSY_SINCE, CLOSED, GONE, HANDLED, IN_HAND, PHASE, STATE, BlackBox
+from procactors.wire.blackbox import (
+    BUSY_SINCE,
+    CLOSED,
+    GONE,
+    HANDLED,
+    IN_HAND,
+    PHASE,
+    STATE,
+    BlackBox,
+)
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.places import bytes_in
 
@@ -135,9 +144,9 @@ class Cell:
 
     def native_stack(self) -> str:
         """Return what faulthandler wrote in this life; empty if nothing."""
-        with contextlib.suppress(OSError):
-            with open(os.path.join(self.folder, "fault"), encoding="utf-8", errors="replace") as f:
-                return f.read()
+        path = os.path.join(self.folder, "fault")
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
         return ""
 
     def report(self, reason: ExitReason, trace: str, ran: Any) -> CrashReport:

@@ -61,6 +61,8 @@ class Recovery:
         Reports first, then stores one word: so it may itself be ended and repeated.
 
         Args:
+            cell: the dead actor.
+            report: what is said of the message.
             again: hand it to the next incarnation.
         """
         box, words = cell.box, cell.words
@@ -157,11 +159,9 @@ class Recovery:
         else:
             self._bury(name, flags, envelope, why, 0)
 
-    def _bury(
-        self, name: str, flags: int, envelope: Envelope, why: str, deliveries: int
-    ) -> None:
+    def _bury(self, name: str, flags: int, envelope: Envelope, why: str, deliveries: int) -> None:
         """Keep a tell as a dead letter, with a copy of its bytes."""
-        head, buffers = b"", ()
+        head, buffers = b"", tuple[bytes, ...]()
         with contextlib.suppress(OSError, StorageFull):
             seen, views, received = self._home.open(flags, envelope.payload)
             head, buffers = bytes(seen), tuple(bytes(view) for view in views)

@@ -5,7 +5,7 @@ Owns: nothing; it works on the supervisor's cells.
 Never: lets a stop end later than its deadline; waits.
 
     0 ─────────── mailbox is finished, on_stop runs ──────────┬── SIGTERM ──┬── SIGKILL
-                                                       deadline − grace   deadline
+                                                       deadline - grace   deadline
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ Never: runs user code; waits for an actor, a caller or the zygote; dies of an er
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import logging
@@ -123,7 +124,7 @@ class Supervisor:
     def _run(self) -> None:
         while not self._done:
             for fd, _ in self._epoll.poll(self._patience()):
-                self._guarded(lambda fd=fd: self._event(fd))
+                self._guarded(functools.partial(self._event, fd))
             while self._timers and self._timers[0][0] <= monotonic():
                 self._guarded(heapq.heappop(self._timers)[2])
         self._launcher.close()
@@ -138,7 +139,7 @@ class Supervisor:
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception:
+        except Exception:  # noqa: BLE001 - see below
             # So wide because nobody else would go on: an error over one cell must not leave all
             # the others without their supervisor.
             _log.exception("the supervisor met an error of its own and goes on")

@@ -15,6 +15,7 @@ killed at any instruction leaves a state that was true (measured facts: docs/des
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from collections.abc import Iterator
@@ -28,8 +29,8 @@ __all__ = [
     "DELIVERIES",
     "GONE",
     "HANDLED",
-    "IN_HAND",
     "INCARNATION",
+    "IN_HAND",
     "PHASE",
     "PROCESS",
     "STATE",
@@ -132,7 +133,5 @@ class BlackBox:
         self.words.release()
         self.batch.release()
         self.lengths.release()
-        try:
+        with contextlib.suppress(BufferError):  # a record's view is still held: its holder unmaps
             self._map.close()
-        except BufferError:  # a record's view is still held somewhere: its holder unmaps
-            pass

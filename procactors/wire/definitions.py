@@ -205,7 +205,7 @@ def _is_named(obj: Any) -> bool:
     A function made inside another is a value, with its closure; naming each would fill the
     directory.
     """
-    return isinstance(obj, type) or "." not in obj.__qualname__ and obj.__name__ != "<lambda>"
+    return isinstance(obj, type) or ("." not in obj.__qualname__ and obj.__name__ != "<lambda>")
 
 
 def _is_importable(module: str) -> bool:
@@ -213,7 +213,7 @@ def _is_importable(module: str) -> bool:
 
 
 def _after_fork() -> None:
-    global _lock
+    global _lock  # noqa: PLW0603 - the one lock of this process, new in a copy
     _lock = threading.RLock()
 
 

@@ -8,6 +8,7 @@ caller with an error that names neither.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import traceback
 from typing import Any
@@ -25,13 +26,12 @@ def pack_failure(error: BaseException, home: Home) -> tuple[BaseException, str]:
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     # The cause goes along as text: frames do not travel.
     error = error.with_traceback(None)
-    try:
+    # So wide because an exception's own code may raise anything when it is pickled or loaded.
+    with contextlib.suppress(Exception):
         encoded = home.encode(error)
         again = pickle.loads(encoded.head, buffers=encoded.buffers)
         if type(again) is type(error) and str(again) == str(error):
             return error, text
-    except Exception:  # noqa: BLE001 - an exception's own code may raise anything on loading
-        pass
     kind = type(error)
     try:
         said = str(error)
@@ -58,5 +58,3 @@ def unpack(kind: int, value: Any) -> BaseException:
     elif isinstance(value, BaseException):
         return value
     return DecodeError(f"expected an exception in the reply, found {type(value).__name__}")
-
-

@@ -25,7 +25,15 @@ from time import monotonic
 from typing import Any
 
 from procactors.errors import InvalidSpec
-from procactors.wire.blackbox import CLOSED, DELIVERIES, GONE, IN_HAND, STATE, BlackBox, unpack_state
+from procactors.wire.blackbox import (
+    CLOSED,
+    DELIVERIES,
+    GONE,
+    IN_HAND,
+    STATE,
+    BlackBox,
+    unpack_state,
+)
 from procactors.wire.codec import decode
 from procactors.wire.home import Home, home_of
 from procactors.wire.places import Places, bytes_in
@@ -362,5 +370,3 @@ def _count_in_pipe(path: str) -> int:
     finally:
         for fd in (source, copy, into):
             os.close(fd)
-
-

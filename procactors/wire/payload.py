@@ -27,6 +27,7 @@ import mmap
 import os
 import struct
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,16 +51,13 @@ _KEEP, _KEEP_SIZE, _KEEP_SUM = 16, 256 * 1024 * 1024, 512 * 1024 * 1024
 #: Live maps in a receiver beyond which it removes files on receipt instead of holding locks.
 _MAPPED_LIMIT = 64
 
-#: Maps of segments that may still be viewed in this process (weakly counted by `_Map`).
-_mapped = 0
-
 
 class _Map(mmap.mmap):
-    """A private map that counts itself while it lives."""
+    """A private map, counted while a view of it may live."""
 
-    def __del__(self) -> None:
-        global _mapped
-        _mapped -= 1
+
+#: The private maps of this process that are still alive.
+_mapped: weakref.WeakSet[_Map] = weakref.WeakSet()
 
 
 class _Segment(NamedTuple):
@@ -245,7 +243,6 @@ def receive(home: str, reference: bytes) -> Received:
     Raises:
         FileNotFoundError: the segment is gone (its dead sender's were swept).
     """
-    global _mapped
     process, number, generation, place = REFERENCE.unpack(reference)
     path = os.path.join(_folder(home, process, place), str(number))
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -264,9 +261,10 @@ def receive(home: str, reference: bytes) -> Received:
             view = memoryview(data)
         else:
             # The map holds a duplicate of the descriptor, and so the shared lock, while it lives.
-            view = memoryview(_Map(fd, size, access=mmap.ACCESS_COPY))
-            _mapped += 1
-            if _mapped > _MAPPED_LIMIT:
+            mapped = _Map(fd, size, access=mmap.ACCESS_COPY)
+            _mapped.add(mapped)
+            view = memoryview(mapped)
+            if len(_mapped) > _MAPPED_LIMIT:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
         head = view[places[0] : places[0] + head_bytes]

@@ -199,9 +199,7 @@ class ReplySender:
         #: Pipes that stayed full through one wait: not waited for again until they take a write.
         self._slow: set[int] = set()
 
-    def answer(
-        self, reply: int, call: int, kind: int, value: object, patient: bool = True
-    ) -> bool:
+    def answer(self, reply: int, call: int, kind: int, value: object, patient: bool = True) -> bool:
         """Encode and send an answer; return whether its caller still had the pipe open.
 
         Raises:

@@ -8,6 +8,7 @@ Never: outlives the process's part in the system; is used by a forked copy.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -41,7 +42,6 @@ MAIN = SUPERVISOR = 0
 
 #: Mailboxes whose writing ends a process keeps open: two descriptors each at most.
 _KEPT_WRITERS = 256
-
 
 
 def actor_path(home: str, actor: int) -> str:
@@ -189,10 +189,8 @@ class Station:
 
     def stop_in_order(self, actor: int) -> None:
         """Put a stop behind everything that this process has sent to the actor so far."""
-        try:
+        with contextlib.suppress(MailboxClosed):  # it has stopped already
             self._writer(actor).send_control(frame(Kind.STOP, 0, b""))
-        except MailboxClosed:
-            pass  # it has stopped already
 
     def send_fence(self, actor: int, record: bytes) -> bool:
         """Put a fence into an actor's mailbox; return whether the mailbox is still there."""
@@ -453,4 +451,3 @@ def _forget_in_child() -> None:
 
 _forked: dict[str, Station] = {}
 os.register_at_fork(after_in_child=_forget_in_child)
-

@@ -32,7 +32,7 @@ _SLICE_S = 0.2
 _LINGER_S = 0.1
 
 
-class MailboxClosed(Exception):  # noqa: N818 - internal; callers see ActorStopped
+class MailboxClosed(Exception):
     """The mailbox is closed for good: nothing more will be read from it."""
 
 
