@@ -83,8 +83,7 @@ class Context:
     @property
     def deadline(self) -> float | None:
         """Monotonic instant until which the caller of the message in hand waits; None: ever."""
-        current = self._loop.current if self._loop is not None else None
-        return None if current is None or not current.deadline else current.deadline
+        return (self._loop.deadline or None) if self._loop is not None else None
 
     @property
     def deliveries(self) -> int:

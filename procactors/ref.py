@@ -49,7 +49,16 @@ class ActorRef(Generic[A_co]):
         name: the actor's name.
     """
 
-    __slots__ = ("__weakref__", "_actor", "_class", "_home", "_overflow", "_timeout", "name")
+    __slots__ = (
+        "__weakref__",
+        "_actor",
+        "_home",
+        "_overflow",
+        "_place",
+        "_table",
+        "_timeout",
+        "name",
+    )
 
     name: str
 
@@ -67,8 +76,10 @@ class ActorRef(Generic[A_co]):
         self._actor = actor
         self._overflow = overflow
         #: Known where the actor was spawned: there a wrong call is found before it is sent.
-        self._class = cls
+        self._table = None if cls is None else table_of(cls)
         self._timeout = timeout
+        #: Seconds that a send waits for a free place.
+        self._place = timeout if overflow is Overflow.BLOCK else 0.0
 
     # -- talking ------------------------------------------------------------------------------
 
@@ -95,9 +106,8 @@ class ActorRef(Generic[A_co]):
         """
         station = station_of(self._home, self.name)
         method, encoded = self._encode(station, what, args, kwargs)
-        place = self._timeout if self._overflow is Overflow.BLOCK else 0.0
         try:
-            station.tell(self._actor, self.name, method, encoded, place)
+            station.tell(self._actor, self.name, method, encoded, self._place)
         except MailboxFull as error:
             if self._overflow is not Overflow.DROP:
                 raise
@@ -129,8 +139,7 @@ class ActorRef(Generic[A_co]):
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
             )
         method, encoded = self._encode(station, what, args, kwargs)
-        place = self._timeout if self._overflow is Overflow.BLOCK else 0.0
-        return station.ask(self._actor, self.name, method, encoded, self._timeout, place)
+        return station.ask(self._actor, self.name, method, encoded, self._timeout, self._place)
 
     @overload
     def submit(
@@ -148,9 +157,8 @@ class ActorRef(Generic[A_co]):
         """
         station = station_of(self._home, self.name)
         method, encoded = self._encode(station, what, args, kwargs)
-        place = self._timeout if self._overflow is Overflow.BLOCK else 0.0
         reply: Reply[Any] = Reply(station, self.name, self._timeout)
-        station.submit(self._actor, self.name, method, encoded, reply, self._timeout, place)
+        station.submit(self._actor, self.name, method, encoded, reply, self._timeout, self._place)
         return reply
 
     def options(self, *, timeout: float | None = _UNSET) -> ActorRef[A_co]:
@@ -169,7 +177,8 @@ class ActorRef(Generic[A_co]):
             isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0
         ):
             raise InvalidSpec(f"timeout is a number of seconds or None, not {timeout!r}")
-        return ActorRef(self._home, self._actor, self.name, self._overflow, self._class, timeout)
+        cls = None if self._table is None else self._table.cls
+        return ActorRef(self._home, self._actor, self.name, self._overflow, cls, timeout)
 
     def proxy(self) -> A_co:
         """Return an object with the actor's methods: ``proxy.increment(2)`` is an ask."""
@@ -244,18 +253,20 @@ class ActorRef(Generic[A_co]):
     ) -> tuple[bytes, Encoded]:
         """Return (how the method travels, the encoded arguments or message)."""
         if type(what) is FunctionType or is_method_reference(what):
-            if self._class is None:
+            table = self._table
+            if table is None:
                 return key_of(what), station.home.encode((args, kwargs), "arguments")
-            method = table_of(self._class).method(what)
-            method.check(args, kwargs)
-            return method.key, station.home.encode((args, kwargs), f"{method.name} arguments")
+            method = table.method(what)
+            if kwargs or not method.least <= len(args) <= method.most:
+                method.check(args, kwargs)
+            return method.key, station.home.encode((args, kwargs), "arguments")
         if args or kwargs:
             raise TypeError(
                 f"expected a method of the actor before the arguments, found {what!r}; a message "
                 f"is sent alone"
             )
-        if self._class is not None and not table_of(self._class).receives:
-            name = self._class.__qualname__
+        if self._table is not None and not self._table.receives:
+            name = self._table.cls.__qualname__
             raise UnknownMethod(
                 f"{name} has no receive method and takes no messages, so not {what!r}; call a "
                 f"method of it, as in tell({name}.method)"
@@ -283,12 +294,12 @@ class _Proxy:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         ref = self._ref
-        cls = ref._class
-        if cls is None:
+        if ref._table is None:
             raise UnknownMethod(
                 f"the class of {ref.name} is not known in this process, so a proxy cannot tell "
                 f"its methods; use ask(Class.{name}, ...)"
             )
+        cls = ref._table.cls
         function = getattr(cls, name, None)
         if function is None or name.startswith("_"):
             raise AttributeError(f"{cls.__qualname__} has no public method {name!r}")

@@ -204,7 +204,7 @@ class Driver:
             stop.check()
             named = system.options(name=f"worker-{number}")
             self._workers.append(named.spawn(Worker, self._gatherer))
-        self._todo: deque[str] = deque()
+        self._todo = deque[str]()
         self._in_flight: dict[Future[None], tuple[ActorRef[Worker], str]] = {}
         self._done = 0
         self._victim: ActorRef[Worker] | None = None
@@ -226,7 +226,7 @@ class Driver:
         # own memory dies with the gatherer. So the gatherer has the last word.
         while missing:
             self._done = len(paths) - len(missing)
-            self._todo.extend(missing)
+            self._todo = deque(missing)
             self._feed_all()
             while self._in_flight:
                 if kill_at is not None and self._done >= kill_at and self._kill_one():
@@ -251,15 +251,19 @@ class Driver:
 
     def _feed_all(self) -> None:
         for _ in range(IN_FLIGHT):
-            for worker in self._workers:
+            for worker in tuple(self._workers):
                 self._feed(worker)
 
     def _feed(self, worker: ActorRef[Worker]) -> None:
-        if self._todo:
-            path = self._todo.popleft()
-            reply = worker.submit(Worker.analyse, path)
-            self._in_flight[reply] = (worker, path)
-            reply.add_done_callback(self._events.put)
+        if not self._todo or worker not in self._workers:
+            return
+        try:
+            reply = worker.submit(Worker.analyse, self._todo[0])
+        except ActorStopped as error:
+            self._give_up(worker, error)
+            return
+        self._in_flight[reply] = (worker, self._todo.popleft())
+        reply.add_done_callback(self._events.put)
 
     def _take(self, reply: Future[None] | None) -> None:
         self._stop.check()
@@ -278,8 +282,7 @@ class Driver:
         else:
             self._done += 1
             self._progress.advance(self._done)
-        if worker in self._workers:
-            self._feed(worker)
+        self._feed(worker)
 
     def _give_up(self, worker: ActorRef[Worker], error: ActorStopped) -> None:
         """Go on without a worker that stays down; without any there is no going on."""

@@ -27,13 +27,17 @@ from procactors.errors import (
 )
 from procactors.process.methods import MethodTable, table_of
 from procactors.wire.blackbox import CLOSED, CLOSING, DELIVERIES, PHASE
-from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
+from procactors.wire.envelope import CALL_ID, WHOLE, handler_name
 from procactors.wire.failure import pack_failure
 from procactors.wire.home import Home
 from procactors.wire.payload import Received, sweep_segments
-from procactors.wire.reader import MailboxReader, Taken
-from procactors.wire.record import Kind, frame
+from procactors.wire.reader import MailboxReader
+from procactors.wire.record import Kind
 from procactors.wire.reply import ReplySender
+
+_unpack = WHOLE.unpack_from
+_loads = pickle.loads
+_HEADER_BYTES = WHOLE.size
 
 __all__ = ["FAILED", "LEFT", "RUNNING", "STARTING", "STOPPED", "STOPPING", "Loop", "TellFailed"]
 
@@ -77,12 +81,15 @@ class Loop:
         self._table: MethodTable = table_of(type(instance))
         self._bound: dict[bytes, Callable[..., Any]] = {}
         self.replies = ReplySender(home)
-        #: The message in hand; None between messages.
-        self.current: Envelope | None = None
-        #: How often the message in hand has been begun, this time included.
-        self.deliveries = 0
+        #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
+        self.deadline = 0.0
         #: Set by `context.stop()`.
         self.leaving = False
+
+    @property
+    def deliveries(self) -> int:
+        """How often the message in hand has been begun, this time included."""
+        return self._words[DELIVERIES] + 1
 
     def run(self) -> int:
         """Serve until stopped; return the phase in which the actor ends: STOPPED or LEFT.
@@ -93,20 +100,27 @@ class Loop:
         reader, words = self._reader, self._words
         stopping = False
         words[PHASE] = RUNNING
+        raw = reader.box.raw
         while not self.leaving:
-            taken = reader.take(0.0 if stopping else None)
-            if taken is None:
+            at = reader.advance(0.0 if stopping else None)
+            if at < 0:
                 break
-            if taken.kind == Kind.CALL:
-                self._serve(taken)
+            length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
+            if kind == Kind.CALL:
+                self.deadline = deadline
+                key_at = at + _HEADER_BYTES
+                body_at = key_at + named
+                key = bytes(raw[key_at:body_at])
+                self._serve(key, flags, raw[body_at : at + length - padding], call, reply)
                 continue
-            if taken.kind == Kind.STOP:
+            if kind == Kind.STOP:
                 stopping = True
                 words[PHASE] = STOPPING
                 # From here on senders are refused; what is in the pipe is still handled.
                 words[CLOSED] = CLOSING
-            elif taken.kind == Kind.FENCE:
-                sweep_segments(self._home.path, CALL_ID.unpack_from(taken.body)[0], self._actor)
+            elif kind == Kind.FENCE:
+                (process,) = CALL_ID.unpack_from(raw, at + 8)
+                sweep_segments(self._home.path, process, self._actor)
             reader.done(place=False)
         return LEFT if self.leaving else STOPPED
 
@@ -115,85 +129,76 @@ class Loop:
         self.replies.close()
         self._reader.close()
 
-    def _serve(self, taken: Taken) -> None:
-        envelope = open_envelope(taken.body)
-        self.current = envelope
-        self.deliveries = self._words[DELIVERIES] + 1
+    def _serve(self, key: bytes, flags: int, body: memoryview, call: int, reply: int) -> None:
+        """Handle the message in hand, and step behind it."""
         received: Received | None = None
         try:
-            handler, args, kwargs, received = self._prepare(taken.flags, envelope)
-        except ProcActorsError as error:
-            self._refuse(taken, envelope, error)
+            handler = self._bound.get(key) or self._bind(key)
+            if flags:
+                value, received = self._load(flags, body)
+            else:
+                value = _loads(body)
+        except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
+            self._refuse(error, key, call, reply)
         else:
-            self._handle(taken, envelope, handler, args, kwargs)
+            try:
+                result = handler(*value[0], **value[1]) if key else handler(value)
+            except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
+                self._raised(error, key, call, reply)
+            else:
+                if reply:
+                    self._answer(key, call, reply, result)
         # Not in a `finally`: an exception that comes through here leaves the message in hand,
         # and the supervisor reports it.
-        self.current = None
-        del envelope
-        taken.body.release()
         self._reader.done(place=True)
         if received is not None:
             received.consume()
 
-    def _prepare(
-        self, flags: int, envelope: Envelope
-    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Received | None]:
-        handler = self._bound.get(envelope.method) or self._bind(envelope.method)
+    def _load(self, flags: int, body: memoryview) -> tuple[Any, Received | None]:
+        head, buffers, received = self._home.open(flags, body)
         try:
-            head, buffers, received = self._home.open(flags, envelope.payload)
-        except OSError as error:
-            raise DecodeError(f"the message's payload cannot be opened: {error}") from error
-        try:
-            value = pickle.loads(head, buffers=buffers)
-        except Exception as error:
+            return _loads(head, buffers=buffers), received
+        except BaseException:
             if received is not None:
                 received.consume()
-            raise DecodeError(
-                f"the message could not be unpickled in the actor: {type(error).__name__}: {error}"
-            ) from error
-        if envelope.method:
-            return handler, value[0], value[1], received
-        return handler, (value,), {}, received
+            raise
 
-    def _handle(
-        self,
-        taken: Taken,
-        envelope: Envelope,
-        handler: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
+    def _answer(self, key: bytes, call: int, reply: int, result: Any) -> None:
         try:
-            result = handler(*args, **kwargs)
-        except Exception as error:
-            if envelope.reply:
-                self._fail(envelope, error.with_traceback(_without_ours(error)))
-            elif isinstance(error, TypeError) and _is_bad_call(error):
-                self._refuse(taken, envelope, UnknownMethod(str(error)))
-            else:
-                raise TellFailed(error.with_traceback(_without_ours(error))) from error
-            return
-        if envelope.reply:
-            self._answer(envelope, result)
-
-    def _answer(self, envelope: Envelope, result: Any) -> None:
-        try:
-            self.replies.answer(envelope.reply, envelope.call, Kind.RESULT, result)
+            self.replies.answer(reply, call, Kind.RESULT, result)
         except (EncodeError, StorageFull) as error:
-            text = f"{envelope.handler} ran, but its result cannot be sent: {error}"
-            self._fail(envelope, ResultEncodeError(text))
+            text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
+            self._fail(call, reply, ResultEncodeError(text))
 
-    def _fail(self, envelope: Envelope, error: BaseException) -> None:
-        packed = pack_failure(error, self._home)
-        self.replies.answer(envelope.reply, envelope.call, Kind.FAILURE, packed)
-
-    def _refuse(self, taken: Taken, envelope: Envelope, error: ProcActorsError) -> None:
-        """Answer for a message that cannot be handled; the actor lives on."""
-        if envelope.reply:
-            self._fail(envelope, error)
+    def _raised(self, error: Exception, key: bytes, call: int, reply: int) -> None:
+        """Answer with the handler's exception; without a caller, crash into the supervisor."""
+        is_bad_call = isinstance(error, TypeError) and _never_entered(error)
+        error = error.with_traceback(_without_ours(error))
+        if reply:
+            self._fail(call, reply, error)
+        elif is_bad_call:
+            self._report_lost(str(error))
         else:
-            # Whole again, as it lay in the pipe: the supervisor keeps it as a dead letter.
-            self._lost(frame(taken.kind, taken.flags, bytes(taken.body)), str(error))
+            raise TellFailed(error) from error
+
+    def _refuse(self, error: Exception, key: bytes, call: int, reply: int) -> None:
+        """Answer for a message that cannot be handled; the actor lives on."""
+        if not isinstance(error, ProcActorsError):
+            error = DecodeError(
+                f"the message for {handler_name(key)} could not be unpickled in the actor: "
+                f"{type(error).__name__}: {error}"
+            )
+        if reply:
+            self._fail(call, reply, error)
+        else:
+            self._report_lost(str(error))
+
+    def _fail(self, call: int, reply: int, error: BaseException) -> None:
+        self.replies.answer(reply, call, Kind.FAILURE, pack_failure(error, self._home))
+
+    def _report_lost(self, why: str) -> None:
+        # Whole, as it lies in the pipe: the supervisor keeps it as a dead letter.
+        self._lost(self._reader.in_hand(), why)
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
         if not key:
@@ -222,7 +227,7 @@ def _without_ours(error: BaseException) -> Any:
     return tb.tb_next if tb is not None and tb.tb_next is not None else tb
 
 
-def _is_bad_call(error: TypeError) -> bool:
+def _never_entered(error: TypeError) -> bool:
     """Whether the call itself was refused: the traceback never left our own frame."""
     return error.__traceback__ is not None and error.__traceback__.tb_next is None
 

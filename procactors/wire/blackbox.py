@@ -10,7 +10,7 @@ killed at any instruction leaves a state that was true (measured facts: docs/des
 
     0        the words named below
     4096     kept free for a table of calls in hand (handlers that await)
-    8192     the batch: what the last read took out of the pipe, then 8 zero bytes
+    8192     the batch: what the last read took out of the pipe, then 64 zero bytes
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, _BATCH_BYTES = r
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192
 _WORDS = 4096 // 8
-#: Zero bytes after the batch, so that a walk over the lengths of a full batch ends.
-_TAIL = 8
+#: Zero bytes after the batch: a walk over the lengths of a full batch ends there, and a message's
+#: header can be read in one piece wherever a record begins.
+_TAIL = 64
 
 #: Values of the closed mark. CLOSING: no new message is taken, what is there is still handled.
 #: GONE: set before the last drain; nothing that is written after it will be handled.
@@ -73,6 +74,7 @@ class BlackBox:
     Attributes:
         words: the header as native 8-byte words; index it with this module's constants.
         batch: the bytes of the last read, as long as the pipe can be full.
+        raw: the batch and the zero bytes behind it.
         lengths: the batch as native 4-byte words, for walking from record to record.
     """
 
@@ -88,6 +90,7 @@ class BlackBox:
             raise ValueError(f"expected a black box of this version in {path}, found other bytes")
         size = self.words[_BATCH_BYTES]
         self.batch = whole[_BATCH_AT : _BATCH_AT + size]
+        self.raw = whole[_BATCH_AT : _BATCH_AT + size + _TAIL]
         self.lengths = whole[_BATCH_AT : _BATCH_AT + size + _TAIL].cast("I")
 
     @staticmethod
@@ -132,6 +135,7 @@ class BlackBox:
         """Unmap; views of the map must be gone."""
         self.words.release()
         self.batch.release()
+        self.raw.release()
         self.lengths.release()
         with contextlib.suppress(BufferError):  # a record's view is still held: its holder unmaps
             self._map.close()

@@ -85,23 +85,37 @@ class MailboxReader:
         self._fds.append(fd)
         return fd
 
-    def take(self, timeout: float | None = None) -> Taken | None:
-        """Return the next record, marked as in hand; None after `timeout` seconds without one.
+    def advance(self, timeout: float | None = None) -> int:
+        """Mark the next record as in hand; return its place in the batch (`box.raw`).
 
-        A record taken and not `done` is returned again.
+        Waits up to `timeout` seconds for one (None: for ever), then returns -1. A record that is
+        in hand and not `done` is returned again.
         """
         words = self._words
         word = words[STATE]
         offset = (word >> 16) & 0xFFFFFF
-        if offset >= word >> 40 and not self._refill(timeout):
-            return None
-        word = words[STATE]
-        offset = (word >> 16) & 0xFFFFFF
-        batch = self.box.batch
-        length, kind, flags, padding = FRAME.unpack_from(batch, offset)
+        if offset >= word >> 40:
+            if not self._refill(timeout):
+                return -1
+            word = words[STATE]
+            offset = (word >> 16) & 0xFFFFFF
         words[BUSY_SINCE] = monotonic_ns()
         words[STATE] = word | IN_HAND
-        return Taken(kind, flags, batch[offset + 8 : offset + length - padding])
+        return offset
+
+    def take(self, timeout: float | None = None) -> Taken | None:
+        """Return the next record, as `advance` does; None if none came in time."""
+        at = self.advance(timeout)
+        if at < 0:
+            return None
+        batch = self.box.batch
+        length, kind, flags, padding = FRAME.unpack_from(batch, at)
+        return Taken(kind, flags, batch[at + 8 : at + length - padding])
+
+    def in_hand(self) -> bytes:
+        """Return a copy of the whole record in hand."""
+        offset = (self._words[STATE] >> 16) & 0xFFFFFF
+        return bytes(self.box.batch[offset : offset + self.box.lengths[offset >> 2]])
 
     def done(self, *, place: bool) -> None:
         """The record in hand is handled: step behind it; give its place back if it took one."""

@@ -13,7 +13,7 @@ import enum
 import select
 import struct
 
-__all__ = ["BODY_LIMIT", "FRAME", "IN_SEGMENT", "WITH_BUFFERS", "Kind", "frame"]
+__all__ = ["BODY_LIMIT", "FRAME", "IN_SEGMENT", "PADDING", "WITH_BUFFERS", "Kind", "frame"]
 
 FRAME = struct.Struct("=IBBH")
 
@@ -39,7 +39,8 @@ class Kind(enum.IntEnum):
     VERDICT = 8  #: a reply by the supervisor: died, or stopped
 
 
-_PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
+#: Indexed by a body's size modulo eight.
+PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
 _pack = FRAME.pack
 
 
@@ -47,4 +48,4 @@ def frame(kind: int, flags: int, body: bytes) -> bytes:
     """Return the record of `body`, padded to a multiple of eight bytes."""
     size = len(body)
     padding = -size & 7
-    return _pack(size + 8 + padding, kind, flags, padding) + body + _PADDING[size & 7]
+    return _pack(size + 8 + padding, kind, flags, padding) + body + PADDING[size & 7]

@@ -23,6 +23,7 @@ import itertools
 import os
 import select
 import shutil
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -30,7 +31,7 @@ from time import monotonic
 from procactors.wire.envelope import CALL_ID
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
-from procactors.wire.record import FRAME, Kind, frame
+from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame
 from procactors.wire.spin import Spin, try_read
 
 __all__ = ["Answer", "ReplyPort", "ReplySender", "is_port", "remove_ports_of"]
@@ -43,6 +44,8 @@ _SLICE_S = 1.0
 _PATIENCE_S = 0.02
 #: Write ends of reply pipes that are kept open.
 _KEPT = 64
+
+_pack = struct.Struct("=IBBHQ").pack  # frame and call id in one
 
 _NUDGE = frame(Kind.NUDGE, 0, b"")
 
@@ -207,7 +210,14 @@ class ReplySender:
             StorageFull: no room for a large one.
         """
         home = self._home
-        record = home.record(kind, CALL_ID.pack(call), home.encode(value, "result"), reply)
+        encoded = home.encode(value, "result")
+        head, buffers = encoded
+        size = 8 + len(head)
+        if not buffers and size <= BODY_LIMIT:  # nearly every answer: in one piece
+            padding = -size & 7
+            record = _pack(size + 8 + padding, kind, 0, padding, call) + head + PADDING[size & 7]
+        else:
+            record = home.record(kind, CALL_ID.pack(call), encoded, reply)
         if self.send(reply, call, record, patient):
             return True
         _, _, flags, padding = FRAME.unpack_from(record)

@@ -27,8 +27,9 @@ _SHORT_NS = 20_000
 _LONG_NS = 150_000
 #: From this many skipped waits on, a try is a long one.
 _LONG_FROM = 8
-#: Most waits in a row that go straight to blocking.
-_MOST = 1023
+#: Most waits in a row that go straight to blocking: then a try that never pays costs 1 µs a wait,
+#: and a pair that has come to run on two awake cores is found out within a millisecond or two.
+_MOST = 127
 
 
 class Spin:

@@ -95,7 +95,17 @@ class MailboxWriter:
         places = self._places
         if places is None:
             with self._lock:
-                self._write(record, claimed=False)
+                if self._backlog or self.words[CLOSED] or self._fd < 0:
+                    self._write(record, claimed=False)
+                    return
+                # The way of nearly every message; the same as in `_write`, without its calls.
+                try:
+                    os.write(self._fd, record)
+                except (BlockingIOError, BrokenPipeError):
+                    self._write(record, claimed=False)
+                else:
+                    if self.words[CLOSED] == GONE:
+                        raise MailboxClosed
             return
         with self._lock:
             self._check()
