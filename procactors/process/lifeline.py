@@ -20,7 +20,7 @@ import signal
 import threading
 import weakref
 
-__all__ = ["Lifeline", "die_with_parent", "watch"]
+__all__ = ["Lifeline", "die_with_parent", "is_cut", "watch"]
 
 _lifelines: weakref.WeakSet[Lifeline] = weakref.WeakSet()
 
@@ -64,18 +64,26 @@ def die_with_parent(home: str) -> None:
         # Sandboxes that refuse it: a thread notices too, unless C code holds the lock.
         threading.Thread(target=_watch_in_thread, args=(fd,), daemon=True).start()
     # The parent may have ended before the signal was asked for.
-    if _is_cut(fd, 0):
+    if is_cut(fd):
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _is_cut(fd: int, timeout_ms: int | None) -> bool:
+def is_cut(fd: int, timeout_ms: int | None = 0) -> bool:
+    """Return whether the parent is gone, waiting up to `timeout_ms` (None: until it is)."""
+    # The kernel reports POLLHUP only if there was a writer since *this* open: of a parent that
+    # ended before, only a read tells.
+    try:
+        if os.read(fd, 1) == b"":
+            return True
+    except BlockingIOError:
+        pass
     poll = select.poll()
     poll.register(fd, 0)
     return any(event & select.POLLHUP for _, event in poll.poll(timeout_ms))
 
 
 def _watch_in_thread(fd: int) -> None:
-    if _is_cut(fd, None):
+    if is_cut(fd, None):
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

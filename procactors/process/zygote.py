@@ -27,7 +27,7 @@ from multiprocessing import resource_tracker
 from time import monotonic
 from typing import Any
 
-from procactors.process.lifeline import watch
+from procactors.process.lifeline import is_cut, watch
 from procactors.wire.runtime_dir import remove_tree
 
 __all__ = ["FORK", "ORDER", "QUIT", "REAP", "STARTED", "main"]
@@ -59,13 +59,20 @@ class Zygote:
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
         poll.register(self._lifeline, 0)
+        if is_cut(self._lifeline):
+            self._clean_up()
+            return
         while True:
             ready = {fd for fd, _ in poll.poll(0 if len(self._spares) < self._wanted else None)}
             if self._lifeline in ready:
                 self._clean_up()
                 return
             if self._channel.fileno() in ready:
-                if not self._obey(self._channel.recv(ORDER.size)):
+                try:
+                    data = self._channel.recv(ORDER.size)
+                except ConnectionResetError:  # the parent went with an answer unread
+                    data = b""
+                if not self._obey(data):
                     return
             elif len(self._spares) < self._wanted:
                 # Only while nothing is asked of us: a spare must not delay a start.
@@ -77,7 +84,11 @@ class Zygote:
             return self._await_end()
         what, number, start = ORDER.unpack(data)
         if what == FORK:
-            self._channel.send(STARTED.pack(number, start, self._start(number, start)))
+            answer = STARTED.pack(number, start, self._start(number, start))
+            try:
+                self._channel.send(answer)
+            except OSError:  # the parent went while we forked
+                return self._await_end()
         elif what == REAP:
             self._children.discard(number)
             with contextlib.suppress(ChildProcessError):
@@ -136,9 +147,7 @@ class Zygote:
         return process.pid
 
     def _await_end(self) -> bool:
-        poll = select.poll()
-        poll.register(self._lifeline, 0)
-        poll.poll()
+        is_cut(self._lifeline, None)
         self._clean_up()
         return False
 
@@ -161,7 +170,6 @@ def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None
     os.setpgid(0, 0)  # before anything else: a signal to the zygote's group is not for us
     for fd in ours:
         os.close(fd)
-    gc.unfreeze()
     target(*args)
 
 
@@ -195,7 +203,10 @@ def main(argv: list[str]) -> None:
     resource_tracker.ensure_running()
     gc.collect()
     gc.freeze()
-    zygote = Zygote(home, channel, int(spares))
+    try:
+        zygote = Zygote(home, channel, int(spares))
+    except FileNotFoundError:
+        os._exit(0)  # the system ended, and was swept, while we came up
     zygote.serve()
     # Nothing here wants finalizing, and the parent is waiting.
     os._exit(0)
