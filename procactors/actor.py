@@ -32,7 +32,6 @@ class Context:
         parent: ref of the actor that spawned this one; None if the main program did.
         system: the system: find others by name.
         incarnation: which life this is, from 1.
-        log: a logger named after the actor.
     """
 
     def __init__(
@@ -46,10 +45,14 @@ class Context:
         self.parent = parent
         self.system = handle
         self.incarnation = incarnation
-        self.log = logging.getLogger(f"procactors.actor.{ref.name}")
         self._loop: Loop | None = None
         self._children = False
         self._leaving = False
+
+    @property
+    def log(self) -> logging.Logger:
+        """A logger named after the actor."""
+        return logging.getLogger(f"procactors.actor.{self.ref.name}")
 
     def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
         """Start a child: it is stopped with this actor, and before its next life.

@@ -27,6 +27,9 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
+_DEFAULTS = Options()
+
+
 class Spawner:
     """A system with options for what it spawns next."""
 
@@ -54,9 +57,8 @@ class Spawner:
 class SystemHandle:
     """What main program and actors can do with the system alike."""
 
-    def __init__(self, station: Station, options: Options, ask_timeout: float | None) -> None:
+    def __init__(self, station: Station, ask_timeout: float | None) -> None:
         self._station = station
-        self._defaults = options
         self._ask_timeout = ask_timeout
 
     def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
@@ -69,7 +71,7 @@ class SystemHandle:
         Raises:
             InvalidSpec: an unknown option, or a value that makes no sense.
         """
-        return Spawner(self, self._defaults.replace(**options), MAIN)
+        return Spawner(self, _DEFAULTS.replace(**options), MAIN)
 
     def find(self, name: str) -> ActorRef[Any] | None:
         """Return the live actor of that name, or None."""
@@ -88,7 +90,7 @@ class SystemHandle:
 
     def child_spawner(self, options: dict[str, Any]) -> Spawner:
         """Return a spawner whose actors are children of this process's actor."""
-        return Spawner(self, self._defaults.replace(**options), self._station.actor)
+        return Spawner(self, _DEFAULTS.replace(**options), self._station.actor)
 
     def _spawn(
         self,

@@ -19,7 +19,7 @@ from typing import Any
 from procactors.actor import Context, set_current
 from procactors.errors import ProcActorsError
 from procactors.handle import SystemHandle
-from procactors.options import Options
+from procactors.options import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.loop import FAILED, STARTING, STOPPED, Loop, TellFailed, describe
 from procactors.process.order import StartOrder, read_order
@@ -30,6 +30,7 @@ from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.wire.blackbox import INCARNATION, PHASE, PROCESS
 from procactors.wire.codec import decode, split
 from procactors.wire.reader import MailboxReader
+from procactors.wire.record import READY, Kind, frame
 from procactors.wire.station import SUPERVISOR, Station, actor_path
 
 __all__ = ["main"]
@@ -77,7 +78,7 @@ class _Life:
         self._reader = reader
         self._station = station
         self._words = reader.box.words
-        self._handle = SystemHandle(station, Options(), None)
+        self._handle = SystemHandle(station, None)
         self._context = self._make_context()
 
     def run(self) -> None:
@@ -87,7 +88,8 @@ class _Life:
         loop = Loop(self._reader, self._station.home, self._order.actor, instance, self._refused)
         loop.leaving = self._context._leaving
         self._context._loop = loop
-        self._command(c.Ready(self._order.actor, self._order.incarnation, self._order.start))
+        ready = READY.pack(self._order.actor, self._order.start)
+        self._station.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
         self._finish(instance, loop, phase)
 
@@ -115,8 +117,7 @@ class _Life:
         kind = ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL
         _hook(instance, "on_stop", ExitReason(kind))
         self._words[PHASE] = phase
-        timeout = self._order.options.stop_timeout
-        self._station.flush(self._order.stop_timeout if timeout is None else timeout)
+        self._station.flush(self._order.stop_timeout)
         self._station.close()
         loop.close()
 
@@ -128,7 +129,7 @@ class _Life:
 
     def _make_context(self) -> Context:
         order, home = self._order, self._station.path
-        ref: ActorRef[Any] = ActorRef(home, order.actor, order.name, order.options.overflow)
+        ref: ActorRef[Any] = ActorRef(home, order.actor, order.name, Overflow(order.overflow))
         parent = None
         if order.parent:
             parent = ActorRef[Any](home, order.parent, f"actor {order.parent}", ref._overflow)
@@ -155,8 +156,7 @@ def _leave(
             with open(path + ".new", "wb") as file:
                 pickle.dump((order.start, *describe(error)), file)
             os.rename(path + ".new", path)
-    timeout = order.options.stop_timeout
-    station.flush(order.stop_timeout if timeout is None else timeout)
+    station.flush(order.stop_timeout)
     if not isinstance(error, SystemExit):
         # The supervisor prints the report; multiprocessing would print it once more.
         sys.exit(_FAILED_CODE)

@@ -20,7 +20,6 @@ from types import TracebackType
 from procactors.errors import InvalidSpec
 from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
-from procactors.options import Options
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
@@ -79,7 +78,7 @@ class ActorSystem(SystemHandle):
         try:
             self._lifeline = Lifeline(self._dir.path)
             station = Station(self._dir.path)
-            super().__init__(station, Options(), ask_timeout)
+            super().__init__(station, ask_timeout)
             self.name = name or os.path.basename(self._dir.path)
             self.dead_letters = DeadLetters()
             recovery = Recovery(station.home, station, self.dead_letters)

@@ -53,10 +53,9 @@ def claim_mailbox(folder: str) -> None:
 
 def adopt_surroundings(order: StartOrder) -> None:
     """Take over the parent's environment, directory, import path and arguments of this moment."""
-    wanted = {**order.environ, **(order.options.env or {})}
-    for name in set(os.environ) - set(wanted):
+    for name in set(os.environ) - set(order.environ):
         del os.environ[name]
-    for name, value in wanted.items():
+    for name, value in order.environ.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
     if order.cwd:
@@ -106,8 +105,8 @@ def set_signals(words: memoryview) -> None:
 
 def watch_faults(folder: str) -> None:
     """Have fatal signals write the stacks of all threads to the file `fault`."""
-    file = open(os.path.join(folder, "fault"), "wb", buffering=0)  # noqa: SIM115 - for life
-    faulthandler.enable(file=file, all_threads=True)
+    flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC
+    faulthandler.enable(os.open(os.path.join(folder, "fault"), flags, 0o600), all_threads=True)
 
 
 def _close_quietly(fd: int) -> None:

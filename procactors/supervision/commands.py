@@ -21,7 +21,6 @@ __all__ = [
     "ListActors",
     "LostMessage",
     "OpenInbox",
-    "Ready",
     "Spawn",
     "Stop",
     "StopAll",
@@ -117,15 +116,6 @@ class Find:
 @dataclasses.dataclass(frozen=True)
 class ListActors:
     """List the live actors in start order. Reply: list of `ActorInfo`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Ready:
-    """An incarnation's `on_start` is done. No reply."""
-
-    actor: int
-    incarnation: int
-    start: int
 
 
 @dataclasses.dataclass(frozen=True)

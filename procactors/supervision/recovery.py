@@ -124,7 +124,7 @@ class Recovery:
             if is_port(target):
                 there = self._replies.send(target, 0, fence, patient=False)
             else:
-                there = self._station.send_fence(target, fence)
+                there = self._station.send_control(target, fence)
             if not there:
                 sweep_segments(path, process, target)
 

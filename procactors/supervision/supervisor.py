@@ -47,7 +47,7 @@ from procactors.wire.blackbox import CLOSED, CONTROL, PHASE, PROCESS
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
-from procactors.wire.record import Kind
+from procactors.wire.record import READY, Kind
 from procactors.wire.station import SUPERVISOR, Station, actor_path
 
 __all__ = ["Supervisor"]
@@ -91,7 +91,6 @@ class Supervisor:
         self._handlers: dict[type, Callable[[Any, ReplyTo], None]] = {
             c.Spawn: self._spawn,
             c.OpenInbox: self._open_inbox,
-            c.Ready: self._ready,
             c.Stop: self._stopping.stop,
             c.StopChildren: self._stopping.stop_children,
             c.StopAll: self._stopping.stop_all,
@@ -163,6 +162,8 @@ class Supervisor:
                     command = self.station.home.load(taken.flags, envelope.payload)
                     who = ReplyTo(envelope.reply, envelope.call)
                     self._do(command, who)
+                elif taken.kind == Kind.READY:
+                    self._ready(*READY.unpack(body))
             finally:
                 self._mailbox.done(place=False)
 
@@ -239,6 +240,7 @@ class Supervisor:
 
     def _order(self, cell: Cell) -> None:
         environ, cwd, path, argv, main_file = surroundings()
+        timeout = cell.options.stop_timeout
         write_order(
             cell.folder,
             StartOrder(
@@ -249,10 +251,10 @@ class Supervisor:
                 blueprint=os.path.join(cell.folder, "blueprint"),
                 class_name=cell.class_name,
                 parent=cell.parent,
-                options=cell.options,
-                stop_timeout=self.stop_timeout,
+                overflow=cell.options.overflow.value,
+                stop_timeout=self.stop_timeout if timeout is None else timeout,
                 report=pickle.dumps(cell.last_crash) if cell.last_crash is not None else b"",
-                environ=environ,
+                environ={**environ, **(cell.options.env or {})},
                 cwd=cwd,
                 path=path,
                 argv=argv,
@@ -284,9 +286,10 @@ class Supervisor:
             except OSError as error:
                 self._start_failed(cell, error)
 
-    def _ready(self, report: c.Ready, _: ReplyTo) -> None:
-        cell = self.cells.get(report.actor)
-        if cell is None or cell.start != report.start or cell.life is not Life.STARTING:
+    def _ready(self, actor: int, start: int) -> None:
+        """An incarnation reports that its `on_start` is done."""
+        cell = self.cells.get(actor)
+        if cell is None or cell.start != start or cell.life is not Life.STARTING:
             return
         cell.life = Life.UP
         cell.ready_at = monotonic()

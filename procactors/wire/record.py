@@ -13,9 +13,12 @@ import enum
 import select
 import struct
 
-__all__ = ["BODY_LIMIT", "FRAME", "IN_SEGMENT", "PADDING", "WITH_BUFFERS", "Kind", "frame"]
+__all__ = ["BODY_LIMIT", "FRAME", "IN_SEGMENT", "PADDING", "READY", "WITH_BUFFERS", "Kind", "frame"]
 
 FRAME = struct.Struct("=IBBH")
+
+#: Body of `Kind.READY`: actor, number of the start.
+READY = struct.Struct("=QQ")
 
 #: Most bytes that a record's body may have.
 BODY_LIMIT = select.PIPE_BUF - FRAME.size
@@ -37,6 +40,7 @@ class Kind(enum.IntEnum):
     RESULT = 6  #: a reply: the handler's result
     FAILURE = 7  #: a reply: the handler's exception
     VERDICT = 8  #: a reply by the supervisor: died, or stopped
+    READY = 9  #: to the supervisor: an incarnation serves its mailbox from now on
 
 
 #: Indexed by a body's size modulo eight.

@@ -192,8 +192,8 @@ class Station:
         with contextlib.suppress(MailboxClosed):  # it has stopped already
             self._writer(actor).send_control(frame(Kind.STOP, 0, b""))
 
-    def send_fence(self, actor: int, record: bytes) -> bool:
-        """Put a fence into an actor's mailbox; return whether the mailbox is still there."""
+    def send_control(self, actor: int, record: bytes) -> bool:
+        """Put a record of the runtime's own into a mailbox; return whether it is still there."""
         try:
             self._writer(actor).send_control(record)
         except MailboxClosed:
