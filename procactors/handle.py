@@ -128,6 +128,7 @@ class SystemHandle:
         )
 
     def _command(self, command: Any, timeout: float | None = None) -> Any:
+        self._station.check_process()
         encoded = self._station.home.encode(command)
         return self._station.ask(SUPERVISOR, "the supervisor", b"", encoded, timeout)
 

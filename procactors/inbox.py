@@ -44,6 +44,7 @@ class Inbox:
             TimeoutError: none came in time.
             DecodeError: a message could not be unpickled; it is gone, the next one is intact.
         """
+        self._station.check_process()
         with self._turn:
             while True:
                 taken = self._reader.take(timeout)

@@ -14,14 +14,24 @@ import contextlib
 import os
 import pickle
 import sys
-from typing import Any
+import threading
+from multiprocessing import util
+from typing import Any, NoReturn
 
 from procactors.actor import Context, set_current
 from procactors.errors import ProcActorsError
 from procactors.handle import SystemHandle
 from procactors.options import Overflow
 from procactors.process.lifeline import die_with_parent
-from procactors.process.loop import FAILED, STARTING, STOPPED, Loop, TellFailed, describe
+from procactors.process.loop import (
+    ENDING,
+    FAILED,
+    STARTING,
+    STOPPED,
+    Loop,
+    TellFailed,
+    describe,
+)
 from procactors.process.order import StartOrder, read_order
 from procactors.process.setup import adopt_surroundings, claim_mailbox, set_signals, watch_faults
 from procactors.ref import ActorRef
@@ -60,11 +70,12 @@ def main(argv: list[str]) -> None:
     station = Station(home, actor, reader.box)
     words[PROCESS] = station.home.process
     station.on_lost = lambda target, record: _report_lost(station, target, record)
+    code = 0
     try:
         _Life(order, folder, reader, station).run()
-    except BaseException as error:
-        _leave(order, folder, station, words, error)
-        raise
+    except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
+        code = _leave(order, folder, station, words, error)
+    _end(code, order.stop_timeout)
 
 
 class _Life:
@@ -114,12 +125,11 @@ class _Life:
         if self._context._children:
             encoded = self._station.home.encode(c.StopChildren(self._order.actor))
             self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)
+        self._words[PHASE] = ENDING
         kind = ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL
         _hook(instance, "on_stop", ExitReason(kind))
         self._words[PHASE] = phase
         self._station.flush(self._order.stop_timeout)
-        self._station.close()
-        loop.close()
 
     def _refused(self, record: bytes, why: str) -> None:
         self._command(c.LostMessage(self._order.actor, record, why))
@@ -144,22 +154,49 @@ def _hook(instance: Any, name: str, *args: Any) -> None:
 
 def _leave(
     order: StartOrder, folder: str, station: Station, words: memoryview, error: BaseException
-) -> None:
-    """Note what ended this life, for the report; what waits to be sent still goes."""
+) -> int:
+    """Note what ended this life, for the report; return the exit code."""
     if isinstance(error, TellFailed):
         error = error.error
-    if not isinstance(error, SystemExit):
-        if words[PHASE] != STARTING:
+    code = _FAILED_CODE
+    if isinstance(error, SystemExit):
+        code = _exit_code(error)
+    else:
+        if words[PHASE] not in (STARTING, ENDING):
             words[PHASE] = FAILED
         with contextlib.suppress(OSError):  # a full disk: the exit code alone must tell
             path = os.path.join(folder, "error")
             with open(path + ".new", "wb") as file:
                 pickle.dump((order.start, *describe(error)), file)
             os.rename(path + ".new", path)
+    # What it has told others before still goes.
     station.flush(order.stop_timeout)
-    if not isinstance(error, SystemExit):
-        # The supervisor prints the report; multiprocessing would print it once more.
-        sys.exit(_FAILED_CODE)
+    return code
+
+
+def _exit_code(error: SystemExit) -> int:
+    """Return the exit code of a `sys.exit`, as the interpreter would."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def _end(code: int, patience: float) -> NoReturn:
+    """End the process now: a thread or a child that the actor has left must not keep it.
+
+    Finalizers of `multiprocessing` run (a pool inside the actor ends with it), but not for ever.
+    """
+    limit = threading.Timer(patience, os._exit, (code,))
+    limit.daemon = True
+    limit.start()
+    with contextlib.suppress(Exception):  # so wide: whatever they raise, the end has come
+        util._run_finalizers()  # type: ignore[attr-defined]
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _report_lost(station: Station, target: int, record: bytes) -> None:

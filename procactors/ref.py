@@ -157,7 +157,7 @@ class ActorRef(Generic[A_co]):
         """
         station = station_of(self._home, self.name)
         method, encoded = self._encode(station, what, args, kwargs)
-        reply: Reply[Any] = Reply(station, self.name, self._timeout)
+        reply: Reply[Any] = Reply(station, self.name)
         station.submit(self._actor, self.name, method, encoded, reply, self._timeout, self._place)
         return reply
 

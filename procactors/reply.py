@@ -12,10 +12,8 @@ import logging
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future, InvalidStateError
-from time import monotonic
 from typing import Any, TypeVar
 
-from procactors.errors import AskTimeout
 from procactors.wire.failure import load_answer
 from procactors.wire.record import Kind
 from procactors.wire.reply import Answer
@@ -37,12 +35,10 @@ class Reply(Future[R]):
     the reply, not the message.
     """
 
-    def __init__(self, station: Station, name: str, timeout: float | None) -> None:
+    def __init__(self, station: Station, name: str) -> None:
         super().__init__()
         self._station = station
         self._name = name
-        self._timeout = timeout
-        self._deadline = None if timeout is None else monotonic() + timeout
         self._answer: Answer | None = None
         self._asked = False
         # Guards the decoding: it happens once, in the first thread that asks.
@@ -65,48 +61,23 @@ class Reply(Future[R]):
         """Return the result, waiting up to `timeout` seconds; raise what the handler raised.
 
         Raises:
-            AskTimeout: the timeout that was set on the ref has passed without a reply.
-            TimeoutError: `timeout` has passed; the reply may still come.
-            ReplyError: there will be none.
+            TimeoutError: `timeout` has passed (on Python 3.10 that of `concurrent.futures`); the
+                reply may still come.
+            AskTimeout: the timeout set on the ref has passed; it will not.
+            ReplyError: there is none.
         """
-        self._await(timeout)
+        super().exception(timeout)
         self._open()
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what `result` would raise, or None."""
-        try:
-            self._await(timeout)
-        except AskTimeout as error:
-            return error
+        super().exception(timeout)
         self._open()
         return super().exception(0)
 
     def __await__(self) -> Generator[Any, None, R]:
         return asyncio.wrap_future(self).__await__()
-
-    def _await(self, timeout: float | None) -> None:
-        limit = timeout
-        if self._deadline is not None:
-            left = max(0.0, self._deadline - monotonic())
-            limit = left if timeout is None else min(left, timeout)
-        try:
-            super().exception(limit)
-        except TimeoutError:
-            raise self._late() from None
-        except Exception as error:
-            # On 3.10 the futures' TimeoutError is a class of its own.
-            if type(error).__name__ != "TimeoutError":
-                raise
-            raise self._late() from None
-
-    def _late(self) -> TimeoutError:
-        if self._deadline is not None and monotonic() >= self._deadline:
-            return AskTimeout(
-                f"no reply from {self._name} within {self._timeout} s; the message is not "
-                f"taken back"
-            )
-        return TimeoutError(f"no reply from {self._name} yet")
 
     def _open(self) -> None:
         self._asked = True

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
 
-from procactors.errors import InvalidSpec
+from procactors.errors import ActorStopped, InvalidSpec
 from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
 from procactors.process.launcher import START_METHODS, Launcher
@@ -74,25 +74,28 @@ class ActorSystem(SystemHandle):
         _check(backend, start_method, spares, stop_timeout, ask_timeout)
         raise_descriptor_limit()
         sweep(runtime_dir)
-        self._dir = RuntimeDir(runtime_dir)
-        try:
+        # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
+        # SIGTERM handler may stop the system while its main thread is stopping it.
+        self._ending = threading.RLock()
+        self._ended = threading.Event()
+        self._stop_timeout = stop_timeout
+        self.dead_letters = DeadLetters()
+        with contextlib.ExitStack() as undo:
+            self._dir = RuntimeDir(runtime_dir)
+            undo.callback(self._dir.remove)
             self._lifeline = Lifeline(self._dir.path)
+            undo.callback(self._lifeline.cut)
             station = Station(self._dir.path)
+            undo.callback(station.close)
             super().__init__(station, ask_timeout)
             self.name = name or os.path.basename(self._dir.path)
-            self.dead_letters = DeadLetters()
             recovery = Recovery(station.home, station, self.dead_letters)
             station.on_lost = self._report_lost
             self._launcher = Launcher(self._dir.path, start_method, preload, spares)
             self._supervisor = Supervisor(station, self._launcher, recovery, stop_timeout)
-            self._stop_timeout = stop_timeout
+            undo.callback(self._supervisor.close)
             self._supervisor.open()
-        except BaseException:
-            self._dir.remove()
-            raise
-        # Guards the end: only one thread stops, others wait for it.
-        self._ending = threading.Lock()
-        self._ended = threading.Event()
+            undo.pop_all()  # all is up: from here on `stop` undoes it
         _systems.add(self)
 
     def inbox(self, name: str | None = None) -> Inbox:
@@ -110,6 +113,8 @@ class ActorSystem(SystemHandle):
         ``stop_timeout``) and a moment. An actor finishes its mailbox first; at the deadline what
         is left is killed, and its messages become dead letters.
         """
+        if self._ended.is_set():
+            return
         self._station.check_process()
         timeout = self._stop_timeout if timeout is None else timeout
         with self._ending:
@@ -120,6 +125,9 @@ class ActorSystem(SystemHandle):
             self._station.flush(timeout / 2)
             try:
                 self._command(c.StopAll(max(0.0, deadline - monotonic())), timeout + _SLACK_S)
+            except ActorStopped:
+                if not self._ended.is_set():  # else a signal handler has stopped it meanwhile
+                    raise
             finally:
                 self._finish()
 
@@ -157,6 +165,8 @@ class ActorSystem(SystemHandle):
         return f"<ActorSystem {self.name}{' (stopped)' if self._ended.is_set() else ''}>"
 
     def _finish(self) -> None:
+        if self._ended.is_set():
+            return
         self._supervisor.finish()
         self._supervisor.thread.join(_SLACK_S)
         # Should an actor have escaped all else, this ends it.

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from multiprocessing.spawn import get_executable
 
@@ -56,6 +57,7 @@ class Launcher:
         self._spares = spares if start_method == "forkserver" else 0
         self._socket: socket.socket | None = None
         self._zygote: subprocess.Popen[bytes] | None = None
+        self._unsent: deque[bytes] = deque()
         self.zygote_pidfd = -1
 
     def fileno(self) -> int:
@@ -80,8 +82,7 @@ class Launcher:
             OSError: no process or descriptor left.
         """
         if self._method == "forkserver":
-            assert self._socket is not None
-            self._socket.send(ORDER.pack(FORK, actor, start))
+            self._send(ORDER.pack(FORK, actor, start))
             return None
         if self._method == "spawn":
             arguments = [self._home, str(actor), str(start)]
@@ -99,6 +100,7 @@ class Launcher:
 
     def collect(self) -> list[tuple[int, int, int]]:
         """Return what the zygote has answered: (actor, start, pid or minus the error number)."""
+        self._send_waiting()
         answers = []
         while self._socket is not None:
             try:
@@ -108,6 +110,7 @@ class Launcher:
             if not data:
                 break
             answers.append(STARTED.unpack(data))
+        self._send_waiting()
         return answers
 
     def adopt(self, pid: int) -> Child:
@@ -116,13 +119,34 @@ class Launcher:
 
     def reap(self, pid: int) -> None:
         """Tell the zygote to let a zombie go."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError):  # killed: then init reaps
-                self._socket.send(ORDER.pack(REAP, pid, 0))
+        self._send(ORDER.pack(REAP, pid, 0))
+
+    def discard(self, pid: int) -> None:
+        """Kill and reap a forked process that cannot be watched."""
+        # Its number is its own until the zygote is told to reap it.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        self.reap(pid)
+
+    def _send(self, order: bytes) -> None:
+        """Send an order; while the zygote is behind, orders wait here, in order."""
+        self._unsent.append(order)
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        while self._unsent and self._socket is not None:
+            try:
+                self._socket.send(self._unsent[0])
+            except BlockingIOError:
+                return  # every answer that is collected makes room
+            except OSError:
+                return  # the zygote is dead: a new one is told anew what is still wanted
+            self._unsent.popleft()
 
     def renew(self) -> None:
         """Replace a zygote that was killed."""
         self.close()
+        self._unsent.clear()
         self.open()
 
     def close(self) -> None:

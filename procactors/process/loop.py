@@ -39,10 +39,21 @@ _unpack = WHOLE.unpack_from
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
-__all__ = ["FAILED", "LEFT", "RUNNING", "STARTING", "STOPPED", "STOPPING", "Loop", "TellFailed"]
+__all__ = [
+    "ENDING",
+    "FAILED",
+    "LEFT",
+    "RUNNING",
+    "STARTING",
+    "STOPPED",
+    "STOPPING",
+    "Loop",
+    "TellFailed",
+]
 
-#: Values of the box's phase word; LEFT is a stop of its own will, STOPPED an ordered one.
-STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED = range(6)
+#: Values of the box's phase word; LEFT is a stop of its own will, STOPPED an ordered one; ENDING
+#: is between the last message and either.
+STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING = range(7)
 
 
 class TellFailed(Exception):

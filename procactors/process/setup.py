@@ -87,7 +87,7 @@ def set_signals(words: memoryview) -> None:
     """
 
     def terminate(number: int, _frame: types.FrameType | None) -> None:
-        if words[CONTROL] == TERMINATE:
+        if words[CONTROL] == TERMINATE:  # the box stays mapped to the end of the process
             raise SystemExit(128 + number)
 
     def ignore(_number: int, _frame: types.FrameType | None) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from procactors.options import Options
 from procactors.process.child import Child
-from procactors.process.loop import FAILED, LEFT, STOPPED, STOPPING
+from procactors.process.loop import LEFT, STARTING, STOPPED, STOPPING
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import History
@@ -132,7 +132,7 @@ class Cell:
         if self.ended_with and code != 0:
             return ExitReason(ExitKind.KILLED, self.ended_with), ""
         if text:
-            kind = ExitKind.ERROR if phase == FAILED else ExitKind.START
+            kind = ExitKind.START if phase == STARTING else ExitKind.ERROR
             return ExitReason(kind, None, text), trace
         if code == 0 and phase in (STOPPED, LEFT):
             return ExitReason(ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL), ""
@@ -178,6 +178,7 @@ class Cell:
 
     def bury(self) -> None:
         """Close and remove everything but the facts."""
+        self.box.close()
         self.files.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -122,7 +122,7 @@ class Recovery:
         for target in sweep_segments(path, process, None):
             fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
             if is_port(target):
-                there = self._replies.send(target, 0, fence, patient=False)
+                there = self._replies.send(target, fence, patient=False)
             else:
                 there = self._station.send_control(target, fence)
             if not there:

@@ -43,6 +43,7 @@ class Stopping:
         self._end_by = 0.0
         self._finished: list[ReplyTo] = []
         self._orderly = False
+        self._stepping = False
         self.is_ending = False
 
     # -- one actor ----------------------------------------------------------------------------
@@ -171,12 +172,21 @@ class Stopping:
         self._finish_if_empty()
 
     def _stop_next(self) -> None:
-        """Stop the latest started of the main program's own actors that is not being stopped."""
+        """Stop the latest started of the main program's own actors, and so on while they end."""
+        if self._stepping:
+            return  # called from within the step below: it goes on by itself
+        self._stepping = True
+        try:
+            while (cell := self._latest()) is not None and cell.stop_by is None:
+                self._order(cell, max(0.0, self._end_by - monotonic()))
+        finally:
+            self._stepping = False
+
+    def _latest(self) -> Cell | None:
         top = [cell for cell in self._supervisor.cells.values() if not self._has_parent(cell)]
         # Inboxes last: until then they take what the others send as their last words.
         top.sort(key=lambda cell: (cell.class_name != "inbox", cell.actor))
-        if top and top[-1].stop_by is None:
-            self._order(top[-1], max(0.0, self._end_by - monotonic()))
+        return top[-1] if top else None
 
     def _stop_the_rest(self) -> None:
         self._orderly = False

@@ -35,7 +35,7 @@ from procactors.errors import (
 from procactors.options import Delivery, Options
 from procactors.process.child import Child
 from procactors.process.launcher import Launcher
-from procactors.process.loop import STARTING, STOPPING
+from procactors.process.loop import ENDING, STARTING, STOPPING
 from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
@@ -43,7 +43,7 @@ from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.policy import GiveUp, Respawn, decide
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
-from procactors.wire.blackbox import CLOSED, CONTROL, PHASE, PROCESS
+from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
@@ -87,6 +87,7 @@ class Supervisor:
         self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
         self._mailbox = MailboxReader(self._files.path)
         self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._done = False
         self._handlers: dict[type, Callable[[Any, ReplyTo], None]] = {
             c.Spawn: self._spawn,
@@ -107,14 +108,16 @@ class Supervisor:
         """Start the zygote and the thread."""
         self._launcher.open()
         self._epoll.register(self._mailbox.fileno(), select.EPOLLIN)
+        self._epoll.register(self._wake, select.EPOLLIN)
         self._watch_zygote()
         self.thread.start()
 
     # -- the loop -----------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """End the thread after the event at hand. Called when every actor is over."""
+        """End the thread after the event at hand; from any thread."""
         self._done = True
+        os.eventfd_write(self._wake, 1)
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Run `action` in this thread at the monotonic instant `when`."""
@@ -126,8 +129,13 @@ class Supervisor:
                 self._guarded(functools.partial(self._event, fd))
             while self._timers and self._timers[0][0] <= monotonic():
                 self._guarded(heapq.heappop(self._timers)[2])
+        self.close()
+
+    def close(self) -> None:
+        """Close what this room owns. Called by the thread at its end, or if it never began."""
         self._launcher.close()
         self._epoll.close()
+        os.close(self._wake)
         self._mailbox.close()
         self._files.close()
         self.recovery.close()
@@ -146,6 +154,8 @@ class Supervisor:
     def _event(self, fd: int) -> None:
         if fd == self._mailbox.fileno():
             self._obey()
+        elif fd == self._wake:
+            os.eventfd_read(self._wake)
         elif fd == self._launcher.zygote_pidfd:
             self._zygote_died()
         elif fd in self._by_pidfd:
@@ -208,10 +218,11 @@ class Supervisor:
                 f"an actor named {options.name!r} is running (or restarting) already; stop it "
                 f"first, or choose another name"
             )
-        actor = next(self._ids)
-        name = options.name or f"{class_name.rpartition('.')[2].lower()}-{actor}"
-        if name in self._names:
-            raise NameTaken(f"the name {name!r} is taken by an actor that was given it")
+        while True:
+            actor = next(self._ids)
+            name = options.name or f"{class_name.rpartition('.')[2].lower()}-{actor}"
+            if name not in self._names:  # else a user has given it to another
+                break
         cell = Cell(self.station.path, actor, name, class_name, options, parent)
         self.cells[actor] = cell
         self._names[name] = actor
@@ -236,7 +247,7 @@ class Supervisor:
             return
         limit = cell.options.start_timeout
         if limit is not None:
-            self.at(monotonic() + limit, lambda: self._start_overdue(cell, start))
+            self.at(monotonic() + limit, functools.partial(self._start_overdue, cell.actor, start))
 
     def _order(self, cell: Cell) -> None:
         environ, cwd, path, argv, main_file = surroundings()
@@ -284,6 +295,8 @@ class Supervisor:
             try:
                 self._adopt(cell, self._launcher.adopt(pid))
             except OSError as error:
+                # No descriptor to watch it by: it must not go on unwatched.
+                self._launcher.discard(pid)
                 self._start_failed(cell, error)
 
     def _ready(self, actor: int, start: int) -> None:
@@ -296,7 +309,10 @@ class Supervisor:
         spawner, cell.spawner = cell.spawner, None
         self.reply(spawner, cell.info)
 
-    def _start_overdue(self, cell: Cell, start: int) -> None:
+    def _start_overdue(self, actor: int, start: int) -> None:
+        cell = self.cells.get(actor)
+        if cell is None:
+            return
         if cell.start == start and cell.life is Life.STARTING and cell.child is not None:
             text = f"its on_start took longer than start_timeout={cell.options.start_timeout} s"
             with open(os.path.join(cell.folder, "error"), "wb") as file:
@@ -346,7 +362,11 @@ class Supervisor:
     def _decide(self, cell: Cell, reason: ExitReason) -> object:
         if cell.final or cell.spawner is not None:
             return None  # ordered to end, or never was up: its spawner is told instead
-        if reason.kind is ExitKind.STOPPED or (cell.stop_by is not None and not reason.is_abnormal):
+        ordered = cell.stop_by is not None or cell.words[CLOSED] == CLOSING
+        if reason.kind is ExitKind.STOPPED or (ordered and not reason.is_abnormal):
+            return None
+        # Ordered to stop, it is respawned only to finish its mailbox, not if it failed behind it.
+        if ordered and cell.words[PHASE] == ENDING:
             return None
         if cell.stop_by is not None and monotonic() >= cell.stop_by:
             return None

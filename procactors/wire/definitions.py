@@ -37,6 +37,8 @@ _known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 _loaded: dict[str, Any] = {}
 #: Files that are written already: (directory, token).
 _published: set[tuple[str, str]] = set()
+#: What is being published by the call at hand, the definitions it needs included.
+_under_way: list[tuple[str, str]] = []
 #: Guards the tables and the loading: a half-built class must not be seen by another thread.
 _lock = threading.RLock()
 
@@ -130,13 +132,19 @@ def token_of(obj: Any, home: str) -> str:
             token = _tokens[obj] = uuid.uuid4().hex
             _known[token] = obj
         if (home, token) not in _published:
+            outermost = not _under_way
             # Before its file is written: two definitions may name each other.
             _published.add((home, token))
+            _under_way.append((home, token))
             try:
                 _publish(home, token, dumps_by_value(obj, home, root=obj))
             except BaseException:
-                _published.discard((home, token))
+                # The others that were written meanwhile may name this one: none counts.
+                _published.difference_update(_under_way)
                 raise
+            finally:
+                if outermost:
+                    _under_way.clear()
         return token
 
 

@@ -18,6 +18,7 @@ import fcntl
 import logging
 import os
 import threading
+import weakref
 from multiprocessing import util
 from multiprocessing.queues import Queue
 from queue import Empty, Full
@@ -37,7 +38,7 @@ from procactors.wire.blackbox import (
 from procactors.wire.codec import decode
 from procactors.wire.home import Home, home_of
 from procactors.wire.places import Places, bytes_in
-from procactors.wire.reader import MailboxReader
+from procactors.wire.reader import MailboxReader, Taken
 from procactors.wire.record import FRAME, Kind
 from procactors.wire.runtime_dir import RuntimeDir, sweep
 from procactors.wire.writer import MailboxClosed, MailboxWriter
@@ -176,22 +177,29 @@ class Mailbox(Queue):  # type: ignore[type-arg]
         """
         deadline = _deadline(block, timeout)
         with self._turn(deadline) as reader:
-            taken = reader.take(None if deadline is None else max(0.0, deadline - monotonic()))
-            if taken is None:
-                raise Empty
-            home = home_of(self._home_path)
-            received = None
-            try:
-                head, buffers, received = home.open(taken.flags, taken.body)
-                return decode(head, buffers)
-            finally:
-                # Also after an error: the message is taken, whatever it was. First the box, then
-                # the segment: killed in between, the next reader frees it once more.
-                head = None
-                taken.body.release()
-                reader.done(place=True)
-                if received is not None:
-                    received.consume()
+            while True:
+                left = None if deadline is None else max(0.0, deadline - monotonic())
+                taken = reader.take(left)
+                if taken is None:
+                    raise Empty
+                if taken.kind == Kind.ITEM:
+                    return self._open(reader, taken)
+                reader.done(place=False)  # a nudge: a sender waits for places that are lost
+
+    def _open(self, reader: MailboxReader, taken: Taken) -> Any:
+        """Decode the record in hand, and step behind it."""
+        received = None
+        try:
+            head, buffers, received = home_of(self._home_path).open(taken.flags, taken.body)
+            return decode(head, buffers)
+        finally:
+            # Also after an error: the message is taken, whatever it was. First the box, then
+            # the segment: killed in between, the next reader frees it once more.
+            head = None
+            taken.body.release()
+            reader.done(place=True)
+            if received is not None:
+                received.consume()
 
     def qsize(self) -> int:
         """Return about how many messages wait here (those in other senders' backlogs not)."""
@@ -215,13 +223,11 @@ class Mailbox(Queue):  # type: ignore[type-arg]
     def close(self) -> None:
         """Close this process's ends; the backlog is still written. Others are not concerned."""
         self._closed = True
-        with self._make:
-            reader, self._reader = self._reader, None
-        if reader is not None:
-            with self._reading:
-                reader.close()
-                os.close(self._claim)
-                self._claim = -1
+        with self._reading:
+            if self._reader is not None:
+                self._let_reader_go()
+        if self._writer is not None:
+            self._writer.finish()
 
     def join_thread(self) -> None:
         """After `close`: wait until what this process put is in the pipe."""
@@ -229,10 +235,13 @@ class Mailbox(Queue):  # type: ignore[type-arg]
             raise ValueError(f"{self!r} is not closed yet: call close() first")
         if self._writer is not None and not self._cancelled:
             self._writer.flush(float("inf"))
+            self._writer.close()
 
     def cancel_join_thread(self) -> None:
         """Let this process end without waiting for what is in its backlog."""
         self._cancelled = True
+        if self._writer is not None:
+            _written.discard(self._writer)
 
     def __repr__(self) -> str:
         return f"<Mailbox maxsize={self._maxsize} at {self._path}>"
@@ -252,7 +261,10 @@ class Mailbox(Queue):  # type: ignore[type-arg]
                         raise ValueError(
                             f"{self!r} is gone: the process that made it has ended"
                         ) from None
-                    util.Finalize(self, self._flush_at_exit, (self._writer,), exitpriority=-5)
+                    _written.add(self._writer)
+                    _flush_at_exit_of_this_process()
+                    # Dropped, it is closed once its backlog is written, as a stock queue is.
+                    weakref.finalize(self, self._writer.finish).atexit = False
                 writer = self._writer
         return writer
 
@@ -267,10 +279,13 @@ class Mailbox(Queue):  # type: ignore[type-arg]
         if not self._reading.acquire(timeout=left):
             raise Empty
         try:
+            is_new = self._reader is None
             if self._reader is None:
-                self._claim = os.open(os.path.join(self._path, "box"), os.O_RDWR | os.O_CLOEXEC)
-                self._reader = MailboxReader(self._path, prompt=True)
-                free_handled(self._reader.box, home_of(self._home_path))
+                claim = os.open(os.path.join(self._path, "box"), os.O_RDWR | os.O_CLOEXEC)
+                self._claim = claim
+                self._reader = MailboxReader(self._path, prompt=True, also=claim)
+                self._let_reader_go = weakref.finalize(self, self._reader.close)
+                self._let_reader_go.atexit = False
             try:
                 fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -278,6 +293,8 @@ class Mailbox(Queue):  # type: ignore[type-arg]
                     f"another process is reading from {self!r}; a mailbox has one reader at a time"
                 ) from None
             try:
+                if is_new:  # with the lock, not before: the box may be a live reader's
+                    free_handled(self._reader.box, home_of(self._home_path))
                 self._take_over(self._reader.box)
                 yield self._reader
             finally:
@@ -302,11 +319,24 @@ class Mailbox(Queue):  # type: ignore[type-arg]
     def _lost(self, record: bytes) -> None:
         _log.warning("%r is gone: a message of %d bytes was not delivered", self, len(record))
 
-    @staticmethod
-    def _flush_at_exit(writer: MailboxWriter) -> None:
-        left = writer.flush(_FLUSH_S)
-        if left:
-            _log.warning("%d messages were still waiting for a full mailbox at exit", left)
+
+#: Writers of this process whose backlog a normal end must not lose, and the process that knows.
+_written: weakref.WeakSet[MailboxWriter] = weakref.WeakSet()
+_flushing_pid = 0
+
+
+def _flush_at_exit_of_this_process() -> None:
+    global _flushing_pid  # noqa: PLW0603 - multiprocessing forgets finalizers in a forked child
+    if _flushing_pid != os.getpid():
+        _flushing_pid = os.getpid()
+        util.Finalize(None, _flush_written, exitpriority=-5)
+
+
+def _flush_written() -> None:
+    deadline = monotonic() + _FLUSH_S
+    left = sum(writer.flush(max(0.0, deadline - monotonic())) for writer in list(_written))
+    if left:
+        _log.warning("%d messages were still waiting for a full mailbox at exit", left)
 
 
 def free_handled(box: BlackBox, home: Home) -> None:

@@ -77,10 +77,15 @@ class Places:
             raise
         return fd
 
-    def take(self, timeout: float | None, check: Callable[[], None]) -> None:
+    def take(
+        self, timeout: float | None, check: Callable[[], None], wake: Callable[[], None]
+    ) -> None:
         """Take a place, with a claim on it until `settle`; wait up to `timeout` seconds.
 
-        `check` is called between slices of waiting and may raise (the mailbox was closed).
+        Args:
+            timeout: seconds; None waits for ever.
+            check: called between slices of waiting; may raise (the mailbox was closed).
+            wake: called after a slice in vain: an idle reader must look for lost places.
 
         Raises:
             Full: no place came free in time.
@@ -98,7 +103,8 @@ class Places:
             else:
                 return
             check()
-            self._wait(deadline)
+            if not self._wait(deadline):
+                wake()
 
     def settle(self) -> None:
         """Give up one claim: the record is written, or never will be."""
@@ -172,7 +178,7 @@ class Places:
                     break
             self._claimed += 1
 
-    def _wait(self, deadline: float | None) -> None:
+    def _wait(self, deadline: float | None) -> bool:
         left = _SLICE_S
         if deadline is not None:
             left = min(left, deadline - monotonic())
@@ -182,7 +188,7 @@ class Places:
             self._waiting = select.epoll()
             # Exclusive: one freed place wakes one waiter, not all of them.
             self._waiting.register(self._tokens, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        self._waiting.poll(left)
+        return bool(self._waiting.poll(left))
 
 
 def _fill(fd: int, capacity: int) -> None:

@@ -15,9 +15,10 @@ read and the store of its length: the records' own lengths then tell (`BlackBox.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import select
+import weakref
 from time import monotonic, monotonic_ns
 from typing import NamedTuple
 
@@ -54,13 +55,14 @@ class MailboxReader:
 
     Args:
         path: the mailbox's directory.
+        also: a descriptor to close with the reader's own.
         prompt: give back each place at once (a plain queue), not in batches (an actor).
     """
 
-    def __init__(self, path: str, prompt: bool = False) -> None:
+    def __init__(self, path: str, prompt: bool = False, also: int | None = None) -> None:
         self.box = BlackBox(os.path.join(path, "box"))
         pipe = os.path.join(path, "pipe")
-        self._fds: list[int] = []
+        self._fds: list[int] = [] if also is None else [also]
         self._ready = self._open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         # With no writer at all a read would return end-of-file at once: hold one ourselves.
         self._open(pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -73,6 +75,7 @@ class MailboxReader:
         self._spin = Spin()
         capacity = self._words[CAPACITY]
         self._places = Places(path, capacity) if capacity else None
+        _readers.add(self)
         self._owed = 0
         self._batched = 1 if prompt else max(1, capacity // 4)
 
@@ -139,6 +142,13 @@ class MailboxReader:
         fill, offset, _ = self.box.settle()
         return offset < fill or bytes_in(self._ready) > 0
 
+    def after_fork(self) -> None:
+        """Close the ends in a forked copy: it must neither read nor keep a claim alive."""
+        fds, self._fds = self._fds, []
+        for fd in fds:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
     def close(self) -> None:
         """Close this process's ends; what was not handled stays for the next reader."""
         for fd in self._fds:
@@ -198,6 +208,12 @@ class MailboxReader:
         return self._places.heal(lambda: bytes_in(self._ready) == 0)
 
 
-def pipe_size(fd: int) -> int:
-    """Return how many bytes the pipe can hold; a batch must be at least as large."""
-    return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+_readers: weakref.WeakSet[MailboxReader] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    for reader in list(_readers):
+        reader.after_fork()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

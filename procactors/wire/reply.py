@@ -47,6 +47,7 @@ _KEPT = 64
 
 _pack = struct.Struct("=IBBHQ").pack  # frame and call id in one
 
+_ANSWERS = frozenset((Kind.RESULT, Kind.FAILURE, Kind.VERDICT))
 _NUDGE = frame(Kind.NUDGE, 0, b"")
 
 
@@ -97,7 +98,7 @@ class ReplyPort:
                 return None
             buffer = self._buffer
             length, kind, flags, padding = unpack(buffer, 0)
-            if length == count and kind >= Kind.RESULT:
+            if length == count and kind in _ANSWERS:
                 (number,) = CALL_ID.unpack_from(buffer, 8)
                 if number == call:
                     return Answer(kind, flags, buffer[16 : length - padding])
@@ -110,26 +111,32 @@ class ReplyPort:
             if found is not None:
                 return found
 
-    def read(self) -> int:
-        """Read what is there, waiting without end; return the bytes. For the reader thread."""
-        return self._read(None, _nothing)
+    def read(self, deadline: float | None = None) -> int:
+        """Wait for something up to the deadline (monotonic); return the bytes read, 0 if late.
+
+        For the reader thread, which sorts out with `answers` whose they are.
+        """
+        return self._read(deadline, _nothing)
 
     def answers(self, count: int) -> Iterator[tuple[int, Answer]]:
         """Yield (call id, answer) for each reply in the `count` bytes just read, then spilled."""
-        at, spilled, fences = 0, False, []
-        while at < count:
-            length, kind, flags, padding = FRAME.unpack_from(self._buffer, at)
-            body = self._buffer[at + 8 : at + length - padding]
-            at += length
-            if kind >= Kind.RESULT:
+        # A pipe that was full may have had no room for the nudge that tells of a spilled answer:
+        # so after any large read too, look.
+        look, fences = count > select.PIPE_BUF, []
+        for kind, flags, body in _records(self._buffer[:count]):
+            if kind in _ANSWERS:
                 yield CALL_ID.unpack_from(body)[0], Answer(kind, flags, body[8:])
-            elif kind == Kind.NUDGE:
-                spilled = True
-            elif kind == Kind.FENCE:
-                spilled = True
-                fences.append(CALL_ID.unpack_from(body)[0])
-        if spilled:
-            yield from self._spilled()
+            else:
+                look = True
+                if kind == Kind.FENCE:
+                    fences.append(CALL_ID.unpack_from(body)[0])
+        if look:
+            for kind, flags, body in self._spilled():
+                (number,) = CALL_ID.unpack_from(body)
+                if kind in _ANSWERS:
+                    yield number, Answer(kind, flags, body[8:])
+                else:
+                    fences.append(number)
         # Behind everything that the dead process sent here: what is left was never sent.
         for process in fences:
             sweep_segments(self._home.path, process, self.number)
@@ -156,7 +163,7 @@ class ReplyPort:
             for _, answer in self.answers(count):
                 self._home.discard(answer.flags, answer.value)
 
-    def _spilled(self) -> Iterator[tuple[int, Answer]]:
+    def _spilled(self) -> Iterator[tuple[int, int, memoryview]]:
         folder = _spill_path(self._path)
         try:
             names = os.listdir(folder)
@@ -169,9 +176,7 @@ class ReplyPort:
             with open(path, "rb") as file:
                 data = memoryview(file.read())
             os.unlink(path)
-            length, kind, flags, padding = FRAME.unpack_from(data)
-            body = data[8 : length - padding]
-            yield CALL_ID.unpack_from(body)[0], Answer(kind, flags, body[8:])
+            yield from _records(data)
 
     def _read(self, deadline: float | None, check: Callable[[], None]) -> int:
         window = self._spin.window()
@@ -218,13 +223,13 @@ class ReplySender:
             record = _pack(size + 8 + padding, kind, 0, padding, call) + head + PADDING[size & 7]
         else:
             record = home.record(kind, CALL_ID.pack(call), encoded, reply)
-        if self.send(reply, call, record, patient):
+        if self.send(reply, record, patient):
             return True
         _, _, flags, padding = FRAME.unpack_from(record)
         home.discard(flags, memoryview(record)[16 : len(record) - padding])
         return False
 
-    def send(self, reply: int, call: int, record: bytes, patient: bool = True) -> bool:
+    def send(self, reply: int, record: bytes, patient: bool = True) -> bool:
         """Send a whole record; return whether the pipe was still there."""
         fd = self._ends.get(reply)
         try:
@@ -234,7 +239,7 @@ class ReplySender:
         except BlockingIOError:
             assert fd is not None
             try:
-                self._write_full(fd, reply, call, record, patient)
+                self._write_full(fd, reply, record, patient)
             except BrokenPipeError:
                 self._close_end(reply)
                 return False
@@ -269,7 +274,7 @@ class ReplySender:
             os.close(fd)
         self._slow.discard(reply)
 
-    def _write_full(self, fd: int, reply: int, call: int, record: bytes, patient: bool) -> None:
+    def _write_full(self, fd: int, reply: int, record: bytes, patient: bool) -> None:
         if patient and reply not in self._slow:
             if _write_within(fd, record, _PATIENCE_S):
                 return
@@ -277,7 +282,7 @@ class ReplySender:
         # Kept in this process's memory it would be lost with the process, while its message
         # counts as handled: so it goes to a file, whole or not at all.
         try:
-            _spill(_pipe_path(self._home.path, reply), call, record)
+            _spill(_pipe_path(self._home.path, reply), record)
         except OSError:
             # The disk is full as well: better late than lost. A caller that is gone ends the
             # wait with EPIPE.
@@ -285,7 +290,7 @@ class ReplySender:
                 pass
             return
         # The reader may have emptied the pipe before the file was there: wake it. If the pipe is
-        # still full, it will come by itself.
+        # still full, its reader looks for spilled answers after so large a read by itself.
         with contextlib.suppress(BlockingIOError):
             os.write(fd, _NUDGE)
 
@@ -300,11 +305,20 @@ def _write_within(fd: int, record: bytes, timeout: float) -> bool:
     return False
 
 
-def _spill(pipe: str, call: int, record: bytes) -> None:
+def _records(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """Yield (kind, flags, body) of the records in `data`."""
+    at = 0
+    while at < len(data):
+        length, kind, flags, padding = FRAME.unpack_from(data, at)
+        yield kind, flags, data[at + FRAME.size : at + length - padding]
+        at += length
+
+
+def _spill(pipe: str, record: bytes) -> None:
     folder = _spill_path(pipe)
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
-    path = os.path.join(folder, f"{call:x}")
+    path = os.path.join(folder, f"{os.getpid():x}-{next(_numbers):x}")
     with open(path + ".new", "wb") as file:
         file.write(record)
     os.rename(path + ".new", path)

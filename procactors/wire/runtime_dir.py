@@ -62,10 +62,10 @@ class RuntimeDir:
         os.mkdir(self.path, 0o700)
         check_private(self.path)
         # The lock, not the pid in the name, says that the owner lives: pids are used again.
-        self._owner_fd = os.open(
-            os.path.join(self.path, "owner"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
-        )
+        owner = os.path.join(self.path, "owner")
+        self._owner_fd = os.open(owner + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._owner_fd, fcntl.LOCK_EX)
+        os.rename(owner + ".new", owner)  # locked already: a sweep never sees it unlocked
         for name in ("actors", "replies", "segments", "defs"):
             os.mkdir(os.path.join(self.path, name), 0o700)
 

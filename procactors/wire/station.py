@@ -9,6 +9,7 @@ Never: outlives the process's part in the system; is used by a forked copy.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 import os
 import threading
@@ -79,6 +80,7 @@ class Station:
         self._ports: list[ReplyPort] = []
         self._calls = itertools.count(1)
         self._replies: _ReplyReader | None = None
+        self._closed = False
         self._closing: list[Callable[[], None]] = []
         #: Called with a record that can no longer be delivered: makes the dead letter.
         self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
@@ -132,7 +134,7 @@ class Station:
             )
             self._send(actor, name, record, place_timeout)
         except BaseException:
-            self._ports.append(port)  # nothing was sent: no answer will come
+            self._give_back(port)  # nothing was sent: no answer will come
             raise
         try:
             if self._waiting is None:
@@ -140,9 +142,7 @@ class Station:
             else:
                 answer = self._wait_as_actor(port, call, deadline, actor, name)
             if answer is None:
-                raise AskTimeout(
-                    f"no reply from {name} within {timeout} s; the message is not taken back"
-                )
+                raise _late(name, timeout)
         except BaseException:
             port.retire()  # an answer may still come: it must find nobody
             raise
@@ -150,7 +150,7 @@ class Station:
             return load_answer(self.home, answer)
         finally:
             del answer
-            self._ports.append(port)
+            self._give_back(port)
 
     def submit(
         self,
@@ -186,6 +186,8 @@ class Station:
         except BaseException:
             replies.pending.pop(call, None)
             raise
+        if timeout is not None:
+            replies.expire(call, deadline, _late(name, timeout))
 
     def stop_in_order(self, actor: int) -> None:
         """Put a stop behind everything that this process has sent to the actor so far."""
@@ -209,7 +211,11 @@ class Station:
 
     def run_callback(self, callback: Callable[[], None]) -> None:
         """Run a user's callback in the callback thread, so that it may submit again."""
-        self._reply_reader().callbacks.put(callback)
+        replies = self._replies
+        if replies is None:
+            callback()  # the station is being closed, in the thread that does so
+        else:
+            replies.callbacks.put(callback)
 
     def on_close(self, action: Callable[[], None]) -> None:
         """Run `action` when the station is closed."""
@@ -227,6 +233,7 @@ class Station:
     def close(self) -> None:
         """Close everything; calls that still wait here end with an error."""
         with self._lock:
+            self._closed = True
             if _stations.get(self.path) is self:
                 del _stations[self.path]
             writers = list(self._writers.items())
@@ -244,11 +251,20 @@ class Station:
         self.home.close()
 
     def check_process(self) -> None:
-        """Raise ForeignProcess in a forked copy of the process that joined the system."""
+        """Raise ForeignProcess in a forked copy of this process, ActorStopped after the end."""
+        if self._closed:
+            raise ActorStopped("the actor system was stopped")
         if self._pid != os.getpid():
             raise ForeignProcess(_FORKED.format(pid=os.getpid(), parent=self._pid))
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _give_back(self, port: ReplyPort) -> None:
+        with self._lock:
+            if not self._closed:
+                self._ports.append(port)
+                return
+        port.retire()  # the station was closed while the call waited
 
     def _lease(self) -> ReplyPort:
         try:
@@ -372,6 +388,9 @@ class _ReplyReader:
         self.callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._home = home
         self._closing = False
+        # Guards the deadlines, pushed by callers and popped by the reader thread.
+        self._lock = threading.Lock()
+        self._deadlines: list[tuple[float, int, AskTimeout]] = []
         self._threads = [
             threading.Thread(target=target, name=f"procactors-{name}", daemon=True)
             for name, target in (("replies", self._read), ("callbacks", self._call_back))
@@ -386,21 +405,47 @@ class _ReplyReader:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
+        while count := self.port.read(0.0):  # what came while the thread was ending
+            self._deliver(count)
         self.port.retire()
         error = ActorStopped("the system was stopped while this reply was awaited")
         for pending in self.pending.values():
             pending.deliver(None, error)
         self.pending.clear()
 
+    def expire(self, call: int, deadline: float, error: AskTimeout) -> None:
+        """Give a call up at its deadline."""
+        with self._lock:
+            heapq.heappush(self._deadlines, (deadline, call, error))
+            is_first = self._deadlines[0][1] == call
+        if is_first:
+            self.port.wake()  # it waits for a later one, or for ever
+
     def _read(self) -> None:
-        port, pending = self.port, self.pending
         while not self._closing:
-            for call, answer in port.answers(port.read()):
-                waiter = pending.pop(call, None)
-                if waiter is None:
-                    self._home.discard(answer.flags, answer.value)
-                else:
-                    waiter.deliver(answer, None)
+            self._deliver(self.port.read(self._give_up_late()))
+
+    def _deliver(self, count: int) -> None:
+        for call, answer in self.port.answers(count):
+            waiter = self.pending.pop(call, None)
+            if waiter is None:
+                self._home.discard(answer.flags, answer.value)
+            else:
+                waiter.deliver(answer, None)
+
+    def _give_up_late(self) -> float | None:
+        """End the calls whose deadline has passed; return the next deadline."""
+        while True:
+            with self._lock:
+                if not self._deadlines:
+                    return None
+                deadline, call, error = self._deadlines[0]
+                if deadline > monotonic():
+                    return deadline
+                heapq.heappop(self._deadlines)
+            waiter = self.pending.pop(call, None)
+            if waiter is not None:
+                waiter.deliver(None, error)
 
     def _call_back(self) -> None:
         while True:
@@ -433,6 +478,10 @@ def station_of(path: str, name: str) -> Station:
             f"the system at {path} nor is one of its actors, or the system was stopped"
         )
     return station
+
+
+def _late(name: str, timeout: float | None) -> AskTimeout:
+    return AskTimeout(f"no reply from {name} within {timeout} s; the message is not taken back")
 
 
 def _no_descriptor(what: str, error: OSError) -> BaseException:

@@ -12,6 +12,7 @@ what the kernel has taken does not.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -22,7 +23,8 @@ from collections.abc import Callable
 from time import monotonic
 
 from procactors.wire.blackbox import CAPACITY, CLOSED, GONE, BlackBox
-from procactors.wire.places import Places
+from procactors.wire.places import Places, bytes_in
+from procactors.wire.record import Kind, frame
 
 __all__ = ["MailboxClosed", "MailboxWriter"]
 
@@ -30,6 +32,9 @@ __all__ = ["MailboxClosed", "MailboxWriter"]
 _SLICE_S = 0.2
 #: Seconds for which an idle feeder waits for more before its thread ends.
 _LINGER_S = 0.1
+
+
+_NUDGE = frame(Kind.NUDGE, 0, b"")
 
 
 class MailboxClosed(Exception):
@@ -76,6 +81,7 @@ class MailboxWriter:
         self._feeder: threading.Thread | None = None
         # Threads that are inside `send` of a bounded mailbox: its descriptors are in use.
         self._inside = 0
+        self._finishing = False
         #: Closed only to save descriptors: whoever still holds it opens another (`retire`).
         self.retired = False
         _writers.add(self)
@@ -111,7 +117,7 @@ class MailboxWriter:
             self._check()
             self._inside += 1
         try:
-            places.take(timeout, self._check)
+            places.take(timeout, self._check, self._wake)
             queued = False
             try:
                 with self._lock:
@@ -163,6 +169,13 @@ class MailboxWriter:
             feeder.join()
         return left
 
+    def finish(self) -> None:
+        """Close the descriptors as soon as the backlog is written; does not wait."""
+        with self._lock:
+            self._finishing = True
+            if not self._backlog and self._feeder is None and not self._inside:
+                self.close()
+
     def retire(self) -> bool:
         """Close the descriptors if nothing is under way; return whether it was done."""
         with self._lock:
@@ -175,6 +188,12 @@ class MailboxWriter:
     def _check(self) -> None:
         if self.words[CLOSED] or self._fd < 0:
             raise MailboxClosed
+
+    def _wake(self) -> None:
+        """Have the idle reader look up: a sender killed with a place in hand woke nobody."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._fd >= 0 and not bytes_in(self._fd):
+                os.write(self._fd, _NUDGE)
 
     def _write(self, record: bytes, claimed: bool) -> bool:
         """Write, or queue behind what waits; return whether it was queued. Holds the lock."""
@@ -214,6 +233,8 @@ class MailboxWriter:
                     self._changed.wait(_LINGER_S)
                 if not self._backlog or self._fd < 0:
                     self._feeder = None
+                    if self._finishing:
+                        self.close()
                     self._changed.notify_all()
                     return
                 full = self._write_some()
