@@ -6,11 +6,16 @@ the same mailbox. Only the message in hand is lost, and its caller is told why.
 
 Run it: procactors examples crash_and_respawn
 
+Expected on stderr, where the runtime reports each death:
+
+    actor account-1 (incarnation 1, pid ...) ended by signal SIGKILL...
+    actor account-1 (incarnation 2, pid ...) ended by signal SIGKILL...
+
 Expected output:
 
     raised here: ZeroDivisionError
     still incarnation 1 with 3 deposits
-    lost with incarnation 1: Account.crash, ...SIGKILL...
+    lost with the process: actor account-1 (incarnation 1, ...) ... Account.crash
     kept in the mailbox: 1 deposits
     incarnation 2 in another process: True
     killed from outside, and back: incarnation 3 with 0 deposits

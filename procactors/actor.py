@@ -18,7 +18,7 @@ from procactors.supervision.crash import CrashReport, ExitReason
 if TYPE_CHECKING:
     from procactors.process.loop import Loop
 
-__all__ = ["Actor", "Context"]
+__all__ = ["Actor", "Context", "set_current"]
 
 T = TypeVar("T")
 P = ParamSpec("P")

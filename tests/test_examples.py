@@ -30,7 +30,24 @@ def header(name):
 
 def expected_output(name):
     """The indented block that ends the header."""
-    return inspect.cleandoc(header(name).partition("Expected output:\n")[2]) + "\n"
+    return block(header(name).partition("Expected output:\n")[2])
+
+
+def expected_errors(name):
+    """The block before it, of the examples that show what the runtime reports on stderr."""
+    text = header(name).partition("Expected output:\n")[0]
+    return block(text.partition("Expected on stderr")[2].partition("\n")[2])
+
+
+def block(text):
+    """Indented lines as they are printed."""
+    return inspect.cleandoc(text) + "\n" if text else ""
+
+
+def assert_matches(name, expected, printed):
+    """Like a doctest's output, where three dots stand for anything."""
+    matches = doctest.OutputChecker().check_output(expected, printed, doctest.ELLIPSIS)
+    assert matches, f"{name} printed:\n{printed}\nits header says:\n{expected}"
 
 
 def expected_exit_code(name):
@@ -54,11 +71,8 @@ def run(name, folder, *command):
         timeout=LONG_S,
         check=False,
     )
-    assert ended.stderr == ""
-    matches = doctest.OutputChecker().check_output(
-        expected_output(name), ended.stdout, doctest.ELLIPSIS
-    )
-    assert matches, f"{name} printed:\n{ended.stdout}\nits header says:\n{expected_output(name)}"
+    assert_matches(name, expected_errors(name), ended.stderr)
+    assert_matches(name, expected_output(name), ended.stdout)
     assert ended.returncode == expected_exit_code(name)
 
 
@@ -91,7 +105,7 @@ def test_each_header_says_what_it_is_and_how_to_run_it(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_example_runs_as_a_script(name, tmp_path):
-    """From any folder, without a guard for the main module, with nothing on stderr."""
+    """From any folder, without a guard for the main module."""
     run(name, tmp_path, str(FOLDER / f"{name}.py"))
 
 

@@ -29,10 +29,13 @@ __all__ = ["START_METHODS", "Launcher"]
 START_METHODS = ("forkserver", "spawn", "fork")
 
 #: Run by a new interpreter: the import path first, since it may be how we ourselves are found.
-_BOOT = (
-    "import sys; p = open(sys.argv[1] + '/path').read(); sys.path[:] = p.split(chr(0)); "
-    "import importlib; importlib.import_module(sys.argv[2]).main(sys.argv[3:])"
-)
+_BOOT = """
+import sys
+with open(sys.argv[1] + "/path") as file:
+    sys.path[:] = file.read().split(chr(0))
+import importlib
+importlib.import_module(sys.argv[2]).main(sys.argv[3:])
+"""
 
 
 class Launcher:

@@ -157,6 +157,11 @@ class ReplyPort:
         os.close(self._fd)
         self._fd = -1
 
+    def __del__(self) -> None:
+        # A signal handler that raises may take it from its caller at any instruction.
+        with contextlib.suppress(Exception):
+            self.retire()
+
     def _discard_unread(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             count = os.readv(self._fd, self._into)

@@ -1,0 +1,104 @@
+"""Programs of their own: scripts that a test starts, talks to, kills, and counts the remains of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+import procactors
+from tests.support.leaks import SHARED_MEMORY
+from tests.support.waiting import LONG_S, eventually
+
+#: All processes of one program carry its token in their environment under this name.
+VARIABLE = "PROCACTORS_TEST_PROGRAM"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A running script."""
+
+    process: subprocess.Popen[str]
+    token: str
+
+    def line(self) -> str:
+        """Return the next line that it prints; empty at its end."""
+        return self.process.stdout.readline().rstrip("\n")
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end; return (exit code, what else it printed, its errors)."""
+        out, errors = self.process.communicate(timeout=LONG_S)
+        return self.process.returncode, out, errors
+
+    def tree(self) -> list[psutil.Process]:
+        """Return its processes that live, orphans included."""
+        mark = f"{VARIABLE}={self.token}".encode()
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):
+                if mark in Path(f"/proc/{process.pid}/environ").read_bytes():
+                    found.append(process)
+        return found
+
+    def await_nothing_left(self, system: str = "") -> None:
+        """Wait until none of its processes lives and its system's directory is gone."""
+        eventually(lambda: not self.tree(), f"the end of {self.tree()}")
+        if system:
+            eventually(lambda: not directories_of(system), f"the removal of {system}")
+
+
+@contextlib.contextmanager
+def running(code: str, *arguments: object, **options: object) -> Iterator[Program]:
+    """Run `code` as ``python -c`` with its arguments; whatever is left at the end is killed."""
+    yield from _run(["-c", textwrap.dedent(code)], arguments, options)
+
+
+@contextlib.contextmanager
+def running_python(*command: object, **options: object) -> Iterator[Program]:
+    """Run the interpreter with these arguments."""
+    yield from _run(command, (), options)
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which the package under test is found."""
+    return {**os.environ, "PYTHONPATH": str(Path(procactors.__file__).parents[1])}
+
+
+def directories_of(system: str) -> list[Path]:
+    """Return the runtime directories that a system of that name has now."""
+    roots = {SHARED_MEMORY, Path(tempfile.gettempdir())}
+    return [path for root in roots for path in root.glob(f"{system}*")]
+
+
+def _run(command, arguments, options) -> Iterator[Program]:
+    token = secrets.token_hex(8)
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command), *map(str, arguments)],
+        **{
+            "env": {**environment(), VARIABLE: token},
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "start_new_session": True,
+            **options,
+        },
+    )
+    program = Program(process, token)
+    try:
+        yield program
+    finally:
+        process.kill()
+        for left in program.tree():
+            with contextlib.suppress(psutil.Error):
+                left.kill()
+        process.communicate(timeout=LONG_S)
