@@ -52,6 +52,9 @@ from procactors.wire.station import SUPERVISOR, Station, actor_path
 
 __all__ = ["Supervisor"]
 
+#: Seconds between looks at a start that is overdue before its process is known.
+_OVERDUE_EVERY_S = 0.1
+
 _log = logging.getLogger("procactors")
 
 #: Ends and statuses kept of actors that are over, for refs that ask later.
@@ -89,6 +92,8 @@ class Supervisor:
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._done = False
+        # Guards the wake descriptor: the thread closes it, others write to it.
+        self._closing = threading.RLock()
         self._handlers: dict[type, Callable[[Any, ReplyTo], None]] = {
             c.Spawn: self._spawn,
             c.OpenInbox: self._open_inbox,
@@ -116,8 +121,10 @@ class Supervisor:
 
     def finish(self) -> None:
         """End the thread after the event at hand; from any thread."""
-        self._done = True
-        os.eventfd_write(self._wake, 1)
+        with self._closing:
+            self._done = True
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Run `action` in this thread at the monotonic instant `when`."""
@@ -133,9 +140,14 @@ class Supervisor:
 
     def close(self) -> None:
         """Close what this room owns. Called by the thread at its end, or if it never began."""
+        with self._closing:
+            if self._wake < 0:
+                return
+            os.close(self._wake)
+            self._wake = -1
         self._launcher.close()
         self._epoll.close()
-        os.close(self._wake)
+        self._timers.clear()
         self._mailbox.close()
         self._files.close()
         self.recovery.close()
@@ -313,11 +325,17 @@ class Supervisor:
         cell = self.cells.get(actor)
         if cell is None:
             return
-        if cell.start == start and cell.life is Life.STARTING and cell.child is not None:
-            text = f"its on_start took longer than start_timeout={cell.options.start_timeout} s"
-            with open(os.path.join(cell.folder, "error"), "wb") as file:
-                pickle.dump((start, text, ""), file)
-            cell.child.kill_group()
+        if cell.start != start or cell.life is not Life.STARTING:
+            return
+        if cell.child is None:
+            # The zygote is behind, or still coming up: look again once there is something to end.
+            again = functools.partial(self._start_overdue, actor, start)
+            self.at(monotonic() + _OVERDUE_EVERY_S, again)
+            return
+        cell.child.kill_group()
+        text = f"its on_start took longer than start_timeout={cell.options.start_timeout} s"
+        with open(os.path.join(cell.folder, "error"), "wb") as file:
+            pickle.dump((start, text, ""), file)
 
     # -- ending -------------------------------------------------------------------------------
 

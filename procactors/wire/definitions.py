@@ -13,6 +13,7 @@ home it would overwrite the sender's own class. So each gets a token: a message 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import os
@@ -83,6 +84,9 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
                 f"a {type(obj).__name__} cannot travel in a message: its descriptor number means "
                 f"nothing in another process; send a ref or a Mailbox instead"
             )
+        if type(obj) is functools.cached_property:
+            # It holds a lock before 3.12; a fresh one does as well.
+            return _cached_property, (obj.func, obj.attrname)
         return super().reducer_override(obj)
 
     def _reduce_definition(self, obj: Any) -> Any:
@@ -196,6 +200,12 @@ def _module_globals(name: str) -> dict[str, Any]:
         except ImportError:
             module = sys.modules[name] = types.ModuleType(name)
     return module.__dict__
+
+
+def _cached_property(function: Callable[..., Any], name: str | None) -> Any:
+    made = functools.cached_property(function)
+    made.attrname = name
+    return made
 
 
 def _set_function_state(function: types.FunctionType, state: tuple[Any, dict[str, Any]]) -> None:
