@@ -8,9 +8,10 @@ Never: answers: an ask sent to an inbox is refused.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from procactors.errors import UnknownMethod
+from procactors.errors import ActorStopped, UnknownMethod
 from procactors.ref import ActorRef
 from procactors.wire.envelope import open_envelope
 from procactors.wire.reader import MailboxReader
@@ -28,8 +29,15 @@ class Inbox:
         ref: send it to actors; what they `tell` it is received here.
     """
 
-    def __init__(self, station: Station, ref: ActorRef[Any]) -> None:
+    def __init__(
+        self,
+        station: Station,
+        ref: ActorRef[Any],
+        lost: Callable[[str, bytes, str], None],
+    ) -> None:
         self.ref = ref
+        self._lost = lost
+        self._closed = False
         self._station = station
         self._reader = MailboxReader(actor_path(station.path, ref._actor))
         self._replies = ReplySender(station.home)
@@ -42,12 +50,17 @@ class Inbox:
 
         Raises:
             TimeoutError: none came in time.
+            ActorStopped: the system was stopped, also while this waits.
             DecodeError: a message could not be unpickled; it is gone, the next one is intact.
         """
         self._station.check_process()
         with self._turn:
             while True:
+                if self._closed:
+                    raise ActorStopped(f"{self.ref.name} is closed: the system was stopped")
                 taken = self._reader.take(timeout)
+                if self._closed:
+                    raise ActorStopped(f"{self.ref.name} is closed: the system was stopped")
                 if taken is None:
                     raise TimeoutError(f"no message for {self.ref.name} within {timeout} s")
                 try:
@@ -61,8 +74,13 @@ class Inbox:
                     self._reader.done(place=True)
 
     def close(self) -> None:
-        """Close the reader; what was not received becomes dead letters when the system ends."""
+        """Close the reader; what was not received becomes dead letters."""
+        self._closed = True
+        self._reader.wake()
         with self._turn:
+            while self._reader.take(0.0) is not None:
+                self._lost(self.ref.name, self._reader.in_hand(), "has stopped")
+                self._reader.done(place=True)
             self._reader.close()
             self._replies.close()
 

@@ -89,10 +89,10 @@ class ActorSystem(SystemHandle):
             undo.callback(station.close)
             super().__init__(station, ask_timeout)
             self.name = name or os.path.basename(self._dir.path)
-            recovery = Recovery(station.home, station, self.dead_letters)
+            self._recovery = Recovery(station.home, station, self.dead_letters)
             station.on_lost = self._report_lost
             self._launcher = Launcher(self._dir.path, start_method, preload, spares)
-            self._supervisor = Supervisor(station, self._launcher, recovery, stop_timeout)
+            self._supervisor = Supervisor(station, self._launcher, self._recovery, stop_timeout)
             undo.callback(self._supervisor.close)
             self._supervisor.open()
             undo.pop_all()  # all is up: from here on `stop` undoes it
@@ -104,7 +104,8 @@ class ActorSystem(SystemHandle):
         Raises:
             NameTaken: another live actor has that name.
         """
-        return Inbox(self._station, self._ref(self._command(c.OpenInbox(name))))
+        ref = self._ref(self._command(c.OpenInbox(name)))
+        return Inbox(self._station, ref, self._recovery.lost)
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop all actors, latest started first, and end the system; idempotent.
@@ -172,6 +173,7 @@ class ActorSystem(SystemHandle):
         # Should an actor have escaped all else, this ends it.
         self._lifeline.cut()
         self._station.close()
+        self._recovery.close()
         self._dir.remove()
         self._ended.set()
         _systems.discard(self)

@@ -274,7 +274,8 @@ class Driver:
         if isinstance(error, ActorDied):
             self._note_lost(worker, path)
             self._todo.appendleft(path)
-        elif isinstance(error, ActorStopped):
+        elif isinstance(error, ActorStopped) and error.__cause__ is None:
+            # One that the handler met itself, at the gatherer, has its traceback as cause.
             self._todo.appendleft(path)
             self._give_up(worker, error)
         elif error is not None:

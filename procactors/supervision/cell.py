@@ -71,6 +71,7 @@ class Cell:
         self.box = BlackBox(os.path.join(self.folder, "box"))
         self.words = self.box.words
         self.life = Life.STARTING
+        self.is_inbox = False
         self.start = 0  # number of the current start; reports of another one are late
         self.incarnation = 0
         self.child: Child | None = None

@@ -185,7 +185,7 @@ class Stopping:
     def _latest(self) -> Cell | None:
         top = [cell for cell in self._supervisor.cells.values() if not self._has_parent(cell)]
         # Inboxes last: until then they take what the others send as their last words.
-        top.sort(key=lambda cell: (cell.class_name != "inbox", cell.actor))
+        top.sort(key=lambda cell: (not cell.is_inbox, cell.actor))
         return top[-1] if top else None
 
     def _stop_the_rest(self) -> None:

@@ -150,7 +150,6 @@ class Supervisor:
         self._timers.clear()
         self._mailbox.close()
         self._files.close()
-        self.recovery.close()
 
     def _patience(self) -> float | None:
         return max(0.0, self._timers[0][0] - monotonic()) if self._timers else None
@@ -221,7 +220,7 @@ class Supervisor:
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         options = Options(name=command.name)
         cell = self._new_cell(options, "inbox", 0)
-        cell.life = Life.UP
+        cell.life, cell.is_inbox = Life.UP, True
         self.reply(who, cell.info)
 
     def _new_cell(self, options: Options, class_name: str, parent: int) -> Cell:
@@ -429,7 +428,10 @@ class Supervisor:
                 f"{cell.options.max_restarts})"
             )
             _log.error("%s %s", cell.name, why)
-        self.recovery.close_mailbox(cell, why)
+        if cell.is_inbox:
+            cell.mark_gone()  # its reader, in the main program, sees to what is left
+        else:
+            self.recovery.close_mailbox(cell, why)
         if cell.children:
             self._stopping.stop_cells(list(cell.children))
         self._remember(cell)

@@ -33,7 +33,7 @@ from procactors.wire.blackbox import (
     pack_state,
 )
 from procactors.wire.places import Places, bytes_in
-from procactors.wire.record import FRAME
+from procactors.wire.record import FRAME, Kind, frame
 from procactors.wire.spin import Spin, try_read
 
 __all__ = ["MailboxReader", "Taken"]
@@ -65,7 +65,7 @@ class MailboxReader:
         self._fds: list[int] = [] if also is None else [also]
         self._ready = self._open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         # With no writer at all a read would return end-of-file at once: hold one ourselves.
-        self._open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        self._own_end = self._open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         # Opened anew: blocking or not belongs to the open file description, and we need both.
         self._blocking = self._open(pipe, os.O_RDONLY)
         self._poll = select.poll()
@@ -82,6 +82,11 @@ class MailboxReader:
     def fileno(self) -> int:
         """Return the descriptor that is readable when a record is in the pipe."""
         return self._ready
+
+    def wake(self) -> None:
+        """Make a thread that waits in `take` return with a nudge."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):  # full: it does not wait
+            os.write(self._own_end, frame(Kind.NUDGE, 0, b""))
 
     def _open(self, pipe: str, flags: int) -> int:
         fd = os.open(pipe, flags | os.O_CLOEXEC)
