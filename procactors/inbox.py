@@ -54,24 +54,33 @@ class Inbox:
             DecodeError: a message could not be unpickled; it is gone, the next one is intact.
         """
         self._station.check_process()
+        return self._station.home.load(*self._next(timeout))
+
+    def _next(self, timeout: float | None) -> tuple[int, memoryview]:
+        """Take the next tell; return its frame's flags and a copy of its encoded value.
+
+        A copy: the traceback of an error in loading it would keep a view of the box alive.
+        """
         with self._turn:
             while True:
-                if self._closed:
-                    raise ActorStopped(f"{self.ref.name} is closed: the system was stopped")
+                self._check_open()
                 taken = self._reader.take(timeout)
-                if self._closed:
-                    raise ActorStopped(f"{self.ref.name} is closed: the system was stopped")
+                self._check_open()
                 if taken is None:
                     raise TimeoutError(f"no message for {self.ref.name} within {timeout} s")
                 try:
                     if taken.kind == Kind.CALL:
                         envelope = open_envelope(taken.body)
                         if not envelope.reply and not envelope.method:
-                            return self._station.home.load(taken.flags, envelope.payload)
+                            return taken.flags, memoryview(bytes(envelope.payload))
                         self._station.home.discard(taken.flags, envelope.payload)
                         self._refuse(envelope.reply, envelope.call)
                 finally:
                     self._reader.done(place=True)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ActorStopped(f"{self.ref.name} is closed: the system was stopped")
 
     def close(self) -> None:
         """Close the reader; what was not received becomes dead letters."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, Uni
 if TYPE_CHECKING:
     import dataclasses
 
+    from procactors.ref import ActorRef
+
 __all__ = ["Message", "PlainMessage"]
 
 ReplyT_co = TypeVar("ReplyT_co", covariant=True)
@@ -37,7 +39,7 @@ class _DataclassValue(Protocol):
 
 #: What a type checker accepts as a message besides ``Message[R]``. A closed union, never
 #: ``object``: with ``object`` a misspelled method would pass as a message.
-PlainMessage = Union[  # noqa: UP007 - a string in it is no operand of | on 3.10
+PlainMessage = Union[
     _DataclassValue,
     enum.Enum,
     str,
@@ -50,4 +52,5 @@ PlainMessage = Union[  # noqa: UP007 - a string in it is no operand of | on 3.10
     Sequence[Any],
     Mapping[Any, Any],
     AbstractSet[Any],
+    "ActorRef[Any]",
 ]

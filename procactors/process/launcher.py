@@ -146,6 +146,11 @@ class Launcher:
                 return  # the zygote is dead: a new one is told anew what is still wanted
             self._unsent.popleft()
 
+    def kill_zygote(self) -> None:
+        """Kill a zygote that does not answer; its end is noticed as any other's."""
+        if self._zygote is not None:
+            self._zygote.kill()
+
     def renew(self) -> None:
         """Replace a zygote that was killed."""
         self.close()

@@ -54,6 +54,8 @@ __all__ = ["Supervisor"]
 
 #: Seconds between looks at a start that is overdue before its process is known.
 _OVERDUE_EVERY_S = 0.1
+#: Seconds beyond a start's time after which a zygote that has not answered counts as hung.
+_ZYGOTE_PATIENCE_S = 5.0
 
 _log = logging.getLogger("procactors")
 
@@ -320,7 +322,7 @@ class Supervisor:
         spawner, cell.spawner = cell.spawner, None
         self.reply(spawner, cell.info)
 
-    def _start_overdue(self, actor: int, start: int) -> None:
+    def _start_overdue(self, actor: int, start: int, late_s: float = 0.0) -> None:
         cell = self.cells.get(actor)
         if cell is None:
             return
@@ -328,7 +330,12 @@ class Supervisor:
             return
         if cell.child is None:
             # The zygote is behind, or still coming up: look again once there is something to end.
-            again = functools.partial(self._start_overdue, actor, start)
+            # One that was stopped answers nobody: it is replaced, and this start made anew.
+            if late_s >= _ZYGOTE_PATIENCE_S:
+                self._launcher.kill_zygote()
+                return
+            late_s += _OVERDUE_EVERY_S
+            again = functools.partial(self._start_overdue, actor, start, late_s)
             self.at(monotonic() + _OVERDUE_EVERY_S, again)
             return
         cell.child.kill_group()
@@ -469,6 +476,7 @@ class Supervisor:
         del self.cells[cell.actor]
         del self._names[cell.name]
         cell.bury()
+        self.station.forget(cell.actor)
 
     # -- the zygote ---------------------------------------------------------------------------
 

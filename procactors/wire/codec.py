@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from procactors.errors import DecodeError, EncodeError
 from procactors.wire.culprit import describe_culprit
-from procactors.wire.definitions import dumps_by_value
+from procactors.wire.definitions import dumps_by_value, stand_ins
 
 __all__ = ["Encoded", "decode", "encode", "join", "split"]
 
@@ -53,7 +53,11 @@ def encode(value: Any, home: str, what: str = "message") -> Encoded:
         head = b"__main__"
     # Substring tests: a false alarm costs one slower pickling. A pickled Connection would carry
     # its bare descriptor number: the slow path refuses it.
-    if b"_main__" in head or b"multiprocessing.connection" in head:
+    if (
+        b"_main__" in head
+        or b"multiprocessing.connection" in head
+        or (stand_ins and any(name in head for name in stand_ins))
+    ):
         found.clear()
         try:
             head = dumps_by_value(value, home, found.append)

@@ -28,7 +28,7 @@ from typing import Any
 
 import cloudpickle
 
-__all__ = ["DefinitionPickler", "dumps_by_value"]
+__all__ = ["DefinitionPickler", "dumps_by_value", "stand_ins"]
 
 #: Token of each class or function that has one, and the other way round. Originals and loaded
 #: ones alike: so identity holds when a class comes home.
@@ -40,6 +40,8 @@ _loaded: dict[str, Any] = {}
 _published: set[tuple[str, str]] = set()
 #: What is being published by the call at hand, the definitions it needs included.
 _under_way: list[tuple[str, str]] = []
+#: Names of modules that exist only here, as places for definitions from elsewhere.
+stand_ins: set[bytes] = set()
 #: Guards the tables and the loading: a half-built class must not be seen by another thread.
 _lock = threading.RLock()
 
@@ -199,6 +201,9 @@ def _module_globals(name: str) -> dict[str, Any]:
             module = importlib.import_module(name)
         except ImportError:
             module = sys.modules[name] = types.ModuleType(name)
+            # Here it can be found by name from now on, but not where it came from.
+            stand_ins.add(name.encode())
+            cloudpickle.register_pickle_by_value(module)
     return module.__dict__
 
 
@@ -227,7 +232,8 @@ def _is_named(obj: Any) -> bool:
 
 
 def _is_importable(module: str) -> bool:
-    return module in sys.modules and module not in ("__main__", "__mp_main__")
+    known = module in sys.modules and module not in ("__main__", "__mp_main__")
+    return known and module.encode() not in stand_ins
 
 
 def _after_fork() -> None:

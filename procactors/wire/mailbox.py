@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import logging
 import os
 import threading
@@ -256,7 +257,9 @@ class Mailbox(Queue):  # type: ignore[type-arg]
             with self._make:
                 if self._writer is None:
                     try:
-                        self._writer = MailboxWriter(self._path, self._lost)
+                        self._writer = MailboxWriter(
+                            self._path, functools.partial(_lost, repr(self))
+                        )
                     except MailboxClosed:
                         raise ValueError(
                             f"{self!r} is gone: the process that made it has ended"
@@ -316,9 +319,6 @@ class Mailbox(Queue):  # type: ignore[type-arg]
         words[DELIVERIES] = 0
         words[STATE] = fill << 40 | (offset + box.lengths[offset >> 2]) << 16
 
-    def _lost(self, record: bytes) -> None:
-        _log.warning("%r is gone: a message of %d bytes was not delivered", self, len(record))
-
 
 #: Writers of this process whose backlog a normal end must not lose, and the process that knows.
 _written: weakref.WeakSet[MailboxWriter] = weakref.WeakSet()
@@ -337,6 +337,11 @@ def _flush_written() -> None:
     left = sum(writer.flush(max(0.0, deadline - monotonic())) for writer in list(_written))
     if left:
         _log.warning("%d messages were still waiting for a full mailbox at exit", left)
+
+
+def _lost(mailbox: str, record: bytes) -> None:
+    # No method: the writer would keep its mailbox alive.
+    _log.warning("%s is gone: a message of %d bytes was not delivered", mailbox, len(record))
 
 
 def free_handled(box: BlackBox, home: Home) -> None:

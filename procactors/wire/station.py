@@ -209,6 +209,14 @@ class Station:
         except (MailboxClosed, ActorStopped):
             return None
 
+    def forget(self, actor: int) -> None:
+        """Close our end of a mailbox that is gone; what still waited for it is lost, and told."""
+        with self._lock:
+            writer = self._writers.pop(actor, None)
+        if writer is not None:
+            for record in writer.abandon():
+                self._lost(actor, record)
+
     def run_callback(self, callback: Callable[[], None]) -> None:
         """Run a user's callback in the callback thread, so that it may submit again."""
         replies = self._replies
@@ -283,6 +291,7 @@ class Station:
                     return writer.send(record, timeout)
                 except MailboxClosed:
                     if not writer.retired:  # else it was closed to save descriptors: open anew
+                        self.forget(actor)
                         raise
         except MailboxClosed:
             self._unsend(record)

@@ -128,6 +128,7 @@ class MailboxWriter:
         finally:
             with self._lock:
                 self._inside -= 1
+                self._close_if_done()
 
     def send_control(self, record: bytes) -> None:
         """Put a record that takes no place: a stop must reach a full mailbox too."""
@@ -173,8 +174,17 @@ class MailboxWriter:
         """Close the descriptors as soon as the backlog is written; does not wait."""
         with self._lock:
             self._finishing = True
-            if not self._backlog and self._feeder is None and not self._inside:
-                self.close()
+            self._close_if_done()
+
+    def abandon(self) -> list[bytes]:
+        """Close the ends of a mailbox that is gone, unless a thread is inside; return the rest."""
+        with self._lock:
+            left = [record for record, _ in self._backlog]
+            self._backlog.clear()
+            self._finishing = True
+            self._close_if_done()
+            self._changed.notify_all()
+            return left
 
     def retire(self) -> bool:
         """Close the descriptors if nothing is under way; return whether it was done."""
@@ -184,6 +194,11 @@ class MailboxWriter:
             self.retired = True
             self.close()
             return True
+
+    def _close_if_done(self) -> None:
+        """Close once nobody needs the ends any more. Holds the lock."""
+        if self._finishing and not (self._inside or self._backlog or self._feeder):
+            self.close()
 
     def _check(self) -> None:
         if self.words[CLOSED] or self._fd < 0:
@@ -233,8 +248,7 @@ class MailboxWriter:
                     self._changed.wait(_LINGER_S)
                 if not self._backlog or self._fd < 0:
                     self._feeder = None
-                    if self._finishing:
-                        self.close()
+                    self._close_if_done()
                     self._changed.notify_all()
                     return
                 full = self._write_some()
