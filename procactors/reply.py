@@ -7,7 +7,6 @@ Never: runs user code in the reader thread: unpickling is user code too.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import Generator
@@ -77,6 +76,8 @@ class Reply(Future[R]):
         return super().exception(0)
 
     def __await__(self) -> Generator[Any, None, R]:
+        import asyncio
+
         return asyncio.wrap_future(self).__await__()
 
     def _open(self) -> None:

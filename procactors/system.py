@@ -7,7 +7,6 @@ Never: installs signal handlers: they belong to the application.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import os
@@ -160,6 +159,8 @@ class ActorSystem(SystemHandle):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        import asyncio
+
         await asyncio.get_running_loop().run_in_executor(None, self.stop)
 
     def __repr__(self) -> str:
@@ -179,9 +180,11 @@ class ActorSystem(SystemHandle):
         _systems.discard(self)
 
     def _report_lost(self, actor: int, record: bytes) -> None:
-        """Pass on a record of this process's backlog that found its actor gone."""
-        command = self._station.home.encode(c.LostMessage(actor, record, "has stopped"))
-        self._station.tell(0, "the supervisor", b"", command)
+        """Answer for a record of this process's backlog that found its actor gone.
+
+        Here, not by the supervisor's mailbox: at the system's end the supervisor ends first.
+        """
+        self._recovery.lost(self._supervisor.name_of(actor), record, "has stopped")
 
     def _forget(self) -> None:
         self._dir.forget()

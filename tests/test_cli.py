@@ -34,26 +34,24 @@ def start(*arguments):
 
 @contextlib.contextmanager
 def running_demo():
-    """A demo in the middle of its work, and every process of its session."""
+    """A demo in the middle of its work, and every process of it."""
     process = start("demo", "--workers", "2")
     try:
         for line in process.stdout:
             if line.startswith("actors: "):
                 break
-        yield process, in_session(process.pid)
+        yield process, family_of(process)
     finally:
         process.kill()
         process.communicate(timeout=LONG_S)
 
 
-def in_session(leader):
-    """The processes of a session, orphans included."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError):
-            if os.getsid(process.pid) == leader:
-                found.append(process)
-    return found
+def family_of(process):
+    """The demo, and whatever it has started: three actors at least, and what starts them."""
+    parent = psutil.Process(process.pid)
+    family = [parent, *parent.children(recursive=True)]
+    assert len(family) >= 5
+    return family
 
 
 def end_of(process):

@@ -25,10 +25,13 @@ class Hook(Progress):
         super().__init__(io.StringIO())
         self.when = when
         self.call = call
+        self.is_called = False
 
     def advance(self, done):
         super().advance(done)
-        if done == self.when:
+        # Once: after the gatherer's death the same number comes again.
+        if done == self.when and not self.is_called:
+            self.is_called = True
             self.call()
 
 
@@ -134,6 +137,16 @@ def test_an_actor_that_stays_down_leaves_its_work_to_the_others(paths):
         progress = Hook(when=20, call=lambda: kill_for_good(system, "worker-1"))
         driver = job.Driver(system, progress, StopRequest(), workers=2)
         assert driver.run(paths, kill=False) == total(map(analyse, paths))
+
+
+def test_without_the_gatherer_the_job_fails_in_its_name(paths):
+    """No actor that parses is blamed for it."""
+    with ActorSystem() as system:
+        progress = Hook(when=5, call=lambda: kill_for_good(system, "gatherer"))
+        driver = job.Driver(system, progress, StopRequest(), workers=2)
+        with pytest.raises(ActorStopped, match="gatherer"):
+            driver.run(paths, kill=False)
+        assert [system[f"worker-{number}"].is_alive() for number in (1, 2)] == [True, True]
 
 
 def test_without_any_actor_left_the_job_fails(paths):

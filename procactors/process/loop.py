@@ -12,6 +12,7 @@ next incarnation gets it); killed behind it, it is handled.
 
 from __future__ import annotations
 
+import logging
 import pickle
 import traceback
 from collections.abc import Callable
@@ -34,6 +35,8 @@ from procactors.wire.payload import Received, sweep_segments
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind
 from procactors.wire.reply import ReplySender
+
+_log = logging.getLogger("procactors")
 
 _unpack = WHOLE.unpack_from
 _loads = pickle.loads
@@ -205,7 +208,10 @@ class Loop:
             self._report_lost(str(error))
 
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
-        self.replies.answer(reply, call, Kind.FAILURE, pack_failure(error, self._home))
+        packed = pack_failure(error, self._home)
+        if not self.replies.answer(reply, call, Kind.FAILURE, packed):
+            # Its caller gave up, or is gone; a failure must not vanish for that.
+            _log.error("nobody waits for this failure any more:\n%s", packed[1].rstrip())
 
     def _report_lost(self, why: str) -> None:
         # Whole, as it lies in the pipe: the supervisor keeps it as a dead letter.

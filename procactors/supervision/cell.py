@@ -121,6 +121,7 @@ class Cell:
             restarts=max(0, self.incarnation - 1),
             handled=self.words[HANDLED] if self.life is not Life.OVER else 0,
             mailbox=waiting,
+            memory=_resident(self.child.pid) if self.child is not None else 0,
             busy_s=(monotonic_ns() - self.words[BUSY_SINCE]) / 1e9 if busy else 0.0,
             last_crash=self.last_crash,
             reason=self.reason,
@@ -195,3 +196,13 @@ class Cell:
         except (OSError, pickle.UnpicklingError, EOFError, ValueError):
             return "", ""
         return (text, trace) if start == self.start else ("", "")
+
+
+def _resident(pid: int) -> int:
+    """Return the resident bytes of a process; 0 if it is gone."""
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0

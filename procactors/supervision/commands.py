@@ -139,6 +139,7 @@ class ActorStatus:
         restarts: lives before this one.
         handled: messages handled over all incarnations.
         mailbox: bytes that wait in its mailbox.
+        memory: resident bytes of its process; 0 between incarnations.
         busy_s: seconds for which the handler has been running; 0.0 if idle.
         last_crash: report of the last death, if there was one.
         reason: how it ended; None while it lives.
@@ -151,6 +152,7 @@ class ActorStatus:
     restarts: int
     handled: int
     mailbox: int
+    memory: int
     busy_s: float
     last_crash: CrashReport | None
     reason: ExitReason | None

@@ -58,8 +58,7 @@ class ExitReason:
 
     def __str__(self) -> str:
         if self.kind is ExitKind.SIGNAL:
-            hint = ", possibly for lack of memory" if self.signal_name == "SIGKILL" else ""
-            return f"ended by signal {self.signal_name}{hint}"
+            return f"ended by signal {self.signal_name}"
         if self.kind is ExitKind.EXIT:
             return f"exited with code {self.code}"
         if self.kind is ExitKind.KILLED:
@@ -105,6 +104,8 @@ class CrashReport:
         where = f" in handler {self.handler}" if self.handler else " while idle"
         text = f"actor {self.actor} (incarnation {self.incarnation}, pid {self.pid}) {self.reason}"
         text += where if self.reason.kind is not ExitKind.START else ""
+        if self.reason.kind is ExitKind.SIGNAL and self.reason.signal_name == "SIGKILL":
+            text += " (killed from outside, possibly for lack of memory)"
         for more in (self.traceback, self.native_stack):
             if more:
                 text += "\n" + more.rstrip()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
 from procactors.supervision.cell import Cell
@@ -36,12 +37,16 @@ class Recovery:
         self._station = station
         self._letters = letters
         self._replies = ReplySender(home)
+        # Guards the sender: besides the supervisor, the main program's feeders answer for what
+        # they can no longer deliver.
+        self._sending = threading.Lock()
 
     def answer(self, reply: int, call: int, kind: int, value: object) -> None:
         """Send an answer; a caller that is gone, or a full disk, is no trouble of ours."""
         try:
             # Not patient: the supervisor waits for nobody; what does not fit is spilled.
-            self._replies.answer(reply, call, kind, value, patient=False)
+            with self._sending:
+                self._replies.answer(reply, call, kind, value, patient=False)
         except (OSError, ProcActorsError) as error:
             _log.error("could not answer call %d: %s", call, error)
 
@@ -122,7 +127,8 @@ class Recovery:
         for target in sweep_segments(path, process, None):
             fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
             if is_port(target):
-                there = self._replies.send(target, fence, patient=False)
+                with self._sending:
+                    there = self._replies.send(target, fence, patient=False)
             else:
                 there = self._station.send_control(target, fence)
             if not there:
@@ -130,7 +136,8 @@ class Recovery:
 
     def close(self) -> None:
         """Close the reply ends."""
-        self._replies.close()
+        with self._sending:
+            self._replies.close()
 
     def _record(self, cell: Cell, at: int) -> tuple[int, int, memoryview]:
         length, kind, flags, padding = FRAME.unpack_from(cell.box.batch, at)

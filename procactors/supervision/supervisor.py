@@ -12,6 +12,7 @@ Never: runs user code; waits for an actor, a caller or the zygote; dies of an er
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import heapq
 import itertools
@@ -89,10 +90,15 @@ class Supervisor:
         self._timer_ids = itertools.count()
         self._by_pidfd: dict[int, Cell] = {}
         self._stopping = Stopping(self)
-        self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
-        self._mailbox = MailboxReader(self._files.path)
-        self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        with contextlib.ExitStack() as undo:
+            self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
+            undo.callback(self._files.close)
+            self._mailbox = MailboxReader(self._files.path)
+            undo.callback(self._mailbox.close)
+            self._epoll = select.epoll()
+            undo.callback(self._epoll.close)
+            self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            undo.pop_all()
         self._done = False
         # Guards the wake descriptor: the thread closes it, others write to it.
         self._closing = threading.RLock()
@@ -389,8 +395,9 @@ class Supervisor:
         ordered = cell.stop_by is not None or cell.words[CLOSED] == CLOSING
         if reason.kind is ExitKind.STOPPED or (ordered and not reason.is_abnormal):
             return None
-        # Ordered to stop, it is respawned only to finish its mailbox, not if it failed behind it.
-        if ordered and cell.words[PHASE] == ENDING:
+        # Ordered to stop, it is respawned only to finish its mailbox: not if it failed behind it,
+        # nor if it cannot start.
+        if ordered and (cell.words[PHASE] == ENDING or reason.kind is ExitKind.START):
             return None
         if cell.stop_by is not None and monotonic() >= cell.stop_by:
             return None
@@ -519,9 +526,14 @@ class Supervisor:
         self.reply(who, [cell.info for cell in self.cells.values()])
 
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
-        cell = self.cells.get(command.actor)
-        name = cell.name if cell is not None else self.past(command.actor).name
-        self.recovery.lost(name, command.record, command.why)
+        self.recovery.lost(self.name_of(command.actor), command.record, command.why)
+
+    def name_of(self, actor: int) -> str:
+        """Return an actor's name, also after its end. From any thread."""
+        cell, over = self.cells.get(actor), self._over.get(actor)
+        if cell is not None:
+            return cell.name
+        return over.name if over is not None else f"actor {actor}"
 
     def past(self, actor: int) -> c.ActorStatus:
         """Return the last status of an actor that is over.

@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from procactors.errors import StorageFull
-from procactors.wire.runtime_dir import overflow_of
+from procactors.wire.runtime_dir import open_overflow, overflow_of
 
 __all__ = ["REFERENCE", "Received", "SegmentPool", "mark_consumed", "receive", "sweep_segments"]
 
@@ -181,7 +181,10 @@ class SegmentPool:
             path = os.path.join(folder, str(number))
             fd = -1
             try:
-                os.makedirs(folder, 0o700, exist_ok=True)
+                if place:
+                    open_overflow(self._home)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder, 0o700)
                 fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
                 os.posix_fallocate(fd, 0, size)
             except OSError as error:

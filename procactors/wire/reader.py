@@ -60,24 +60,31 @@ class MailboxReader:
     """
 
     def __init__(self, path: str, prompt: bool = False, also: int | None = None) -> None:
-        self.box = BlackBox(os.path.join(path, "box"))
-        pipe = os.path.join(path, "pipe")
         self._fds: list[int] = [] if also is None else [also]
-        self._ready = self._open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        # With no writer at all a read would return end-of-file at once: hold one ourselves.
-        self._own_end = self._open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        # Opened anew: blocking or not belongs to the open file description, and we need both.
-        self._blocking = self._open(pipe, os.O_RDONLY)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.after_fork)
+            self._open_all(path)
+            undo.pop_all()
         self._poll = select.poll()
         self._poll.register(self._ready, select.POLLIN)
         self._words = self.box.words
         self._into = (self.box.batch,)
         self._spin = Spin()
         capacity = self._words[CAPACITY]
-        self._places = Places(path, capacity) if capacity else None
         _readers.add(self)
         self._owed = 0
         self._batched = 1 if prompt else max(1, capacity // 4)
+
+    def _open_all(self, path: str) -> None:
+        pipe = os.path.join(path, "pipe")
+        self._ready = self._open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        # With no writer at all a read would return end-of-file at once: hold one ourselves.
+        self._own_end = self._open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        # Opened anew: blocking or not belongs to the open file description, and we need both.
+        self._blocking = self._open(pipe, os.O_RDONLY)
+        self.box = BlackBox(os.path.join(path, "box"))
+        capacity = self.box.words[CAPACITY]
+        self._places = Places(path, capacity) if capacity else None
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a record is in the pipe."""

@@ -18,7 +18,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-__all__ = ["PREFIX", "RuntimeDir", "check_private", "overflow_of", "remove_tree", "sweep"]
+__all__ = [
+    "PREFIX",
+    "RuntimeDir",
+    "check_private",
+    "open_overflow",
+    "overflow_of",
+    "remove_tree",
+    "sweep",
+]
 
 #: Every runtime directory's name starts so: the sweep looks at no other.
 PREFIX = "procactors-"
@@ -59,8 +67,19 @@ class RuntimeDir:
         root = os.fspath(base) if base is not None else roots()[0]
         self.path = os.path.join(root, f"{PREFIX}{os.getpid()}-{secrets.token_hex(6)}")
         self._pid = os.getpid()
+        self._owner_fd = -1
         os.mkdir(self.path, 0o700)
-        check_private(self.path)
+        try:
+            check_private(self.path)
+            self._furnish()
+        except BaseException:
+            if self._owner_fd >= 0:
+                os.close(self._owner_fd)
+                self._owner_fd = -1
+            remove_tree(self.path)
+            raise
+
+    def _furnish(self) -> None:
         # The lock, not the pid in the name, says that the owner lives: pids are used again.
         owner = os.path.join(self.path, "owner")
         self._owner_fd = os.open(owner + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -87,6 +106,18 @@ class RuntimeDir:
 def overflow_of(path: str) -> str:
     """Return the directory for payloads that do not fit beside `path` (see `payload`)."""
     return os.path.join(tempfile.gettempdir(), os.path.basename(path) + ".more")
+
+
+def open_overflow(path: str) -> None:
+    """Make the overflow directory of `path`, or see that it is ours.
+
+    Raises:
+        PermissionError: somebody else's directory stands under that name.
+    """
+    more = overflow_of(path)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(more, 0o700)
+    check_private(more)
 
 
 def remove_tree(path: str) -> None:
