@@ -18,7 +18,7 @@ OWNERS: dict[str, set[str]] = {
         "process.loop",
         "process.order",
         "supervision.cell",
-        "supervision.supervisor",
+        "supervision.lives",
         "wire.codec",
         "wire.definitions",
         "wire.failure",

@@ -18,8 +18,6 @@ import heapq
 import itertools
 import logging
 import os
-import pickle
-import random
 import select
 import threading
 from collections import OrderedDict
@@ -33,18 +31,14 @@ from procactors.errors import (
     ProcActorsError,
     SpawnError,
 )
-from procactors.options import Delivery, Options
-from procactors.process.child import Child
+from procactors.options import Options
 from procactors.process.launcher import Launcher
-from procactors.process.loop import ENDING, STARTING, STOPPING
-from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
-from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.supervision.policy import GiveUp, Respawn, decide
+from procactors.supervision.crash import ExitReason
+from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
-from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
@@ -52,11 +46,6 @@ from procactors.wire.record import READY, Kind
 from procactors.wire.station import SUPERVISOR, Station, actor_path
 
 __all__ = ["Supervisor"]
-
-#: Seconds between looks at a start that is overdue before its process is known.
-_OVERDUE_EVERY_S = 0.1
-#: Seconds beyond a start's time after which a zygote that has not answered counts as hung.
-_ZYGOTE_PATIENCE_S = 5.0
 
 _log = logging.getLogger("procactors")
 
@@ -85,11 +74,11 @@ class Supervisor:
         self._names: dict[str, int] = {}
         self._over: OrderedDict[int, c.ActorStatus] = OrderedDict()
         self._ids = itertools.count(1)
-        self._starts = itertools.count(1)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_ids = itertools.count()
         self._by_pidfd: dict[int, Cell] = {}
-        self._stopping = Stopping(self)
+        self.stopping = Stopping(self)
+        self._lives = Lives(self, launcher)
         with contextlib.ExitStack() as undo:
             self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
             undo.callback(self._files.close)
@@ -105,10 +94,10 @@ class Supervisor:
         self._handlers: dict[type, Callable[[Any, ReplyTo], None]] = {
             c.Spawn: self._spawn,
             c.OpenInbox: self._open_inbox,
-            c.Stop: self._stopping.stop,
-            c.StopChildren: self._stopping.stop_children,
-            c.StopAll: self._stopping.stop_all,
-            c.Kill: self._stopping.kill,
+            c.Stop: self.stopping.stop,
+            c.StopChildren: self.stopping.stop_children,
+            c.StopAll: self.stopping.stop_all,
+            c.Kill: self.stopping.kill,
             c.Wait: self._wait,
             c.Describe: self._describe,
             c.Find: self._find,
@@ -178,7 +167,7 @@ class Supervisor:
         elif fd == self._launcher.zygote_pidfd:
             self._zygote_died()
         elif fd in self._by_pidfd:
-            self._gone(self._by_pidfd[fd])
+            self._lives.gone(self._by_pidfd[fd])
         else:
             self._zygote_answered()
 
@@ -192,7 +181,7 @@ class Supervisor:
                     who = ReplyTo(envelope.reply, envelope.call)
                     self._do(command, who)
                 elif taken.kind == Kind.READY:
-                    self._ready(*READY.unpack(body))
+                    self._lives.ready(*READY.unpack(body))
             finally:
                 self._mailbox.done(place=False)
 
@@ -213,7 +202,7 @@ class Supervisor:
     # -- starting -----------------------------------------------------------------------------
 
     def _spawn(self, command: c.Spawn, who: ReplyTo) -> None:
-        if self._stopping.is_ending:
+        if self.stopping.is_ending:
             os.unlink(command.blueprint)
             raise SpawnError(f"{command.class_name} was not started: the system is stopping")
         try:
@@ -223,7 +212,7 @@ class Supervisor:
             raise
         os.rename(command.blueprint, os.path.join(cell.folder, "blueprint"))
         cell.spawner = who
-        self._start(cell)
+        self._lives.start(cell)
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         options = Options(name=command.name)
@@ -249,234 +238,22 @@ class Supervisor:
             self.cells[parent].children.append(actor)
         return cell
 
-    def _start(self, cell: Cell) -> None:
-        """Start the next incarnation; failing to is one more death."""
-        cell.life = Life.STARTING
-        cell.incarnation += 1
-        cell.start = start = next(self._starts)
-        cell.ready_at = None
-        cell.ended_with = 0
-        try:
-            self._order(cell)
-            child = self._launcher.start(cell.actor, start)
-            if child is not None:
-                self._adopt(cell, child)
-        except OSError as error:
-            self._start_failed(cell, error)
-            return
-        limit = cell.options.start_timeout
-        if limit is not None:
-            self.at(monotonic() + limit, functools.partial(self._start_overdue, cell.actor, start))
+    def watch(self, pidfd: int, cell: Cell) -> None:
+        """Have the end of a process be noticed as its actor's."""
+        self._by_pidfd[pidfd] = cell
+        self._epoll.register(pidfd, select.EPOLLIN)
 
-    def _order(self, cell: Cell) -> None:
-        environ, cwd, path, argv, main_file = surroundings()
-        timeout = cell.options.stop_timeout
-        write_order(
-            cell.folder,
-            StartOrder(
-                actor=cell.actor,
-                start=cell.start,
-                name=cell.name,
-                incarnation=cell.incarnation,
-                blueprint=os.path.join(cell.folder, "blueprint"),
-                class_name=cell.class_name,
-                parent=cell.parent,
-                overflow=cell.options.overflow.value,
-                stop_timeout=self.stop_timeout if timeout is None else timeout,
-                report=pickle.dumps(cell.last_crash) if cell.last_crash is not None else b"",
-                environ={**environ, **(cell.options.env or {})},
-                cwd=cwd,
-                path=path,
-                argv=argv,
-                main_file=main_file,
-            ),
-        )
-
-    def _start_failed(self, cell: Cell, error: OSError) -> None:
-        text = f"no process could be started: {error}"
-        self._after(cell, ExitReason(ExitKind.START, None, text), "")
-
-    def _adopt(self, cell: Cell, child: Child) -> None:
-        cell.child = child
-        self._by_pidfd[child.pidfd] = cell
-        self._epoll.register(child.pidfd, select.EPOLLIN)
-        if cell.final and cell.ended_with:
-            child.kill_group()  # killed before its number was known
-
-    def _zygote_answered(self) -> None:
-        for actor, start, pid in self._launcher.collect():
-            cell = self.cells.get(actor)
-            if cell is None or cell.start != start or cell.child is not None:
-                continue  # of a start that was given up; the incarnation sees that it is late
-            if pid < 0:
-                self._start_failed(cell, OSError(-pid, os.strerror(-pid)))
-                continue
-            try:
-                self._adopt(cell, self._launcher.adopt(pid))
-            except OSError as error:
-                # No descriptor to watch it by: it must not go on unwatched.
-                self._launcher.discard(pid)
-                self._start_failed(cell, error)
-
-    def _ready(self, actor: int, start: int) -> None:
-        """An incarnation reports that its `on_start` is done."""
-        cell = self.cells.get(actor)
-        if cell is None or cell.start != start or cell.life is not Life.STARTING:
-            return
-        cell.life = Life.UP
-        cell.ready_at = monotonic()
-        spawner, cell.spawner = cell.spawner, None
-        self.reply(spawner, cell.info)
-
-    def _start_overdue(self, actor: int, start: int, late_s: float = 0.0) -> None:
-        cell = self.cells.get(actor)
-        if cell is None:
-            return
-        if cell.start != start or cell.life is not Life.STARTING:
-            return
-        if cell.child is None:
-            # The zygote is behind, or still coming up: look again once there is something to end.
-            # One that was stopped answers nobody: it is replaced, and this start made anew.
-            if late_s >= _ZYGOTE_PATIENCE_S:
-                self._launcher.kill_zygote()
-                return
-            late_s += _OVERDUE_EVERY_S
-            again = functools.partial(self._start_overdue, actor, start, late_s)
-            self.at(monotonic() + _OVERDUE_EVERY_S, again)
-            return
-        cell.child.kill_group()
-        text = f"its on_start took longer than start_timeout={cell.options.start_timeout} s"
-        with open(os.path.join(cell.folder, "error"), "wb") as file:
-            pickle.dump((start, text, ""), file)
-
-    # -- ending -------------------------------------------------------------------------------
-
-    def _gone(self, cell: Cell) -> None:
-        """An incarnation has ended: reap it, and see what follows."""
-        child = cell.child
-        assert child is not None
-        # The group before the number: once reaped, the number may be somebody else's.
-        child.kill_group()
-        code = child.exit_code()
-        self._epoll.unregister(child.pidfd)
-        del self._by_pidfd[child.pidfd]
-        reason, trace = cell.exit_reason(code)
-        child.release()
-        self._after(cell, reason, trace)
-
-    def _after(self, cell: Cell, reason: ExitReason, trace: str) -> None:
-        in_hand = self.recovery.in_hand(cell)
-        report = cell.report(reason, trace, in_hand)
-        cell.child = None
-        follows = self._decide(cell, reason)
-        again = (
-            isinstance(follows, Respawn)
-            and cell.options.delivery is Delivery.AT_LEAST_ONCE
-            and reason.kind is not ExitKind.ERROR  # an exception is no crash of the process
-            and in_hand[1] < cell.options.max_deliveries
-        )
-        if reason.is_abnormal:
-            cell.last_crash = report
-            if not (reason.kind is ExitKind.KILLED and cell.final):
-                _log.error("%s", report)
-        self.recovery.settle(cell, report, again)
-        if cell.words[PROCESS]:
-            self.recovery.sweep_after(cell.words[PROCESS])
-            cell.words[PROCESS] = 0
-        if isinstance(follows, Respawn):
-            cell.history = follows.history
-            self._respawn_after(cell, follows.wait)
-        else:
-            self._end(cell, reason, follows)
-
-    def _decide(self, cell: Cell, reason: ExitReason) -> object:
-        if cell.final or cell.spawner is not None:
-            return None  # ordered to end, or never was up: its spawner is told instead
-        ordered = cell.stop_by is not None or cell.words[CLOSED] == CLOSING
-        if reason.kind is ExitKind.STOPPED or (ordered and not reason.is_abnormal):
-            return None
-        # Ordered to stop, it is respawned only to finish its mailbox: not if it failed behind it,
-        # nor if it cannot start.
-        if ordered and (cell.words[PHASE] == ENDING or reason.kind is ExitKind.START):
-            return None
-        if cell.stop_by is not None and monotonic() >= cell.stop_by:
-            return None
-        now, draw = monotonic(), random.random()  # noqa: S311 - jitter, not a secret
-        return decide(cell.options, reason, cell.history, now, cell.ran_s(), draw)
-
-    def _respawn_after(self, cell: Cell, wait: float) -> None:
-        cell.life = Life.DOWN
-        if cell.words[PHASE] == STOPPING or cell.stop_by is not None:
-            # It died on its way through the mailbox to its end: the next life goes on with it.
-            cell.words[CLOSED] = 0
-            self.station.stop_in_order(cell.actor)
-        cell.words[PHASE] = STARTING
-        # No order to the last life may reach the next one.
-        cell.words[CONTROL] = 0
-        if cell.children:
-            # What the dead one started ends with it, before its next life starts its own.
-            self._stopping.stop_cells(list(cell.children))
-        due = monotonic() + wait
-        start = cell.start
-
-        def respawn() -> None:
-            if cell.life is Life.DOWN and cell.start == start:
-                if cell.children:
-                    cell.respawns_childless = True
-                else:
-                    self._start(cell)
-
-        if wait > 0:
-            self.at(due, respawn)
-        else:
-            respawn()
-
-    def _end(self, cell: Cell, reason: ExitReason, follows: object) -> None:
-        """End an actor for good: answer for its mailbox, tell whoever waits."""
-        cell.life = Life.OVER
-        cell.reason = reason
-        why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
-        if isinstance(follows, GiveUp):
-            why += (
-                f" (restart number {follows.count} within {cell.options.within} s, allowed are "
-                f"{cell.options.max_restarts})"
-            )
-            _log.error("%s %s", cell.name, why)
-        if cell.is_inbox:
-            cell.mark_gone()  # its reader, in the main program, sees to what is left
-        else:
-            self.recovery.close_mailbox(cell, why)
-        if cell.children:
-            self._stopping.stop_cells(list(cell.children))
-        self._remember(cell)
-        spawner, cell.spawner = cell.spawner, None
-        if spawner is not None:
-            self._spawn_failed(cell, reason, spawner)
-        waiters, cell.waiters = cell.waiters, []
-        for who in waiters:
-            self.reply(who, reason)
-        parent = self.cells.get(cell.parent)
-        if parent is not None:
-            parent.children.remove(cell.actor)
-            self._stopping.child_ended(parent)
-            if parent.respawns_childless and not parent.children:
-                parent.respawns_childless = False
-                self._start(parent)
-        self._stopping.ended(cell)
-
-    def _spawn_failed(self, cell: Cell, reason: ExitReason, spawner: ReplyTo) -> None:
-        error = SpawnError(f"{cell.class_name} ({cell.name}) {reason}")
-        trace = cell.last_crash.traceback if cell.last_crash is not None else ""
-        if trace:
-            self.recovery.answer(spawner.reply, spawner.call, Kind.FAILURE, (error, trace))
-        else:
-            self.reply(spawner, error)
+    def unwatch(self, pidfd: int) -> None:
+        """Forget a process that has ended."""
+        self._epoll.unregister(pidfd)
+        del self._by_pidfd[pidfd]
 
     def end_without_process(self, cell: Cell, reason: ExitReason) -> None:
         """End an actor that has no process now: an inbox, or one between incarnations."""
-        self._end(cell, reason, None)
+        self._lives.end(cell, reason)
 
-    def _remember(self, cell: Cell) -> None:
+    def remember(self, cell: Cell) -> None:
+        """Keep the facts of an actor that is over; drop the rest."""
         self._over[cell.actor] = cell.status()
         while len(self._over) > _REMEMBERED:
             self._over.popitem(last=False)
@@ -486,6 +263,21 @@ class Supervisor:
         self.station.forget(cell.actor)
 
     # -- the zygote ---------------------------------------------------------------------------
+
+    def _zygote_answered(self) -> None:
+        for actor, start, pid in self._launcher.collect():
+            cell = self.cells.get(actor)
+            if cell is None or cell.start != start or cell.child is not None:
+                continue  # of a start that was given up; the incarnation sees that it is late
+            if pid < 0:
+                self._lives.start_failed(cell, OSError(-pid, os.strerror(-pid)))
+                continue
+            try:
+                self._lives.adopt(cell, self._launcher.adopt(pid))
+            except OSError as error:
+                # No descriptor to watch it by: it must not go on unwatched.
+                self._launcher.discard(pid)
+                self._lives.start_failed(cell, error)
 
     def _watch_zygote(self) -> None:
         self._epoll.register(self._launcher.fileno(), select.EPOLLIN)
@@ -503,7 +295,7 @@ class Supervisor:
             if cell.life is Life.STARTING and cell.child is None:
                 # A new number: should the old one have been forked after all, it is late.
                 cell.incarnation -= 1
-                self._start(cell)
+                self._lives.start(cell)
 
     # -- questions ----------------------------------------------------------------------------
 

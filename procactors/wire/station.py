@@ -9,15 +9,14 @@ Never: outlives the process's part in the system; is used by a forked copy.
 from __future__ import annotations
 
 import contextlib
-import heapq
 import itertools
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from queue import Full, SimpleQueue
+from queue import Full
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from procactors.errors import (
     ActorStopped,
@@ -25,7 +24,6 @@ from procactors.errors import (
     AskTimeout,
     ForeignProcess,
     MailboxFull,
-    StorageFull,
 )
 from procactors.wire.blackbox import WAITING_ON, BlackBox
 from procactors.wire.codec import Encoded
@@ -34,9 +32,10 @@ from procactors.wire.failure import load_answer
 from procactors.wire.home import Home, home_of
 from procactors.wire.record import FRAME, Kind, frame
 from procactors.wire.reply import Answer, ReplyPort
+from procactors.wire.replyreader import PendingReply, ReplyReader, no_descriptor
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
-__all__ = ["MAIN", "SUPERVISOR", "PendingReply", "Station", "actor_path", "station_of"]
+__all__ = ["MAIN", "SUPERVISOR", "Station", "actor_path", "station_of"]
 
 #: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
 MAIN = SUPERVISOR = 0
@@ -48,13 +47,6 @@ _KEPT_WRITERS = 256
 def actor_path(home: str, actor: int) -> str:
     """Return the directory of an actor's mailbox."""
     return os.path.join(home, "actors", str(actor))
-
-
-class PendingReply(Protocol):
-    """What the reader thread hands an answer to."""
-
-    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
-        """Take the answer, or the error that stands for it. Must run no user code."""
 
 
 class Station:
@@ -79,7 +71,7 @@ class Station:
         self._lock = threading.RLock()
         self._ports: list[ReplyPort] = []
         self._calls = itertools.count(1)
-        self._replies: _ReplyReader | None = None
+        self._replies: ReplyReader | None = None
         self._closed = False
         self._closing: list[Callable[[], None]] = []
         #: Called with a record that can no longer be delivered: makes the dead letter.
@@ -281,7 +273,7 @@ class Station:
             try:
                 return ReplyPort(self.home)
             except OSError as error:
-                raise _no_descriptor("a reply pipe", error) from error
+                raise no_descriptor("a reply pipe", error) from error
 
     def _send(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
         try:
@@ -324,7 +316,7 @@ class Station:
                     actor_path(self.path, actor), lambda record: self._lost(actor, record)
                 )
             except OSError as error:
-                raise _no_descriptor("a mailbox", error) from error
+                raise no_descriptor("a mailbox", error) from error
             self._writers[actor] = writer
             return writer
 
@@ -375,93 +367,14 @@ class Station:
                 f"each other; use tell, or submit and return"
             )
 
-    def _reply_reader(self) -> _ReplyReader:
+    def _reply_reader(self) -> ReplyReader:
         replies = self._replies
         if replies is None:
             with self._lock:
                 if self._replies is None:
-                    self._replies = _ReplyReader(self.home)
+                    self._replies = ReplyReader(self.home)
                 replies = self._replies
         return replies
-
-
-class _ReplyReader:
-    """The shared port of all submits, its reader thread and the callbacks' thread."""
-
-    def __init__(self, home: Home) -> None:
-        try:
-            self.port = ReplyPort(home)
-        except OSError as error:
-            raise _no_descriptor("a reply pipe", error) from error
-        self.pending: dict[int, PendingReply] = {}
-        self.callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._home = home
-        self._closing = False
-        # Guards the deadlines, pushed by callers and popped by the reader thread.
-        self._lock = threading.Lock()
-        self._deadlines: list[tuple[float, int, AskTimeout]] = []
-        self._threads = [
-            threading.Thread(target=target, name=f"procactors-{name}", daemon=True)
-            for name, target in (("replies", self._read), ("callbacks", self._call_back))
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        self._closing = True
-        self.port.wake()
-        self.callbacks.put(None)
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join()
-        while count := self.port.read(0.0):  # what came while the thread was ending
-            self._deliver(count)
-        self.port.retire()
-        error = ActorStopped("the system was stopped while this reply was awaited")
-        for pending in self.pending.values():
-            pending.deliver(None, error)
-        self.pending.clear()
-
-    def expire(self, call: int, deadline: float, error: AskTimeout) -> None:
-        """Give a call up at its deadline."""
-        with self._lock:
-            heapq.heappush(self._deadlines, (deadline, call, error))
-            is_first = self._deadlines[0][1] == call
-        if is_first:
-            self.port.wake()  # it waits for a later one, or for ever
-
-    def _read(self) -> None:
-        while not self._closing:
-            self._deliver(self.port.read(self._give_up_late()))
-
-    def _deliver(self, count: int) -> None:
-        for call, answer in self.port.answers(count):
-            waiter = self.pending.pop(call, None)
-            if waiter is None:
-                self._home.discard(answer.flags, answer.value)
-            else:
-                waiter.deliver(answer, None)
-
-    def _give_up_late(self) -> float | None:
-        """End the calls whose deadline has passed; return the next deadline."""
-        while True:
-            with self._lock:
-                if not self._deadlines:
-                    return None
-                deadline, call, error = self._deadlines[0]
-                if deadline > monotonic():
-                    return deadline
-                heapq.heappop(self._deadlines)
-            waiter = self.pending.pop(call, None)
-            if waiter is not None:
-                waiter.deliver(None, error)
-
-    def _call_back(self) -> None:
-        while True:
-            callback = self.callbacks.get()
-            if callback is None:
-                return
-            callback()
 
 
 _stations: dict[str, Station] = {}
@@ -491,15 +404,6 @@ def station_of(path: str, name: str) -> Station:
 
 def _late(name: str, timeout: float | None) -> AskTimeout:
     return AskTimeout(f"no reply from {name} within {timeout} s; the message is not taken back")
-
-
-def _no_descriptor(what: str, error: OSError) -> BaseException:
-    if error.errno in (24, 23):  # EMFILE, ENFILE
-        return StorageFull(
-            f"no file descriptor is left in process {os.getpid()} for {what}; raise the limit "
-            f"(ulimit -n); the message was not sent"
-        )
-    return error
 
 
 def _forget_in_child() -> None:

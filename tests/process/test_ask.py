@@ -15,6 +15,7 @@ from procactors.errors import RemoteTraceback
 from tests.support.actors import Counter, Echo, GetValue, Increment, MessageCounter, Relay, Sleeper
 from tests.support.faults import Fault, Unrebuildable
 from tests.support.gates import new_gate
+from tests.support.scripts import run_source
 from tests.support.waiting import CLOCK_TOLERANCE_S, eventually
 
 
@@ -258,36 +259,36 @@ def test_a_signal_handler_that_raises_leaves_the_asker_in_step(system, tmp_path)
         signal.signal(signal.SIGALRM, before)
 
 
-def test_many_alarms_at_any_moment_leave_every_answer_with_its_question(system):
+ALARMS = """
+import signal, sys
+from procactors import ActorSystem
+from tests.support.actors import Echo
+class Alarm(BaseException): pass
+alarms = number = 0
+def ring(*_): raise Alarm
+with ActorSystem(start_method=sys.argv[1]) as system:
     echo = system.spawn(Echo)
-    alarms = []
-
-    def ring(number: int, frame: Any) -> None:
-        alarms.append(1)
-        raise InterruptedByAlarm
-
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
-        number = 0
-        while len(alarms) < 100:
-            number += 1
+    signal.signal(signal.SIGALRM, ring)
+    while alarms < 100:
+        try:
             try:
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, 0.0002 + number % 7 * 0.00005)
-                    while True:
-                        assert echo.ask(Echo.echo, number) == number
-                finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-            except InterruptedByAlarm:
-                pass
-        assert echo.ask(Echo.echo, "last") == "last"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+                signal.setitimer(signal.ITIMER_REAL, 0.0002 + alarms % 7 * 0.00005)
+                while True:
+                    number += 1
+                    assert echo.ask(Echo.echo, number) == number
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except Alarm:
+            alarms += 1
+    assert echo.ask(Echo.echo, "last") == "last"
+    assert echo.status().incarnation == 1
+print("done")
+"""
 
 
-class InterruptedByAlarm(BaseException):
-    """Not an `Exception`, so that nothing takes it for an error of its own."""
+def test_many_alarms_at_any_moment_leave_every_answer_with_its_question(start_method):
+    """In a program of its own: an alarm may come between a descriptor's opening and its name."""
+    assert run_source(ALARMS, start_method) == "done\n"
 
 
 def test_a_forked_copy_is_told_that_it_does_not_belong(system):

@@ -143,7 +143,7 @@ def test_a_receive_that_waits_ends_with_the_system(start_method):
 
     thread = threading.Thread(target=receive, daemon=True)
     thread.start()
-    eventually(lambda: inbox._turn.locked(), "the receiver to wait")
+    eventually(inbox._turn.locked, "the receiver to wait")
     system.stop()
     thread.join(30.0)
     assert not thread.is_alive()

@@ -81,16 +81,17 @@ def directories_of(system: str) -> list[Path]:
 
 def _run(command, arguments, options) -> Iterator[Program]:
     token = secrets.token_hex(8)
+    python = options.pop("python", sys.executable)
     process = subprocess.Popen(
-        [sys.executable, *map(str, command), *map(str, arguments)],
+        [python, *map(str, command), *map(str, arguments)],
         **{
-            "env": {**environment(), VARIABLE: token},
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             "text": True,
             "start_new_session": True,
             **options,
+            "env": {**options.get("env", environment()), VARIABLE: token},
         },
     )
     program = Program(process, token)

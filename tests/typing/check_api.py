@@ -1,0 +1,162 @@
+"""What type checkers must accept and must refuse; checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from typing_extensions import assert_type
+
+from procactors import (
+    Actor,
+    ActorRef,
+    ActorStatus,
+    ActorSystem,
+    CrashReport,
+    ExitReason,
+    Inbox,
+    Message,
+    Reply,
+)
+
+
+@dataclass(frozen=True)
+class GetValue(Message[int]):
+    pass
+
+
+@dataclass(frozen=True)
+class Increment(Message[None]):
+    by: int = 1
+
+
+@dataclass(frozen=True)
+class Note:
+    text: str
+
+
+class Command(enum.Enum):
+    RESET = 1
+
+
+class Counter(Actor):
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+    def on_restart(self, report: CrashReport) -> None:
+        assert_type(self.context.incarnation, int)
+
+    def on_stop(self, reason: ExitReason) -> None:
+        self.context.log.info("%s", reason)
+
+    def increment(self, by: int = 1) -> int:
+        self.value += by
+        return self.value
+
+    def get_value(self) -> int:
+        return self.value
+
+    def names(self, *, upper: bool) -> list[str]:
+        return ["A" if upper else "a"]
+
+    def hire(self) -> ActorRef[Counter]:
+        child = self.context.spawn(Counter, 1)
+        assert_type(child, ActorRef[Counter])
+        return child
+
+    def receive(self, message: Increment | GetValue) -> int | None:
+        return None
+
+
+class Special(Counter):
+    def extra(self) -> bytes:
+        return b""
+
+
+class Other:
+    """No actor by inheritance: any class will do."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def get(self) -> str:
+        return self.word
+
+
+def spawning(system: ActorSystem) -> None:
+    assert_type(system.spawn(Counter), ActorRef[Counter])
+    assert_type(system.spawn(Counter, 10), ActorRef[Counter])
+    assert_type(system.spawn(Counter, value=10), ActorRef[Counter])
+    assert_type(system.spawn(Other, "x"), ActorRef[Other])
+    assert_type(system.options(name="one").spawn(Counter, 10), ActorRef[Counter])
+    system.spawn(Counter, "ten")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    system.spawn(Counter, 1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    system.spawn(Other)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def talking(counter: ActorRef[Counter]) -> None:
+    assert_type(counter.ask(Counter.get_value), int)
+    assert_type(counter.ask(Counter.increment, 5), int)
+    assert_type(counter.ask(Counter.increment, by=5), int)
+    assert_type(counter.ask(Counter.names, upper=True), list[str])
+    assert_type(counter.ask(Counter.hire), ActorRef[Counter])
+    assert_type(counter.options(timeout=1.0).ask(Counter.get_value), int)
+    assert_type(counter.submit(Counter.get_value), Reply[int])
+    assert_type(counter.submit(Counter.get_value).result(), int)
+    counter.tell(Counter.increment, 5)
+    counter.tell(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    counter.ask(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    counter.ask(Counter.get_value, 5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    counter.submit(Counter.names)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    counter.tell(Other.get)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    counter.ask(Special.extra)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    counter.ask(Counter.missing)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    counter.increment()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def messages(counter: ActorRef[Counter]) -> None:
+    assert_type(counter.ask(GetValue()), int)
+    counter.ask(Increment(3))
+    assert_type(counter.submit(GetValue()), Reply[int])
+    counter.tell(Increment(3))
+    counter.tell(Note("x"))
+    counter.tell(Command.RESET)
+    counter.tell("text")
+    counter.tell(None)
+    counter.tell({"a": [1, 2]})
+    counter.tell([1, 2])
+    counter.tell(counter)
+    counter.ask(object())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def proxies(counter: ActorRef[Counter]) -> None:
+    handle = counter.proxy()
+    assert_type(handle, Counter)
+    assert_type(handle.increment(2), int)
+    handle.increment("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def variance(special: ActorRef[Special]) -> None:
+    base: ActorRef[Counter] = special
+    assert_type(special.ask(Counter.get_value), int)
+    assert_type(special.ask(Special.extra), bytes)
+    back: ActorRef[Special] = base  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    del back
+
+
+def life(counter: ActorRef[Counter], system: ActorSystem) -> None:
+    assert_type(counter.stop(), ExitReason)
+    assert_type(counter.kill(), ExitReason)
+    assert_type(counter.wait(timeout=1.0), ExitReason)
+    assert_type(counter.is_alive(), bool)
+    assert_type(counter.status(), ActorStatus)
+    assert_type(counter.name, str)
+    assert_type(system.inbox(), Inbox)
+    assert_type(system.wait(1.0), bool)
+    assert_type(counter.status().last_crash, CrashReport | None)
+
+
+async def awaiting(counter: ActorRef[Counter]) -> None:
+    assert_type(await counter.submit(Counter.get_value), int)
+    async with ActorSystem() as system:
+        assert_type(system, ActorSystem)

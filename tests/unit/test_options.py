@@ -1,0 +1,95 @@
+"""Options: a word that makes no sense is named, with its value."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from procactors import Backoff, Delivery, Options, Overflow, Restart
+from procactors.errors import InvalidSpec
+
+NAN = float("nan")
+
+BAD = [
+    ("name", ["", 3, b"name"]),
+    ("mailbox", [0, -1, 1.5, "2", True]),
+    ("overflow", ["block", None]),
+    ("restart", ["transient", None, True]),
+    ("max_restarts", [-1, 1.5, None, True]),
+    ("within", [-1, "5", None, NAN, True]),
+    ("backoff", [1.0, "fast"]),
+    ("delivery", ["at_most_once", None]),
+    ("max_deliveries", [0, -1, 2.5, None]),
+    ("start_timeout", [-1, "1", NAN, True]),
+    ("stop_timeout", [-1, "1", NAN, True]),
+    ("env", ["A=1", {"A": 1}, {1: "A"}, {"A=B": "1"}, {"": "1"}]),
+]
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [(word, value) for word, values in BAD for value in values], ids=repr
+)
+def test_a_value_that_makes_no_sense_is_named(word, value):
+    with pytest.raises(InvalidSpec, match=word):
+        Options(**{word: value})
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("initial", -1),
+        ("maximum", "5"),
+        ("factor", 0.5),
+        ("jitter", 1.5),
+        ("jitter", -0.1),
+        ("initial", NAN),
+        ("factor", True),
+    ],
+)
+def test_a_backoff_that_makes_no_sense_is_named(word, value):
+    with pytest.raises(InvalidSpec, match=rf"Backoff\.{word} is"):
+        Backoff(**{word: value})
+
+
+GOOD = {
+    "name": "worker",
+    "mailbox": 1,
+    "overflow": Overflow.DROP,
+    "restart": Restart.PERMANENT,
+    "max_restarts": 0,
+    "within": 0,
+    "backoff": Backoff(0, 0, 1, 1),
+    "delivery": Delivery.AT_LEAST_ONCE,
+    "max_deliveries": 1,
+    "start_timeout": None,
+    "stop_timeout": 0,
+    "env": {"A": ""},
+}
+
+
+def test_values_at_the_edge_are_good():
+    options = Options(**GOOD)
+    assert {word: getattr(options, word) for word in GOOD} == GOOD
+    assert pickle.loads(pickle.dumps(options)) == options
+
+
+def test_an_unknown_word_is_named_with_those_that_there_are():
+    with pytest.raises(InvalidSpec, match=r"no option is called 'mailbx'; there are \[.*'mailbox'"):
+        Options().replace(mailbx=3)
+
+
+def test_replace_changes_one_word_and_leaves_the_original():
+    options = Options(mailbox=3)
+    assert options.replace(name="a") == Options(mailbox=3, name="a")
+    assert options.name is None
+
+
+def test_a_spawner_refuses_bad_options_before_anything_starts(system):
+    with pytest.raises(InvalidSpec, match="mailbox"):
+        system.options(mailbox=0)
+    with pytest.raises(InvalidSpec, match="no option is called 'capacity'"):
+        system.options(capacity=1)
+    with pytest.raises(InvalidSpec, match="spawn takes a class"):
+        system.spawn(len)
+    assert system.actors() == []
