@@ -22,6 +22,7 @@ from procactors.errors import (
     DecodeError,
     EncodeError,
     ProcActorsError,
+    RemoteError,
     ResultEncodeError,
     StorageFull,
     UnknownMethod,
@@ -39,6 +40,7 @@ from procactors.wire.reply import ReplySender
 _log = logging.getLogger("procactors")
 
 _unpack = WHOLE.unpack_from
+_CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
@@ -120,7 +122,7 @@ class Loop:
             if at < 0:
                 break
             length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
-            if kind == Kind.CALL:
+            if kind == _CALL:
                 self.deadline = deadline
                 key_at = at + _HEADER_BYTES
                 body_at = key_at + named
@@ -209,7 +211,13 @@ class Loop:
 
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._home)
-        if not self.replies.answer(reply, call, Kind.FAILURE, packed):
+        try:
+            there = self.replies.answer(reply, call, Kind.FAILURE, packed)
+        except (EncodeError, StorageFull) as full:
+            # A long traceback, and no room for it: what is left must fit into a record.
+            short = RemoteError(type(error).__qualname__, str(error)[:500], f"(lost: {full})"[:500])
+            there = self.replies.answer(reply, call, Kind.FAILURE, (short, short.traceback))
+        if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
             _log.error("nobody waits for this failure any more:\n%s", packed[1].rstrip())
 

@@ -16,6 +16,7 @@ import contextlib
 import errno
 import gc
 import importlib
+import logging
 import multiprocessing
 import multiprocessing.process
 import os
@@ -42,6 +43,11 @@ FORK, REAP, QUIT = 1, 2, 3
 _JANITOR_S = 5.0
 
 
+#: Milliseconds without an order before a spare is made: it must not delay a start, nor take a core
+#: from the actor that was just started.
+_QUIET_MS = 15
+
+
 class Zygote:
     """The zygote's state: one socket, one lifeline, some spares."""
 
@@ -63,7 +69,8 @@ class Zygote:
             self._clean_up()
             return
         while True:
-            ready = {fd for fd, _ in poll.poll(0 if len(self._spares) < self._wanted else None)}
+            short = len(self._spares) < self._wanted
+            ready = {fd for fd, _ in poll.poll(_QUIET_MS if short else None)}
             if self._lifeline in ready:
                 self._clean_up()
                 return
@@ -74,8 +81,7 @@ class Zygote:
                     data = b""
                 if not self._obey(data):
                     return
-            elif len(self._spares) < self._wanted:
-                # Only while nothing is asked of us: a spare must not delay a start.
+            elif short:
                 self._add_spare()
 
     def _obey(self, data: bytes) -> bool:
@@ -179,6 +185,7 @@ def _run_actor(home: str, actor: int, start: int) -> None:
 
 
 def _run_spare(home: str, pipe: int) -> None:
+    importlib.import_module("procactors.incarnation").rehearse()
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
     if data:  # else the zygote quit
@@ -197,7 +204,10 @@ def main(argv: list[str]) -> None:
     os.set_inheritable(int(descriptor), False)
     importlib.import_module("procactors.incarnation")
     for name in preload:
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except Exception:
+            logging.getLogger("procactors").exception("preload of %r failed: it is left out", name)
     # One tracker for all actors, outside their process groups: killed with an actor's group, it
     # could not remove what the actor left in /dev/shm.
     resource_tracker.ensure_running()

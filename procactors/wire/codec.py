@@ -23,6 +23,12 @@ _COUNT = struct.Struct("=Q")
 #: Each buffer starts on this boundary: arrays want aligned memory.
 _ALIGN = 16
 
+#: The opcode behind every class and function in a pickle of protocol 4 or later: without it there
+#: is none, and most messages are told by this one byte.
+_STACK_GLOBAL = 0x93
+#: Stands for a pickle that could not be made: the slow way must be tried.
+_BY_VALUE = b"\x93__main__"
+
 _new = tuple.__new__
 _dumps = pickle.dumps
 _loads = pickle.loads
@@ -50,10 +56,10 @@ def encode(value: Any, home: str, what: str = "message") -> Encoded:
     try:
         head = _dumps(value, 5, buffer_callback=found.append)
     except Exception:  # noqa: BLE001 - any class's own pickling code may raise anything
-        head = b"__main__"
+        head = _BY_VALUE
     # Substring tests: a false alarm costs one slower pickling. A pickled Connection would carry
     # its bare descriptor number: the slow path refuses it.
-    if (
+    if _STACK_GLOBAL in head and (
         b"_main__" in head
         or b"multiprocessing.connection" in head
         or (stand_ins and any(name in head for name in stand_ins))

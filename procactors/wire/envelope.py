@@ -24,6 +24,7 @@ CALL_ID = struct.Struct("=Q")
 #: the method's name. The name follows, then the payload.
 WHOLE = struct.Struct("=IBBHQQQdH")
 
+_CALL = int(Kind.CALL)
 _pack = _HEADER.pack
 _pack_whole = WHOLE.pack
 _unpack = _HEADER.unpack_from
@@ -81,7 +82,7 @@ def seal(
         padding = -size & 7
         return (
             _pack_whole(
-                size + 8 + padding, Kind.CALL, 0, padding, call, reply, sender, deadline, length
+                size + 8 + padding, _CALL, 0, padding, call, reply, sender, deadline, length
             )
             + method
             + head

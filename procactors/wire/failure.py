@@ -14,9 +14,12 @@ import traceback
 from typing import Any
 
 from procactors.errors import DecodeError, RemoteError, RemoteTraceback
+from procactors.wire.codec import decode
 from procactors.wire.home import Home
 from procactors.wire.record import Kind
 from procactors.wire.reply import Answer
+
+_RESULT = int(Kind.RESULT)
 
 __all__ = ["load_answer", "pack_failure", "unpack"]
 
@@ -42,6 +45,8 @@ def pack_failure(error: BaseException, home: Home) -> tuple[BaseException, str]:
 
 def load_answer(home: Home, answer: Answer) -> Any:
     """Return the result that an answer carries, or raise what it says."""
+    if not answer.flags and answer.kind == _RESULT:
+        return decode(answer.value, (), "reply")  # nearly every answer: no segment to free
     value = home.load(answer.flags, answer.value, "reply")
     if answer.kind == Kind.RESULT:
         return value

@@ -79,7 +79,8 @@ class SegmentPool:
         self._kept: list[_Segment] = []
         self._next = 0
         # Guards the list and the writing itself: two threads must not pick the same segment.
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler of the application may send while its thread is inside.
+        self._lock = threading.RLock()
 
     def write(self, head: bytes, buffers: Sequence[memoryview], target: int) -> bytes:
         """Write a pickle and its out-of-band buffers; return the reference that names them.

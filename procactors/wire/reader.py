@@ -69,6 +69,7 @@ class MailboxReader:
         self._poll.register(self._ready, select.POLLIN)
         self._words = self.box.words
         self._into = (self.box.batch,)
+        self._zeros = memoryview(bytes(len(self.box.batch)))
         self._spin = Spin()
         capacity = self._words[CAPACITY]
         _readers.add(self)
@@ -173,13 +174,16 @@ class MailboxReader:
 
     def _refill(self, timeout: float | None) -> bool:
         """Read the next batch; return whether there is one."""
-        box, words = self.box, self._words
-        fill, offset, _ = box.settle()
-        if offset < fill:
-            return True
+        words = self._words
+        fill = words[STATE] >> 40
+        if not fill:
+            # An earlier read may have ended between the bytes and the store of their number.
+            fill, offset, _ = self.box.settle()
+            if offset < fill:
+                return True
         if fill:
             # Old bytes first, state second: a walk over the lengths must end at the new ones.
-            box.batch[:fill] = bytes(fill)
+            self.box.batch[:fill] = self._zeros[:fill]
             words[STATE] = 0
         count = self._read(timeout)
         if count:

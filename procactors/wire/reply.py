@@ -76,7 +76,12 @@ class ReplyPort:
         os.mkfifo(self._path, 0o600)
         # Both ways, so that the pipe never ends while no actor has it open. All our ends go with
         # this process: then an answer meets EPIPE, and is dropped.
-        self._fd = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd = -1
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            os.unlink(self._path)
+            raise
         self._pid = os.getpid()
         size = max(_READ_BYTES, fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ))
         self._buffer = memoryview(bytearray(size))
@@ -154,6 +159,8 @@ class ReplyPort:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
             self._discard_unread()
+            with contextlib.suppress(OSError):
+                os.rmdir(_spill_path(self._path))
         os.close(self._fd)
         self._fd = -1
 
@@ -196,8 +203,10 @@ class ReplyPort:
             if deadline is not None:
                 left = min(left, max(0.0, deadline - monotonic()))
             if self._poll.poll(left * 1000):
-                with contextlib.suppress(BlockingIOError):
+                try:
                     return os.readv(self._fd, self._into)
+                except BlockingIOError:
+                    continue
             if deadline is not None and monotonic() >= deadline:
                 return 0
             check()

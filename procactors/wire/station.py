@@ -24,6 +24,7 @@ from procactors.errors import (
     AskTimeout,
     ForeignProcess,
     MailboxFull,
+    StorageFull,
 )
 from procactors.wire.blackbox import WAITING_ON, BlackBox
 from procactors.wire.codec import Encoded
@@ -294,7 +295,8 @@ class Station:
             raise MailboxFull(
                 f"the mailbox of {name} is full: {capacity} of {capacity} places taken"
             ) from None
-        except BaseException:
+        except (OSError, StorageFull):
+            # Not for any exception: one that a signal handler raises may come behind the write.
             self._unsend(record)
             raise
 

@@ -34,6 +34,9 @@ _SLICE_S = 0.2
 _LINGER_S = 0.1
 
 
+#: Records in the backlog after which the sender writes along with the feeder.
+_HELP_EVERY = 32
+
 _NUDGE = frame(Kind.NUDGE, 0, b"")
 
 
@@ -151,7 +154,7 @@ class MailboxWriter:
                 left = deadline - monotonic()
                 if left <= 0:
                     break
-                self._changed.wait(left)
+                self._changed.wait(min(left, threading.TIMEOUT_MAX))
             return len(self._backlog)
 
     def close(self) -> list[bytes]:
@@ -229,7 +232,18 @@ class MailboxWriter:
                 if words[CLOSED] == GONE:
                     raise MailboxClosed
                 return False
+        self._queue(record, claimed)
+        return True
+
+    def _queue(self, record: bytes, claimed: bool) -> None:
         self._backlog.append((record, claimed))
+        if not len(self._backlog) % _HELP_EVERY:
+            # The feeder gets the interpreter only every few milliseconds while this thread goes
+            # on sending: so the sender writes too, many records in a call.
+            while self._backlog and not self._write_some():
+                pass
+            if not self._backlog:
+                return
         if self._feeder is None:
             self._feeder = threading.Thread(
                 target=self._feed, name="procactors-feeder", daemon=True
@@ -237,7 +251,6 @@ class MailboxWriter:
             self._feeder.start()
         else:
             self._changed.notify_all()
-        return True
 
     def _feed(self) -> None:
         poll = select.poll()
