@@ -59,11 +59,12 @@ def main(argv: list[str]) -> None:
         order = read_order(folder)
         if order.start != start:
             sys.exit(0)  # this start was given up; another incarnation has the mailbox
-        claim_mailbox(folder)
+        reader = MailboxReader(folder)
+        words = reader.box.words
+        if not claim_mailbox(folder, words, start):
+            sys.exit(0)
     except FileNotFoundError:
         sys.exit(0)  # the system, or the actor, ended while this process came up
-    reader = MailboxReader(folder)
-    words = reader.box.words
     words[INCARNATION], words[PHASE] = order.incarnation, STARTING
     adopt_surroundings(order)
     set_signals(words)

@@ -29,7 +29,7 @@ OWNERS: dict[str, set[str]] = {
     "multiprocessing.set_start_method": set(),  # global, and the application's
     "subprocess": {"process.child", "process.launcher"},
     "os.fork": set(),
-    "os.kill": {"demo.job", "process.launcher", "process.zygote"},
+    "os.kill": {"demo.job", "process.launcher", "process.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
     "signal.pidfd_send_signal": {"process.child"},
     # Handlers belong to the application: the runtime sets them in its own processes alone.

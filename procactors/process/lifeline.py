@@ -32,8 +32,10 @@ class Lifeline:
         path = _path(home)
         os.mkfifo(path, 0o600)
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        os.close(reader)
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        finally:
+            os.close(reader)
         _lifelines.add(self)
 
     def cut(self) -> None:

@@ -16,8 +16,8 @@ import sys
 import types
 from time import monotonic
 
-from procactors.process.order import StartOrder
-from procactors.wire.blackbox import CONTROL
+from procactors.process.order import StartOrder, read_order
+from procactors.wire.blackbox import CONTROL, PID
 
 __all__ = ["TERMINATE", "adopt_surroundings", "claim_mailbox", "set_signals", "watch_faults"]
 
@@ -28,27 +28,45 @@ TERMINATE = 1
 _CLAIM_S = 5.0
 
 
-def claim_mailbox(folder: str) -> None:
+def claim_mailbox(folder: str, words: memoryview, start: int) -> bool:
     """Become the one reader of this mailbox, for this process's life.
 
+    Returns False if another start was ordered meanwhile: then this one is late, and must end.
+
+    A process of an earlier start may live: forked by a zygote that was killed before it could
+    tell the number. Nobody watches it, so whoever has the valid order ends it.
+
     Raises:
-        RuntimeError: another incarnation lives. (It should not: a new one is started only when
-            the old one is known to be gone. Two readers would tear the black box.)
+        RuntimeError: the claim does not come free.
     """
     fd = os.open(os.path.join(folder, "box"), os.O_RDWR | os.O_CLOEXEC)
     os.register_at_fork(after_in_child=lambda: _close_quietly(fd))  # a copy would prolong it
     deadline = monotonic() + _CLAIM_S
+    late_at = monotonic() + _CLAIM_S / 10
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if monotonic() > deadline:
                 raise RuntimeError(
-                    f"another incarnation still holds the mailbox {folder}"
+                    f"another process still holds the mailbox {folder}: pid {words[PID]}"
                 ) from None
+            if read_order(folder).start != start:
+                return False
+            if words[PID] and monotonic() > late_at:
+                _end_late(words[PID])
             signal.sigtimedwait([], 0.01)
         else:
-            return
+            words[PID] = os.getpid()
+            # Looked up behind the claim: an order that is written later is for a process that
+            # comes later, and finds us.
+            return read_order(folder).start == start
+
+
+def _end_late(pid: int) -> None:
+    # It holds the claim, so it lives, and the number is its own.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def adopt_surroundings(order: StartOrder) -> None:

@@ -136,7 +136,8 @@ class Cell:
         if text:
             kind = ExitKind.START if phase == STARTING else ExitKind.ERROR
             return ExitReason(kind, None, text), trace
-        if code == 0 and phase in (STOPPED, LEFT):
+        # Its last words count, even if its code went with the zygote that kept it.
+        if code in (0, None) and phase in (STOPPED, LEFT):
             return ExitReason(ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL), ""
         if code is None:
             return ExitReason(ExitKind.UNKNOWN), ""

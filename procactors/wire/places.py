@@ -51,7 +51,11 @@ class Places:
         )
         # Its own open file description: a lock belongs to the description, and one that was
         # inherited through a fork would be everybody's.
-        self._claims = os.open(os.path.join(path, "claims"), os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._claims = os.open(os.path.join(path, "claims"), os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            os.close(self._tokens)
+            raise
         self._waiting: select.epoll | None = None
         # Guards the count of claims: the kernel keeps one lock for all our threads.
         self._lock = threading.Lock()

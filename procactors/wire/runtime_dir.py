@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import tempfile
 import time
@@ -98,9 +97,9 @@ class RuntimeDir:
         """Remove the directory and everything in it; a forked copy removes nothing."""
         if self._owner_fd < 0 or self._pid != os.getpid():
             return
-        remove_tree(self.path)
         os.close(self._owner_fd)
         self._owner_fd = -1
+        remove_tree(self.path)
 
 
 def overflow_of(path: str) -> str:
@@ -121,11 +120,21 @@ def open_overflow(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a runtime directory and its overflow; what is gone already is no error."""
-    shutil.rmtree(path, ignore_errors=True)
-    more = overflow_of(path)
-    if os.path.isdir(more):
-        shutil.rmtree(more, ignore_errors=True)
+    """Remove a runtime directory and its overflow; what is gone already is no error.
+
+    With one descriptor at a time, which `shutil.rmtree` cannot: a system that could not start for
+    lack of descriptors must still leave nothing.
+    """
+    for top in (path, overflow_of(path)):
+        for folder, folders, files in os.walk(top, topdown=False):
+            for name in files:
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+            for name in folders:
+                with contextlib.suppress(OSError):
+                    os.rmdir(os.path.join(folder, name))
+        with contextlib.suppress(OSError):
+            os.rmdir(top)
 
 
 def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:

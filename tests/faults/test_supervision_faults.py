@@ -76,7 +76,8 @@ class DiesWhileStarting(Actor):
 
 
 def zygote_of(system):
-    return system._supervisor._launcher._zygote.pid
+    # None for the moment in which it is being replaced.
+    return eventually(lambda: system._supervisor._launcher._zygote, "a zygote").pid
 
 
 def test_a_constructor_that_fails_at_every_restart_ends_in_giving_up(system, tmp_path):

@@ -28,7 +28,9 @@ def test_an_idle_actor_shows_where_it_is_and_what_it_did(system):
     # The reply is sent before the actor steps behind its message.
     eventually(lambda: ref.status().state == "idle", "the last step")
     pid = ref.status().pid
-    assert ref.status() == ActorStatus(
+    status = ref.status()
+    assert status.memory > 1_000_000
+    assert status == ActorStatus(
         name="one",
         state="idle",
         pid=pid,
@@ -36,6 +38,7 @@ def test_an_idle_actor_shows_where_it_is_and_what_it_did(system):
         restarts=0,
         handled=3,
         mailbox=0,
+        memory=status.memory,
         busy_s=0.0,
         last_crash=None,
         reason=None,

@@ -24,7 +24,7 @@ K = ExitKind
         (ExitReason(K.SIGNAL, signal.SIGSEGV), "ended by signal SIGSEGV", True),
         (
             ExitReason(K.SIGNAL, signal.SIGKILL),
-            "ended by signal SIGKILL, possibly for lack of memory",
+            "ended by signal SIGKILL",
             True,
         ),
         (ExitReason(K.START, None, "OSError: no"), "did not start: OSError: no", True),
