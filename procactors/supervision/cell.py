@@ -18,7 +18,7 @@ from typing import Any
 
 from procactors.options import Options
 from procactors.process.child import Child
-from procactors.process.loop import LEFT, STARTING, STOPPED, STOPPING
+from procactors.process.loop import ENDING, LEFT, STARTING, STOPPED, STOPPING
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import History
@@ -107,7 +107,7 @@ class Cell:
         busy = self.life is Life.UP and bool(self.words[STATE] & IN_HAND)
         state = self.life.value
         if self.life is Life.UP:
-            stopping = self.words[PHASE] == STOPPING or self.stop_by is not None
+            stopping = self.words[PHASE] in (STOPPING, ENDING) or self.stop_by is not None
             state = "stopping" if stopping else "busy" if busy else "idle"
         waiting = 0
         if self.life is not Life.OVER:
