@@ -115,6 +115,7 @@ class Lives:
         if cell is None or cell.start != start or cell.life is not Life.STARTING:
             return
         cell.life = Life.UP
+        cell.lost_starts = 0
         cell.ready_at = monotonic()
         spawner, cell.spawner = cell.spawner, None
         self._owner.reply(spawner, cell.info)

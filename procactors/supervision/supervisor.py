@@ -49,6 +49,11 @@ __all__ = ["Supervisor"]
 
 _log = logging.getLogger("procactors")
 
+#: Least seconds between two zygotes, but for the first that is replaced.
+_ZYGOTE_RENEWAL_S = 1.0
+#: How often a start is made anew because its zygote died.
+_LOST_STARTS = 3
+
 #: Ends and statuses kept of actors that are over, for refs that ask later.
 _REMEMBERED = 10_000
 
@@ -89,6 +94,7 @@ class Supervisor:
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             undo.pop_all()
         self._done = False
+        self._renewed_at = -_ZYGOTE_RENEWAL_S
         # Guards the wake descriptor: the thread closes it, others write to it.
         self._closing = threading.RLock()
         self._handlers: dict[type, Callable[[Any, ReplyTo], None]] = {
@@ -288,14 +294,39 @@ class Supervisor:
         self._zygote_answered()
         self._epoll.unregister(self._launcher.fileno())
         self._epoll.unregister(self._launcher.zygote_pidfd)
+        self._launcher.close()
+        now = monotonic()
+        at_once = now - self._renewed_at > _ZYGOTE_RENEWAL_S
         _log.error("the zygote died; starting another")
-        self._launcher.renew()
+        if at_once:
+            self._renew_zygote()
+        else:  # it dies again and again: do not burn a core over it
+            self.at(now + _ZYGOTE_RENEWAL_S, self._renew_zygote)
+
+    def _renew_zygote(self) -> None:
+        self._renewed_at = monotonic()
+        try:
+            self._launcher.renew()
+        except OSError as error:  # no descriptor or process left: later, perhaps
+            _log.error("no zygote could be started: %s", error)
+            self.at(monotonic() + _ZYGOTE_RENEWAL_S, self._renew_zygote)
+            return
         self._watch_zygote()
         for cell in list(self.cells.values()):
-            if cell.life is Life.STARTING and cell.child is None:
-                # A new number: should the old one have been forked after all, it is late.
-                cell.incarnation -= 1
-                self._lives.start(cell)
+            if cell.life is Life.STARTING and cell.child is None and not cell.is_inbox:
+                self._start_anew(cell)
+
+    def _start_anew(self, cell: Cell) -> None:
+        """Start a life again whose order went with a zygote."""
+        cell.lost_starts += 1
+        if cell.lost_starts > _LOST_STARTS:
+            cell.lost_starts = 0
+            why = "the zygote died at each try: does a module of preload= end the process?"
+            self._lives.start_failed(cell, OSError(why))
+        else:
+            # A new number: should the old one have been forked after all, it is late.
+            cell.incarnation -= 1
+            self._lives.start(cell)
 
     # -- questions ----------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import traceback
 
 import pytest
 
-from procactors import Actor
+from procactors import Actor, ActorSystem
 from procactors.errors import EncodeError, InvalidSpec, NameTaken, RemoteTraceback, SpawnError
 from tests.support.actors import Counter, Crasher, Echo, Sleeper
 from tests.support.faults import Fault
@@ -337,3 +337,18 @@ def test_an_actor_ignores_a_sigterm_that_nobody_ordered(system, gate):
     os.kill(pid, signal.SIGINT)
     gate.open()
     assert reply.result() == pid
+
+
+def test_a_preload_that_ends_the_zygote_is_a_clear_error(tmp_path, monkeypatch):
+    (tmp_path / "ends_at_import.py").write_text("import os\nos._exit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with (
+        ActorSystem(preload=["ends_at_import"]) as system,
+        pytest.raises(SpawnError, match="preload"),
+    ):
+        system.spawn(Echo)
+
+
+def test_a_preload_that_cannot_be_imported_is_left_out():
+    with ActorSystem(preload=["no_such_module_anywhere"]) as system:
+        assert system.spawn(Echo).ask(Echo.echo, 1) == 1
