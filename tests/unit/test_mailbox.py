@@ -11,6 +11,7 @@ import os
 import queue
 import signal
 import threading
+from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from time import monotonic
@@ -282,11 +283,17 @@ def test_two_readers_take_turns(context):
 
 
 def read_at(mailbox: Any, gate: Gate) -> None:
-    thread = threading.Thread(target=mailbox.get, daemon=True)
-    thread.start()
+    threading.Thread(target=keep_reading, args=(mailbox,), daemon=True).start()
     # A reader shows itself by holding the claim: then a second one is refused.
     eventually(lambda: refused(mailbox._path), "the thread to read")
     gate.wait()
+
+
+def keep_reading(mailbox: Any) -> None:
+    """Read, also if `refused` has just taken the claim to see whether it is free."""
+    while True:
+        with suppress(RuntimeError):
+            mailbox.get()
 
 
 def refused(path: str) -> bool:
@@ -316,7 +323,7 @@ def test_a_second_reader_at_the_same_time_is_told_so(gate):
 
 
 def fork_while_reading(mailbox: Any, gate: Gate, child_gate: Gate) -> None:
-    threading.Thread(target=mailbox.get, daemon=True).start()
+    threading.Thread(target=keep_reading, args=(mailbox,), daemon=True).start()
     eventually(lambda: refused(mailbox._path), "the thread to read")
     if not os.fork():
         child_gate.wait()
