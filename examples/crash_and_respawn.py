@@ -15,7 +15,7 @@ Expected output:
 
     raised here: ZeroDivisionError
     still incarnation 1 with 3 deposits
-    lost with the process: actor account-1 (incarnation 1, ...) ... Account.crash
+    lost with the process: actor account-1 (incarnation 1, ...) ... Account.crash...
     kept in the mailbox: 1 deposits
     incarnation 2 in another process: True
     killed from outside, and back: incarnation 3 with 0 deposits

@@ -105,7 +105,7 @@ class CrashReport:
         text = f"actor {self.actor} (incarnation {self.incarnation}, pid {self.pid}) {self.reason}"
         text += where if self.reason.kind is not ExitKind.START else ""
         if self.reason.kind is ExitKind.SIGNAL and self.reason.signal_name == "SIGKILL":
-            text += " (killed from outside, possibly for lack of memory)"
+            text += " (possibly for lack of memory)"
         for more in (self.traceback, self.native_stack):
             if more:
                 text += "\n" + more.rstrip()
