@@ -38,6 +38,9 @@ from procactors.wire.spin import Spin, try_read
 
 __all__ = ["MailboxReader", "Taken"]
 
+#: Zeros for a batch as large as an ordinary pipe; made in the zygote, and shared by all actors.
+_ZEROS = memoryview(bytes(1 << 16))
+
 #: Seconds between an idle reader's tries to bring back the places of killed senders.
 _HEAL_EVERY_S = 0.2
 
@@ -69,7 +72,6 @@ class MailboxReader:
         self._poll.register(self._ready, select.POLLIN)
         self._words = self.box.words
         self._into = (self.box.batch,)
-        self._zeros = memoryview(bytes(len(self.box.batch)))
         self._spin = Spin()
         capacity = self._words[CAPACITY]
         _readers.add(self)
@@ -183,7 +185,7 @@ class MailboxReader:
                 return True
         if fill:
             # Old bytes first, state second: a walk over the lengths must end at the new ones.
-            self.box.batch[:fill] = self._zeros[:fill]
+            self.box.batch[:fill] = _ZEROS[:fill] if fill <= len(_ZEROS) else bytes(fill)
             words[STATE] = 0
         count = self._read(timeout)
         if count:
