@@ -117,8 +117,16 @@ def set_signals(words: memoryview) -> None:
     signal.signal(signal.SIGINT, ignore)
     for number in (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
+    # What the actor forks is no actor: a pool ends its workers with SIGTERM, and waits for them.
+    os.register_at_fork(after_in_child=_default_signals)
     # Blocked signals are inherited through fork and exec; an actor starts with none.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _default_signals() -> None:
+    with contextlib.suppress(ValueError):  # not the main thread: nothing can be set there
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def watch_faults(folder: str) -> None:

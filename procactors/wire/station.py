@@ -359,7 +359,10 @@ class Station:
         ring, at = [actor], actor
         while at and at != self.actor:
             words = self.words(at)
-            at = words[WAITING_ON] if words is not None else 0
+            try:
+                at = words[WAITING_ON] if words is not None else 0
+            except ValueError:  # its mailbox was closed in this process meanwhile: it waits no more
+                at = 0
             if at in ring:
                 return  # a ring, but not through us: whoever closed it is told
             ring.append(at)

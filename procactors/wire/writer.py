@@ -104,7 +104,7 @@ class MailboxWriter:
         places = self._places
         if places is None:
             with self._lock:
-                if self._backlog or self.words[CLOSED] or self._fd < 0:
+                if self._backlog or self._fd < 0 or self.words[CLOSED]:
                     self._write(record, claimed=False)
                     return
                 # The way of nearly every message; the same as in `_write`, without its calls.
@@ -167,6 +167,8 @@ class MailboxWriter:
                 self._fd = -1
                 if self._places is not None:
                     self._places.close()
+                # The map too: it holds a descriptor, and an exception's traceback may hold us.
+                self._box.close()
             self._changed.notify_all()
             feeder = self._feeder
         if feeder is not None and feeder is not threading.current_thread():
@@ -204,7 +206,7 @@ class MailboxWriter:
             self.close()
 
     def _check(self) -> None:
-        if self.words[CLOSED] or self._fd < 0:
+        if self._fd < 0 or self.words[CLOSED]:
             raise MailboxClosed
 
     def _wake(self) -> None:
@@ -216,7 +218,7 @@ class MailboxWriter:
     def _write(self, record: bytes, claimed: bool) -> bool:
         """Write, or queue behind what waits; return whether it was queued. Holds the lock."""
         words = self.words
-        if words[CLOSED] or self._fd < 0:
+        if self._fd < 0 or words[CLOSED]:  # in this order: closed here, the map is gone
             raise MailboxClosed
         if not self._backlog:
             try:
