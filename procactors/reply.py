@@ -109,6 +109,8 @@ class Reply(Future[R]):
             try:
                 load_answer(self._station.home, answer)
             except BaseException as error:  # noqa: BLE001 - it is being reported right here
-                _log.error("a reply from %s was never looked at: %r", self._name, error)
+                # Its text alone: a handler that keeps the record would keep the traceback's frames,
+                # and this may run, as garbage is collected, on top of anybody's.
+                _log.error("a reply from %s was never looked at: %s", self._name, repr(error))
         else:
             self._discard()

@@ -179,7 +179,10 @@ class Supervisor:
 
     def _obey(self) -> None:
         while (taken := self._mailbox.take(0.0)) is not None:
-            body = taken.body
+            # A copy: whatever keeps this frame alive (a traceback, a log record) must not keep a
+            # view of the box, and with it the map and its descriptor.
+            body = memoryview(bytes(taken.body))
+            taken.body.release()
             try:
                 if taken.kind == Kind.CALL:
                     envelope = open_envelope(body)
