@@ -101,10 +101,6 @@ class SegmentPool:
             fcntl.flock(segment.fd, fcntl.LOCK_UN)
             return REFERENCE.pack(self._process, segment.number, generation, segment.place)
 
-    def unsend(self, reference: bytes) -> None:
-        """Free a segment whose record was never delivered."""
-        mark_consumed(self._home, reference)
-
     def close(self) -> None:
         """Close maps and descriptors; the files stay for those who have yet to read them."""
         with self._lock:

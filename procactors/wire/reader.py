@@ -152,11 +152,6 @@ class MailboxReader:
                 self._places.give(self._owed)
                 self._owed = 0
 
-    def pending(self) -> bool:
-        """Return whether a record is waiting in the batch or the pipe."""
-        fill, offset, _ = self.box.settle()
-        return offset < fill or bytes_in(self._ready) > 0
-
     def after_fork(self) -> None:
         """Close the ends in a forked copy: it must neither read nor keep a claim alive."""
         fds, self._fds = self._fds, []
