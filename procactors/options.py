@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from procactors.errors import InvalidSpec
 
-__all__ = ["Backoff", "Delivery", "Options", "Overflow", "Restart"]
+__all__ = ["Backoff", "Delivery", "Limits", "Options", "Overflow", "Recycle", "Restart"]
 
 
 class Overflow(enum.Enum):
@@ -86,6 +86,70 @@ class Backoff:
 
 
 @dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one actor's process may use; set before any of its code is imported.
+
+    Args:
+        memory: resident bytes at which the process is ended (`ExitKind.MEMORY`); looked at a few
+            times a second, so that a faster growth may pass it for a moment.
+        cpu_affinity: numbers of the CPUs that it may run on.
+        threads: threads of BLAS and OpenMP libraries; an environment variable that says otherwise
+            wins.
+        nice: niceness from -20 (first) to 19 (last); below the parent's own needs privilege.
+    """
+
+    memory: int | None = None
+    cpu_affinity: Collection[int] | None = None
+    threads: int | None = 1
+    nice: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory is not None:
+            _whole("Limits.memory (bytes)", self.memory, 1)
+        if self.threads is not None:
+            _whole("Limits.threads", self.threads, 1)
+        if self.nice is not None:
+            _whole("Limits.nice", self.nice, -20)
+            if self.nice > 19:
+                raise InvalidSpec(f"Limits.nice is a whole number up to 19, not {self.nice!r}")
+        if self.cpu_affinity is not None:
+            cpus = tuple(self.cpu_affinity)
+            if not cpus:
+                raise InvalidSpec("Limits.cpu_affinity names at least one CPU, or is None")
+            for cpu in cpus:
+                _whole("each number of Limits.cpu_affinity", cpu, 0)
+            object.__setattr__(self, "cpu_affinity", cpus)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recycle:
+    """When an incarnation makes way for a fresh one, at a message boundary.
+
+    The mailbox stays, nothing is counted as a restart; state goes over by the hooks
+    ``snapshot`` and ``restore``. Whichever bound is reached first counts.
+
+    Args:
+        messages: messages that one incarnation handles at most.
+        seconds: seconds for which one incarnation runs at most.
+        memory_growth: bytes by which its resident memory may grow after its start.
+    """
+
+    messages: int | None = None
+    seconds: float | None = None
+    memory_growth: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.messages is None and self.seconds is None and self.memory_growth is None:
+            raise InvalidSpec("Recycle needs at least one of messages, seconds, memory_growth")
+        if self.messages is not None:
+            _whole("Recycle.messages", self.messages, 1)
+        if self.seconds is not None:
+            _number("Recycle.seconds", self.seconds, 0.0)
+        if self.memory_growth is not None:
+            _whole("Recycle.memory_growth (bytes)", self.memory_growth, 1)
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
     """Everything that can be said of one actor besides its class and arguments.
 
@@ -100,9 +164,15 @@ class Options:
         backoff: waits between restarts; None restarts at once.
         delivery: what happens to the message in hand at a death.
         max_deliveries: with ``AT_LEAST_ONCE``, how often one message may be begun at most.
+        handle_timeout: seconds that one message may take; a handler that takes longer counts as
+            hung: its stacks are dumped into the crash report, its process is killed and, by
+            policy, restarted. So does an actor that takes no message for that long while some
+            wait. None: handlers may take for ever.
         start_timeout: seconds for constructor and ``on_start``; None waits for ever.
         stop_timeout: seconds that a stop may take before the process is terminated; None
             takes the system's.
+        limits: what its process may use; None sets no limit.
+        recycle_after: when an incarnation makes way for a fresh one; None: never.
         env: environment variables set in the actor before any of its code is imported.
     """
 
@@ -115,8 +185,11 @@ class Options:
     backoff: Backoff | None = None
     delivery: Delivery = Delivery.AT_MOST_ONCE
     max_deliveries: int = 3
+    handle_timeout: float | None = None
     start_timeout: float | None = 60.0
     stop_timeout: float | None = None
+    limits: Limits | None = None
+    recycle_after: Recycle | None = None
     env: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
@@ -132,9 +205,13 @@ class Options:
             _member("backoff", self.backoff, Backoff)
         _member("delivery", self.delivery, Delivery)
         _whole("max_deliveries", self.max_deliveries, 1)
-        for name in ("start_timeout", "stop_timeout"):
+        for name in ("handle_timeout", "start_timeout", "stop_timeout"):
             if getattr(self, name) is not None:
                 _number(name, getattr(self, name), 0.0)
+        if self.limits is not None:
+            _member("limits", self.limits, Limits)
+        if self.recycle_after is not None:
+            _member("recycle_after", self.recycle_after, Recycle)
         if self.env is not None:
             _check_env(self.env)
             # A plain dict: it travels to the supervisor, which unpickles no user's classes.
