@@ -2,16 +2,20 @@
 #   PYTHON  interpreter; each one but python3 gets an environment of its own: PYTHON=python3.12
 #   ARGS    passed on to the command: make test ARGS="-k ask -x"
 #   N       repetitions of `make flaky`
+#   J       tests that run at the same time in `make test` and `make test-all`; J=0: one process,
+#           as a debugger needs it
 
 PYTHON ?= python3
 ARGS   ?=
 N      ?= 50
+J      ?= 2
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV    := .venv$(if $(filter-out python3,$(PYTHON)),-$(VERSION))
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 PYTEST  := $(BIN)/python -m pytest
+PARALLEL := $(PYTEST) --numprocesses=$(J) --dist=worksteal
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
@@ -44,10 +48,10 @@ type: $(STAMP) ## Check types: the package by mypy, what users write by mypy and
 	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing
 
 test: $(STAMP) ## Run the tests under the default start method
-	$(PYTEST) --ignore=tests/test_examples.py $(ARGS)
+	$(PARALLEL) --ignore=tests/test_examples.py $(ARGS)
 
 test-all: $(STAMP) ## Run the tests and examples under all start methods: PYTHON=python3.12
-	$(PYTEST) --start-methods=all $(ARGS)
+	$(PARALLEL) --start-methods=all $(ARGS)
 
 stress: $(STAMP) ## Run the seeded races and long runs: ARGS="--seed 7"
 	$(PYTEST) -m stress $(ARGS)

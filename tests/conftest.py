@@ -14,6 +14,7 @@ import random
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,10 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.log_format = config.option.log_format or LOG_FORMAT
     # Descriptor 2 is the real stderr now; later, while a test runs, its output is captured.
     config.stash[STDERR] = os.dup(2)
-    seed = config.getoption("seed")
+    # A worker of a parallel run has the seed that its controller printed.
+    seed = getattr(config, "workerinput", {}).get("seed", config.getoption("seed"))
     config.stash[SEED] = random.randrange(2**32) if seed is None else seed
     os.environ.update([leaks.MARK])
     resource_tracker.ensure_running()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker of a parallel run (pytest-xdist) the seed of the whole run."""
+    node.workerinput["seed"] = node.config.stash[SEED]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -272,7 +272,9 @@ def test_on_stop_runs_once_even_if_it_raises(system, tmp_path):
     assert log.read_text() == "leaver stopped\n"
 
 
-@pytest.mark.parametrize("helper", [Stubborn.start_thread, Stubborn.start_process], ids=["thread", "process"])
+@pytest.mark.parametrize(
+    "helper", [Stubborn.start_thread, Stubborn.start_process], ids=["thread", "process"]
+)
 def test_a_crash_is_a_crash_though_a_helper_of_the_actor_runs_on(system, helper):
     """A thread or a child that nobody ends does not keep a dead actor half alive."""
     ref = system.spawn(Stubborn)
@@ -282,7 +284,9 @@ def test_a_crash_is_a_crash_though_a_helper_of_the_actor_runs_on(system, helper)
     ref.kill()
 
 
-@pytest.mark.parametrize("helper", [Stubborn.start_thread, Stubborn.start_process], ids=["thread", "process"])
+@pytest.mark.parametrize(
+    "helper", [Stubborn.start_thread, Stubborn.start_process], ids=["thread", "process"]
+)
 def test_an_actor_leaves_though_a_helper_of_it_runs_on(system, helper):
     ref = system.spawn(Stubborn)
     ref.ask(helper)

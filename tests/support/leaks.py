@@ -87,9 +87,17 @@ def check(before: Snapshot, settle: float = SETTLE_S) -> None:
     # What only a reference cycle keeps alive is no leak: a traceback that pytest holds is enough.
     gc.collect()
     suspects = look()
+    left: list[str] = []
+
+    def is_settled() -> bool:
+        left[:] = left_since(before, suspects)
+        return not left
+
+    # One look without anything left is enough: in the next one, what belongs to another program
+    # may be on its way out, and for that moment nobody's.
     with suppress(AssertionError):
-        eventually(lambda: not left_since(before, suspects), "nothing to be left", settle)
-    if left := left_since(before, suspects):
+        eventually(is_settled, "nothing to be left", settle)
+    if left:
         raise AssertionError("left behind:\n  " + "\n  ".join(left))
 
 

@@ -296,7 +296,7 @@ def keep_reading(mailbox: Any) -> None:
 
 
 def is_read(path: str) -> bool:
-    """Return whether a reader holds the box, without trying the lock: that would refuse a reader."""
+    """Return whether a reader holds the box. Trying the lock would turn a reader away."""
     inode = Path(path, "box").stat().st_ino
     return any(
         "FLOCK" in lock and lock.split()[5].endswith(f":{inode}")
