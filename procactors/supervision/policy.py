@@ -12,7 +12,15 @@ import dataclasses
 from procactors.options import Backoff, Options, Restart
 from procactors.supervision.crash import ExitKind, ExitReason
 
-__all__ = ["GiveUp", "History", "Respawn", "StayDown", "decide"]
+__all__ = [
+    "START_FAILED_WAIT_S",
+    "GiveUp",
+    "History",
+    "Respawn",
+    "StayDown",
+    "backoff_wait",
+    "decide",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,13 +88,13 @@ def decide(
     if options.backoff is not None and in_a_row > 0:
         wait = backoff_wait(options.backoff, in_a_row, draw)
     if reason.kind is ExitKind.START and wait == 0.0:
-        wait = _START_FAILED_WAIT_S
+        wait = START_FAILED_WAIT_S
     return Respawn(wait, History((*recent, now), in_a_row + 1))
 
 
 #: Least wait after a failed start, in seconds: what kept it from starting (no descriptor, no
 #: memory, a file that is not there) does not pass in a millisecond.
-_START_FAILED_WAIT_S = 0.1
+START_FAILED_WAIT_S = 0.1
 
 
 def backoff_wait(backoff: Backoff, in_a_row: int, draw: float) -> float:
