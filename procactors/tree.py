@@ -66,7 +66,7 @@ class ChildSpec(Generic[T_co]):
     cls: Callable[..., T_co]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
-    settings: Options = Options()
+    settings: Options = dataclasses.field(default_factory=Options)
     significant: bool = False
 
     def options(self, *, significant: bool | None = None, **options: Any) -> ChildSpec[T_co]:

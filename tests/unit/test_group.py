@@ -6,8 +6,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -201,7 +200,8 @@ def test_a_temporary_child_that_a_restart_stops_does_not_come_back(strategy):
     group = running(replace(group, members=tuple(members)))
     group, orders = settle(*g.exited(group, 0, Exit.ABNORMAL, 1.0))
     assert Start(2) not in orders
-    assert Close(2) in orders
+    assert orders[0] == Stop(2, False)  # nothing is kept for it
+    assert orders[1] == Close(2)
     assert [member.key for member in group.members] == [0, 1]
 
 
@@ -256,6 +256,39 @@ def test_a_child_outside_the_scope_that_dies_meanwhile_is_dealt_with_after():
     assert stages(group) == [Stage.UP] * 3
     assert len(group.restarts) == 2
     assert orders[0] == Start(1)
+
+
+def test_a_temporary_child_that_dies_while_the_others_are_raised_is_forgotten():
+    members = (Member(0), Member(1))
+    group = running(Group(strategy=Strategy.ONE_FOR_ALL, members=members))
+    group, _ = g.add(group, Member(2, restart=Restart.TEMPORARY, is_static=False))
+    group, _ = g.started(group, 2, 1.0)
+    group, _ = g.add(group, Member(3, is_static=False))
+    group, _ = g.started(group, 3, 1.0)
+    rest = replace(group, strategy=Strategy.REST_FOR_ONE)
+    group, orders = g.exited(rest, 3, Exit.ABNORMAL, 1.0)
+    assert orders == (Start(3),)
+    group, orders = g.exited(group, 2, Exit.ABNORMAL, 1.0)  # out of the scope: to be dealt with
+    assert orders == ()
+    group, orders = g.exited(group, 0, Exit.ABNORMAL, 1.0)
+    group, orders = g.started(group, 3, 1.0)
+    assert orders[0] == Close(2)
+    group, _ = settle(group, orders)
+    assert [member.key for member in group.members] == [0, 1, 3]
+    assert stages(group) == [Stage.UP] * 3
+
+
+def test_a_child_that_is_being_terminated_ends_while_the_others_are_raised():
+    group = running(family(3, strategy=Strategy.REST_FOR_ONE))
+    group, orders = g.terminate(group, 0)
+    assert orders == (Stop(0, False),)
+    group, _ = g.exited(group, 1, Exit.ABNORMAL, 1.0)
+    group, orders = g.exited(group, 2, Exit.SHUTDOWN, 1.0)
+    assert orders == (Start(1),)
+    group, orders = g.exited(group, 0, Exit.SHUTDOWN, 1.0)
+    assert orders == (Close(0),)  # and no second start beside the first
+    _, orders = settle(*g.started(group, 1, 1.0))
+    assert orders == [Start(2)]
 
 
 def test_a_restart_whose_start_fails_is_one_more_restart_after_a_moment():
