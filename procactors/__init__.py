@@ -21,14 +21,20 @@ from procactors.reply import Reply
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetter
+from procactors.supervisorref import Child, ChildCounts, SupervisorRef
 from procactors.system import ActorSystem
+from procactors.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
 
 __all__ = [
     "Actor",
     "ActorRef",
     "ActorStatus",
     "ActorSystem",
+    "AutoShutdown",
     "Backoff",
+    "Child",
+    "ChildCounts",
+    "ChildSpec",
     "CrashReport",
     "DeadLetter",
     "Delivery",
@@ -40,7 +46,11 @@ __all__ = [
     "Overflow",
     "Reply",
     "Restart",
+    "Strategy",
+    "Supervisor",
+    "SupervisorRef",
     "errors",
+    "spec",
     "usable_cpus",
 ]
 

@@ -28,6 +28,7 @@ Never: imports another room; an error without the facts that explain it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -171,7 +172,18 @@ class SupervisionError(ProcActorsError):
 
 
 class RestartIntensityExceeded(SupervisionError):
-    """The actor died more often than ``max_restarts`` within ``within`` seconds."""
+    """A tree's root gave up: more deaths than ``max_restarts`` within ``within`` seconds.
+
+    Attributes:
+        history: the crash reports of the deaths in that window, oldest first.
+    """
+
+    def __init__(self, text: str, history: Sequence[CrashReport] = ()) -> None:
+        super().__init__(text)
+        self.history = tuple(history)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.history))
 
 
 class InvalidSpec(SupervisionError, ValueError):

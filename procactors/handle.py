@@ -7,18 +7,15 @@ Never: starts or ends the system: that is `ActorSystem`'s.
 
 from __future__ import annotations
 
-import inspect
-import os
-import secrets
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from procactors.errors import InvalidSpec, SpawnError
+from procactors.blueprint import plan_of, write_blueprint
 from procactors.options import Options
-from procactors.process.methods import table_of
 from procactors.ref import ActorRef
 from procactors.supervision import commands as c
-from procactors.wire.codec import join
+from procactors.supervisorref import SupervisorRef
+from procactors.tree import Supervisor
 from procactors.wire.station import MAIN, SUPERVISOR, Station
 
 __all__ = ["Spawner", "SystemHandle"]
@@ -88,6 +85,19 @@ class SystemHandle:
         """Return the live actors in start order."""
         return [self._ref(info) for info in self._command(c.ListActors())]
 
+    def supervise(self, tree: Supervisor) -> SupervisorRef:
+        """Start a supervision tree; return the ref of its root supervisor.
+
+        Blocks until all of it is up: children start in order, each after the former's `on_start`.
+
+        Raises:
+            SpawnError: a child did not start (its exception is the ``__cause__``); what was
+                started before it has been stopped again. NameTaken: a name of the tree is.
+        """
+        self._station.check_process()
+        info = self._command(c.Supervise(plan_of(self._station, tree)))
+        return SupervisorRef(self._station.path, info.branch, info.name, self._ask_timeout)
+
     def child_spawner(self, options: dict[str, Any]) -> Spawner:
         """Return a spawner whose actors are children of this process's actor."""
         return Spawner(self, _DEFAULTS.replace(**options), self._station.actor)
@@ -100,20 +110,7 @@ class SystemHandle:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        if not isinstance(cls, type):
-            raise InvalidSpec(f"spawn takes a class, then its arguments; {cls!r} is no class")
-        self._station.check_process()
-        _check_arguments(cls, args, kwargs)
-        table_of(cls)
-        encoded = self._station.home.encode((cls, args, kwargs), f"{cls.__qualname__} arguments")
-        blueprint = os.path.join(self._station.path, "actors", f"new-{secrets.token_hex(8)}")
-        try:
-            with open(blueprint, "wb") as file:
-                file.write(join(encoded))
-        except OSError as error:
-            raise SpawnError(
-                f"no room for the arguments of {cls.__qualname__} in {self._station.path}: {error}"
-            ) from error
+        blueprint = write_blueprint(self._station, cls, args, kwargs)
         info = self._command(c.Spawn(blueprint, cls.__qualname__, options, parent))
         return self._ref(info, cls)
 
@@ -131,14 +128,3 @@ class SystemHandle:
         self._station.check_process()
         encoded = self._station.home.encode(command)
         return self._station.ask(SUPERVISOR, "the supervisor", b"", encoded, timeout)
-
-
-def _check_arguments(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    try:
-        signature = inspect.signature(cls)
-    except (TypeError, ValueError):
-        return  # a class written in C: its constructor will tell
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{cls.__qualname__}{signature}: {error}") from None

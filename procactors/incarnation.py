@@ -26,6 +26,8 @@ from procactors.process.lifeline import die_with_parent
 from procactors.process.loop import (
     ENDING,
     FAILED,
+    HALTED,
+    LEFT,
     STARTING,
     STOPPED,
     Loop,
@@ -48,6 +50,9 @@ __all__ = ["main", "rehearse"]
 
 #: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
 _FAILED_CODE = 1
+
+#: What the phase in which the loop ends is called.
+_KINDS = {STOPPED: ExitKind.STOPPED, LEFT: ExitKind.NORMAL, HALTED: ExitKind.RESTARTED}
 
 
 def main(argv: list[str]) -> None:
@@ -123,10 +128,14 @@ class _Life:
     def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
         with open(self._order.blueprint, "rb") as file:
             head, buffers = split(memoryview(file.read()))
-        loaded: tuple[type, tuple[Any, ...], dict[str, Any]] = decode(
-            head, buffers, f"class {self._order.class_name} (or one of its arguments)"
-        )
-        return loaded
+        what = f"class {self._order.class_name} (or one of its arguments)"
+        cls, args, kwargs = decode(head, buffers, what)
+        if self._order.extra:
+            with open(self._order.extra, "rb") as file:
+                head, buffers = split(memoryview(file.read()))
+            more_args, more_kwargs = decode(head, buffers, what)
+            args, kwargs = (*args, *more_args), {**kwargs, **more_kwargs}
+        return cls, args, kwargs
 
     def _finish(self, instance: Any, loop: Loop, phase: int) -> None:
         """End an orderly life: children first, then the hook, then what waits to be written."""
@@ -134,7 +143,7 @@ class _Life:
             encoded = self._station.home.encode(c.StopChildren(self._order.actor))
             self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)
         self._words[PHASE] = ENDING
-        kind = ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL
+        kind = _KINDS[phase]
         _hook(instance, "on_stop", ExitReason(kind))
         self._words[PHASE] = phase
         self._station.flush(self._order.stop_timeout)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
 
-from procactors.errors import ActorStopped, InvalidSpec
+from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
 from procactors.process.launcher import START_METHODS, Launcher
@@ -56,6 +56,7 @@ class ActorSystem(SystemHandle):
 
     Attributes:
         dead_letters: messages that nobody will handle, and why.
+        failure: why the system ended by itself: a tree's root gave up; None otherwise.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class ActorSystem(SystemHandle):
         self._ended = threading.Event()
         self._stop_timeout = stop_timeout
         self.dead_letters = DeadLetters()
+        self.failure: RestartIntensityExceeded | None = None
         with contextlib.ExitStack() as undo:
             self._dir = RuntimeDir(runtime_dir)
             undo.callback(self._dir.remove)
@@ -92,6 +94,7 @@ class ActorSystem(SystemHandle):
             station.on_lost = self._report_lost
             self._launcher = Launcher(self._dir.path, start_method, preload, spares)
             self._supervisor = Supervisor(station, self._launcher, self._recovery, stop_timeout)
+            self._supervisor.on_failure = self._failed
             undo.callback(self._supervisor.close)
             self._supervisor.open()
             undo.pop_all()  # all is up: from here on `stop` undoes it
@@ -136,8 +139,15 @@ class ActorSystem(SystemHandle):
         self.stop(0.0)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the system has ended, up to `timeout` seconds; return whether it has."""
-        return self._ended.wait(timeout)
+        """Wait until the system has ended, up to `timeout` seconds; return whether it has.
+
+        Raises:
+            RestartIntensityExceeded: it ended because the root of a supervision tree gave up.
+        """
+        ended = self._ended.wait(timeout)
+        if ended and self.failure is not None:
+            raise self.failure
+        return ended
 
     def __enter__(self) -> ActorSystem:  # noqa: PYI034 - Self is newer than 3.10
         return self
@@ -149,6 +159,8 @@ class ActorSystem(SystemHandle):
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        if self.failure is not None and error is None:
+            raise self.failure
 
     async def __aenter__(self) -> ActorSystem:  # noqa: PYI034
         return self
@@ -162,6 +174,8 @@ class ActorSystem(SystemHandle):
         import asyncio
 
         await asyncio.get_running_loop().run_in_executor(None, self.stop)
+        if self.failure is not None and error is None:
+            raise self.failure
 
     def __repr__(self) -> str:
         return f"<ActorSystem {self.name}{' (stopped)' if self._ended.is_set() else ''}>"
@@ -178,6 +192,13 @@ class ActorSystem(SystemHandle):
         self._dir.remove()
         self._ended.set()
         _systems.discard(self)
+
+    def _failed(self, error: RestartIntensityExceeded) -> None:
+        """End the system because a tree's root gave up. Runs in the supervisor's thread."""
+        if self.failure is None:
+            self.failure = error
+            # A thread of its own: stopping waits for the supervisor's thread.
+            threading.Thread(target=self.stop, name="procactors-failure", daemon=True).start()
 
     def _report_lost(self, actor: int, record: bytes) -> None:
         """Answer for a record of this process's backlog that found its actor gone.

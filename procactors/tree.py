@@ -170,6 +170,11 @@ class Supervisor:
         self.significant = significant
         _check_names(self)
 
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether its children are copies of one spec, started on demand."""
+        return self.strategy is Strategy.DYNAMIC
+
     def __iter__(self) -> Iterator[ChildSpec[Any] | Supervisor]:
         return iter(self.children)
 

@@ -28,7 +28,8 @@ from procactors.errors import (
     UnknownMethod,
 )
 from procactors.process.methods import MethodTable, table_of
-from procactors.wire.blackbox import CLOSED, CLOSING, DELIVERIES, PHASE
+from procactors.process.setup import HALT
+from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, DELIVERIES, PHASE
 from procactors.wire.envelope import CALL_ID, WHOLE, handler_name
 from procactors.wire.failure import pack_failure
 from procactors.wire.home import Home
@@ -47,6 +48,7 @@ _HEADER_BYTES = WHOLE.size
 __all__ = [
     "ENDING",
     "FAILED",
+    "HALTED",
     "LEFT",
     "RUNNING",
     "STARTING",
@@ -56,9 +58,9 @@ __all__ = [
     "TellFailed",
 ]
 
-#: Values of the box's phase word; LEFT is a stop of its own will, STOPPED an ordered one; ENDING
-#: is between the last message and either.
-STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING = range(7)
+#: Values of the box's phase word; LEFT is a stop of its own will, STOPPED an ordered one, HALTED
+#: one by the supervisor that will start it again; ENDING is between the last message and these.
+STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING, HALTED = range(8)
 
 
 class TellFailed(Exception):
@@ -108,7 +110,7 @@ class Loop:
         return self._words[DELIVERIES] + 1
 
     def run(self) -> int:
-        """Serve until stopped; return the phase in which the actor ends: STOPPED or LEFT.
+        """Serve until stopped; return the phase in which the actor ends: STOPPED, LEFT or HALTED.
 
         Raises:
             TellFailed: a tell's handler raised. BaseException: whatever a handler let through.
@@ -117,7 +119,7 @@ class Loop:
         stopping = False
         words[PHASE] = RUNNING
         raw = reader.box.raw
-        while not self.leaving:
+        while not self.leaving and words[CONTROL] != HALT:
             at = reader.advance(0.0 if stopping else None)
             if at < 0:
                 break
@@ -138,7 +140,9 @@ class Loop:
                 (process,) = CALL_ID.unpack_from(raw, at + 8)
                 sweep_segments(self._home.path, process, self._actor)
             reader.done(place=False)
-        return LEFT if self.leaving else STOPPED
+        if self.leaving:
+            return LEFT
+        return HALTED if words[CONTROL] == HALT else STOPPED
 
     def close(self) -> None:
         """Close the reader and the reply ends."""

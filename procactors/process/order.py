@@ -27,6 +27,7 @@ class StartOrder(NamedTuple):
         name: the actor's name.
         incarnation: which life it is, from 1.
         blueprint: file with the encoded class and arguments.
+        extra: file with further arguments; empty for none.
         class_name: the class's qualified name.
         parent: id of the actor that spawned it; 0 is the main program.
         overflow: what a send to its full mailbox does, for its own ref.
@@ -40,6 +41,7 @@ class StartOrder(NamedTuple):
     name: str
     incarnation: int
     blueprint: str
+    extra: str
     class_name: str
     parent: int
     overflow: str

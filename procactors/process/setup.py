@@ -20,10 +20,18 @@ from time import monotonic
 from procactors.process.order import StartOrder, read_order
 from procactors.wire.blackbox import CONTROL, PID
 
-__all__ = ["TERMINATE", "adopt_surroundings", "claim_mailbox", "set_signals", "watch_faults"]
+__all__ = [
+    "HALT",
+    "TERMINATE",
+    "adopt_surroundings",
+    "claim_mailbox",
+    "set_signals",
+    "watch_faults",
+]
 
-#: Value of the box's control word: the SIGTERM that follows is the supervisor's.
-TERMINATE = 1
+#: Values of the box's control word. TERMINATE: the SIGTERM that follows is the supervisor's.
+#: HALT: stop behind the message in hand; the mailbox is kept for the next incarnation.
+TERMINATE, HALT = 1, 2
 
 #: Seconds to wait for the claim of the life before: its holder is dead, the kernel is cleaning.
 _CLAIM_S = 5.0

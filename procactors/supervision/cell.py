@@ -14,11 +14,11 @@ import os
 import pickle
 import shutil
 from time import monotonic, monotonic_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procactors.options import Options
 from procactors.process.child import Child
-from procactors.process.loop import ENDING, LEFT, STARTING, STOPPED, STOPPING
+from procactors.process.loop import ENDING, HALTED, LEFT, STARTING, STOPPED, STOPPING
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import History
@@ -35,7 +35,18 @@ from procactors.wire.blackbox import (
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.places import bytes_in
 
+if TYPE_CHECKING:
+    from procactors.supervision.branches import Slot
+
 __all__ = ["Cell", "Life", "ReplyTo"]
+
+
+#: Last phases of an orderly end.
+_ORDERLY = {
+    STOPPED: ExitKind.STOPPED,
+    LEFT: ExitKind.NORMAL,
+    HALTED: ExitKind.RESTARTED,
+}
 
 
 class Life(enum.Enum):
@@ -81,6 +92,10 @@ class Cell:
         self.ready_at: float | None = None
         self.children: list[int] = []
         self.spawner: ReplyTo | None = None
+        #: Its place under a supervisor of a tree; None for an actor that was spawned.
+        self.place: Slot | None = None
+        #: File with further constructor arguments; empty for none.
+        self.extra = ""
         self.waiters: list[ReplyTo] = []
         self.childless_waiters: list[ReplyTo] = []
         #: Its next life starts when the last child of the life before is gone.
@@ -139,8 +154,8 @@ class Cell:
             kind = ExitKind.START if phase == STARTING else ExitKind.ERROR
             return ExitReason(kind, None, text), trace
         # Its last words count, even if its code went with the zygote that kept it.
-        if code in (0, None) and phase in (STOPPED, LEFT):
-            return ExitReason(ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL), ""
+        if code in (0, None) and phase in _ORDERLY:
+            return ExitReason(_ORDERLY[phase]), ""
         if code is None:
             return ExitReason(ExitKind.UNKNOWN), ""
         if code < 0:

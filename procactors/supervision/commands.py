@@ -9,23 +9,36 @@ from __future__ import annotations
 
 import dataclasses
 
-from procactors.options import Options
+from procactors.options import Options, Restart
 from procactors.supervision.crash import CrashReport, ExitReason
+from procactors.tree import AutoShutdown, Strategy
 
 __all__ = [
     "ActorInfo",
+    "ActorPlan",
     "ActorStatus",
+    "BranchInfo",
+    "BranchPlan",
+    "ChildRow",
+    "DeleteChild",
     "Describe",
     "Find",
     "Kill",
     "ListActors",
+    "ListChildren",
     "LostMessage",
     "OpenInbox",
+    "RestartChild",
     "Spawn",
+    "StartChild",
     "Stop",
     "StopAll",
+    "StopBranch",
     "StopChildren",
+    "Supervise",
+    "TerminateChild",
     "Wait",
+    "WaitBranch",
 ]
 
 
@@ -125,6 +138,136 @@ class LostMessage:
     actor: int
     record: bytes
     why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorPlan:
+    """One actor of a tree (see `tree.ChildSpec`).
+
+    Attributes:
+        blueprint: file with the encoded class and arguments.
+        class_name: for names and reports.
+        options: the actor's.
+        significant: its own end may end its supervisor.
+        extra: file with further encoded arguments, of a dynamic child; empty for none.
+    """
+
+    blueprint: str
+    class_name: str
+    options: Options
+    significant: bool = False
+    extra: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class BranchPlan:
+    """One supervisor of a tree, with its children in start order (see `tree.Supervisor`)."""
+
+    children: tuple[ActorPlan | BranchPlan, ...]
+    name: str | None
+    strategy: Strategy
+    max_restarts: int
+    within: float
+    restart: Restart
+    auto_shutdown: AutoShutdown
+    significant: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class BranchInfo:
+    """What makes a `SupervisorRef`: reply to `Supervise`."""
+
+    branch: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Supervise:
+    """Start a tree. Reply: `BranchInfo` once all of it is up, or `SpawnError`."""
+
+    plan: BranchPlan
+
+
+@dataclasses.dataclass(frozen=True)
+class StartChild:
+    """Add a child to a supervisor and start it. Reply: `ActorInfo` or `BranchInfo`.
+
+    Attributes:
+        branch: id of the supervisor.
+        plan: the child's; None for another copy of a dynamic supervisor's spec.
+        extra: file with the copy's further arguments; empty for none.
+    """
+
+    branch: int
+    plan: ActorPlan | BranchPlan | None
+    extra: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class TerminateChild:
+    """Stop one child for good; its spec stays. Reply: `ExitReason`."""
+
+    branch: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RestartChild:
+    """Start a child that is not running. Reply: `ActorInfo` or `BranchInfo`."""
+
+    branch: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DeleteChild:
+    """Forget the spec of a child that is not running. Reply: None."""
+
+    branch: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ListChildren:
+    """List a supervisor's children in start order. Reply: list of `ChildRow`."""
+
+    branch: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StopBranch:
+    """Stop a supervisor and all its children, last first. Reply: `ExitReason`."""
+
+    branch: int
+    timeout: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class WaitBranch:
+    """Wait until a supervisor has ended. Reply: `ExitReason`."""
+
+    branch: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ChildRow:
+    """One child in the reply to `ListChildren`.
+
+    Attributes:
+        name: its name.
+        info: what makes its ref; None while it is not running.
+        class_name: the actor's class; empty for a supervisor.
+        restart: its restart type.
+        state: starting, up, stopping, restarting or down.
+        significant: whether its end may end its supervisor.
+    """
+
+    name: str
+    info: ActorInfo | BranchInfo | None
+    class_name: str
+    restart: Restart
+    state: str
+    significant: bool
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,8 @@ class ExitKind(enum.Enum):
 
     NORMAL = "normal"  #: the actor called `context.stop()`
     STOPPED = "stopped"  #: ordered from outside, the mailbox was finished
+    RESTARTED = "restarted"  #: its supervisor stopped it, to start it again with others
+    GAVE_UP = "gave up"  #: a supervisor: its children needed more restarts than it allows
     KILLED = "killed"  #: by us: ordered from outside, or a stop that passed its deadline
     ERROR = "error"  #: an exception left the actor
     EXIT = "exit"  #: the process exited by itself with a code
@@ -34,7 +36,7 @@ class ExitReason:
     Attributes:
         kind: which way.
         code: exit code with EXIT, signal number with SIGNAL and KILLED; else None.
-        text: the exception with ERROR and START, else empty.
+        text: the exception with ERROR and START, the numbers with GAVE_UP, else empty.
     """
 
     kind: ExitKind
@@ -54,7 +56,7 @@ class ExitReason:
     @property
     def is_abnormal(self) -> bool:
         """Whether a transient actor is respawned after it."""
-        return self.kind not in (ExitKind.NORMAL, ExitKind.STOPPED)
+        return self.kind not in (ExitKind.NORMAL, ExitKind.STOPPED, ExitKind.RESTARTED)
 
     def __str__(self) -> str:
         if self.kind is ExitKind.SIGNAL:
@@ -67,6 +69,10 @@ class ExitReason:
             return f"raised {self.text}"
         if self.kind is ExitKind.START:
             return f"did not start: {self.text}"
+        if self.kind is ExitKind.RESTARTED:
+            return "was stopped by its supervisor, to be started again"
+        if self.kind is ExitKind.GAVE_UP:
+            return f"gave up: {self.text}"
         if self.kind is ExitKind.UNKNOWN:
             return "ended in an unknown way (its exit code was lost with the process that kept it)"
         return "stopped" if self.kind is ExitKind.STOPPED else "ended normally"

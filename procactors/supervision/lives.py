@@ -25,8 +25,9 @@ from procactors.process.child import Child
 from procactors.process.launcher import Launcher
 from procactors.process.loop import ENDING, STARTING, STOPPING
 from procactors.process.order import StartOrder, surroundings, write_order
+from procactors.supervision.branches import Verdict
 from procactors.supervision.cell import Cell, Life, ReplyTo
-from procactors.supervision.crash import ExitKind, ExitReason
+from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import GiveUp, Respawn, decide
 from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS
 from procactors.wire.record import Kind
@@ -84,6 +85,7 @@ class Lives:
                 name=cell.name,
                 incarnation=cell.incarnation,
                 blueprint=os.path.join(cell.folder, "blueprint"),
+                extra=cell.extra,
                 class_name=cell.class_name,
                 parent=cell.parent,
                 overflow=cell.options.overflow.value,
@@ -117,6 +119,9 @@ class Lives:
         cell.life = Life.UP
         cell.lost_starts = 0
         cell.ready_at = monotonic()
+        if cell.place is not None:
+            self._owner.branches.child_started(cell.place)
+            return
         spawner, cell.spawner = cell.spawner, None
         self._owner.reply(spawner, cell.info)
 
@@ -157,9 +162,15 @@ class Lives:
         in_hand = self._owner.recovery.in_hand(cell)
         report = cell.report(reason, trace, in_hand)
         cell.child = None
-        follows = self._decide(cell, reason)
+        follows: object
+        if cell.place is not None:
+            follows = self._owner.branches.child_exited(cell.place, cell, reason, report)
+            comes_back = follows.comes_back
+        else:
+            follows = self._decide(cell, reason)
+            comes_back = isinstance(follows, Respawn)
         again = (
-            isinstance(follows, Respawn)
+            comes_back
             and cell.options.delivery is Delivery.AT_LEAST_ONCE
             and reason.kind is not ExitKind.ERROR  # an exception is no crash of the process
             and in_hand[1] < cell.options.max_deliveries
@@ -172,11 +183,15 @@ class Lives:
         if cell.words[PROCESS]:
             self._owner.recovery.sweep_after(cell.words[PROCESS])
             cell.words[PROCESS] = 0
-        if isinstance(follows, Respawn):
+        if isinstance(follows, Verdict):
+            self.park(cell)
+            follows.carry_out()
+        elif isinstance(follows, Respawn):
             cell.history = follows.history
-            self._respawn_after(cell, follows.wait)
+            self.park(cell)
+            self.respawn(cell, follows.wait)
         else:
-            self.end(cell, reason, follows)
+            self.end(cell, reason, _too_often(cell, follows))
 
     def _decide(self, cell: Cell, reason: ExitReason) -> object:
         if cell.final or cell.spawner is not None:
@@ -193,9 +208,13 @@ class Lives:
         now, draw = monotonic(), random.random()  # noqa: S311 - jitter, not a secret
         return decide(cell.options, reason, cell.history, now, cell.ran_s(), draw)
 
-    def _respawn_after(self, cell: Cell, wait: float) -> None:
+    def park(self, cell: Cell) -> None:
+        """Put an actor between two lives: its mailbox is kept."""
         cell.life = Life.DOWN
-        if cell.words[PHASE] == STOPPING or cell.stop_by is not None:
+        if cell.place is not None:
+            # Whatever ended this life was its supervisor's to decide: it is not the next one's.
+            cell.words[CLOSED], cell.stop_by, cell.final = 0, None, False
+        elif cell.words[PHASE] == STOPPING or cell.stop_by is not None:
             # It died on its way through the mailbox to its end: the next life goes on with it.
             cell.words[CLOSED] = 0
             self._owner.station.stop_in_order(cell.actor)
@@ -205,7 +224,9 @@ class Lives:
         if cell.children:
             # What the dead one started ends with it, before its next life starts its own.
             self._owner.stopping.stop_cells(list(cell.children))
-        due = monotonic() + wait
+
+    def respawn(self, cell: Cell, wait: float) -> None:
+        """Start the next life of a parked actor after `wait` seconds, once its children ended."""
         start = cell.start
 
         def respawn() -> None:
@@ -216,20 +237,22 @@ class Lives:
                     self.start(cell)
 
         if wait > 0:
-            self._owner.at(due, respawn)
+            self._owner.at(monotonic() + wait, respawn)
         else:
             respawn()
 
-    def end(self, cell: Cell, reason: ExitReason, follows: object = None) -> None:
+    def cancel(self, cell: Cell) -> None:
+        """Have the awaited start of a parked actor not take place."""
+        cell.start = next(self._starts)
+        cell.respawns_childless = False
+
+    def end(self, cell: Cell, reason: ExitReason, because: str = "") -> None:
         """End an actor for good: answer for its mailbox, tell whoever waits."""
         cell.life = Life.OVER
         cell.reason = reason
         why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
-        if isinstance(follows, GiveUp):
-            why += (
-                f" (restart number {follows.count} within {cell.options.within} s, allowed are "
-                f"{cell.options.max_restarts})"
-            )
+        if because:
+            why += f" ({because})"
             _log.error("%s %s", cell.name, why)
         if cell.is_inbox:
             cell.mark_gone()  # its reader, in the main program, sees to what is left
@@ -244,6 +267,8 @@ class Lives:
         waiters, cell.waiters = cell.waiters, []
         for who in waiters:
             self._owner.reply(who, reason)
+        if cell.place is not None:
+            self._owner.branches.child_ended(cell.place)
         parent = self._owner.cells.get(cell.parent)
         if parent is not None:
             parent.children.remove(cell.actor)
@@ -254,9 +279,30 @@ class Lives:
         self._owner.stopping.ended(cell)
 
     def _spawn_failed(self, cell: Cell, reason: ExitReason, spawner: ReplyTo) -> None:
-        error = SpawnError(f"{cell.class_name} ({cell.name}) {reason}")
-        trace = cell.last_crash.traceback if cell.last_crash is not None else ""
-        if trace:
+        """Tell whoever spawned it that the actor did not start, with the remote traceback."""
+        self.tell_failed_start(spawner, cell.class_name, cell.name, reason, cell.last_crash)
+
+    def tell_failed_start(
+        self,
+        spawner: ReplyTo | None,
+        class_name: str,
+        name: str,
+        reason: ExitReason,
+        crash: CrashReport | None,
+    ) -> None:
+        """Answer a spawn, or the start of a tree, with what kept an actor from starting."""
+        error = SpawnError(f"{class_name} ({name}) {reason}")
+        trace = crash.traceback if crash is not None else ""
+        if spawner is not None and trace:
             self._owner.recovery.answer(spawner.reply, spawner.call, Kind.FAILURE, (error, trace))
         else:
             self._owner.reply(spawner, error)
+
+
+def _too_often(cell: Cell, follows: object) -> str:
+    if not isinstance(follows, GiveUp):
+        return ""
+    return (
+        f"restart number {follows.count} within {cell.options.within} s, allowed are "
+        f"{cell.options.max_restarts}"
+    )

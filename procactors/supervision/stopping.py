@@ -15,11 +15,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from procactors.process.setup import TERMINATE
+from procactors.process.setup import HALT, TERMINATE
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.wire.blackbox import CONTROL
+from procactors.wire.record import Kind, frame
 
 if TYPE_CHECKING:
     from procactors.supervision.supervisor import Supervisor
@@ -95,6 +96,21 @@ class Stopping:
             timeout = cell.options.stop_timeout
         return self._supervisor.stop_timeout if timeout is None else timeout
 
+    def order(self, cell: Cell) -> None:
+        """Stop an actor behind its messages, in its own time."""
+        self._order(cell, self._allowed(cell, None))
+
+    def park(self, cell: Cell) -> None:
+        """Stop an actor behind the message in hand, in its own time; its mailbox is kept."""
+        cell.words[CONTROL] = HALT
+        # The nudge is for one that waits for a message: it takes no place, and wakes it.
+        self._supervisor.station.send_control(cell.actor, frame(Kind.NUDGE, 0, b""))
+        self._stop_by(cell, self._allowed(cell, None))
+
+    def kill_cell(self, cell: Cell) -> None:
+        """End an actor at once and for good."""
+        self._kill(cell)
+
     def _order(self, cell: Cell, timeout: float) -> None:
         """Stop an actor from here: the STOP goes behind what the main program has sent."""
         if cell.child is not None or cell.life is Life.STARTING:
@@ -158,6 +174,7 @@ class Stopping:
             self._supervisor.at(hurry_at, self._stop_the_rest)
             self._stop_next()
         else:
+            self._supervisor.branches.stop_all()
             for cell in list(self._supervisor.cells.values()):
                 self._kill(cell)
         self._finish_if_empty()
@@ -178,7 +195,13 @@ class Stopping:
         self._stepping = True
         try:
             while (cell := self._latest()) is not None and cell.stop_by is None:
-                self._order(cell, max(0.0, self._end_by - monotonic()))
+                if cell.place is not None:
+                    # A tree stops as one, its last child first; its end calls us again.
+                    self._supervisor.branches.stop_tree_of(cell.place)
+                    if cell.life is not Life.OVER and cell.stop_by is None:
+                        return
+                else:
+                    self._order(cell, max(0.0, self._end_by - monotonic()))
         finally:
             self._stepping = False
 
@@ -190,6 +213,7 @@ class Stopping:
 
     def _stop_the_rest(self) -> None:
         self._orderly = False
+        self._supervisor.branches.stop_all()
         for cell in list(self._supervisor.cells.values()):
             if not self._has_parent(cell):
                 self._order(cell, max(0.0, self._end_by - monotonic()))

@@ -29,11 +29,13 @@ from procactors.errors import (
     ActorStopped,
     NameTaken,
     ProcActorsError,
+    RestartIntensityExceeded,
     SpawnError,
 )
 from procactors.options import Options
 from procactors.process.launcher import Launcher
 from procactors.supervision import commands as c
+from procactors.supervision.branches import Branches
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitReason
 from procactors.supervision.lives import Lives
@@ -83,7 +85,8 @@ class Supervisor:
         self._timer_ids = itertools.count()
         self._by_pidfd: dict[int, Cell] = {}
         self.stopping = Stopping(self)
-        self._lives = Lives(self, launcher)
+        self.lives = Lives(self, launcher)
+        self.branches = Branches(self)
         with contextlib.ExitStack() as undo:
             self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
             undo.callback(self._files.close)
@@ -109,7 +112,10 @@ class Supervisor:
             c.Find: self._find,
             c.ListActors: self._list,
             c.LostMessage: self._lost,
+            **self.branches.handlers,
         }
+        #: Called once when a tree's root has given up; the system then ends.
+        self.on_failure: Callable[[RestartIntensityExceeded], None] = lambda _error: None
         self.thread = threading.Thread(target=self._run, name="procactors-supervisor", daemon=True)
 
     def open(self) -> None:
@@ -173,7 +179,7 @@ class Supervisor:
         elif fd == self._launcher.zygote_pidfd:
             self._zygote_died()
         elif fd in self._by_pidfd:
-            self._lives.gone(self._by_pidfd[fd])
+            self.lives.gone(self._by_pidfd[fd])
         else:
             self._zygote_answered()
 
@@ -190,17 +196,27 @@ class Supervisor:
                     who = ReplyTo(envelope.reply, envelope.call)
                     self._do(command, who)
                 elif taken.kind == Kind.READY:
-                    self._lives.ready(*READY.unpack(body))
+                    self.lives.ready(*READY.unpack(body))
             finally:
                 self._mailbox.done(place=False)
 
     def _do(self, command: Any, who: ReplyTo) -> None:
+        handler = self._handlers[type(command)]
+        self.guarded_command(functools.partial(handler, command), who)
+
+    def guarded_command(self, handler: Callable[[ReplyTo], None], who: ReplyTo) -> None:
+        """Run a command's handler; an error of it is the answer."""
         try:
-            self._handlers[type(command)](command, who)
+            handler(who)
         except ProcActorsError as error:
             self.reply(who, error)
         except OSError as error:
-            self.reply(who, SpawnError(f"{type(command).__name__} failed: {error}"))
+            self.reply(who, SpawnError(f"the supervisor could not do that: {error}"))
+
+    def fail(self, error: RestartIntensityExceeded) -> None:
+        """End the system: a tree's root has given up."""
+        _log.critical("the system ends: %s", error)
+        self.on_failure(error)
 
     def reply(self, who: ReplyTo | None, value: object) -> None:
         """Answer a command; whoever told, or is gone, gets nothing."""
@@ -215,37 +231,71 @@ class Supervisor:
             os.unlink(command.blueprint)
             raise SpawnError(f"{command.class_name} was not started: the system is stopping")
         try:
-            cell = self._new_cell(command.options, command.class_name, command.parent)
+            cell = self.new_cell(command.options, command.class_name, command.parent)
         except BaseException:
             os.unlink(command.blueprint)
             raise
         os.rename(command.blueprint, os.path.join(cell.folder, "blueprint"))
         cell.spawner = who
-        self._lives.start(cell)
+        self.lives.start(cell)
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         options = Options(name=command.name)
-        cell = self._new_cell(options, "inbox", 0)
+        cell = self.new_cell(options, "inbox", 0)
         cell.life, cell.is_inbox = Life.UP, True
         self.reply(who, cell.info)
 
-    def _new_cell(self, options: Options, class_name: str, parent: int) -> Cell:
-        if options.name is not None and options.name in self._names:
-            raise NameTaken(
-                f"an actor named {options.name!r} is running (or restarting) already; stop it "
-                f"first, or choose another name"
-            )
-        while True:
-            actor = next(self._ids)
-            name = options.name or f"{class_name.rpartition('.')[2].lower()}-{actor}"
-            if name not in self._names:  # else a user has given it to another
-                break
-        cell = Cell(self.station.path, actor, name, class_name, options, parent)
+    def new_cell(
+        self, options: Options, class_name: str, parent: int, prefix: str | None = None
+    ) -> Cell:
+        """Make the place of a new actor.
+
+        Args:
+            options: the actor's.
+            class_name: names it, with its number, if its options do not.
+            parent: id of the actor that spawns it; 0 is the main program.
+            prefix: names it instead of the class.
+
+        Raises:
+            NameTaken: another live actor has its name. OSError: no room, or no descriptor.
+        """
+        actor, name = self.new_name(options.name, prefix or class_name.rpartition(".")[2].lower())
+        try:
+            cell = Cell(self.station.path, actor, name, class_name, options, parent)
+        except BaseException:
+            self.release_name(name)
+            raise
         self.cells[actor] = cell
-        self._names[name] = actor
         if parent in self.cells:
             self.cells[parent].children.append(actor)
         return cell
+
+    def check_name(self, name: str) -> None:
+        """Raise NameTaken if a live actor or supervisor has that name."""
+        if name and name in self._names:
+            raise NameTaken(
+                f"an actor named {name!r} is running (or restarting) already; stop it first, or "
+                f"choose another name"
+            )
+
+    def new_name(self, wanted: str | None, prefix: str) -> tuple[int, str]:
+        """Return (a new id, its name), and keep the name until `release_name`.
+
+        Raises:
+            NameTaken: another live actor or supervisor has the wanted name.
+        """
+        self.check_name(wanted or "")
+        while True:
+            number = next(self._ids)
+            name = wanted or f"{prefix}-{number}"
+            if name not in self._names:  # else a user has given it to another
+                break
+        self._names[name] = number
+        return number, name
+
+    def release_name(self, name: str) -> None:
+        """Give a name back."""
+        self._names.pop(name, None)
 
     def watch(self, pidfd: int, cell: Cell) -> None:
         """Have the end of a process be noticed as its actor's."""
@@ -259,7 +309,10 @@ class Supervisor:
 
     def end_without_process(self, cell: Cell, reason: ExitReason) -> None:
         """End an actor that has no process now: an inbox, or one between incarnations."""
-        self._lives.end(cell, reason)
+        if cell.place is not None:
+            self.branches.drop(cell.place, cell, reason)
+        else:
+            self.lives.end(cell, reason)
 
     def remember(self, cell: Cell) -> None:
         """Keep the facts of an actor that is over; drop the rest."""
@@ -267,7 +320,7 @@ class Supervisor:
         while len(self._over) > _REMEMBERED:
             self._over.popitem(last=False)
         del self.cells[cell.actor]
-        del self._names[cell.name]
+        self.release_name(cell.name)
         cell.bury()
         self.station.forget(cell.actor)
 
@@ -279,14 +332,14 @@ class Supervisor:
             if cell is None or cell.start != start or cell.child is not None:
                 continue  # of a start that was given up; the incarnation sees that it is late
             if pid < 0:
-                self._lives.start_failed(cell, OSError(-pid, os.strerror(-pid)))
+                self.lives.start_failed(cell, OSError(-pid, os.strerror(-pid)))
                 continue
             try:
-                self._lives.adopt(cell, self._launcher.adopt(pid))
+                self.lives.adopt(cell, self._launcher.adopt(pid))
             except OSError as error:
                 # No descriptor to watch it by: it must not go on unwatched.
                 self._launcher.discard(pid)
-                self._lives.start_failed(cell, error)
+                self.lives.start_failed(cell, error)
 
     def _watch_zygote(self) -> None:
         self._epoll.register(self._launcher.fileno(), select.EPOLLIN)
@@ -325,11 +378,11 @@ class Supervisor:
         if cell.lost_starts > _LOST_STARTS:
             cell.lost_starts = 0
             why = "the zygote died at each try: does a module of preload= end the process?"
-            self._lives.start_failed(cell, OSError(why))
+            self.lives.start_failed(cell, OSError(why))
         else:
             # A new number: should the old one have been forked after all, it is late.
             cell.incarnation -= 1
-            self._lives.start(cell)
+            self.lives.start(cell)
 
     # -- questions ----------------------------------------------------------------------------
 
@@ -345,8 +398,8 @@ class Supervisor:
         self.reply(who, cell.status() if cell is not None else self.past(command.actor))
 
     def _find(self, command: c.Find, who: ReplyTo) -> None:
-        actor = self._names.get(command.name)
-        self.reply(who, self.cells[actor].info if actor is not None else None)
+        cell = self.cells.get(self._names.get(command.name, 0))
+        self.reply(who, cell.info if cell is not None else None)
 
     def _list(self, _: c.ListActors, who: ReplyTo) -> None:
         self.reply(who, [cell.info for cell in self.cells.values()])

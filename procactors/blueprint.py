@@ -1,0 +1,125 @@
+"""Blueprints: an actor's class and arguments as bytes, read anew by each incarnation.
+
+Layer: api. Runs in: parent and actor.
+Owns: the files, until the supervisor has them.
+Never: lets a mistake in the arguments travel: what the constructor cannot take is an error here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from procactors.errors import InvalidSpec, SpawnError
+from procactors.process.methods import table_of
+from procactors.supervision import commands as c
+from procactors.tree import ChildSpec, Supervisor
+from procactors.wire.codec import Encoded, join
+from procactors.wire.station import Station
+
+__all__ = ["plan_of", "write_blueprint", "write_extra"]
+
+
+def write_blueprint(
+    station: Station, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> str:
+    """Write the blueprint of an actor; return its path.
+
+    Raises:
+        InvalidSpec: `cls` is no class. TypeError: its constructor does not take these arguments.
+        EncodeError: one of them cannot be pickled. SpawnError: no room.
+    """
+    if not isinstance(cls, type):
+        raise InvalidSpec(f"spawn takes a class, then its arguments; {cls!r} is no class")
+    station.check_process()
+    _check_arguments(cls, args, kwargs)
+    table_of(cls)
+    what = f"{cls.__qualname__} arguments"
+    return _write(station, station.home.encode((cls, args, kwargs), what), what)
+
+
+def write_extra(station: Station, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Write further arguments of a dynamic child; return the file's path, empty for none."""
+    if not args and not kwargs:
+        return ""
+    what = "arguments of the dynamic child"
+    return _write(station, station.home.encode((args, kwargs), what), what)
+
+
+def plan_of(station: Station, tree: ChildSpec[Any] | Supervisor) -> Any:
+    """Return a tree as the supervisor takes it, its blueprints written.
+
+    Raises:
+        What `write_blueprint` raises; then nothing is left of the others either.
+    """
+    written: list[str] = []
+
+    def plan(node: ChildSpec[Any] | Supervisor) -> c.ActorPlan | c.BranchPlan:
+        if isinstance(node, ChildSpec):
+            if not isinstance(node.cls, type):
+                raise InvalidSpec(f"spec takes a class, then its arguments; not {node.cls!r}")
+            write = _write_part if id(node) in partial else write_blueprint
+            blueprint = write(station, node.cls, node.args, node.kwargs)
+            written.append(blueprint)
+            return c.ActorPlan(blueprint, node.cls.__qualname__, node.settings, node.significant)
+        return c.BranchPlan(
+            children=tuple(plan(child) for child in node.children),
+            name=node.name,
+            strategy=node.strategy,
+            max_restarts=node.max_restarts,
+            within=node.within,
+            restart=node.restart,
+            auto_shutdown=node.auto_shutdown,
+            significant=node.significant,
+        )
+
+    partial = set(_dynamic(tree))
+    try:
+        return plan(tree)
+    except BaseException:
+        for path in written:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        raise
+
+
+def _dynamic(tree: ChildSpec[Any] | Supervisor) -> list[int]:
+    """Return the specs whose arguments are only a part: each copy brings the rest."""
+    if isinstance(tree, ChildSpec):
+        return []
+    if tree.is_dynamic:
+        return [id(child) for child in tree.children]
+    return [number for child in tree.children for number in _dynamic(child)]
+
+
+def _write_part(station: Station, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    what = f"{cls.__qualname__} arguments"
+    return _write(station, station.home.encode((cls, args, kwargs), what), what)
+
+
+def _write(station: Station, encoded: Encoded, what: str) -> str:
+    path = os.path.join(station.path, "actors", f"new-{secrets.token_hex(8)}")
+    try:
+        with open(path, "wb") as file:
+            file.write(join(encoded))
+    except OSError as error:
+        raise SpawnError(f"no room for the {what} in {station.path}: {error}") from error
+    return path
+
+
+def _check_arguments(
+    cls: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    try:
+        signature = inspect.signature(cls)
+    except (TypeError, ValueError):
+        return  # a class written in C: its constructor will tell
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        name = getattr(cls, "__qualname__", repr(cls))
+        raise TypeError(f"{name}{signature}: {error}") from None
