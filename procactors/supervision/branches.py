@@ -375,7 +375,8 @@ class Branches:
         """Forget a supervisor for good, and end what its children left."""
         if self._branches.pop(branch.branch, None) is None:
             return
-        because = f"its supervisor {branch.name} {reason}" if reason.is_abnormal else ""
+        gave_up = reason.kind is ExitKind.GAVE_UP
+        because = f"its supervisor {branch.name} {reason}" if gave_up else ""
         for slot in reversed(list(branch.slots.values())):
             node = slot.node
             if isinstance(node, Cell):
