@@ -11,6 +11,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import random
+import signal
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -56,6 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
     seed = getattr(config, "workerinput", {}).get("seed", config.getoption("seed"))
     config.stash[SEED] = random.randrange(2**32) if seed is None else seed
     os.environ.update([leaks.MARK])
+    # A shell starts what it runs in the background with Ctrl-C ignored, and that is inherited by
+    # the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     resource_tracker.ensure_running()
 
 
