@@ -150,7 +150,7 @@ class Supervisor:
                 )
         for value, kind in ((strategy, Strategy), (auto_shutdown, AutoShutdown)):
             if not isinstance(value, kind):
-                raise InvalidSpec(f"expected a {kind.__name__}, found {value!r}")
+                raise InvalidSpec(f"expected one of {list(kind)}, found {value!r}")
         if strategy is Strategy.DYNAMIC and (
             len(children) != 1 or not isinstance(children[0], ChildSpec)
         ):

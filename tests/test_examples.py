@@ -76,17 +76,23 @@ def run(name, folder, *command):
     assert ended.returncode == expected_exit_code(name)
 
 
-def test_the_examples_of_the_issue_are_there():
-    """What a reader is promised: counter in both styles, crash, primes, refs, array, batch job."""
-    assert NAMES == [
+def test_the_examples_that_readers_are_promised_are_there():
+    """Counter in both styles, crash, primes, refs, array, batch job; every form of supervision."""
+    promised = {
         "batch_job",
         "big_array",
         "counter_handle",
         "counter_messages",
         "crash_and_respawn",
+        "dynamic_children",
+        "escalation",
+        "one_for_all",
+        "one_for_one",
         "passing_refs",
         "primes",
-    ]
+        "rest_for_one",
+    }
+    assert promised <= set(NAMES)
 
 
 def test_the_command_line_finds_the_examples():

@@ -47,6 +47,9 @@ _log = logging.getLogger("procactors")
 #: Ends of trees kept for refs that ask later.
 _REMEMBERED = 1_000
 
+#: Deaths kept of each supervisor, for the history of its giving up.
+_HISTORY = 100
+
 _STOPPED = ExitReason(ExitKind.STOPPED)
 
 
@@ -83,9 +86,7 @@ class Branch:
         #: Commands that wait until no restart is under way.
         self.deferred: collections.deque[Callable[[], None]] = collections.deque()
         #: The last deaths, for the history of giving up.
-        self.deaths: collections.deque[CrashReport] = collections.deque(
-            maxlen=plan.max_restarts + 1
-        )
+        self.deaths: collections.deque[CrashReport] = collections.deque(maxlen=_HISTORY)
         #: The child whose start failed, once one did.
         self.failed: Slot | None = None
         #: Number of the current start: a timer of an earlier one is late.
@@ -354,6 +355,8 @@ class Branches:
         above = branch.above
         if above is not None:
             above.last = (reason, None)
+            above.branch.deaths.extend(branch.deaths)
+            branch.deaths.clear()
             if ending is Ending.START_FAILED and branch.failed is not None:
                 # Named at the top, where somebody may wait for the start of the whole tree.
                 above.last, above.error = branch.failed.last, branch.failed.error
