@@ -13,6 +13,7 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import types
 from time import monotonic
 
@@ -118,15 +119,34 @@ def set_signals(words: memoryview) -> None:
     for number in (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     # What the actor forks is no actor: a pool ends its workers with SIGTERM, and waits for them.
-    os.register_at_fork(after_in_child=_default_signals)
+    # Held back over the fork: one that came before the copy has its own handling would be noted
+    # for a handler that is no more, and lost.
+    os.register_at_fork(
+        before=_hold_signals,
+        after_in_parent=_release_signals,
+        after_in_child=_default_signals,
+    )
     # Blocked signals are inherited through fork and exec; an actor starts with none.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+#: Of each thread that forks: the signals that it had blocked before.
+_held = threading.local()
+
+
+def _hold_signals() -> None:
+    _held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
 
 
 def _default_signals() -> None:
     with contextlib.suppress(ValueError):  # not the main thread: nothing can be set there
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _release_signals()
 
 
 def watch_faults(folder: str) -> None:
