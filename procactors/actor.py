@@ -123,6 +123,26 @@ class Actor:
     def on_stop(self, reason: ExitReason) -> None:
         """Run after the last message of an orderly end; not after a crash or a kill."""
 
+    def snapshot(self) -> Any:
+        """Return the state that goes over to the next incarnation when this one is recycled.
+
+        Called at the end of a life that `Options.recycle_after` ends, before its children stop
+        and `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled,
+        crashes the actor with that error: what follows is up to the restart policy. Leave it out,
+        and the next life begins with what the constructor makes.
+        """
+        return None
+
+    def restore(self, state: Any) -> None:
+        """Take over what `snapshot` returned; run between the constructor and `on_start`.
+
+        Only in a life that follows a recycling, and only once for each snapshot: after a crash
+        the actor starts afresh from its constructor. Raising makes the start fail.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has snapshot(), so it needs restore(state): nobody takes it"
+        )
+
 
 #: This process's context: a process is one actor.
 _current: Context | None = None

@@ -5,7 +5,8 @@ Owns: the process's station and loop, closed at the end of an orderly life.
 Never: returns before the mailbox is settled: what it leaves in hand is reported as such.
 
     claim the mailbox, hang on the lifeline ─► surroundings, signals ─► class and arguments
-    ─► constructor, on_start ─► Ready ─► loop ─► children stop ─► on_stop ─► flush, exit code 0
+    ─► constructor, restore, on_start ─► Ready ─► loop ─► snapshot ─► children stop ─► on_stop
+    ─► flush, exit code 0
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from procactors.process.lifeline import die_with_parent
 from procactors.process.loop import (
     ENDING,
     FAILED,
+    RECYCLED,
+    RECYCLING,
     STARTING,
     STOPPED,
     Loop,
@@ -48,6 +51,9 @@ __all__ = ["main", "rehearse"]
 
 #: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
 _FAILED_CODE = 1
+
+#: What `on_stop` is told of each orderly end.
+_KINDS = {STOPPED: ExitKind.STOPPED, RECYCLED: ExitKind.RECYCLED}
 
 
 def main(argv: list[str]) -> None:
@@ -107,14 +113,23 @@ class _Life:
         loop = Loop(self._reader, self._station.home, self._order.actor, instance, self._refused)
         loop.leaving = self._context._leaving
         self._context._loop = loop
+        if self._order.recycle is not None:
+            from procactors.process.recycling import Recycler  # only where it is used
+
+            loop.recycler = Recycler(self._reader, *self._order.recycle)
         ready = READY.pack(self._order.actor, self._order.start)
         self._station.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
+        if phase == RECYCLED:
+            self._words[PHASE] = RECYCLING
+            self._snapshot(instance)
         self._finish(instance, loop, phase)
 
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         instance = cls(*args, **kwargs)
+        if self._order.recycle is not None:
+            self._restore(instance)
         _hook(instance, "on_start")
         if self._order.report:
             _hook(instance, "on_restart", pickle.loads(self._order.report))
@@ -128,14 +143,39 @@ class _Life:
         )
         return loaded
 
+    def _snapshot(self, instance: Any) -> None:
+        """Leave the state for the next life. What this raises crashes the actor."""
+        take = getattr(instance, "snapshot", None)
+        # The base class's own stands for "there is none": None may well be somebody's state.
+        if callable(take) and getattr(take, "__func__", None) is not Actor.snapshot:
+            from procactors.process.recycling import write_snapshot
+
+            cls = type(instance).__qualname__
+            encoded = self._station.home.encode(take(), f"snapshot of {cls}")
+            write_snapshot(self._folder, encoded)
+
+    def _restore(self, instance: Any) -> None:
+        from procactors.process.recycling import take_snapshot
+
+        data = take_snapshot(self._folder)
+        if data is None:
+            return
+        cls = type(instance).__qualname__
+        head, buffers = split(memoryview(data))
+        state = decode(head, buffers, f"snapshot of {cls}")
+        restore = getattr(instance, "restore", None)
+        if not callable(restore):
+            raise TypeError(f"{cls} has snapshot(), so it needs restore(state): nobody takes it")
+        restore(state)
+
     def _finish(self, instance: Any, loop: Loop, phase: int) -> None:
         """End an orderly life: children first, then the hook, then what waits to be written."""
         if self._context._children:
             encoded = self._station.home.encode(c.StopChildren(self._order.actor))
             self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)
-        self._words[PHASE] = ENDING
-        kind = ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL
-        _hook(instance, "on_stop", ExitReason(kind))
+        if phase != RECYCLED:
+            self._words[PHASE] = ENDING
+        _hook(instance, "on_stop", ExitReason(_KINDS.get(phase, ExitKind.NORMAL)))
         self._words[PHASE] = phase
         self._station.flush(self._order.stop_timeout)
 

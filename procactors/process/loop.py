@@ -16,7 +16,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
     DecodeError,
@@ -37,6 +37,9 @@ from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind
 from procactors.wire.reply import ReplySender
 
+if TYPE_CHECKING:
+    from procactors.process.recycling import Recycler
+
 _log = logging.getLogger("procactors")
 
 _unpack = WHOLE.unpack_from
@@ -48,6 +51,8 @@ __all__ = [
     "ENDING",
     "FAILED",
     "LEFT",
+    "RECYCLED",
+    "RECYCLING",
     "RUNNING",
     "STARTING",
     "STOPPED",
@@ -57,8 +62,9 @@ __all__ = [
 ]
 
 #: Values of the box's phase word; LEFT is a stop of its own will, STOPPED an ordered one; ENDING
-#: is between the last message and either.
-STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING = range(7)
+#: is between the last message and either. RECYCLED made way for the next incarnation, RECYCLING
+#: is between the last message and that.
+STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING, RECYCLING, RECYCLED = range(9)
 
 
 class TellFailed(Exception):
@@ -101,6 +107,8 @@ class Loop:
         self.deadline = 0.0
         #: Set by `context.stop()`.
         self.leaving = False
+        #: Says when to make way for the next incarnation; None: never.
+        self.recycler: Recycler | None = None
 
     @property
     def deliveries(self) -> int:
@@ -108,17 +116,19 @@ class Loop:
         return self._words[DELIVERIES] + 1
 
     def run(self) -> int:
-        """Serve until stopped; return the phase in which the actor ends: STOPPED or LEFT.
+        """Serve until the end; return the phase of it: STOPPED, LEFT or RECYCLED.
 
         Raises:
             TellFailed: a tell's handler raised. BaseException: whatever a handler let through.
         """
-        reader, words = self._reader, self._words
-        stopping = False
+        reader, words, recycler = self._reader, self._words, self.recycler
+        # Decided once: without bounds on this life, no message pays for them.
+        advance = reader.advance if recycler is None else recycler.advance
+        patience: float | None = None
         words[PHASE] = RUNNING
         raw = reader.box.raw
         while not self.leaving:
-            at = reader.advance(0.0 if stopping else None)
+            at = advance(patience)
             if at < 0:
                 break
             length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
@@ -130,7 +140,7 @@ class Loop:
                 self._serve(key, flags, raw[body_at : at + length - padding], call, reply)
                 continue
             if kind == Kind.STOP:
-                stopping = True
+                patience = 0.0
                 words[PHASE] = STOPPING
                 # From here on senders are refused; what is in the pipe is still handled.
                 words[CLOSED] = CLOSING
@@ -138,7 +148,10 @@ class Loop:
                 (process,) = CALL_ID.unpack_from(raw, at + 8)
                 sweep_segments(self._home.path, process, self._actor)
             reader.done(place=False)
-        return LEFT if self.leaving else STOPPED
+        reader.give_back()
+        if self.leaving:
+            return LEFT
+        return RECYCLED if recycler is not None and recycler.due else STOPPED
 
     def close(self) -> None:
         """Close the reader and the reply ends."""

@@ -18,7 +18,15 @@ from typing import Any
 
 from procactors.options import Options
 from procactors.process.child import Child
-from procactors.process.loop import ENDING, LEFT, STARTING, STOPPED, STOPPING
+from procactors.process.loop import (
+    ENDING,
+    LEFT,
+    RECYCLED,
+    RECYCLING,
+    STARTING,
+    STOPPED,
+    STOPPING,
+)
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import History
@@ -36,6 +44,14 @@ from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.places import bytes_in
 
 __all__ = ["Cell", "Life", "ReplyTo"]
+
+
+#: The last words of an orderly end.
+_ORDERLY = {
+    STOPPED: ExitKind.STOPPED,
+    LEFT: ExitKind.NORMAL,
+    RECYCLED: ExitKind.RECYCLED,
+}
 
 
 class Life(enum.Enum):
@@ -79,6 +95,11 @@ class Cell:
         self.child: Child | None = None
         self.history = History()
         self.ready_at: float | None = None
+        #: Lives that made way for the next one, and whether the last one did.
+        self.recycled = 0
+        self.was_recycled = False
+        #: Seconds for which the recycled lives before this one ran, since the last crash.
+        self.ran_before_s = 0.0
         self.children: list[int] = []
         self.spawner: ReplyTo | None = None
         self.waiters: list[ReplyTo] = []
@@ -109,8 +130,11 @@ class Cell:
         busy = self.life is Life.UP and bool(self.words[STATE] & IN_HAND)
         state = self.life.value
         if self.life is Life.UP:
-            stopping = self.words[PHASE] in (STOPPING, ENDING) or self.stop_by is not None
+            phase = self.words[PHASE]
+            stopping = phase in (STOPPING, ENDING) or self.stop_by is not None
             state = "stopping" if stopping else "busy" if busy else "idle"
+            if phase in (RECYCLING, RECYCLED):
+                state = Life.DOWN.value
         waiting = 0
         if self.life is not Life.OVER:
             fill, offset, _ = self.box.settle() if not self.child else self._peek()
@@ -120,13 +144,14 @@ class Cell:
             state=state,
             pid=self.child.pid if self.child is not None else None,
             incarnation=self.incarnation,
-            restarts=max(0, self.incarnation - 1),
+            restarts=max(0, self.incarnation - 1 - self.recycled),
             handled=self.words[HANDLED] if self.life is not Life.OVER else 0,
             mailbox=waiting,
             memory=_resident(self.child.pid) if self.child is not None else 0,
             busy_s=(monotonic_ns() - self.words[BUSY_SINCE]) / 1e9 if busy else 0.0,
             last_crash=self.last_crash,
             reason=self.reason,
+            recycled=self.recycled,
         )
 
     def exit_reason(self, code: int | None) -> tuple[ExitReason, str]:
@@ -139,8 +164,8 @@ class Cell:
             kind = ExitKind.START if phase == STARTING else ExitKind.ERROR
             return ExitReason(kind, None, text), trace
         # Its last words count, even if its code went with the zygote that kept it.
-        if code in (0, None) and phase in (STOPPED, LEFT):
-            return ExitReason(ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL), ""
+        if code in (0, None) and phase in _ORDERLY:
+            return ExitReason(_ORDERLY[phase]), ""
         if code is None:
             return ExitReason(ExitKind.UNKNOWN), ""
         if code < 0:
@@ -174,8 +199,14 @@ class Cell:
         )
 
     def ran_s(self) -> float:
-        """Return for how many seconds the incarnation ran after its start was done."""
-        return 0.0 if self.ready_at is None else monotonic() - self.ready_at
+        """Return for how many seconds it has run since its start was done, or since it crashed."""
+        return 0.0 if self.ready_at is None else self.ran_before_s + monotonic() - self.ready_at
+
+    def drop_snapshot(self) -> None:
+        """Remove the state that a life has left which did not come to make way."""
+        if self.options.recycle_after is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.folder, "snapshot"))
 
     def mark_gone(self) -> None:
         """Set the mark behind which nothing that is written will be handled."""

@@ -136,13 +136,14 @@ class ActorStatus:
         state: starting, idle, busy, stopping, restarting or stopped.
         pid: process id of the incarnation; None between incarnations.
         incarnation: which life it is, from 1.
-        restarts: lives before this one.
+        restarts: lives before this one that crashed, or left and were brought back.
         handled: messages handled over all incarnations.
         mailbox: bytes that wait in its mailbox.
         memory: resident bytes of its process; 0 between incarnations.
         busy_s: seconds for which the handler has been running; 0.0 if idle.
         last_crash: report of the last death, if there was one.
         reason: how it ended; None while it lives.
+        recycled: lives before this one that made way by `recycle_after`; no restarts.
     """
 
     name: str
@@ -156,3 +157,4 @@ class ActorStatus:
     busy_s: float
     last_crash: CrashReport | None
     reason: ExitReason | None
+    recycled: int = 0

@@ -23,6 +23,7 @@ class ExitKind(enum.Enum):
     ERROR = "error"  #: an exception left the actor
     EXIT = "exit"  #: the process exited by itself with a code
     SIGNAL = "signal"  #: the process was ended by a signal that we did not send
+    RECYCLED = "recycled"  #: it made way for the next incarnation (`recycle_after`); never final
     START = "start"  #: the process did not come up
     UNKNOWN = "unknown"  #: ended, and nobody is left who could tell how
 
@@ -54,7 +55,7 @@ class ExitReason:
     @property
     def is_abnormal(self) -> bool:
         """Whether a transient actor is respawned after it."""
-        return self.kind not in (ExitKind.NORMAL, ExitKind.STOPPED)
+        return self.kind not in (ExitKind.NORMAL, ExitKind.STOPPED, ExitKind.RECYCLED)
 
     def __str__(self) -> str:
         if self.kind is ExitKind.SIGNAL:
@@ -69,6 +70,8 @@ class ExitReason:
             return f"did not start: {self.text}"
         if self.kind is ExitKind.UNKNOWN:
             return "ended in an unknown way (its exit code was lost with the process that kept it)"
+        if self.kind is ExitKind.RECYCLED:
+            return "made way for its next incarnation"
         return "stopped" if self.kind is ExitKind.STOPPED else "ended normally"
 
 

@@ -10,12 +10,14 @@ Never: waits: a start's answer, its report and its end come as events.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import logging
 import os
 import pickle
 import random
+import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -28,7 +30,7 @@ from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.policy import GiveUp, Respawn, decide
-from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS
+from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS, STOP_ORDERED
 from procactors.wire.record import Kind
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Lives:
         cell.start = start = next(self._starts)
         cell.ready_at = None
         cell.ended_with = 0
+        cell.words[STOP_ORDERED] = cell.stop_by is not None
         try:
             self._order(cell)
             child = self._launcher.start(cell.actor, start)
@@ -76,6 +79,9 @@ class Lives:
     def _order(self, cell: Cell) -> None:
         environ, cwd, path, argv, main_file = surroundings()
         timeout = cell.options.stop_timeout
+        recycle = cell.options.recycle_after
+        # A recycling is no restart: the hook of that name hears nothing of it.
+        report = None if cell.was_recycled else cell.last_crash
         write_order(
             cell.folder,
             StartOrder(
@@ -88,12 +94,13 @@ class Lives:
                 parent=cell.parent,
                 overflow=cell.options.overflow.value,
                 stop_timeout=self._owner.stop_timeout if timeout is None else timeout,
-                report=pickle.dumps(cell.last_crash) if cell.last_crash is not None else b"",
+                report=pickle.dumps(report) if report is not None else b"",
                 environ={**environ, **(cell.options.env or {})},
                 cwd=cwd,
                 path=path,
                 argv=argv,
                 main_file=main_file,
+                recycle=None if recycle is None else dataclasses.astuple(recycle),
             ),
         )
 
@@ -151,12 +158,39 @@ class Lives:
         self._owner.unwatch(child.pidfd)
         reason, trace = cell.exit_reason(code)
         child.release()
-        self._after(cell, reason, trace)
+        if reason.kind is ExitKind.RECYCLED:
+            self._recycled(cell)
+        else:
+            self._after(cell, reason, trace)
+
+    def _recycled(self, cell: Cell) -> None:
+        """An incarnation has made way: start the next one, but for an end that was ordered.
+
+        No restart and no crash: nothing is counted, reported or waited for.
+        """
+        cell.child = None
+        # It was up, whether or not its report has been read yet: its spawner waits for that.
+        self.ready(cell.actor, cell.start)
+        self._sweep_after(cell)
+        if cell.final:
+            self.end(cell, ExitReason(ExitKind.KILLED, cell.ended_with or signal.SIGKILL))
+        elif cell.stop_by is not None and monotonic() >= cell.stop_by:
+            self.end(cell, ExitReason(ExitKind.STOPPED))
+        else:
+            cell.ran_before_s = cell.ran_s()
+            cell.recycled += 1
+            cell.was_recycled = True
+            self._respawn_after(cell, 0.0)
 
     def _after(self, cell: Cell, reason: ExitReason, trace: str) -> None:
         in_hand = self._owner.recovery.in_hand(cell)
         report = cell.report(reason, trace, in_hand)
         cell.child = None
+        cell.was_recycled = False
+        if cell.words[PHASE] != STARTING:
+            # What it may have left is not for a life that follows a crash. (One that failed to
+            # start has taken it, or has not come so far: then it is for the next one still.)
+            cell.drop_snapshot()
         follows = self._decide(cell, reason)
         again = (
             isinstance(follows, Respawn)
@@ -169,14 +203,19 @@ class Lives:
             if not (reason.kind is ExitKind.KILLED and cell.final):
                 _log.error("%s", report)
         self._owner.recovery.settle(cell, report, again)
-        if cell.words[PROCESS]:
-            self._owner.recovery.sweep_after(cell.words[PROCESS])
-            cell.words[PROCESS] = 0
+        self._sweep_after(cell)
         if isinstance(follows, Respawn):
             cell.history = follows.history
+            cell.ran_before_s = 0.0
             self._respawn_after(cell, follows.wait)
         else:
             self.end(cell, reason, follows)
+
+    def _sweep_after(self, cell: Cell) -> None:
+        """Remove what the process that has ended had open."""
+        if cell.words[PROCESS]:
+            self._owner.recovery.sweep_after(cell.words[PROCESS])
+            cell.words[PROCESS] = 0
 
     def _decide(self, cell: Cell, reason: ExitReason) -> object:
         if cell.final or cell.spawner is not None:
