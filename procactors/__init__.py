@@ -14,7 +14,7 @@ from procactors import errors
 from procactors.actor import Actor
 from procactors.inbox import Inbox
 from procactors.messages import Message
-from procactors.options import Backoff, Delivery, Options, Overflow, Restart
+from procactors.options import Backoff, Delivery, Options, Overflow, Recycle, Restart
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
@@ -22,6 +22,7 @@ from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetter
 from procactors.system import ActorSystem
+from procactors.terminated import Restarted, Terminated
 
 __all__ = [
     "Actor",
@@ -38,8 +39,11 @@ __all__ = [
     "Message",
     "Options",
     "Overflow",
+    "Recycle",
     "Reply",
     "Restart",
+    "Restarted",
+    "Terminated",
     "errors",
     "usable_cpus",
 ]

@@ -12,6 +12,7 @@ Never: returns before the mailbox is settled: what it leaves in hand is reported
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import sys
@@ -113,6 +114,7 @@ class _Life:
         loop = Loop(self._reader, self._station.home, self._order.actor, instance, self._refused)
         loop.leaving = self._context._leaving
         self._context._loop = loop
+        loop.on_event = functools.partial(self._happened, instance)
         if self._order.recycle is not None:
             from procactors.process.recycling import Recycler  # only where it is used
 
@@ -142,6 +144,12 @@ class _Life:
             head, buffers, f"class {self._order.class_name} (or one of its arguments)"
         )
         return loaded
+
+    def _happened(self, instance: Any, flags: int, body: memoryview) -> None:
+        """Tell the instance of another actor's end or restart, if it has a hook for it."""
+        event = self._context._watches().open(flags, body)
+        if event is not None:
+            _hook(instance, f"on_{type(event).__name__.lower()}", event)
 
     def _snapshot(self, instance: Any) -> None:
         """Leave the state for the next life. What this raises crashes the actor."""

@@ -34,7 +34,7 @@ from procactors.wire.failure import pack_failure
 from procactors.wire.home import Home
 from procactors.wire.payload import Received, sweep_segments
 from procactors.wire.reader import MailboxReader
-from procactors.wire.record import Kind
+from procactors.wire.record import FRAME, Kind
 from procactors.wire.reply import ReplySender
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class Loop:
         self.deadline = 0.0
         #: Set by `context.stop()`.
         self.leaving = False
+        #: Called with (flags, body) of an event; runs the hook that is for it.
+        self.on_event: Callable[[int, memoryview], None] = lambda _flags, _body: None
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
 
@@ -144,6 +146,8 @@ class Loop:
                 words[PHASE] = STOPPING
                 # From here on senders are refused; what is in the pipe is still handled.
                 words[CLOSED] = CLOSING
+            elif kind == Kind.EVENT:
+                self._happened(flags, raw[at + FRAME.size : at + length - padding])
             elif kind == Kind.FENCE:
                 (process,) = CALL_ID.unpack_from(raw, at + 8)
                 sweep_segments(self._home.path, process, self._actor)
@@ -157,6 +161,13 @@ class Loop:
         """Close the reader and the reply ends."""
         self.replies.close()
         self._reader.close()
+
+    def _happened(self, flags: int, body: memoryview) -> None:
+        """Run the hook for an event; raising crashes the actor, as in a tell."""
+        try:
+            self.on_event(flags, body)
+        except Exception as error:
+            raise TellFailed(error.with_traceback(_without_ours(error))) from error
 
     def _serve(self, key: bytes, flags: int, body: memoryview, call: int, reply: int) -> None:
         """Handle the message in hand, and step behind it."""

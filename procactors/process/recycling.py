@@ -26,7 +26,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 #: Place of the kind in a record: behind its length.
 _KIND_AT = 4
 #: Records that count as messages: not the runtime's own.
-_MESSAGES = frozenset((int(Kind.CALL),))
+_MESSAGES = frozenset((int(Kind.CALL), int(Kind.EVENT)))
 
 
 class Recycler:

@@ -95,6 +95,8 @@ class Cell:
         self.child: Child | None = None
         self.history = History()
         self.ready_at: float | None = None
+        #: How the last life ended that was up, until the next one is; None if there was none.
+        self.ended_as: ExitReason | None = None
         #: Lives that made way for the next one, and whether the last one did.
         self.recycled = 0
         self.was_recycled = False
@@ -200,7 +202,8 @@ class Cell:
 
     def ran_s(self) -> float:
         """Return for how many seconds it has run since its start was done, or since it crashed."""
-        return 0.0 if self.ready_at is None else self.ran_before_s + monotonic() - self.ready_at
+        ran_s = 0.0 if self.ready_at is None else monotonic() - self.ready_at
+        return self.ran_before_s + ran_s
 
     def drop_snapshot(self) -> None:
         """Remove the state that a life has left which did not come to make way."""

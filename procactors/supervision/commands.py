@@ -18,6 +18,7 @@ __all__ = [
     "Describe",
     "Find",
     "Kill",
+    "Link",
     "ListActors",
     "LostMessage",
     "OpenInbox",
@@ -25,7 +26,10 @@ __all__ = [
     "Stop",
     "StopAll",
     "StopChildren",
+    "Unlink",
+    "Unwatch",
     "Wait",
+    "Watch",
 ]
 
 
@@ -116,6 +120,39 @@ class Find:
 @dataclasses.dataclass(frozen=True)
 class ListActors:
     """List the live actors in start order. Reply: list of `ActorInfo`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Tell `watcher` of an actor's end, once; with `restarts`, of its restarts too. Reply: None."""
+
+    actor: int
+    watcher: int
+    restarts: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Unwatch:
+    """Undo `Watch`. Reply: number up to which events on their way count no more; 0: none is."""
+
+    actor: int
+    watcher: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """Stop each of two actors when the other ends for good. Reply: None."""
+
+    actor: int
+    other: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Unlink:
+    """Undo `Link`. Reply: None."""
+
+    actor: int
+    other: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,9 +23,13 @@ class ExitKind(enum.Enum):
     ERROR = "error"  #: an exception left the actor
     EXIT = "exit"  #: the process exited by itself with a code
     SIGNAL = "signal"  #: the process was ended by a signal that we did not send
+    LINKED = "linked"  #: stopped because an actor ended that it is linked to
     RECYCLED = "recycled"  #: it made way for the next incarnation (`recycle_after`); never final
     START = "start"  #: the process did not come up
     UNKNOWN = "unknown"  #: ended, and nobody is left who could tell how
+
+
+_ORDERLY = (ExitKind.NORMAL, ExitKind.STOPPED, ExitKind.LINKED, ExitKind.RECYCLED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +39,8 @@ class ExitReason:
     Attributes:
         kind: which way.
         code: exit code with EXIT, signal number with SIGNAL and KILLED; else None.
-        text: the exception with ERROR and START, else empty.
+        text: the exception with ERROR and START; with LINKED whose end it followed, and how that
+            one ended; with UNKNOWN what is known all the same; else empty.
     """
 
     kind: ExitKind
@@ -55,7 +60,7 @@ class ExitReason:
     @property
     def is_abnormal(self) -> bool:
         """Whether a transient actor is respawned after it."""
-        return self.kind not in (ExitKind.NORMAL, ExitKind.STOPPED, ExitKind.RECYCLED)
+        return self.kind not in _ORDERLY
 
     def __str__(self) -> str:
         if self.kind is ExitKind.SIGNAL:
@@ -68,6 +73,10 @@ class ExitReason:
             return f"raised {self.text}"
         if self.kind is ExitKind.START:
             return f"did not start: {self.text}"
+        if self.kind is ExitKind.UNKNOWN and self.text:
+            return f"ended in an unknown way ({self.text})"
+        if self.kind is ExitKind.LINKED:
+            return f"stopped, being linked to {self.text}"
         if self.kind is ExitKind.UNKNOWN:
             return "ended in an unknown way (its exit code was lost with the process that kept it)"
         if self.kind is ExitKind.RECYCLED:

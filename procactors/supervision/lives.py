@@ -126,6 +126,9 @@ class Lives:
         cell.ready_at = monotonic()
         spawner, cell.spawner = cell.spawner, None
         self._owner.reply(spawner, cell.info)
+        ended_as, cell.ended_as = cell.ended_as, None
+        if ended_as is not None:
+            self._owner.deathwatch.restarted(cell, ended_as)
 
     def _start_overdue(self, actor: int, start: int, late_s: float = 0.0) -> None:
         cell = self._owner.cells.get(actor)
@@ -177,6 +180,7 @@ class Lives:
         elif cell.stop_by is not None and monotonic() >= cell.stop_by:
             self.end(cell, ExitReason(ExitKind.STOPPED))
         else:
+            cell.ended_as = ExitReason(ExitKind.RECYCLED)
             cell.ran_before_s = cell.ran_s()
             cell.recycled += 1
             cell.was_recycled = True
@@ -187,6 +191,8 @@ class Lives:
         report = cell.report(reason, trace, in_hand)
         cell.child = None
         cell.was_recycled = False
+        if cell.ready_at is not None:
+            cell.ended_as = reason
         if cell.words[PHASE] != STARTING:
             # What it may have left is not for a life that follows a crash. (One that failed to
             # start has taken it, or has not come so far: then it is for the next one still.)
@@ -261,6 +267,7 @@ class Lives:
 
     def end(self, cell: Cell, reason: ExitReason, follows: object = None) -> None:
         """End an actor for good: answer for its mailbox, tell whoever waits."""
+        reason = self._owner.deathwatch.final_reason(cell, reason)
         cell.life = Life.OVER
         cell.reason = reason
         why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
@@ -290,6 +297,8 @@ class Lives:
             if parent.respawns_childless and not parent.children:
                 parent.respawns_childless = False
                 self.start(parent)
+        # First: what watchers are told is before the stop that may come to them now.
+        self._owner.deathwatch.ended(cell, reason)
         self._owner.stopping.ended(cell)
 
     def _spawn_failed(self, cell: Cell, reason: ExitReason, spawner: ReplyTo) -> None:

@@ -82,6 +82,10 @@ class Stopping:
             if cell is not None:
                 self._order(cell, self._allowed(cell, None))
 
+    def stop_linked(self, cell: Cell) -> None:
+        """Order a stop of one actor, with its own time."""
+        self._order(cell, self._allowed(cell, None))
+
     def child_ended(self, parent: Cell) -> None:
         """A child of `parent` is over: tell whoever waits for the last of them."""
         if parent.children:

@@ -36,6 +36,7 @@ from procactors.process.launcher import Launcher
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitReason
+from procactors.supervision.deathwatch import DeathWatch
 from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
@@ -83,6 +84,7 @@ class Supervisor:
         self._timer_ids = itertools.count()
         self._by_pidfd: dict[int, Cell] = {}
         self.stopping = Stopping(self)
+        self.deathwatch = DeathWatch(self)
         self._lives = Lives(self, launcher)
         with contextlib.ExitStack() as undo:
             self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
@@ -109,6 +111,10 @@ class Supervisor:
             c.Find: self._find,
             c.ListActors: self._list,
             c.LostMessage: self._lost,
+            c.Watch: self.deathwatch.watch,
+            c.Unwatch: self.deathwatch.unwatch,
+            c.Link: self.deathwatch.link,
+            c.Unlink: self.deathwatch.unlink,
         }
         self.thread = threading.Thread(target=self._run, name="procactors-supervisor", daemon=True)
 

@@ -319,6 +319,7 @@ def test_a_stable_run_goes_on_over_recyclings(system):
     for wanted in (1, 3):
         assert ref.ask(Forgetful.life)[0] == wanted
         incarnation(ref, wanted + 1)
+        eventually(lambda: ref.status().state == "idle", "the next life to be up")
         stable = time.monotonic() + 0.5 + CLOCK_TOLERANCE_S
         eventually(lambda: time.monotonic() > stable, "a stable run")  # noqa: B023
         os.kill(eventually(lambda: ref.status().pid, "a process"), signal.SIGKILL)
@@ -345,5 +346,7 @@ def test_the_zygote_dies_in_the_middle_of_recyclings(system, tmp_path):
     ref = recycling(system, 1).spawn(Keeper, tmp_path / "log")
     for number in range(1, 31):
         if number % 10 == 5:
-            os.kill(system._supervisor._launcher._zygote.pid, signal.SIGKILL)
+            launcher = system._supervisor._launcher
+            zygote = eventually(lambda: launcher._zygote, "a zygote")  # noqa: B023
+            os.kill(zygote.pid, signal.SIGKILL)
         assert ref.ask(Keeper.add)[1] == number
