@@ -14,7 +14,7 @@ from procactors import errors
 from procactors.actor import Actor
 from procactors.inbox import Inbox
 from procactors.messages import Message
-from procactors.options import Backoff, Delivery, Options, Overflow, Restart
+from procactors.options import Backoff, Delivery, Options, Overflow, Recycle, Restart
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
@@ -23,6 +23,7 @@ from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetter
 from procactors.supervisorref import Child, ChildCounts, SupervisorRef
 from procactors.system import ActorSystem
+from procactors.terminated import Restarted, Terminated
 from procactors.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
 
 __all__ = [
@@ -44,11 +45,14 @@ __all__ = [
     "Message",
     "Options",
     "Overflow",
+    "Recycle",
     "Reply",
     "Restart",
+    "Restarted",
     "Strategy",
     "Supervisor",
     "SupervisorRef",
+    "Terminated",
     "errors",
     "spec",
     "usable_cpus",

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from procactors.handle import Spawner, SystemHandle
 from procactors.ref import ActorRef
 from procactors.supervision.crash import CrashReport, ExitReason
+from procactors.terminated import Restarted, Terminated
 
 if TYPE_CHECKING:
     from procactors.process.loop import Loop
+    from procactors.watching import Watching
 
 __all__ = ["Actor", "Context", "set_current"]
 
@@ -48,6 +50,7 @@ class Context:
         self._loop: Loop | None = None
         self._children = False
         self._leaving = False
+        self._watching: Watching | None = None
 
     @property
     def log(self) -> logging.Logger:
@@ -72,6 +75,56 @@ class Context:
         """
         self._children = True
         return self.system.child_spawner(options)
+
+    def watch(self, ref: ActorRef[Any], *, restarts: bool = False) -> None:
+        """Have `on_terminated` called, once, when the actor of `ref` has ended for good.
+
+        If it is over already, at once. The event comes through the mailbox, in its turn, and
+        takes no place in a bounded one. The watch belongs to this actor, not to one incarnation
+        of it: it survives restarts and ends with this actor. Watching twice is watching once.
+        Blocks until the supervisor has taken note.
+
+        Args:
+            ref: whom to watch: any actor or inbox of this system, but not oneself.
+            restarts: have `on_restarted` called for each new incarnation too; the latest call
+                for one actor counts.
+
+        Raises:
+            InvalidSpec: `ref` is no ref, or one's own. ForeignProcess: of another system.
+        """
+        self._watches().watch(ref, restarts)
+
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """Undo `watch`: once this returns, this incarnation hears no more of that actor.
+
+        Blocks until the supervisor has taken note. Unwatching what is not watched is no error.
+        """
+        self._watches().unwatch(ref)
+
+    def link(self, ref: ActorRef[Any]) -> None:
+        """Bind this actor and another: when one ends for good, the other is stopped too.
+
+        For whatever reason it ends; a restart or recycling is no end. The stop is a graceful one,
+        with the ``stop_timeout`` of the one that is stopped; its exit reason is of kind LINKED and
+        names the other, and no restart policy brings it back. Linked to an actor that is over
+        already, this one is stopped at once. Blocks until the supervisor has taken note.
+
+        Raises:
+            InvalidSpec: `ref` is no ref, one's own, or an inbox's. ForeignProcess: of another
+                system.
+        """
+        self._watches().link(ref)
+
+    def unlink(self, ref: ActorRef[Any]) -> None:
+        """Undo `link`, by whichever of the two it was made."""
+        self._watches().unlink(ref)
+
+    def _watches(self) -> Watching:
+        if self._watching is None:
+            from procactors.watching import Watching  # only where it is used: starts are short
+
+            self._watching = Watching(self.system._station, self.ref)
+        return self._watching
 
     def stop(self) -> None:
         """Stop this actor after the message in hand; it ends as `normal`.
@@ -122,6 +175,38 @@ class Actor:
 
     def on_stop(self, reason: ExitReason) -> None:
         """Run after the last message of an orderly end; not after a crash or a kill."""
+
+    def on_terminated(self, event: Terminated) -> None:
+        """Run when a watched actor has ended for good (see `Context.watch`), as for a message.
+
+        Raising crashes this actor, as in a tell, and the event is not told again. Killed in here
+        by a signal, the next incarnation is told again, up to three times in all.
+        """
+        self.context.log.debug("nobody hears that %s %s", event.ref.name, event.reason)
+
+    def on_restarted(self, event: Restarted) -> None:
+        """Run when an actor watched with ``restarts=True`` is up again; otherwise the same."""
+        self.context.log.debug("nobody hears that %s was restarted", event.ref.name)
+
+    def snapshot(self) -> Any:
+        """Return the state that goes over to the next incarnation when this one is recycled.
+
+        Called at the end of a life that `Options.recycle_after` ends, before its children stop
+        and `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled,
+        crashes the actor with that error: what follows is up to the restart policy. Leave it out,
+        and the next life begins with what the constructor makes.
+        """
+        return None
+
+    def restore(self, state: Any) -> None:
+        """Take over what `snapshot` returned; run between the constructor and `on_start`.
+
+        Only in a life that follows a recycling, and only once for each snapshot: after a crash
+        the actor starts afresh from its constructor. Raising makes the start fail.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has snapshot(), so it needs restore(state): nobody takes it"
+        )
 
 
 #: This process's context: a process is one actor.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, UnknownMethod
 from procactors.ref import ActorRef
@@ -18,6 +19,9 @@ from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind
 from procactors.wire.reply import ReplySender
 from procactors.wire.station import Station, actor_path
+
+if TYPE_CHECKING:
+    from procactors.watching import Watching
 
 __all__ = ["Inbox"]
 
@@ -41,6 +45,7 @@ class Inbox:
         self._station = station
         self._reader = MailboxReader(actor_path(station.path, ref._actor))
         self._replies = ReplySender(station.home)
+        self._watching: Watching | None = None
         # Guards the one reader's place: several threads take turns.
         self._turn = threading.Lock()
         station.on_close(self.close)
@@ -48,16 +53,55 @@ class Inbox:
     def receive(self, timeout: float | None = None) -> Any:
         """Return the next message, waiting up to `timeout` seconds (None: for ever).
 
+        The end of an actor that is watched comes as a `Terminated`, its restart as a `Restarted`.
+
         Raises:
             TimeoutError: none came in time.
             ActorStopped: the system was stopped, also while this waits.
             DecodeError: a message could not be unpickled; it is gone, the next one is intact.
         """
         self._station.check_process()
-        return self._station.home.load(*self._next(timeout))
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            kind, flags, body = self._next(left, timeout)
+            if kind == Kind.CALL:
+                return self._station.home.load(flags, body)
+            event = self._watches().open(flags, body)
+            if event is not None:
+                return event
 
-    def _next(self, timeout: float | None) -> tuple[int, memoryview]:
-        """Take the next tell; return its frame's flags and a copy of its encoded value.
+    def watch(self, ref: ActorRef[Any], *, restarts: bool = False) -> None:
+        """Have `receive` return a `Terminated`, once, when the actor of `ref` has ended for good.
+
+        If it is over already, at once. Watching twice is watching once.
+
+        Args:
+            ref: whom to watch.
+            restarts: receive a `Restarted` for each new incarnation too.
+
+        Raises:
+            InvalidSpec: `ref` is no ref, or this inbox's own. ForeignProcess: of another system.
+        """
+        self._watches().watch(ref, restarts)
+
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """Undo `watch`: once this returns, nothing more is received of that actor's life."""
+        self._watches().unwatch(ref)
+
+    def _watches(self) -> Watching:
+        if self._watching is None:
+            from procactors.watching import Watching  # only where it is used
+
+            self._watching = Watching(self._station, self.ref)
+        return self._watching
+
+    def _next(self, timeout: float | None, named: float | None) -> tuple[int, int, memoryview]:
+        """Take the next tell or event; return kind, flags and a copy of its encoded value.
+
+        Args:
+            timeout: seconds that are left.
+            named: seconds that the caller gave, for the error.
 
         A copy: the traceback of an error in loading it would keep a view of the box alive.
         """
@@ -67,14 +111,16 @@ class Inbox:
                 taken = self._reader.take(timeout)
                 self._check_open()
                 if taken is None:
-                    raise TimeoutError(f"no message for {self.ref.name} within {timeout} s")
+                    raise TimeoutError(f"no message for {self.ref.name} within {named} s")
                 try:
                     if taken.kind == Kind.CALL:
                         envelope = open_envelope(taken.body)
                         if not envelope.reply and not envelope.method:
-                            return taken.flags, memoryview(bytes(envelope.payload))
+                            return taken.kind, taken.flags, memoryview(bytes(envelope.payload))
                         self._station.home.discard(taken.flags, envelope.payload)
                         self._refuse(envelope.reply, envelope.call)
+                    elif taken.kind == Kind.EVENT:
+                        return taken.kind, taken.flags, memoryview(bytes(taken.body))
                 finally:
                     self._reader.done(place=True)
 

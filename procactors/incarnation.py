@@ -5,12 +5,14 @@ Owns: the process's station and loop, closed at the end of an orderly life.
 Never: returns before the mailbox is settled: what it leaves in hand is reported as such.
 
     claim the mailbox, hang on the lifeline ─► surroundings, signals ─► class and arguments
-    ─► constructor, on_start ─► Ready ─► loop ─► children stop ─► on_stop ─► flush, exit code 0
+    ─► constructor, restore, on_start ─► Ready ─► loop ─► snapshot ─► children stop ─► on_stop
+    ─► flush, exit code 0
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import sys
@@ -28,6 +30,8 @@ from procactors.process.loop import (
     FAILED,
     HALTED,
     LEFT,
+    RECYCLED,
+    RECYCLING,
     STARTING,
     STOPPED,
     Loop,
@@ -51,8 +55,13 @@ __all__ = ["main", "rehearse"]
 #: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
 _FAILED_CODE = 1
 
-#: What the phase in which the loop ends is called.
-_KINDS = {STOPPED: ExitKind.STOPPED, LEFT: ExitKind.NORMAL, HALTED: ExitKind.RESTARTED}
+#: What `on_stop` is told of each orderly end.
+_KINDS = {
+    STOPPED: ExitKind.STOPPED,
+    LEFT: ExitKind.NORMAL,
+    HALTED: ExitKind.RESTARTED,
+    RECYCLED: ExitKind.RECYCLED,
+}
 
 
 def main(argv: list[str]) -> None:
@@ -112,14 +121,24 @@ class _Life:
         loop = Loop(self._reader, self._station.home, self._order.actor, instance, self._refused)
         loop.leaving = self._context._leaving
         self._context._loop = loop
+        loop.on_event = functools.partial(self._happened, instance)
+        if self._order.recycle is not None:
+            from procactors.process.recycling import Recycler  # only where it is used
+
+            loop.recycler = Recycler(self._reader, *self._order.recycle)
         ready = READY.pack(self._order.actor, self._order.start)
         self._station.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
+        if phase == RECYCLED:
+            self._words[PHASE] = RECYCLING
+            self._snapshot(instance)
         self._finish(instance, loop, phase)
 
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         instance = cls(*args, **kwargs)
+        if self._order.recycle is not None:
+            self._restore(instance)
         _hook(instance, "on_start")
         if self._order.report:
             _hook(instance, "on_restart", pickle.loads(self._order.report))
@@ -137,14 +156,45 @@ class _Life:
             args, kwargs = (*args, *more_args), {**kwargs, **more_kwargs}
         return cls, args, kwargs
 
+    def _happened(self, instance: Any, flags: int, body: memoryview) -> None:
+        """Tell the instance of another actor's end or restart, if it has a hook for it."""
+        event = self._context._watches().open(flags, body)
+        if event is not None:
+            _hook(instance, f"on_{type(event).__name__.lower()}", event)
+
+    def _snapshot(self, instance: Any) -> None:
+        """Leave the state for the next life. What this raises crashes the actor."""
+        take = getattr(instance, "snapshot", None)
+        # The base class's own stands for "there is none": None may well be somebody's state.
+        if callable(take) and getattr(take, "__func__", None) is not Actor.snapshot:
+            from procactors.process.recycling import write_snapshot
+
+            cls = type(instance).__qualname__
+            encoded = self._station.home.encode(take(), f"snapshot of {cls}")
+            write_snapshot(self._folder, encoded)
+
+    def _restore(self, instance: Any) -> None:
+        from procactors.process.recycling import take_snapshot
+
+        data = take_snapshot(self._folder)
+        if data is None:
+            return
+        cls = type(instance).__qualname__
+        head, buffers = split(memoryview(data))
+        state = decode(head, buffers, f"snapshot of {cls}")
+        restore = getattr(instance, "restore", None)
+        if not callable(restore):
+            raise TypeError(f"{cls} has snapshot(), so it needs restore(state): nobody takes it")
+        restore(state)
+
     def _finish(self, instance: Any, loop: Loop, phase: int) -> None:
         """End an orderly life: children first, then the hook, then what waits to be written."""
         if self._context._children:
             encoded = self._station.home.encode(c.StopChildren(self._order.actor))
             self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)
-        self._words[PHASE] = ENDING
-        kind = _KINDS[phase]
-        _hook(instance, "on_stop", ExitReason(kind))
+        if phase != RECYCLED:
+            self._words[PHASE] = ENDING
+        _hook(instance, "on_stop", ExitReason(_KINDS[phase]))
         self._words[PHASE] = phase
         self._station.flush(self._order.stop_timeout)
 

@@ -145,6 +145,8 @@ class Recycle:
             _whole("Recycle.messages", self.messages, 1)
         if self.seconds is not None:
             _number("Recycle.seconds", self.seconds, 0.0)
+            if self.seconds == 0:
+                raise InvalidSpec("Recycle.seconds is more than 0: it would do nothing else")
         if self.memory_growth is not None:
             _whole("Recycle.memory_growth (bytes)", self.memory_growth, 1)
 

@@ -16,7 +16,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
     DecodeError,
@@ -35,8 +35,11 @@ from procactors.wire.failure import pack_failure
 from procactors.wire.home import Home
 from procactors.wire.payload import Received, sweep_segments
 from procactors.wire.reader import MailboxReader
-from procactors.wire.record import Kind
+from procactors.wire.record import FRAME, Kind
 from procactors.wire.reply import ReplySender
+
+if TYPE_CHECKING:
+    from procactors.process.recycling import Recycler
 
 _log = logging.getLogger("procactors")
 
@@ -50,6 +53,8 @@ __all__ = [
     "FAILED",
     "HALTED",
     "LEFT",
+    "RECYCLED",
+    "RECYCLING",
     "RUNNING",
     "STARTING",
     "STOPPED",
@@ -60,7 +65,8 @@ __all__ = [
 
 #: Values of the box's phase word; LEFT is a stop of its own will, STOPPED an ordered one, HALTED
 #: one by the supervisor that will start it again; ENDING is between the last message and these.
-STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING, HALTED = range(8)
+#: RECYCLED made way for the next incarnation, RECYCLING is between the last message and that.
+STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING, RECYCLING, RECYCLED, HALTED = range(10)
 
 
 class TellFailed(Exception):
@@ -103,6 +109,10 @@ class Loop:
         self.deadline = 0.0
         #: Set by `context.stop()`.
         self.leaving = False
+        #: Called with (flags, body) of an event; runs the hook that is for it.
+        self.on_event: Callable[[int, memoryview], None] = lambda _flags, _body: None
+        #: Says when to make way for the next incarnation; None: never.
+        self.recycler: Recycler | None = None
 
     @property
     def deliveries(self) -> int:
@@ -110,17 +120,19 @@ class Loop:
         return self._words[DELIVERIES] + 1
 
     def run(self) -> int:
-        """Serve until stopped; return the phase in which the actor ends: STOPPED, LEFT or HALTED.
+        """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.
 
         Raises:
             TellFailed: a tell's handler raised. BaseException: whatever a handler let through.
         """
-        reader, words = self._reader, self._words
-        stopping = False
+        reader, words, recycler = self._reader, self._words, self.recycler
+        # Decided once: without bounds on this life, no message pays for them.
+        advance = reader.advance if recycler is None else recycler.advance
+        patience: float | None = None
         words[PHASE] = RUNNING
         raw = reader.box.raw
         while not self.leaving and words[CONTROL] != HALT:
-            at = reader.advance(0.0 if stopping else None)
+            at = advance(patience)
             if at < 0:
                 break
             length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
@@ -132,22 +144,34 @@ class Loop:
                 self._serve(key, flags, raw[body_at : at + length - padding], call, reply)
                 continue
             if kind == Kind.STOP:
-                stopping = True
+                patience = 0.0
                 words[PHASE] = STOPPING
                 # From here on senders are refused; what is in the pipe is still handled.
                 words[CLOSED] = CLOSING
+            elif kind == Kind.EVENT:
+                self._happened(flags, raw[at + FRAME.size : at + length - padding])
             elif kind == Kind.FENCE:
                 (process,) = CALL_ID.unpack_from(raw, at + 8)
                 sweep_segments(self._home.path, process, self._actor)
             reader.done(place=False)
+        reader.give_back()
         if self.leaving:
             return LEFT
-        return HALTED if words[CONTROL] == HALT else STOPPED
+        if words[CONTROL] == HALT:
+            return HALTED
+        return RECYCLED if recycler is not None and recycler.due else STOPPED
 
     def close(self) -> None:
         """Close the reader and the reply ends."""
         self.replies.close()
         self._reader.close()
+
+    def _happened(self, flags: int, body: memoryview) -> None:
+        """Run the hook for an event; raising crashes the actor, as in a tell."""
+        try:
+            self.on_event(flags, body)
+        except Exception as error:
+            raise TellFailed(error.with_traceback(_without_ours(error))) from error
 
     def _serve(self, key: bytes, flags: int, body: memoryview, call: int, reply: int) -> None:
         """Handle the message in hand, and step behind it."""

@@ -34,6 +34,8 @@ class StartOrder(NamedTuple):
         stop_timeout: seconds for which an orderly end may go on writing what waits to be sent.
         report: the pickled crash report of the life before; empty for the first.
         environ, cwd, path, argv, main_file: the parent's surroundings at this moment.
+        recycle: (messages, seconds, bytes of growth) after which it makes way for the next
+            incarnation, each None if it does not matter; None: never.
     """
 
     actor: int
@@ -52,6 +54,7 @@ class StartOrder(NamedTuple):
     path: list[str]
     argv: list[str]
     main_file: str | None
+    recycle: tuple[int | None, float | None, int | None] | None
 
 
 def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.options import Options
 from procactors.process.child import Child
-from procactors.process.loop import ENDING, HALTED, LEFT, STARTING, STOPPED, STOPPING
+from procactors.process.loop import (
+    ENDING,
+    HALTED,
+    LEFT,
+    RECYCLED,
+    RECYCLING,
+    STARTING,
+    STOPPED,
+    STOPPING,
+)
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import History
@@ -41,11 +50,12 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Life", "ReplyTo"]
 
 
-#: Last phases of an orderly end.
+#: The last words of an orderly end.
 _ORDERLY = {
     STOPPED: ExitKind.STOPPED,
     LEFT: ExitKind.NORMAL,
     HALTED: ExitKind.RESTARTED,
+    RECYCLED: ExitKind.RECYCLED,
 }
 
 
@@ -90,6 +100,13 @@ class Cell:
         self.child: Child | None = None
         self.history = History()
         self.ready_at: float | None = None
+        #: How the last life ended that was up, until the next one is; None if there was none.
+        self.ended_as: ExitReason | None = None
+        #: Lives that made way for the next one, and whether the last one did.
+        self.recycled = 0
+        self.was_recycled = False
+        #: Seconds for which the recycled lives before this one ran, since the last crash.
+        self.ran_before_s = 0.0
         self.children: list[int] = []
         self.spawner: ReplyTo | None = None
         #: Its place under a supervisor of a tree; None for an actor that was spawned.
@@ -124,8 +141,11 @@ class Cell:
         busy = self.life is Life.UP and bool(self.words[STATE] & IN_HAND)
         state = self.life.value
         if self.life is Life.UP:
-            stopping = self.words[PHASE] in (STOPPING, ENDING) or self.stop_by is not None
+            phase = self.words[PHASE]
+            stopping = phase in (STOPPING, ENDING) or self.stop_by is not None
             state = "stopping" if stopping else "busy" if busy else "idle"
+            if phase in (RECYCLING, RECYCLED):
+                state = Life.DOWN.value
         waiting = 0
         if self.life is not Life.OVER:
             fill, offset, _ = self.box.settle() if not self.child else self._peek()
@@ -135,13 +155,14 @@ class Cell:
             state=state,
             pid=self.child.pid if self.child is not None else None,
             incarnation=self.incarnation,
-            restarts=max(0, self.incarnation - 1),
+            restarts=max(0, self.incarnation - 1 - self.recycled),
             handled=self.words[HANDLED] if self.life is not Life.OVER else 0,
             mailbox=waiting,
             memory=_resident(self.child.pid) if self.child is not None else 0,
             busy_s=(monotonic_ns() - self.words[BUSY_SINCE]) / 1e9 if busy else 0.0,
             last_crash=self.last_crash,
             reason=self.reason,
+            recycled=self.recycled,
         )
 
     def exit_reason(self, code: int | None) -> tuple[ExitReason, str]:
@@ -189,8 +210,15 @@ class Cell:
         )
 
     def ran_s(self) -> float:
-        """Return for how many seconds the incarnation ran after its start was done."""
-        return 0.0 if self.ready_at is None else monotonic() - self.ready_at
+        """Return for how many seconds it has run since its start was done, or since it crashed."""
+        ran_s = 0.0 if self.ready_at is None else monotonic() - self.ready_at
+        return self.ran_before_s + ran_s
+
+    def drop_snapshot(self) -> None:
+        """Remove the state that a life has left which did not come to make way."""
+        if self.options.recycle_after is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.folder, "snapshot"))
 
     def mark_gone(self) -> None:
         """Set the mark behind which nothing that is written will be handled."""

@@ -24,6 +24,7 @@ __all__ = [
     "Describe",
     "Find",
     "Kill",
+    "Link",
     "ListActors",
     "ListChildren",
     "LostMessage",
@@ -37,8 +38,11 @@ __all__ = [
     "StopChildren",
     "Supervise",
     "TerminateChild",
+    "Unlink",
+    "Unwatch",
     "Wait",
     "WaitBranch",
+    "Watch",
 ]
 
 
@@ -129,6 +133,39 @@ class Find:
 @dataclasses.dataclass(frozen=True)
 class ListActors:
     """List the live actors in start order. Reply: list of `ActorInfo`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Tell `watcher` of an actor's end, once; with `restarts`, of its restarts too. Reply: None."""
+
+    actor: int
+    watcher: int
+    restarts: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Unwatch:
+    """Undo `Watch`. Reply: number up to which events on their way count no more; 0: none is."""
+
+    actor: int
+    watcher: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """Stop each of two actors when the other ends for good. Reply: None."""
+
+    actor: int
+    other: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Unlink:
+    """Undo `Link`. Reply: None."""
+
+    actor: int
+    other: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,13 +316,14 @@ class ActorStatus:
         state: starting, idle, busy, stopping, restarting or stopped.
         pid: process id of the incarnation; None between incarnations.
         incarnation: which life it is, from 1.
-        restarts: lives before this one.
+        restarts: lives before this one that crashed, or left and were brought back.
         handled: messages handled over all incarnations.
         mailbox: bytes that wait in its mailbox.
         memory: resident bytes of its process; 0 between incarnations.
         busy_s: seconds for which the handler has been running; 0.0 if idle.
         last_crash: report of the last death, if there was one.
         reason: how it ended; None while it lives.
+        recycled: lives before this one that made way by `recycle_after`; no restarts.
     """
 
     name: str
@@ -299,3 +337,4 @@ class ActorStatus:
     busy_s: float
     last_crash: CrashReport | None
     reason: ExitReason | None
+    recycled: int = 0

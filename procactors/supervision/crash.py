@@ -25,8 +25,20 @@ class ExitKind(enum.Enum):
     ERROR = "error"  #: an exception left the actor
     EXIT = "exit"  #: the process exited by itself with a code
     SIGNAL = "signal"  #: the process was ended by a signal that we did not send
+    LINKED = "linked"  #: stopped because an actor ended that it is linked to
+    RECYCLED = "recycled"  #: it made way for the next incarnation (`recycle_after`); never final
     START = "start"  #: the process did not come up
     UNKNOWN = "unknown"  #: ended, and nobody is left who could tell how
+
+
+#: After these a transient actor stays down.
+_ORDERLY = (
+    ExitKind.NORMAL,
+    ExitKind.STOPPED,
+    ExitKind.RESTARTED,
+    ExitKind.LINKED,
+    ExitKind.RECYCLED,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +48,9 @@ class ExitReason:
     Attributes:
         kind: which way.
         code: exit code with EXIT, signal number with SIGNAL and KILLED; else None.
-        text: the exception with ERROR and START, the numbers with GAVE_UP, else empty.
+        text: the exception with ERROR and START; with LINKED whose end it followed, and how that
+            one ended; the numbers with GAVE_UP; with UNKNOWN what is known all the same; else
+            empty.
     """
 
     kind: ExitKind
@@ -56,26 +70,32 @@ class ExitReason:
     @property
     def is_abnormal(self) -> bool:
         """Whether a transient actor is respawned after it."""
-        return self.kind not in (ExitKind.NORMAL, ExitKind.STOPPED, ExitKind.RESTARTED)
+        return self.kind not in _ORDERLY
 
     def __str__(self) -> str:
-        if self.kind is ExitKind.SIGNAL:
-            return f"ended by signal {self.signal_name}"
-        if self.kind is ExitKind.EXIT:
-            return f"exited with code {self.code}"
-        if self.kind is ExitKind.KILLED:
-            return f"killed by the runtime with {self.signal_name or 'SIGKILL'}"
-        if self.kind is ExitKind.ERROR:
-            return f"raised {self.text}"
-        if self.kind is ExitKind.START:
-            return f"did not start: {self.text}"
-        if self.kind is ExitKind.RESTARTED:
-            return "was stopped by its supervisor, to be started again"
-        if self.kind is ExitKind.GAVE_UP:
-            return f"gave up: {self.text}"
-        if self.kind is ExitKind.UNKNOWN:
-            return "ended in an unknown way (its exit code was lost with the process that kept it)"
-        return "stopped" if self.kind is ExitKind.STOPPED else "ended normally"
+        if self.kind is ExitKind.UNKNOWN and self.text:
+            return f"ended in an unknown way ({self.text})"
+        killer = self.signal_name or "SIGKILL"
+        return _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
+
+
+#: What each kind is in words.
+_SAYS = {
+    ExitKind.NORMAL: "ended normally",
+    ExitKind.STOPPED: "stopped",
+    ExitKind.RESTARTED: "was stopped by its supervisor, to be started again",
+    ExitKind.GAVE_UP: "gave up: {text}",
+    ExitKind.KILLED: "killed by the runtime with {signal}",
+    ExitKind.ERROR: "raised {text}",
+    ExitKind.EXIT: "exited with code {code}",
+    ExitKind.SIGNAL: "ended by signal {signal}",
+    ExitKind.LINKED: "stopped, being linked to {text}",
+    ExitKind.RECYCLED: "made way for its next incarnation",
+    ExitKind.START: "did not start: {text}",
+    ExitKind.UNKNOWN: (
+        "ended in an unknown way (its exit code was lost with the process that kept it)"
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,12 +10,14 @@ Never: waits: a start's answer, its report and its end come as events.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import logging
 import os
 import pickle
 import random
+import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ from procactors.supervision.branches import Verdict
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import GiveUp, Respawn, decide
-from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS
+from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS, STOP_ORDERED
 from procactors.wire.record import Kind
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Lives:
         cell.start = start = next(self._starts)
         cell.ready_at = None
         cell.ended_with = 0
+        cell.words[STOP_ORDERED] = cell.stop_by is not None
         try:
             self._order(cell)
             child = self._launcher.start(cell.actor, start)
@@ -77,6 +80,9 @@ class Lives:
     def _order(self, cell: Cell) -> None:
         environ, cwd, path, argv, main_file = surroundings()
         timeout = cell.options.stop_timeout
+        recycle = cell.options.recycle_after
+        # A recycling is no restart: the hook of that name hears nothing of it.
+        report = None if cell.was_recycled else cell.last_crash
         write_order(
             cell.folder,
             StartOrder(
@@ -90,12 +96,13 @@ class Lives:
                 parent=cell.parent,
                 overflow=cell.options.overflow.value,
                 stop_timeout=self._owner.stop_timeout if timeout is None else timeout,
-                report=pickle.dumps(cell.last_crash) if cell.last_crash is not None else b"",
+                report=pickle.dumps(report) if report is not None else b"",
                 environ={**environ, **(cell.options.env or {})},
                 cwd=cwd,
                 path=path,
                 argv=argv,
                 main_file=main_file,
+                recycle=None if recycle is None else dataclasses.astuple(recycle),
             ),
         )
 
@@ -119,11 +126,13 @@ class Lives:
         cell.life = Life.UP
         cell.lost_starts = 0
         cell.ready_at = monotonic()
-        if cell.place is not None:
-            self._owner.branches.child_started(cell.place)
-            return
         spawner, cell.spawner = cell.spawner, None
         self._owner.reply(spawner, cell.info)
+        ended_as, cell.ended_as = cell.ended_as, None
+        if ended_as is not None:
+            self._owner.deathwatch.restarted(cell, ended_as)
+        if cell.place is not None:
+            self._owner.branches.child_started(cell.place)
 
     def _start_overdue(self, actor: int, start: int, late_s: float = 0.0) -> None:
         cell = self._owner.cells.get(actor)
@@ -156,12 +165,47 @@ class Lives:
         self._owner.unwatch(child.pidfd)
         reason, trace = cell.exit_reason(code)
         child.release()
-        self._after(cell, reason, trace)
+        if reason.kind is ExitKind.RECYCLED:
+            self._recycled(cell)
+        else:
+            self._after(cell, reason, trace)
+
+    def _recycled(self, cell: Cell) -> None:
+        """An incarnation has made way: start the next one, but for an end that was ordered.
+
+        No restart and no crash: nothing is counted, reported or waited for.
+        """
+        cell.child = None
+        # It was up, whether or not its report has been read yet: its spawner waits for that.
+        self.ready(cell.actor, cell.start)
+        if cell.place is not None and (cell.final or cell.stop_by is not None):
+            # Its supervisor has ordered it to stop meanwhile, and says what follows.
+            self._after(cell, ExitReason(ExitKind.STOPPED), "")
+            return
+        self._sweep_after(cell)
+        if cell.final:
+            self.end(cell, ExitReason(ExitKind.KILLED, cell.ended_with or signal.SIGKILL))
+        elif cell.stop_by is not None and monotonic() >= cell.stop_by:
+            self.end(cell, ExitReason(ExitKind.STOPPED))
+        else:
+            cell.ended_as = ExitReason(ExitKind.RECYCLED)
+            cell.ran_before_s = cell.ran_s()
+            cell.recycled += 1
+            cell.was_recycled = True
+            self.park(cell)
+            self.respawn(cell, 0.0)
 
     def _after(self, cell: Cell, reason: ExitReason, trace: str) -> None:
         in_hand = self._owner.recovery.in_hand(cell)
         report = cell.report(reason, trace, in_hand)
         cell.child = None
+        cell.was_recycled = False
+        if cell.ready_at is not None:
+            cell.ended_as = reason
+        if cell.words[PHASE] != STARTING:
+            # What it may have left is not for a life that follows a crash. (One that failed to
+            # start has taken it, or has not come so far: then it is for the next one still.)
+            cell.drop_snapshot()
         follows: object
         if cell.place is not None:
             follows = self._owner.branches.child_exited(cell.place, cell, reason, report)
@@ -180,18 +224,23 @@ class Lives:
             if not (reason.kind is ExitKind.KILLED and cell.final):
                 _log.error("%s", report)
         self._owner.recovery.settle(cell, report, again)
-        if cell.words[PROCESS]:
-            self._owner.recovery.sweep_after(cell.words[PROCESS])
-            cell.words[PROCESS] = 0
+        self._sweep_after(cell)
         if isinstance(follows, Verdict):
             self.park(cell)
             follows.carry_out()
         elif isinstance(follows, Respawn):
             cell.history = follows.history
             self.park(cell)
+            cell.ran_before_s = 0.0
             self.respawn(cell, follows.wait)
         else:
             self.end(cell, reason, _too_often(cell, follows))
+
+    def _sweep_after(self, cell: Cell) -> None:
+        """Remove what the process that has ended had open."""
+        if cell.words[PROCESS]:
+            self._owner.recovery.sweep_after(cell.words[PROCESS])
+            cell.words[PROCESS] = 0
 
     def _decide(self, cell: Cell, reason: ExitReason) -> object:
         if cell.final or cell.spawner is not None:
@@ -213,7 +262,8 @@ class Lives:
         cell.life = Life.DOWN
         if cell.place is not None:
             # Whatever ended this life was its supervisor's to decide: it is not the next one's.
-            cell.words[CLOSED], cell.stop_by, cell.final = 0, None, False
+            cell.words[CLOSED] = cell.words[STOP_ORDERED] = 0
+            cell.stop_by, cell.final = None, False
         elif cell.words[PHASE] == STOPPING or cell.stop_by is not None:
             # It died on its way through the mailbox to its end: the next life goes on with it.
             cell.words[CLOSED] = 0
@@ -248,6 +298,7 @@ class Lives:
 
     def end(self, cell: Cell, reason: ExitReason, because: str = "") -> None:
         """End an actor for good: answer for its mailbox, tell whoever waits."""
+        reason = self._owner.deathwatch.final_reason(cell, reason)
         cell.life = Life.OVER
         cell.reason = reason
         why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
@@ -276,6 +327,8 @@ class Lives:
             if parent.respawns_childless and not parent.children:
                 parent.respawns_childless = False
                 self.start(parent)
+        # First: what watchers are told is before the stop that may come to them now.
+        self._owner.deathwatch.ended(cell, reason)
         self._owner.stopping.ended(cell)
 
     def _spawn_failed(self, cell: Cell, reason: ExitReason, spawner: ReplyTo) -> None:

@@ -14,19 +14,24 @@ import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
 from procactors.supervision.cell import Cell
-from procactors.supervision.crash import CrashReport
+from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
 from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
-from procactors.wire.record import FRAME, Kind, frame
+from procactors.wire.record import EVENT, FRAME, RESTARTED, SETTLED, TERMINATED, Kind, frame
 from procactors.wire.reply import ReplySender, is_port, remove_ports_of
 from procactors.wire.station import Station
 
 __all__ = ["Recovery"]
 
 _log = logging.getLogger("procactors")
+
+#: How often an event may be begun whose hook kills the actor.
+_EVENT_TRIES = 3
+#: The hook that is for an event, by what has happened.
+_EVENT_HOOKS = {SETTLED: None, RESTARTED: "on_restarted", TERMINATED: "on_terminated"}
 
 
 class Recovery:
@@ -57,6 +62,8 @@ class Recovery:
             kind, _, body = self._record(cell, at)
             if in_hand and kind == Kind.CALL:
                 return open_envelope(body).handler, cell.words[DELIVERIES] + 1
+            if in_hand and kind == Kind.EVENT:
+                return _EVENT_HOOKS[EVENT.unpack_from(body)[0]], cell.words[DELIVERIES] + 1
             break
         return None, 0
 
@@ -77,6 +84,17 @@ class Recovery:
         if not in_hand:
             return
         kind, flags, body = self._record(cell, offset)
+        if kind == Kind.EVENT:
+            # Told once: again only if the hook was cut off, not if it has raised.
+            again = report.reason.kind is not ExitKind.ERROR and report.deliveries < _EVENT_TRIES
+            if not again:
+                _log.error("%s is not told of an event again: it %s", cell.name, report.reason)
+                words[DELIVERIES] = 0
+                words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
+                return
+            words[DELIVERIES] += 1
+            words[STATE] = pack_state(fill, offset)
+            return
         if kind != Kind.CALL or again:
             words[DELIVERIES] += kind == Kind.CALL
             words[STATE] = pack_state(fill, offset)

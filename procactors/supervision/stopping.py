@@ -19,7 +19,7 @@ from procactors.process.setup import HALT, TERMINATE
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.wire.blackbox import CONTROL
+from procactors.wire.blackbox import CONTROL, STOP_ORDERED
 from procactors.wire.record import Kind, frame
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ class Stopping:
         if cell.stop_by is not None and cell.stop_by <= deadline:
             return
         cell.stop_by = deadline
+        # Its life is not to make way for another one, now that it goes to its end.
+        cell.words[STOP_ORDERED] = 1
         if cell.child is None and cell.life in (Life.DOWN, Life.UP):
             # Between two lives, or an inbox: nobody is there to finish the mailbox.
             self._supervisor.end_without_process(cell, cell.last_reason or _STOPPED)

@@ -38,6 +38,7 @@ from procactors.supervision import commands as c
 from procactors.supervision.branches import Branches
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitReason
+from procactors.supervision.deathwatch import DeathWatch
 from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
@@ -87,6 +88,7 @@ class Supervisor:
         self.stopping = Stopping(self)
         self.lives = Lives(self, launcher)
         self.branches = Branches(self)
+        self.deathwatch = DeathWatch(self)
         with contextlib.ExitStack() as undo:
             self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
             undo.callback(self._files.close)
@@ -113,6 +115,10 @@ class Supervisor:
             c.ListActors: self._list,
             c.LostMessage: self._lost,
             **self.branches.handlers,
+            c.Watch: self.deathwatch.watch,
+            c.Unwatch: self.deathwatch.unwatch,
+            c.Link: self.deathwatch.link,
+            c.Unlink: self.deathwatch.unlink,
         }
         #: Called once when a tree's root has given up; the system then ends.
         self.on_failure: Callable[[RestartIntensityExceeded], None] = lambda _error: None

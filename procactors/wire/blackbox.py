@@ -35,6 +35,7 @@ __all__ = [
     "PID",
     "PROCESS",
     "STATE",
+    "STOP_ORDERED",
     "WAITING_ON",
     "BlackBox",
     "pack_state",
@@ -43,6 +44,8 @@ __all__ = [
 
 _MAGIC, STATE, CLOSED, CONTROL, INCARNATION, PHASE = range(6)
 HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, PID, _BATCH_BYTES = range(6, 14)
+#: Set by the supervisor once a stop is ordered: the actor makes way for no next life any more.
+STOP_ORDERED = 14
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192

@@ -213,11 +213,15 @@ class MailboxReader:
                 left = _HEAL_EVERY_S if left is None else min(left, _HEAL_EVERY_S)
             self._poll.poll(None if left is None else left * 1000)
 
-    def _healed(self) -> bool:
-        assert self._places is not None
-        if self._owed:
+    def give_back(self) -> None:
+        """Give back the places that are owed: this reader goes, and a next one is to come."""
+        if self._owed and self._places is not None:
             self._places.give(self._owed)
             self._owed = 0
+
+    def _healed(self) -> bool:
+        assert self._places is not None
+        self.give_back()
         return self._places.heal(lambda: bytes_in(self._ready) == 0)
 
 

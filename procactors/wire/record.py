@@ -13,12 +13,32 @@ import enum
 import select
 import struct
 
-__all__ = ["BODY_LIMIT", "FRAME", "IN_SEGMENT", "PADDING", "READY", "WITH_BUFFERS", "Kind", "frame"]
+__all__ = [
+    "BODY_LIMIT",
+    "EVENT",
+    "FRAME",
+    "IN_SEGMENT",
+    "PADDING",
+    "READY",
+    "RESTARTED",
+    "SETTLED",
+    "TERMINATED",
+    "WITH_BUFFERS",
+    "Kind",
+    "frame",
+]
 
 FRAME = struct.Struct("=IBBH")
 
 #: Body of `Kind.READY`: actor, number of the start.
 READY = struct.Struct("=QQ")
+
+#: Head of the body of `Kind.EVENT`: what happened, to which actor, the event's number in the
+#: system. The pickled particulars follow, but for SETTLED.
+EVENT = struct.Struct("=QQQ")
+#: What may have happened. SETTLED: nothing; the last record about an actor that is not watched any
+#: more, behind what was on its way.
+SETTLED, RESTARTED, TERMINATED = range(3)
 
 #: Most bytes that a record's body may have.
 BODY_LIMIT = select.PIPE_BUF - FRAME.size
@@ -41,6 +61,7 @@ class Kind(enum.IntEnum):
     FAILURE = 7  #: a reply: the handler's exception
     VERDICT = 8  #: a reply by the supervisor: died, or stopped
     READY = 9  #: to the supervisor: an incarnation serves its mailbox from now on
+    EVENT = 10  #: to a watcher: another actor was restarted, or has ended
 
 
 #: Indexed by a body's size modulo eight.

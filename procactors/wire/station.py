@@ -8,7 +8,6 @@ Never: outlives the process's part in the system; is used by a forked copy.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import threading
@@ -184,16 +183,22 @@ class Station:
 
     def stop_in_order(self, actor: int) -> None:
         """Put a stop behind everything that this process has sent to the actor so far."""
-        with contextlib.suppress(MailboxClosed):  # it has stopped already
-            self._writer(actor).send_control(frame(Kind.STOP, 0, b""))
+        self.send_control(actor, frame(Kind.STOP, 0, b""))  # unless it has stopped already
 
     def send_control(self, actor: int, record: bytes) -> bool:
         """Put a record of the runtime's own into a mailbox; return whether it is still there."""
-        try:
-            self._writer(actor).send_control(record)
-        except MailboxClosed:
-            return False
-        return True
+        while True:
+            try:
+                writer = self._writer(actor)
+            except MailboxClosed:
+                return False
+            try:
+                writer.send_control(record)
+            except MailboxClosed:
+                if not writer.retired:  # else it was closed to save descriptors: open anew
+                    return False
+            else:
+                return True
 
     def words(self, actor: int) -> memoryview | None:
         """Return the words of an actor's black box; None if it is gone."""

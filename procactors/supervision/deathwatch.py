@@ -1,0 +1,238 @@
+"""Who watches whom, and who is linked to whom.
+
+Layer: supervision. Runs in: parent, in the supervisor's thread.
+Owns: the tables of watches and links; an actor's entries go with its end.
+Never: waits; tells of one end twice, or of none.
+
+    Lives.ready ─► restarted ─► RESTARTED ─┐
+    Lives.end ───► ended ─────► TERMINATED ─┴─► the watcher's mailbox, in order, without a place
+                         └────► a stop for whoever is linked
+
+What is written into a mailbox survives its actor's death. So an event that is sent once is told
+once, however often the watcher dies before it comes to it; watches belong to the actor too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from procactors.errors import ActorStopped, InvalidSpec, ProcActorsError
+from procactors.options import Overflow
+from procactors.supervision import commands as c
+from procactors.supervision.cell import Cell, Life, ReplyTo
+from procactors.supervision.crash import ExitKind, ExitReason
+from procactors.wire.record import BODY_LIMIT, EVENT, RESTARTED, SETTLED, TERMINATED, Kind, frame
+
+if TYPE_CHECKING:
+    from procactors.supervision.supervisor import Supervisor
+
+__all__ = ["DeathWatch"]
+
+#: Seconds until an event is tried again for which no descriptor was left.
+_AGAIN_S = 0.1
+#: Most characters of a reason's text, and of a name, that travel in an event: a record is short.
+_MOST_TEXT, _MOST_NAME = 400, 200
+
+#: Ends that a link has ordered, as they look without it; any other is a crash on the way.
+_PULLED = (ExitKind.STOPPED, ExitKind.NORMAL, ExitKind.KILLED)
+
+_FORGOTTEN = ExitReason(ExitKind.UNKNOWN, None, "it ended long ago, and nothing is remembered")
+
+
+class DeathWatch:
+    """The supervisor's side that tells actors of each other's ends."""
+
+    def __init__(self, owner: Supervisor) -> None:
+        self._owner = owner
+        self._numbers = itertools.count(1)
+        #: By watched actor: its watchers, and whether each wants to know of restarts.
+        self._watchers: dict[int, dict[int, bool]] = {}
+        #: By watcher: whom it watches.
+        self._watched: dict[int, set[int]] = {}
+        #: By actor: those that it is linked to; each link is there twice.
+        self._links: dict[int, set[int]] = {}
+        #: By actor that a link is stopping: the reason of that end.
+        self._pulled: dict[int, ExitReason] = {}
+        # Who is to be stopped next: a chain of links is gone along, not down into.
+        self._to_pull: deque[tuple[int, str, ExitReason]] = deque()
+        self._is_pulling = False
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def watch(self, command: c.Watch, who: ReplyTo) -> None:
+        """Register a watch; for an actor that is over already, tell so now."""
+        actor, watcher = command.actor, command.watcher
+        if watcher in self._owner.cells:  # else it ended meanwhile
+            cell = self._owner.cells.get(actor)
+            if cell is not None:
+                self._watchers.setdefault(actor, {})[watcher] = command.restarts
+                self._watched.setdefault(watcher, set()).add(actor)
+            else:
+                name, reason, incarnation = self._past(actor)
+                what = (name, Overflow.BLOCK.value, reason, incarnation)
+                self._tell(watcher, TERMINATED, actor, what)
+        self._owner.reply(who, None)
+
+    def unwatch(self, command: c.Unwatch, who: ReplyTo) -> None:
+        """Undo a watch; what is on its way to the watcher is not to count any more."""
+        actor, watcher = command.actor, command.watcher
+        told_restarts = self._forget(actor, watcher)
+        number = 0
+        if told_restarts is not False and watcher in self._owner.cells:
+            # An event may be on its way: the watcher drops what is not newer than this record.
+            number = self._tell(watcher, SETTLED, actor, None)
+        self._owner.reply(who, number)
+
+    def link(self, command: c.Link, who: ReplyTo) -> None:
+        """Link two actors; if one of them is over already, the other one ends now."""
+        pair = (command.actor, command.other)
+        for actor in pair:
+            if actor in self._owner.cells and self._owner.cells[actor].is_inbox:
+                raise InvalidSpec(
+                    f"{self._owner.name_of(actor)} is an inbox, which ends with the system alone: "
+                    f"it cannot be linked; use its watch(ref)"
+                )
+        over = [actor for actor in pair if actor not in self._owner.cells]
+        if not over:
+            for one, other in (pair, pair[::-1]):
+                self._links.setdefault(one, set()).add(other)
+        elif len(over) == 1:
+            # Also if it is the one that asked: it was linked as long as it lived.
+            (alive,) = set(pair) - set(over)
+            name, reason, _ = self._past(over[0])
+            self._pull([alive], name, reason)
+        self._owner.reply(who, None)
+
+    def unlink(self, command: c.Unlink, who: ReplyTo) -> None:
+        """Undo a link."""
+        self._cut(command.actor, command.other)
+        self._owner.reply(who, None)
+
+    # -- what happens -------------------------------------------------------------------------
+
+    def restarted(self, cell: Cell, reason: ExitReason) -> None:
+        """The next incarnation of an actor is up; the one before it ended for `reason`."""
+        for watcher, wants_restarts in self._watchers.get(cell.actor, {}).items():
+            if wants_restarts:
+                self._tell(watcher, RESTARTED, cell.actor, _facts(cell, reason))
+
+    def final_reason(self, cell: Cell, reason: ExitReason) -> ExitReason:
+        """Return why an actor ends: a stop that a link has ordered says so."""
+        linked = self._pulled.get(cell.actor)
+        if linked is None or reason.kind not in _PULLED:
+            return reason
+        if reason.kind is ExitKind.KILLED:
+            return ExitReason(ExitKind.LINKED, None, f"{linked.text}; it had to be killed")
+        return linked
+
+    def ended(self, cell: Cell, reason: ExitReason) -> None:
+        """An actor is over: tell its watchers, stop whom it is linked to, forget it."""
+        self._pulled.pop(cell.actor, None)
+        for watched in self._watched.pop(cell.actor, set()):
+            watchers = self._watchers[watched]
+            del watchers[cell.actor]
+            if not watchers:
+                del self._watchers[watched]
+        for watcher in list(self._watchers.get(cell.actor, ())):
+            self._forget(cell.actor, watcher)
+            self._tell(watcher, TERMINATED, cell.actor, _facts(cell, reason))
+        linked = sorted(self._links.get(cell.actor, ()))
+        for other in linked:
+            self._cut(cell.actor, other)
+        self._pull(linked, cell.name, reason)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _past(self, actor: int) -> tuple[str, ExitReason, int]:
+        """Return (name, reason, incarnation) of an actor that is over."""
+        try:
+            past = self._owner.past(actor)
+        except ActorStopped:
+            return self._owner.name_of(actor), _FORGOTTEN, 0
+        return past.name, past.reason or _FORGOTTEN, past.incarnation
+
+    def _forget(self, actor: int, watcher: int) -> bool | None:
+        """Remove a watch; return whether it was one for restarts too, None if there was none."""
+        watchers = self._watchers.get(actor, {})
+        wanted_restarts = watchers.pop(watcher, None)
+        if wanted_restarts is None:
+            return None
+        if not watchers:
+            del self._watchers[actor]
+        watched = self._watched[watcher]
+        watched.discard(actor)
+        if not watched:
+            del self._watched[watcher]
+        return wanted_restarts
+
+    def _cut(self, one: int, other: int) -> None:
+        for actor, partner in ((one, other), (other, one)):
+            partners = self._links.get(actor, set())
+            partners.discard(partner)
+            if not partners:
+                self._links.pop(actor, None)
+
+    def _pull(self, actors: list[int], name: str, reason: ExitReason) -> None:
+        """Stop actors that are linked to one that is over."""
+        self._to_pull.extend((actor, name, reason) for actor in actors)
+        if self._is_pulling:
+            return  # called from within the loop below, by an end that it has caused
+        self._is_pulling = True
+        try:
+            while self._to_pull:
+                self._pull_one(*self._to_pull.popleft())
+        finally:
+            self._is_pulling = False
+
+    def _pull_one(self, actor: int, name: str, reason: ExitReason) -> None:
+        cell = self._owner.cells.get(actor)
+        if cell is None or self._owner.stopping.is_ending:
+            return  # over; or it is stopped with all the others, in its turn
+        linked = ExitReason(ExitKind.LINKED, None, _short(f"{name}, which {reason}", _MOST_TEXT))
+        if cell.life is Life.DOWN:
+            self._owner.end_without_process(cell, linked)
+            return
+        if cell.stop_by is None:  # else it is ending for a reason of its own
+            self._pulled[actor] = linked
+        self._owner.stopping.order(cell)
+
+    def _tell(
+        self, watcher: int, what: int, actor: int, facts: tuple[str, str, ExitReason, int] | None
+    ) -> int:
+        """Put an event into a watcher's mailbox; return its number."""
+        number = next(self._numbers)
+        body = EVENT.pack(what, actor, number)
+        if facts is not None:
+            body += self._owner.station.home.encode(_fit(facts)).head
+        assert len(body) <= BODY_LIMIT
+        self._send(watcher, frame(Kind.EVENT, 0, body))
+        return number
+
+    def _send(self, watcher: int, record: bytes) -> None:
+        if watcher not in self._owner.cells:
+            return
+        try:
+            self._owner.station.send_control(watcher, record)
+        except (OSError, ProcActorsError):  # no descriptor is left just now
+            again = functools.partial(self._send, watcher, record)
+            self._owner.at(monotonic() + _AGAIN_S, again)
+
+
+def _facts(cell: Cell, reason: ExitReason) -> tuple[str, str, ExitReason, int]:
+    return cell.name, cell.options.overflow.value, reason, cell.incarnation
+
+
+def _fit(facts: tuple[str, str, ExitReason, int]) -> tuple[str, str, ExitReason, int]:
+    """Shorten what a record might have no room for; at most four bytes a character."""
+    name, overflow, reason, incarnation = facts
+    reason = dataclasses.replace(reason, text=_short(reason.text, _MOST_TEXT))
+    return _short(name, _MOST_NAME), overflow, reason, incarnation
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -1,0 +1,100 @@
+"""Watches and links as the process that made them sees them.
+
+Layer: api. Runs in: actor, or parent for an inbox; loaded where it is used.
+Owns: what is told no more: the marks of watches that were undone, and who was told of last.
+Never: decides who has ended: the supervisor does.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from procactors.errors import ForeignProcess, InvalidSpec
+from procactors.options import Overflow
+from procactors.ref import ActorRef
+from procactors.supervision import commands as c
+from procactors.terminated import Restarted, Terminated
+from procactors.wire.record import EVENT, SETTLED, TERMINATED
+from procactors.wire.station import SUPERVISOR, Station
+
+__all__ = ["Watching"]
+
+#: Ends remembered of which this process was told: one that was watched twice is told once.
+_REMEMBERED = 1024
+
+
+class Watching:
+    """The watches of one actor or inbox.
+
+    Args:
+        station: this process's place in the system.
+        me: the watcher.
+    """
+
+    def __init__(self, station: Station, me: ActorRef[Any]) -> None:
+        self._station = station
+        self._me = me
+        #: By actor that is watched no more: number up to which events about it do not count. An
+        #: entry goes when the event of that number comes: the last of those.
+        self._settled: dict[int, int] = {}
+        #: Actors whose end was told, the latest last. Two events come of one end if it is watched
+        #: before it and again behind it, as `on_start` of a new incarnation may do.
+        self._told: OrderedDict[int, None] = OrderedDict()
+
+    def watch(self, ref: ActorRef[Any], restarts: bool) -> None:
+        """Have the supervisor tell of the actor's end; see `Context.watch`."""
+        self._check("watch", ref)
+        self._told.pop(ref._actor, None)
+        self._command(c.Watch(ref._actor, self._me._actor, bool(restarts)))
+
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """Undo it; see `Context.unwatch`."""
+        self._check("unwatch", ref)
+        number = self._command(c.Unwatch(ref._actor, self._me._actor))
+        if number:
+            self._settled[ref._actor] = number
+
+    def link(self, ref: ActorRef[Any]) -> None:
+        """Have each of both end with the other; see `Context.link`."""
+        self._check("link", ref)
+        self._command(c.Link(self._me._actor, ref._actor))
+
+    def unlink(self, ref: ActorRef[Any]) -> None:
+        """Undo it."""
+        self._check("unlink", ref)
+        self._command(c.Unlink(self._me._actor, ref._actor))
+
+    def open(self, flags: int, body: memoryview) -> Terminated | Restarted | None:
+        """Return what an event's record says; None if it does not count (any more)."""
+        what, actor, number = EVENT.unpack_from(body)
+        settled = self._settled.get(actor, 0)
+        if number <= settled:
+            if number == settled:
+                del self._settled[actor]
+            return None
+        if what == SETTLED:
+            return None  # of an incarnation that is no more
+        name, overflow, reason, incarnation = self._station.home.load(flags, body[EVENT.size :])
+        ref: ActorRef[Any] = ActorRef(self._station.path, actor, name, Overflow(overflow))
+        if what != TERMINATED:
+            return Restarted(ref, reason, incarnation)
+        if actor in self._told:
+            return None
+        self._told[actor] = None
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return Terminated(ref, reason, incarnation)
+
+    def _check(self, verb: str, ref: Any) -> None:
+        if not isinstance(ref, ActorRef):
+            raise InvalidSpec(f"{verb} takes the ref of an actor, not {ref!r}")
+        if ref._home != self._station.path:
+            raise ForeignProcess(f"{ref.name} belongs to another actor system: {verb} it there")
+        if ref == self._me:
+            raise InvalidSpec(f"{ref.name} cannot {verb} itself: it hears nothing after its end")
+
+    def _command(self, command: Any) -> Any:
+        self._station.check_process()
+        encoded = self._station.home.encode(command)
+        return self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)
