@@ -7,6 +7,7 @@ Never: answers: an ask sent to an inbox is refused.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -18,6 +19,7 @@ from procactors.wire.envelope import open_envelope
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind
 from procactors.wire.reply import ReplySender
+from procactors.wire.sealing import records, seal
 from procactors.wire.station import Station, actor_path
 
 if TYPE_CHECKING:
@@ -136,6 +138,9 @@ class Inbox:
             while self._reader.take(0.0) is not None:
                 self._lost(self.ref.name, self._reader.in_hand(), "has stopped")
                 self._reader.done(place=True)
+            for data in seal(os.dup(self._reader.fileno())):
+                for record in records(data):
+                    self._lost(self.ref.name, record, "has stopped")
             self._reader.close()
             self._replies.close()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
@@ -22,6 +21,7 @@ from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
 from procactors.wire.record import EVENT, FRAME, RESTARTED, SETTLED, TERMINATED, Kind, frame
 from procactors.wire.reply import ReplySender, is_port, remove_ports_of
+from procactors.wire.sealing import records
 from procactors.wire.station import Station
 
 __all__ = ["Recovery"]
@@ -111,25 +111,17 @@ class Recovery:
 
     def close_mailbox(self, cell: Cell, why: str) -> None:
         """Answer everything that is left in the mailbox of an actor that is gone for good."""
-        # The mark first: a writer that does not see it after its write has written before our
-        # last read, so that read finds its record.
+        # The mark first: a writer that finds the sealed pipe full looks at it.
         cell.mark_gone()
         fill, offset, _ = cell.box.settle()
         for at, _ in cell.box.walk(offset, fill):
             self._refuse(cell, *self._record(cell, at), why)
         cell.words[STATE] = pack_state(fill, fill)
-        while True:
-            try:
-                data = os.read(cell.files.read_end, len(cell.box.batch))
-            except BlockingIOError:
-                break
-            if not data:
-                break
-            view, at = memoryview(data), 0
-            while at < len(data):
-                length, kind, flags, padding = FRAME.unpack_from(view, at)
-                self._refuse(cell, kind, flags, view[at + 8 : at + length - padding], why)
-                at += length
+        for data in cell.files.seal():
+            for record in records(data):
+                _, kind, flags, padding = FRAME.unpack_from(record)
+                body = memoryview(record)[FRAME.size : len(record) - padding]
+                self._refuse(cell, kind, flags, body, why)
 
     def lost(self, name: str, record: bytes, why: str) -> None:
         """Answer for one record that its sender could not deliver, or its actor not handle."""

@@ -55,7 +55,7 @@ _WORDS = 4096 // 8
 _TAIL = 64
 
 #: Values of the closed mark. CLOSING: no new message is taken, what is there is still handled.
-#: GONE: set before the last drain; nothing that is written after it will be handled.
+#: GONE: the actor is over; set before its pipe is sealed.
 CLOSING, GONE = 1, 2
 
 #: Flag in the low bits of the state word: the record at the offset is in hand.

@@ -12,8 +12,6 @@ it was just unpickling.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import fcntl
 import functools
 import logging
@@ -42,6 +40,7 @@ from procactors.wire.places import Places, bytes_in
 from procactors.wire.reader import MailboxReader, Taken
 from procactors.wire.record import FRAME, Kind
 from procactors.wire.runtime_dir import RuntimeDir, sweep
+from procactors.wire.sealing import seal, tee
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
 __all__ = ["Mailbox", "MailboxFiles"]
@@ -82,6 +81,11 @@ class MailboxFiles:
         except BaseException:
             self.close()
             raise
+
+    def seal(self) -> list[bytes]:
+        """Close the pipe for good; return all that was still in it, in whole records."""
+        read_end, self.read_end = self.read_end, -1
+        return seal(read_end)
 
     def close(self) -> None:
         """Close the descriptors; the pipe's content goes with the last one."""
@@ -366,7 +370,7 @@ def _deadline(block: bool, timeout: float | None) -> float | None:
 
 
 def _remove(files: MailboxFiles, home: RuntimeDir) -> None:
-    # The mark first: a writer that looks after its write knows that nobody will read it.
+    # The mark first: a writer whose pipe is full looks at it.
     with contextlib.suppress(OSError, ValueError):
         box = BlackBox(os.path.join(files.path, "box"))
         box.words[CLOSED] = GONE
@@ -390,12 +394,10 @@ def _count_in_pipe(path: str) -> int:
         size = bytes_in(source)
         if not size:
             return 0
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.tee(source, into, ctypes.c_size_t(1 << 30), 2) < 0:  # 2: SPLICE_F_NONBLOCK
-            code = ctypes.get_errno()
-            if code == errno.EAGAIN:
-                return 0
-            raise OSError(code, os.strerror(code))
+        try:
+            tee(source, into)
+        except BlockingIOError:
+            return 0
         data = memoryview(os.read(copy, 1 << 20)).cast("I")
         count = at = 0
         while at < len(data):

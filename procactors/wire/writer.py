@@ -112,9 +112,6 @@ class MailboxWriter:
                     os.write(self._fd, record)
                 except (BlockingIOError, BrokenPipeError):
                     self._write(record, claimed=False)
-                else:
-                    if self.words[CLOSED] == GONE:
-                        raise MailboxClosed
             return
         with self._lock:
             self._check()
@@ -228,12 +225,10 @@ class MailboxWriter:
             except BrokenPipeError:
                 raise MailboxClosed from None
             else:
-                # The mark is set before the last drain. Not set now: that drain comes later and
-                # will find our record. Set: it may have missed it, so the record counts as not
-                # sent (if the drain found it, it is answered as stopped: the same outcome).
-                if words[CLOSED] == GONE:
-                    raise MailboxClosed
+                # Whatever comes of the mailbox now: a record in the pipe is handled or answered.
                 return False
+            if words[CLOSED]:  # full, because it is being sealed
+                raise MailboxClosed
         self._queue(record, claimed)
         return True
 
@@ -289,12 +284,8 @@ class MailboxWriter:
             for record in lost:
                 self._on_lost(record)
             return False
-        # A mark that was set meanwhile: the last drain may have missed what was just written.
-        late = self.words[CLOSED] == GONE
-        for record in chunk:
+        for _ in chunk:
             self._pop()
-            if late:
-                self._on_lost(record)
         if not self._backlog:
             self._changed.notify_all()
         return False

@@ -1,0 +1,114 @@
+"""Closing a pipe for good: whatever was written is found, and nothing more can be.
+
+Layer: wire. Runs in: parent.
+Owns: nothing beyond a call; `seal` closes the read end that it is given.
+Never: leaves a sender in doubt: a write that succeeded is in what `seal` returns (or was read).
+
+Draining and then closing loses what comes in between. So the pipe is made small, filled to its
+last byte, and copied with `tee(2)`, which takes nothing out; then its read end is closed. A write
+meets a full pipe (and then the mark in the box), or no reader at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+
+from procactors.wire.record import FRAME, Kind, frame
+
+__all__ = ["records", "seal", "tee"]
+
+_SPLICE_F_NONBLOCK = 2
+
+
+def seal(read_end: int) -> list[bytes]:
+    """Close a pipe's read end for good; return all that was written, in order.
+
+    The mark in the box must be set before: it is what a sender looks at when the pipe is full.
+    """
+    chunks: list[bytes] = []
+    try:
+        write_end = os.open(f"/proc/self/fd/{read_end}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _drain_and_shrink(read_end, chunks)
+            _fill(write_end)
+            chunks.append(_copy(read_end))
+        finally:
+            os.close(write_end)
+    except OSError:
+        # No descriptor is left, or no memory: then what a sender writes in this very moment may
+        # be lost. What was written before is not.
+        chunks.append(_read(read_end))
+    finally:
+        os.close(read_end)
+    return chunks
+
+
+def records(data: bytes) -> Iterator[bytes]:
+    """Yield the whole records in what `seal` returned."""
+    at = 0
+    while at < len(data):
+        length = FRAME.unpack_from(data, at)[0]
+        yield data[at : at + length]
+        at += length
+
+
+def tee(source: int, into: int) -> int:
+    """Copy what is in one pipe to another without taking it out; return the bytes copied.
+
+    Raises:
+        OSError: EAGAIN if there is nothing, or no room.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    count: int = libc.tee(source, into, ctypes.c_size_t(1 << 30), _SPLICE_F_NONBLOCK)
+    if count < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return count
+
+
+def _drain_and_shrink(read_end: int, chunks: list[bytes]) -> None:
+    """Empty the pipe and make it one page large."""
+    while True:
+        chunks.append(_read(read_end))
+        try:
+            fcntl.fcntl(read_end, fcntl.F_SETPIPE_SZ, mmap.PAGESIZE)
+        except OSError as error:
+            if error.errno != errno.EBUSY:  # else senders have written more than that meanwhile
+                raise
+        else:
+            return
+
+
+def _fill(write_end: int) -> None:
+    """Fill the pipe to its last byte, with records that mean nothing."""
+    size = mmap.PAGESIZE
+    while size >= 8:  # lengths are multiples of eight: no smaller gap is left
+        filler = frame(Kind.NUDGE, 0, bytes(min(size, 4096) - 8))
+        try:
+            while True:
+                os.write(write_end, filler)
+        except BlockingIOError:
+            size //= 2
+
+
+def _copy(read_end: int) -> bytes:
+    copy, into = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.read(copy, tee(read_end, into))
+    finally:
+        os.close(copy)
+        os.close(into)
+
+
+def _read(read_end: int) -> bytes:
+    found = b""
+    with contextlib.suppress(BlockingIOError):
+        while data := os.read(read_end, 1 << 20):
+            found += data
+    return found
