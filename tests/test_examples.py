@@ -77,15 +77,20 @@ def run(name, folder, *command):
 
 
 def test_the_examples_of_the_issue_are_there():
-    """What a reader is promised: counter in both styles, crash, primes, refs, array, batch job."""
+    """What a reader is promised: counter in both styles, crash, primes, refs, array, batch job.
+
+    And of supervision: death watch, recycling with a snapshot.
+    """
     assert NAMES == [
         "batch_job",
         "big_array",
         "counter_handle",
         "counter_messages",
         "crash_and_respawn",
+        "death_watch",
         "passing_refs",
         "primes",
+        "recycle",
     ]
 
 
