@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from procactors import ActorRef, ActorSystem, Restart
-from procactors.errors import ActorDied
+from procactors.errors import ActorDied, ActorStopped
 from tests.support.waiting import LONG_S, eventually
 from tests.support.watchers import Linked, Watcher, told
 
@@ -85,10 +85,10 @@ class Run:
             ref.stop()
         elif way == "SIGKILL":
             os.kill(eventually(lambda: ref.status().pid, "a process"), signal.SIGKILL)
-        elif way == "leave":
-            ref.tell(Linked.leave)
         else:
-            ref.tell(Linked.crash, way)
+            what = (Linked.leave,) if way == "leave" else (Linked.crash, way)
+            with contextlib.suppress(ActorStopped):  # it may be over before the sender has looked
+                ref.tell(*what)
 
     def kill(self) -> None:
         """Kill watchers at random until the end. Runs in a thread of its own."""
