@@ -126,12 +126,13 @@ class Recycle:
     """When an incarnation makes way for a fresh one, at a message boundary.
 
     The mailbox stays, nothing is counted as a restart; state goes over by the hooks
-    ``snapshot`` and ``restore``. Whichever bound is reached first counts.
+    ``snapshot`` and ``restore``. Whichever bound is reached first counts; an ordered stop wins.
 
     Args:
         messages: messages that one incarnation handles at most.
-        seconds: seconds for which one incarnation runs at most.
-        memory_growth: bytes by which its resident memory may grow after its start.
+        seconds: seconds for which one incarnation runs at most, idle or not; more than 0.
+        memory_growth: bytes by which its resident memory may grow after its start; looked at
+            behind each message, which costs some 7 microseconds.
     """
 
     messages: int | None = None

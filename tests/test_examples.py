@@ -84,12 +84,14 @@ def test_the_examples_that_readers_are_promised_are_there():
         "counter_handle",
         "counter_messages",
         "crash_and_respawn",
+        "death_watch",
         "dynamic_children",
         "escalation",
         "one_for_all",
         "one_for_one",
         "passing_refs",
         "primes",
+        "recycle",
         "rest_for_one",
     }
     assert promised <= set(NAMES)

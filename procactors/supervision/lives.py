@@ -312,6 +312,9 @@ class Lives:
         if cell.children:
             self._owner.stopping.stop_cells(list(cell.children))
         self._owner.remember(cell)
+        # First: what watchers are told comes before the stop that may come to them now, and before
+        # what is sent by those who wait for this end.
+        self._owner.deathwatch.ended(cell, reason)
         spawner, cell.spawner = cell.spawner, None
         if spawner is not None:
             self._spawn_failed(cell, reason, spawner)
@@ -327,8 +330,6 @@ class Lives:
             if parent.respawns_childless and not parent.children:
                 parent.respawns_childless = False
                 self.start(parent)
-        # First: what watchers are told is before the stop that may come to them now.
-        self._owner.deathwatch.ended(cell, reason)
         self._owner.stopping.ended(cell)
 
     def _spawn_failed(self, cell: Cell, reason: ExitReason, spawner: ReplyTo) -> None:

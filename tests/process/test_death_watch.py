@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import signal
@@ -63,17 +64,24 @@ def type_of(ref):
 def settle(watcher):
     """Return when the watcher has handled what the supervisor has told it so far.
 
-    The supervisor answers this question behind all that it did before, and the ask goes into the
-    mailbox behind what it has written there.
+    The supervisor answers for an end behind what it has told of it, and the ask goes into the
+    mailbox behind that.
     """
-    watcher.status()
     return watcher.ask(type_of(watcher).life)
 
 
 def assert_empty(system):
     """Nothing is kept of watches and links."""
+    with contextlib.suppress(ActorStopped):  # the system has ended: so have its tables' changes
+        system.actors()  # answered behind what the supervisor was at
     watch = system._supervisor.deathwatch
     assert (watch._watchers, watch._watched, watch._links, watch._pulled) == ({}, {}, {}, {})
+
+
+def last_words(ref, *what):
+    """Tell an actor what ends it; it may be over before the sender has looked whether it is."""
+    with contextlib.suppress(ActorStopped):
+        ref.tell(*what)
 
 
 def end(system, how):
@@ -85,12 +93,12 @@ def end(system, how):
     return ref, {
         "stop": ref.stop,
         "kill": ref.kill,
-        "leaves": lambda: ref.tell(Linked.leave),
-        "exception": lambda: ref.tell(Linked.crash, "exception"),
-        "sys.exit": lambda: ref.tell(Linked.crash, "sys.exit(3)"),
-        "os._exit": lambda: ref.tell(Linked.crash, "os._exit(7)"),
+        "leaves": lambda: last_words(ref, Linked.leave),
+        "exception": lambda: last_words(ref, Linked.crash, "exception"),
+        "sys.exit": lambda: last_words(ref, Linked.crash, "sys.exit(3)"),
+        "os._exit": lambda: last_words(ref, Linked.crash, "os._exit(7)"),
         "SIGKILL": lambda: killed(ref),
-        "segfault": lambda: ref.tell(Linked.crash, "segfault"),
+        "segfault": lambda: last_words(ref, Linked.crash, "segfault"),
         "gives up": lambda: (killed(ref), life(ref, 2), killed(ref)),
     }[how]
 
@@ -278,7 +286,6 @@ def test_news_in_the_mailbox_survives_the_watchers_death(system, watcher, log, g
     watcher.tell(Watcher.hold, gate)
     pid = gate.arrival()
     ref.stop()
-    ref.status()
     os.kill(pid, signal.SIGKILL)
     assert life(watcher, 2)[0] == 2
     settle(watcher)
@@ -292,7 +299,6 @@ def test_each_life_that_watches_from_on_start_on_is_told_once(system, log, tmp_p
     watcher.tell(Watcher.hold, gate)
     pid = gate.arrival()
     ref.stop()
-    ref.status()
     os.kill(pid, signal.SIGKILL)
     assert life(watcher, 2)[0] == 2
     settle(watcher)
@@ -419,7 +425,7 @@ def test_long_names_and_reasons_are_cut_to_what_a_record_holds(system):
     options = {"name": "\N{SNOWMAN}" * 5000, "restart": Restart.TEMPORARY}
     ref = system.options(**options).spawn(Loud)
     inbox.watch(ref)
-    ref.tell(Loud.fail, 100_000)
+    last_words(ref, Loud.fail, 100_000)
     event = inbox.receive(timeout=20.0)
     assert event.ref == ref
     assert event.reason.kind is ExitKind.ERROR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from procactors import ActorSystem, Backoff, Delivery, ExitKind, ExitReason, Restart
-from procactors.errors import ActorDied, ActorStopped, InvalidSpec, SpawnError
+from procactors.errors import ActorDied, ActorStopped, SpawnError
 from procactors.options import Recycle
 from tests.support.actors import Recorder, recorded
 from tests.support.keepers import (
@@ -112,7 +113,8 @@ def test_kills_among_recyclings_lose_at_most_what_was_in_hand(system, tmp_path):
         ref.tell(Recorder.record, number)
         if number % 40 == 20:
             pid = eventually(lambda: ref.status().pid, "a process")
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just made way
+                os.kill(pid, signal.SIGKILL)
             kills += 1
     assert ref.ask(Recorder.record, 400) == 400
     numbers = recorded(path)
@@ -329,11 +331,6 @@ def test_a_stable_run_goes_on_over_recyclings(system):
 def test_a_large_state_goes_over(system):
     ref = recycling(system, 1).spawn(Large)
     assert [ref.ask(Large.grow) for _ in range(3)] == [2**20, 2**21, 2**22]
-
-
-def test_zero_seconds_make_no_sense():
-    with pytest.raises(InvalidSpec, match="seconds is more than 0"):
-        Recycle(seconds=0.0)
 
 
 def test_a_first_start_that_fails_is_the_spawners_as_ever(system, tmp_path):

@@ -16,7 +16,11 @@ from procactors import (
     ExitReason,
     Inbox,
     Message,
+    Options,
+    Recycle,
     Reply,
+    Restarted,
+    Terminated,
 )
 
 
@@ -66,6 +70,29 @@ class Counter(Actor):
 
     def receive(self, message: Increment | GetValue) -> int | None:
         return None
+
+    def look_after(self, other: ActorRef[Other]) -> None:
+        assert_type(self.context.watch(other), None)
+        self.context.watch(other, restarts=True)
+        self.context.unwatch(other)
+        self.context.link(other)
+        self.context.unlink(other)
+        self.context.watch(other, True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        self.context.watch("other")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    def on_terminated(self, event: Terminated) -> None:
+        assert_type(event.reason, ExitReason)
+        assert_type(event.incarnation, int)
+        self.context.unlink(event.ref)
+
+    def on_restarted(self, event: Restarted) -> None:
+        assert_type(event.reason, ExitReason)
+
+    def snapshot(self) -> dict[str, int]:
+        return {"value": self.value}
+
+    def restore(self, state: dict[str, int]) -> None:
+        self.value = state["value"]
 
 
 class Special(Counter):
@@ -154,6 +181,11 @@ def life(counter: ActorRef[Counter], system: ActorSystem) -> None:
     assert_type(system.inbox(), Inbox)
     assert_type(system.wait(1.0), bool)
     assert_type(counter.status().last_crash, CrashReport | None)
+    assert_type(counter.status().recycled, int)
+    inbox = system.inbox()
+    inbox.watch(counter, restarts=True)
+    inbox.unwatch(counter)
+    assert_type(Options(recycle_after=Recycle(messages=10)).recycle_after, Recycle | None)
 
 
 async def awaiting(counter: ActorRef[Counter]) -> None:

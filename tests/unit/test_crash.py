@@ -28,6 +28,17 @@ K = ExitKind
             True,
         ),
         (ExitReason(K.START, None, "OSError: no"), "did not start: OSError: no", True),
+        (ExitReason(K.RECYCLED), "made way for its next incarnation", False),
+        (
+            ExitReason(K.LINKED, None, "a, which stopped"),
+            "stopped, being linked to a, which stopped",
+            False,
+        ),
+        (
+            ExitReason(K.UNKNOWN, None, "it ended long ago"),
+            "ended in an unknown way (it ended long ago)",
+            True,
+        ),
         (
             ExitReason(K.UNKNOWN),
             "ended in an unknown way (its exit code was lost with the process that kept it)",

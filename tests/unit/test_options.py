@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from procactors import Backoff, Delivery, Options, Overflow, Restart
+from procactors import Backoff, Delivery, Options, Overflow, Recycle, Restart
 from procactors.errors import InvalidSpec
 
 NAN = float("nan")
@@ -23,6 +23,7 @@ BAD = [
     ("max_deliveries", [0, -1, 2.5, None]),
     ("start_timeout", [-1, "1", NAN, True]),
     ("stop_timeout", [-1, "1", NAN, True]),
+    ("recycle_after", [10, "often"]),
     ("env", ["A=1", {"A": 1}, {1: "A"}, {"A=B": "1"}, {"": "1"}]),
 ]
 
@@ -52,6 +53,29 @@ def test_a_backoff_that_makes_no_sense_is_named(word, value):
         Backoff(**{word: value})
 
 
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("messages", 0),
+        ("messages", 1.5),
+        ("messages", True),
+        ("seconds", 0.0),
+        ("seconds", -1),
+        ("seconds", NAN),
+        ("memory_growth", 0),
+        ("memory_growth", "1G"),
+    ],
+)
+def test_a_recycling_that_makes_no_sense_is_named(word, value):
+    with pytest.raises(InvalidSpec, match=rf"Recycle\.{word} .*is"):
+        Recycle(**{word: value})
+
+
+def test_a_recycling_without_a_bound_makes_no_sense():
+    with pytest.raises(InvalidSpec, match="at least one of messages, seconds, memory_growth"):
+        Recycle()
+
+
 GOOD = {
     "name": "worker",
     "mailbox": 1,
@@ -62,6 +86,7 @@ GOOD = {
     "backoff": Backoff(0, 0, 1, 1),
     "delivery": Delivery.AT_LEAST_ONCE,
     "max_deliveries": 1,
+    "recycle_after": Recycle(1, 0.001, 1),
     "start_timeout": None,
     "stop_timeout": 0,
     "env": {"A": ""},
