@@ -119,6 +119,7 @@ class Lives:
         cell.ready_at = monotonic()
         spawner, cell.spawner = cell.spawner, None
         self._owner.reply(spawner, cell.info)
+        self._owner.recovery.letters.actor_up(cell.name)
 
     def _start_overdue(self, actor: int, start: int, late_s: float = 0.0) -> None:
         cell = self._owner.cells.get(actor)

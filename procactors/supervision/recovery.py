@@ -8,13 +8,14 @@ Never: unpickles a user's message; waits for anybody.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
 from procactors.supervision.cell import Cell
-from procactors.supervision.crash import CrashReport
+from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
 from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
@@ -35,7 +36,7 @@ class Recovery:
     def __init__(self, home: Home, station: Station, letters: DeadLetters) -> None:
         self._home = home
         self._station = station
-        self._letters = letters
+        self.letters = letters
         self._replies = ReplySender(home)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
         # they can no longer deliver.
@@ -85,9 +86,12 @@ class Recovery:
         if envelope.reply:
             died = ActorDied(str(report), report)
             self.answer(envelope.reply, envelope.call, Kind.VERDICT, died)
-            self._home.discard(flags, envelope.payload)
+            if self.letters.keeps and _has_killed(report):
+                self._quarantine(flags, envelope, report, cell)
+            else:
+                self._home.discard(flags, envelope.payload)
         else:
-            self._bury(cell.name, flags, envelope, str(report), report.deliveries)
+            self._bury(cell.name, flags, envelope, str(report), report, cell)
         words[DELIVERIES] = 0
         words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
 
@@ -113,12 +117,22 @@ class Recovery:
                 self._refuse(cell, kind, flags, view[at + 8 : at + length - padding], why)
                 at += length
 
-    def lost(self, name: str, record: bytes, why: str) -> None:
-        """Answer for one record that its sender could not deliver, or its actor not handle."""
+    def lost(
+        self, name: str, record: bytes, why: str, cell: Cell | None = None, actor: int = 0
+    ) -> None:
+        """Answer for one record that its sender could not deliver, or its actor not handle.
+
+        Args:
+            name: the actor's.
+            record: the whole record.
+            why: what is said of it.
+            cell: the actor's, in the supervisor's thread alone, while it is there.
+            actor: the actor's id, for whoever has no cell.
+        """
         _, kind, flags, padding = FRAME.unpack_from(record)
         body = memoryview(record)[FRAME.size : len(record) - padding]
         if kind == Kind.CALL:
-            self._refuse_call(name, flags, open_envelope(body), why)
+            self._refuse_call(name, flags, open_envelope(body), why, cell, actor)
 
     def sweep_after(self, process: int) -> None:
         """Remove the segments and reply pipes of a dead process, but for what is on its way."""
@@ -150,11 +164,19 @@ class Recovery:
 
     def _refuse(self, cell: Cell, kind: int, flags: int, body: memoryview, why: str) -> None:
         if kind == Kind.CALL:
-            self._refuse_call(cell.name, flags, open_envelope(body), why)
+            self._refuse_call(cell.name, flags, open_envelope(body), why, cell)
         elif kind == Kind.FENCE:
             sweep_segments(self._home.path, CALL_ID.unpack_from(body)[0], cell.actor)
 
-    def _refuse_call(self, name: str, flags: int, envelope: Envelope, why: str) -> None:
+    def _refuse_call(
+        self,
+        name: str,
+        flags: int,
+        envelope: Envelope,
+        why: str,
+        cell: Cell | None,
+        actor: int = 0,
+    ) -> None:
         if envelope.reply:
             self.answer(
                 envelope.reply,
@@ -164,26 +186,62 @@ class Recovery:
             )
             self._home.discard(flags, envelope.payload)
         else:
-            self._bury(name, flags, envelope, why, 0)
+            self._bury(name, flags, envelope, why, None, cell, actor)
 
-    def _bury(self, name: str, flags: int, envelope: Envelope, why: str, deliveries: int) -> None:
+    def _bury(
+        self,
+        name: str,
+        flags: int,
+        envelope: Envelope,
+        why: str,
+        report: CrashReport | None,
+        cell: Cell | None,
+        actor: int = 0,
+    ) -> None:
         """Keep a tell as a dead letter, with a copy of its bytes."""
+        letter = self._letter(name, flags, envelope, why, report)
+        if cell is not None:
+            letter = dataclasses.replace(letter, class_name=cell.class_name, actor_id=cell.actor)
+        elif actor:
+            letter = dataclasses.replace(letter, actor_id=actor)
+        self.letters.add(letter, _blueprint(cell))
+        _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)
+
+    def _quarantine(self, flags: int, envelope: Envelope, report: CrashReport, cell: Cell) -> None:
+        """Keep an ask that killed its actor in the file; its caller has been told."""
+        letter = self._letter(cell.name, flags, envelope, str(report), report)
+        letter = dataclasses.replace(
+            letter, class_name=cell.class_name, actor_id=cell.actor, asked=True
+        )
+        self.letters.add(letter, _blueprint(cell))
+
+    def _letter(
+        self, name: str, flags: int, envelope: Envelope, why: str, report: CrashReport | None
+    ) -> DeadLetter:
         head, buffers = b"", tuple[bytes, ...]()
         with contextlib.suppress(OSError, StorageFull):
             seen, views, received = self._home.open(flags, envelope.payload)
             head, buffers = bytes(seen), tuple(bytes(view) for view in views)
             if received is not None:
                 received.consume()
-        self._letters.add(
-            DeadLetter(
-                actor=name,
-                handler=envelope.handler,
-                reason=why,
-                deliveries=deliveries,
-                sender=envelope.sender,
-                head=head,
-                buffers=buffers,
-                is_call=bool(envelope.method),
-            )
+        return DeadLetter(
+            actor=name,
+            handler=envelope.handler,
+            reason=why,
+            deliveries=report.deliveries if report is not None else 0,
+            sender=envelope.sender,
+            head=head,
+            buffers=buffers,
+            is_call=bool(envelope.method),
+            killed=report is not None and _has_killed(report),
+            method=envelope.method,
         )
-        _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)
+
+
+def _has_killed(report: CrashReport) -> bool:
+    """Whether the message in hand is to blame, as far as can be known: not if we ended it."""
+    return report.reason.is_abnormal and report.reason.kind is not ExitKind.KILLED
+
+
+def _blueprint(cell: Cell | None) -> str | None:
+    return os.path.join(cell.folder, "blueprint") if cell is not None else None
