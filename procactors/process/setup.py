@@ -20,7 +20,14 @@ from time import monotonic
 from procactors.process.order import StartOrder, read_order
 from procactors.wire.blackbox import CONTROL, PID
 
-__all__ = ["TERMINATE", "adopt_surroundings", "claim_mailbox", "set_signals", "watch_faults"]
+__all__ = [
+    "TERMINATE",
+    "adopt_surroundings",
+    "claim_mailbox",
+    "replace_main",
+    "set_signals",
+    "watch_faults",
+]
 
 #: Value of the box's control word: the SIGTERM that follows is the supervisor's.
 TERMINATE = 1
@@ -82,10 +89,10 @@ def adopt_surroundings(order: StartOrder) -> None:
             os.chdir(order.cwd)
     sys.path[:] = order.path
     sys.argv[:] = order.argv
-    _replace_main(order.main_file)
+    replace_main(order.main_file)
 
 
-def _replace_main(main_file: str | None) -> None:
+def replace_main(main_file: str | None) -> None:
     """Give the process an empty `__main__`, into which definitions of the parent's arrive.
 
     The parent's main module is not imported again: it may be a script without a guard, standard

@@ -25,7 +25,7 @@ from typing import Any
 from procactors.supervision.deadletters import DeadLetter
 from procactors.wire.codec import Encoded, join, split
 
-__all__ = ["LETTERS_FOLDER", "LetterFile", "NotLetters", "Run", "StoredLetter"]
+__all__ = ["LETTERS_FOLDER", "LetterFile", "NoSuchLetter", "NotLetters", "Run", "StoredLetter"]
 
 #: Folder of a runtime directory in which its keeper has a bell, and links to blueprints.
 LETTERS_FOLDER = "letters"
@@ -59,13 +59,17 @@ class NotLetters(Exception):
     """A file that is no file of dead letters, or that this version cannot read."""
 
 
+class NoSuchLetter(LookupError):
+    """No letter of that id is in the file, or none that can be used so."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """One life of one system.
 
     Attributes:
         run: a random name.
-        home: its runtime directory; empty when it has ended in order.
+        home: its runtime directory; it is there as long as the system lives.
         name: the system's name.
         path: the import path of its main program.
         main_file: the main program's file; None if it had none.
@@ -152,7 +156,7 @@ class LetterFile:
         """Enter a run; forget those that have neither letters nor a living system."""
         with self._change():
             for other, home in self._db.execute("SELECT run, home FROM runs").fetchall():
-                if not (home and os.path.exists(home)):
+                if not os.path.exists(home):
                     self._prune(other)
             self._db.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?, ?)",
@@ -160,9 +164,8 @@ class LetterFile:
             )
 
     def end(self, run: str) -> None:
-        """Note that a run's system has ended."""
+        """Forget a run that ends without letters."""
         with self._change():
-            self._db.execute("UPDATE runs SET home = '' WHERE run = ?", (run,))
             self._prune(run)
 
     def add(self, run: str, letters: Sequence[DeadLetter]) -> None:
@@ -208,7 +211,7 @@ class LetterFile:
             actor: only letters to the actor of that name.
 
         Raises:
-            LookupError: there is no letter of one of these ids; then none is marked.
+            NoSuchLetter: there is no letter of one of these ids; then none is marked.
         """
         with self._change():
             if ids is None:
@@ -220,9 +223,9 @@ class LetterFile:
             for one in ids:
                 found = self._db.execute("SELECT size FROM letters WHERE id = ?", (one,)).fetchone()
                 if not found:
-                    raise LookupError(f"{self.path} has no letter {one}")
+                    raise NoSuchLetter(f"{self.path} has no letter {one}")
                 if not found[0]:
-                    raise LookupError(f"the content of letter {one} was lost: nothing can be sent")
+                    raise NoSuchLetter(f"the content of letter {one} was lost: nothing can be sent")
             self._set_state("marked", ids)
             return len(ids)
 
@@ -262,7 +265,7 @@ class LetterFile:
         """Return one letter with its content.
 
         Raises:
-            LookupError: there is none of that id.
+            NoSuchLetter: there is none of that id.
         """
         row = self._db.execute(
             f"SELECT id, run, state, size, body, {_COLUMNS} FROM letters "  # noqa: S608 - ours
@@ -270,7 +273,7 @@ class LetterFile:
             (number,),
         ).fetchone()
         if row is None:
-            raise LookupError(f"{self.path} has no letter {number}")
+            raise NoSuchLetter(f"{self.path} has no letter {number}")
         return _stored(row)
 
     def runs(self) -> list[Run]:
