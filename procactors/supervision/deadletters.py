@@ -255,14 +255,21 @@ class DeadLetters:
         """Hand all that comes from now on to a keeper, too."""
         self._keeper = keeper
 
+    def stamp(self) -> tuple[str, int]:
+        """Return (time, number) for the next letter."""
+        # Imported here: actors import this module too, and never come here.
+        import datetime as dt
+
+        now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds")
+        return now, next(self._serials)
+
     def add(self, letter: DeadLetter, blueprint: str | None = None) -> None:
         """Keep a letter.
 
         Args:
-            letter: without time and number, which are made here.
+            letter: with time and number from `stamp`.
             blueprint: path of its actor's blueprint; None if that is gone.
         """
-        letter = dataclasses.replace(letter, at=_now(), serial=next(self._serials))
         with self._lock:
             if not letter.asked:  # else its caller knows: it is not lost without a word
                 self._letters[letter.serial] = letter
@@ -323,10 +330,3 @@ def _nobody(name: str) -> ActorStopped:
     return ActorStopped(
         f"no live actor is named {name!r}; spawn one with options(name={name!r}) first"
     )
-
-
-def _now() -> str:
-    # Imported here: actors import this module too, and never come here.
-    import datetime as dt
-
-    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds")

@@ -8,7 +8,6 @@ Never: unpickles a user's message; waits for anybody.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import threading
@@ -199,24 +198,29 @@ class Recovery:
         actor: int = 0,
     ) -> None:
         """Keep a tell as a dead letter, with a copy of its bytes."""
-        letter = self._letter(name, flags, envelope, why, report)
-        if cell is not None:
-            letter = dataclasses.replace(letter, class_name=cell.class_name, actor_id=cell.actor)
-        elif actor:
-            letter = dataclasses.replace(letter, actor_id=actor)
-        self.letters.add(letter, _blueprint(cell))
+        letter = self._letter(name, flags, envelope, why, report, cell, actor)
+        self.letters.add(letter, self._blueprint(cell))
         _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)
 
     def _quarantine(self, flags: int, envelope: Envelope, report: CrashReport, cell: Cell) -> None:
         """Keep an ask that killed its actor in the file; its caller has been told."""
-        letter = self._letter(cell.name, flags, envelope, str(report), report)
-        letter = dataclasses.replace(
-            letter, class_name=cell.class_name, actor_id=cell.actor, asked=True
-        )
-        self.letters.add(letter, _blueprint(cell))
+        letter = self._letter(cell.name, flags, envelope, str(report), report, cell)
+        self.letters.add(letter, self._blueprint(cell))
+
+    def _blueprint(self, cell: Cell | None) -> str | None:
+        if cell is None or not self.letters.keeps:
+            return None
+        return os.path.join(cell.folder, "blueprint")
 
     def _letter(
-        self, name: str, flags: int, envelope: Envelope, why: str, report: CrashReport | None
+        self,
+        name: str,
+        flags: int,
+        envelope: Envelope,
+        why: str,
+        report: CrashReport | None,
+        cell: Cell | None,
+        actor: int = 0,
     ) -> DeadLetter:
         head, buffers = b"", tuple[bytes, ...]()
         with contextlib.suppress(OSError, StorageFull):
@@ -224,6 +228,7 @@ class Recovery:
             head, buffers = bytes(seen), tuple(bytes(view) for view in views)
             if received is not None:
                 received.consume()
+        at, serial = self.letters.stamp()
         return DeadLetter(
             actor=name,
             handler=envelope.handler,
@@ -233,15 +238,16 @@ class Recovery:
             head=head,
             buffers=buffers,
             is_call=bool(envelope.method),
+            at=at,
+            class_name=cell.class_name if cell is not None else "",
             killed=report is not None and _has_killed(report),
+            asked=bool(envelope.reply),
             method=envelope.method,
+            actor_id=cell.actor if cell is not None else actor,
+            serial=serial,
         )
 
 
 def _has_killed(report: CrashReport) -> bool:
     """Whether the message in hand is to blame, as far as can be known: not if we ended it."""
     return report.reason.is_abnormal and report.reason.kind is not ExitKind.KILLED
-
-
-def _blueprint(cell: Cell | None) -> str | None:
-    return os.path.join(cell.folder, "blueprint") if cell is not None else None
