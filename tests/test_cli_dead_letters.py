@@ -298,6 +298,18 @@ def test_all_are_marked_but_asks(poisoned, path):
     assert states(path) == ["marked", "marked", "marked"]
 
 
+def test_a_letter_whose_system_died_over_it_says_so_and_may_be_marked_again(poisoned, path):
+    path.write_bytes(poisoned.read_bytes())
+    os.chmod(path, 0o600)
+    with LetterFile(str(path)) as file:
+        file.mark([1])
+        file.take("worker", 1)
+    text = "state     taken: a system was handing it over when it died; it may have been handled"
+    assert text in command("show", path, 1)[1]
+    assert command("requeue", path, 1)[0] == 0
+    assert states(path)[0] == "marked"
+
+
 # -- usage --------------------------------------------------------------------------------------
 
 

@@ -225,6 +225,8 @@ class LetterKeeper:
                 with contextlib.suppress(BlockingIOError):
                     os.read(fd, 4096)
             try:
+                if self._end_by is not None:  # the last tries must end in time
+                    file.wait_at_most(self._until_end(_PATIENCE_S))
                 while self._queue:
                     self._write(file)
                 if self._end_by is not None:
@@ -237,13 +239,19 @@ class LetterKeeper:
             except Exception as error:  # noqa: BLE001 - see below
                 # So wide because this thread must go on: what waits is still in the queue, and a
                 # full disk, say, may have room again.
-                patience = _AGAIN_S
-                if self._end_by is not None and monotonic() >= self._end_by:
+                patience = self._until_end(_AGAIN_S)
+                if self._end_by is not None and patience == 0.0:
                     self._missing += sum(item.letter is not None for item in self._queue)
                     return
                 if not self._in_trouble:
                     _log.error("the dead letters' file %s: %s; trying again", self._path, error)
                 self._in_trouble = True
+
+    def _until_end(self, most: float) -> float:
+        """Return `most` seconds, or those that are left for the end."""
+        if self._end_by is None:
+            return most
+        return max(0.0, min(most, self._end_by - monotonic()))
 
     # -- writing ------------------------------------------------------------------------------
 

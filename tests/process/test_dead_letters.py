@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sqlite3
+import subprocess
 import textwrap
 import threading
 
@@ -423,7 +424,7 @@ def test_ten_thousand_letters_are_all_kept(keeping, path, gate):
 
 def test_what_is_in_the_file_survives_a_sigkill_of_the_program(start_method, path):
     code = f"""
-        import sys
+        import threading
         from procactors import ActorSystem
         from tests.support.actors import Crasher
         system = ActorSystem(start_method={start_method!r}, dead_letter_file={str(path)!r})
@@ -432,9 +433,9 @@ def test_what_is_in_the_file_survives_a_sigkill_of_the_program(start_method, pat
             ref.tell("exception")
             ref.tell("SIGKILL")
         print("told", flush=True)
-        sys.stdin.read()
+        threading.Event().wait()
     """
-    with running(code, cwd=os.getcwd(), stderr=-3, stdin=-1) as program:
+    with running(code, cwd=os.getcwd(), stderr=subprocess.DEVNULL) as program:
         assert program.line() == "told"
         in_file(path, 20)
         program.process.kill()
@@ -483,6 +484,19 @@ def test_while_another_process_writes_the_letters_wait_and_nobody_else(keeping, 
         assert busy.letters() == []
         busy._db.execute("COMMIT")
     in_file(path, 5)
+
+
+def test_a_stop_does_not_wait_for_ever_for_the_file(keeping, path, caplog):
+    with LetterFile(str(path)) as busy:
+        busy._db.execute("BEGIN IMMEDIATE")
+        ref = keeping.options(max_restarts=50).spawn(Crasher)
+        ref.tell("exception")
+        letters_of(keeping, 1)
+        caplog.set_level(logging.ERROR)
+        keeping.kill()
+        busy._db.execute("COMMIT")
+    assert any("1 dead letters are missing in" in record.message for record in caplog.records)
+    assert stored(path) == []
 
 
 # -- handing over -------------------------------------------------------------------------------
@@ -574,6 +588,7 @@ def test_an_actor_that_does_not_come_up_is_handed_nothing(start_method, path):
 PROGRAM = textwrap.dedent(
     """
     import sys
+    import threading
     from dataclasses import dataclass
     from procactors import Actor, ActorSystem
 
@@ -594,7 +609,7 @@ PROGRAM = textwrap.dedent(
         if sys.argv[2] == "tell":
             worker.tell(Job(7))
             print("told", flush=True)
-        sys.stdin.read()
+        threading.Event().wait()
     """
 )
 
@@ -605,18 +620,16 @@ def test_a_letter_of_a_main_program_is_for_the_program_of_today(start_method, pa
     def run(answer, what):
         script = tmp_path / "script.py"
         script.write_text(f"METHOD = {start_method!r}\n" + PROGRAM.replace("ANSWER", answer))
-        return running_python(script, path, what, stdin=-1)
+        return running_python(script, path, what)
 
     with run("return number / 0", "tell") as program:
         assert program.line() == "told"
         in_file(path, 1)
-        program.process.stdin.close()
-        program.process.stdin = None
-        assert program.end()[0] == 0
+        program.process.kill()
+        program.await_nothing_left()
     mark(path)
     with run("return number * 2", "wait") as program:
         assert program.line() == "handled 14"
-        program.process.stdin.close()
-        program.process.stdin = None
-        assert program.end()[0] == 0
-    assert stored(path) == []
+        eventually(lambda: not stored(path), "the letter to leave the file")
+        program.process.kill()
+        program.await_nothing_left()
