@@ -213,7 +213,7 @@ class Actor:
 _current: Context | None = None
 
 
-def set_current(context: Context) -> None:
-    """Make `context` the one that this process's actor sees."""
+def set_current(context: Context | None) -> None:
+    """Make `context` the one that this process's actor sees; None: there is none any more."""
     global _current  # noqa: PLW0603 - one process is one actor
     _current = context

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.handle import SystemHandle
@@ -29,10 +30,15 @@ from procactors.supervision.supervisor import Supervisor
 from procactors.wire.runtime_dir import RuntimeDir, sweep
 from procactors.wire.station import Station
 
+if TYPE_CHECKING:
+    from procactors.supervision.letterkeeper import LetterKeeper
+
 __all__ = ["ActorSystem"]
 
 #: Seconds that the supervisor may take beyond a stop's deadline, for its own last steps.
 _SLACK_S = 5.0
+#: Seconds beyond it for dead letters: those of the end itself are to be written and shown, too.
+_LETTERS_S = 2.0
 
 
 class ActorSystem(SystemHandle):
@@ -53,6 +59,16 @@ class ActorSystem(SystemHandle):
         ask_timeout: seconds that an ask waits for its reply; None waits for ever, and still not
             on the dead.
         runtime_dir: directory in which the private runtime directory is made; /dev/shm if None.
+        dead_letter_file: file in which dead letters are kept too, and survive this program: an
+            SQLite database of mode 0600, made if it is not there, that several systems may use.
+            ``procactors dead-letters`` lists its letters, marks them to be sent again by the next
+            system that uses the file, and replays them. It holds pickles: loading a letter runs
+            code, so nobody else may be able to write the file.
+
+    Raises:
+        InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
+            kind of file.
+        PermissionError: the `dead_letter_file` is another user's, or open to others.
 
     Attributes:
         dead_letters: messages that nobody will handle, and why.
@@ -70,6 +86,7 @@ class ActorSystem(SystemHandle):
         stop_timeout: float = 10.0,
         ask_timeout: float | None = None,
         runtime_dir: str | os.PathLike[str] | None = None,
+        dead_letter_file: str | os.PathLike[str] | None = None,
     ) -> None:
         _check(backend, start_method, spares, stop_timeout, ask_timeout)
         raise_descriptor_limit()
@@ -96,6 +113,10 @@ class ActorSystem(SystemHandle):
             self._supervisor = Supervisor(station, self._launcher, self._recovery, stop_timeout)
             self._supervisor.on_failure = self._failed
             undo.callback(self._supervisor.close)
+            self.dead_letters.connect(station, self._supervisor.address_of)
+            if dead_letter_file is not None:
+                undo.callback(self.dead_letters.close, _SLACK_S)
+                self.dead_letters.keep_in(self._open_keeper(os.fspath(dead_letter_file)))
             self._supervisor.open()
             undo.pop_all()  # all is up: from here on `stop` undoes it
         _systems.add(self)
@@ -132,7 +153,7 @@ class ActorSystem(SystemHandle):
                 if not self._ended.is_set():  # else a signal handler has stopped it meanwhile
                     raise
             finally:
-                self._finish()
+                self._finish(deadline)
 
     def kill(self) -> None:
         """SIGKILL every actor and end the system at once."""
@@ -180,7 +201,7 @@ class ActorSystem(SystemHandle):
     def __repr__(self) -> str:
         return f"<ActorSystem {self.name}{' (stopped)' if self._ended.is_set() else ''}>"
 
-    def _finish(self) -> None:
+    def _finish(self, deadline: float) -> None:
         if self._ended.is_set():
             return
         self._supervisor.finish()
@@ -189,6 +210,8 @@ class ActorSystem(SystemHandle):
         self._lifeline.cut()
         self._station.close()
         self._recovery.close()
+        # Before the directory goes: the letters' definitions are in it.
+        self.dead_letters.close(max(0.0, deadline - monotonic()) + _LETTERS_S)
         self._dir.remove()
         self._ended.set()
         _systems.discard(self)
@@ -205,7 +228,22 @@ class ActorSystem(SystemHandle):
 
         Here, not by the supervisor's mailbox: at the system's end the supervisor ends first.
         """
-        self._recovery.lost(self._supervisor.name_of(actor), record, "has stopped")
+        name = self._supervisor.name_of(actor)
+        self._recovery.lost(name, record, "has stopped", actor=actor)
+
+    def _open_keeper(self, path: str) -> LetterKeeper:
+        # Imported here: a system without a file must not load SQLite.
+        from procactors.supervision.letterfile import NotLetters
+        from procactors.supervision.letterkeeper import LetterKeeper
+
+        keeper = LetterKeeper(
+            path, self.name, self._station, self.dead_letters, self._supervisor.address_of
+        )
+        try:
+            keeper.open()
+        except NotLetters as error:
+            raise InvalidSpec(f"dead_letter_file: {error}") from error
+        return keeper
 
     def _forget(self) -> None:
         self._dir.forget()

@@ -84,6 +84,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "counter_handle",
         "counter_messages",
         "crash_and_respawn",
+        "dead_letters",
         "death_watch",
         "dynamic_children",
         "escalation",

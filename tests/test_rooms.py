@@ -23,6 +23,8 @@ OWNERS: dict[str, set[str]] = {
         "wire.definitions",
         "wire.failure",
     },
+    # Never in an actor, and never in the supervisor's thread.
+    "sqlite3": {"cli.deadletters", "supervision.letterfile", "supervision.letterkeeper"},
     # Life and death: few rooms start processes, and who kills knows whom by a pidfd or a group.
     "multiprocessing.get_context": {"process.launcher", "process.zygote"},
     "multiprocessing.Process": set(),

@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import demo, examples
+from procactors.cli import deadletters, demo, examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,4 +65,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     demo.add_to(commands)
     examples.add_to(commands)
+    deadletters.add_to(commands)
     return parser

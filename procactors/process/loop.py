@@ -61,6 +61,7 @@ __all__ = [
     "STOPPING",
     "Loop",
     "TellFailed",
+    "find_handler",
 ]
 
 #: Values of the box's phase word; LEFT is a stop of its own will, STOPPED an ordered one, HALTED
@@ -254,24 +255,34 @@ class Loop:
         self._lost(self._reader.in_hand(), why)
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
-        if not key:
-            if not self._table.receives:
-                cls = type(self._instance).__qualname__
-                raise UnknownMethod(
-                    f"{cls} has no receive method: it takes calls like {cls}.method, no messages"
-                )
-            name = "receive"
-        elif key[:1] == b":":
-            name = key[1:].decode()
-        else:
-            name = self._table.by_key.get(key, "")
-        handler = getattr(self._instance, name, None) if name else None
-        if not callable(handler):
-            raise UnknownMethod(f"{type(self._instance).__qualname__} has no method {key.decode()}")
+        name, handler = find_handler(self._instance, self._table, key)
         # Kept only while it is the class's own: an attribute of the instance may change.
         if name not in getattr(self._instance, "__dict__", {}):
             self._bound[key] = handler
-        return handler  # type: ignore[no-any-return]
+        return handler
+
+
+def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Callable[..., Any]]:
+    """Return (name, bound method) of the handler that a message's method means.
+
+    Raises:
+        UnknownMethod: the object has none.
+    """
+    if not key:
+        if not table.receives:
+            cls = type(instance).__qualname__
+            raise UnknownMethod(
+                f"{cls} has no receive method: it takes calls like {cls}.method, no messages"
+            )
+        name = "receive"
+    elif key[:1] == b":":
+        name = key[1:].decode()
+    else:
+        name = table.by_key.get(key, "")
+    handler = getattr(instance, name, None) if name else None
+    if not callable(handler):
+        raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
+    return name, handler
 
 
 def _without_ours(error: BaseException) -> Any:

@@ -25,6 +25,7 @@ __all__ = [
     "TERMINATE",
     "adopt_surroundings",
     "claim_mailbox",
+    "replace_main",
     "set_signals",
     "watch_faults",
 ]
@@ -90,10 +91,10 @@ def adopt_surroundings(order: StartOrder) -> None:
             os.chdir(order.cwd)
     sys.path[:] = order.path
     sys.argv[:] = order.argv
-    _replace_main(order.main_file)
+    replace_main(order.main_file)
 
 
-def _replace_main(main_file: str | None) -> None:
+def replace_main(main_file: str | None) -> None:
     """Give the process an empty `__main__`, into which definitions of the parent's arrive.
 
     The parent's main module is not imported again: it may be a script without a guard, standard

@@ -1,23 +1,33 @@
 """Messages that nobody will handle, and why.
 
 Layer: supervision. Runs in: parent; written by the supervisor's thread, read by anybody.
-Owns: the letters, up to a bound; older ones go, their number is kept.
+Owns: the letters, up to a bound; older ones go, their number is kept. Subscriptions and the
+letters' keeper, with a thread each (`close`).
 Never: unpickles a message by itself: that may run, or kill, anything.
 """
 
 from __future__ import annotations
 
+import builtins
 import collections
 import dataclasses
+import itertools
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from procactors.wire.codec import decode
+from procactors.errors import ActorStopped, DeliveryError
+from procactors.supervision.subscription import Subscription
+from procactors.wire.codec import Encoded, decode
+
+if TYPE_CHECKING:
+    from procactors.supervision.letterkeeper import LetterKeeper
+    from procactors.wire.station import Station
 
 __all__ = ["DeadLetter", "DeadLetters"]
 
-#: Letters kept; a flood of them must not fill the parent's memory.
+#: Letters kept in memory; a flood of them must not fill the parent's.
 _KEPT = 10_000
 
 
@@ -28,9 +38,15 @@ class DeadLetter:
     Attributes:
         actor: name of the actor that it was sent to.
         handler: name of the method, or ``receive``.
-        reason: why nobody will handle it, in words.
+        reason: why nobody will handle it, in words; the crash report if it was in hand.
         deliveries: how often its handling was begun.
         sender: id of the actor that sent it; 0 is the main program.
+        at: when it was given up, in UTC, ISO 8601.
+        class_name: qualified name of the actor's class; empty if it is not known any more.
+        killed: its actor's process ended with it in hand, and not by our order: run it again with
+            care. So too a tell whose handler raised.
+        asked: it was an ask, whose caller has been told. Such letters are in a file only (see
+            ``ActorSystem(dead_letter_file=...)``), and only if they are `killed`.
     """
 
     actor: str
@@ -41,42 +57,276 @@ class DeadLetter:
     head: bytes = dataclasses.field(repr=False)
     buffers: tuple[bytes, ...] = dataclasses.field(default=(), repr=False)
     is_call: bool = dataclasses.field(default=False, repr=False)
+    at: str = ""
+    class_name: str = ""
+    killed: bool = False
+    asked: bool = False
+    #: How the method travels, for sending it again.
+    method: bytes = dataclasses.field(default=b"", repr=False)
+    #: The actor's id, and the letter's number, in its system.
+    actor_id: int = dataclasses.field(default=0, repr=False)
+    serial: int = dataclasses.field(default=0, repr=False)
 
     @property
     def message(self) -> Any:
         """The message, unpickled now, in this process; for a method ``(args, kwargs)``.
+
+        Unpickling runs code that the message names, and what killed an actor may kill this
+        process too.
 
         Raises:
             DecodeError: it cannot be unpickled here.
         """
         return decode(self.head, [bytearray(buffer) for buffer in self.buffers])
 
+    @property
+    def encoded(self) -> Encoded:
+        """The message as it travels.
+
+        Raises:
+            DeliveryError: its content was lost.
+        """
+        if not self.head:
+            raise DeliveryError(
+                f"the content of this letter to {self.actor} was lost, so it cannot be sent again"
+            )
+        return Encoded(self.head, [memoryview(buffer) for buffer in self.buffers])
+
 
 class DeadLetters:
     """The system's dead letters, oldest first: iterable, with a length.
+
+    The last 10 000 are kept in memory. They stay readable after the system's end.
 
     Attributes:
         total: how many there have been, those no longer kept included.
     """
 
     def __init__(self) -> None:
-        self._letters: collections.deque[DeadLetter] = collections.deque(maxlen=_KEPT)
-        # Guards letters and count against a reader that copies while the supervisor adds.
-        self._lock = threading.Lock()
+        self._letters: collections.OrderedDict[int, DeadLetter] = collections.OrderedDict()
+        # Guards letters, count and subscriptions against a reader that copies while the
+        # supervisor adds. Reentrant: a signal handler of the application may stop the system.
+        self._lock = threading.RLock()
+        self._serials = itertools.count(1)
+        #: Letters that are being sent, or were: nobody else must send them too.
+        self._leaving: set[int] = set()
+        self._subscriptions: list[Subscription] = []
+        self._missed = 0
+        self._closed = False
+        self._keeper: LetterKeeper | None = None
+        self._station: Station | None = None
+        self._address_of: Callable[[str], int | None] = lambda _name: None
         self.total = 0
 
-    def add(self, letter: DeadLetter) -> None:
-        """Keep a letter."""
+    # -- looking ------------------------------------------------------------------------------
+
+    def list(
+        self, actor: str | None = None, *, reason: str = "", killed: bool | None = None
+    ) -> builtins.list[DeadLetter]:
+        """Return the letters in memory, oldest first.
+
+        Args:
+            actor: only letters to the actor of that name.
+            reason: only letters whose reason has this text in it.
+            killed: only letters that killed their actor (True), or that did not (False).
+        """
+        return [
+            letter
+            for letter in self
+            if (actor is None or letter.actor == actor)
+            and reason in letter.reason
+            and (killed is None or letter.killed is killed)
+        ]
+
+    def count(
+        self, actor: str | None = None, *, reason: str = "", killed: bool | None = None
+    ) -> int:
+        """Return how many letters in memory `list` would give."""
+        return len(self.list(actor, reason=reason, killed=killed))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of letters in memory by actor, most first."""
+        return dict(collections.Counter(letter.actor for letter in self).most_common())
+
+    def subscribe(self, callback: Callable[[DeadLetter], object]) -> Callable[[], None]:
+        """Have `callback` called with each letter from now on; return what ends that.
+
+        Each subscription has a thread of its own, in which its letters come in order. An
+        exception in the callback is logged. A callback that is slow holds up nobody: beyond
+        10 000 letters that wait for it the next ones are counted (`missed`) and logged, not shown.
+        When the system stops, the callback gets what is left within the stop's deadline.
+
+        Raises:
+            ActorStopped: the system was stopped.
+        """
         with self._lock:
-            self._letters.append(letter)
-            self.total += 1
+            if self._closed:
+                raise ActorStopped("the actor system was stopped: there will be no dead letter")
+            subscription = Subscription(callback)
+            self._subscriptions.append(subscription)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if subscription in self._subscriptions:
+                    self._subscriptions.remove(subscription)
+                    self._missed += subscription.missed
+            subscription.cancel()
+
+        return unsubscribe
+
+    @property
+    def missed(self) -> int:
+        """How many letters were not shown to a subscriber that was too slow, in sum."""
+        with self._lock:
+            return self._missed + sum(one.missed for one in self._subscriptions)
+
+    # -- sending again ------------------------------------------------------------------------
+
+    def requeue(self, letter: DeadLetter, timeout: float | None = None) -> None:
+        """Send a letter again, as a tell, to the live actor of that name; it leaves the list.
+
+        It goes behind what waits in the mailbox, and its deliveries start anew. Blocks only for a
+        free place in a bounded mailbox, up to `timeout` seconds (None: for ever).
+
+        Raises:
+            ActorStopped: no live actor has that name; the letter stays.
+            LookupError: the letter is not in this list (any more).
+            DeliveryError: its content was lost, or the mailbox is full; the letter stays.
+        """
+        known = self._letters.get(letter.serial) is letter
+        if not known or not self.begin_leaving(letter.serial):
+            raise LookupError(
+                f"this letter to {letter.actor} is not in the list: it was sent again already, or "
+                f"is another system's"
+            )
+        gone = False
+        try:
+            self._send(letter, timeout)
+            gone = True
+        finally:
+            self.end_leaving(letter.serial, gone)
+        if self._keeper is not None:
+            self._keeper.forget(letter.serial)
+
+    def requeue_all(self, actor: str | None = None, timeout: float | None = None) -> int:
+        """Send all letters again (see `requeue`), oldest first; return how many were sent.
+
+        Letters whose actor does not live stay, and so do those without content.
+
+        Args:
+            actor: only letters to the actor of that name.
+            timeout: seconds for which each may wait for a free place; None waits for ever.
+
+        Raises:
+            ActorStopped: `actor` names no live actor. MailboxFull: no place came free in time.
+        """
+        if actor is not None and self._address_of(actor) is None:
+            raise _nobody(actor)
+        sent = 0
+        for letter in self.list(actor):
+            if letter.head and self._address_of(letter.actor) is not None:
+                try:
+                    self.requeue(letter, timeout)
+                except (ActorStopped, LookupError):  # stopped, or sent by another thread, meanwhile
+                    continue
+                sent += 1
+        return sent
+
+    def _send(self, letter: DeadLetter, timeout: float | None) -> None:
+        if self._station is not None:
+            self._station.check_process()
+        actor = self._address_of(letter.actor)
+        if actor is None or self._station is None:
+            raise _nobody(letter.actor)
+        self._station.tell(actor, letter.actor, letter.method, letter.encoded, timeout)
+
+    # -- the runtime's side -------------------------------------------------------------------
+
+    @property
+    def keeps(self) -> bool:
+        """Whether letters go to a file too."""
+        return self._keeper is not None
+
+    def connect(self, station: Station, address_of: Callable[[str], int | None]) -> None:
+        """Say by whom, and to which ids, letters are sent again."""
+        self._station, self._address_of = station, address_of
+
+    def keep_in(self, keeper: LetterKeeper) -> None:
+        """Hand all that comes from now on to a keeper, too."""
+        self._keeper = keeper
+
+    def stamp(self) -> tuple[str, int]:
+        """Return (time, number) for the next letter."""
+        # Imported here: actors import this module too, and never come here.
+        import datetime as dt
+
+        now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds")
+        return now, next(self._serials)
+
+    def add(self, letter: DeadLetter, blueprint: str | None = None) -> None:
+        """Keep a letter.
+
+        Args:
+            letter: with time and number from `stamp`.
+            blueprint: path of its actor's blueprint; None if that is gone.
+        """
+        with self._lock:
+            if not letter.asked:  # else its caller knows: it is not lost without a word
+                self._letters[letter.serial] = letter
+                if len(self._letters) > _KEPT:
+                    self._letters.popitem(last=False)
+                self.total += 1
+                for subscription in self._subscriptions:
+                    subscription.offer(letter)
+            if self._keeper is not None:
+                self._keeper.keep(letter, blueprint)
+
+    def begin_leaving(self, serial: int) -> bool:
+        """Claim a letter for sending it; False if another thread has done so."""
+        with self._lock:
+            if serial in self._leaving:
+                return False
+            self._leaving.add(serial)
+            return True
+
+    def end_leaving(self, serial: int, gone: bool) -> None:
+        """Say whether a letter that was claimed has been sent."""
+        with self._lock:
+            if gone:
+                self._letters.pop(serial, None)
+            else:
+                self._leaving.discard(serial)
+
+    def actor_up(self, name: str) -> None:
+        """Note that an actor of that name is up: letters may wait for it."""
+        if self._keeper is not None:
+            self._keeper.actor_up(name)
+
+    def close(self, timeout: float) -> None:
+        """Write and show what is left, within `timeout` seconds; end the threads."""
+        deadline = monotonic() + timeout
+        with self._lock:
+            self._closed = True
+            subscriptions = list(self._subscriptions)
+        if self._keeper is not None:
+            self._keeper.close(timeout)
+        for subscription in subscriptions:
+            subscription.finish()
+        for subscription in subscriptions:
+            subscription.join(max(0.0, deadline - monotonic()))
 
     def __len__(self) -> int:
         return len(self._letters)
 
     def __iter__(self) -> Iterator[DeadLetter]:
         with self._lock:
-            return iter(tuple(self._letters))
+            return iter(tuple(self._letters.values()))
 
     def __repr__(self) -> str:
         return f"<DeadLetters: {len(self)} kept of {self.total}>"
+
+
+def _nobody(name: str) -> ActorStopped:
+    return ActorStopped(
+        f"no live actor is named {name!r}; spawn one with options(name={name!r}) first"
+    )

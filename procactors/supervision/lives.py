@@ -128,6 +128,7 @@ class Lives:
         cell.ready_at = monotonic()
         spawner, cell.spawner = cell.spawner, None
         self._owner.reply(spawner, cell.info)
+        self._owner.recovery.letters.actor_up(cell.name)
         ended_as, cell.ended_as = cell.ended_as, None
         if ended_as is not None:
             self._owner.deathwatch.restarted(cell, ended_as)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
@@ -40,7 +41,7 @@ class Recovery:
     def __init__(self, home: Home, station: Station, letters: DeadLetters) -> None:
         self._home = home
         self._station = station
-        self._letters = letters
+        self.letters = letters
         self._replies = ReplySender(home)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
         # they can no longer deliver.
@@ -103,9 +104,12 @@ class Recovery:
         if envelope.reply:
             died = ActorDied(str(report), report)
             self.answer(envelope.reply, envelope.call, Kind.VERDICT, died)
-            self._home.discard(flags, envelope.payload)
+            if self.letters.keeps and _has_killed(report):
+                self._quarantine(flags, envelope, report, cell)
+            else:
+                self._home.discard(flags, envelope.payload)
         else:
-            self._bury(cell.name, flags, envelope, str(report), report.deliveries)
+            self._bury(cell.name, flags, envelope, str(report), report, cell)
         words[DELIVERIES] = 0
         words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
 
@@ -123,12 +127,22 @@ class Recovery:
                 body = memoryview(record)[FRAME.size : len(record) - padding]
                 self._refuse(cell, kind, flags, body, why)
 
-    def lost(self, name: str, record: bytes, why: str) -> None:
-        """Answer for one record that its sender could not deliver, or its actor not handle."""
+    def lost(
+        self, name: str, record: bytes, why: str, cell: Cell | None = None, actor: int = 0
+    ) -> None:
+        """Answer for one record that its sender could not deliver, or its actor not handle.
+
+        Args:
+            name: the actor's.
+            record: the whole record.
+            why: what is said of it.
+            cell: the actor's, in the supervisor's thread alone, while it is there.
+            actor: the actor's id, for whoever has no cell.
+        """
         _, kind, flags, padding = FRAME.unpack_from(record)
         body = memoryview(record)[FRAME.size : len(record) - padding]
         if kind == Kind.CALL:
-            self._refuse_call(name, flags, open_envelope(body), why)
+            self._refuse_call(name, flags, open_envelope(body), why, cell, actor)
 
     def sweep_after(self, process: int) -> None:
         """Remove the segments and reply pipes of a dead process, but for what is on its way."""
@@ -160,11 +174,19 @@ class Recovery:
 
     def _refuse(self, cell: Cell, kind: int, flags: int, body: memoryview, why: str) -> None:
         if kind == Kind.CALL:
-            self._refuse_call(cell.name, flags, open_envelope(body), why)
+            self._refuse_call(cell.name, flags, open_envelope(body), why, cell)
         elif kind == Kind.FENCE:
             sweep_segments(self._home.path, CALL_ID.unpack_from(body)[0], cell.actor)
 
-    def _refuse_call(self, name: str, flags: int, envelope: Envelope, why: str) -> None:
+    def _refuse_call(
+        self,
+        name: str,
+        flags: int,
+        envelope: Envelope,
+        why: str,
+        cell: Cell | None,
+        actor: int = 0,
+    ) -> None:
         if envelope.reply:
             self.answer(
                 envelope.reply,
@@ -174,26 +196,69 @@ class Recovery:
             )
             self._home.discard(flags, envelope.payload)
         else:
-            self._bury(name, flags, envelope, why, 0)
+            self._bury(name, flags, envelope, why, None, cell, actor)
 
-    def _bury(self, name: str, flags: int, envelope: Envelope, why: str, deliveries: int) -> None:
+    def _bury(
+        self,
+        name: str,
+        flags: int,
+        envelope: Envelope,
+        why: str,
+        report: CrashReport | None,
+        cell: Cell | None,
+        actor: int = 0,
+    ) -> None:
         """Keep a tell as a dead letter, with a copy of its bytes."""
+        letter = self._letter(name, flags, envelope, why, report, cell, actor)
+        self.letters.add(letter, self._blueprint(cell))
+        _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)
+
+    def _quarantine(self, flags: int, envelope: Envelope, report: CrashReport, cell: Cell) -> None:
+        """Keep an ask that killed its actor in the file; its caller has been told."""
+        letter = self._letter(cell.name, flags, envelope, str(report), report, cell)
+        self.letters.add(letter, self._blueprint(cell))
+
+    def _blueprint(self, cell: Cell | None) -> str | None:
+        if cell is None or not self.letters.keeps:
+            return None
+        return os.path.join(cell.folder, "blueprint")
+
+    def _letter(
+        self,
+        name: str,
+        flags: int,
+        envelope: Envelope,
+        why: str,
+        report: CrashReport | None,
+        cell: Cell | None,
+        actor: int = 0,
+    ) -> DeadLetter:
         head, buffers = b"", tuple[bytes, ...]()
         with contextlib.suppress(OSError, StorageFull):
             seen, views, received = self._home.open(flags, envelope.payload)
             head, buffers = bytes(seen), tuple(bytes(view) for view in views)
             if received is not None:
                 received.consume()
-        self._letters.add(
-            DeadLetter(
-                actor=name,
-                handler=envelope.handler,
-                reason=why,
-                deliveries=deliveries,
-                sender=envelope.sender,
-                head=head,
-                buffers=buffers,
-                is_call=bool(envelope.method),
-            )
+        at, serial = self.letters.stamp()
+        return DeadLetter(
+            actor=name,
+            handler=envelope.handler,
+            reason=why,
+            deliveries=report.deliveries if report is not None else 0,
+            sender=envelope.sender,
+            head=head,
+            buffers=buffers,
+            is_call=bool(envelope.method),
+            at=at,
+            class_name=cell.class_name if cell is not None else "",
+            killed=report is not None and _has_killed(report),
+            asked=bool(envelope.reply),
+            method=envelope.method,
+            actor_id=cell.actor if cell is not None else actor,
+            serial=serial,
         )
-        _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)
+
+
+def _has_killed(report: CrashReport) -> bool:
+    """Whether the message in hand is to blame, as far as can be known: not if we ended it."""
+    return report.reason.is_abnormal and report.reason.kind is not ExitKind.KILLED

@@ -411,7 +411,8 @@ class Supervisor:
         self.reply(who, [cell.info for cell in self.cells.values()])
 
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
-        self.recovery.lost(self.name_of(command.actor), command.record, command.why)
+        name, cell = self.name_of(command.actor), self.cells.get(command.actor)
+        self.recovery.lost(name, command.record, command.why, cell, command.actor)
 
     def name_of(self, actor: int) -> str:
         """Return an actor's name, also after its end. From any thread."""
@@ -419,6 +420,14 @@ class Supervisor:
         if cell is not None:
             return cell.name
         return over.name if over is not None else f"actor {actor}"
+
+    def address_of(self, name: str) -> int | None:
+        """Return the id of the live actor of that name, once it has been up. From any thread."""
+        cell = self.cells.get(self._names.get(name, 0))
+        if cell is None or cell.is_inbox or cell.stop_by is not None or self.stopping.is_ending:
+            return None
+        comes_up = cell.life is Life.STARTING and cell.incarnation <= 1
+        return None if comes_up else cell.actor
 
     def past(self, actor: int) -> c.ActorStatus:
         """Return the last status of an actor that is over.

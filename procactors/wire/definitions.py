@@ -13,22 +13,33 @@ home it would overwrite the sender's own class. So each gets a token: a message 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import io
 import os
 import pickle
+import re
 import sys
 import threading
 import types
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cloudpickle
 
-__all__ = ["DefinitionPickler", "dumps_by_value", "stand_ins"]
+__all__ = [
+    "DefinitionPickler",
+    "belong_to",
+    "dumps_by_value",
+    "offer",
+    "publish",
+    "published",
+    "stand_ins",
+    "tokens_in",
+]
 
 #: Token of each class or function that has one, and the other way round. Originals and loaded
 #: ones alike: so identity holds when a class comes home.
@@ -42,6 +53,15 @@ _published: set[tuple[str, str]] = set()
 _under_way: list[tuple[str, str]] = []
 #: Names of modules that exist only here, as places for definitions from elsewhere.
 stand_ins: set[bytes] = set()
+#: Runtime directories that this process is part of. Bytes that name another one were encoded for
+#: an earlier system, and were kept as a dead letter.
+_places: dict[str, None] = {}
+#: Definitions out of a file of dead letters, by token.
+_offered: dict[str, bytes] = {}
+#: What was loaded for bytes of an earlier system.
+_earlier: weakref.WeakSet[Any] = weakref.WeakSet()
+#: How a token stands in a pickle: a short string of 32 characters.
+_TOKEN = re.compile(rb"\x8c\x20([0-9a-f]{32})")
 #: Guards the tables and the loading: a half-built class must not be seen by another thread.
 _lock = threading.RLock()
 
@@ -143,7 +163,7 @@ def token_of(obj: Any, home: str) -> str:
             _published.add((home, token))
             _under_way.append((home, token))
             try:
-                _publish(home, token, dumps_by_value(obj, home, root=obj))
+                publish(home, token, dumps_by_value(obj, home, root=obj))
             except BaseException:
                 # The others that were written meanwhile may name this one: none counts.
                 _published.difference_update(_under_way)
@@ -154,7 +174,33 @@ def token_of(obj: Any, home: str) -> str:
         return token
 
 
-def _publish(home: str, token: str, data: bytes) -> None:
+def belong_to(home: str, is_part: bool = True) -> None:
+    """Note that this process is part of a runtime directory, or is no more."""
+    if is_part:
+        _places[home] = None
+    else:
+        _places.pop(home, None)
+
+
+def offer(definitions: Mapping[str, bytes]) -> None:
+    """Have definitions at hand whose runtime directory is gone."""
+    _offered.update(definitions)
+
+
+def tokens_in(data: bytes) -> set[str]:
+    """Return what may be tokens in a pickle; not each of them need be one."""
+    return {found.decode() for found in _TOKEN.findall(data)}
+
+
+def published(home: str, token: str) -> bytes | None:
+    """Return the definition that was published under a token; None if there is none."""
+    with contextlib.suppress(OSError), open(os.path.join(home, "defs", token), "rb") as file:
+        return file.read()
+    return None
+
+
+def publish(home: str, token: str, data: bytes) -> None:
+    """Put a pickled definition where the processes of a runtime directory look for it."""
     path = os.path.join(home, "defs", token)
     with open(path + ".new", "wb") as file:
         file.write(data)
@@ -166,17 +212,58 @@ def _definition(token: str, home: str) -> Any:
     with _lock:
         obj = _known.get(token)
         if obj is None:
-            with open(os.path.join(home, "defs", token), "rb") as file:
-                data = file.read()
+            place, data = _find(token, home)
             try:
                 obj = pickle.loads(data)
             except BaseException:
                 _loaded.pop(token, None)
                 _known.pop(token, None)
                 raise
-            _published.add((home, token))
+            _published.add((place, token))
+            if home not in _places:
+                present = _of_today(obj)
+                if present is not None:
+                    _known[token] = _loaded[token] = present
+                    return present
+                _earlier.add(obj)
             _show_in_module(obj)
         return obj
+
+
+def _find(token: str, home: str) -> tuple[str, bytes]:
+    """Return (runtime directory, pickled definition).
+
+    Bytes of an earlier system are looked for at home first: whoever handed them over has put
+    their definitions there, and the directory that they name may be anybody's by now.
+    """
+    if token in _offered:
+        return home, _offered[token]
+    for place in (home,) if home in _places else (*_places, home):
+        data = published(place, token)
+        if data is not None:
+            return place, data
+    raise FileNotFoundError(f"the definition {token} went with its actor system ({home})")
+
+
+def _of_today(obj: Any) -> Any:
+    """Return what stands now where a definition of an earlier system stood; None if nothing.
+
+    A letter of yesterday is for the program of today: its classes are today's, as those of an
+    importable module would be. But not if the letter alone is looked at (`offer`).
+    """
+    if _offered:
+        return None
+    found: Any = sys.modules.get(obj.__module__)
+    for name in obj.__qualname__.split("."):
+        found = getattr(found, name, None)
+    # A forked copy of the program has an empty `__main__`, but knows what it has published.
+    place = (obj.__module__, obj.__qualname__)
+    same = [one for one in list(_tokens) if (one.__module__, one.__qualname__) == place]
+    kind = type if isinstance(obj, type) else types.FunctionType
+    for one in (found, *reversed(same)):
+        if isinstance(one, kind) and one is not obj and one not in _earlier:
+            return one
+    return None
 
 
 def _make_root(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:

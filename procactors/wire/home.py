@@ -13,6 +13,7 @@ import secrets
 from typing import Any
 
 from procactors.wire.codec import Encoded, decode, encode, join, split
+from procactors.wire.definitions import belong_to
 from procactors.wire.payload import REFERENCE, Received, SegmentPool, mark_consumed, receive
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, WITH_BUFFERS, frame
 
@@ -31,6 +32,7 @@ class Home:
         self.path = path
         self.process = secrets.randbits(63)
         self._segments = SegmentPool(path, self.process)
+        belong_to(path)
 
     def encode(self, value: Any, what: str = "message") -> Encoded:
         """Pickle a value for another process of this directory (see `codec.encode`)."""
@@ -86,6 +88,7 @@ class Home:
         with contextlib.suppress(KeyError):
             if _homes[self.path] is self:
                 del _homes[self.path]
+                belong_to(self.path, False)
 
 
 _homes: dict[str, Home] = {}

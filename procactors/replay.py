@@ -1,0 +1,192 @@
+"""A dead letter run again: the stored class and message, in this very process.
+
+Layer: api. Runs in: any process, its main thread (the command line's, as a rule).
+Owns: this process's `__main__`, import path and current context while a replay lasts.
+Never: reaches the system that the letter came from: it is gone. What the handler tells others is
+shown and dropped; what needs an answer is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
+
+from procactors.actor import Context, set_current
+from procactors.errors import ForeignProcess, SpawnError
+from procactors.handle import SystemHandle
+from procactors.options import Overflow
+from procactors.process.loop import find_handler
+from procactors.process.methods import table_of
+from procactors.process.setup import replace_main
+from procactors.ref import ActorRef
+from procactors.supervision.letterfile import LetterFile, Run, StoredLetter
+from procactors.wire.codec import Encoded, decode, split
+from procactors.wire.definitions import offer
+from procactors.wire.envelope import handler_name
+from procactors.wire.home import Home
+from procactors.wire.station import Station, station_of
+
+__all__ = ["NotReplayable", "Replay", "surroundings_of"]
+
+_log = logging.getLogger("procactors")
+
+_REPLAY = "this is the replay of a dead letter, outside of any actor system"
+
+
+class NotReplayable(Exception):
+    """The file does not have what it takes to run the letter."""
+
+
+class Replay:
+    """One letter with a fresh actor object of its class, made as each incarnation makes it.
+
+    Args:
+        file: where the letter is.
+        stored: the letter, with its content.
+
+    Raises:
+        NotReplayable: its content, or its actor's class, was not kept.
+    """
+
+    def __init__(self, file: LetterFile, stored: StoredLetter) -> None:
+        letter = stored.letter
+        if not letter.head:
+            raise NotReplayable(f"the content of letter {stored.id} was lost")
+        blueprint = file.blueprint(stored.run, letter.actor_id)
+        if blueprint is None:
+            raise NotReplayable(
+                f"the class and arguments of {letter.actor} were not kept with letter {stored.id}: "
+                f"it was given up behind its actor's end; requeue it instead"
+            )
+        self._letter = letter
+        self._blueprint = blueprint
+        self._run = _run_of(file, stored)
+
+    def run(self, call: Callable[..., Any] | None = None) -> Any:
+        """Make the actor's object, run `on_start` and then the handler; return its result.
+
+        Unpickles, and runs the user's code: what killed an actor may kill this process. Call it
+        inside `surroundings_of`.
+
+        Args:
+            call: calls the handler with its arguments; a debugger's ``runcall``, say.
+
+        Raises:
+            DecodeError: class, arguments or message do not load. Whatever the code raises.
+        """
+        set_current(self._context())
+        try:
+            head, buffers = split(memoryview(self._blueprint))
+            what = f"class {self._letter.class_name} (or one of its arguments)"
+            cls, args, kwargs = decode(head, buffers, what)
+            actor = cls(*args, **kwargs)
+            start = getattr(actor, "on_start", None)
+            if callable(start):
+                start()
+            _, handler = find_handler(actor, table_of(type(actor)), self._letter.method)
+            message = self._letter.message
+            call = call or _plainly
+            if self._letter.method:
+                return call(handler, *message[0], **message[1])
+            return call(handler, message)
+        finally:
+            set_current(None)
+
+    def _context(self) -> Context:
+        home, letter = self._run.home, self._letter
+        handle = _NoSystem(station_of(home, letter.actor), None)
+        ref: ActorRef[Any] = ActorRef(home, letter.actor_id, letter.actor, Overflow.BLOCK)
+        context = Context(handle, ref, None, 1)
+        # What the context asks its loop for: the message is in hand once more.
+        loop = SimpleNamespace(deadline=0.0, deliveries=max(1, letter.deliveries), leaving=False)
+        context._loop = cast("Any", loop)
+        return context
+
+
+def _plainly(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return handler(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def surroundings_of(file: LetterFile, stored: StoredLetter) -> Iterator[None]:
+    """Make this process a place in which a letter can be opened; put back what was there.
+
+    The definitions of the letter's `__main__` come from the file, into an empty `__main__`;
+    modules are imported by the import path of its program, behind this process's own.
+    """
+    run = _run_of(file, stored)
+    path = list(sys.path)
+    names = ("__main__", "__mp_main__")
+    mains = {name: sys.modules[name] for name in names if name in sys.modules}
+    replace_main(run.main_file)
+    sys.path += [place for place in run.path if place and place not in path]
+    offer(file.definitions(run.run))
+    station = _NoStation(run.home)
+    try:
+        yield
+    finally:
+        station.close()
+        sys.path[:] = path
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(mains)
+
+
+def _run_of(file: LetterFile, stored: StoredLetter) -> Run:
+    return next(run for run in file.runs() if run.run == stored.run)
+
+
+class _NoHome(Home):
+    """Encodes nothing: there is nobody to read it."""
+
+    def encode(self, value: Any, what: str = "message") -> Encoded:
+        """Return nothing."""
+        return Encoded(b"", ())
+
+
+class _NoStation(Station):
+    """Stands where the refs in a letter look for their system."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.home = _NoHome(path)
+
+    def tell(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        timeout: float | None = None,
+    ) -> None:
+        """Show what would have been sent."""
+        _log.warning("replay: not sent: tell %s to %s", handler_name(method), name)
+
+    def ask(self, actor: int, name: str, *_: Any, **__: Any) -> NoReturn:
+        """Refuse."""
+        raise ForeignProcess(f"{_REPLAY}: nobody answers for {name}")
+
+    def submit(self, actor: int, name: str, *_: Any, **__: Any) -> NoReturn:
+        """Refuse."""
+        self.ask(actor, name)
+
+    def stop_in_order(self, actor: int) -> None:
+        """Stop nobody."""
+
+    def send_control(self, actor: int, record: bytes) -> bool:
+        """Send nothing."""
+        return False
+
+
+class _NoSystem(SystemHandle):
+    """The system as the replayed actor sees it."""
+
+    def _spawn(self, *_: Any) -> NoReturn:
+        raise SpawnError(f"{_REPLAY}: no actor can be started")
+
+    def _command(self, command: Any, timeout: float | None = None) -> NoReturn:
+        raise ForeignProcess(f"{_REPLAY}: there is no supervisor for {type(command).__name__}")
