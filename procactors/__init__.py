@@ -21,6 +21,7 @@ from procactors.reply import Reply
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetter
+from procactors.supervision.stopreport import StopOutcome, StoppedActor, StopReport
 from procactors.system import ActorSystem
 
 __all__ = [
@@ -40,6 +41,9 @@ __all__ = [
     "Overflow",
     "Reply",
     "Restart",
+    "StopOutcome",
+    "StopReport",
+    "StoppedActor",
     "errors",
     "usable_cpus",
 ]

@@ -87,6 +87,8 @@ class Cell:
         self.respawns_childless = False
         #: Instant by which it must have stopped; None while no stop is ordered.
         self.stop_by: float | None = None
+        #: Instant at which it is terminated if it has not stopped by then.
+        self.terminate_at = 0.0
         #: Signal that we ended it with; 0 if we did not.
         self.ended_with = 0
         #: Not to be restarted, whatever the policy says.

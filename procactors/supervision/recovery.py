@@ -16,6 +16,7 @@ from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageF
 from procactors.supervision.cell import Cell
 from procactors.supervision.crash import CrashReport
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
+from procactors.supervision.stopreport import Tally
 from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
 from procactors.wire.home import Home
@@ -36,6 +37,8 @@ class Recovery:
         self._home = home
         self._station = station
         self._letters = letters
+        #: What a system's stop leaves, for its report.
+        self.tally = Tally()
         self._replies = ReplySender(home)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
         # they can no longer deliver.
@@ -85,6 +88,7 @@ class Recovery:
         if envelope.reply:
             died = ActorDied(str(report), report)
             self.answer(envelope.reply, envelope.call, Kind.VERDICT, died)
+            self.tally.broken(cell.name)
             self._home.discard(flags, envelope.payload)
         else:
             self._bury(cell.name, flags, envelope, str(report), report.deliveries)
@@ -156,6 +160,7 @@ class Recovery:
 
     def _refuse_call(self, name: str, flags: int, envelope: Envelope, why: str) -> None:
         if envelope.reply:
+            self.tally.refused(name)
             self.answer(
                 envelope.reply,
                 envelope.call,
@@ -174,6 +179,7 @@ class Recovery:
             head, buffers = bytes(seen), tuple(bytes(view) for view in views)
             if received is not None:
                 received.consume()
+        self.tally.unhandled(name)
         self._letters.add(
             DeadLetter(
                 actor=name,

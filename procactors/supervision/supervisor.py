@@ -39,6 +39,7 @@ from procactors.supervision.crash import ExitReason
 from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
+from procactors.wire.blackbox import CLOSED, GONE
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
@@ -139,6 +140,9 @@ class Supervisor:
                 self._guarded(functools.partial(self._event, fd))
             while self._timers and self._timers[0][0] <= monotonic():
                 self._guarded(heapq.heappop(self._timers)[2])
+        # The mark first, as for any mailbox that is closed for good: no command waits for nobody.
+        self._mailbox.box.words[CLOSED] = GONE
+        self._guarded(self._obey)
         self.close()
 
     def close(self) -> None:
@@ -196,6 +200,8 @@ class Supervisor:
 
     def _do(self, command: Any, who: ReplyTo) -> None:
         try:
+            if self._done and not isinstance(command, c.LostMessage):  # a letter is still kept
+                raise ActorStopped("the actor system was stopped")
             self._handlers[type(command)](command, who)
         except ProcActorsError as error:
             self.reply(who, error)
@@ -211,7 +217,7 @@ class Supervisor:
     # -- starting -----------------------------------------------------------------------------
 
     def _spawn(self, command: c.Spawn, who: ReplyTo) -> None:
-        if self.stopping.is_ending:
+        if self.stopping.intake_closed:
             os.unlink(command.blueprint)
             raise SpawnError(f"{command.class_name} was not started: the system is stopping")
         try:
