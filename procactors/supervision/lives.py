@@ -224,6 +224,8 @@ class Lives:
         """End an actor for good: answer for its mailbox, tell whoever waits."""
         cell.life = Life.OVER
         cell.reason = reason
+        if not cell.is_inbox:  # before anybody is told: who then stops the system is too late
+            self._owner.recovery.tally.ended(cell.name, reason)
         why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
         if isinstance(follows, GiveUp):
             why += (

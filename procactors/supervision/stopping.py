@@ -236,8 +236,6 @@ class Stopping:
 
     def ended(self, cell: Cell) -> None:
         """An actor is over: go on with the next, or be done."""
-        if cell.reason is not None and not cell.is_inbox:
-            self._supervisor.recovery.tally.ended(cell.name, cell.reason)
         row = self._rows.pop(cell.actor, None)
         if row is not None:
             row.left.remove(cell.actor)
