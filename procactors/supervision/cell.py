@@ -79,6 +79,8 @@ class Cell:
         self.child: Child | None = None
         self.history = History()
         self.ready_at: float | None = None
+        #: It was ready before the zygote had told its process's number.
+        self.ready_early = False
         self.children: list[int] = []
         self.spawner: ReplyTo | None = None
         self.waiters: list[ReplyTo] = []
