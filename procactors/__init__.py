@@ -18,6 +18,7 @@ from procactors.options import Backoff, Delivery, Options, Overflow, Restart
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
+from procactors.run import Interrupted, run
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetter
@@ -36,6 +37,7 @@ __all__ = [
     "ExitKind",
     "ExitReason",
     "Inbox",
+    "Interrupted",
     "Message",
     "Options",
     "Overflow",
@@ -45,6 +47,7 @@ __all__ = [
     "StopReport",
     "StoppedActor",
     "errors",
+    "run",
     "usable_cpus",
 ]
 

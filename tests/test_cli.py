@@ -14,7 +14,7 @@ import pytest
 
 import procactors
 from procactors.cli import main
-from procactors.cli.signals import handled_by
+from procactors.process.signals import handled_by
 from tests.support.waiting import LONG_S
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(procactors.__file__).parents[1])}
