@@ -18,9 +18,11 @@ from procactors.options import Backoff, Delivery, Options, Overflow, Recycle, Re
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
+from procactors.run import Interrupted, run
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetter
+from procactors.supervision.stopreport import StopOutcome, StoppedActor, StopReport
 from procactors.supervisorref import Child, ChildCounts, SupervisorRef
 from procactors.system import ActorSystem
 from procactors.terminated import Restarted, Terminated
@@ -42,6 +44,7 @@ __all__ = [
     "ExitKind",
     "ExitReason",
     "Inbox",
+    "Interrupted",
     "Message",
     "Options",
     "Overflow",
@@ -49,11 +52,15 @@ __all__ = [
     "Reply",
     "Restart",
     "Restarted",
+    "StopOutcome",
+    "StopReport",
+    "StoppedActor",
     "Strategy",
     "Supervisor",
     "SupervisorRef",
     "Terminated",
     "errors",
+    "run",
     "spec",
     "usable_cpus",
 ]

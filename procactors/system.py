@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
+import signal
 import threading
 import weakref
 from collections.abc import Sequence
@@ -24,8 +26,10 @@ from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
 from procactors.supervision import commands as c
+from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.recovery import Recovery
+from procactors.supervision.stopreport import StopReport
 from procactors.supervision.supervisor import Supervisor
 from procactors.wire.runtime_dir import RuntimeDir, sweep
 from procactors.wire.station import Station
@@ -33,8 +37,12 @@ from procactors.wire.station import Station
 if TYPE_CHECKING:
     from procactors.supervision.letterkeeper import LetterKeeper
 
-__all__ = ["ActorSystem"]
+__all__ = ["STOP_TIMEOUT_S", "ActorSystem"]
 
+_log = logging.getLogger("procactors")
+
+#: Seconds of a stop for which nobody names any: a third of what batch schedulers usually grant.
+STOP_TIMEOUT_S = 10.0
 #: Seconds that the supervisor may take beyond a stop's deadline, for its own last steps.
 _SLACK_S = 5.0
 #: Seconds beyond it for dead letters: those of the end itself are to be written and shown, too.
@@ -83,7 +91,7 @@ class ActorSystem(SystemHandle):
         start_method: str = "forkserver",
         preload: Sequence[str] = (),
         spares: int = 0,
-        stop_timeout: float = 10.0,
+        stop_timeout: float = STOP_TIMEOUT_S,
         ask_timeout: float | None = None,
         runtime_dir: str | os.PathLike[str] | None = None,
         dead_letter_file: str | os.PathLike[str] | None = None,
@@ -95,6 +103,7 @@ class ActorSystem(SystemHandle):
         # SIGTERM handler may stop the system while its main thread is stopping it.
         self._ending = threading.RLock()
         self._ended = threading.Event()
+        self._report: StopReport | None = None
         self._stop_timeout = stop_timeout
         self.dead_letters = DeadLetters()
         self.failure: RestartIntensityExceeded | None = None
@@ -130,34 +139,50 @@ class ActorSystem(SystemHandle):
         ref = self._ref(self._command(c.OpenInbox(name)))
         return Inbox(self._station, ref, self._recovery.lost)
 
-    def stop(self, timeout: float | None = None) -> None:
-        """Stop all actors, latest started first, and end the system; idempotent.
+    def stop(self, timeout: float | None = None) -> StopReport:
+        """Stop all actors, latest started first, and end the system; return what came of it.
 
         Blocks until nothing is left: at most `timeout` seconds (None: the system's
-        ``stop_timeout``) and a moment. An actor finishes its mailbox first; at the deadline what
-        is left is killed, and its messages become dead letters.
+        ``stop_timeout``) and a moment. From its first moment no actor is started any more. An
+        actor finishes its mailbox first; at the deadline what is left is killed, and its messages
+        become dead letters. What was not handled is in the report, and is logged in one line.
+
+        Idempotent: another stop returns the same report. One that names a `timeout` while
+        another thread is stopping makes that stop end by this deadline too.
         """
-        if self._ended.is_set():
-            return
-        self._station.check_process()
-        timeout = self._stop_timeout if timeout is None else timeout
-        with self._ending:
-            if self._ended.is_set():
-                return
+        if self._report is not None:
+            return self._report
+        with contextlib.suppress(ActorStopped):  # another thread is just closing the station
+            self._station.check_process()
+        self._supervisor.stopping.close_intake()
+        if not self._ending.acquire(blocking=False):
+            if timeout is not None:
+                with contextlib.suppress(ActorStopped):
+                    self._command(c.StopAll(timeout), timeout + _SLACK_S)
+            self._ending.acquire()
+        try:
+            return self._stop(self._stop_timeout if timeout is None else timeout)
+        finally:
+            self._ending.release()
+
+    def _stop(self, timeout: float) -> StopReport:
+        if self._report is None:
             deadline = monotonic() + timeout
             # What this process has sent and the kernel has not yet taken comes first.
             self._station.flush(timeout / 2)
             try:
-                self._command(c.StopAll(max(0.0, deadline - monotonic())), timeout + _SLACK_S)
-            except ActorStopped:
-                if not self._ended.is_set():  # else a signal handler has stopped it meanwhile
-                    raise
+                # ActorStopped: it has ended by itself, or a stop in a signal handler or in
+                # another thread came first.
+                with contextlib.suppress(ActorStopped):
+                    self._command(c.StopAll(max(0.0, deadline - monotonic())), timeout + _SLACK_S)
             finally:
                 self._finish(deadline)
+        assert self._report is not None
+        return self._report
 
-    def kill(self) -> None:
-        """SIGKILL every actor and end the system at once."""
-        self.stop(0.0)
+    def kill(self) -> StopReport:
+        """SIGKILL every actor and end the system at once; see `stop` for what it returns."""
+        return self.stop(0.0)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the system has ended, up to `timeout` seconds; return whether it has.
@@ -206,6 +231,9 @@ class ActorSystem(SystemHandle):
             return
         self._supervisor.finish()
         self._supervisor.thread.join(_SLACK_S)
+        for cell in list(self._supervisor.cells.values()):
+            if not cell.is_inbox:  # left by a stop that was broken off: the next line kills it
+                self._recovery.tally.ended(cell.name, ExitReason(ExitKind.KILLED, signal.SIGKILL))
         # Should an actor have escaped all else, this ends it.
         self._lifeline.cut()
         self._station.close()
@@ -213,6 +241,10 @@ class ActorSystem(SystemHandle):
         # Before the directory goes: the letters' definitions are in it.
         self.dead_letters.close(max(0.0, deadline - monotonic()) + _LETTERS_S)
         self._dir.remove()
+        if self._report is None:  # else a stop in a signal handler has come to this line first
+            self._report = report = self._recovery.tally.report()
+            if report.left:
+                _log.warning("%s", report.headline)
         self._ended.set()
         _systems.discard(self)
 

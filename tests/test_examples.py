@@ -94,6 +94,8 @@ def test_the_examples_that_readers_are_promised_are_there():
         "primes",
         "recycle",
         "rest_for_one",
+        "run_program",
+        "run_tree",
     }
     assert promised <= set(NAMES)
 

@@ -37,9 +37,9 @@ OWNERS: dict[str, set[str]] = {
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",
-        "cli.signals",
         "process.launcher",
         "process.setup",
+        "process.signals",  # for the application's sake: a command's, or `procactors.run`'s
         "process.zygote",
     },
     "atexit.register": {"system"},

@@ -14,8 +14,8 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
-from procactors.cli.signals import handled_by
 from procactors.demo.stopping import StopAsked, StopRequest
+from procactors.process.signals import SIGNAL_BASE, handled_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from procactors.demo.progress import Progress
 
 __all__ = ["add_to", "run"]
-
-#: What a shell reports for a process that a signal ended is this and the signal's number.
-SIGNAL_BASE = 128
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

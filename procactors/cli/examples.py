@@ -15,14 +15,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from procactors.cli.signals import handled_by
+from procactors.process.signals import SIGNAL_BASE, handled_by
 
 if TYPE_CHECKING:
     import argparse
 
 __all__ = ["add_to", "example_files", "run"]
-
-TERMINATED = 143
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -86,4 +84,4 @@ def _title(path: Path) -> str:
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:
-    sys.exit(TERMINATED)
+    sys.exit(SIGNAL_BASE + signum)

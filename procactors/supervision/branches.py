@@ -422,7 +422,7 @@ class Branches:
 
     def _supervise(self, command: c.Supervise, who: ReplyTo) -> None:
         try:
-            if self._owner.stopping.is_ending:
+            if self._owner.stopping.intake_closed:
                 raise SpawnError("the tree was not started: the system is stopping")
             branch = self._new_branch(command.plan, None)
         except BaseException:
@@ -438,6 +438,8 @@ class Branches:
         if self._waits(branch, functools.partial(self._start_child, command), who):
             return
         plan = command.plan
+        if self._owner.stopping.intake_closed:
+            raise SpawnError(f"no child of {branch.name} is started: the system is stopping")
         is_dynamic = branch.plan.strategy is Strategy.DYNAMIC
         try:
             if (plan is None) is not is_dynamic:

@@ -107,6 +107,8 @@ class Cell:
         self.was_recycled = False
         #: Seconds for which the recycled lives before this one ran, since the last crash.
         self.ran_before_s = 0.0
+        #: It was ready before the zygote had told its process's number.
+        self.ready_early = False
         self.children: list[int] = []
         self.spawner: ReplyTo | None = None
         #: Its place under a supervisor of a tree; None for an actor that was spawned.
@@ -119,6 +121,8 @@ class Cell:
         self.respawns_childless = False
         #: Instant by which it must have stopped; None while no stop is ordered.
         self.stop_by: float | None = None
+        #: Instant at which it is terminated if it has not stopped by then.
+        self.terminate_at = 0.0
         #: Signal that we ended it with; 0 if we did not.
         self.ended_with = 0
         #: Not to be restarted, whatever the policy says.

@@ -61,6 +61,7 @@ class Lives:
         cell.incarnation += 1
         cell.start = start = next(self._starts)
         cell.ready_at = None
+        cell.ready_early = False
         cell.ended_with = 0
         cell.words[STOP_ORDERED] = cell.stop_by is not None
         try:
@@ -117,11 +118,18 @@ class Lives:
         self._owner.watch(child.pidfd, cell)
         if cell.final and cell.ended_with:
             child.kill_group()  # killed before its number was known
+        elif cell.ready_early:
+            self.ready(cell.actor, cell.start)
 
     def ready(self, actor: int, start: int) -> None:
         """An incarnation reports that its `on_start` is done."""
         cell = self._owner.cells.get(actor)
         if cell is None or cell.start != start or cell.life is not Life.STARTING:
+            return
+        if cell.child is None:
+            # It was faster than the zygote's answer. It counts as up when it can be watched: a
+            # stop would take it for an inbox, which has no process, and leave it running.
+            cell.ready_early = True
             return
         cell.life = Life.UP
         cell.lost_starts = 0
@@ -302,6 +310,8 @@ class Lives:
         reason = self._owner.deathwatch.final_reason(cell, reason)
         cell.life = Life.OVER
         cell.reason = reason
+        if not cell.is_inbox:  # before anybody is told: who then stops the system is too late
+            self._owner.recovery.tally.ended(cell.name, reason)
         why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
         if because:
             why += f" ({because})"

@@ -16,6 +16,7 @@ from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageF
 from procactors.supervision.cell import Cell
 from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
+from procactors.supervision.stopreport import Tally
 from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
 from procactors.wire.home import Home
@@ -42,6 +43,8 @@ class Recovery:
         self._home = home
         self._station = station
         self.letters = letters
+        #: What a system's stop leaves, for its report.
+        self.tally = Tally()
         self._replies = ReplySender(home)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
         # they can no longer deliver.
@@ -104,6 +107,7 @@ class Recovery:
         if envelope.reply:
             died = ActorDied(str(report), report)
             self.answer(envelope.reply, envelope.call, Kind.VERDICT, died)
+            self.tally.broken(cell.name)
             if self.letters.keeps and _has_killed(report):
                 self._quarantine(flags, envelope, report, cell)
             else:
@@ -188,6 +192,7 @@ class Recovery:
         actor: int = 0,
     ) -> None:
         if envelope.reply:
+            self.tally.refused(name)
             self.answer(
                 envelope.reply,
                 envelope.call,
@@ -210,6 +215,7 @@ class Recovery:
     ) -> None:
         """Keep a tell as a dead letter, with a copy of its bytes."""
         letter = self._letter(name, flags, envelope, why, report, cell, actor)
+        self.tally.unhandled(name)
         self.letters.add(letter, self._blueprint(cell))
         _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)
 

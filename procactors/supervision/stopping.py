@@ -6,10 +6,14 @@ Never: lets a stop end later than its deadline; waits.
 
     0 ─────────── mailbox is finished, on_stop runs ──────────┬── SIGTERM ──┬── SIGKILL
                                                        deadline - grace   deadline
+
+A whole system stops in phases: no new actors (`close_intake`); then its actors, and the children
+of each before it, one after the other, latest started first; after half of the time all at once.
 """
 
 from __future__ import annotations
 
+import functools
 import signal
 from collections.abc import Callable
 from time import monotonic
@@ -32,8 +36,22 @@ _GRACE_SHARE, _GRACE_S = 0.2, 1.0
 #: Share of the time in which a whole system stops actor by actor, latest started first, so that
 #: what they still send to earlier ones arrives; after it all are stopped at once.
 _ORDERLY_SHARE = 0.5
+#: Share of the time before its own SIGTERM in which a stopping actor's children must have ended:
+#: the rest is for its `on_stop`.
+_CHILDREN_SHARE = 0.8
 
 _STOPPED = ExitReason(ExitKind.STOPPED)
+
+
+class Row:
+    """Actors that stop one after the other, the last first."""
+
+    def __init__(self, left: list[int], by: float | None) -> None:
+        self.left = left
+        self.by = by
+        self.told = 0  # the last of those that were told in turn
+        self.hurried = False
+        self.stepping = False
 
 
 class Stopping:
@@ -45,7 +63,10 @@ class Stopping:
         self._finished: list[ReplyTo] = []
         self._orderly = False
         self._stepping = False
+        self._rows: dict[int, Row] = {}
         self.is_ending = False
+        #: No actor is started any more. Set by the stopping thread before it even sends its order.
+        self.intake_closed = False
 
     # -- one actor ----------------------------------------------------------------------------
 
@@ -74,14 +95,56 @@ class Stopping:
             self._supervisor.reply(who, None)
             return
         cell.childless_waiters.append(who)
-        self.stop_cells(list(cell.children))
+        self.stop_cells(list(cell.children), _children_by(cell))
 
-    def stop_cells(self, actors: list[int]) -> None:
-        """Order a stop of several actors at once, each with its own time."""
-        for actor in reversed(actors):
-            cell = self._supervisor.cells.get(actor)
-            if cell is not None:
-                self._order(cell, self._allowed(cell, None))
+    def stop_cells(self, actors: list[int], by: float | None = None) -> None:
+        """Stop several actors one after the other, the last first; each in its own time.
+
+        After half of the longest of their times all that are left are told at once. Does not
+        wait.
+
+        Args:
+            actors: their ids, in start order.
+            by: the instant at which none of them may be left; None: no more than their own times.
+        """
+        cells = [cell for actor in actors if (cell := self._supervisor.cells.get(actor))]
+        row = Row([cell.actor for cell in cells], by)
+        for actor in row.left:
+            if actor in self._rows:
+                self._rows[actor].left.remove(actor)  # it was in another, which had more time
+            self._rows[actor] = row
+        if len(cells) > 1:
+            longest = max(self._time_in(row, cell) for cell in cells)
+            hurry_at = monotonic() + longest * _ORDERLY_SHARE
+            self._supervisor.at(hurry_at, functools.partial(self._hurry, row))
+        self._step(row)
+
+    def _step(self, row: Row) -> None:
+        """Stop the last of a row, and so on while they end."""
+        if row.stepping:
+            return  # called from within the step below: it goes on by itself
+        row.stepping = True
+        try:
+            while row.left and row.left[-1] != row.told and not row.hurried:
+                row.told = row.left[-1]
+                self._order_in(row, row.told)
+        finally:
+            row.stepping = False
+
+    def _hurry(self, row: Row) -> None:
+        row.hurried = True
+        for actor in reversed(row.left.copy()):
+            if actor != row.told:
+                self._order_in(row, actor)
+
+    def _order_in(self, row: Row, actor: int) -> None:
+        cell = self._supervisor.cells.get(actor)
+        if cell is not None:
+            self._order(cell, self._time_in(row, cell))
+
+    def _time_in(self, row: Row, cell: Cell) -> float:
+        own = self._allowed(cell, None)
+        return own if row.by is None else max(0.0, min(own, row.by - monotonic()))
 
     def child_ended(self, parent: Cell) -> None:
         """A child of `parent` is over: tell whoever waits for the last of them."""
@@ -126,12 +189,15 @@ class Stopping:
         cell.stop_by = deadline
         # Its life is not to make way for another one, now that it goes to its end.
         cell.words[STOP_ORDERED] = 1
+        grace = min(_GRACE_S, (deadline - monotonic()) * _GRACE_SHARE)
+        cell.terminate_at = deadline - grace
+        if cell.childless_waiters:  # it is about to stop by itself: its children have less time now
+            self.stop_cells(list(cell.children), _children_by(cell))
         if cell.child is None and cell.life in (Life.DOWN, Life.UP):
             # Between two lives, or an inbox: nobody is there to finish the mailbox.
             self._supervisor.end_without_process(cell, cell.last_reason or _STOPPED)
             return
-        grace = min(_GRACE_S, (deadline - monotonic()) * _GRACE_SHARE)
-        self._supervisor.at(deadline - grace, self._if_still(cell, deadline, self._terminate))
+        self._supervisor.at(cell.terminate_at, self._if_still(cell, deadline, self._terminate))
         self._supervisor.at(deadline, self._if_still(cell, deadline, self._kill))
 
     def _if_still(
@@ -162,8 +228,14 @@ class Stopping:
 
     # -- all of them --------------------------------------------------------------------------
 
+    def close_intake(self) -> None:
+        """Start no actor any more, and count for the report; from any thread."""
+        self.intake_closed = True
+        self._supervisor.recovery.tally.begin()
+
     def stop_all(self, command: c.StopAll, who: ReplyTo) -> None:
         """Stop everything: latest started first, then all at once, by one deadline."""
+        self.close_intake()
         self._finished.append(who)
         end_by = monotonic() + command.timeout
         if self.is_ending and end_by >= self._end_by:
@@ -183,7 +255,10 @@ class Stopping:
 
     def ended(self, cell: Cell) -> None:
         """An actor is over: go on with the next, or be done."""
-        del cell
+        row = self._rows.pop(cell.actor, None)
+        if row is not None:
+            row.left.remove(cell.actor)
+            self._step(row)
         if not self.is_ending:
             return
         if self._orderly:
@@ -203,7 +278,7 @@ class Stopping:
                     if cell.life is not Life.OVER and cell.stop_by is None:
                         return
                 else:
-                    self._order(cell, max(0.0, self._end_by - monotonic()))
+                    self._order(cell, self._time_left(cell))
         finally:
             self._stepping = False
 
@@ -218,7 +293,12 @@ class Stopping:
         self._supervisor.branches.stop_all()
         for cell in list(self._supervisor.cells.values()):
             if not self._has_parent(cell):
-                self._order(cell, max(0.0, self._end_by - monotonic()))
+                self._order(cell, self._time_left(cell))
+
+    def _time_left(self, cell: Cell) -> float:
+        """The actor's own time, inside what is left of the system's."""
+        left, own = max(0.0, self._end_by - monotonic()), cell.options.stop_timeout
+        return left if own is None else min(left, own)
 
     def _has_parent(self, cell: Cell) -> bool:
         return cell.parent in self._supervisor.cells
@@ -230,3 +310,11 @@ class Stopping:
             self._supervisor.reply(who, None)
         self._finished.clear()
         self._supervisor.finish()
+
+
+def _children_by(parent: Cell) -> float | None:
+    """Return by when the children of a stopping actor must have ended, so that it is in time."""
+    if parent.stop_by is None:
+        return None
+    now = monotonic()
+    return now + max(0.0, parent.terminate_at - now) * _CHILDREN_SHARE

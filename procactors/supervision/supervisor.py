@@ -42,6 +42,7 @@ from procactors.supervision.deathwatch import DeathWatch
 from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
+from procactors.wire.blackbox import CLOSED, GONE
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
@@ -151,6 +152,9 @@ class Supervisor:
                 self._guarded(functools.partial(self._event, fd))
             while self._timers and self._timers[0][0] <= monotonic():
                 self._guarded(heapq.heappop(self._timers)[2])
+        # The mark first, as for any mailbox that is closed for good: no command waits for nobody.
+        self._mailbox.box.words[CLOSED] = GONE
+        self._guarded(self._obey)
         self.close()
 
     def close(self) -> None:
@@ -207,6 +211,9 @@ class Supervisor:
                 self._mailbox.done(place=False)
 
     def _do(self, command: Any, who: ReplyTo) -> None:
+        if self._done and not isinstance(command, c.LostMessage):  # a letter is still kept
+            self.reply(who, ActorStopped("the actor system was stopped"))
+            return
         handler = self._handlers[type(command)]
         self.guarded_command(functools.partial(handler, command), who)
 
@@ -233,7 +240,7 @@ class Supervisor:
     # -- starting -----------------------------------------------------------------------------
 
     def _spawn(self, command: c.Spawn, who: ReplyTo) -> None:
-        if self.stopping.is_ending:
+        if self.stopping.intake_closed:
             os.unlink(command.blueprint)
             raise SpawnError(f"{command.class_name} was not started: the system is stopping")
         try:

@@ -1,8 +1,8 @@
-"""Signal handlers of a command: installed while it runs, and what was there put back.
+"""Signal handlers of a program: installed while it runs, and what was there put back.
 
-Layer: cli. Runs in: parent.
-Owns: the process's handlers of SIGINT and SIGTERM during a command.
-Never: installed by the runtime: handlers belong to the application, and this is one.
+Layer: process. Runs in: parent.
+Owns: the process's handlers of SIGINT and SIGTERM during a command, or during `procactors.run`.
+Never: installed by an actor system: handlers belong to the application that asks for them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
-__all__ = ["handled_by"]
+__all__ = ["SIGNAL_BASE", "handled_by"]
+
+#: What a shell reports for a process that a signal ended is this and the signal's number.
+SIGNAL_BASE = 128
 
 
 @contextlib.contextmanager
-def handled_by(handler: Callable[[int, object], None], *signums: signal.Signals) -> Iterator[None]:
+def handled_by(
+    handler: Callable[[int, FrameType | None], object], *signums: signal.Signals
+) -> Iterator[None]:
     """Have a handler called for signals inside the ``with`` block.
 
     A signal that is ignored when the block begins stays ignored (a shell starts background

@@ -1,0 +1,274 @@
+"""A program from its start to its exit code: signals, one deadline for the end, the manager told.
+
+Layer: api. Runs in: parent, main thread; a watching thread keeps the deadline.
+Owns: the actor system of the program, and its handlers of SIGINT and SIGTERM (`run`).
+Never: raises in the main thread outside the program's own function: there a signal is noted.
+
+    main thread                                       watcher
+    start ─► program ─► stop ─► exit code             waits for orders
+               ▲                  ▲
+    1st signal ┴ Interrupted      │                   ─► keeps the deadline
+    2nd signal ┴ Interrupted again, killed ◄───────── ─► kills at once
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
+from procactors.process.notify import Notifier, notifier
+from procactors.process.signals import SIGNAL_BASE, handled_by
+from procactors.system import STOP_TIMEOUT_S, ActorSystem
+from procactors.tree import Supervisor
+
+__all__ = ["Interrupted", "Program", "run"]
+
+_log = logging.getLogger("procactors")
+
+#: A program as a function: takes the system, returns its exit code or None.
+Program = Callable[[ActorSystem], "int | None"]
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asks the program to end; raised in the function that `run` runs.
+
+    A `KeyboardInterrupt`, for SIGTERM too: what a function does for the one, it does for the
+    other.
+
+    Attributes:
+        signum: the signal, as a member of ``signal.Signals``.
+    """
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signal.Signals(signum)
+        super().__init__(f"stopped by {self.signum.name}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (int(self.signum),))
+
+
+def run(target: Supervisor | Program, *, grace: float | None = None, **options: Any) -> int:
+    """Run a program made of actors; return its exit code: ``sys.exit(run(...))``.
+
+    Starts an `ActorSystem`, runs the target, stops the system. Blocks until nothing is left.
+
+    A tree runs until it ends by itself or a signal comes. A function is called with the system,
+    in this thread, and may return its exit code. Only plain functions: an ``async`` one calls
+    ``asyncio.run`` itself.
+
+    The first SIGINT or SIGTERM begins the stop: in the function `Interrupted` is raised, as
+    Ctrl-C would raise `KeyboardInterrupt`; it may still talk to its actors. Everything ends
+    within `grace` seconds of the signal: actors finish their mailboxes, and what is left then is
+    killed, whether or not the function has returned. A second signal kills at once, and is raised
+    again. A function that is in C code, or in a finalizer, hears of a signal when it is back.
+    Handlers are installed in the main thread only, for signals that are not ignored, and what
+    was there is put back.
+
+    Under systemd (``Type=notify``) it tells ``READY=1`` after a tree's start, and just before a
+    function is called; ``STOPPING=1`` when the end begins.
+
+    Args:
+        target: a tree, or a function that takes the system.
+        grace: seconds from the first signal to the end; None: the system's ``stop_timeout``.
+        options: the system's (see `ActorSystem`).
+
+    Returns:
+        What the function returned, if that is a number. Otherwise 128 and the signal's number if
+        one came (130 for SIGINT, 143 for SIGTERM); 1 after an error, with its traceback on stderr
+        (a tree that gave up: the restarts that led to it); 0.
+
+    Raises:
+        InvalidSpec, TypeError: target, grace or options make no sense; nothing was started.
+    """
+    _check(target, grace)
+    if grace is None:
+        grace = options.get("stop_timeout", STOP_TIMEOUT_S)
+    with notifier() as manager:
+        return _Run(target, grace, manager).code(options)
+
+
+class _Run:
+    """One run of one program."""
+
+    def __init__(self, target: Supervisor | Program, grace: float, manager: Notifier) -> None:
+        self._target = target
+        self._grace = grace
+        self._manager = manager
+        self._system: ActorSystem | None = None
+        self._signum: int | None = None  # the first signal
+        self._hurried = False  # there was a second one
+        self._deadline = 0.0
+        self._gave_up = False  # and that was told
+        # One None a signal, True at the end. A SimpleQueue, because a signal handler puts.
+        self._orders: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
+
+    def code(self, options: dict[str, Any]) -> int:
+        """Run it to its end; return the exit code."""
+        # Before any signal: a thread must not be started in a signal handler.
+        watcher = threading.Thread(target=self._watch, name="procactors-run", daemon=True)
+        watcher.start()
+        try:
+            with handled_by(self._signalled):
+                with ActorSystem(**options) as self._system:
+                    code = self._outcome(self._system)
+                    self._manager.stopping(self._why())
+                    report = self._system.stop(self._time_left())
+                if self._signum is not None:
+                    _log.info("%s: %s", self._why(), report)
+                return self._final(code, getattr(self._system, "failure", None))
+        finally:
+            self._orders.put(True)
+            watcher.join()
+
+    def _outcome(self, system: ActorSystem) -> int | None:
+        """Run the program; return its exit code, None if it names none."""
+        try:
+            return self._call(system)
+        except Interrupted:
+            return None
+        except KeyboardInterrupt:  # raised by hand, or in another thread's name
+            return SIGNAL_BASE + signal.SIGINT
+        except SystemExit as error:
+            return _exit_code(error)
+        except BaseException as error:  # noqa: BLE001 - a program's end, whatever ended it, is told
+            self._fail(error)
+            return 1 if self._signum is None else None
+
+    def _call(self, system: ActorSystem) -> int | None:
+        """Run the target. A signal raises while this frame is on the stack, and only then."""
+        if self._signum is not None:  # it came during the start
+            raise Interrupted(self._signum)
+        if isinstance(self._target, Supervisor):
+            _grow(system, self._target, self._manager)
+            return None
+        self._manager.ready()
+        result = self._target(system)
+        if result is not None and not isinstance(result, int):
+            raise TypeError(
+                f"{_name(self._target)} returned {result!r}: a program's function returns its "
+                f"exit code as a number, or None"
+            )
+        return result
+
+    def _signalled(self, signum: int, frame: FrameType | None) -> None:
+        """The handler. The first signal begins the end, the second one ends the patience."""
+        if self._signum is None:
+            self._signum = signum
+            self._deadline = monotonic() + self._grace
+        else:
+            self._hurried = True
+        self._orders.put(None)
+        while frame is not None:
+            # Nowhere else: an exception inside the system's own start or stop would only tear it.
+            if frame.f_code is _Run._call.__code__ and frame.f_locals["self"] is self:
+                raise Interrupted(signum)
+            frame = frame.f_back
+
+    def _watch(self) -> None:
+        """Keep the deadline in a thread of its own: the main one may be in the user's hands."""
+        if self._orders.get():
+            return
+        self._manager.stopping(self._why())
+        patience = max(0.0, self._deadline - monotonic())
+        try:
+            done = self._orders.get(timeout=min(patience, threading.TIMEOUT_MAX))
+        except queue.Empty:
+            done = None
+        # A system that is only just being made sees `_hurried` when it is.
+        if not done and self._system is not None:
+            self._system.kill()
+
+    def _time_left(self) -> float | None:
+        if self._signum is None:
+            return None
+        return 0.0 if self._hurried else max(0.0, self._deadline - monotonic())
+
+    def _why(self) -> str:
+        if self._signum is None:
+            return "the program has ended"
+        return f"stopped by {signal.Signals(self._signum).name}"
+
+    def _final(self, code: int | None, failure: BaseException | None) -> int:
+        if failure is not None and not self._gave_up:
+            self._fail(failure)
+            code = code or 1
+        if code is not None:
+            return int(code)
+        return 0 if self._signum is None else SIGNAL_BASE + self._signum
+
+    def _fail(self, error: BaseException) -> None:
+        self._manager.status(f"failed: {type(error).__name__}: {error}")
+        if isinstance(error, RestartIntensityExceeded):
+            self._gave_up = True
+            lines = [f"procactors: {error}", *map(str, getattr(error, "history", ()))]
+            sys.stderr.write("\n  ".join("\n".join(lines).splitlines()) + "\n")
+        else:
+            traceback.print_exception(error.with_traceback(_without_ours(error)))
+
+
+def _grow(system: Any, tree: Supervisor, manager: Notifier) -> None:
+    """Start a tree and wait until it ends by itself."""
+    root = system.supervise(tree)
+    manager.ready()
+    try:
+        # The root's own end, where it can be waited for; else the system's.
+        getattr(root, "wait", system.wait)()
+    except ActorStopped:
+        system.wait()  # the system's end was faster than the answer; it raises why
+
+
+def _check(target: object, grace: float | None) -> None:
+    if grace is not None and (
+        isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < math.inf
+    ):
+        raise InvalidSpec(f"grace is a number of seconds from 0 on, or None, not {grace!r}")
+    if isinstance(target, Supervisor):
+        return
+    if isinstance(target, type) or not callable(target):
+        raise InvalidSpec(f"run takes a Supervisor, or a function of the system, not {target!r}")
+    name = _name(target)
+    if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
+        raise InvalidSpec(
+            f"{name} is an async function: run takes a plain one, which may call "
+            f"asyncio.run({name}(system)) itself"
+        )
+    try:
+        inspect.signature(target).bind(None)
+    except TypeError as error:
+        raise InvalidSpec(
+            f"{name} must take the actor system as its one argument: {error}"
+        ) from None
+    except ValueError:
+        return  # written in C: the call will tell
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code
+    sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def _without_ours(error: BaseException) -> Any:
+    """Return the traceback from the program's own frame on: ours would only be noise."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not _Run._call.__code__:
+        trace = trace.tb_next
+    return (trace.tb_next if trace is not None else None) or error.__traceback__
+
+
+def _name(target: object) -> str:
+    return getattr(target, "__qualname__", repr(target))
