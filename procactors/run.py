@@ -120,13 +120,17 @@ class _Run:
         watcher.start()
         try:
             with handled_by(self._signalled):
-                with ActorSystem(**options) as self._system:
+                # A tree that gave up is told below, with its history.
+                with (
+                    contextlib.suppress(RestartIntensityExceeded),
+                    ActorSystem(**options) as self._system,
+                ):
                     code = self._outcome(self._system)
                     self._manager.stopping(self._why())
                     report = self._system.stop(self._time_left())
                 if self._signum is not None:
                     _log.info("%s: %s", self._why(), report)
-                return self._final(code, getattr(self._system, "failure", None))
+                return self._final(code, self._system.failure)
         finally:
             self._orders.put(True)
             watcher.join()

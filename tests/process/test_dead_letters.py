@@ -287,6 +287,7 @@ def test_a_letter_is_sent_again_to_the_live_actor_of_its_name(system, tmp_path):
     ref = system.options(name="r", restart=Restart.TEMPORARY).spawn(Poisoned, tmp_path / "a")
     ref.tell(0)
     (letter,) = letters_of(system, 1)
+    ref.wait()  # the letter comes before the end
     with pytest.raises(ActorStopped, match="no live actor is named 'r'"):
         system.dead_letters.requeue(letter)
     assert list(system.dead_letters) == [letter]
