@@ -14,7 +14,7 @@ from procactors import errors
 from procactors.actor import Actor
 from procactors.inbox import Inbox
 from procactors.messages import Message
-from procactors.options import Backoff, Delivery, Options, Overflow, Restart
+from procactors.options import Backoff, Delivery, Limits, Options, Overflow, Restart
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
@@ -35,6 +35,7 @@ __all__ = [
     "ExitKind",
     "ExitReason",
     "Inbox",
+    "Limits",
     "Message",
     "Options",
     "Overflow",

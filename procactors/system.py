@@ -23,6 +23,7 @@ from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
 from procactors.supervision import commands as c
+from procactors.supervision.crashdir import CrashFolder
 from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervisor import Supervisor
@@ -53,6 +54,8 @@ class ActorSystem(SystemHandle):
         ask_timeout: seconds that an ask waits for its reply; None waits for ever, and still not
             on the dead.
         runtime_dir: directory in which the private runtime directory is made; /dev/shm if None.
+        crash_dir: directory to which each crash is written: its report as JSON, and the message
+            in hand, pickled. Made when it is missing; None writes nothing.
 
     Attributes:
         dead_letters: messages that nobody will handle, and why.
@@ -69,6 +72,7 @@ class ActorSystem(SystemHandle):
         stop_timeout: float = 10.0,
         ask_timeout: float | None = None,
         runtime_dir: str | os.PathLike[str] | None = None,
+        crash_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         _check(backend, start_method, spares, stop_timeout, ask_timeout)
         raise_descriptor_limit()
@@ -88,7 +92,8 @@ class ActorSystem(SystemHandle):
             undo.callback(station.close)
             super().__init__(station, ask_timeout)
             self.name = name or os.path.basename(self._dir.path)
-            self._recovery = Recovery(station.home, station, self.dead_letters)
+            self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
+            self._recovery = Recovery(station.home, station, self.dead_letters, self._crashes)
             station.on_lost = self._report_lost
             self._launcher = Launcher(self._dir.path, start_method, preload, spares)
             self._supervisor = Supervisor(station, self._launcher, self._recovery, stop_timeout)
@@ -175,6 +180,8 @@ class ActorSystem(SystemHandle):
         self._lifeline.cut()
         self._station.close()
         self._recovery.close()
+        if self._crashes is not None:
+            self._crashes.close(_SLACK_S)  # before its messages' definitions go
         self._dir.remove()
         self._ended.set()
         _systems.discard(self)

@@ -33,6 +33,9 @@ class StartOrder(NamedTuple):
         stop_timeout: seconds for which an orderly end may go on writing what waits to be sent.
         report: the pickled crash report of the life before; empty for the first.
         environ, cwd, path, argv, main_file: the parent's surroundings at this moment.
+        cpus: CPUs that it runs on; None: as its parent process.
+        nice: its niceness; None: as its parent process.
+        dumps: have `DUMP` write the stacks of all threads to the fault file.
     """
 
     actor: int
@@ -50,6 +53,9 @@ class StartOrder(NamedTuple):
     path: list[str]
     argv: list[str]
     main_file: str | None
+    cpus: tuple[int, ...] | None = None
+    nice: int | None = None
+    dumps: bool = False
 
 
 def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:

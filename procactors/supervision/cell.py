@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import enum
 import os
 import pickle
@@ -18,6 +19,7 @@ from typing import Any
 
 from procactors.options import Options
 from procactors.process.child import Child
+from procactors.process.logtail import read_log
 from procactors.process.loop import ENDING, LEFT, STARTING, STOPPED, STOPPING
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
@@ -55,6 +57,10 @@ class ReplyTo:
     call: int
 
 
+#: Bytes of the stacks that a report carries: a hundred threads must not fill a reply.
+_STACK_BYTES = 65536
+
+
 class Cell:
     """One actor's place in the supervisor. An inbox is a cell that never has a process."""
 
@@ -89,6 +95,12 @@ class Cell:
         self.stop_by: float | None = None
         #: Signal that we ended it with; 0 if we did not.
         self.ended_with = 0
+        #: What the watchdog ends, or has ended, it for; None while it behaves.
+        self.verdict: ExitReason | None = None
+        #: Most resident bytes of this life, as far as the watchdog has looked at them.
+        self.peak_memory = 0
+        #: It is being stopped because the actor that spawned it ends.
+        self.parent_gone = False
         #: Not to be restarted, whatever the policy says.
         self.final = False
         self.last_crash: CrashReport | None = None
@@ -133,6 +145,8 @@ class Cell:
         """Return (reason, traceback) of the incarnation that has just ended with `code`."""
         text, trace = self._last_words()
         phase = self.words[PHASE]
+        if self.verdict is not None and (code is None or code < 0):
+            return self.verdict, ""
         if self.ended_with and code != 0:
             return ExitReason(ExitKind.KILLED, self.ended_with), ""
         if text:
@@ -140,18 +154,26 @@ class Cell:
             return ExitReason(kind, None, text), trace
         # Its last words count, even if its code went with the zygote that kept it.
         if code in (0, None) and phase in (STOPPED, LEFT):
-            return ExitReason(ExitKind.STOPPED if phase == STOPPED else ExitKind.NORMAL), ""
+            ordered = ExitKind.PARENT_GONE if self.parent_gone else ExitKind.STOPPED
+            return ExitReason(ordered if phase == STOPPED else ExitKind.NORMAL), ""
         if code is None:
             return ExitReason(ExitKind.UNKNOWN), ""
         if code < 0:
             return ExitReason(ExitKind.SIGNAL, -code), ""
         return ExitReason(ExitKind.EXIT, code), ""
 
+    @property
+    def fault_path(self) -> str:
+        """The file that faulthandler writes to."""
+        return os.path.join(self.folder, "fault")
+
     def native_stack(self) -> str:
         """Return what faulthandler wrote in this life; empty if nothing."""
-        path = os.path.join(self.folder, "fault")
-        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        with contextlib.suppress(OSError), open(self.fault_path, "rb") as file:
+            text = file.read(_STACK_BYTES).decode(errors="replace")
+            # Should the next life end before it has opened the file, it is not to be its stack.
+            os.truncate(self.fault_path, 0)
+            return text
         return ""
 
     def report(self, reason: ExitReason, trace: str, ran: Any) -> CrashReport:
@@ -171,6 +193,10 @@ class Cell:
             handled=self.words[HANDLED],
             traceback=trace,
             native_stack=self.native_stack(),
+            peak_memory=max(self.peak_memory, self.child.peak_memory if self.child else 0),
+            at=dt.datetime.now(dt.timezone.utc).isoformat(timespec="microseconds"),
+            ran_s=self.ran_s(),
+            log=read_log(self.folder),
         )
 
     def ran_s(self) -> float:

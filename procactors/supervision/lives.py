@@ -16,15 +16,19 @@ import logging
 import os
 import pickle
 import random
+import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from procactors.errors import SpawnError
-from procactors.options import Delivery
+from procactors.options import Delivery, Limits
 from procactors.process.child import Child
 from procactors.process.launcher import Launcher
+from procactors.process.limits import thread_caps
 from procactors.process.loop import ENDING, STARTING, STOPPING
+from procactors.process.oom import OomKills
 from procactors.process.order import StartOrder, surroundings, write_order
+from procactors.process.setup import PARENT_GONE
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.policy import GiveUp, Respawn, decide
@@ -42,6 +46,10 @@ _log = logging.getLogger("procactors")
 _OVERDUE_EVERY_S = 0.1
 #: Seconds beyond a start's time after which a zygote that has not answered counts as hung.
 _ZYGOTE_PATIENCE_S = 5.0
+#: Most seconds for which a death waits for the zygote to say how much memory the process had.
+_PEAK_S = 0.2
+
+_UNLIMITED = Limits(threads=None)
 
 
 class Lives:
@@ -51,6 +59,9 @@ class Lives:
         self._owner = owner
         self._launcher = launcher
         self._starts = itertools.count(1)
+        self._oom = OomKills()
+        #: By start: the dead of whom only the peak memory is not known yet.
+        self._dying: dict[int, tuple[Cell, ExitReason, str]] = {}
 
     def start(self, cell: Cell) -> None:
         """Start the next incarnation; failing to is one more death."""
@@ -59,6 +70,8 @@ class Lives:
         cell.start = start = next(self._starts)
         cell.ready_at = None
         cell.ended_with = 0
+        cell.verdict = None
+        cell.peak_memory = 0
         try:
             self._order(cell)
             child = self._launcher.start(cell.actor, start)
@@ -76,6 +89,8 @@ class Lives:
     def _order(self, cell: Cell) -> None:
         environ, cwd, path, argv, main_file = surroundings()
         timeout = cell.options.stop_timeout
+        limits = cell.options.limits or _UNLIMITED
+        caps = thread_caps(limits.threads)
         write_order(
             cell.folder,
             StartOrder(
@@ -89,11 +104,14 @@ class Lives:
                 overflow=cell.options.overflow.value,
                 stop_timeout=self._owner.stop_timeout if timeout is None else timeout,
                 report=pickle.dumps(cell.last_crash) if cell.last_crash is not None else b"",
-                environ={**environ, **(cell.options.env or {})},
+                environ={**caps, **environ, **(cell.options.env or {})},
                 cwd=cwd,
                 path=path,
                 argv=argv,
                 main_file=main_file,
+                cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
+                nice=limits.nice,
+                dumps=cell.options.handle_timeout is not None,
             ),
         )
 
@@ -106,6 +124,7 @@ class Lives:
         """Watch the process that a start has brought."""
         cell.child = child
         self._owner.watch(child.pidfd, cell)
+        self._owner.watchdog.watch(cell)
         if cell.final and cell.ended_with:
             child.kill_group()  # killed before its number was known
 
@@ -149,9 +168,31 @@ class Lives:
         child.kill_group()
         code = child.exit_code()
         self._owner.unwatch(child.pidfd)
+        self._owner.watchdog.unwatch(cell)
         reason, trace = cell.exit_reason(code)
+        is_sigkill = reason == ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
+        if is_sigkill and self._oom.claims(monotonic()):
+            reason = ExitReason(ExitKind.OOM, signal.SIGKILL)
+        # Only a crash is worth the zygote's answer, less than a millisecond later.
+        wanted = reason.is_abnormal and not cell.final
+        later = child.let_go(cell.start if wanted else 0)
         child.release()
-        self._after(cell, reason, trace)
+        if later:
+            self._dying[cell.start] = cell, reason, trace
+            # Should the zygote be dead or behind: then the peak stays unknown.
+            due = monotonic() + _PEAK_S
+            self._owner.at(due, functools.partial(self.reaped, cell.start, 0))
+        else:
+            self._after(cell, reason, trace)
+
+    def reaped(self, start: int, peak: int) -> None:
+        """The zygote tells how much memory a dead process had, or took too long to."""
+        dead = self._dying.pop(start, None)
+        if dead is not None:
+            cell, reason, trace = dead
+            assert cell.child is not None
+            cell.child.peak_memory = peak
+            self._after(cell, reason, trace)
 
     def _after(self, cell: Cell, reason: ExitReason, trace: str) -> None:
         in_hand = self._owner.recovery.in_hand(cell)
@@ -168,6 +209,7 @@ class Lives:
             cell.last_crash = report
             if not (reason.kind is ExitKind.KILLED and cell.final):
                 _log.error("%s", report)
+                self._owner.recovery.keep_crash(cell, report)
         self._owner.recovery.settle(cell, report, again)
         if cell.words[PROCESS]:
             self._owner.recovery.sweep_after(cell.words[PROCESS])
@@ -201,7 +243,7 @@ class Lives:
             self._owner.station.stop_in_order(cell.actor)
         cell.words[PHASE] = STARTING
         # No order to the last life may reach the next one.
-        cell.words[CONTROL] = 0
+        cell.words[CONTROL] = PARENT_GONE if cell.parent_gone else 0
         if cell.children:
             # What the dead one started ends with it, before its next life starts its own.
             self._owner.stopping.stop_cells(list(cell.children))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from procactors.process.setup import TERMINATE
+from procactors.process.setup import PARENT_GONE, TERMINATE
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
@@ -76,10 +76,13 @@ class Stopping:
         self.stop_cells(list(cell.children))
 
     def stop_cells(self, actors: list[int]) -> None:
-        """Order a stop of several actors at once, each with its own time."""
+        """Stop the children of an actor that ends or has ended, each with its own time."""
         for actor in reversed(actors):
             cell = self._supervisor.cells.get(actor)
             if cell is not None:
+                if cell.stop_by is None:
+                    cell.parent_gone = True
+                    cell.words[CONTROL] = PARENT_GONE
                 self._order(cell, self._allowed(cell, None))
 
     def child_ended(self, parent: Cell) -> None:

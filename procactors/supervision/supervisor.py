@@ -33,12 +33,14 @@ from procactors.errors import (
 )
 from procactors.options import Options
 from procactors.process.launcher import Launcher
+from procactors.process.zygote import REAP
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitReason
 from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
+from procactors.supervision.watchdog import Watchdog
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
@@ -83,6 +85,7 @@ class Supervisor:
         self._timer_ids = itertools.count()
         self._by_pidfd: dict[int, Cell] = {}
         self.stopping = Stopping(self)
+        self.watchdog = Watchdog(self)
         self._lives = Lives(self, launcher)
         with contextlib.ExitStack() as undo:
             self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
@@ -274,7 +277,11 @@ class Supervisor:
     # -- the zygote ---------------------------------------------------------------------------
 
     def _zygote_answered(self) -> None:
-        for actor, start, pid in self._launcher.collect():
+        for what, actor, start, outcome in self._launcher.collect():
+            if what == REAP:
+                self._lives.reaped(start, outcome)
+                continue
+            pid = outcome
             cell = self.cells.get(actor)
             if cell is None or cell.start != start or cell.child is not None:
                 continue  # of a start that was given up; the incarnation sees that it is late

@@ -28,7 +28,7 @@ from typing import Any
 
 import cloudpickle
 
-__all__ = ["DefinitionPickler", "dumps_by_value", "stand_ins"]
+__all__ = ["DefinitionPickler", "carry", "dumps_by_value", "stand_ins"]
 
 #: Token of each class or function that has one, and the other way round. Originals and loaded
 #: ones alike: so identity holds when a class comes home.
@@ -36,6 +36,8 @@ _tokens: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 _known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 #: Loaded definitions stay for the life of the process: a message may name them at any time.
 _loaded: dict[str, Any] = {}
+#: Files that came with a value and not in a directory (see `parcel`), until they are loaded.
+_carried: dict[str, bytes] = {}
 #: Files that are written already: (directory, token).
 _published: set[tuple[str, str]] = set()
 #: What is being published by the call at hand, the definitions it needs included.
@@ -166,8 +168,10 @@ def _definition(token: str, home: str) -> Any:
     with _lock:
         obj = _known.get(token)
         if obj is None:
-            with open(os.path.join(home, "defs", token), "rb") as file:
-                data = file.read()
+            data = _carried.get(token)
+            if data is None:
+                with open(os.path.join(home, "defs", token), "rb") as file:
+                    data = file.read()
             try:
                 obj = pickle.loads(data)
             except BaseException:
@@ -177,6 +181,12 @@ def _definition(token: str, home: str) -> Any:
             _published.add((home, token))
             _show_in_module(obj)
         return obj
+
+
+def carry(definitions: dict[str, bytes]) -> None:
+    """Have these definitions, the files' bytes by token, at hand when a value names them."""
+    with _lock:
+        _carried.update((token, data) for token, data in definitions.items() if token not in _known)
 
 
 def _make_root(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
