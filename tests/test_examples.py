@@ -77,13 +77,14 @@ def run(name, folder, *command):
 
 
 def test_the_examples_of_the_issue_are_there():
-    """What a reader is promised: counter in both styles, crash, primes, refs, array, batch job."""
+    """What a reader is promised: counters, crash, hang, primes, refs, array, batch job."""
     assert NAMES == [
         "batch_job",
         "big_array",
         "counter_handle",
         "counter_messages",
         "crash_and_respawn",
+        "hang",
         "passing_refs",
         "primes",
     ]
