@@ -14,7 +14,7 @@ from procactors import errors
 from procactors.actor import Actor
 from procactors.inbox import Inbox
 from procactors.messages import Message
-from procactors.options import Backoff, Delivery, Options, Overflow, Recycle, Restart
+from procactors.options import Backoff, Delivery, Limits, Options, Overflow, Recycle, Restart
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
@@ -45,6 +45,7 @@ __all__ = [
     "ExitReason",
     "Inbox",
     "Interrupted",
+    "Limits",
     "Message",
     "Options",
     "Overflow",

@@ -25,6 +25,8 @@ from procactors.errors import ProcActorsError
 from procactors.handle import SystemHandle
 from procactors.options import Overflow
 from procactors.process.lifeline import die_with_parent
+from procactors.process.limits import bind
+from procactors.process.logtail import keep_log
 from procactors.process.loop import (
     ENDING,
     FAILED,
@@ -40,11 +42,17 @@ from procactors.process.loop import (
 )
 from procactors.process.methods import MethodTable
 from procactors.process.order import StartOrder, read_order
-from procactors.process.setup import adopt_surroundings, claim_mailbox, set_signals, watch_faults
+from procactors.process.setup import (
+    PARENT_GONE,
+    adopt_surroundings,
+    claim_mailbox,
+    set_signals,
+    watch_faults,
+)
 from procactors.ref import ActorRef
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.wire.blackbox import INCARNATION, PHASE, PROCESS
+from procactors.wire.blackbox import CONTROL, INCARNATION, PHASE, PROCESS
 from procactors.wire.codec import decode, split
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import READY, Kind, frame
@@ -82,12 +90,15 @@ def main(argv: list[str]) -> None:
     words[INCARNATION], words[PHASE] = order.incarnation, STARTING
     adopt_surroundings(order)
     set_signals(words)
-    watch_faults(folder)
+    watch_faults(folder, order.dumps)
+    keep_log(folder)
     station = Station(home, actor, reader.box)
     words[PROCESS] = station.home.process
     station.on_lost = lambda target, record: _report_lost(station, target, record)
     code = 0
     try:
+        if order.cpus is not None or order.nice is not None:
+            bind(order.cpus, order.nice)
         _Life(order, folder, reader, station).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
         code = _leave(order, folder, station, words, error)
@@ -189,12 +200,15 @@ class _Life:
 
     def _finish(self, instance: Any, loop: Loop, phase: int) -> None:
         """End an orderly life: children first, then the hook, then what waits to be written."""
+        # First: from here on the mailbox is not served, and that is no hang.
+        self._words[PHASE] = ENDING
         if self._context._children:
             encoded = self._station.home.encode(c.StopChildren(self._order.actor))
             self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)
-        if phase != RECYCLED:
-            self._words[PHASE] = ENDING
-        _hook(instance, "on_stop", ExitReason(_KINDS[phase]))
+        kind = _KINDS[phase]
+        if phase == STOPPED and self._words[CONTROL] == PARENT_GONE:
+            kind = ExitKind.PARENT_GONE
+        _hook(instance, "on_stop", ExitReason(kind))
         self._words[PHASE] = phase
         self._station.flush(self._order.stop_timeout)
 

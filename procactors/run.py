@@ -13,6 +13,7 @@ Never: raises in the main thread outside the program's own function: there a sig
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import math

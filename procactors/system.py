@@ -27,6 +27,7 @@ from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
+from procactors.supervision.crashdir import CrashFolder
 from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopreport import StopReport
@@ -72,6 +73,8 @@ class ActorSystem(SystemHandle):
             ``procactors dead-letters`` lists its letters, marks them to be sent again by the next
             system that uses the file, and replays them. It holds pickles: loading a letter runs
             code, so nobody else may be able to write the file.
+        crash_dir: directory to which each crash is written: its report as JSON, and the message
+            in hand, pickled. Made when it is missing; None writes nothing.
 
     Raises:
         InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
@@ -95,6 +98,7 @@ class ActorSystem(SystemHandle):
         ask_timeout: float | None = None,
         runtime_dir: str | os.PathLike[str] | None = None,
         dead_letter_file: str | os.PathLike[str] | None = None,
+        crash_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         _check(backend, start_method, spares, stop_timeout, ask_timeout)
         raise_descriptor_limit()
@@ -116,7 +120,8 @@ class ActorSystem(SystemHandle):
             undo.callback(station.close)
             super().__init__(station, ask_timeout)
             self.name = name or os.path.basename(self._dir.path)
-            self._recovery = Recovery(station.home, station, self.dead_letters)
+            self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
+            self._recovery = Recovery(station.home, station, self.dead_letters, self._crashes)
             station.on_lost = self._report_lost
             self._launcher = Launcher(self._dir.path, start_method, preload, spares)
             self._supervisor = Supervisor(station, self._launcher, self._recovery, stop_timeout)
@@ -240,6 +245,8 @@ class ActorSystem(SystemHandle):
         self._recovery.close()
         # Before the directory goes: the letters' definitions are in it.
         self.dead_letters.close(max(0.0, deadline - monotonic()) + _LETTERS_S)
+        if self._crashes is not None:
+            self._crashes.close(_SLACK_S)  # before its messages' definitions go
         self._dir.remove()
         if self._report is None:  # else a stop in a signal handler has come to this line first
             self._report = report = self._recovery.tally.report()

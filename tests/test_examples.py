@@ -88,6 +88,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "death_watch",
         "dynamic_children",
         "escalation",
+        "hang",
         "one_for_all",
         "one_for_one",
         "passing_refs",

@@ -11,6 +11,7 @@ OWNERS: dict[str, set[str]] = {
     # Clocks: timeouts are on the monotonic clock, and nobody waits by sleeping.
     "time.sleep": set(),
     "time.time": {"wire.runtime_dir"},  # against the age of a file
+    "datetime.datetime.now": {"supervision.cell"},  # for people who read a crash report
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {"wire.definitions"},
     "pickle": {
@@ -22,6 +23,7 @@ OWNERS: dict[str, set[str]] = {
         "wire.codec",
         "wire.definitions",
         "wire.failure",
+        "wire.parcel",
     },
     # Never in an actor, and never in the supervisor's thread.
     "sqlite3": {"cli.deadletters", "supervision.letterfile", "supervision.letterkeeper"},

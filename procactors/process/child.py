@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -22,16 +23,24 @@ __all__ = ["Child", "ExecutedChild", "ForkedChild", "ZygoteChild"]
 class Reaper(Protocol):
     """Who may wait for the zygote's children: the zygote."""
 
-    def reap(self, pid: int) -> None:
-        """Let the zombie go."""
+    def reap(self, pid: int, start: int = 0) -> None:
+        """Let the zombie go; with `start`, tell afterwards how much memory it had."""
 
 
 class Child:
-    """One process that runs, or ran, an incarnation."""
+    """One process that runs, or ran, an incarnation.
+
+    Attributes:
+        pid, pidfd: what names it.
+        peak_memory: most resident bytes that it had, known once it is reaped; 0: unknown.
+        is_reaped: its number may be somebody else's.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
+        self.peak_memory = 0
+        self.is_reaped = False
 
     def is_gone(self) -> bool:
         """Return whether the process has ended."""
@@ -41,22 +50,38 @@ class Child:
 
     def send(self, number: int) -> None:
         """Send a signal to the process; one that has ended is no error."""
+        if self.is_reaped:
+            return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
 
     def kill_group(self) -> None:
         """SIGKILL the process and all it started, but for those with a session of their own."""
         self.send(signal.SIGKILL)
-        # Safe until `exit_code` lets the zombie go: so long its number is nobody else's.
+        if self.is_reaped:
+            return
+        # Safe until the zombie is let go: so long its number is nobody else's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def exit_code(self) -> int | None:
-        """Return the exit code (negative: the signal) of a process that is gone, and reap it.
+        """Return the exit code (negative: the signal) of a process that is gone.
 
-        None if nobody knows it any more.
+        None if nobody knows it any more. Call `let_go` next, once.
         """
         raise NotImplementedError
+
+    def let_go(self, start: int = 0) -> bool:
+        """Reap the process, if `exit_code` has not.
+
+        Args:
+            start: number of its start, if its peak memory is wanted.
+
+        Returns:
+            whether its peak memory comes later, as an answer of the zygote's with that number.
+        """
+        self.is_reaped = True
+        return False
 
     def release(self) -> None:
         """Close the pidfd."""
@@ -73,10 +98,15 @@ class ZygoteChild(Child):
         self._zygote = zygote
 
     def exit_code(self) -> int | None:
-        """Return the exit code from the zombie, and have the zygote let it go."""
+        """Return the exit code from the zombie."""
         status = _zombie_status(self.pid)
-        self._zygote.reap(self.pid)
         return None if status is None else os.waitstatus_to_exitcode(status)
+
+    def let_go(self, start: int = 0) -> bool:
+        """Have the zygote reap it."""
+        self.is_reaped = True
+        self._zygote.reap(self.pid, start)
+        return start > 0
 
 
 class ForkedChild(Child):
@@ -88,10 +118,16 @@ class ForkedChild(Child):
         self._process = process
 
     def exit_code(self) -> int | None:
-        """Return the exit code that multiprocessing got, and reap."""
+        """Return the exit code, and reap."""
         # Somebody's `active_children()` may have reaped it: then multiprocessing knows the code.
+        with contextlib.suppress(ChildProcessError):
+            # Known to multiprocessing from here on: its own wait would find nothing any more.
+            self._process._popen.returncode, self.peak_memory = _reap(  # type: ignore[attr-defined]
+                self.pid
+            )
         self._process.join()
         code = self._process.exitcode
+        self.is_reaped = True
         self._process.close()
         return code
 
@@ -102,10 +138,23 @@ class ExecutedChild(Child):
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         super().__init__(process.pid)
         self._process = process
+        # The kernel counts what the process was before its exec, and that was a copy of us.
+        self._floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def exit_code(self) -> int | None:
         """Return the exit code, and reap."""
-        return self._process.wait()
+        with contextlib.suppress(ChildProcessError):
+            self._process.returncode, peak = _reap(self.pid)
+            self.peak_memory = peak if peak > self._floor else 0
+        code = self._process.wait()
+        self.is_reaped = True
+        return code
+
+
+def _reap(pid: int) -> tuple[int, int]:
+    """Return (exit code, most resident bytes) of a child of ours that is gone."""
+    _, status, usage = os.wait4(pid, 0)
+    return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
 
 
 def _zombie_status(pid: int) -> int | None:

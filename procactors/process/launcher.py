@@ -22,7 +22,7 @@ from multiprocessing.spawn import get_executable
 
 from procactors.errors import InvalidSpec
 from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
-from procactors.process.zygote import FORK, ORDER, QUIT, REAP, STARTED
+from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
 
 __all__ = ["START_METHODS", "Launcher"]
 
@@ -101,18 +101,18 @@ class Launcher:
         multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
         return ForkedChild(process)
 
-    def collect(self) -> list[tuple[int, int, int]]:
-        """Return what the zygote has answered: (actor, start, pid or minus the error number)."""
+    def collect(self) -> list[tuple[int, int, int, int]]:
+        """Return what the zygote has answered (see `zygote.ANSWER`), oldest first."""
         self._send_waiting()
         answers = []
         while self._socket is not None:
             try:
-                data = self._socket.recv(STARTED.size)
+                data = self._socket.recv(ANSWER.size)
             except (BlockingIOError, ConnectionResetError):
                 break
             if not data:
                 break
-            answers.append(STARTED.unpack(data))
+            answers.append(ANSWER.unpack(data))
         self._send_waiting()
         return answers
 
@@ -120,9 +120,9 @@ class Launcher:
         """Return the child that the zygote has forked."""
         return ZygoteChild(pid, self)
 
-    def reap(self, pid: int) -> None:
-        """Tell the zygote to let a zombie go."""
-        self._send(ORDER.pack(REAP, pid, 0))
+    def reap(self, pid: int, start: int = 0) -> None:
+        """Tell the zygote to let a zombie go; with `start`, to answer with its peak memory."""
+        self._send(ORDER.pack(REAP, pid, start))
 
     def discard(self, pid: int) -> None:
         """Kill and reap a forked process that cannot be watched."""

@@ -36,6 +36,9 @@ class StartOrder(NamedTuple):
         environ, cwd, path, argv, main_file: the parent's surroundings at this moment.
         recycle: (messages, seconds, bytes of growth) after which it makes way for the next
             incarnation, each None if it does not matter; None: never.
+        cpus: CPUs that it runs on; None: as its parent process.
+        nice: its niceness; None: as its parent process.
+        dumps: have `DUMP` write the stacks of all threads to the fault file.
     """
 
     actor: int
@@ -54,7 +57,10 @@ class StartOrder(NamedTuple):
     path: list[str]
     argv: list[str]
     main_file: str | None
-    recycle: tuple[int | None, float | None, int | None] | None
+    recycle: tuple[int | None, float | None, int | None] | None = None
+    cpus: tuple[int, ...] | None = None
+    nice: int | None = None
+    dumps: bool = False
 
 
 def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:

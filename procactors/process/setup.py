@@ -21,7 +21,9 @@ from procactors.process.order import StartOrder, read_order
 from procactors.wire.blackbox import CONTROL, PID
 
 __all__ = [
+    "DUMP",
     "HALT",
+    "PARENT_GONE",
     "TERMINATE",
     "adopt_surroundings",
     "claim_mailbox",
@@ -31,8 +33,13 @@ __all__ = [
 ]
 
 #: Values of the box's control word. TERMINATE: the SIGTERM that follows is the supervisor's.
+#: PARENT_GONE: the stop in the mailbox is because the parent actor ends.
 #: HALT: stop behind the message in hand; the mailbox is kept for the next incarnation.
-TERMINATE, HALT = 1, 2
+TERMINATE, PARENT_GONE, HALT = 1, 2, 3
+
+#: Has an actor with `handle_timeout` write its stacks. A real-time signal, since the ordinary ones
+#: are the application's; not the last ones, which debuggers and Valgrind use.
+DUMP = signal.SIGRTMAX - 4
 
 #: Seconds to wait for the claim of the life before: its holder is dead, the kernel is cleaning.
 _CLAIM_S = 5.0
@@ -158,10 +165,17 @@ def _default_signals() -> None:
     _release_signals()
 
 
-def watch_faults(folder: str) -> None:
-    """Have fatal signals write the stacks of all threads to the file `fault`."""
-    flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC
-    faulthandler.enable(os.open(os.path.join(folder, "fault"), flags, 0o600), all_threads=True)
+def watch_faults(folder: str, dumps: bool) -> None:
+    """Have fatal signals write the stacks of all threads to the file `fault`; `DUMP` on request.
+
+    The handlers are in C and need no interpreter lock.
+    """
+    # Appending: the supervisor empties the file after a dump that was not needed.
+    flags = os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
+    fd = os.open(os.path.join(folder, "fault"), flags, 0o600)
+    faulthandler.enable(fd, all_threads=True)
+    if dumps:
+        faulthandler.register(DUMP, fd, all_threads=True)
 
 
 def _close_quietly(fd: int) -> None:

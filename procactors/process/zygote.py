@@ -6,8 +6,9 @@ Never: has a second thread (a fork would copy locks that nobody will open); wait
 before it is told to (their numbers would be used again while the parent still names them).
 
     parent ──FORK actor, start──► zygote ──fork──► actor
-           ◄─actor, start, pid──          (spare: forked before it is needed)
-           ──REAP pid──────────►
+           ◄─FORK actor, start, pid──     (spare: forked before it is needed)
+           ──REAP pid, start────►
+           ◄─REAP pid, start, peak memory──  (if a start is named)
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ from typing import Any
 from procactors.process.lifeline import is_cut, watch
 from procactors.wire.runtime_dir import remove_tree
 
-__all__ = ["FORK", "ORDER", "QUIT", "REAP", "STARTED", "main"]
+__all__ = ["ANSWER", "FORK", "ORDER", "QUIT", "REAP", "main"]
 
 #: Parent to zygote: what, actor or pid, start.
 ORDER = struct.Struct("=QQQ")
-#: Zygote to parent: actor, start, pid (or minus the error number).
-STARTED = struct.Struct("=QQq")
+#: Zygote to parent: what was ordered, actor or pid, start, and the outcome: with FORK the pid (or
+#: minus the error number), with REAP the most resident bytes that the process had.
+ANSWER = struct.Struct("=QQQq")
 FORK, REAP, QUIT = 1, 2, 3
 
 #: Seconds for which the janitor waits for the kernel's kills to have worked.
@@ -90,7 +92,7 @@ class Zygote:
             return self._await_end()
         what, number, start = ORDER.unpack(data)
         if what == FORK:
-            answer = STARTED.pack(number, start, self._start(number, start))
+            answer = ANSWER.pack(FORK, number, start, self._start(number, start))
             try:
                 self._channel.send(answer)
             except OSError:  # the parent went while we forked
@@ -98,13 +100,20 @@ class Zygote:
         elif what == REAP:
             self._children.discard(number)
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(number, 0)
+                _, _, usage = os.wait4(number, 0)
+                if start:
+                    self._tell_peak(ANSWER.pack(REAP, number, start, usage.ru_maxrss * 1024))
         elif what == QUIT:
             for pid, pipe in self._spares:
                 os.close(pipe)
                 os.waitpid(pid, 0)
             return False
         return True
+
+    def _tell_peak(self, answer: bytes) -> None:
+        # Never patient: a parent that reads nothing now gets on without it.
+        with contextlib.suppress(OSError):
+            self._channel.send(answer, socket.MSG_DONTWAIT)
 
     def _start(self, actor: int, start: int) -> int:
         while self._spares:

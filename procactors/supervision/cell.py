@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import enum
 import os
 import pickle
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.options import Options
 from procactors.process.child import Child
+from procactors.process.logtail import read_log
 from procactors.process.loop import (
     ENDING,
     HALTED,
@@ -76,6 +78,10 @@ class ReplyTo:
     call: int
 
 
+#: Bytes of the stacks that a report carries: a hundred threads must not fill a reply.
+_STACK_BYTES = 65536
+
+
 class Cell:
     """One actor's place in the supervisor. An inbox is a cell that never has a process."""
 
@@ -125,6 +131,12 @@ class Cell:
         self.terminate_at = 0.0
         #: Signal that we ended it with; 0 if we did not.
         self.ended_with = 0
+        #: What the watchdog ends, or has ended, it for; None while it behaves.
+        self.verdict: ExitReason | None = None
+        #: Most resident bytes of this life, as far as the watchdog has looked at them.
+        self.peak_memory = 0
+        #: It is being stopped because the actor that spawned it ends.
+        self.parent_gone = False
         #: Not to be restarted, whatever the policy says.
         self.final = False
         self.last_crash: CrashReport | None = None
@@ -173,6 +185,8 @@ class Cell:
         """Return (reason, traceback) of the incarnation that has just ended with `code`."""
         text, trace = self._last_words()
         phase = self.words[PHASE]
+        if self.verdict is not None and (code is None or code < 0):
+            return self.verdict, ""
         if self.ended_with and code != 0:
             return ExitReason(ExitKind.KILLED, self.ended_with), ""
         if text:
@@ -180,18 +194,26 @@ class Cell:
             return ExitReason(kind, None, text), trace
         # Its last words count, even if its code went with the zygote that kept it.
         if code in (0, None) and phase in _ORDERLY:
-            return ExitReason(_ORDERLY[phase]), ""
+            gone = phase == STOPPED and self.parent_gone
+            return ExitReason(ExitKind.PARENT_GONE if gone else _ORDERLY[phase]), ""
         if code is None:
             return ExitReason(ExitKind.UNKNOWN), ""
         if code < 0:
             return ExitReason(ExitKind.SIGNAL, -code), ""
         return ExitReason(ExitKind.EXIT, code), ""
 
+    @property
+    def fault_path(self) -> str:
+        """The file that faulthandler writes to."""
+        return os.path.join(self.folder, "fault")
+
     def native_stack(self) -> str:
         """Return what faulthandler wrote in this life; empty if nothing."""
-        path = os.path.join(self.folder, "fault")
-        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        with contextlib.suppress(OSError), open(self.fault_path, "rb") as file:
+            text = file.read(_STACK_BYTES).decode(errors="replace")
+            # Should the next life end before it has opened the file, it is not to be its stack.
+            os.truncate(self.fault_path, 0)
+            return text
         return ""
 
     def report(self, reason: ExitReason, trace: str, ran: Any) -> CrashReport:
@@ -211,6 +233,10 @@ class Cell:
             handled=self.words[HANDLED],
             traceback=trace,
             native_stack=self.native_stack(),
+            peak_memory=max(self.peak_memory, self.child.peak_memory if self.child else 0),
+            at=dt.datetime.now(dt.timezone.utc).isoformat(timespec="microseconds"),
+            ran_s=self.ran_s(),
+            log=read_log(self.folder),
         )
 
     def ran_s(self) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import signal
+from typing import Any
 
 __all__ = ["CrashReport", "ExitKind", "ExitReason"]
 
@@ -28,6 +29,10 @@ class ExitKind(enum.Enum):
     LINKED = "linked"  #: stopped because an actor ended that it is linked to
     RECYCLED = "recycled"  #: it made way for the next incarnation (`recycle_after`); never final
     START = "start"  #: the process did not come up
+    HANG = "hang"  #: by us: its handler, or the actor as a whole, passed `handle_timeout`
+    MEMORY = "memory limit"  #: by us: it held more than `Limits.memory`
+    OOM = "out of memory"  #: by the kernel's out-of-memory killer
+    PARENT_GONE = "parent gone"  #: the actor that spawned it ends or ended, so it was stopped
     UNKNOWN = "unknown"  #: ended, and nobody is left who could tell how
 
 
@@ -38,6 +43,15 @@ _ORDERLY = (
     ExitKind.RESTARTED,
     ExitKind.LINKED,
     ExitKind.RECYCLED,
+    ExitKind.PARENT_GONE,
+)
+#: In these a signal ended the process; its number is the code.
+_BY_SIGNAL = (
+    ExitKind.SIGNAL,
+    ExitKind.KILLED,
+    ExitKind.HANG,
+    ExitKind.MEMORY,
+    ExitKind.OOM,
 )
 
 
@@ -47,10 +61,11 @@ class ExitReason:
 
     Attributes:
         kind: which way.
-        code: exit code with EXIT, signal number with SIGNAL and KILLED; else None.
+        code: exit code with EXIT, signal number with SIGNAL, KILLED, HANG, MEMORY and OOM; else
+            None.
         text: the exception with ERROR and START; with LINKED whose end it followed, and how that
-            one ended; the numbers with GAVE_UP; with UNKNOWN what is known all the same; else
-            empty.
+            one ended; the numbers with GAVE_UP; what was allowed and what was seen with HANG and
+            MEMORY; with UNKNOWN what is known all the same; else empty.
     """
 
     kind: ExitKind
@@ -60,7 +75,7 @@ class ExitReason:
     @property
     def signal_name(self) -> str | None:
         """Name of the signal that ended the process, as in ``"SIGKILL"``; None if none did."""
-        if self.kind not in (ExitKind.SIGNAL, ExitKind.KILLED) or self.code is None:
+        if self.kind not in _BY_SIGNAL or self.code is None:
             return None
         try:
             return signal.Signals(self.code).name
@@ -78,12 +93,23 @@ class ExitReason:
         killer = self.signal_name or "SIGKILL"
         return _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, with its sentence under ``says``."""
+        return {
+            "kind": self.kind.value,
+            "code": self.code,
+            "signal": self.signal_name,
+            "text": self.text,
+            "says": str(self),
+        }
+
 
 #: What each kind is in words.
 _SAYS = {
     ExitKind.NORMAL: "ended normally",
     ExitKind.STOPPED: "stopped",
     ExitKind.RESTARTED: "was stopped by its supervisor, to be started again",
+    ExitKind.PARENT_GONE: "was stopped because its parent ended",
     ExitKind.GAVE_UP: "gave up: {text}",
     ExitKind.KILLED: "killed by the runtime with {signal}",
     ExitKind.ERROR: "raised {text}",
@@ -92,6 +118,9 @@ _SAYS = {
     ExitKind.LINKED: "stopped, being linked to {text}",
     ExitKind.RECYCLED: "made way for its next incarnation",
     ExitKind.START: "did not start: {text}",
+    ExitKind.HANG: "was killed as hung ({text})",
+    ExitKind.MEMORY: "was killed at its memory limit ({text})",
+    ExitKind.OOM: "was killed by the kernel for lack of memory",
     ExitKind.UNKNOWN: (
         "ended in an unknown way (its exit code was lost with the process that kept it)"
     ),
@@ -112,7 +141,11 @@ class CrashReport:
         deliveries: how often the message in hand had been begun, this time included.
         handled: messages handled over all incarnations.
         traceback: the formatted traceback, if an exception ended it.
-        native_stack: the stacks that faulthandler wrote, if a fatal signal ended it.
+        native_stack: the stacks that faulthandler wrote, if a fatal signal ended it or it hung.
+        peak_memory: most resident bytes that the process ever had; 0 if that is not known.
+        at: when the death was seen, on the wall clock: ISO 8601, UTC.
+        ran_s: seconds for which the incarnation had been up; 0.0 if its start was not done.
+        log: the last lines that it logged, oldest first; empty if none.
     """
 
     actor: str
@@ -125,14 +158,49 @@ class CrashReport:
     handled: int = 0
     traceback: str = ""
     native_stack: str = ""
+    peak_memory: int = 0
+    at: str = ""
+    ran_s: float = 0.0
+    log: str = ""
 
-    def __str__(self) -> str:
-        where = f" in handler {self.handler}" if self.handler else " while idle"
+    @property
+    def summary(self) -> str:
+        """The report's first lines, without stacks and log: one, if the exception's text is."""
         text = f"actor {self.actor} (incarnation {self.incarnation}, pid {self.pid}) {self.reason}"
-        text += where if self.reason.kind is not ExitKind.START else ""
+        if self.handler:
+            text += f" in handler {self.handler}"
+            text += f" after {_seconds(self.busy_s)}" if self.busy_s else ""
+        elif self.reason.kind is not ExitKind.START:
+            text += " while idle"
         if self.reason.kind is ExitKind.SIGNAL and self.reason.signal_name == "SIGKILL":
             text += " (possibly for lack of memory)"
-        for more in (self.traceback, self.native_stack):
-            if more:
-                text += "\n" + more.rstrip()
-        return text
+        facts = []
+        if self.ran_s:
+            facts.append(f"up for {_seconds(self.ran_s)}")
+        if self.peak_memory:
+            facts.append(f"peak memory {self.peak_memory / 1e6:.1f} MB")
+        return f"{text} [{', '.join(facts)}]" if facts else text
+
+    def __str__(self) -> str:
+        parts = [self.summary]
+        parts += [more.rstrip() for more in (self.traceback, self.native_stack) if more]
+        if self.log:
+            parts += ["last lines of its log:", *(f"  {line}" for line in self.log.splitlines())]
+        return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values, ready for JSON; `summary` included."""
+        # By hand, not by `dataclasses.asdict`: that would take the reason apart.
+        known = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**known, "reason": self.reason.to_dict(), "summary": self.summary}
+
+    def to_json(self) -> str:
+        """Return all of it as one JSON object, indented, in ASCII."""
+        import json
+
+        return json.dumps(self.to_dict(), indent=2)
+
+
+def _seconds(count: float) -> str:
+    """Return seconds for people: fine while they are few."""
+    return f"{count:.2f} s" if count < 10 else f"{count:,.0f} s"

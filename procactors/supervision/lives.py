@@ -22,11 +22,14 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from procactors.errors import SpawnError
-from procactors.options import Delivery
+from procactors.options import Delivery, Limits
 from procactors.process.child import Child
 from procactors.process.launcher import Launcher
+from procactors.process.limits import thread_caps
 from procactors.process.loop import ENDING, STARTING, STOPPING
+from procactors.process.oom import OomKills
 from procactors.process.order import StartOrder, surroundings, write_order
+from procactors.process.setup import PARENT_GONE
 from procactors.supervision.branches import Verdict
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
@@ -45,6 +48,10 @@ _log = logging.getLogger("procactors")
 _OVERDUE_EVERY_S = 0.1
 #: Seconds beyond a start's time after which a zygote that has not answered counts as hung.
 _ZYGOTE_PATIENCE_S = 5.0
+#: Most seconds for which a death waits for the zygote to say how much memory the process had.
+_PEAK_S = 0.2
+
+_UNLIMITED = Limits(threads=None)
 
 
 class Lives:
@@ -54,6 +61,9 @@ class Lives:
         self._owner = owner
         self._launcher = launcher
         self._starts = itertools.count(1)
+        self._oom = OomKills()
+        #: By start: the dead of whom only the peak memory is not known yet.
+        self._dying: dict[int, tuple[Cell, ExitReason, str]] = {}
 
     def start(self, cell: Cell) -> None:
         """Start the next incarnation; failing to is one more death."""
@@ -64,6 +74,8 @@ class Lives:
         cell.ready_early = False
         cell.ended_with = 0
         cell.words[STOP_ORDERED] = cell.stop_by is not None
+        cell.verdict = None
+        cell.peak_memory = 0
         try:
             self._order(cell)
             child = self._launcher.start(cell.actor, start)
@@ -84,6 +96,8 @@ class Lives:
         recycle = cell.options.recycle_after
         # A recycling is no restart: the hook of that name hears nothing of it.
         report = None if cell.was_recycled else cell.last_crash
+        limits = cell.options.limits or _UNLIMITED
+        caps = thread_caps(limits.threads)
         write_order(
             cell.folder,
             StartOrder(
@@ -98,12 +112,15 @@ class Lives:
                 overflow=cell.options.overflow.value,
                 stop_timeout=self._owner.stop_timeout if timeout is None else timeout,
                 report=pickle.dumps(report) if report is not None else b"",
-                environ={**environ, **(cell.options.env or {})},
+                environ={**caps, **environ, **(cell.options.env or {})},
                 cwd=cwd,
                 path=path,
                 argv=argv,
                 main_file=main_file,
                 recycle=None if recycle is None else dataclasses.astuple(recycle),
+                cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
+                nice=limits.nice,
+                dumps=cell.options.handle_timeout is not None,
             ),
         )
 
@@ -116,6 +133,7 @@ class Lives:
         """Watch the process that a start has brought."""
         cell.child = child
         self._owner.watch(child.pidfd, cell)
+        self._owner.watchdog.watch(cell)
         if cell.final and cell.ended_with:
             child.kill_group()  # killed before its number was known
         elif cell.ready_early:
@@ -172,11 +190,32 @@ class Lives:
         child.kill_group()
         code = child.exit_code()
         self._owner.unwatch(child.pidfd)
+        self._owner.watchdog.unwatch(cell)
         reason, trace = cell.exit_reason(code)
+        is_sigkill = reason == ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
+        if is_sigkill and self._oom.claims(monotonic()):
+            reason = ExitReason(ExitKind.OOM, signal.SIGKILL)
+        # Only a crash is worth the zygote's answer, less than a millisecond later.
+        wanted = reason.is_abnormal and not cell.final
+        later = child.let_go(cell.start if wanted else 0)
         child.release()
         if reason.kind is ExitKind.RECYCLED:
             self._recycled(cell)
+        elif later:
+            self._dying[cell.start] = cell, reason, trace
+            # Should the zygote be dead or behind: then the peak stays unknown.
+            due = monotonic() + _PEAK_S
+            self._owner.at(due, functools.partial(self.reaped, cell.start, 0))
         else:
+            self._after(cell, reason, trace)
+
+    def reaped(self, start: int, peak: int) -> None:
+        """The zygote tells how much memory a dead process had, or took too long to."""
+        dead = self._dying.pop(start, None)
+        if dead is not None:
+            cell, reason, trace = dead
+            assert cell.child is not None
+            cell.child.peak_memory = peak
             self._after(cell, reason, trace)
 
     def _recycled(self, cell: Cell) -> None:
@@ -232,6 +271,7 @@ class Lives:
             cell.last_crash = report
             if not (reason.kind is ExitKind.KILLED and cell.final):
                 _log.error("%s", report)
+                self._owner.recovery.keep_crash(cell, report)
         self._owner.recovery.settle(cell, report, again)
         self._sweep_after(cell)
         if isinstance(follows, Verdict):
@@ -279,7 +319,7 @@ class Lives:
             self._owner.station.stop_in_order(cell.actor)
         cell.words[PHASE] = STARTING
         # No order to the last life may reach the next one.
-        cell.words[CONTROL] = 0
+        cell.words[CONTROL] = PARENT_GONE if cell.parent_gone else 0
         if cell.children:
             # What the dead one started ends with it, before its next life starts its own.
             self._owner.stopping.stop_cells(list(cell.children))

@@ -15,6 +15,7 @@ import threading
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
 from procactors.supervision.cell import Cell
 from procactors.supervision.crash import CrashReport, ExitKind
+from procactors.supervision.crashdir import CrashFolder, InHand
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
 from procactors.supervision.stopreport import Tally
 from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
@@ -39,12 +40,19 @@ _EVENT_HOOKS = {SETTLED: None, RESTARTED: "on_restarted", TERMINATED: "on_termin
 class Recovery:
     """Answers for the dead of one system."""
 
-    def __init__(self, home: Home, station: Station, letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        home: Home,
+        station: Station,
+        letters: DeadLetters,
+        crashes: CrashFolder | None = None,
+    ) -> None:
         self._home = home
         self._station = station
         self.letters = letters
         #: What a system's stop leaves, for its report.
         self.tally = Tally()
+        self._crashes = crashes
         self._replies = ReplySender(home)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
         # they can no longer deliver.
@@ -70,6 +78,28 @@ class Recovery:
                 return _EVENT_HOOKS[EVENT.unpack_from(body)[0]], cell.words[DELIVERIES] + 1
             break
         return None, 0
+
+    def keep_crash(self, cell: Cell, report: CrashReport) -> None:
+        """Have a crash written to the folder, if there is one; before the message is settled."""
+        if self._crashes is not None:
+            self._crashes.add(report, self._copy_in_hand(cell))
+
+    def _copy_in_hand(self, cell: Cell) -> InHand | None:
+        _, offset, in_hand = cell.box.settle()
+        if not in_hand:
+            return None
+        kind, flags, body = self._record(cell, offset)
+        if kind != Kind.CALL:
+            return None
+        envelope = open_envelope(body)
+        try:
+            seen, views, received = self._home.open(flags, envelope.payload)
+        except OSError:
+            return None  # its segment is gone, or no descriptor is left: the report must do
+        head, buffers = bytes(seen), tuple(bytes(view) for view in views)
+        if received is not None:
+            received.leave()
+        return InHand(envelope.handler, bool(envelope.method), head, buffers)
 
     def settle(self, cell: Cell, report: CrashReport, again: bool) -> None:
         """Decide the fate of the message in hand of a dead actor, and leave the box readable.

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from procactors.process.setup import HALT, TERMINATE
+from procactors.process.setup import HALT, PARENT_GONE, TERMINATE
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
@@ -98,7 +98,7 @@ class Stopping:
         self.stop_cells(list(cell.children), _children_by(cell))
 
     def stop_cells(self, actors: list[int], by: float | None = None) -> None:
-        """Stop several actors one after the other, the last first; each in its own time.
+        """Stop the children of an actor one after the other, the last first, each in its own time.
 
         After half of the longest of their times all that are left are told at once. Does not
         wait.
@@ -110,6 +110,10 @@ class Stopping:
         cells = [cell for actor in actors if (cell := self._supervisor.cells.get(actor))]
         row = Row([cell.actor for cell in cells], by)
         for actor in row.left:
+            child = self._supervisor.cells[actor]
+            if child.stop_by is None:
+                child.parent_gone = True
+                child.words[CONTROL] = PARENT_GONE
             if actor in self._rows:
                 self._rows[actor].left.remove(actor)  # it was in another, which had more time
             self._rows[actor] = row

@@ -34,6 +34,7 @@ from procactors.errors import (
 )
 from procactors.options import Options
 from procactors.process.launcher import Launcher
+from procactors.process.zygote import REAP
 from procactors.supervision import commands as c
 from procactors.supervision.branches import Branches
 from procactors.supervision.cell import Cell, Life, ReplyTo
@@ -42,6 +43,7 @@ from procactors.supervision.deathwatch import DeathWatch
 from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
+from procactors.supervision.watchdog import Watchdog
 from procactors.wire.blackbox import CLOSED, GONE
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
@@ -87,6 +89,7 @@ class Supervisor:
         self._timer_ids = itertools.count()
         self._by_pidfd: dict[int, Cell] = {}
         self.stopping = Stopping(self)
+        self.watchdog = Watchdog(self)
         self.lives = Lives(self, launcher)
         self.branches = Branches(self)
         self.deathwatch = DeathWatch(self)
@@ -340,7 +343,11 @@ class Supervisor:
     # -- the zygote ---------------------------------------------------------------------------
 
     def _zygote_answered(self) -> None:
-        for actor, start, pid in self._launcher.collect():
+        for what, actor, start, outcome in self._launcher.collect():
+            if what == REAP:
+                self.lives.reaped(start, outcome)
+                continue
+            pid = outcome
             cell = self.cells.get(actor)
             if cell is None or cell.start != start or cell.child is not None:
                 continue  # of a start that was given up; the incarnation sees that it is late

@@ -47,6 +47,8 @@ _tokens: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 _known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 #: Loaded definitions stay for the life of the process: a message may name them at any time.
 _loaded: dict[str, Any] = {}
+#: Files that came with a value and not in a directory (see `parcel`), until they are loaded.
+_carried: dict[str, bytes] = {}
 #: Files that are written already: (directory, token).
 _published: set[tuple[str, str]] = set()
 #: What is being published by the call at hand, the definitions it needs included.

@@ -228,6 +228,12 @@ class Received:
         finally:
             os.close(fd)
 
+    def leave(self) -> None:
+        """Close it unhandled: it will be received again."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
     def __del__(self) -> None:
         # A reply that nobody asked for again must not keep its segment for ever.
         with contextlib.suppress(Exception):

@@ -65,7 +65,7 @@ class LoggedChild(Actor):
 
     def on_stop(self, reason):
         with self.log.open("a") as file:
-            file.write("child\n")
+            file.write(f"child {reason.kind.value}\n")
 
 
 class StubbornChild(Actor):
@@ -94,7 +94,8 @@ def test_children_are_stopped_before_their_parents_on_stop(system, tmp_path):
     log = tmp_path / "log"
     parent = system.spawn(LoggedParent, log)
     assert parent.stop().kind is ExitKind.STOPPED
-    assert log.read_text().split() == ["child", "child", "parent"]
+    told = "child parent gone"
+    assert log.read_text().splitlines() == [told, told, "parent"]
     assert system.actors() == []
 
 
@@ -103,7 +104,7 @@ def test_an_actor_that_leaves_takes_its_children_along(system):
     a = system["a"]
     parent.tell(Parent.leave)
     assert parent.wait().kind is ExitKind.NORMAL
-    assert a.wait().kind is ExitKind.STOPPED
+    assert a.wait().kind is ExitKind.PARENT_GONE
     assert system.actors() == []
 
 
@@ -119,7 +120,7 @@ def test_a_crashed_parents_children_end_before_its_next_life(system, how):
     eventually(lambda: parent.status().incarnation == 2, "the second life")
     assert parent.ask(Parent.life)[0] == 2
     for name, old in before.items():
-        assert old.wait().kind is ExitKind.STOPPED
+        assert old.wait().kind is ExitKind.PARENT_GONE
         new = system[name]
         assert new != old
         assert new.ask(Child.parent) == parent
@@ -129,14 +130,14 @@ def test_a_killed_parents_children_are_stopped_too(system):
     parent = system.spawn(Parent, ["a", "b"])
     a, b = system["a"], system["b"]
     assert parent.kill().signal_name == "SIGKILL"
-    assert {a.wait().kind, b.wait().kind} == {ExitKind.STOPPED}
+    assert {a.wait().kind, b.wait().kind} == {ExitKind.PARENT_GONE}
 
 
 def test_children_of_children_end_with_the_first_of_them(system):
     top = system.spawn(Parent, (), 4)
     line = [system[f"deep-{deep}"] for deep in (4, 3, 2, 1)]
     assert top.stop().kind is ExitKind.STOPPED
-    assert [ref.wait().kind for ref in line] == [ExitKind.STOPPED] * 4
+    assert [ref.wait().kind for ref in line] == [ExitKind.PARENT_GONE] * 4
     assert system.actors() == []
 
 
@@ -146,7 +147,7 @@ def test_the_middle_of_a_line_crashes_and_only_its_own_are_renewed(system):
     os.kill(middle.status().pid, signal.SIGKILL)
     eventually(lambda: middle.status().incarnation == 2, "the second life")
     assert middle.ask(Parent.life)[0] == 2
-    assert last.wait().kind is ExitKind.STOPPED
+    assert last.wait().kind is ExitKind.PARENT_GONE
     assert system["deep-1"] != last
     assert top.status().incarnation == 1
 

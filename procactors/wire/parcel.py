@@ -1,0 +1,78 @@
+"""An encoded value made to stand alone: a file that `pickle.load` opens after its system is gone.
+
+Layer: wire. Runs in: parent (`pack`), any later process (`open_parcel`).
+Owns: nothing.
+Never: unpickles the value in order to pack it.
+
+An encoded value leans on its system: out-of-band buffers travel beside it, and classes of
+`__main__` are named by tokens that are files of the runtime directory. A parcel has both inside.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from procactors.wire.definitions import offer, published, tokens_in
+
+__all__ = ["Parcel", "open_parcel", "pack"]
+
+#: Every pickle that names a definition names this room.
+_ROOM = b"procactors.wire.definitions"
+
+
+class Parcel(NamedTuple):
+    """A value that stands alone.
+
+    Attributes:
+        data: the pickle.
+        definitions: how many classes and functions it carries.
+        missing: why it does not stand alone after all; empty if it does.
+    """
+
+    data: bytes
+    definitions: int
+    missing: str
+
+
+class _Packed:
+    """Pickles as the call that opens the parcel."""
+
+    def __init__(self, *parts: Any) -> None:
+        self._parts = parts
+
+    def __reduce__(self) -> Any:
+        return open_parcel, self._parts
+
+
+def pack(head: bytes, buffers: Sequence[bytes], home: str) -> Parcel:
+    """Return an encoded value with all that it needs of its runtime directory `home`."""
+    definitions, missing = _definitions(head, home)
+    data = head
+    if definitions or buffers:
+        data = pickle.dumps(_Packed(head, tuple(buffers), definitions), 5)
+    return Parcel(data, len(definitions), missing)
+
+
+def open_parcel(head: bytes, buffers: Sequence[bytes], definitions: dict[str, bytes]) -> Any:
+    """Return the value. Runs where the parcel is unpickled."""
+    offer(definitions)
+    return pickle.loads(head, buffers=[bytearray(buffer) for buffer in buffers])
+
+
+def _definitions(head: bytes, home: str) -> tuple[dict[str, bytes], str]:
+    """Return the files of the definitions that a pickle names, and those that they name."""
+    found: dict[str, bytes] = {}
+    left = [head]
+    while left:
+        data = left.pop()
+        if _ROOM not in data:
+            continue
+        for token in tokens_in(data) - found.keys():
+            definition = published(home, token)
+            if definition is not None:  # else a string of the user's that looks like a token
+                found[token] = definition
+                left.append(definition)
+    gone = _ROOM in head and not found
+    return found, "the definitions that it names are gone" if gone else ""
