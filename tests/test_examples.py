@@ -77,7 +77,7 @@ def run(name, folder, *command):
 
 
 def test_the_examples_of_the_issue_are_there():
-    """What a reader is promised: counter in both styles, crash, primes, refs, array, batch job, letters."""
+    """What a reader is promised: counters, crash, letters, primes, refs, array, batch job."""
     assert NAMES == [
         "batch_job",
         "big_array",
