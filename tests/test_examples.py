@@ -86,6 +86,8 @@ def test_the_examples_of_the_issue_are_there():
         "crash_and_respawn",
         "passing_refs",
         "primes",
+        "run_program",
+        "run_tree",
     ]
 
 

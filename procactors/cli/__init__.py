@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import demo, examples
+from procactors.cli import demo, examples, run, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             by an example that ends itself.
     """
     arguments = _parser().parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = arguments.run
+    chosen: Callable[[argparse.Namespace], int] = arguments.run
     try:
-        code = run(arguments)
+        code = chosen(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("procactors: interrupted", file=sys.stderr)
@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"procactors {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    run.add_to(commands)
+    tree.add_to(commands)
     demo.add_to(commands)
     examples.add_to(commands)
     return parser

@@ -17,6 +17,8 @@ from procactors import (
     Inbox,
     Message,
     Reply,
+    StopReport,
+    run,
 )
 
 
@@ -153,6 +155,8 @@ def life(counter: ActorRef[Counter], system: ActorSystem) -> None:
     assert_type(counter.name, str)
     assert_type(system.inbox(), Inbox)
     assert_type(system.wait(1.0), bool)
+    assert_type(system.stop(), StopReport)
+    assert_type(system.stop().clean, bool)
     assert_type(counter.status().last_crash, CrashReport | None)
 
 
@@ -160,3 +164,21 @@ async def awaiting(counter: ActorRef[Counter]) -> None:
     assert_type(await counter.submit(Counter.get_value), int)
     async with ActorSystem() as system:
         assert_type(system, ActorSystem)
+
+
+def program(system: ActorSystem) -> int:
+    return 0
+
+
+def silent_program(system: ActorSystem) -> None:
+    pass
+
+
+async def async_program(system: ActorSystem) -> int:
+    return 0
+
+
+def programs() -> None:
+    assert_type(run(program, grace=5.0), int)
+    assert_type(run(silent_program), int)
+    run(async_program)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
