@@ -27,7 +27,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
+from procactors.errors import DeliveryError, InvalidSpec, RestartIntensityExceeded
 from procactors.process.notify import Notifier, notifier
 from procactors.process.signals import SIGNAL_BASE, handled_by
 from procactors.system import STOP_TIMEOUT_S, ActorSystem
@@ -216,20 +216,19 @@ class _Run:
         self._manager.status(f"failed: {type(error).__name__}: {error}")
         if isinstance(error, RestartIntensityExceeded):
             self._gave_up = True
-            lines = [f"procactors: {error}", *map(str, getattr(error, "history", ()))]
+            lines = [f"procactors: {error}", *map(str, error.history)]
             sys.stderr.write("\n  ".join("\n".join(lines).splitlines()) + "\n")
         else:
             traceback.print_exception(error.with_traceback(_without_ours(error)))
 
 
-def _grow(system: Any, tree: Supervisor, manager: Notifier) -> None:
+def _grow(system: ActorSystem, tree: Supervisor, manager: Notifier) -> None:
     """Start a tree and wait until it ends by itself."""
     root = system.supervise(tree)
     manager.ready()
     try:
-        # The root's own end, where it can be waited for; else the system's.
-        getattr(root, "wait", system.wait)()
-    except ActorStopped:
+        root.wait()
+    except DeliveryError:
         system.wait()  # the system's end was faster than the answer; it raises why
 
 

@@ -76,15 +76,9 @@ def run(name, folder, *command):
     assert ended.returncode == expected_exit_code(name)
 
 
-<<<<<<< HEAD
 def test_the_examples_that_readers_are_promised_are_there():
     """Counter in both styles, crash, primes, refs, array, batch job; every form of supervision."""
     promised = {
-=======
-def test_the_examples_of_the_issue_are_there():
-    """What a reader is promised: counters, crash, letters, primes, refs, array, batch job."""
-    assert NAMES == [
->>>>>>> 2eb9c614a63d53a85bf4b1809855a312c5fdb947
         "batch_job",
         "big_array",
         "counter_handle",

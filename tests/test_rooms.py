@@ -11,7 +11,8 @@ OWNERS: dict[str, set[str]] = {
     # Clocks: timeouts are on the monotonic clock, and nobody waits by sleeping.
     "time.sleep": set(),
     "time.time": {"wire.runtime_dir"},  # against the age of a file
-    "datetime.datetime.now": {"supervision.cell"},  # for people who read a crash report
+    # For people who read a crash report or a dead letter.
+    "datetime.datetime.now": {"supervision.cell", "supervision.deadletters"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {"wire.definitions"},
     "pickle": {

@@ -246,6 +246,11 @@ class Supervisor:
         if self.stopping.intake_closed:
             os.unlink(command.blueprint)
             raise SpawnError(f"{command.class_name} was not started: the system is stopping")
+        parent = self.cells.get(command.parent)
+        if command.parent and (parent is None or parent.life is Life.DOWN):
+            # Sent by a life that is over: its children have been told to stop already.
+            os.unlink(command.blueprint)
+            raise SpawnError(f"{command.class_name} was not started: its parent has ended")
         try:
             cell = self.new_cell(command.options, command.class_name, command.parent)
         except BaseException:

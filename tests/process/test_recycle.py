@@ -309,7 +309,7 @@ def test_children_end_with_the_life_that_started_them(system):
     assert life == 1
     second, life = ref.ask(Parent.get)
     assert life == 2
-    assert first.wait() == ExitReason(ExitKind.STOPPED)
+    assert first.wait() == ExitReason(ExitKind.PARENT_GONE)
     assert second != first
 
 

@@ -427,8 +427,8 @@ def test_a_second_signal_while_it_stops_kills_at_once(first, code, second):
             ref.tell(Worker.hold)
             busy(ref)
             say(system.name)
-            say("ready")
             try:
+                say("ready")
                 forever()
             finally:
                 say("stopping")
@@ -533,6 +533,7 @@ def test_stopping_is_told_when_the_signal_comes_not_when_the_function_has_return
     text = """
         def main(system):
             try:
+                say("inside")
                 forever()
             except Interrupted:
                 sys.stdin.readline()
@@ -541,6 +542,7 @@ def test_stopping_is_told_when_the_signal_comes_not_when_the_function_has_return
     """
     with program(text, env=env, stdin=subprocess.PIPE) as started:
         assert listener.recv(4096).startswith(b"READY=1")
+        assert started.line() == "inside"
         started.process.terminate()
         assert listener.recv(4096).startswith(b"STOPPING=1")  # it has not returned yet
         assert started.process.poll() is None

@@ -94,7 +94,7 @@ def test_a_killed_actors_children_stop_in_reverse_order(system, tmp_path):
     top = system.options(name="top").spawn(Noted, log, {"a": {}, "b": {}, "c": {}})
     children = [system[name] for name in "abc"]
     top.kill()
-    assert [child.wait().kind for child in children] == [ExitKind.STOPPED] * 3
+    assert [child.wait().kind for child in children] == [ExitKind.PARENT_GONE] * 3
     assert lines_of(log) == lines_for("c", "b", "a")
 
 

@@ -11,7 +11,14 @@ from procactors import Backoff, ExitKind, ExitReason, Options, Restart
 from procactors.supervision.policy import GiveUp, History, Respawn, StayDown, backoff_wait, decide
 
 CRASH = ExitReason(ExitKind.SIGNAL, 9)
-ORDERLY = {ExitKind.NORMAL, ExitKind.STOPPED, ExitKind.PARENT_GONE}
+ORDERLY = {
+    ExitKind.NORMAL,
+    ExitKind.STOPPED,
+    ExitKind.RESTARTED,
+    ExitKind.LINKED,
+    ExitKind.RECYCLED,
+    ExitKind.PARENT_GONE,
+}
 
 
 def after(options: Options, reason: ExitReason = CRASH, history: History | None = None, **more):
