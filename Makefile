@@ -19,7 +19,7 @@ PARALLEL := $(PYTEST) --numprocesses=$(J) --dist=worksteal
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo fmt lint type test test-all stress flaky cov examples test-wheel bench build clean check
+.PHONY: help install compiled demo fmt lint type test test-all stress flaky cov examples test-wheel bench build clean check
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,13 +47,18 @@ type: $(STAMP) ## Check types: the package by mypy, what users write by mypy and
 	$(BIN)/mypy tests/typing
 	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing
 
-test: $(STAMP) ## Run the tests under the default start method
+# Compiled as an installed package is: hundreds of tests start fresh interpreters, which would
+# compile it each time where Python may not write (PYTHONDONTWRITEBYTECODE).
+compiled: $(STAMP)
+	@$(BIN)/python -m compileall -q procactors tests examples
+
+test: compiled ## Run the tests under the default start method
 	$(PARALLEL) --ignore=tests/test_examples.py $(ARGS)
 
-test-all: $(STAMP) ## Run the tests and examples under all start methods: PYTHON=python3.12
+test-all: compiled ## Run the tests and examples under all start methods: PYTHON=python3.12
 	$(PARALLEL) --start-methods=all $(ARGS)
 
-stress: $(STAMP) ## Run the seeded races and long runs: ARGS="--seed 7"
+stress: compiled ## Run the seeded races and long runs: ARGS="--seed 7"
 	$(PYTEST) -m stress $(ARGS)
 
 flaky: $(STAMP) ## Repeat a selection under CPU load: N=50 ARGS="-k ask"
@@ -65,7 +70,7 @@ cov: $(STAMP) ## Measure which lines the tests run, in actors too
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-examples: $(STAMP) ## Run every example as a user would
+examples: compiled ## Run every example as a user would
 	$(PYTEST) tests/test_examples.py $(ARGS)
 
 test-wheel: $(STAMP) ## Build the wheel and try it in a fresh environment, outside the tree
