@@ -8,7 +8,7 @@
 PYTHON ?= python3
 ARGS   ?=
 N      ?= 50
-J      ?= 2
+J      ?= 3
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV    := .venv$(if $(filter-out python3,$(PYTHON)),-$(VERSION))

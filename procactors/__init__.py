@@ -12,6 +12,7 @@ if _sys.platform != "linux":
 
 from procactors import errors
 from procactors.actor import Actor
+from procactors.childfailure import ChildFailure, Directive
 from procactors.inbox import Inbox
 from procactors.messages import Message
 from procactors.options import Backoff, Delivery, Limits, Options, Overflow, Recycle, Restart
@@ -37,10 +38,12 @@ __all__ = [
     "Backoff",
     "Child",
     "ChildCounts",
+    "ChildFailure",
     "ChildSpec",
     "CrashReport",
     "DeadLetter",
     "Delivery",
+    "Directive",
     "ExitKind",
     "ExitReason",
     "Inbox",

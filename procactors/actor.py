@@ -17,6 +17,7 @@ from procactors.supervision.crash import CrashReport, ExitReason
 from procactors.terminated import Restarted, Terminated
 
 if TYPE_CHECKING:
+    from procactors.childfailure import ChildFailure, Directive
     from procactors.process.loop import Loop
     from procactors.watching import Watching
 
@@ -187,6 +188,16 @@ class Actor:
     def on_restarted(self, event: Restarted) -> None:
         """Run when an actor watched with ``restarts=True`` is up again; otherwise the same."""
         self.context.log.debug("nobody hears that %s was restarted", event.ref.name)
+
+    def on_child_failure(self, failure: ChildFailure) -> Directive | str | None:
+        """Say what is to follow from the death of a child (of `Context.spawn`), in its turn.
+
+        Called like a message for each crash, hang or kill of a child that had been up; not for
+        an end that was ordered. Until it returns, the child's mailbox waits. Return a
+        `Directive` or its word: resume, restart, stop, escalate; None leaves it to the child's
+        own options, as does leaving this hook out. Raising crashes this actor.
+        """
+        return None
 
     def snapshot(self) -> Any:
         """Return the state that goes over to the next incarnation when this one is recycled.

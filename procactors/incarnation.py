@@ -21,7 +21,7 @@ from multiprocessing import util
 from typing import Any, NoReturn
 
 from procactors.actor import Actor, Context, set_current
-from procactors.errors import ProcActorsError
+from procactors.errors import ProcActorsError, SupervisionError
 from procactors.handle import SystemHandle
 from procactors.options import Overflow
 from procactors.process.lifeline import die_with_parent
@@ -55,7 +55,7 @@ from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.wire.blackbox import CONTROL, INCARNATION, PHASE, PROCESS
 from procactors.wire.codec import decode, split
 from procactors.wire.reader import MailboxReader
-from procactors.wire.record import READY, Kind, frame
+from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
 from procactors.wire.station import SUPERVISOR, Station, actor_path
 
 __all__ = ["main", "rehearse"]
@@ -137,7 +137,7 @@ class _Life:
             from procactors.process.recycling import Recycler  # only where it is used
 
             loop.recycler = Recycler(self._reader, *self._order.recycle)
-        ready = READY.pack(self._order.actor, self._order.start)
+        ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._station.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
         if phase == RECYCLED:
@@ -169,9 +169,26 @@ class _Life:
 
     def _happened(self, instance: Any, flags: int, body: memoryview) -> None:
         """Tell the instance of another actor's end or restart, if it has a hook for it."""
+        if EVENT.unpack_from(body)[0] == CHILD_FAILED:
+            self._decide(instance, flags, body)
+            return
         event = self._context._watches().open(flags, body)
         if event is not None:
             _hook(instance, f"on_{type(event).__name__.lower()}", event)
+
+    def _decide(self, instance: Any, flags: int, body: memoryview) -> None:
+        """Ask the instance about a child that died, and pass on what it says."""
+        from procactors.childfailure import ChildFailure, Directive  # only where it is used
+
+        *facts, life = self._context._watches().open_failure(flags, body)
+        if life != self._order.incarnation:
+            return  # of a child of the life before: it has been stopped
+        failure = ChildFailure(*facts)
+        directive = Directive.of(instance.on_child_failure(failure))
+        word = directive.value if directive is not None else ""
+        self._command(c.DecideOnChild(failure.ref._actor, failure.incarnation, word))
+        if directive is Directive.ESCALATE:
+            raise SupervisionError(f"its child {failure.ref.name} {failure.reason}")
 
     def _snapshot(self, instance: Any) -> None:
         """Leave the state for the next life. What this raises crashes the actor."""
@@ -225,6 +242,12 @@ class _Life:
         if order.parent:
             parent = ActorRef[Any](home, order.parent, f"actor {order.parent}", ref._overflow)
         return Context(self._handle, ref, parent, order.incarnation)
+
+
+def _decides(cls: type) -> bool:
+    """Whether actors of a class want to be asked about children that die."""
+    hook = getattr(cls, "on_child_failure", None)
+    return callable(hook) and hook is not Actor.on_child_failure
 
 
 def _hook(instance: Any, name: str, *args: Any) -> None:

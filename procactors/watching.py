@@ -86,6 +86,13 @@ class Watching:
             self._told.popitem(last=False)
         return Terminated(ref, reason, incarnation)
 
+    def open_failure(self, flags: int, body: memoryview) -> tuple[Any, ...]:
+        """Return (ref, reason, incarnation, restarts, life that is asked) of a child's failure."""
+        _, actor, _ = EVENT.unpack_from(body)
+        name, overflow, reason, *numbers = self._station.home.load(flags, body[EVENT.size :])
+        ref: ActorRef[Any] = ActorRef(self._station.path, actor, name, Overflow(overflow))
+        return ref, reason, *numbers
+
     def _check(self, verb: str, ref: Any) -> None:
         if not isinstance(ref, ActorRef):
             raise InvalidSpec(f"{verb} takes the ref of an actor, not {ref!r}")

@@ -116,6 +116,8 @@ class Cell:
         #: It was ready before the zygote had told its process's number.
         self.ready_early = False
         self.children: list[int] = []
+        #: It wants to be asked when one of its children dies.
+        self.decides = False
         self.spawner: ReplyTo | None = None
         #: Its place under a supervisor of a tree; None for an actor that was spawned.
         self.place: Slot | None = None

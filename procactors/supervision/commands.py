@@ -20,6 +20,7 @@ __all__ = [
     "BranchInfo",
     "BranchPlan",
     "ChildRow",
+    "DecideOnChild",
     "DeleteChild",
     "Describe",
     "Find",
@@ -175,6 +176,21 @@ class LostMessage:
     actor: int
     record: bytes
     why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DecideOnChild:
+    """A parent's word on a child that died. No reply.
+
+    Attributes:
+        child: the child's id.
+        incarnation: the life that ended.
+        directive: a `childfailure.Directive` as its word; empty: the child's own policy.
+    """
+
+    child: int
+    incarnation: int
+    directive: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,14 +19,23 @@ import functools
 import itertools
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, InvalidSpec, ProcActorsError
 from procactors.options import Overflow
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.wire.record import BODY_LIMIT, EVENT, RESTARTED, SETTLED, TERMINATED, Kind, frame
+from procactors.wire.record import (
+    BODY_LIMIT,
+    CHILD_FAILED,
+    EVENT,
+    RESTARTED,
+    SETTLED,
+    TERMINATED,
+    Kind,
+    frame,
+)
 
 if TYPE_CHECKING:
     from procactors.supervision.supervisor import Supervisor
@@ -146,6 +155,11 @@ class DeathWatch:
             self._cut(cell.actor, other)
         self._pull(linked, cell.name, reason)
 
+    def tell_parent(self, parent: Cell, cell: Cell, reason: ExitReason, restarts: int) -> None:
+        """Ask an actor about a child that has died; the answer is a command of its own."""
+        what = (*_facts(cell, reason), restarts, parent.incarnation)
+        self._tell(parent.actor, CHILD_FAILED, cell.actor, what)
+
     # -- inside -------------------------------------------------------------------------------
 
     def _past(self, actor: int) -> tuple[str, ExitReason, int]:
@@ -201,9 +215,7 @@ class DeathWatch:
             self._pulled[actor] = linked
         self._owner.stopping.order(cell)
 
-    def _tell(
-        self, watcher: int, what: int, actor: int, facts: tuple[str, str, ExitReason, int] | None
-    ) -> int:
+    def _tell(self, watcher: int, what: int, actor: int, facts: tuple[Any, ...] | None) -> int:
         """Put an event into a watcher's mailbox; return its number."""
         number = next(self._numbers)
         body = EVENT.pack(what, actor, number)
@@ -227,11 +239,11 @@ def _facts(cell: Cell, reason: ExitReason) -> tuple[str, str, ExitReason, int]:
     return cell.name, cell.options.overflow.value, reason, cell.incarnation
 
 
-def _fit(facts: tuple[str, str, ExitReason, int]) -> tuple[str, str, ExitReason, int]:
+def _fit(facts: tuple[Any, ...]) -> tuple[Any, ...]:
     """Shorten what a record might have no room for; at most four bytes a character."""
-    name, overflow, reason, incarnation = facts
+    name, overflow, reason, *numbers = facts
     reason = dataclasses.replace(reason, text=_short(reason.text, _MOST_TEXT))
-    return _short(name, _MOST_NAME), overflow, reason, incarnation
+    return _short(name, _MOST_NAME), overflow, reason, *numbers
 
 
 def _short(text: str, most: int) -> str:

@@ -32,6 +32,7 @@ from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.process.setup import PARENT_GONE
 from procactors.supervision.branches import Verdict
 from procactors.supervision.cell import Cell, Life, ReplyTo
+from procactors.supervision.children import AskParent
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import GiveUp, Respawn, decide
 from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS, STOP_ORDERED
@@ -137,13 +138,20 @@ class Lives:
         if cell.final and cell.ended_with:
             child.kill_group()  # killed before its number was known
         elif cell.ready_early:
-            self.ready(cell.actor, cell.start)
+            self.ready(cell.actor, cell.start, cell.decides)
 
-    def ready(self, actor: int, start: int) -> None:
-        """An incarnation reports that its `on_start` is done."""
+    def ready(self, actor: int, start: int, decides: int) -> None:
+        """An incarnation reports that its `on_start` is done.
+
+        Args:
+            actor: whose.
+            start: number of the start that it is of.
+            decides: whether it wants to be asked when one of its children dies.
+        """
         cell = self._owner.cells.get(actor)
         if cell is None or cell.start != start or cell.life is not Life.STARTING:
             return
+        cell.decides = bool(decides)
         if cell.child is None:
             # It was faster than the zygote's answer. It counts as up when it can be watched: a
             # stop would take it for an inbox, which has no process, and leave it running.
@@ -225,7 +233,7 @@ class Lives:
         """
         cell.child = None
         # It was up, whether or not its report has been read yet: its spawner waits for that.
-        self.ready(cell.actor, cell.start)
+        self.ready(cell.actor, cell.start, cell.decides)
         if cell.place is not None and (cell.final or cell.stop_by is not None):
             # Its supervisor has ordered it to stop meanwhile, and says what follows.
             self._after(cell, ExitReason(ExitKind.STOPPED), "")
@@ -260,7 +268,7 @@ class Lives:
             comes_back = follows.comes_back
         else:
             follows = self._decide(cell, reason)
-            comes_back = isinstance(follows, Respawn)
+            comes_back = isinstance(follows, (Respawn, AskParent))
         again = (
             comes_back
             and cell.options.delivery is Delivery.AT_LEAST_ONCE
@@ -277,13 +285,18 @@ class Lives:
         if isinstance(follows, Verdict):
             self.park(cell)
             follows.carry_out()
+        elif isinstance(follows, AskParent):
+            ran_s = cell.ran_s()
+            self.park(cell)
+            self._owner.children.ask(cell, follows, reason, ran_s)
         elif isinstance(follows, Respawn):
             cell.history = follows.history
             self.park(cell)
             cell.ran_before_s = 0.0
             self.respawn(cell, follows.wait)
         else:
-            self.end(cell, reason, _too_often(cell, follows))
+            too_often = follows.words(cell.options) if isinstance(follows, GiveUp) else ""
+            self.end(cell, reason, too_often)
 
     def _sweep_after(self, cell: Cell) -> None:
         """Remove what the process that has ended had open."""
@@ -303,6 +316,8 @@ class Lives:
             return None
         if cell.stop_by is not None and monotonic() >= cell.stop_by:
             return None
+        if reason.is_abnormal and not ordered and (asked := self._owner.children.decider(cell)):
+            return asked
         now, draw = monotonic(), random.random()  # noqa: S311 - jitter, not a secret
         return decide(cell.options, reason, cell.history, now, cell.ran_s(), draw)
 
@@ -363,6 +378,7 @@ class Lives:
         if cell.children:
             self._owner.stopping.stop_cells(list(cell.children))
         self._owner.remember(cell)
+        self._owner.children.ended(cell)
         # First: what watchers are told comes before the stop that may come to them now, and before
         # what is sent by those who wait for this end.
         self._owner.deathwatch.ended(cell, reason)
@@ -402,12 +418,3 @@ class Lives:
             self._owner.recovery.answer(spawner.reply, spawner.call, Kind.FAILURE, (error, trace))
         else:
             self._owner.reply(spawner, error)
-
-
-def _too_often(cell: Cell, follows: object) -> str:
-    if not isinstance(follows, GiveUp):
-        return ""
-    return (
-        f"restart number {follows.count} within {cell.options.within} s, allowed are "
-        f"{cell.options.max_restarts}"
-    )

@@ -55,6 +55,13 @@ class GiveUp:
 
     count: int
 
+    def words(self, options: Options) -> str:
+        """Return it for people."""
+        return (
+            f"restart number {self.count} within {options.within} s, allowed are "
+            f"{options.max_restarts}"
+        )
+
 
 def decide(
     options: Options,

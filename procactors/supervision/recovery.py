@@ -22,7 +22,16 @@ from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
-from procactors.wire.record import EVENT, FRAME, RESTARTED, SETTLED, TERMINATED, Kind, frame
+from procactors.wire.record import (
+    CHILD_FAILED,
+    EVENT,
+    FRAME,
+    RESTARTED,
+    SETTLED,
+    TERMINATED,
+    Kind,
+    frame,
+)
 from procactors.wire.reply import ReplySender, is_port, remove_ports_of
 from procactors.wire.sealing import records
 from procactors.wire.station import Station
@@ -34,7 +43,12 @@ _log = logging.getLogger("procactors")
 #: How often an event may be begun whose hook kills the actor.
 _EVENT_TRIES = 3
 #: The hook that is for an event, by what has happened.
-_EVENT_HOOKS = {SETTLED: None, RESTARTED: "on_restarted", TERMINATED: "on_terminated"}
+_EVENT_HOOKS = {
+    SETTLED: None,
+    RESTARTED: "on_restarted",
+    TERMINATED: "on_terminated",
+    CHILD_FAILED: "on_child_failure",
+}
 
 
 class Recovery:

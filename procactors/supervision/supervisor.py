@@ -38,6 +38,7 @@ from procactors.process.zygote import REAP
 from procactors.supervision import commands as c
 from procactors.supervision.branches import Branches
 from procactors.supervision.cell import Cell, Life, ReplyTo
+from procactors.supervision.children import Children
 from procactors.supervision.crash import ExitReason
 from procactors.supervision.deathwatch import DeathWatch
 from procactors.supervision.lives import Lives
@@ -93,6 +94,7 @@ class Supervisor:
         self.lives = Lives(self, launcher)
         self.branches = Branches(self)
         self.deathwatch = DeathWatch(self)
+        self.children = Children(self)
         with contextlib.ExitStack() as undo:
             self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
             undo.callback(self._files.close)
@@ -118,6 +120,7 @@ class Supervisor:
             c.Find: self._find,
             c.ListActors: self._list,
             c.LostMessage: self._lost,
+            c.DecideOnChild: self.children.decided,
             **self.branches.handlers,
             c.Watch: self.deathwatch.watch,
             c.Unwatch: self.deathwatch.unwatch,

@@ -15,6 +15,7 @@ import struct
 
 __all__ = [
     "BODY_LIMIT",
+    "CHILD_FAILED",
     "EVENT",
     "FRAME",
     "IN_SEGMENT",
@@ -30,15 +31,15 @@ __all__ = [
 
 FRAME = struct.Struct("=IBBH")
 
-#: Body of `Kind.READY`: actor, number of the start.
-READY = struct.Struct("=QQ")
+#: Body of `Kind.READY`: actor, number of the start, whether it decides on its children.
+READY = struct.Struct("=QQQ")
 
 #: Head of the body of `Kind.EVENT`: what happened, to which actor, the event's number in the
 #: system. The pickled particulars follow, but for SETTLED.
 EVENT = struct.Struct("=QQQ")
 #: What may have happened. SETTLED: nothing; the last record about an actor that is not watched any
 #: more, behind what was on its way.
-SETTLED, RESTARTED, TERMINATED = range(3)
+SETTLED, RESTARTED, TERMINATED, CHILD_FAILED = range(4)
 
 #: Most bytes that a record's body may have.
 BODY_LIMIT = select.PIPE_BUF - FRAME.size

@@ -150,22 +150,22 @@ def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:
 def _left_behind(places: list[str]) -> Iterator[str]:
     for place in places:
         with contextlib.suppress(OSError):
-            for entry in os.scandir(place):
-                if entry.name.startswith(PREFIX) and _is_abandoned(entry):
-                    yield entry.path
+            for name in os.listdir(place):
+                path = os.path.join(place, name)
+                if name.startswith(PREFIX) and _is_abandoned(path):
+                    yield path
 
 
-def _is_abandoned(entry: os.DirEntry[str]) -> bool:
+def _is_abandoned(path: str) -> bool:
     try:
-        check_private(entry.path)
-        if entry.name.endswith(".more"):
+        check_private(path)
+        if path.endswith(".more"):
             # An overflow directory goes with its runtime directory.
-            home = entry.name.removesuffix(".more")
+            home = os.path.basename(path).removesuffix(".more")
             return not any(os.path.exists(os.path.join(root, home)) for root in _all_roots())
-        fd = os.open(os.path.join(entry.path, "owner"), os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(os.path.join(path, "owner"), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        age = time.time() - entry.stat(follow_symlinks=False).st_mtime
-        return age > _NEWBORN_S
+        return _is_no_newborn(path)
     except OSError:
         return False
     try:
@@ -176,6 +176,14 @@ def _is_abandoned(entry: os.DirEntry[str]) -> bool:
         return True
     finally:
         os.close(fd)
+
+
+def _is_no_newborn(path: str) -> bool:
+    """Return whether a directory without an owner is too old to be just being made."""
+    try:
+        return time.time() - os.lstat(path).st_mtime > _NEWBORN_S
+    except FileNotFoundError:
+        return False  # its owner removes it, at this very moment
 
 
 def _all_roots() -> tuple[str, str]:

@@ -86,6 +86,20 @@ def test_the_overflow_of_what_was_abandoned_goes_too(tmp_path, abandoned):
     assert not os.path.exists(more)
 
 
+def test_a_directory_that_vanishes_under_a_sweep_stops_it_nowhere(tmp_path, monkeypatch):
+    """Others start and stop systems meanwhile."""
+    real = os.listdir
+    left = tmp_path / f"{PREFIX}1-dead"
+    left.mkdir(mode=0o700)
+    (left / "owner").touch()
+
+    def listdir(place):
+        return [f"{PREFIX}0-gone", *real(place)]
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    assert sweep(tmp_path) == [str(left)]
+
+
 def test_nothing_else_is_swept(tmp_path):
     (tmp_path / "something-else").mkdir(0o700)
     (tmp_path / f"{PREFIX}file").write_text("x")
