@@ -365,8 +365,10 @@ def _start_failed(group: Group, member: Member, how: Exit, now: float, draw: flo
             group = remove(group, member.key)
         return group, (Close(member.key),)
     if group.phase is Phase.STARTING:
-        group = _put(group, replace(member, stage=Stage.IDLE))
-        return _then((Close(member.key),), stop(group, parks=True, ending=Ending.START_FAILED))
+        # Its mailbox is kept like those of the others: if this is a restart of the supervisor,
+        # the one above tries again; if not, all that is parked is closed with the supervisor.
+        group = _put(group, replace(member, stage=Stage.PARKED))
+        return stop(group, parks=True, ending=Ending.START_FAILED)
     if how is Exit.SHUTDOWN:  # stopped from outside while it came up: that is no failure
         group = _drop_or_keep(group, member)
         closed = (Close(member.key),)

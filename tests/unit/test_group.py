@@ -114,9 +114,21 @@ def test_a_start_that_fails_undoes_what_was_started(failing):
         group, orders = g.started(group, key, 0.0)
     assert orders == (Start(failing),)
     group, orders = settle(*g.exited(group, failing, Exit.ABNORMAL, 0.0))
-    assert orders[0] == Close(failing)
-    assert [o.key for o in orders if isinstance(o, Stop)] == list(reversed(range(failing)))
+    assert orders[:-1] == [Stop(key, True) for key in reversed(range(failing))]
     assert orders[-1] == Over(Ending.START_FAILED)
+
+
+def test_a_start_that_fails_when_the_supervisor_is_restarted_keeps_every_mailbox():
+    group = running(family(3, max_restarts=0))
+    group, _ = settle(*g.exited(group, 0, Exit.ABNORMAL, 1.0))  # gives up
+    group, orders = g.start(group)
+    group, orders = g.started(group, 0, 2.0)
+    assert orders == (Start(1),)
+    group, orders = settle(*g.exited(group, 1, Exit.ABNORMAL, 2.0))
+    assert orders == [Stop(0, True), Over(Ending.START_FAILED)]
+    assert stages(group) == [Stage.PARKED] * 3
+    _, orders = settle(*g.start(group))
+    assert orders == [Start(0), Start(1), Start(2), Ready()]
 
 
 def test_a_start_that_hangs_can_be_stopped():
@@ -591,7 +603,7 @@ class AnySupervisor(RuleBasedStateMachine):
         if self.over is None:
             self.take(g.stop(self.group, parks=parks))
 
-    @precondition(lambda self: self.over in (Ending.GAVE_UP, Ending.AUTO_SHUTDOWN))
+    @precondition(lambda self: self.over not in (None, Ending.ORDERED))
     @rule()
     def it_is_restarted(self):
         self.over = None
