@@ -217,8 +217,8 @@ class LetterFile:
             if ids is None:
                 return self._db.execute(
                     "UPDATE letters SET state = 'marked' WHERE state != 'marked' AND NOT asked "
-                    "AND size > 0 AND (?1 IS NULL OR actor = ?1)",
-                    (actor,),
+                    "AND size > 0 AND (:actor IS NULL OR actor = :actor)",
+                    {"actor": actor},
                 ).rowcount
             for one in ids:
                 found = self._db.execute("SELECT size FROM letters WHERE id = ?", (one,)).fetchone()
@@ -256,8 +256,8 @@ class LetterFile:
         """Return the letters, oldest first, without their content."""
         rows = self._db.execute(
             f"SELECT id, run, state, size, NULL, {_COLUMNS} FROM letters "  # noqa: S608 - ours
-            "WHERE ?1 IS NULL OR actor = ?1 ORDER BY id",
-            (actor,),
+            "WHERE :actor IS NULL OR actor = :actor ORDER BY id",
+            {"actor": actor},
         )
         return [_stored(row) for row in rows]
 
