@@ -12,7 +12,12 @@ from procactors import (
     ActorRef,
     ActorStatus,
     ActorSystem,
+    Child,
+    ChildCounts,
+    ChildFailure,
+    ChildSpec,
     CrashReport,
+    Directive,
     ExitReason,
     Inbox,
     Message,
@@ -21,8 +26,12 @@ from procactors import (
     Reply,
     Restarted,
     StopReport,
+    Strategy,
+    Supervisor,
+    SupervisorRef,
     Terminated,
     run,
+    spec,
 )
 
 
@@ -190,6 +199,29 @@ def life(counter: ActorRef[Counter], system: ActorSystem) -> None:
     inbox.watch(counter, restarts=True)
     inbox.unwatch(counter)
     assert_type(Options(recycle_after=Recycle(messages=10)).recycle_after, Recycle | None)
+
+
+def trees(system: ActorSystem) -> None:
+    assert_type(spec(Counter, 10), ChildSpec[Counter])
+    assert_type(spec(Counter, value=10).options(name="c"), ChildSpec[Counter])
+    spec(Counter, "ten")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    spec(Counter, 1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    tree = Supervisor(
+        spec(Counter, 1), Supervisor(spec(Other, "two")), strategy=Strategy.ONE_FOR_ALL
+    )
+    Supervisor(Counter)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    root = system.supervise(tree)
+    assert_type(root, SupervisorRef)
+    assert_type(root.children(), list[Child])
+    assert_type(root.count_children(), ChildCounts)
+    assert_type(root.terminate_child("counter"), ExitReason)
+    assert_type(root.stop(), ExitReason)
+
+
+class Parent(Actor):
+    def on_child_failure(self, failure: ChildFailure) -> Directive:
+        assert_type(failure.reason, ExitReason)
+        return Directive.RESTART
 
 
 async def awaiting(counter: ActorRef[Counter]) -> None:
