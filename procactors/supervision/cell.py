@@ -47,7 +47,7 @@ from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.places import bytes_in
 
 if TYPE_CHECKING:
-    from procactors.supervision.branches import Slot
+    from procactors.supervision.branch import Slot
 
 __all__ = ["Cell", "Life", "ReplyTo"]
 

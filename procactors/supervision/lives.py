@@ -30,7 +30,7 @@ from procactors.process.loop import ENDING, STARTING, STOPPING
 from procactors.process.oom import OomKills
 from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.process.setup import PARENT_GONE
-from procactors.supervision.branches import Verdict
+from procactors.supervision.branch import Verdict
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.children import AskParent
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason

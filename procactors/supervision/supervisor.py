@@ -36,6 +36,7 @@ from procactors.options import Options
 from procactors.process.launcher import Launcher
 from procactors.process.zygote import REAP
 from procactors.supervision import commands as c
+from procactors.supervision.branchcommands import BranchCommands
 from procactors.supervision.branches import Branches
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.children import Children
@@ -121,7 +122,7 @@ class Supervisor:
             c.ListActors: self._list,
             c.LostMessage: self._lost,
             c.DecideOnChild: self.children.decided,
-            **self.branches.handlers,
+            **BranchCommands(self).handlers,
             c.Watch: self.deathwatch.watch,
             c.Unwatch: self.deathwatch.unwatch,
             c.Link: self.deathwatch.link,
