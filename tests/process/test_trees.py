@@ -414,14 +414,15 @@ def test_queued_messages_survive_an_escalation(system, gate, tmp_path):
     assert recorder.status().incarnation == 2
 
 
-def test_a_transient_supervisor_that_gives_up_stays_down(system):
+def test_a_transient_supervisor_that_gives_up_stays_down(system, gate):
     """OTP: giving up is an orderly end of the supervisor."""
     inner = Supervisor(
         spec(Crasher).options(name="c"), max_restarts=0, restart=Restart.TRANSIENT, name="inner"
     )
     tree = system.supervise(Supervisor(spec(Echo).options(name="e"), inner))
     ref = system["c"]
-    queued = ref.submit(Crasher.crash, "SIGKILL"), ref.submit(Crasher.pid)
+    queued = ref.submit(Crasher.crash_at, "SIGKILL", gate), ref.submit(Crasher.pid)
+    gate.open()
     assert isinstance(queued[0].exception(), errors.ActorDied)
     assert isinstance(queued[1].exception(), errors.ActorStopped)
     assert [child.state for child in tree.children()] == ["up", "down"]
