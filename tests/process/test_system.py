@@ -154,7 +154,7 @@ def test_a_ref_in_another_system_says_that_it_does_not_belong_there(start_method
         stranger = one.spawn(Echo)
         holder = two.spawn(Holder)
         # Under `fork` the actor is a copy of the program that the other system belongs to.
-        with pytest.raises(ForeignProcess, match="is used outside its system|is a forked copy"):
+        with pytest.raises(ForeignProcess, match=r"is used outside its system|is a forked copy"):
             holder.ask(Holder.use, stranger)
         assert one.spawn(Holder).ask(Holder.use, stranger) == 1
 
