@@ -21,9 +21,18 @@ from procactors.errors import (
     SupervisionError,
 )
 from procactors.supervision import commands as c, group as g
-from procactors.supervision.branch import Branch, Slot, cells, planned_name, plans, shown, unlink
+from procactors.supervision.branch import (
+    Branch,
+    Slot,
+    cells,
+    is_copy,
+    planned_name,
+    plans,
+    shown,
+    unlink,
+)
 from procactors.supervision.cell import ReplyTo
-from procactors.supervision.group import Phase, Stage
+from procactors.supervision.group import Ending, Phase, Stage
 from procactors.tree import Strategy
 
 if TYPE_CHECKING:
@@ -63,30 +72,11 @@ class BranchCommands:
         self._branches.step(branch, g.start(branch.group))
 
     def _start_child(self, command: c.StartChild, who: ReplyTo) -> None:
-        branch = self._branches.find(command.branch)
-        if self._waits(branch, functools.partial(self._start_child, command), who):
-            return
-        plan = command.plan
-        if self._owner.stopping.intake_closed:
-            raise SpawnError(f"no child of {branch.name} is started: the system is stopping")
-        is_dynamic = branch.plan.strategy is Strategy.DYNAMIC
         try:
-            if (plan is None) is not is_dynamic:
-                raise InvalidSpec(
-                    f"supervisor {branch.name} is {branch.plan.strategy.value}: start_child takes "
-                    + ("further arguments for its one spec" if is_dynamic else "spec(Class, ...)")
-                )
-            if plan is None:
-                template = branch.plan.children[0]
-                assert isinstance(template, c.ActorPlan)
-                plan = replace(template, extra=command.extra)
-            name = planned_name(plan)
-            if not is_dynamic and name and any(s.name == name for s in branch.slots.values()):
-                raise NameTaken(
-                    f"supervisor {branch.name} has a child named {name!r} already; restart_child "
-                    f"starts it again, delete_child forgets it"
-                )
-            self._owner.check_name("" if is_dynamic else name)
+            branch = self._branches.find(command.branch)
+            if self._waits(branch, functools.partial(self._start_child, command), who):
+                return
+            plan = self._plan_of_child(branch, command)
         except BaseException:
             if command.extra:
                 unlink(command.extra)
@@ -95,10 +85,33 @@ class BranchCommands:
             raise
         member = branch.member(plan, is_static=False)
         slot = branch.slots[member.key]
-        if is_dynamic:
+        if is_copy(slot):
             slot.name = ""
         slot.starter = who
         self._branches.step(branch, g.add(branch.group, member))
+
+    def _plan_of_child(self, branch: Branch, command: c.StartChild) -> c.ActorPlan | c.BranchPlan:
+        """Return the plan of a child to be started. Raises: it cannot be one of this supervisor."""
+        if self._owner.stopping.intake_closed:
+            raise SpawnError(f"no child of {branch.name} is started: the system is stopping")
+        plan, is_dynamic = command.plan, branch.plan.strategy is Strategy.DYNAMIC
+        if (plan is None) is not is_dynamic:
+            raise InvalidSpec(
+                f"supervisor {branch.name} is {branch.plan.strategy.value}: start_child takes "
+                + ("further arguments for its one spec" if is_dynamic else "spec(Class, ...)")
+            )
+        if plan is None:
+            template = branch.plan.children[0]
+            assert isinstance(template, c.ActorPlan)
+            return replace(template, extra=command.extra)
+        name = planned_name(plan)
+        if name and any(slot.name == name for slot in branch.slots.values()):
+            raise NameTaken(
+                f"supervisor {branch.name} has a child named {name!r} already; restart_child "
+                f"starts it again, delete_child forgets it"
+            )
+        self._owner.check_name(name)
+        return plan
 
     def _terminate_child(self, command: c.TerminateChild, who: ReplyTo) -> None:
         branch = self._branches.find(command.branch)
@@ -155,14 +168,18 @@ class BranchCommands:
             return
         branch = self._branches.find(command.branch)
         branch.waiters.append(who)
+        above = branch.above
+        if above is not None:
+            self._branches.leave_down(above)
+            if branch.group.phase is Phase.STOPPING:
+                # It may be giving up: but now the one above is not to bring it back.
+                branch.group = replace(branch.group, ending=Ending.ORDERED)
         if command.timeout is not None:
             kill = functools.partial(self._kill_branch, branch)
             self._owner.at(monotonic() + command.timeout, kill)
         if branch.group.phase is Phase.OVER:  # parked by the one above, or waiting for its start
-            if branch.above is not None:
-                self._branches.step(
-                    branch.above.branch, g.terminate(branch.above.branch.group, branch.above.key)
-                )
+            if above is not None:
+                self._branches.step(above.branch, g.terminate(above.branch.group, above.key))
             return
         self._branches.step(branch, g.stop(branch.group, parks=False))
 

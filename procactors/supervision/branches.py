@@ -38,6 +38,7 @@ from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.group import Ending, Exit, Order, Phase, Stage
 from procactors.tree import Strategy
+from procactors.wire.blackbox import CLOSED, CLOSING
 
 if TYPE_CHECKING:
     from procactors.supervision.supervisor import Supervisor
@@ -82,6 +83,9 @@ class Branches:
             branch.deaths.append(report)
         if branch.group.member(slot.key).stage is Stage.STARTING:
             branch.failed = slot
+        if cell.words[CLOSED] == CLOSING:
+            # It had come to somebody's order to stop: who waits for its end, not for a new life.
+            self.leave_down(slot)
         how = exit_of(cell, reason)
         group, orders = g.exited(branch.group, slot.key, how, monotonic(), _draw())
         branch.group = group
@@ -92,12 +96,22 @@ class Branches:
         """An actor is over for good: its place is empty."""
         slot.node = None
 
+    def leave_down(self, slot: Slot) -> None:
+        """Have a child not come back that is being stopped now, perhaps for a restart."""
+        branch = slot.branch
+        if branch.group.has(slot.key) and branch.group.member(slot.key).stage is Stage.STOPPING:
+            self.step(branch, g.terminate(branch.group, slot.key))
+
     def drop(self, slot: Slot, cell: Cell, reason: ExitReason) -> None:
         """End an actor of a tree that has no process now."""
         branch = slot.branch
-        if branch.group.has(slot.key) and branch.group.member(slot.key).stage is Stage.STARTING:
+        stage = branch.group.member(slot.key).stage if branch.group.has(slot.key) else None
+        if stage is Stage.STARTING:
             slot.last = (reason, None)
             self.step(branch, g.exited(branch.group, slot.key, Exit.SHUTDOWN, monotonic()))
+        elif stage is Stage.PARKED:
+            slot.last = (reason, None)
+            self.step(branch, g.terminate(branch.group, slot.key))
         if cell.life is not Life.OVER:
             self._owner.lives.end(cell, reason)
 
@@ -323,9 +337,12 @@ class Branches:
             elif node is not None:
                 self._bury(node, reason)
             slot.node = None
-            for who in slot.enders:
+            # Taken out: ending the last actor of a system may have led here from `_close`.
+            enders, slot.enders = slot.enders, []
+            for who in enders:
                 self._owner.reply(who, slot.last[0])
-            self._owner.reply(slot.starter, ActorStopped(f"supervisor {branch.name} has ended"))
+            starter, slot.starter = slot.starter, None
+            self._owner.reply(starter, ActorStopped(f"supervisor {branch.name} has ended"))
             self.forget(slot)
         if branch.above is None:
             for plan in plans(branch.plan):

@@ -199,13 +199,11 @@ Step = tuple[Group, tuple[Order, ...]]
 
 def start(group: Group) -> Step:
     """Start the supervisor: its children in order. Those that were added to it go."""
-    gone = tuple(
-        Close(member.key)
-        for member in group.members
-        if not member.is_static and member.stage is Stage.PARKED
-    )
+    # Those too that are down: their specs and their names are given back with the order.
+    gone = tuple(Close(member.key) for member in group.members if not member.is_static)
     kept = tuple(
-        replace(member, in_a_row=0, up_at=None, must_end=False)
+        # Whoever has asked for a start waits for this one: it is one of all now.
+        replace(member, in_a_row=0, up_at=None, must_end=False, once=False)
         for member in group.members
         if member.is_static
     )
@@ -254,6 +252,8 @@ def exited(group: Group, key: int, how: Exit, now: float, draw: float = 0.0) -> 
         return group, ()
     if group.phase is Phase.STOPPING or (group.phase is Phase.LOWERING and key in group.scope):
         # It would have been stopped anyway: one death, not a further restart.
+        if how is Exit.SHUTDOWN:  # but somebody was before us, who wants it down
+            member = replace(member, must_end=True)
         return _go_on(*_was_stopped(group, member), now, draw)
     if group.phase is not Phase.RUNNING:
         group = _put(group, replace(member, stage=Stage.PARKED))
@@ -273,6 +273,7 @@ def stop(group: Group, *, parks: bool, ending: Ending = Ending.ORDERED) -> Step:
         return group, ()
     if group.phase is Phase.STOPPING:
         return (replace(group, parks=False), ()) if not parks else (group, ())
+    group, closed = _without_temporary(group, [key for key, _ in group.pending])
     group = replace(
         group,
         phase=Phase.STOPPING,
@@ -281,7 +282,7 @@ def stop(group: Group, *, parks: bool, ending: Ending = Ending.ORDERED) -> Step:
         scope=frozenset(),
         pending=(),
     )
-    return _stop_next(group)
+    return _then(closed, _stop_next(group))
 
 
 def add(group: Group, member: Member) -> Step:
@@ -297,12 +298,15 @@ def launch(group: Group, key: int) -> Step:
 
 
 def terminate(group: Group, key: int) -> Step:
-    """Stop one child for good; its spec stays, but for a temporary or a dynamic one's."""
+    """Stop one child for good; its spec stays, but for a temporary or a dynamic one's.
+
+    A restart that is under way goes on without it.
+    """
     member = group.member(key)
     if member.stage is Stage.STOPPING:
         return _put(group, replace(member, must_end=True)), ()
     if member.stage is Stage.PARKED:
-        return _drop_or_keep(group, member), (Close(key),)
+        return _leave_down(group, member), (Close(key),)
     return _put(group, replace(member, stage=Stage.STOPPING, must_end=True)), (Stop(key, False),)
 
 
@@ -348,33 +352,40 @@ def _restart(group: Group, member: Member, now: float, draw: float, least_wait: 
     late = [key for key, _ in group.pending if key in scope]
     pending = tuple(entry for entry in group.pending if entry[0] not in scope)
     group = replace(group, phase=Phase.LOWERING, scope=scope, wait=wait, pending=pending)
-    closed: tuple[Order, ...] = ()
-    for key in late:
-        if group.member(key).restart is Restart.TEMPORARY:
-            group = remove(group, key)
-            closed += (Close(key),)
+    group, closed = _without_temporary(group, late)
     return _then(closed, _stop_next(group, now, draw))
 
 
+def _without_temporary(group: Group, dead: list[int]) -> Step:
+    """Forget those of the dead, not dealt with yet, whom no restart brings back."""
+    closed: tuple[Order, ...] = ()
+    for key in dead:
+        if group.has(key) and group.member(key).restart is Restart.TEMPORARY:
+            group = remove(group, key)
+            closed += (Close(key),)
+    return group, closed
+
+
 def _start_failed(group: Group, member: Member, how: Exit, now: float, draw: float) -> Step:
+    closed: tuple[Order, ...] = (Close(member.key),)
     if member.once:
         # Whoever asked for this start is told; nothing else has changed.
+        in_scope = member.key in group.scope
         if member.is_static:
-            group = _put(group, replace(member, stage=Stage.IDLE, once=False))
+            group = _leave_down(group, replace(member, once=False))
         else:
             group = remove(group, member.key)
-        return group, (Close(member.key),)
+        # A restart may have come upon it, and wait for it.
+        return _go_on(group, closed, now, draw) if in_scope else (group, closed)
+    if group.phase is Phase.STOPPING:
+        return _go_on(*_was_stopped(group, member), now, draw)
+    if how is Exit.SHUTDOWN:  # stopped from outside while it came up: that is no failure
+        return _go_on(_leave_down(group, member), closed, now, draw)
     if group.phase is Phase.STARTING:
         # Its mailbox is kept like those of the others: if this is a restart of the supervisor,
         # the one above tries again; if not, all that is parked is closed with the supervisor.
         group = _put(group, replace(member, stage=Stage.PARKED))
         return stop(group, parks=True, ending=Ending.START_FAILED)
-    if how is Exit.SHUTDOWN:  # stopped from outside while it came up: that is no failure
-        group = _drop_or_keep(group, member)
-        closed = (Close(member.key),)
-        if group.phase is Phase.RAISING:
-            return _then(closed, _start_next(group, now, draw))
-        return group, closed
     # OTP: a restart that fails is one more restart, whatever the child's restart type.
     return _restart(group, member, now, draw, least_wait=START_FAILED_WAIT_S)
 
@@ -388,7 +399,7 @@ def _was_stopped(group: Group, member: Member) -> Step:
         return _drop_or_keep(group, member), closed
     in_scope = group.phase is Phase.LOWERING and member.key in group.scope
     if member.must_end or not in_scope or member.restart is Restart.TEMPORARY:
-        return _drop_or_keep(group, member), closed
+        return _leave_down(group, member), closed
     return _put(group, replace(member, stage=Stage.PARKED, up_at=None)), ()
 
 
@@ -482,6 +493,11 @@ def _drop_or_keep(group: Group, member: Member) -> Group:
         return remove(group, member.key)
     idle = replace(member, stage=Stage.IDLE, up_at=None, in_a_row=0, must_end=False, once=False)
     return _put(group, idle)
+
+
+def _leave_down(group: Group, member: Member) -> Group:
+    """The same for one that a start or a restart under way is to leave alone."""
+    return replace(_drop_or_keep(group, member), scope=group.scope - {member.key})
 
 
 def _put(group: Group, member: Member) -> Group:

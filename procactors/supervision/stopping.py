@@ -86,6 +86,8 @@ class Stopping:
             self._supervisor.reply(who, self._supervisor.past(command.actor).reason)
             return
         cell.waiters.append(who)
+        if cell.place is not None:
+            self._supervisor.branches.leave_down(cell.place)
         self._kill(cell)
 
     def stop_children(self, command: c.StopChildren, who: ReplyTo) -> None:
@@ -310,6 +312,8 @@ class Stopping:
     def _finish_if_empty(self) -> None:
         if self._supervisor.cells:
             return
+        # Trees without an actor now: whoever waits for them is told.
+        self._supervisor.branches.stop_all()
         for who in self._finished:
             self._supervisor.reply(who, None)
         self._finished.clear()

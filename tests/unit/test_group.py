@@ -494,6 +494,116 @@ def test_a_significant_child_that_was_terminated_ends_nothing():
     assert group.phase is Phase.RUNNING
 
 
+# -- orders in odd moments ----------------------------------------------------------------------
+
+
+def lowered(count=3, **flags):
+    """Return a ONE_FOR_ALL group in which the first child's death has lowered all."""
+    group = running(family(count, strategy=Strategy.ONE_FOR_ALL, **flags))
+    group, _ = g.exited(group, 0, Exit.ABNORMAL, 1.0)
+    return group
+
+
+def test_a_child_that_is_to_end_for_good_is_not_raised_with_the_others():
+    group, orders = g.terminate(lowered(), 2)
+    assert orders == ()  # it is being stopped already
+    group, orders = settle(*g.exited(group, 2, Exit.SHUTDOWN, 1.0))
+    assert orders == [Close(2), Stop(1, True), Start(0), Start(1)]
+    assert stages(group) == [Stage.UP, Stage.UP, Stage.IDLE]
+
+
+def test_a_child_that_somebody_has_stopped_before_its_turn_is_not_raised():
+    group, orders = g.exited(lowered(), 1, Exit.SHUTDOWN, 1.0)
+    assert orders == (Close(1),)
+    group, orders = settle(*g.exited(group, 2, Exit.SHUTDOWN, 1.0))
+    assert orders == [Start(0), Start(2)]
+
+
+def test_a_parked_child_that_somebody_stops_is_not_raised():
+    group, orders = g.terminate(lowered(), 0)
+    assert orders == (Close(0),)
+    _, orders = settle(*g.exited(group, 2, Exit.SHUTDOWN, 1.0))
+    assert orders == [Stop(1, True), Start(1), Start(2)]
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.RAISING])
+def test_a_child_that_somebody_stops_while_it_is_raised_is_not_started_again(phase):
+    if phase is Phase.RAISING:
+        group, orders = g.exited(lowered(), 2, Exit.SHUTDOWN, 1.0)
+        group, orders = g.exited(group, 1, Exit.SHUTDOWN, 1.0)
+    else:
+        group, orders = g.start(family(3))
+    assert (group.phase, orders) == (phase, (Start(0),))
+    group, orders = settle(*g.exited(group, 0, Exit.SHUTDOWN, 1.0))
+    assert [order for order in orders if order != Ready()] == [Close(0), Start(1), Start(2)]
+    assert stages(group) == [Stage.IDLE, Stage.UP, Stage.UP]
+
+
+def test_a_start_that_was_asked_for_and_fails_in_a_restart_keeps_nobody_waiting():
+    group = running(family(3, strategy=Strategy.ONE_FOR_ALL))
+    group, _ = settle(*g.terminate(group, 1))
+    group, orders = g.launch(group, 1)
+    assert orders == (Start(1),)
+    group, orders = g.exited(group, 0, Exit.ABNORMAL, 1.0)
+    group, orders = g.exited(group, 2, Exit.SHUTDOWN, 1.0)
+    assert orders == (Stop(1, True),)
+    group, orders = g.exited(group, 1, Exit.SHUTDOWN, 1.0)
+    group, orders = g.started(group, 0, 1.0)
+    assert orders == (Start(1),)
+    group, orders = settle(*g.exited(group, 1, Exit.ABNORMAL, 1.0))
+    assert orders == [Close(1), Start(2)]
+    assert group.phase is Phase.RUNNING
+
+
+def test_a_start_that_was_asked_for_is_one_of_all_once_the_supervisor_is_restarted():
+    group = running(family(2, max_restarts=0))
+    group, _ = settle(*g.terminate(group, 1))
+    group, _ = g.launch(group, 1)
+    group, orders = g.exited(group, 0, Exit.ABNORMAL, 1.0)
+    assert orders == (Stop(1, True),)
+    group, _ = g.exited(group, 1, Exit.SHUTDOWN, 1.0)
+    group, orders = g.start(group)
+    group, orders = g.started(group, 0, 2.0)
+    assert orders == (Start(1),)
+    _, orders = settle(*g.exited(group, 1, Exit.ABNORMAL, 2.0))
+    assert orders == [Stop(0, True), Over(Ending.START_FAILED)]
+
+
+def test_a_restart_that_fails_while_the_supervisor_stops_is_not_tried_again():
+    group = running(family(2))
+    group, _ = g.exited(group, 0, Exit.ABNORMAL, 1.0)
+    group, orders = g.stop(group, parks=False)
+    assert orders == (Stop(1, False),)
+    group, orders = g.exited(group, 0, Exit.ABNORMAL, 1.0)
+    assert orders == (Close(0),)
+    _, orders = g.exited(group, 1, Exit.SHUTDOWN, 1.0)
+    assert orders == (Close(1), Over(Ending.ORDERED))
+
+
+def test_an_added_child_that_is_down_goes_when_the_supervisor_is_restarted():
+    group, _ = g.add(running(family(1, max_restarts=0)), Member(7, is_static=False))
+    group, _ = g.started(group, 7, 1.0)
+    group, _ = settle(*g.terminate(group, 7))
+    group, _ = settle(*g.exited(group, 0, Exit.ABNORMAL, 1.0))
+    _, orders = settle(*g.start(group))
+    assert orders == [Close(7), Start(0), Ready()]
+
+
+def test_a_temporary_child_that_died_before_the_supervisor_gave_up_stays_away():
+    group = family(3, strategy=Strategy.REST_FOR_ONE, max_restarts=1)
+    members = list(group.members)
+    members[0] = replace(members[0], restart=Restart.TEMPORARY)
+    group = running(replace(group, members=tuple(members)))
+    group, _ = g.exited(group, 1, Exit.ABNORMAL, 1.0)
+    group, orders = g.exited(group, 0, Exit.ABNORMAL, 1.0)  # to be dealt with after the restart
+    assert orders == ()
+    group, orders = g.exited(group, 2, Exit.SHUTDOWN, 1.0)
+    assert orders == (Start(1),)
+    group, orders = settle(*g.exited(group, 1, Exit.ABNORMAL, 1.0))
+    assert orders == [Close(0), Over(Ending.GAVE_UP)]
+    assert [member.key for member in group.members] == [1, 2]
+
+
 # -- anything, in any order ---------------------------------------------------------------------
 
 
@@ -558,8 +668,12 @@ class AnySupervisor(RuleBasedStateMachine):
         self.now += later
 
     @precondition(lambda self: self.to_start)
-    @rule(pick=st.randoms(use_true_random=False), works=st.booleans())
-    def a_start_ends(self, pick, works):
+    @rule(
+        pick=st.randoms(use_true_random=False),
+        works=st.booleans(),
+        how=st.sampled_from([Exit.ABNORMAL, Exit.SHUTDOWN]),
+    )
+    def a_start_ends(self, pick, works, how):
         key = pick.choice(self.to_start)
         self.to_start.remove(key)
         if works:
@@ -568,7 +682,7 @@ class AnySupervisor(RuleBasedStateMachine):
         else:
             if key in self.to_stop:
                 self.to_stop.remove(key)
-            self.take(g.exited(self.group, key, Exit.ABNORMAL, self.now))
+            self.take(g.exited(self.group, key, how, self.now))
 
     @precondition(lambda self: self.alive)
     @rule(pick=st.randoms(use_true_random=False), how=st.sampled_from(list(Exit)))
@@ -590,6 +704,14 @@ class AnySupervisor(RuleBasedStateMachine):
         up = [m.key for m in self.group.members if m.stage in (Stage.UP, Stage.STARTING)]
         if up:
             self.take(g.terminate(self.group, pick.choice(up)))
+
+    @precondition(lambda self: self.over is None)
+    @rule(pick=st.randoms(use_true_random=False))
+    def a_child_that_is_stopped_or_parked_is_to_end_for_good(self, pick):
+        down = [m.key for m in self.group.members if m.stage in (Stage.STOPPING, Stage.PARKED)]
+        if down:
+            key = pick.choice(down)
+            self.take(g.terminate(self.group, key))
 
     @precondition(lambda self: self.over is None and self.group.phase is Phase.RUNNING)
     @rule(pick=st.randoms(use_true_random=False))
