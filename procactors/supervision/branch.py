@@ -20,7 +20,7 @@ from procactors.errors import ProcActorsError
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, ReplyTo
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
-from procactors.supervision.group import Ending, Exit, Group, Member, Stage
+from procactors.supervision.group import Ending, Exit, Group, Member, Order, Stage
 from procactors.tree import Strategy
 
 __all__ = [
@@ -74,6 +74,9 @@ class Branch:
         self.slots: dict[int, Slot] = {}
         self.starter: ReplyTo | None = None
         self.waiters: list[ReplyTo] = []
+        #: What is still to be carried out; not now, while `is_held`.
+        self.orders: collections.deque[Order] = collections.deque()
+        self.is_held = False
         #: Commands that wait until no restart is under way.
         self.deferred: collections.deque[Callable[[], None]] = collections.deque()
         #: The last deaths, for the history of giving up.

@@ -87,10 +87,11 @@ class Branches:
             # It had come to somebody's order to stop: who waits for its end, not for a new life.
             self.leave_down(slot)
         how = exit_of(cell, reason)
-        group, orders = g.exited(branch.group, slot.key, how, monotonic(), _draw())
-        branch.group = group
+        branch.group, orders = g.exited(branch.group, slot.key, how, monotonic(), _draw())
+        branch.orders.extend(orders)
+        was_held, branch.is_held = branch.is_held, True
         comes_back = g.Close(slot.key) not in orders
-        return Verdict(comes_back, functools.partial(self._carry_out, branch, orders))
+        return Verdict(comes_back, functools.partial(self._release, branch, was_held))
 
     def child_ended(self, slot: Slot) -> None:
         """An actor is over for good: its place is empty."""
@@ -159,22 +160,44 @@ class Branches:
     def step(self, branch: Branch, step: g.Step) -> None:
         """Take a supervisor's next step: its new state, and what is to be done."""
         branch.group, orders = step
-        self._carry_out(branch, orders)
+        branch.orders.extend(orders)
+        self._carry_out(branch)
 
-    def _carry_out(self, branch: Branch, orders: tuple[Order, ...]) -> None:
-        for order in orders:
-            if isinstance(order, g.Start):
-                self._start(branch.slots[order.key], order.wait)
-            elif isinstance(order, g.Stop):
-                self._stop(branch.slots[order.key], order.parks)
-            elif isinstance(order, g.Close):
-                self._close(branch.slots[order.key])
-            elif isinstance(order, g.Ready):
-                self._ready(branch)
-            else:
-                self._over(branch, order.ending)
+    def _release(self, branch: Branch, was_held: bool) -> None:
+        """Go on with the orders that waited for a dead child's mailbox."""
+        branch.is_held = was_held
+        self._carry_out(branch)
+
+    def _carry_out(self, branch: Branch) -> None:
+        """Carry out what is ordered, first come, first served.
+
+        Orders have consequences that come back as steps of the same supervisor while it is being
+        served: those wait in the queue, for they follow from what is still to be done.
+        """
+        if branch.is_held:
+            return
+        branch.is_held = True
+        try:
+            while branch.orders:
+                self._obey(branch, branch.orders.popleft())
+        finally:
+            branch.is_held = False
         while branch.deferred and branch.group.phase in (Phase.RUNNING, Phase.OVER):
             branch.deferred.popleft()()
+
+    def _obey(self, branch: Branch, order: Order) -> None:
+        if isinstance(order, g.Ready):
+            self._ready(branch)
+        elif isinstance(order, g.Over):
+            self._over(branch, order.ending)
+        else:
+            slot = branch.slots[order.key]
+            if isinstance(order, g.Start):
+                self._start(slot, order.wait)
+            elif isinstance(order, g.Stop):
+                self._stop(slot, order.parks)
+            else:
+                self._close(slot)
 
     def _start(self, slot: Slot, wait: float) -> None:
         slot.error = None
@@ -328,6 +351,7 @@ class Branches:
         """Forget a supervisor for good, and end what its children left."""
         if self._branches.pop(branch.branch, None) is None:
             return
+        branch.orders.clear()
         gave_up = reason.kind is ExitKind.GAVE_UP
         because = f"its supervisor {branch.name} {reason}" if gave_up else ""
         for slot in reversed(list(branch.slots.values())):

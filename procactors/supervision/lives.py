@@ -280,12 +280,19 @@ class Lives:
             if not (reason.kind is ExitKind.KILLED and cell.final):
                 _log.error("%s", report)
                 self._owner.recovery.keep_crash(cell, report)
-        self._owner.recovery.settle(cell, report, again)
-        self._sweep_after(cell)
-        if isinstance(follows, Verdict):
-            self.park(cell)
-            follows.carry_out()
-        elif isinstance(follows, AskParent):
+        try:
+            self._owner.recovery.settle(cell, report, again)
+            self._sweep_after(cell)
+        finally:
+            if isinstance(follows, Verdict):  # whatever happened: its supervisor waits for this
+                self.park(cell)
+                follows.carry_out()
+        if not isinstance(follows, Verdict):
+            self._follow(cell, reason, follows)
+
+    def _follow(self, cell: Cell, reason: ExitReason, follows: object) -> None:
+        """Do what follows from the death of an actor that stands under no supervisor of a tree."""
+        if isinstance(follows, AskParent):
             ran_s = cell.ran_s()
             self.park(cell)
             self._owner.children.ask(cell, follows, reason, ran_s)
