@@ -190,6 +190,15 @@ class Branches:
         if cell.life is not Life.OVER:
             self._owner.lives.end(cell, reason)
 
+    def is_stopping(self, slot: Slot) -> bool:
+        """Return whether a child's supervisor has ordered it to stop, for good or for a restart."""
+        return slot.branch.group.member(slot.key).stage is Stage.STOPPING
+
+    def ends_for_good(self, slot: Slot) -> None:
+        """Somebody ends an actor: a restart that is stopping it just now does not keep it."""
+        if self.is_stopping(slot):
+            self._step(slot.branch, g.terminate(slot.branch.group, slot.key))
+
     # -- the system's end ---------------------------------------------------------------------
 
     def stop_tree_of(self, slot: Slot) -> None:

@@ -367,8 +367,12 @@ def _start_failed(group: Group, member: Member, how: Exit, now: float, draw: flo
     if group.phase is Phase.STARTING:
         # Its mailbox is kept like those of the others: if this is a restart of the supervisor,
         # the one above tries again; if not, all that is parked is closed with the supervisor.
-        group = _put(group, replace(member, stage=Stage.PARKED))
-        return stop(group, parks=True, ending=Ending.START_FAILED)
+        closed: tuple[Order, ...] = ()
+        if how is Exit.SHUTDOWN:  # but for one that somebody has ended: he is told so
+            group, closed = _drop_or_keep(group, member), (Close(member.key),)
+        else:
+            group = _put(group, replace(member, stage=Stage.PARKED))
+        return _then(closed, stop(group, parks=True, ending=Ending.START_FAILED))
     if how is Exit.SHUTDOWN:  # stopped from outside while it came up: that is no failure
         group = _drop_or_keep(group, member)
         closed = (Close(member.key),)

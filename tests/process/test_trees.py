@@ -22,7 +22,7 @@ from procactors import (
 )
 from tests.support.actors import Counter, Crasher, Echo, Recorder, Sleeper, recorded
 from tests.support.gates import new_gate
-from tests.support.waiting import eventually
+from tests.support.waiting import SHORT_S, aside, eventually
 
 
 class Diary(Actor):
@@ -55,6 +55,16 @@ class Diary(Actor):
             os.write(fd, f"{line}\n".encode())
         finally:
             os.close(fd)
+
+
+class SlowStart(Actor):
+    """Its start waits at a gate."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def on_start(self):
+        self.gate.wait()
 
 
 def diary(path):
@@ -295,6 +305,64 @@ def test_a_sibling_killed_in_a_group_restart_gets_its_message_again(system, gate
     gate.open()
     assert reply.result() == 1
     assert recorded(record) == [1, 1]
+
+
+def lowered_at_gate(system, gate, **options):
+    """Start two in a group, and have its restart wait for the one at the gate; return that one."""
+    tree = Supervisor(
+        spec(Sleeper).options(name="sleeper", **options),
+        spec(Echo).options(name="echo"),
+        strategy=Strategy.ONE_FOR_ALL,
+    )
+    supervisor = system.supervise(tree)
+    sleeper = system["sleeper"]
+    sleeper.tell(Sleeper.sleep, gate)
+    gate.arrival()
+    kill(system["echo"])
+    eventually(lambda: sleeper.status().state == "stopping", "the order to stop")
+    return supervisor, sleeper
+
+
+def test_a_kill_in_the_middle_of_a_group_restart_is_final(system, gate):
+    """Whoever kills is answered; the restart starts another actor in that place."""
+    supervisor, sleeper = lowered_at_gate(system, gate)
+    waiting = sleeper.submit(Sleeper.pid)
+    assert aside(sleeper.kill).result(SHORT_S).kind is ExitKind.KILLED
+    assert isinstance(waiting.exception(SHORT_S), errors.ActorStopped)
+    eventually(lambda: all_up(supervisor), "the restart")
+    assert not sleeper.is_alive()
+    assert system["sleeper"] != sleeper
+
+
+def test_a_stop_in_the_middle_of_a_group_restart_keeps_its_deadline(system, gate):
+    """The message in hand outlasts it, and so would those that its next life goes on with."""
+    supervisor, sleeper = lowered_at_gate(system, gate)
+    for _ in range(10):
+        sleeper.tell(Sleeper.sleep, gate)
+    waiting = sleeper.status().mailbox
+    stop = aside(sleeper.stop, 1.0)
+    eventually(lambda: sleeper.status().mailbox > waiting, "the stop behind the messages")
+    gate.let_pass()
+    assert stop.result(SHORT_S).kind is ExitKind.KILLED
+    assert not sleeper.is_alive()
+    supervisor.stop()
+
+
+def test_a_kill_while_a_supervisor_is_started_again_is_final(system, tmp_path):
+    path = tmp_path / "gate"
+    with new_gate(path) as gate:
+        gate.let_pass()
+        inner = Supervisor(spec(SlowStart, gate).options(name="slow"), max_restarts=0)
+        system.supervise(Supervisor(inner))
+        gate.arrival()
+        slow = system["slow"]
+        kill(slow)
+        gate.arrival()
+        assert aside(slow.kill).result(SHORT_S).kind is ExitKind.KILLED
+        assert not slow.is_alive()
+        gate.open()
+        eventually(lambda: system.find("slow") is not None, "the next try")
+        assert system["slow"] != slow
 
 
 @pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])

@@ -131,6 +131,16 @@ def test_a_start_that_fails_when_the_supervisor_is_restarted_keeps_every_mailbox
     assert orders == [Start(0), Start(1), Start(2), Ready()]
 
 
+def test_a_child_that_is_ended_from_outside_while_its_supervisor_is_restarted_is_closed():
+    group = running(family(2, max_restarts=0))
+    group, _ = settle(*g.exited(group, 0, Exit.ABNORMAL, 1.0))  # gives up
+    group, orders = g.start(group)
+    assert orders == (Start(0),)
+    group, orders = g.exited(group, 0, Exit.SHUTDOWN, 2.0)
+    assert orders == (Close(0), Over(Ending.START_FAILED))
+    assert stages(group) == [Stage.IDLE, Stage.PARKED]
+
+
 def test_a_start_that_hangs_can_be_stopped():
     group, _ = g.start(family(2))
     group, orders = g.stop(group, parks=False)
