@@ -232,7 +232,7 @@ class Branches:
                 self._ready(branch)
             else:
                 self._over(branch, order.ending)
-        while branch.deferred and branch.group.phase in (Phase.RUNNING, Phase.OVER):
+        while branch.deferred and branch.group.phase is Phase.RUNNING:
             branch.deferred.popleft()()
 
     def _start(self, slot: Slot, wait: float) -> None:
@@ -407,9 +407,15 @@ class Branches:
         self._past[branch.branch] = reason
         while len(self._past) > _REMEMBERED:
             self._past.popitem(last=False)
+        self._answer_all(branch, reason)
+
+    def _answer_all(self, branch: Branch, reason: ExitReason) -> None:
+        """Answer whoever waits for the end of a supervisor, or for its restart."""
         waiters, branch.waiters = branch.waiters, []
         for who in waiters:
             self._owner.reply(who, reason)
+        while branch.deferred:
+            branch.deferred.popleft()()  # they are told that it has ended
 
     def _forget(self, slot: Slot) -> None:
         """Drop a spec: what was given for this child alone goes with it."""
@@ -567,7 +573,8 @@ class Branches:
         """Put a command off while a start, a restart or a stop is under way; return whether."""
         if branch.group.phase is Phase.RUNNING:
             return False
-        if branch.group.phase in (Phase.STOPPING, Phase.OVER) and branch.group.ending is not None:
+        comes_back = branch.above is not None and branch.group.parks  # unless the one above ends it
+        if branch.group.ending is not None and not comes_back:
             raise ActorStopped(f"supervisor {branch.name} is stopping")
         branch.deferred.append(lambda: self._owner.guarded_command(again, who))
         return True

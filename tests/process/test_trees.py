@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import TimeoutError as FutureTimeout
 
 import pytest
 
@@ -480,6 +481,30 @@ def test_queued_messages_survive_an_escalation(system, gate, tmp_path):
     assert recorder.ask(Recorder.record, 50) == 50
     assert recorded(record) == list(range(51))
     assert recorder.status().incarnation == 2
+
+
+@pytest.mark.parametrize("restart", [Restart.PERMANENT, Restart.TRANSIENT])
+def test_a_command_waits_for_the_supervisor_to_be_restarted_or_to_end(system, gate, restart):
+    inner = Supervisor(
+        spec(Sleeper).options(name="sleeper"),
+        spec(Crasher).options(name="crasher"),
+        name="inner",
+        max_restarts=0,
+        restart=restart,
+    )
+    (child,) = system.supervise(Supervisor(inner)).children()
+    system["sleeper"].tell(Sleeper.sleep, gate)
+    gate.arrival()
+    kill(system["crasher"])
+    eventually(lambda: system["sleeper"].status().state == "stopping", "the order to stop")
+    adding = aside(child.ref.start_child, spec(Echo))
+    with pytest.raises(FutureTimeout):
+        adding.result(0.2)
+    gate.open()
+    if restart is Restart.PERMANENT:
+        assert adding.result(SHORT_S).ask(Echo.echo, 1) == 1
+    else:
+        assert isinstance(adding.exception(SHORT_S), errors.ActorStopped)
 
 
 def test_a_transient_supervisor_that_gives_up_stays_down(system):
