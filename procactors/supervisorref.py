@@ -68,8 +68,8 @@ class SupervisorRef:
     """Names one supervisor of a tree. A value: hashable, comparable, picklable.
 
     All methods block for the supervisor's answer; those that start or stop a child wait for it.
-    While a restart of its children is under way they are put off until it is done; while it gives
-    up or stops they raise `ActorStopped`.
+    While a restart is under way they are put off until it is done, also one from above; once it
+    stops for good they raise `ActorStopped`.
     """
 
     __slots__ = ("_ask_timeout", "_branch", "_home", "name")

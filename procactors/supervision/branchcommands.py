@@ -198,7 +198,8 @@ class BranchCommands:
         """Put a command off while a start, a restart or a stop is under way; return whether."""
         if branch.group.phase is Phase.RUNNING:
             return False
-        if branch.group.phase in (Phase.STOPPING, Phase.OVER) and branch.group.ending is not None:
+        comes_back = branch.above is not None and branch.group.parks  # unless the one above ends it
+        if branch.group.ending is not None and not comes_back:
             raise ActorStopped(f"supervisor {branch.name} is stopping")
         branch.deferred.append(lambda: self._owner.guarded_command(again, who))
         return True

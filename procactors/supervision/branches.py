@@ -116,6 +116,10 @@ class Branches:
         if cell.life is not Life.OVER:
             self._owner.lives.end(cell, reason)
 
+    def is_stopping(self, slot: Slot) -> bool:
+        """Return whether a child's supervisor has ordered it to stop, for good or for a restart."""
+        return slot.branch.group.member(slot.key).stage is Stage.STOPPING
+
     # -- the system's end ---------------------------------------------------------------------
 
     def stop_tree_of(self, slot: Slot) -> None:
@@ -182,7 +186,7 @@ class Branches:
                 self._obey(branch, branch.orders.popleft())
         finally:
             branch.is_held = False
-        while branch.deferred and branch.group.phase in (Phase.RUNNING, Phase.OVER):
+        while branch.deferred and branch.group.phase is Phase.RUNNING:
             branch.deferred.popleft()()
 
     def _obey(self, branch: Branch, order: Order) -> None:
@@ -375,9 +379,15 @@ class Branches:
         self._past[branch.branch] = reason
         while len(self._past) > _REMEMBERED:
             self._past.popitem(last=False)
+        self._answer_all(branch, reason)
+
+    def _answer_all(self, branch: Branch, reason: ExitReason) -> None:
+        """Answer whoever waits for the end of a supervisor, or for its restart."""
         waiters, branch.waiters = branch.waiters, []
         for who in waiters:
             self._owner.reply(who, reason)
+        while branch.deferred:
+            branch.deferred.popleft()()  # they are told that it has ended
 
     def forget(self, slot: Slot) -> None:
         """Drop a spec: what was given for this child alone goes with it."""

@@ -231,17 +231,21 @@ class Lives:
 
         No restart and no crash: nothing is counted, reported or waited for.
         """
-        cell.child = None
         # It was up, whether or not its report has been read yet: its spawner waits for that.
         self.ready(cell.actor, cell.start, cell.decides)
-        if cell.place is not None and (cell.final or cell.stop_by is not None):
-            # Its supervisor has ordered it to stop meanwhile, and says what follows.
+        cell.child = None
+        stop_by = cell.stop_by
+        in_time = stop_by is None or monotonic() < stop_by
+        if cell.place is not None and (
+            cell.final or not in_time or self._owner.branches.is_stopping(cell.place)
+        ):
+            # It was ordered to end meanwhile: its supervisor says what follows.
             self._after(cell, ExitReason(ExitKind.STOPPED), "")
             return
         self._sweep_after(cell)
         if cell.final:
             self.end(cell, ExitReason(ExitKind.KILLED, cell.ended_with or signal.SIGKILL))
-        elif cell.stop_by is not None and monotonic() >= cell.stop_by:
+        elif not in_time:
             self.end(cell, ExitReason(ExitKind.STOPPED))
         else:
             cell.ended_as = ExitReason(ExitKind.RECYCLED)
@@ -249,6 +253,8 @@ class Lives:
             cell.recycled += 1
             cell.was_recycled = True
             self.park(cell)
+            # Somebody's stop stands behind what the next life still has to handle.
+            cell.stop_by = stop_by
             self.respawn(cell, 0.0)
 
     def _after(self, cell: Cell, reason: ExitReason, trace: str) -> None:

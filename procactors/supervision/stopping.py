@@ -77,7 +77,12 @@ class Stopping:
             self._supervisor.reply(who, self._supervisor.past(command.actor).reason)
             return
         cell.waiters.append(who)
-        self._stop_by(cell, self._allowed(cell, command.timeout))
+        timeout = self._allowed(cell, command.timeout)
+        if cell.place is not None and self._supervisor.branches.is_stopping(cell.place):
+            # The restart that stops it keeps its mailbox, and this stop in it: not its deadline.
+            kill = functools.partial(self._kill_for_good, cell)
+            self._supervisor.at(monotonic() + timeout, kill)
+        self._stop_by(cell, timeout)
 
     def kill(self, command: c.Kill, who: ReplyTo) -> None:
         """End one actor at once and for good."""
@@ -86,6 +91,11 @@ class Stopping:
             self._supervisor.reply(who, self._supervisor.past(command.actor).reason)
             return
         cell.waiters.append(who)
+        self._kill_for_good(cell)
+
+    def _kill_for_good(self, cell: Cell) -> None:
+        if cell.life is Life.OVER:
+            return
         if cell.place is not None:
             self._supervisor.branches.leave_down(cell.place)
         self._kill(cell)

@@ -10,7 +10,16 @@ import time
 
 import pytest
 
-from procactors import ActorSystem, Backoff, Delivery, ExitKind, ExitReason, Restart
+from procactors import (
+    ActorSystem,
+    Backoff,
+    Delivery,
+    ExitKind,
+    ExitReason,
+    Restart,
+    Supervisor,
+    spec,
+)
 from procactors.errors import ActorDied, ActorStopped, SpawnError
 from procactors.options import Recycle
 from tests.support.actors import Recorder, recorded
@@ -25,8 +34,9 @@ from tests.support.keepers import (
     Parent,
     PlainKeeper,
     Sender,
+    SlowSnapshot,
 )
-from tests.support.waiting import CLOCK_TOLERANCE_S, eventually
+from tests.support.waiting import CLOCK_TOLERANCE_S, SHORT_S, aside, eventually
 
 
 def recycling(system, messages=None, **options):
@@ -275,6 +285,22 @@ def test_stops_at_any_moment_of_a_recycling_finish_the_mailbox(system, tmp_path)
         threading.Event().wait(round_ * 0.002)  # a moment of its own for each round
         assert ref.stop() == ExitReason(ExitKind.STOPPED)
         assert recorded(path) == list(range(6))
+
+
+def test_a_stop_of_a_trees_child_while_it_makes_way_finishes_the_mailbox(system, gate):
+    """The stop comes from outside, not from its supervisor, which would end it there."""
+    options = {"name": "child", "recycle_after": Recycle(2)}
+    system.supervise(Supervisor(spec(SlowSnapshot, gate).options(**options)))
+    ref = system["child"]
+    replies = [ref.submit(SlowSnapshot.number, number) for number in range(2)]
+    gate.arrival()
+    replies += [ref.submit(SlowSnapshot.number, number) for number in range(2, 8)]
+    waiting = ref.status().mailbox
+    stop = aside(ref.stop)
+    eventually(lambda: ref.status().mailbox > waiting, "the stop behind the messages")
+    gate.open()
+    assert stop.result(SHORT_S).kind is ExitKind.STOPPED
+    assert [reply.result(SHORT_S) for reply in replies] == list(range(8))
 
 
 def test_a_kill_at_any_moment_of_a_recycling_is_final(system):

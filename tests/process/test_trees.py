@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import TimeoutError as FutureTimeout
 
 import pytest
 
@@ -22,7 +23,7 @@ from procactors import (
 )
 from tests.support.actors import Counter, Crasher, Echo, Recorder, Sleeper, recorded
 from tests.support.gates import new_gate
-from tests.support.waiting import eventually
+from tests.support.waiting import SHORT_S, aside, eventually
 
 
 class Diary(Actor):
@@ -297,6 +298,36 @@ def test_a_sibling_killed_in_a_group_restart_gets_its_message_again(system, gate
     assert recorded(record) == [1, 1]
 
 
+def lowered_at_gate(system, gate, **options):
+    """Start two in a group, and have its restart wait for the one at the gate; return that one."""
+    tree = Supervisor(
+        spec(Sleeper).options(name="sleeper", **options),
+        spec(Echo).options(name="echo"),
+        strategy=Strategy.ONE_FOR_ALL,
+    )
+    supervisor = system.supervise(tree)
+    sleeper = system["sleeper"]
+    sleeper.tell(Sleeper.sleep, gate)
+    gate.arrival()
+    kill(system["echo"])
+    eventually(lambda: sleeper.status().state == "stopping", "the order to stop")
+    return supervisor, sleeper
+
+
+def test_a_stop_in_the_middle_of_a_group_restart_keeps_its_deadline(system, gate):
+    """The message in hand outlasts it, and so would those that its next life goes on with."""
+    supervisor, sleeper = lowered_at_gate(system, gate)
+    for _ in range(10):
+        sleeper.tell(Sleeper.sleep, gate)
+    waiting = sleeper.status().mailbox
+    stop = aside(sleeper.stop, 1.0)
+    eventually(lambda: sleeper.status().mailbox > waiting, "the stop behind the messages")
+    gate.let_pass()
+    assert stop.result(SHORT_S).kind is ExitKind.KILLED
+    assert not sleeper.is_alive()
+    supervisor.stop()
+
+
 @pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
 def test_another_child_that_dies_during_the_restart_ends_in_a_consistent_state(
     system, tmp_path, strategy
@@ -412,6 +443,30 @@ def test_queued_messages_survive_an_escalation(system, gate, tmp_path):
     assert recorder.ask(Recorder.record, 50) == 50
     assert recorded(record) == list(range(51))
     assert recorder.status().incarnation == 2
+
+
+@pytest.mark.parametrize("restart", [Restart.PERMANENT, Restart.TRANSIENT])
+def test_a_command_waits_for_the_supervisor_to_be_restarted_or_to_end(system, gate, restart):
+    inner = Supervisor(
+        spec(Sleeper).options(name="sleeper"),
+        spec(Crasher).options(name="crasher"),
+        name="inner",
+        max_restarts=0,
+        restart=restart,
+    )
+    (child,) = system.supervise(Supervisor(inner)).children()
+    system["sleeper"].tell(Sleeper.sleep, gate)
+    gate.arrival()
+    kill(system["crasher"])
+    eventually(lambda: system["sleeper"].status().state == "stopping", "the order to stop")
+    adding = aside(child.ref.start_child, spec(Echo))
+    with pytest.raises(FutureTimeout):
+        adding.result(0.2)
+    gate.open()
+    if restart is Restart.PERMANENT:
+        assert adding.result(SHORT_S).ask(Echo.echo, 1) == 1
+    else:
+        assert isinstance(adding.exception(SHORT_S), errors.ActorStopped)
 
 
 def test_a_transient_supervisor_that_gives_up_stays_down(system, gate):

@@ -153,6 +153,23 @@ class Gated(Actor):
         return self.context.incarnation
 
 
+class SlowSnapshot(Actor):
+    """Its way to the next life goes by a gate."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def snapshot(self):
+        self.gate.wait()
+        return 0
+
+    def restore(self, state):
+        pass
+
+    def number(self, number):
+        return number
+
+
 class Broken(Actor):
     def __init__(self):
         raise Fault("on purpose")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 #: Seconds that something may take which is over at once on an idle machine. A watchdog, never
 #: an expectation: tests run on busy machines.
@@ -37,3 +39,17 @@ def eventually(condition: Callable[[], T], what: str, timeout: float = SHORT_S) 
         time.sleep(pause)
         pause = min(2 * pause, LAST_LOOK_S)
     return value
+
+
+def aside(call: Callable[..., T], *args: Any) -> Future[T]:
+    """Make a call that may block in a thread of its own, which no end of a test waits for."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call(*args))
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
