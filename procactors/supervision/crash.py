@@ -111,7 +111,7 @@ _SAYS = {
     ExitKind.RESTARTED: "was stopped by its supervisor, to be started again",
     ExitKind.PARENT_GONE: "was stopped because its parent ended",
     ExitKind.GAVE_UP: "gave up: {text}",
-    ExitKind.KILLED: "killed by the runtime with {signal}",
+    ExitKind.KILLED: "was killed by the runtime with {signal}",
     ExitKind.ERROR: "raised {text}",
     ExitKind.EXIT: "exited with code {code}",
     ExitKind.SIGNAL: "ended by signal {signal}",

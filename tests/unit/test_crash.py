@@ -19,8 +19,8 @@ K = ExitKind
     [
         (ExitReason(K.NORMAL), "ended normally", False),
         (ExitReason(K.STOPPED), "stopped", False),
-        (ExitReason(K.KILLED, signal.SIGTERM), "killed by the runtime with SIGTERM", True),
-        (ExitReason(K.KILLED), "killed by the runtime with SIGKILL", True),
+        (ExitReason(K.KILLED, signal.SIGTERM), "was killed by the runtime with SIGTERM", True),
+        (ExitReason(K.KILLED), "was killed by the runtime with SIGKILL", True),
         (ExitReason(K.ERROR, None, "ValueError: no"), "raised ValueError: no", True),
         (ExitReason(K.EXIT, 3), "exited with code 3", True),
         (ExitReason(K.SIGNAL, signal.SIGSEGV), "ended by signal SIGSEGV", True),

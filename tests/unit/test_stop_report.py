@@ -110,7 +110,7 @@ def test_a_report_reads_as_one_line_and_a_line_for_each_bad_end():
             "2 calls cut off with ActorDied (2 of slow)"
         )
     )
-    assert ends == ["  slow: killed (killed by the runtime with SIGKILL)"]
+    assert ends == ["  slow: killed (was killed by the runtime with SIGKILL)"]
 
 
 def test_a_clean_report_says_that_everything_was_handled():
