@@ -9,8 +9,8 @@ Run it: procactors examples dead_letters
 
 Expected on stderr, where the runtime reports each death:
 
-    actor parser (incarnation 1, pid ...) exited with code 3 in handler Parser.parse
-    actor parser (incarnation 2, pid ...) exited with code 3 in handler Parser.parse
+    actor parser (incarnation 1, pid ...) exited with code 3 in handler Parser.parse...
+    actor parser (incarnation 2, pid ...) exited with code 3 in handler Parser.parse...
     dead letter: Parser.parse of parser: actor parser (incarnation 2, ...
 
 Expected output:

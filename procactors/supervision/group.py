@@ -324,7 +324,7 @@ def _died(group: Group, member: Member, how: Exit, now: float, draw: float) -> S
         group = _drop_or_keep(group, member)
         closed: tuple[Order, ...] = (Close(member.key),)
         if member.significant and _shuts_down(group):
-            return _then(closed, stop(group, parks=True, ending=Ending.AUTO_SHUTDOWN))
+            return _then(closed, stop(group, parks=False, ending=Ending.AUTO_SHUTDOWN))
         return group, closed
     return _restart(group, member, now, draw, least_wait=0.0)
 

@@ -655,3 +655,27 @@ def test_all_significant_children_must_end(system, tmp_path):
     eventually(lambda: tree.count_children().active == 2, "the first end")
     system["b"].tell(Diary.leave)
     assert tree.wait(20.0).kind is ExitKind.NORMAL
+
+
+def test_siblings_finish_their_mailboxes_when_a_significant_child_ends_the_tree(
+    system, gate, tmp_path
+):
+    record = tmp_path / "record"
+    (marked,) = diarists(tmp_path / "diary", "a", restart=Restart.TRANSIENT)
+    tree = system.supervise(
+        Supervisor(
+            spec(Recorder, record).options(name="recorder"),
+            marked.options(significant=True),
+            auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
+        )
+    )
+    recorder = system["recorder"]
+    recorder.tell(Recorder.record_at, 0, gate)
+    gate.arrival()
+    for number in range(1, 20):
+        recorder.tell(Recorder.record, number)
+    system["a"].tell(Diary.leave)
+    eventually(lambda: recorder.status().state == "stopping", "the order to stop")
+    gate.open()
+    assert tree.wait(20.0).kind is ExitKind.NORMAL
+    assert recorded(record) == list(range(20))
