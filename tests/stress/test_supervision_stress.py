@@ -75,7 +75,9 @@ def test_random_kills_of_everything_leave_a_system_that_works(start_method, seed
         def kill():
             while not done.wait(draw.random() * 0.02):
                 victims = [status.pid for ref in system.actors() if (status := look(ref))]
-                victims.append(system._supervisor._launcher._zygote.pid)
+                zygote = system._supervisor._launcher._zygote
+                if zygote is not None:  # else it is just being replaced
+                    victims.append(zygote.pid)
                 pid = draw.choice(victims)
                 if pid and draw.random() < 0.9:
                     with contextlib.suppress(ProcessLookupError):
