@@ -21,6 +21,7 @@ from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, ReplyTo
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.group import Ending, Exit, Group, Member, Order, Stage
+from procactors.supervision.policy import GiveUp
 from procactors.tree import Strategy
 
 __all__ = [
@@ -134,10 +135,7 @@ def reason_of(branch: Branch, ending: Ending) -> ExitReason:
     """Return how a supervisor ended, for those who ask."""
     if ending is Ending.GAVE_UP:
         plan = branch.plan
-        text = (
-            f"restart number {len(branch.group.restarts)} within {plan.within} s, allowed are "
-            f"{plan.max_restarts}"
-        )
+        text = GiveUp(len(branch.group.restarts)).words(plan.within, plan.max_restarts)
         return ExitReason(ExitKind.GAVE_UP, None, text)
     if ending is Ending.START_FAILED:
         failed = branch.failed

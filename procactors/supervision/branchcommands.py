@@ -149,11 +149,10 @@ class BranchCommands:
         for member in branch.group.members:
             slot = branch.slots[member.key]
             plan = slot.plan
-            is_up = member.stage in (Stage.UP, Stage.STOPPING) or slot.node is not None
             rows.append(
                 c.ChildRow(
                     name=slot.name,
-                    info=slot.node.info if is_up and slot.node is not None else None,
+                    info=slot.node.info if slot.node is not None else None,
                     class_name=plan.class_name if isinstance(plan, c.ActorPlan) else "",
                     restart=member.restart,
                     state=shown(member),

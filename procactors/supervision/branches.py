@@ -99,26 +99,24 @@ class Branches:
 
     def leave_down(self, slot: Slot) -> None:
         """Have a child not come back that is being stopped now, perhaps for a restart."""
-        branch = slot.branch
-        if branch.group.has(slot.key) and branch.group.member(slot.key).stage is Stage.STOPPING:
-            self.step(branch, g.terminate(branch.group, slot.key))
+        if self.is_stopping(slot):
+            self.step(slot.branch, g.terminate(slot.branch.group, slot.key))
 
     def drop(self, slot: Slot, cell: Cell, reason: ExitReason) -> None:
         """End an actor of a tree that has no process now."""
-        branch = slot.branch
-        stage = branch.group.member(slot.key).stage if branch.group.has(slot.key) else None
+        stage = _stage_of(slot)
         if stage is Stage.STARTING:
             slot.last = (reason, None)
-            self.step(branch, g.exited(branch.group, slot.key, Exit.SHUTDOWN, monotonic()))
+            self._child_is_down(slot, Exit.SHUTDOWN)
         elif stage is Stage.PARKED:
             slot.last = (reason, None)
-            self.step(branch, g.terminate(branch.group, slot.key))
+            self.step(slot.branch, g.terminate(slot.branch.group, slot.key))
         if cell.life is not Life.OVER:
             self._owner.lives.end(cell, reason)
 
     def is_stopping(self, slot: Slot) -> bool:
         """Return whether a child's supervisor has ordered it to stop, for good or for a restart."""
-        return slot.branch.group.member(slot.key).stage is Stage.STOPPING
+        return _stage_of(slot) is Stage.STOPPING
 
     # -- the system's end ---------------------------------------------------------------------
 
@@ -398,6 +396,12 @@ class Branches:
         if slot.plan not in branch.plan.children and not is_copy(slot):
             for plan in plans(slot.plan):
                 unlink(plan.blueprint)
+
+
+def _stage_of(slot: Slot) -> Stage | None:
+    """Return where a child is; None if it has been forgotten."""
+    group = slot.branch.group
+    return group.member(slot.key).stage if group.has(slot.key) else None
 
 
 def _draw() -> float:

@@ -17,7 +17,7 @@ from procactors.options import Restart
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitReason
-from procactors.supervision.policy import GiveUp, Respawn, decide
+from procactors.supervision.policy import decide
 
 if TYPE_CHECKING:
     from procactors.supervision.supervisor import Supervisor
@@ -80,12 +80,4 @@ class Children:
             options = dataclasses.replace(options, restart=Restart.PERMANENT)
         draw = random.random()  # noqa: S311 - jitter, not a secret
         follows = decide(options, reason, cell.history, monotonic(), ran_s, draw)
-        if isinstance(follows, Respawn):
-            cell.history = follows.history
-            cell.ran_before_s = 0.0
-            self._owner.lives.respawn(cell, follows.wait)
-        else:
-            because = ""
-            if isinstance(follows, GiveUp):
-                because = follows.words(options)
-            self._owner.lives.end(cell, reason, because)
+        self._owner.lives.go_on(cell, reason, follows)

@@ -22,14 +22,14 @@ import sqlite3
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
 from procactors.errors import MailboxFull, ProcActorsError
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
 from procactors.supervision.letterfile import LETTERS_FOLDER, LetterFile, Run, StoredLetter
-from procactors.wire.definitions import publish, published, tokens_in
+from procactors.wire.definitions import publish, published, published_with
 from procactors.wire.runtime_dir import check_private
 from procactors.wire.station import Station
 
@@ -287,7 +287,7 @@ class LetterKeeper:
                     bodies.append(link.read())
                 file.add_blueprint(self._run.run, item.letter.actor_id, bodies[-1])
                 os.unlink(item.blueprint)
-        found = _definitions(bodies, self._run.home, self._tokens)
+        found = published_with(bodies, self._run.home, self._tokens)
         if found:
             file.add_definitions(self._run.run, found)
             self._tokens.update(found)
@@ -358,21 +358,6 @@ def _insist(action: Callable[[], object]) -> None:
             action()
             return
     action()
-
-
-def _definitions(bodies: Iterable[bytes], home: str, known: set[str]) -> dict[str, bytes]:
-    """Return the definitions that pickles name, and those that these name in turn."""
-    found: dict[str, bytes] = {}
-    wanted = {token for body in bodies for token in tokens_in(body)}
-    while wanted:
-        token = wanted.pop()
-        if token in known or token in found:
-            continue
-        body = published(home, token)
-        if body is not None:
-            found[token] = body
-            wanted |= tokens_in(body)
-    return found
 
 
 def ring(home: str) -> bool:

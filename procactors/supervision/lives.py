@@ -302,13 +302,21 @@ class Lives:
             ran_s = cell.ran_s()
             self.park(cell)
             self._owner.children.ask(cell, follows, reason, ran_s)
-        elif isinstance(follows, Respawn):
-            cell.history = follows.history
+            return
+        if isinstance(follows, Respawn):
             self.park(cell)
+        self.go_on(cell, reason, follows)
+
+    def go_on(self, cell: Cell, reason: ExitReason, follows: object) -> None:
+        """Start the next life of a parked actor, if the policy says so; else end it for good."""
+        if isinstance(follows, Respawn):
+            cell.history = follows.history
             cell.ran_before_s = 0.0
             self.respawn(cell, follows.wait)
         else:
-            too_often = follows.words(cell.options) if isinstance(follows, GiveUp) else ""
+            too_often = ""
+            if isinstance(follows, GiveUp):
+                too_often = follows.words(cell.options.within, cell.options.max_restarts)
             self.end(cell, reason, too_often)
 
     def _sweep_after(self, cell: Cell) -> None:
@@ -397,7 +405,7 @@ class Lives:
         self._owner.deathwatch.ended(cell, reason)
         spawner, cell.spawner = cell.spawner, None
         if spawner is not None:
-            self._spawn_failed(cell, reason, spawner)
+            self.tell_failed_start(spawner, cell.class_name, cell.name, reason, cell.last_crash)
         waiters, cell.waiters = cell.waiters, []
         for who in waiters:
             self._owner.reply(who, reason)
@@ -411,10 +419,6 @@ class Lives:
                 parent.respawns_childless = False
                 self.start(parent)
         self._owner.stopping.ended(cell)
-
-    def _spawn_failed(self, cell: Cell, reason: ExitReason, spawner: ReplyTo) -> None:
-        """Tell whoever spawned it that the actor did not start, with the remote traceback."""
-        self.tell_failed_start(spawner, cell.class_name, cell.name, reason, cell.last_crash)
 
     def tell_failed_start(
         self,

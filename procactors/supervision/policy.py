@@ -55,12 +55,9 @@ class GiveUp:
 
     count: int
 
-    def words(self, options: Options) -> str:
-        """Return it for people."""
-        return (
-            f"restart number {self.count} within {options.within} s, allowed are "
-            f"{options.max_restarts}"
-        )
+    def words(self, within: float, allowed: int) -> str:
+        """Return it for people, with what the policy allows."""
+        return f"restart number {self.count} within {within} s, allowed are {allowed}"
 
 
 def decide(

@@ -25,7 +25,7 @@ import threading
 import types
 import uuid
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set as AbstractSet
 from typing import Any
 
 import cloudpickle
@@ -37,6 +37,7 @@ __all__ = [
     "offer",
     "publish",
     "published",
+    "published_with",
     "stand_ins",
     "tokens_in",
 ]
@@ -199,6 +200,26 @@ def published(home: str, token: str) -> bytes | None:
     with contextlib.suppress(OSError), open(os.path.join(home, "defs", token), "rb") as file:
         return file.read()
     return None
+
+
+def published_with(
+    bodies: Iterable[bytes], home: str, known: AbstractSet[str] = frozenset()
+) -> dict[str, bytes]:
+    """Return the definitions that pickles name, and those that these name in turn, by token.
+
+    Not those that are `known`; nor strings of the user's that only look like tokens.
+    """
+    found: dict[str, bytes] = {}
+    wanted = {token for body in bodies for token in tokens_in(body)}
+    while wanted:
+        token = wanted.pop()
+        if token in known or token in found:
+            continue
+        body = published(home, token)
+        if body is not None:
+            found[token] = body
+            wanted |= tokens_in(body)
+    return found
 
 
 def publish(home: str, token: str, data: bytes) -> None:

@@ -14,7 +14,7 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from procactors.wire.definitions import offer, published, tokens_in
+from procactors.wire.definitions import offer, published_with
 
 __all__ = ["Parcel", "open_parcel", "pack"]
 
@@ -48,31 +48,16 @@ class _Packed:
 
 def pack(head: bytes, buffers: Sequence[bytes], home: str) -> Parcel:
     """Return an encoded value with all that it needs of its runtime directory `home`."""
-    definitions, missing = _definitions(head, home)
+    names_some = _ROOM in head
+    definitions = published_with([head], home) if names_some else {}
     data = head
     if definitions or buffers:
         data = pickle.dumps(_Packed(head, tuple(buffers), definitions), 5)
-    return Parcel(data, len(definitions), missing)
+    gone = names_some and not definitions
+    return Parcel(data, len(definitions), "the definitions that it names are gone" if gone else "")
 
 
 def open_parcel(head: bytes, buffers: Sequence[bytes], definitions: dict[str, bytes]) -> Any:
     """Return the value. Runs where the parcel is unpickled."""
     offer(definitions)
     return pickle.loads(head, buffers=[bytearray(buffer) for buffer in buffers])
-
-
-def _definitions(head: bytes, home: str) -> tuple[dict[str, bytes], str]:
-    """Return the files of the definitions that a pickle names, and those that they name."""
-    found: dict[str, bytes] = {}
-    left = [head]
-    while left:
-        data = left.pop()
-        if _ROOM not in data:
-            continue
-        for token in tokens_in(data) - found.keys():
-            definition = published(home, token)
-            if definition is not None:  # else a string of the user's that looks like a token
-                found[token] = definition
-                left.append(definition)
-    gone = _ROOM in head and not found
-    return found, "the definitions that it names are gone" if gone else ""

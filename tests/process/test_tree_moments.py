@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-from concurrent.futures import Future
 
 import pytest
 
@@ -22,7 +20,7 @@ from procactors import (
 )
 from tests.support.actors import Counter, Echo, Sleeper
 from tests.support.gates import Gate, new_gate
-from tests.support.waiting import SHORT_S, eventually
+from tests.support.waiting import SHORT_S, aside, eventually
 
 
 class Slow(Actor):
@@ -38,20 +36,6 @@ class Slow(Actor):
     def on_stop(self, reason: object) -> None:
         if self.ending is not None:
             self.ending.wait()
-
-
-def later(call, *args):
-    """Call in a thread of its own; return its future."""
-    future = Future()
-
-    def run():
-        try:
-            future.set_result(call(*args))
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
 
 
 def kill(ref):
@@ -84,7 +68,7 @@ def test_a_sibling_that_is_killed_while_its_group_is_lowered_stays_down(system, 
     gate.arrival()
     kill(system["echo"])
     eventually(lambda: stuck.status().state == "stopping", "the order to stop")
-    assert later(stuck.kill).result(SHORT_S).kind is ExitKind.KILLED
+    assert aside(stuck.kill).result(SHORT_S).kind is ExitKind.KILLED
     assert isinstance(reply.exception(), errors.ActorDied)
     eventually(lambda: states(tree) == {"stuck": "down", "echo": "up"}, "the end of the restart")
     assert tree.restart_child("stuck").ask(Sleeper.pid) > 0
@@ -100,7 +84,7 @@ def test_a_stop_that_is_under_way_as_its_group_is_restarted_is_answered(system, 
             strategy=Strategy.ONE_FOR_ALL,
         )
     )
-    stopped = later(system["slow"].stop)
+    stopped = aside(system["slow"].stop)
     gate.arrival()
     kill(system["echo"])
     eventually(lambda: states(tree)["last"] == "restarting", "the restart")
@@ -123,7 +107,7 @@ def test_a_child_that_is_killed_while_it_comes_up_again_stays_down(system, gate)
     slow = system["slow"]
     kill(system["echo"])
     gate.arrival()
-    assert later(slow.kill).result(SHORT_S).kind is ExitKind.KILLED
+    assert aside(slow.kill).result(SHORT_S).kind is ExitKind.KILLED
     eventually(lambda: states(tree) == {"slow": "down", "echo": "up"}, "the end of the restart")
 
 
@@ -139,7 +123,7 @@ def test_a_child_that_is_killed_while_its_supervisor_comes_up_again_stays_down(s
     slow = system["slow"]
     kill(system["echo"])
     gate.arrival()
-    assert later(slow.kill).result(SHORT_S).kind is ExitKind.KILLED
+    assert aside(slow.kill).result(SHORT_S).kind is ExitKind.KILLED
     eventually(lambda: states(tree) == {"inner": "up"}, "the supervisor's restart")
     assert states(inner) == {"slow": "down", "echo": "up"}
 
@@ -160,7 +144,7 @@ def test_a_supervisor_that_gives_up_can_be_stopped_meanwhile(system, gate):
     gate.arrival()
     kill(system["echo"])
     eventually(lambda: system["stuck"].status().state == "stopping", "the giving up")
-    stopped = later(inner.stop)
+    stopped = aside(inner.stop)
     # Answered behind the order to stop: that has come.
     tree.children()
     eventually(lambda: system["stuck"].status().state == "stopping", "the order to stop")
@@ -179,7 +163,7 @@ def test_a_supervisor_that_a_restart_stops_can_be_stopped_meanwhile(system, gate
     gate.arrival()
     kill(system["echo"])
     eventually(lambda: system["stuck"].status().state == "stopping", "the restart")
-    assert later(inner.stop, 0.2).result(SHORT_S).kind is ExitKind.STOPPED
+    assert aside(inner.stop, 0.2).result(SHORT_S).kind is ExitKind.STOPPED
     eventually(lambda: states(tree) == {"inner": "down", "echo": "up"}, "the end of the restart")
 
 
@@ -197,7 +181,7 @@ def test_a_supervisor_that_waits_for_its_restart_can_be_stopped(system, gate):
     inner = tree.children()[1].ref
     kill(system["echo"])
     gate.arrival()
-    assert later(inner.stop).result(SHORT_S).kind is ExitKind.STOPPED
+    assert aside(inner.stop).result(SHORT_S).kind is ExitKind.STOPPED
     gate.open()
     eventually(
         lambda: states(tree) == {"slow": "up", "inner": "down", "echo": "up"},
@@ -220,7 +204,7 @@ def test_a_child_that_was_added_and_is_down_goes_with_its_supervisors_restart(sy
     eventually(lambda: system["echo"].status().incarnation == 2, "the restart")
     eventually(lambda: states(tree) == {"inner": "up"}, "the restart")
     with pytest.raises(errors.SupervisionError, match="no child 'x'"):
-        later(inner.terminate_child, "x").result(SHORT_S)
+        aside(inner.terminate_child, "x").result(SHORT_S)
     left = [name for name in os.listdir(folder) if name.startswith("new-")]
     assert len(left) == len(files) - 1
     assert inner.start_child(spec(Counter, 5).options(name="x")).ask(Counter.get_value) == 5
@@ -247,7 +231,7 @@ def test_a_child_for_a_supervisor_that_has_ended_leaves_no_file(system):
 def test_who_waits_for_a_tree_without_children_is_told_of_the_systems_end(start_method, timeout):
     with ActorSystem(start_method=start_method) as system:
         tree = system.supervise(Supervisor(spec(Echo), strategy=Strategy.DYNAMIC))
-        waiting = later(tree.wait)
+        waiting = aside(tree.wait)
         eventually(lambda: tree.children() == [], "an answer")
         system.stop(*([] if timeout is None else [timeout]))
         assert waiting.result(SHORT_S).kind is ExitKind.STOPPED
@@ -268,6 +252,6 @@ def test_the_systems_end_finds_a_supervisor_that_waits_for_its_restart(start_met
             )
             kill(system["leaf"])
         eventually(lambda: system["leaf"].status().state == "restarting", "the wait")
-        waiting = later(tree.wait)
+        waiting = aside(tree.wait)
         assert states(tree) == {"inner": "up"}
     assert waiting.result(SHORT_S).kind is ExitKind.STOPPED
