@@ -104,6 +104,8 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._reduce_definition(obj)
         if type(obj) is _ModuleGlobals:
             return _module_globals, (obj.module,)
+        if type(obj) is types.CodeType:
+            return _reduce_code(obj)
         if type(obj).__module__ == "multiprocessing.connection":
             raise TypeError(
                 f"a {type(obj).__name__} cannot travel in a message: its descriptor number means "
@@ -315,6 +317,16 @@ def _module_globals(name: str) -> dict[str, Any]:
             stand_ins.add(name.encode())
             cloudpickle.register_pickle_by_value(module)
     return module.__dict__
+
+
+def _reduce_code(code: types.CodeType) -> Any:
+    """Reduce a code object with the name of its file: tracebacks and debuggers show its lines.
+
+    cloudpickle leaves the name out since 3.1.3, so that its bytes are the same everywhere; here a
+    token stands for them.
+    """
+    make, args = cloudpickle.cloudpickle._code_reduce(code)
+    return make, tuple(code.co_filename if arg == "<dynamic-code>" else arg for arg in args)
 
 
 def _cached_property(function: Callable[..., Any], name: str | None) -> Any:
