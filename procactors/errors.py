@@ -13,10 +13,13 @@ Never: imports another room; an error without the facts that explain it.
     │   ├── EncodeError                the message cannot be pickled (also a TypeError)
     │   ├── UnknownMethod              the actor has no such method (also a TypeError)
     │   ├── ForeignProcess             this process does not belong to the actor's system
+    │   ├── PoolBroken                 no worker is left (also a `concurrent.futures` BrokenExecutor)
     │   └── StorageFull                no room for a large payload, or no descriptor left
     ├── ReplyError                     may have been handled: sending again may do it twice
     │   ├── AskTimeout                 no reply in time (also a TimeoutError)
     │   ├── ActorDied                  the process ended with the message in hand
+    │   │   ├── ItemTimeout            a pool's item took too long (also a TimeoutError)
+    │   │   └── Quarantined            a pool's item ended worker after worker
     │   ├── ResultEncodeError          the handler's result cannot be pickled
     │   ├── DecodeError                the message or the reply cannot be unpickled
     │   └── RemoteError                the handler's exception could not be rebuilt here
@@ -29,6 +32,7 @@ Never: imports another room; an error without the facts that explain it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,9 +48,12 @@ __all__ = [
     "EncodeError",
     "ForeignProcess",
     "InvalidSpec",
+    "ItemTimeout",
     "MailboxFull",
     "NameTaken",
+    "PoolBroken",
     "ProcActorsError",
+    "Quarantined",
     "RemoteError",
     "RemoteTraceback",
     "ReplyError",
@@ -95,6 +102,10 @@ class ForeignProcess(DeliveryError):
     """This process does not belong to the system that the ref names."""
 
 
+class PoolBroken(DeliveryError, BrokenExecutor):
+    """No worker of the pool is left; the text says how the last one ended."""
+
+
 class StorageFull(DeliveryError):
     """No room is left for a large payload, or this process is out of descriptors."""
 
@@ -120,6 +131,22 @@ class ActorDied(ReplyError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (str(self), self.report))
+
+
+class ItemTimeout(ActorDied, TimeoutError):
+    """An item of a pool took longer than its timeout, and its worker was killed.
+
+    Attributes:
+        report: of the worker, with the stacks of all its threads.
+    """
+
+
+class Quarantined(ActorDied):
+    """An item of a pool ended every worker that took it, and is not tried again.
+
+    Attributes:
+        report: of the last of these workers.
+    """
 
 
 class ResultEncodeError(ReplyError):

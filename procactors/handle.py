@@ -7,24 +7,33 @@ Never: starts or ends the system: that is `ActorSystem`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from procactors.blueprint import plan_of, write_blueprint
+from procactors.errors import InvalidSpec
 from procactors.options import Options
 from procactors.ref import ActorRef
+from procactors.reply import Reply
 from procactors.supervision import commands as c
 from procactors.supervisorref import SupervisorRef
 from procactors.tree import Supervisor
 from procactors.wire.station import MAIN, SUPERVISOR, Station
 
-__all__ = ["Spawner", "SystemHandle"]
+if TYPE_CHECKING:
+    from procactors.pool.pool import Pool
+
+__all__ = ["Spawner", "SystemHandle", "Worker"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
 _DEFAULTS = Options()
+
+
+class Worker:
+    """What a pool's workers are if nothing else is said: they run functions."""
 
 
 class Spawner:
@@ -50,6 +59,23 @@ class Spawner:
         ref: ActorRef[T] = self._handle._spawn(self._options, self._parent, cls, args, kwargs)
         return ref
 
+    @overload
+    def pool(self, cls: type[Worker] = ..., /) -> Pool[Worker]: ...
+    @overload
+    def pool(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Pool[T]: ...
+    def pool(self, cls: Any = Worker, /, *args: Any, **kwargs: Any) -> Pool[Any]:
+        """Start a pool: `size` actors of `cls` that share the work; see `Pool`.
+
+        Blocks until all of them are up. Class and arguments may be left out: then its workers
+        run functions only.
+
+        Raises:
+            What `spawn` raises; then nothing is left of the others either.
+        """
+        from procactors.pool.pool import start_pool  # only where it is used
+
+        return start_pool(self._handle, self._options, self._parent, cls, args, kwargs)
+
 
 class SystemHandle:
     """What main program and actors can do with the system alike."""
@@ -61,6 +87,14 @@ class SystemHandle:
     def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
         """Start an actor; see `Spawner.spawn`."""
         return self.options().spawn(cls, *args, **kwargs)
+
+    @overload
+    def pool(self, cls: type[Worker] = ..., /) -> Pool[Worker]: ...
+    @overload
+    def pool(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Pool[T]: ...
+    def pool(self, cls: Any = Worker, /, *args: Any, **kwargs: Any) -> Pool[Any]:
+        """Start a pool of one worker for each usable CPU; see `Spawner.pool`."""
+        return self.options().pool(cls, *args, **kwargs)
 
     def options(self, **options: Any) -> Spawner:
         """Return a spawner with options (see `Options`).
@@ -110,9 +144,38 @@ class SystemHandle:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
+        if options.size is not None:
+            raise InvalidSpec(f"size={options.size!r} is for pools: use options(size=...).pool")
         blueprint = write_blueprint(self._station, cls, args, kwargs)
         info = self._command(c.Spawn(blueprint, cls.__qualname__, options, parent))
         return self._ref(info, cls)
+
+    def _spawn_all(
+        self,
+        options: Sequence[Options],
+        parent: int,
+        cls: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> list[ActorRef[Any]]:
+        """Start a pool's workers, one for each of `options`, side by side.
+
+        Raises:
+            What `_spawn` raises, for the first that failed; the others are killed again.
+        """
+        station = self._station
+        station.check_process()
+        replies: list[Reply[c.ActorInfo]] = []
+        for one in options:
+            blueprint = write_blueprint(station, cls, args, kwargs)
+            replies.append(self._later(c.Spawn(blueprint, cls.__qualname__, one, parent, True)))
+        errors = [error for reply in replies if (error := reply.exception()) is not None]
+        refs = [self._ref(reply.result(), cls) for reply in replies if reply.exception() is None]
+        if errors:
+            for ref in refs:
+                ref.kill()
+            raise errors[0]
+        return refs
 
     def _ref(self, info: c.ActorInfo, cls: type | None = None) -> ActorRef[Any]:
         return ActorRef(
@@ -123,6 +186,13 @@ class SystemHandle:
             cls,
             self._ask_timeout,
         )
+
+    def _later(self, command: Any) -> Reply[Any]:
+        """Give the supervisor a command, and return its reply as a future."""
+        reply: Reply[Any] = Reply(self._station, "the supervisor")
+        encoded = self._station.home.encode(command)
+        self._station.submit(SUPERVISOR, "the supervisor", b"", encoded, reply)
+        return reply
 
     def _command(self, command: Any, timeout: float | None = None) -> Any:
         self._station.check_process()

@@ -15,7 +15,7 @@ from typing import Any
 
 from procactors.errors import InvalidSpec
 
-__all__ = ["Backoff", "Delivery", "Limits", "Options", "Overflow", "Recycle", "Restart"]
+__all__ = ["Backoff", "Delivery", "Limits", "Options", "Overflow", "Recycle", "Restart", "Routing"]
 
 
 class Overflow(enum.Enum):
@@ -29,6 +29,21 @@ class Overflow(enum.Enum):
     BLOCK = "block"
     RAISE = "raise"
     DROP = "drop"
+
+
+class Routing(enum.Enum):
+    """Which worker of a pool gets a call.
+
+    LEAST_LOADED: whoever is free draws the next one from the pool's queue: one slow call delays
+    no other. ROUND_ROBIN: each in turn. RANDOM: drawn by chance. CONSISTENT_HASH: by the call's
+    first argument: calls with equal ones go to the same worker, as long as there is one.
+    Except for the first, a call waits for its worker even if others are free.
+    """
+
+    LEAST_LOADED = "least_loaded"
+    ROUND_ROBIN = "round_robin"
+    RANDOM = "random"
+    CONSISTENT_HASH = "consistent_hash"
 
 
 class Restart(enum.Enum):
@@ -177,6 +192,9 @@ class Options:
         limits: what its process may use; None sets no limit.
         recycle_after: when an incarnation makes way for a fresh one; None: never.
         env: environment variables set in the actor before any of its code is imported.
+        size: for pools: how many workers; a pair is the least and the most, between which the pool
+            follows its load. None: one for each usable CPU.
+        routing: for pools: which worker gets a call.
     """
 
     name: str | None = None
@@ -194,6 +212,8 @@ class Options:
     limits: Limits | None = None
     recycle_after: Recycle | None = None
     env: Mapping[str, str] | None = None
+    size: int | tuple[int, int] | None = None
+    routing: Routing = Routing.LEAST_LOADED
 
     def __post_init__(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
@@ -215,6 +235,8 @@ class Options:
             _member("limits", self.limits, Limits)
         if self.recycle_after is not None:
             _member("recycle_after", self.recycle_after, Recycle)
+        _check_size(self.size)
+        _member("routing", self.routing, Routing)
         if self.env is not None:
             _check_env(self.env)
             # A plain dict: it travels to the supervisor, which unpickles no user's classes.
@@ -247,6 +269,18 @@ def _number(name: str, value: Any, lowest: float) -> None:
 def _member(name: str, value: Any, kind: type) -> None:
     if not isinstance(value, kind):
         raise InvalidSpec(f"{name} is a {kind.__name__}, not {value!r}")
+
+
+def _check_size(size: Any) -> None:
+    if size is None:
+        return
+    if not isinstance(size, tuple):
+        _whole("size (workers of a pool)", size, 1)
+        return
+    if len(size) != 2:
+        raise InvalidSpec(f"size is a number of workers, or (least, most), not {size!r}")
+    _whole("the least size", size[0], 1)
+    _whole("the most workers of size", size[1], size[0])
 
 
 def _check_env(env: Any) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
+from procactors.errors import ReplyError
 from procactors.wire.failure import load_answer
 from procactors.wire.record import Kind
 from procactors.wire.reply import Answer
@@ -23,6 +24,9 @@ __all__ = ["Reply"]
 R = TypeVar("R")
 
 _log = logging.getLogger("procactors")
+
+#: Stands for a handler's exception until somebody asks for it.
+_UNOPENED = ReplyError("the handler raised; this stands for it until it is decoded")
 
 
 class Reply(Future[R]):
@@ -51,6 +55,9 @@ class Reply(Future[R]):
         try:
             if error is not None:
                 self.set_exception(error)
+            elif self._is_failure():
+                # So that `wait(..., FIRST_EXCEPTION)` sees it; which one it is, is decoded later.
+                self.set_exception(_UNOPENED)
             else:
                 self.set_result(None)  # type: ignore[arg-type]  # decoded when asked for
         except InvalidStateError:  # cancelled meanwhile
@@ -83,15 +90,30 @@ class Reply(Future[R]):
     def _open(self) -> None:
         self._asked = True
         with self._opening:
-            answer, self._answer = self._answer, None
-            if answer is None:
+            if not self._is_sealed():
                 return
+            self._exception: BaseException | None = None
             try:
-                self._result = load_answer(self._station.home, answer)
+                self._result = self._decode()
             except BaseException as error:  # noqa: BLE001 - kept, and raised to whoever asks
                 self._exception = error
 
+    def _is_sealed(self) -> bool:
+        """Whether an answer waits to be decoded."""
+        return self._answer is not None
+
+    def _is_failure(self) -> bool:
+        """Whether the answer that waits is an exception."""
+        return self._answer is not None and self._answer.kind != Kind.RESULT
+
+    def _decode(self) -> Any:
+        """Return the result that waits, or raise its exception; then none waits any more."""
+        answer, self._answer = self._answer, None
+        assert answer is not None
+        return load_answer(self._station.home, answer)
+
     def _discard(self) -> None:
+        """Let go of the answer that waits, unread."""
         answer, self._answer = self._answer, None
         if answer is not None:
             self._station.home.discard(answer.flags, answer.value)
@@ -102,12 +124,11 @@ class Reply(Future[R]):
             self._station.run_callback(base)
 
     def __del__(self) -> None:
-        answer = self.__dict__.get("_answer")
-        if answer is None or self._asked:
+        if self.__dict__.get("_asked", True) or not self._is_sealed():
             return
-        if answer.kind != Kind.RESULT:
+        if self._is_failure():
             try:
-                load_answer(self._station.home, answer)
+                self._decode()
             except BaseException as error:  # noqa: BLE001 - it is being reported right here
                 # Its text alone: a handler that keeps the record would keep the traceback's frames,
                 # and this may run, as garbage is collected, on top of anybody's.

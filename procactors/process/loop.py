@@ -39,6 +39,7 @@ from procactors.wire.record import FRAME, Kind
 from procactors.wire.reply import ReplySender
 
 if TYPE_CHECKING:
+    from procactors.process.batch import BatchRunner
     from procactors.process.recycling import Recycler
 
 _log = logging.getLogger("procactors")
@@ -47,8 +48,11 @@ _unpack = WHOLE.unpack_from
 _CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
+#: First byte of a batch's method name (see `process.batch`).
+BATCH_KEY = b"*"
 
 __all__ = [
+    "BATCH_KEY",
     "ENDING",
     "FAILED",
     "HALTED",
@@ -114,6 +118,7 @@ class Loop:
         self.on_event: Callable[[int, memoryview], None] = lambda _flags, _body: None
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
+        self._runner: BatchRunner | None = None
 
     @property
     def deliveries(self) -> int:
@@ -255,11 +260,28 @@ class Loop:
         self._lost(self._reader.in_hand(), why)
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
+        if key[:1] == BATCH_KEY:
+            self._bound[key] = handler = self._batches().run
+            return handler
         name, handler = find_handler(self._instance, self._table, key)
         # Kept only while it is the class's own: an attribute of the instance may change.
         if name not in getattr(self._instance, "__dict__", {}):
             self._bound[key] = handler
         return handler
+
+    def _batches(self) -> BatchRunner:
+        """Return the runner of a pool's batches, made when the first one comes."""
+        if self._runner is None:
+            from procactors.process.batch import BatchRunner  # only in a pool's worker
+
+            recycler = self.recycler
+            self._runner = BatchRunner(
+                self._home,
+                lambda key: find_handler(self._instance, self._table, key)[1],
+                recycler.room if recycler is not None else lambda: None,
+                recycler.spend if recycler is not None else lambda _: None,
+            )
+        return self._runner
 
 
 def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Callable[..., Any]]:

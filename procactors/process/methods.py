@@ -70,6 +70,13 @@ class MethodTable:
         found = self._by_function.get(reference)
         return found if found is not None else self._find(reference)
 
+    def has(self, reference: Any) -> bool:
+        """Return whether a reference means a method of this class."""
+        if reference in self._by_function:
+            return True
+        keys = [key_of(function) for function in (reference, *_functions(reference))]
+        return any(key in self.by_key for key in keys)
+
     def _add(self, function: Any, name: str) -> None:
         key = key_of(function)
         known = self.by_key.setdefault(key, name)

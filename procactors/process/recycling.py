@@ -80,6 +80,14 @@ class Recycler:
         self.due = True
         return -1
 
+    def room(self) -> int | None:
+        """Return how many items of the batch in hand this life may handle; None: any number."""
+        return None if math.isinf(self._left) else int(self._left) + 1
+
+    def spend(self, items: int) -> None:
+        """Count the items of the batch in hand, which has counted as one message so far."""
+        self._left -= items - 1
+
     def _count(self, at: int) -> int:
         if self._raw[at + _KIND_AT] in _MESSAGES:
             self._left -= 1

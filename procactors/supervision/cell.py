@@ -99,6 +99,8 @@ class Cell:
         self.words = self.box.words
         self.life = Life.STARTING
         self.is_inbox = False
+        #: It works for a pool.
+        self.pooled = False
         #: Starts of this life that went with a zygote.
         self.lost_starts = 0
         self.start = 0  # number of the current start; reports of another one are late

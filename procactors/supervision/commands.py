@@ -20,6 +20,7 @@ __all__ = [
     "BranchInfo",
     "BranchPlan",
     "ChildRow",
+    "Condemn",
     "DecideOnChild",
     "DeleteChild",
     "Describe",
@@ -66,12 +67,33 @@ class Spawn:
         class_name: for names and reports.
         options: the actor's.
         parent: id of the actor that spawns it; 0 is the main program.
+        pooled: it works for a pool: what dies with a batch in hand died of an item, and does not
+            count against `max_restarts`.
     """
 
     blueprint: str
     class_name: str
     options: Options
     parent: int
+    pooled: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Condemn:
+    """End a worker whose item has taken too long, with its stacks. Reply: whether it was killed.
+
+    False: it has gone on meanwhile, or has no process now. True: SIGKILL has been sent, and no
+    later message of its mailbox will be handled by this incarnation.
+
+    Attributes:
+        actor: the worker's id.
+        pid: the process that was seen at it.
+        text: what is said of it in the report.
+    """
+
+    actor: int
+    pid: int
+    text: str
 
 
 @dataclasses.dataclass(frozen=True)

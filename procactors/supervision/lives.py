@@ -22,7 +22,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from procactors.errors import SpawnError
-from procactors.options import Delivery, Limits
+from procactors.options import Delivery, Limits, Restart
 from procactors.process.child import Child
 from procactors.process.launcher import Launcher
 from procactors.process.limits import thread_caps
@@ -121,7 +121,7 @@ class Lives:
                 recycle=None if recycle is None else dataclasses.astuple(recycle),
                 cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
                 nice=limits.nice,
-                dumps=cell.options.handle_timeout is not None,
+                dumps=cell.pooled or cell.options.handle_timeout is not None,
             ),
         )
 
@@ -273,7 +273,7 @@ class Lives:
             follows = self._owner.branches.child_exited(cell.place, cell, reason, report)
             comes_back = follows.comes_back
         else:
-            follows = self._decide(cell, reason)
+            follows = self._decide(cell, reason, in_hand[0])
             comes_back = isinstance(follows, (Respawn, AskParent))
         again = (
             comes_back
@@ -325,7 +325,7 @@ class Lives:
             self._owner.recovery.sweep_after(cell.words[PROCESS])
             cell.words[PROCESS] = 0
 
-    def _decide(self, cell: Cell, reason: ExitReason) -> object:
+    def _decide(self, cell: Cell, reason: ExitReason, handler: str | None) -> object:
         if cell.final or cell.spawner is not None:
             return None  # ordered to end, or never was up: its spawner is told instead
         ordered = cell.stop_by is not None or cell.words[CLOSED] == CLOSING
@@ -339,6 +339,9 @@ class Lives:
             return None
         if reason.is_abnormal and not ordered and (asked := self._owner.children.decider(cell)):
             return asked
+        if cell.pooled and handler is not None and cell.options.restart is not Restart.TEMPORARY:
+            # An item has ended it, and the pool sees to that one: the worker is not to blame.
+            return Respawn(0.0, cell.history)
         now, draw = monotonic(), random.random()  # noqa: S311 - jitter, not a secret
         return decide(cell.options, reason, cell.history, now, cell.ran_s(), draw)
 

@@ -13,6 +13,7 @@ import os
 import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
+from procactors.process.loop import BATCH_KEY
 from procactors.supervision.cell import Cell
 from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.crashdir import CrashFolder, InHand
@@ -34,6 +35,7 @@ from procactors.wire.record import (
 )
 from procactors.wire.reply import ReplySender, is_port, remove_ports_of
 from procactors.wire.sealing import records
+from procactors.wire.sheet import remove_sheets_of
 from procactors.wire.station import Station
 
 __all__ = ["Recovery"]
@@ -106,6 +108,8 @@ class Recovery:
         if kind != Kind.CALL:
             return None
         envelope = open_envelope(body)
+        if envelope.method[:1] == BATCH_KEY:
+            return None  # a pool's: it holds references to what the pool keeps
         try:
             seen, views, received = self._home.open(flags, envelope.payload)
         except OSError:
@@ -152,7 +156,9 @@ class Recovery:
             died = ActorDied(str(report), report)
             self.answer(envelope.reply, envelope.call, Kind.VERDICT, died)
             self.tally.broken(cell.name)
-            if self.letters.keeps and _has_killed(report):
+            # Not a batch: its payloads are the pool's, which knows the item that is to blame.
+            is_batch = envelope.method[:1] == BATCH_KEY
+            if self.letters.keeps and _has_killed(report) and not is_batch:
                 self._quarantine(flags, envelope, report, cell)
             else:
                 self._home.discard(flags, envelope.payload)
@@ -196,6 +202,7 @@ class Recovery:
         """Remove the segments and reply pipes of a dead process, but for what is on its way."""
         path = self._home.path
         remove_ports_of(path, process)
+        remove_sheets_of(path, process)
         for target in sweep_segments(path, process, None):
             fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
             if is_port(target):

@@ -116,6 +116,7 @@ class Supervisor:
             c.StopChildren: self.stopping.stop_children,
             c.StopAll: self.stopping.stop_all,
             c.Kill: self.stopping.kill,
+            c.Condemn: self.watchdog.condemn,
             c.Wait: self._wait,
             c.Describe: self._describe,
             c.Find: self._find,
@@ -261,7 +262,7 @@ class Supervisor:
             os.unlink(command.blueprint)
             raise
         os.rename(command.blueprint, os.path.join(cell.folder, "blueprint"))
-        cell.spawner = who
+        cell.spawner, cell.pooled = who, command.pooled
         self.lives.start(cell)
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from procactors.process.loop import RUNNING, STOPPING
 from procactors.process.setup import DUMP
-from procactors.supervision.cell import Cell
+from procactors.supervision import commands as c
+from procactors.supervision.cell import Cell, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.health import (
     Look,
@@ -65,6 +66,8 @@ class Watchdog:
         #: ended is none of them any more.
         self._watched: dict[int, tuple[Cell, Standstill | None]] = {}
         self._plan: _Plan | None = None
+        #: By start: the pools that wait to hear what has come of a worker.
+        self._condemned: dict[int, ReplyTo] = {}
         self._awake_since = 0.0
 
     def watch(self, cell: Cell) -> None:
@@ -121,15 +124,38 @@ class Watchdog:
         still = standstill(last, _look(cell, now), self._awake_since)
         self._watched[cell.actor] = (cell, still)
         if still is not None and is_hung(still, cell.options.handle_timeout, now):
-            self._accuse(cell, still)
+            self._suspect(cell, still)
 
-    def _accuse(self, cell: Cell, still: Standstill) -> None:
-        """Have a hung actor write its stacks; what follows, follows by timer."""
-        assert cell.child is not None
-        del self._watched[cell.actor]
+    def condemn(self, command: c.Condemn, who: ReplyTo) -> None:
+        """End a pool's worker at an item that takes too long."""
+        cell = self._owner.cells.get(command.actor)
+        child = cell.child if cell is not None else None
+        if cell is None or child is None or child.is_reaped or child.pid != command.pid:
+            self._owner.reply(who, False)
+            return
+        still = standstill(None, _look(cell, monotonic()), 0.0)
+        if still is None or not still.in_handler or cell.verdict is not None:
+            self._owner.reply(who, False)
+            return
+        self._condemned[cell.start] = who
+        self._accuse(cell, still, command.text)
+
+    def _sentence(self, cell: Cell, killed: bool) -> None:
+        """Tell the pool that had a worker condemned what came of it."""
+        who = self._condemned.pop(cell.start, None)
+        if who is not None:
+            self._owner.reply(who, killed)
+
+    def _suspect(self, cell: Cell, still: Standstill) -> None:
         text = f"handle_timeout={cell.options.handle_timeout} s is over"
         if not still.in_handler:
             text += " and messages wait that it does not take"
+        self._accuse(cell, still, text)
+
+    def _accuse(self, cell: Cell, still: Standstill, text: str) -> None:
+        """Have a hung actor write its stacks; what follows, follows by timer."""
+        assert cell.child is not None
+        self._watched.pop(cell.actor, None)
         if _state(cell.child.pid) in ("T", "t"):
             text += "; its process is stopped, as by SIGSTOP or a debugger: there are no stacks"
             self._end(cell, ExitReason(ExitKind.HANG, signal.SIGKILL, text))
@@ -142,7 +168,10 @@ class Watchdog:
         self, cell: Cell, start: int, still: Standstill, until: float, size: int
     ) -> None:
         if cell.start != start or cell.child is None or cell.child.is_reaped:
-            return  # it has ended meanwhile
+            # It has ended meanwhile.
+            if (who := self._condemned.pop(start, None)) is not None:
+                self._owner.reply(who, True)
+            return
         assert cell.verdict is not None
         now = monotonic()
         before, size = size, _size(cell.fault_path)
@@ -163,6 +192,7 @@ class Watchdog:
         with contextlib.suppress(OSError):
             os.truncate(cell.fault_path, 0)
         self.watch(cell)
+        self._sentence(cell, killed=False)
 
     def _end(self, cell: Cell, verdict: ExitReason) -> None:
         assert cell.child is not None
@@ -170,6 +200,7 @@ class Watchdog:
         cell.verdict = verdict
         cell.peak_memory = _peak(cell.child.pid)
         cell.child.kill_group()
+        self._sentence(cell, killed=True)
 
 
 def _look(cell: Cell, now: float) -> Look:

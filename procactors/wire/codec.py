@@ -17,7 +17,7 @@ from procactors.errors import DecodeError, EncodeError
 from procactors.wire.culprit import describe_culprit
 from procactors.wire.definitions import dumps_by_value, stand_ins
 
-__all__ = ["Encoded", "decode", "encode", "join", "split"]
+__all__ = ["Encoded", "decode", "encode", "encode_key", "join", "split"]
 
 _COUNT = struct.Struct("=Q")
 #: Each buffer starts on this boundary: arrays want aligned memory.
@@ -76,6 +76,18 @@ def encode(value: Any, home: str, what: str = "message") -> Encoded:
     except BufferError:
         # Out of band only what lies in one piece: the rest goes into the pickle itself.
         return Encoded(dumps_by_value(value, home), ())
+
+
+def encode_key(value: Any) -> bytes:
+    """Return bytes that name a value; the same for equal ones, as far as pickle makes them so.
+
+    Raises:
+        EncodeError: it cannot be pickled by name and value alone.
+    """
+    try:
+        return _dumps(value, 5)
+    except Exception as error:
+        raise EncodeError(f"a key that can be pickled is needed, not {value!r}: {error}") from error
 
 
 def decode(head: bytes | memoryview, buffers: Sequence[Any] = (), what: str = "message") -> Any:

@@ -39,7 +39,8 @@ class Envelope(NamedTuple):
         reply: number of the caller's reply pipe; 0 for a tell.
         sender: id of the actor that sent it; 0 is the main program.
         deadline: monotonic instant until which the caller waits; 0.0 is for ever.
-        method: ``module:qualname`` of the method, ``:name``, or empty for `receive`.
+        method: ``module:qualname`` of the method, ``:name``, or empty for `receive`; behind a
+            ``*`` what a pool's batch calls.
         payload: the encoded arguments or message (see `Home.open`).
     """
 
@@ -58,7 +59,7 @@ class Envelope(NamedTuple):
 
 def handler_name(method: bytes) -> str:
     """Return the name of a handler, for people."""
-    return method.decode().rpartition(":")[2] or "receive"
+    return method.decode().lstrip("*").rpartition(":")[2] or "receive"
 
 
 def seal(

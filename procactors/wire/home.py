@@ -77,6 +77,28 @@ class Home:
             if received is not None:
                 received.consume()
 
+    def store(self, encoded: Encoded, target: int) -> bytes:
+        """Write an encoded value to a segment; return the reference that names it.
+
+        For values whose reference travels inside another: whoever stored it frees it (`free`).
+
+        Raises:
+            StorageFull: no room for it.
+        """
+        return self._segments.write(encoded.head, encoded.buffers, target)
+
+    def fetch(self, reference: bytes) -> Received:
+        """Open the segment that a reference names.
+
+        Raises:
+            FileNotFoundError: it is gone. OSError: no descriptor is left.
+        """
+        return receive(self.path, reference)
+
+    def free(self, reference: bytes) -> None:
+        """Let a stored value's segment be written again."""
+        mark_consumed(self.path, reference)
+
     def discard(self, flags: int, body: memoryview) -> None:
         """Free the segment of a record that nobody will read."""
         if flags & IN_SEGMENT:

@@ -181,6 +181,11 @@ class Station:
         if timeout is not None:
             replies.expire(call, deadline, _late(name, timeout))
 
+    @property
+    def reply_number(self) -> int:
+        """Number of the pipe on which the answers to this process's submits come."""
+        return self._reply_reader().port.number
+
     def stop_in_order(self, actor: int) -> None:
         """Put a stop behind everything that this process has sent to the actor so far."""
         self.send_control(actor, frame(Kind.STOP, 0, b""))  # unless it has stopped already

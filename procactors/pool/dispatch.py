@@ -1,0 +1,357 @@
+"""Who gets which work: a queue that free workers draw from, and what follows from each answer.
+
+Layer: api. Runs in: the pool's process: whoever brings work, and the station's reader thread.
+Owns: the pool's sheets (`close`).
+Never: runs a user's code, which may block or raise; waits for a worker.
+
+    push ─► queue ─► a worker with room ─► batch ─► answer ─┬─► outcomes to their owners
+              ▲                                             ├─► item in hand of the dead: its owner
+              └────────────── what was not begun ◄──────────┘
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from procactors.errors import (
+    ActorDied,
+    ActorStopped,
+    DeliveryError,
+    PoolBroken,
+    ProcActorsError,
+    StorageFull,
+)
+from procactors.pool.batch import Batch
+from procactors.pool.member import Member
+from procactors.pool.spans import Span
+from procactors.process.batch import CALL, Outcome, pack_batch
+from procactors.process.loop import BATCH_KEY
+from procactors.supervision.crash import CrashReport
+from procactors.wire.codec import Encoded
+from procactors.wire.failure import load_answer
+from procactors.wire.reply import Answer
+from procactors.wire.sheet import LOADING, SheetRoom
+from procactors.wire.station import SUPERVISOR, Station
+
+__all__ = ["Dispatcher"]
+
+_log = logging.getLogger("procactors")
+
+#: Bytes of calls that are sent together: they are to fit into one record.
+_TOGETHER_BYTES = 3200
+#: Longest name of what a batch calls, for people, in bytes.
+_NAME_BYTES = 200
+
+
+class Dispatcher:
+    """The work of one pool.
+
+    Attributes:
+        name: the pool's.
+        members: its workers, in the order of their numbers.
+        queue: what waits for whoever is free, in the order in which it is to be sent.
+        lock: guards all of this; held briefly, never while waiting. Reentrant: an owner that is
+            told of an outcome may bring new work at once.
+        changed: notified when a batch has ended, a worker has gone, or the queue has got shorter.
+        broken: why no work is taken any more; None while it is.
+        closing: no new work is taken, what was taken is finished.
+    """
+
+    def __init__(self, station: Station, name: str, wake: Callable[[], None]) -> None:
+        self.station = station
+        self.name = name
+        self.members: list[Member] = []
+        self.queue: deque[Span] = deque()
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.broken: ProcActorsError | None = None
+        self.closing = False
+        #: Workers that items have ended.
+        self.deaths = 0
+        self._wake = wake
+        self._sheets = SheetRoom(station.home)
+        self._numbers = itertools.count(1)
+        station.on_close(self._closed)
+
+    @property
+    def mailbox(self) -> int:
+        """Number of a worker's mailbox, for payloads that any of them may read (`spans.Load`)."""
+        members = self.members
+        return members[0].ref._actor if members else SUPERVISOR
+
+    # -- work comes ---------------------------------------------------------------------------
+
+    def push(
+        self, spans: Iterable[Span], front: bool = False, member: Member | None = None
+    ) -> None:
+        """Take work, and send what can be sent.
+
+        Raises:
+            PoolBroken, ActorStopped: no work is taken any more.
+        """
+        with self.lock:
+            if self.broken is not None:
+                raise _again(self.broken)
+            self._enqueue(list(spans), front, member)
+            self.feed()
+
+    def _enqueue(self, spans: list[Span], front: bool, member: Member | None = None) -> None:
+        if self.broken is not None:
+            self._refuse(spans, self.broken)
+            return
+        queue = self.queue if member is None or member.leaving else member.own
+        if front:
+            queue.extendleft(reversed(spans))
+        else:
+            queue.extend(spans)
+
+    def withdraw(self, wanted: Callable[[Span], bool]) -> None:
+        """Drop what waits and is not `wanted`, and let workers begin no more of it."""
+        with self.lock:
+            for queue in (self.queue, *(member.own for member in self.members)):
+                kept = [span for span in queue if wanted(span) or span.owner.begins(span)]
+                queue.clear()
+                queue.extend(kept)
+            for member in self.members:
+                for batch in member.batches:
+                    if not any(wanted(span) for span in batch.spans):
+                        batch.lower(0, monotonic())
+            self.changed.notify_all()
+
+    # -- work goes ----------------------------------------------------------------------------
+
+    def feed(self) -> None:
+        """Send what waits to whoever has room for it. Under the lock."""
+        sent = True
+        while sent and (self.queue or any(member.own for member in self.members)):
+            sent = False
+            # Those without any work first: nobody is given a second batch before them.
+            for member in sorted(self.members, key=lambda member: len(member.batches)):
+                has_work = member.own or (self.queue and not member.leaving)
+                if has_work and member.has_room() and member in self.members:
+                    sent = self._send(member) or sent
+
+    def _send(self, member: Member) -> bool:
+        """Send a member its next batch; return whether anything has changed."""
+        spans = self._pick(member)
+        if not spans:
+            return False
+        try:
+            sheet = self._sheets.lease()
+        except StorageFull as error:
+            self._refuse(spans, error)
+            return True
+        number = next(self._numbers)
+        batch = Batch(self, member, spans, sheet, number, monotonic())
+        station = self.station
+        packed = pack_batch(
+            station.home.process,
+            sheet.number,
+            number,
+            station.reply_number,
+            batch.flags,
+            [span.wire() for span in spans],
+        )
+        member.batches.append(batch)
+        ref = member.ref
+        key = BATCH_KEY + spans[0].name[:_NAME_BYTES]
+        try:
+            station.submit(ref._actor, ref.name, key, Encoded(packed, ()), batch)
+        except ActorStopped as error:
+            self._unsend(batch)
+            self._enqueue(spans, front=True)
+            self.gone(member, error)
+        except (DeliveryError, OSError) as error:
+            self._unsend(batch)
+            self._refuse(spans, error)
+        else:
+            self._wake()
+        return True
+
+    def _unsend(self, batch: Batch) -> None:
+        batch.member.batches.remove(batch)
+        self._sheets.give_back(batch.sheet)
+
+    def _pick(self, member: Member) -> list[Span]:
+        """Take the next spans for a member from its own queue or the common one."""
+        for queue in (member.own, self.queue) if not member.leaving else (member.own,):
+            while queue:
+                span = queue.popleft()
+                self.changed.notify_all()
+                if span.owner.begins(span):
+                    return self._together(span, queue) if span.form == CALL else [span]
+        return []
+
+    def _together(self, first: Span, queue: deque[Span]) -> list[Span]:
+        """Return a call and the ones behind it that may go in the same message."""
+        pace = first.owner.pace
+        most = pace.size(len(queue) + 1, max(1, len(self.members)))
+        spans, size = [first], first.wire_bytes
+        while queue and len(spans) < most:
+            span = queue[0]
+            size += span.wire_bytes
+            alike = (span.form, span.name, span.flags, span.timeout) == (
+                CALL,
+                first.name,
+                first.flags,
+                first.timeout,
+            )
+            if not alike or size > _TOGETHER_BYTES:
+                break
+            queue.popleft()
+            if span.owner.begins(span):
+                spans.append(span)
+        return spans
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def ended(self, batch: Batch, answer: Answer | None, error: BaseException | None) -> None:
+        """A worker has answered, or somebody for it. Runs in the station's reader thread."""
+        verdict: object = error
+        if answer is not None:
+            try:
+                verdict = load_answer(self.station.home, answer)
+            except Exception as raised:  # noqa: BLE001 - what it says is sorted out below
+                verdict = raised
+        member = batch.member
+        with self.lock:
+            if batch not in member.batches:
+                return
+            member.batches.remove(batch)
+            done = batch.done()
+            self.hand_over(batch, done)
+            back = self._follow(batch, done, verdict)
+            # Nobody writes on it any more: the worker has answered, or is gone.
+            self._sheets.give_back(batch.sheet)
+            self._enqueue(back, front=True)
+            if isinstance(verdict, ActorStopped):
+                self.gone(member, verdict)
+            if not member.batches:
+                member.idle_since = monotonic()
+            self.changed.notify_all()
+            self.feed()
+
+    def hand_over(self, batch: Batch, done: int) -> None:
+        """Tell the owners of the items that are done. Under the lock."""
+        start = batch.taken
+        if done <= start:
+            return
+        outcomes = batch.sheet.take(self.station.home, start, done)
+        batch.taken = done
+        for span, at in batch.parts(start, done):
+            span.owner.ended(span, span.start, outcomes[at - start : at - start + len(span)])
+
+    def _follow(self, batch: Batch, done: int, verdict: object) -> list[Span]:
+        """Return what is to be sent again of a batch that has ended, `done` items being done."""
+        rest = [span for span, _ in batch.parts(done, batch.stolen_from)]
+        if isinstance(verdict, Outcome):
+            batch.spans[0].owner.pace.seen(verdict.done, verdict.spent_ns / 1e9)
+            if verdict.trouble and rest:
+                rest[0].owner.unreadable(rest[0], verdict.trouble)
+                return rest[1:]
+            return rest
+        if isinstance(verdict, ActorStopped) or not rest:
+            return rest
+        if isinstance(verdict, ActorDied) and verdict.report is not None:
+            return self._bury(batch, rest, verdict.report)
+        reason = verdict if isinstance(verdict, Exception) else RuntimeError(f"found {verdict!r}")
+        self._refuse(rest[:1], reason)
+        return rest[1:]
+
+    def _bury(self, batch: Batch, rest: list[Span], report: CrashReport) -> list[Span]:
+        """Return what is to be sent again after a worker's death with a batch in hand."""
+        if not batch.has_started:
+            return rest
+        self.deaths += 1
+        first, others = rest[0], rest[1:]
+        if len(first) > 1:
+            if batch.sheet.words[LOADING]:
+                # It died while it unpickled them together: which one was it?
+                first.owner.unreadable(first, str(report))
+                return others
+            others.insert(0, first.part(first.start + 1, first.stop))
+            first = first.part(first.start, first.start + 1)
+        again = first.owner.died(first, report)
+        # Behind what was not begun, as the last resort: it may end the next worker as well.
+        return others if again is None else [*others, again]
+
+    def _refuse(self, spans: Iterable[Span], error: Exception) -> None:
+        for span in spans:
+            span.owner.refused(span, error)
+
+    # -- workers ------------------------------------------------------------------------------
+
+    def join(self, member: Member) -> None:
+        """Take a worker in."""
+        with self.lock:
+            self.members.append(member)
+            self.feed()
+
+    def steal(self, batch: Batch, start: int, ways: int) -> None:
+        """Take the items from `start` on back from a worker that will not begin them.
+
+        Args:
+            batch: what the worker has.
+            start: the first of them.
+            ways: among how many workers they are shared.
+        """
+        back: list[Span] = []
+        for span, _ in batch.parts(start, batch.stolen_from):
+            step = -(-len(span) // max(1, ways))
+            for at in range(span.start, span.stop, step):
+                back.append(span.part(at, min(at + step, span.stop)))
+        batch.stolen_from = start
+        self._enqueue(back, front=True)
+        self.feed()
+
+    def gone(self, member: Member, error: ProcActorsError) -> None:
+        """A worker is over. Under the lock."""
+        if member not in self.members:
+            return
+        self.members.remove(member)
+        self.queue.extendleft(reversed(member.own))
+        member.own.clear()
+        self.changed.notify_all()
+        if member.leaving:
+            return
+        if self.members:
+            _log.error("%s goes on without %s: %s", self.name, member.ref.name, error)
+        else:
+            self.close(PoolBroken(f"no worker of {self.name} is left: {error}"))
+
+    def is_busy(self) -> bool:
+        """Whether anything waits or is in hand. Under the lock."""
+        if self.queue or any(member.own or member.batches for member in self.members):
+            return True
+        return False
+
+    def close(self, why: ProcActorsError) -> None:
+        """Take no more work; what waits is refused."""
+        with self.lock:
+            if self.broken is None:
+                self.broken = why
+            waiting = [*self.queue]
+            self.queue.clear()
+            for member in self.members:
+                waiting += member.own
+                member.own.clear()
+            self._refuse(waiting, why)
+            self.changed.notify_all()
+
+    def end(self) -> None:
+        """Remove the sheets, when all workers have gone."""
+        self._sheets.close()
+
+    def _closed(self) -> None:
+        """The system is stopped: what waits here is waited for by somebody."""
+        self.close(ActorStopped(f"{self.name} ended with its actor system"))
+
+
+def _again(error: ProcActorsError) -> ProcActorsError:
+    """Return a fresh copy of an error that is raised to many callers."""
+    return type(error)(str(error))

@@ -1,0 +1,92 @@
+"""What a pool is asked to call: a method of its workers, or any function.
+
+Layer: api. Runs in: the pool's process.
+Owns: the segment of a large function (`Target.free`).
+Never: sends a function anew with each of its items.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from procactors.errors import InvalidSpec
+from procactors.process.batch import by_reference, by_value, method_named
+from procactors.process.methods import MethodTable, is_method_reference, key_of
+from procactors.wire.home import Home
+
+__all__ = ["Target", "target_of"]
+
+#: Bytes of a pickled function that goes along with each message: most are a module and a name.
+_INLINE_BYTES = 500
+
+
+class Target:
+    """A function as a batch names it.
+
+    Attributes:
+        name: for people, as bytes.
+        named: as it travels.
+    """
+
+    __slots__ = ("_home", "_reference", "name", "named")
+
+    def __init__(
+        self, home: Home, name: bytes, named: bytes, reference: bytes | None = None
+    ) -> None:
+        self._home = home
+        self._reference = reference
+        self.name = name
+        self.named = named
+
+    @property
+    def is_method(self) -> bool:
+        """Whether it is a method of the workers' class; then `name` is its key."""
+        return self.named[:1] == b"m"
+
+    @property
+    def shown(self) -> str:
+        """Its name."""
+        return self.name.decode().rpartition(":")[2]
+
+    def free(self) -> None:
+        """Let its segment be written again. Called once, when no worker will read it any more."""
+        reference, self._reference = self._reference, None
+        if reference is not None:
+            self._home.free(reference)
+
+
+def target_of(
+    what: Any,
+    table: MethodTable,
+    home: Home,
+    mailbox: int,
+    arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
+) -> Target:
+    """Return what a pool's first argument means.
+
+    Args:
+        what: a method of the workers' class, or a callable.
+        table: that class's methods.
+        home: of this process.
+        mailbox: a worker's (see `spans.Load`).
+        arguments: checked against a method's parameters.
+
+    Raises:
+        InvalidSpec: it is no callable. TypeError: a method that does not take these arguments.
+        EncodeError: a function that cannot be pickled.
+    """
+    if not callable(what):
+        raise InvalidSpec(
+            f"expected a method of {table.cls.__qualname__} or a function, found {what!r}"
+        )
+    if is_method_reference(what) and table.has(what):
+        method = table.method(what)
+        if arguments is not None:
+            method.check(*arguments)
+        return Target(home, method.key, method_named(method.key))
+    name = key_of(what) if hasattr(what, "__qualname__") else type(what).__qualname__.encode()
+    encoded = home.encode(what, "function")
+    if not encoded.buffers and len(encoded.head) <= _INLINE_BYTES:
+        return Target(home, name, by_value(encoded.head))
+    reference = home.store(encoded, mailbox)
+    return Target(home, name, by_reference(reference), reference)

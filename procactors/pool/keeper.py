@@ -1,0 +1,227 @@
+"""The pool's keeper: a thread that looks after batches that take longer than they should.
+
+Layer: api. Runs in: the pool's process, in a thread of its own.
+Owns: that thread (`close`).
+Never: wakes up while no worker has anything in hand, and no size is to be looked after; waits for
+a worker; runs a user's code.
+
+    look ─┬─► done, but not answered for a while ──► outcomes to their owners
+          ├─► a free worker, and items that wait behind a slow one ─► limit ─► taken back
+          └─► an item over its timeout ─► limit ─► still at it ─► the supervisor kills, with stacks
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from procactors.supervision import commands as c
+from procactors.wire.blackbox import PID
+from procactors.wire.reply import Answer
+from procactors.wire.sheet import LOADING, SINCE
+from procactors.wire.station import SUPERVISOR
+
+if TYPE_CHECKING:
+    from procactors.pool.batch import Batch
+    from procactors.pool.dispatch import Dispatcher
+    from procactors.pool.member import Member
+
+__all__ = ["Keeper"]
+
+_log = logging.getLogger("procactors")
+
+#: Seconds between looks: while a worker is free, at first and at most; while all are busy.
+_QUICK_S, _SLOW_S = 0.005, 0.05
+#: Seconds for which a batch may keep what is done to itself.
+_HOLD_S = 0.03
+#: Seconds of work that are not worth taking back from a worker that is just at it.
+_WORTH_S = 0.02
+#: Seconds after which a lowered limit has been seen: a store reaches the other cores within
+#: microseconds, and the worker reads the limit behind each of its marks.
+_SETTLED_S = 0.002
+#: A look that is late by more than this was held up, as was perhaps the whole machine: what lies
+#: before it counts against no item.
+_LATE_S = 1.0
+
+
+class Keeper:
+    """Looks after one dispatcher's batches.
+
+    Args:
+        scale: called at each look with the instant, under the dispatcher's lock; returns the
+            seconds until it wants to be called again, None for: when something changes.
+    """
+
+    def __init__(self, name: str, scale: Callable[[float], float | None]) -> None:
+        self.dispatcher: Dispatcher | None = None
+        self._scale = scale
+        self._event = threading.Event()
+        self._asleep = False
+        self._closing = False
+        self._awake_since = 0.0
+        self._wait_s = _QUICK_S
+        self._thread = threading.Thread(target=self._run, name=f"procactors-{name}", daemon=True)
+
+    def open(self, dispatcher: Dispatcher) -> None:
+        """Begin."""
+        self.dispatcher = dispatcher
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look soon: there is something in hand again. Costs nothing while it is awake."""
+        if self._asleep:
+            self._asleep = False
+            self._event.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing = True
+        self._event.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        dispatcher = self.dispatcher
+        assert dispatcher is not None
+        wait_s: float | None = None
+        due = monotonic()
+        while not self._closing:
+            now = monotonic()
+            if wait_s is not None and now - due > _LATE_S:
+                self._awake_since = now
+            try:
+                with dispatcher.lock:
+                    wait_s = self._look(dispatcher, now)
+                    self._asleep = wait_s is None
+            except Exception:
+                # So wide because nobody else would look after the rest of the batches.
+                _log.exception("the keeper of %s met an error of its own", dispatcher.name)
+                wait_s = _SLOW_S
+            due = now if wait_s is None else now + wait_s
+            self._event.wait(wait_s)
+            self._event.clear()
+
+    def _look(self, dispatcher: Dispatcher, now: float) -> float | None:
+        """Look at everything; return the seconds until the next look."""
+        scale_s = self._scale(now)
+        free = [
+            member
+            for member in dispatcher.members
+            if not member.batches and not member.leaving and not member.accused
+        ]
+        batches = [batch for member in dispatcher.members for batch in member.batches]
+        if not batches:
+            self._wait_s = _QUICK_S
+            return scale_s
+        ways = 0 if dispatcher.queue else len(free)
+        wait_s = _SLOW_S
+        if ways:
+            # Soon at first; but a worker that is busy for hours is not looked at all the time.
+            wait_s = self._wait_s = min(self._wait_s * 1.2, _SLOW_S)
+        else:
+            self._wait_s = _QUICK_S
+        for batch in batches:
+            wait_s = min(wait_s, self._look_at(dispatcher, batch, ways, now))
+        return wait_s if scale_s is None else min(wait_s, scale_s)
+
+    def _look_at(self, dispatcher: Dispatcher, batch: Batch, ways: int, now: float) -> float:
+        # In this order: an item that ends in between is seen at the next look.
+        started = batch.has_started
+        done = batch.done() if started else 0
+        if done > batch.taken and now - batch.sent_at > _HOLD_S:
+            dispatcher.hand_over(batch, done)
+        wait_s = _SLOW_S
+        if started and batch.spans[0].timeout is not None and done < batch.stolen_from:
+            wait_s = self._time(dispatcher, batch, batch.spans[0].timeout, done, now)
+        if ways:
+            self._relieve(dispatcher, batch, started, done, ways, now)
+        return wait_s
+
+    def _relieve(
+        self, dispatcher: Dispatcher, batch: Batch, started: bool, done: int, ways: int, now: float
+    ) -> None:
+        """Take back what waits behind an item in hand while other workers have nothing to do."""
+        if batch.stolen_from < batch.count:
+            return  # what was left to be taken has been
+        first = done + 1 if started else 0
+        if batch.limited_at is None:
+            if first < batch.count and not _ends_soon(batch, done, now):
+                batch.lower(first, now)
+        elif now - batch.limited_at >= _SETTLED_S:
+            # Not begun: the worker has not come to the batch, or not to the limit. It has read
+            # neither since the limit was lowered, so it will see it.
+            limit = batch.limit
+            if (not started and limit == 0) or (
+                started and 0 < limit < batch.count and done < limit
+            ):
+                dispatcher.steal(batch, limit, ways + 1)
+
+    def _time(
+        self, dispatcher: Dispatcher, batch: Batch, timeout: float, done: int, now: float
+    ) -> float:
+        """Look at the item in hand; return the seconds until it has to be looked at again."""
+        member = batch.member
+        words = batch.sheet.words
+        since = words[SINCE]
+        if words[LOADING] or not since:
+            # Being unpickled: that has no time of its own.
+            if batch.suspect is None or batch.suspect[0] != (done, 0):
+                batch.suspect = ((done, 0), now)
+            since, began = 0, batch.suspect[1]
+        else:
+            began = since / 1e9
+        left = max(began, self._awake_since) + timeout - now
+        if left > 0:
+            return max(left, _SETTLED_S)
+        if batch.accused_of != (done, since):
+            # Seen once, and its successors are held back: at the next look, it is still this one,
+            # or has ended, and nobody else is blamed.
+            batch.accused_of = (done, since)
+            batch.lower(done + 1, now)
+            return _QUICK_S
+        if not member.accused:
+            member.accused = True
+            self._accuse(dispatcher, member, timeout)
+        return _SLOW_S
+
+    def _accuse(self, dispatcher: Dispatcher, member: Member, timeout: float) -> None:
+        station = dispatcher.station
+        words = station.words(member.ref._actor)
+        if words is None:
+            member.accused = False
+            return
+        text = f"an item took longer than timeout={timeout:g} s"
+        command = c.Condemn(member.ref._actor, words[PID], text)
+        encoded = station.home.encode(command)
+        sentence = _Sentence(dispatcher, member)
+        station.submit(SUPERVISOR, "the supervisor", b"", encoded, sentence)
+
+
+class _Sentence:
+    """Hears what has come of an accused worker: it is killed, or has gone on. Either way it works.
+
+    What is sent to a killed one from now on is handled by its next incarnation.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, member: Member) -> None:
+        self._dispatcher = dispatcher
+        self._member = member
+
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Take the answer from the reader thread; whatever it says, the waiting is over."""
+        with self._dispatcher.lock:
+            self._member.accused = False
+            self._dispatcher.feed()
+
+
+def _ends_soon(batch: Batch, done: int, now: float) -> bool:
+    """Whether a batch is worth leaving alone: it is expected to end before it could be shared."""
+    age_s = now - batch.sent_at
+    if age_s < _WORTH_S:
+        return True
+    pace = batch.spans[0].owner.pace
+    left_s = pace.takes_s(batch.count - done)
+    return left_s is not None and left_s < _WORTH_S and age_s < 2 * _WORTH_S

@@ -1,0 +1,490 @@
+"""One map: takes items from its input as workers need them, and gives results as they come.
+
+Layer: api. Runs in: the pool's process, in the thread that iterates; `Chunk` where news comes.
+Owns: the segments of items on their way; the input, as far as it was taken.
+Never: takes more of the input than is needed; blocks the pool when nobody takes its results.
+
+    input ─► chunk ─► dispatcher ─► outcomes ─► events ─► in order, or as they come
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import operator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from procactors.errors import EncodeError, InvalidSpec, ReplyError
+from procactors.pool.dispatch import Dispatcher
+from procactors.pool.functions import Target
+from procactors.pool.sizing import Pace
+from procactors.pool.spans import QUARANTINE, Load, Span, death_of
+from procactors.process.batch import ITEMS, STAR
+from procactors.supervision.crash import CrashReport
+from procactors.wire.sheet import FAILURE, MOST_ITEMS, Sealed
+
+if TYPE_CHECKING:
+    from procactors.observe.bars import ProgressView
+
+__all__ = ["MapJob", "Rules", "checked_rules"]
+
+_log = logging.getLogger("procactors")
+
+#: Chunks that wait or are on their way, for each worker: one in hand, one behind it, and one that
+#: is ready when the first comes back.
+_AHEAD = 3
+#: Chunks whose results wait for a slow one before them, for each worker, if `in_flight` says
+#: nothing: the others need not stand idle for it.
+_WINDOW = 64
+
+#: An item that has not ended.
+_PENDING: Any = object()
+
+
+class Rules(NamedTuple):
+    """How a map is to be done; see `Pool.map`."""
+
+    ordered: bool = True
+    in_flight: int | None = None
+    chunk: int | None = None
+    on_error: str = "raise"
+    retries: int = 0
+    retry_on: tuple[type[BaseException], ...] = ()
+    timeout: float | None = None
+    spread: bool = False
+
+
+def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) -> Rules:
+    """Return how a map is to be done, from what its caller has said.
+
+    Args:
+        spread: items are tuples of arguments.
+        timeout: the pool's own limit for an item; counts if `given` has none.
+        given: the named arguments of `Pool.map`.
+
+    Raises:
+        InvalidSpec: one that makes no sense. TypeError: one that is not known.
+    """
+    known = {"ordered", "in_flight", "chunk", "on_error", "retries", "retry_on", "timeout"}
+    if unknown := sorted(given.keys() - known):
+        raise TypeError(f"map has no argument {unknown[0]!r}; it has {sorted(known)}")
+    chunk = given.get("chunk", "auto")
+    if chunk == "auto":
+        chunk = None
+    for name, value, lowest in (
+        ("in_flight", given.get("in_flight"), 1),
+        ("chunk", chunk, 1),
+        ("retries", given.get("retries", 0), 0),
+    ):
+        is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= lowest
+        if value is not None and not is_whole:
+            raise InvalidSpec(f"{name} is a whole number of at least {lowest}, not {value!r}")
+    on_error = given.get("on_error", "raise")
+    if on_error not in ("raise", "collect", "skip"):
+        raise InvalidSpec(f"on_error is 'raise', 'collect' or 'skip', not {on_error!r}")
+    limit = given.get("timeout")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float))):
+        raise InvalidSpec(f"timeout is a number of seconds or None, not {limit!r}")
+    if limit is not None and not limit > 0:
+        raise InvalidSpec(f"timeout is more than 0 seconds, not {limit!r}")
+    retry_on = given.get("retry_on", ())
+    return Rules(
+        ordered=bool(given.get("ordered", True)),
+        in_flight=given.get("in_flight"),
+        chunk=None if chunk is None else min(chunk, MOST_ITEMS),
+        on_error=on_error,
+        retries=given.get("retries", 0),
+        retry_on=retry_on if isinstance(retry_on, tuple) else (retry_on,),
+        timeout=timeout if limit is None else limit,
+        spread=spread,
+    )
+
+
+class Chunk:
+    """Some items in a row that were taken from the input at once (a `spans.Owner`).
+
+    Attributes:
+        base: number of its first item in the input.
+        items: as they came; kept for those that have to be encoded once more.
+        outcomes: what came of each; `_PENDING` while nothing did.
+        left: how many have not ended.
+        given: how many of the outcomes have been yielded.
+        is_plain: all outcomes so far are values as they are, nothing has to be opened.
+    """
+
+    __slots__ = (
+        "_deaths",
+        "_loads",
+        "base",
+        "given",
+        "is_plain",
+        "items",
+        "job",
+        "left",
+        "outcomes",
+        "pace",
+    )
+
+    def __init__(self, job: MapJob, base: int, items: list[Any]) -> None:
+        self.job = job
+        self.pace = job.pace
+        self.base = base
+        self.items = items
+        self.outcomes: list[Any] = [_PENDING] * len(items)
+        self.left = len(items)
+        self.given = 0
+        self.is_plain = True
+        self._deaths: dict[int, int] = {}
+        self._loads: list[Load] = []
+
+    def span(self, load: Load, start: int, stop: int) -> Span:
+        """Return the span of some of its items, whose payload is its own from now on."""
+        self._loads.append(load)
+        job = self.job
+        return Span(
+            self,
+            job.target.name,
+            job.target.named,
+            load,
+            STAR if job.rules.spread else ITEMS,
+            start,
+            stop,
+            job.rules.timeout,
+        )
+
+    def begins(self, span: Span) -> bool:
+        """Say whether anybody still wants the map's results."""
+        if self.job.closed:
+            self._settle(len(span))
+            return False
+        return True
+
+    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+        """Keep outcomes until they are asked for."""
+        if self.job.closed:
+            for outcome in outcomes:
+                if type(outcome) is Sealed:
+                    outcome.drop()
+        else:
+            self.is_plain = self.is_plain and Sealed not in set(map(type, outcomes))
+            self.outcomes[at : at + len(outcomes)] = outcomes
+            self.job.events.put((self, at, len(outcomes)))
+        self._settle(len(outcomes))
+
+    def died(self, span: Span, report: CrashReport) -> Span | None:
+        """Try the item again if that is allowed; else its error stands in its place."""
+        at = span.start
+        self._deaths[at] = deaths = self._deaths.get(at, 0) + 1
+        if deaths <= self.job.rules.retries and deaths < QUARANTINE:
+            return span
+        self.ended(span, at, [Sealed(FAILURE, death_of(report, deaths, span.timeout))])
+        return None
+
+    def unreadable(self, span: Span, why: str) -> None:
+        """Have the items sent one by one: the one that cannot be loaded is to stand alone."""
+        self.job.events.put((self, span.start, -len(span)))
+
+    def refused(self, span: Span, error: Exception) -> None:
+        """Let the error stand for each of the items."""
+        self.ended(span, span.start, [Sealed(FAILURE, error)] * len(span))
+
+    def ready_until(self, start: int) -> int:
+        """Return behind which item from `start` on the first one lies that has not ended."""
+        if self.left:  # read first: what ends after it is found at the next look
+            with contextlib.suppress(ValueError):
+                return self.outcomes.index(_PENDING, start)
+        return len(self.outcomes)
+
+    def fail(self, at: int, error: Exception) -> None:
+        """Let an error stand in an item's place. Under the dispatcher's lock."""
+        self.is_plain = False
+        self.outcomes[at] = Sealed(FAILURE, error)
+        self.job.events.put((self, at, 1))
+        self._settle(1)
+
+    def give_up(self) -> None:
+        """Nothing of it was sent, or will be waited for. Under the dispatcher's lock."""
+        self._settle(self.left)
+
+    def reopen(self, at: int) -> None:
+        """Let one of its items be run once more. Under the dispatcher's lock."""
+        self.outcomes[at] = _PENDING
+        if not self.left:
+            self.job.chunk_opened()
+        self.left += 1
+
+    def _settle(self, count: int) -> None:
+        self.left -= count
+        if self.left <= 0:
+            for load in self._loads:
+                load.free()
+            self._loads.clear()
+            self.job.chunk_ended()
+
+
+class _Single:
+    """One item of a chunk that is sent by itself, at place 0 of its own payload (an `Owner`)."""
+
+    def __init__(self, chunk: Chunk, at: int) -> None:
+        self._chunk = chunk
+        self._at = at
+        self.job = chunk.job
+        self.pace = chunk.pace
+
+    def begins(self, span: Span) -> bool:
+        return self._chunk.begins(span)
+
+    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+        self._chunk.ended(span, self._at, outcomes)
+
+    def died(self, span: Span, report: CrashReport) -> Span | None:
+        moved = span.part(self._at, self._at + 1)
+        return None if self._chunk.died(moved, report) is None else span
+
+    def unreadable(self, span: Span, why: str) -> None:
+        self._chunk.ended(span, self._at, [Sealed(FAILURE, ReplyError(why))])
+
+    def refused(self, span: Span, error: Exception) -> None:
+        self._chunk.ended(span, self._at, [Sealed(FAILURE, error)])
+
+
+class MapJob:
+    """One map over one input.
+
+    Attributes:
+        target: what is called.
+        rules: how.
+        pace: what an item costs, as seen so far.
+        events: (chunk, from which item, how many ended; negative: are to be sent one by one).
+        closed: nobody wants more of its results.
+        failed: items that have failed.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        target: Target,
+        items: Iterable[Any],
+        rules: Rules,
+        view: ProgressView | None,
+    ) -> None:
+        self.dispatcher = dispatcher
+        self.target = target
+        self.rules = rules
+        self.pace = Pace()
+        self.events: SimpleQueue[tuple[Chunk, int, int]] = SimpleQueue()
+        self.closed = False
+        self.failed = 0
+        self._view = view
+        self._input = iter(items)
+        self._left = operator.length_hint(items, -1)
+        self._input_error: Exception | None = None
+        self._exhausted = False
+        self._taken = 0  # items of the input
+        self._given = 0  # of them, those whose outcome was yielded or skipped
+        self._open = 0  # chunks that have not ended
+        self._waiting: deque[Chunk] = deque()  # in order: those that were not yielded whole
+        self._tries: dict[int, int] = {}  # of items that raised, by their number
+
+    # -- news, in whichever thread brings it ----------------------------------------------------
+
+    def chunk_opened(self) -> None:
+        """One chunk more is open. Under the dispatcher's lock."""
+        self._open += 1
+
+    def chunk_ended(self) -> None:
+        """One chunk less is open. Under the dispatcher's lock."""
+        self._open -= 1
+        if self.closed and not self._open:
+            self.target.free()
+
+    # -- the input ------------------------------------------------------------------------------
+
+    def feed(self) -> None:
+        """Take as much of the input as workers need, encode it, and hand it over."""
+        while not self._exhausted:
+            workers = max(1, len(self.dispatcher.members))
+            if self._open >= _AHEAD * workers:
+                return
+            size = self._size(workers)
+            if size <= 0:
+                return
+            items = self._take(size)
+            if items:
+                chunk = Chunk(self, self._taken, items)
+                self._taken += len(items)
+                self._waiting.append(chunk)
+                self._send(chunk)
+
+    def _size(self, workers: int) -> int:
+        """Return how many items may be taken now; 0: none."""
+        rules, out = self.rules, self._taken - self._given
+        if self.pace.cost_s is None and self._open >= workers and rules.chunk is None:
+            return 0  # first see what one costs
+        left = self._left - self._taken if self._left >= 0 else None
+        if left is not None and left <= 0:
+            left = None  # the hint was wrong, or the end is near
+        size = rules.chunk if rules.chunk is not None else self.pace.size(left, workers)
+        if rules.in_flight is None:
+            return 0 if len(self._waiting) >= _WINDOW * workers else size
+        return min(size, max(1, rules.in_flight // (2 * workers)), rules.in_flight - out)
+
+    def _take(self, size: int) -> list[Any]:
+        items: list[Any] = []
+        try:
+            # One by one: what came before an error of the input's is not lost with it.
+            items.extend(itertools.islice(self._input, size))
+        except Exception as error:  # noqa: BLE001 - the user's; raised behind the results so far
+            self._input_error = error
+            self._exhausted = True
+        if len(items) < size:
+            self._exhausted = True
+        return items
+
+    def _send(self, chunk: Chunk) -> None:
+        with self.dispatcher.lock:
+            self.chunk_opened()
+        count = len(chunk.items)
+        try:
+            try:
+                load = self._load(chunk.items)
+            except EncodeError:
+                self._send_singly(chunk, 0, count)
+            else:
+                self.dispatcher.push([chunk.span(load, 0, count)])
+        except BaseException:
+            # Not sent: the pool takes no more, or the user's own code wants the program to end.
+            with self.dispatcher.lock:
+                chunk.give_up()
+            raise
+
+    def _send_singly(self, chunk: Chunk, start: int, count: int) -> None:
+        """Send items one by one; what cannot be encoded has ended with that."""
+        for at in range(start, start + count):
+            try:
+                load = self._load(chunk.items[at : at + 1])
+            except EncodeError as error:
+                with self.dispatcher.lock:
+                    chunk.fail(at, error)
+                continue
+            span = chunk.span(load, 0, 1)
+            span.owner = _Single(chunk, at)
+            self.dispatcher.push([span])
+
+    def _load(self, items: Sequence[Any]) -> Load:
+        dispatcher = self.dispatcher
+        home = dispatcher.station.home
+        return Load(home, home.encode(items, "items"), dispatcher.mailbox)
+
+    # -- the results ----------------------------------------------------------------------------
+
+    def results(self) -> Iterator[Any]:
+        """Yield what came of each item. Closing it gives up what has not been begun."""
+        try:
+            while True:
+                self.feed()
+                if self.rules.ordered:
+                    yield from self._first_in_order()
+                if not self._waiting:
+                    if self._exhausted:
+                        break
+                    continue
+                chunk, at, count = self.events.get()
+                if count < 0:
+                    self._send_singly(chunk, at, -count)
+                elif not self.rules.ordered:
+                    yield from self._opened(chunk, at, at + count)
+                    if chunk.given == len(chunk.outcomes):
+                        self._waiting.remove(chunk)
+                self._show_progress()
+            if self._input_error is not None:
+                raise self._input_error
+        finally:
+            self.close()
+
+    def _first_in_order(self) -> Iterator[Any]:
+        """Yield the outcomes at the head of the line, as far as they are there."""
+        while self._waiting:
+            chunk = self._waiting[0]
+            outcomes, start = chunk.outcomes, chunk.given
+            if not chunk.left and chunk.is_plain and not start:
+                chunk.given = len(outcomes)
+                self._given += chunk.given
+                yield from outcomes  # the way of nearly all: nothing is done for each of them
+            else:
+                yield from self._opened(chunk, start, chunk.ready_until(start))
+                if chunk.given < len(outcomes):
+                    return
+            self._waiting.popleft()
+            self.feed()
+
+    def _opened(self, chunk: Chunk, start: int, stop: int) -> Iterator[Any]:
+        """Yield some outcomes of a chunk, unpickled, or what `on_error` makes of them."""
+        outcomes = chunk.outcomes
+        for at in range(start, stop):
+            value = outcomes[at]
+            is_good = True
+            if type(value) is Sealed:
+                is_good, value = value.open()
+                if not is_good and self._tries_again(chunk, at, value):
+                    if self.rules.ordered:
+                        return  # it will stand here
+                    continue
+            outcomes[at] = None
+            chunk.given += 1
+            self._given += 1
+            if is_good or self._fails(chunk.base + at, value):
+                yield value
+
+    def _tries_again(self, chunk: Chunk, at: int, error: BaseException) -> bool:
+        """Send an item once more whose exception is one to try again; return whether it was."""
+        if not isinstance(error, self.rules.retry_on):
+            return False
+        number = chunk.base + at
+        tries = self._tries.get(number, 0) + 1
+        if tries > self.rules.retries:
+            return False
+        self._tries[number] = tries
+        with self.dispatcher.lock:
+            chunk.reopen(at)
+        self._send_singly(chunk, at, 1)
+        return True
+
+    def _fails(self, number: int, error: BaseException) -> bool:
+        """Deal with an item that failed; return whether its error is to be yielded."""
+        self.failed += 1
+        what = f"item {number} of {self.target.shown}"
+        if hasattr(error, "add_note"):
+            error.add_note(f"in {what}")
+        if self.rules.on_error == "raise":
+            raise error
+        if self.rules.on_error == "skip":
+            _log.warning("%s failed and is skipped: %s: %s", what, type(error).__name__, error)
+        return self.rules.on_error == "collect"
+
+    def _show_progress(self) -> None:
+        if self._view is not None:
+            self._view.advance(self._given, self.failed)
+
+    def close(self) -> None:
+        """Give up what has not been begun; what is in hand ends unheard."""
+        if self.closed:
+            return
+        with self.dispatcher.lock:
+            self.closed = True
+            if not self._open:
+                self.target.free()
+        self.dispatcher.withdraw(lambda span: getattr(span.owner, "job", None) is not self)
+        if self._view is not None:
+            self._view.close()
+        while not self.events.empty():
+            self.events.get_nowait()
+        for chunk in self._waiting:
+            for outcome in chunk.outcomes:
+                if type(outcome) is Sealed:
+                    outcome.drop()
+        self._waiting.clear()

@@ -1,0 +1,627 @@
+"""A pool: many actors of one class as one, for work on all cores.
+
+Layer: api. Runs in: the process that made it: main program or actor.
+Owns: the workers, the keeper's thread and the sheets (`stop`, `kill`).
+Never: loses an item: each ends with a result or with an error that names the cause.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+
+from procactors.errors import (
+    ActorStopped,
+    InvalidSpec,
+    MailboxFull,
+    PoolBroken,
+    ProcActorsError,
+)
+from procactors.options import Delivery, Limits, Options, Overflow, Routing
+from procactors.pool.crew import Crew
+from procactors.pool.dispatch import Dispatcher
+from procactors.pool.functions import Target, target_of
+from procactors.pool.map import MapJob, checked_rules
+from procactors.pool.member import Member
+from procactors.pool.reply import Asked, PoolReply, Told
+from procactors.pool.routing import Ring, key_bytes
+from procactors.pool.sizing import Pace
+from procactors.pool.spans import Load
+from procactors.process.methods import table_of
+from procactors.ref import ActorRef
+from procactors.reply import Reply
+
+if TYPE_CHECKING:
+    from procactors.handle import SystemHandle
+
+__all__ = ["MapResults", "Pool", "start_pool"]
+
+A = TypeVar("A")
+T = TypeVar("T")
+R = TypeVar("R")
+P = ParamSpec("P")
+
+_UNSET: Any = object()
+
+#: Numbers of the pools of this process that have no name.
+_numbers = itertools.count(1)
+
+
+class MapResults(Iterator[R]):
+    """What a map gives, item for item: iterate it, once; `close` gives the rest up.
+
+    Nothing more is taken from the map's input than its workers need. Left to the garbage
+    collector it is closed.
+    """
+
+    def __init__(self, job: MapJob) -> None:
+        self._job = job
+        self._results = job.results()
+
+    def __iter__(self) -> Iterator[R]:
+        return self._results  # itself a generator: a step less for each item
+
+    def __next__(self) -> R:
+        result: R = next(self._results)
+        return result
+
+    def close(self) -> None:
+        """Give up what has not been begun. What is in hand ends, and its result is dropped."""
+        self._results.close()  # type: ignore[attr-defined]  # the job's generator
+        self._job.close()  # for one that was never begun
+
+    def __enter__(self) -> MapResults[R]:  # noqa: PYI034 - Self is newer than 3.10
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Pool(Generic[A]):
+    """Actors of one class that share work: whoever is free draws the next call from one queue.
+
+    Made by ``system.pool(cls, ...)`` or ``system.options(size=...).pool(cls, ...)``; use it as a
+    context manager. It is used from the process that made it, by any number of its threads.
+
+    A call is a method of the class with its arguments, as for a ref, or any function that can be
+    pickled. A worker's death costs the one item that it had in hand; it is tried again (`retries`)
+    or reported (`ActorDied`); all others are done, once. An item that has ended three workers is
+    not tried any more (`Quarantined`). Deaths by items do not count against ``max_restarts``.
+
+    Attributes:
+        name: the pool's; its workers have it with their number behind it.
+    """
+
+    def __init__(self, crew: Crew, options: Options, table: Any) -> None:
+        self.name = crew.name
+        self._crew = crew
+        self._options = options
+        self._table = table
+        self._dispatcher = crew.dispatcher
+        self._station = crew.dispatcher.station
+        self._paces: dict[bytes, Pace] = {}
+        self._turns = itertools.count()
+        self._ring: tuple[tuple[int, ...], Ring] = ((), Ring(()))
+        self._timeout = options.handle_timeout
+        is_sure = options.delivery is Delivery.AT_LEAST_ONCE
+        self._retries = options.max_deliveries - 1 if is_sure else 0
+
+    # -- calls --------------------------------------------------------------------------------
+
+    @overload
+    def submit(
+        self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Reply[R]: ...
+    @overload
+    def submit(
+        self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Reply[R]: ...
+    def submit(self, what: Any, /, *args: Any, **kwargs: Any) -> Reply[Any]:
+        """Have a worker call a method or a function; return the reply as a future at once.
+
+        Does not block, but for a place in the queue of a pool with ``mailbox=``. The arguments are
+        pickled before this returns. ``cancel()`` takes the call back while no worker has it.
+
+        Raises:
+            TypeError: the method does not take these arguments. EncodeError: they cannot be
+                pickled. MailboxFull: no place (``Overflow.RAISE`` or ``DROP``).
+            ActorStopped, PoolBroken: the pool takes no more work.
+        """
+        reply: PoolReply[Any] = PoolReply(self._station, self.name)
+        self._call(reply, what, args, kwargs, None)
+        return reply
+
+    @overload
+    def ask(
+        self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def ask(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def ask(self, what: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Have a worker call a method or a function; wait for the result.
+
+        Raises:
+            What `submit` raises; whatever the call raises; ActorDied: it ended its worker.
+        """
+        reply: PoolReply[Any] = PoolReply(self._station, self.name)
+        self._call(reply, what, args, kwargs, None)
+        return reply.result()
+
+    @overload
+    def tell(
+        self, method: Callable[Concatenate[A, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    @overload
+    def tell(self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    def tell(self, what: Any, /, *args: Any, **kwargs: Any) -> None:
+        """Have a worker call a method or a function; go on.
+
+        A call that fails is logged, and one of a method becomes a dead letter; its worker lives on.
+        """
+        try:
+            self._call(None, what, args, kwargs, None)
+        except MailboxFull as error:
+            if self._options.overflow is not Overflow.DROP:
+                raise
+            target, load = self._encode(what, args, kwargs)
+            self._lost(target, load, str(error))
+            load.free()
+            target.free()
+
+    # -- all of them --------------------------------------------------------------------------
+
+    @overload
+    def gather(
+        self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> list[R]: ...
+    @overload
+    def gather(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> list[R]: ...
+    def gather(self, what: Any, /, *args: Any, **kwargs: Any) -> list[Any]:
+        """Have every worker make the call; return their results, in the order of their numbers.
+
+        Raises:
+            What the first of them raised that raised, once all have ended.
+        """
+        replies = self._ask_all(what, args, kwargs)
+        for reply in replies:
+            reply.exception()
+        return [reply.result() for reply in replies]
+
+    @overload
+    def first(
+        self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def first(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def first(self, what: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Have every worker make the call; return the result that comes first.
+
+        What no worker has begun by then is taken back; the others' results are dropped.
+
+        Raises:
+            What the last of them raised, if all of them did.
+        """
+        from concurrent.futures import as_completed
+
+        replies = self._ask_all(what, args, kwargs)
+        error: BaseException | None = None
+        try:
+            for reply in as_completed(replies):
+                error = reply.exception()
+                if error is None:
+                    return reply.result()
+        finally:
+            for reply in replies:
+                reply.cancel()
+                reply.add_done_callback(_hear)
+        assert error is not None
+        raise error
+
+    @overload
+    def broadcast(
+        self, method: Callable[Concatenate[A, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    @overload
+    def broadcast(
+        self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    def broadcast(self, what: Any, /, *args: Any, **kwargs: Any) -> None:
+        """Tell every worker that there is now. One that comes later, or anew, is not told."""
+        for member in self._members():
+            self._call(None, what, args, kwargs, member)
+
+    def by_key(self, key: Any) -> ActorRef[A]:
+        """Return the worker that a key belongs to: the same one for equal keys.
+
+        By consistent hashing: it stays the same across its restarts, and a worker more or less
+        moves few keys. What is sent to the ref waits for that worker, beside the pool's queue.
+
+        Raises:
+            PoolBroken: there is no worker. EncodeError: a key that cannot be pickled.
+        """
+        return self._keyed(key).ref
+
+    def workers(self) -> list[ActorRef[A]]:
+        """Return the workers, in the order of their numbers."""
+        return [member.ref for member in self._members()]
+
+    # -- many items ---------------------------------------------------------------------------
+
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], R],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], R],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["collect"],
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R | BaseException]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[[T], R],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[[T], R],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["collect"],
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R | BaseException]: ...
+    def map(self, what: Any, /, items: Iterable[Any], **rules: Any) -> MapResults[Any]:
+        """Call a method or a function once for each item; return an iterator of the results.
+
+        Lazy: items are taken from the input as workers need them, and results come as they are
+        done, so that an endless input is no trouble. What is in the making when nobody iterates
+        goes on to its end, and no further. A worker that ends costs the item that it had in hand;
+        those before it are done, those behind it are done by another.
+
+        Args:
+            what: a method of the workers' class, or any function, of one argument.
+            items: the arguments, one a call.
+            ordered: results in the order of the items; False: as they come.
+            in_flight: items at most that have been taken from the input and whose result has not
+                been given yet; None: what keeps the workers busy, and some more where a slow item
+                holds up the order.
+            chunk: items that travel together. ``"auto"`` measures what they cost, and sends about
+                10 ms of work at a time.
+            on_error: what an item does that failed. ``"raise"``: its exception is raised, and what
+                has not been begun is given up. ``"collect"``: its exception stands in its place.
+                ``"skip"``: it is left out, with a line in the log.
+            retries: how often an item is tried again that has ended its worker, was killed at its
+                timeout, or raised one of `retry_on`.
+            retry_on: exceptions worth trying again; none by default: the item did run.
+            timeout: seconds that one item may take. Then its worker is killed, and the item fails
+                as `ItemTimeout`, with the worker's stacks.
+            progress: show how far it is on stderr: a bar on a terminal, lines in a file, nothing
+                in a pipe.
+
+        Raises:
+            InvalidSpec: an argument that makes no sense. EncodeError: the function cannot be
+                pickled. (An item that cannot is an item that fails.)
+        """
+        return self._map(what, items, False, rules)
+
+    @overload
+    def starmap(
+        self,
+        method: Callable[..., R],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R]: ...
+    @overload
+    def starmap(
+        self,
+        method: Callable[..., R],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["collect"],
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R | BaseException]: ...
+    def starmap(self, what: Any, /, items: Iterable[Any], **rules: Any) -> MapResults[Any]:
+        """As `map`, where each item is a tuple of arguments."""
+        return self._map(what, items, True, rules)
+
+    # -- size and end -------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return self._crew.size
+
+    def resize(self, size: int) -> None:
+        """Have so many workers from now on.
+
+        Blocks until the new ones are up, or those too many have ended what they had in hand.
+
+        Raises:
+            InvalidSpec: no number of workers. SpawnError: one did not start.
+        """
+        options = self._options.replace(size=size)
+        if not isinstance(options.size, int):
+            raise InvalidSpec(f"resize takes one number of workers, not {size!r}")
+        self._check_open()
+        self._crew.resize(options.size)
+
+    def autoscale(self, least: int, most: int) -> None:
+        """Let the number of workers follow the load between two bounds from now on.
+
+        Workers are added while calls wait, and go when they have had nothing to do for 10 s.
+
+        Raises:
+            InvalidSpec: bounds that make no sense. SpawnError: a worker did not start.
+        """
+        self._options.replace(size=(least, most))
+        self._check_open()
+        self._crew.bound(least, most)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Take no more work, finish what was taken, and stop the workers.
+
+        Blocks until they are gone: `timeout` seconds at most (None: the ``stop_timeout`` of its
+        options, or as long as it takes). At the deadline workers are killed; what was not done by
+        then ends with `ActorStopped`, or `ActorDied` if it was in hand. Stopping twice is no error.
+        """
+        self._crew.stop(self._options.stop_timeout if timeout is None else timeout)
+
+    def kill(self) -> None:
+        """End all workers at once; what was not done ends as with `stop` at its deadline."""
+        self._crew.kill()
+
+    def __enter__(self) -> Pool[A]:  # noqa: PYI034 - Self is newer than 3.10
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.stop()
+        else:
+            self.kill()  # whoever leaves by an exception waits for no result any more
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.name} of {self.size}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{self.name} is used from the process that made it and cannot be sent; send the refs "
+            f"of its workers (pool.workers()), or the results"
+        )
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _map(
+        self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]
+    ) -> MapResults[Any]:
+        self._check_open()
+        progress = rules.pop("progress", False)
+        checked = checked_rules(spread, self._timeout, rules)
+        target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
+        job = MapJob(
+            self._dispatcher, target, items, checked, self._watcher(target, items, progress)
+        )
+        results: MapResults[Any] = MapResults(job)
+        try:
+            job.feed()  # the first items are on their way before anybody asks for a result
+        except BaseException:
+            job.close()
+            raise
+        return results
+
+    def _watcher(self, target: Target, items: Any, progress: bool) -> Any:
+        return None
+
+    def _call(
+        self,
+        reply: PoolReply[Any] | None,
+        what: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        member: Member | None,
+    ) -> None:
+        """Queue a call, for one worker or for whoever is free."""
+        self._check_open()
+        self._await_place()
+        if member is None:
+            member = self._route(args)
+        target, load = self._encode(what, args, kwargs)
+        pace = self._pace(target.name)
+        call: Asked | Told
+        if reply is not None:
+            call = Asked(reply, target, load, pace, self._retries, self._timeout)
+        else:
+            lost = functools.partial(self._lost, target)
+            call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
+        try:
+            self._dispatcher.push([call.span], member=member)
+        except ProcActorsError:
+            load.free()
+            target.free()
+            raise
+
+    def _encode(
+        self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Target, Load]:
+        home, mailbox = self._station.home, self._dispatcher.mailbox
+        target = target_of(what, self._table, home, mailbox, (args, kwargs))
+        return target, Load(home, home.encode((args, kwargs), "arguments"), mailbox)
+
+    def _ask_all(
+        self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[PoolReply[Any]]:
+        replies = []
+        for member in self._members():
+            reply: PoolReply[Any] = PoolReply(self._station, member.ref.name)
+            self._call(reply, what, args, kwargs, member)
+            replies.append(reply)
+        if not replies:
+            raise PoolBroken(f"{self.name} has no worker")
+        return replies
+
+    def _members(self) -> list[Member]:
+        with self._dispatcher.lock:
+            return [member for member in self._dispatcher.members if not member.leaving]
+
+    def _route(self, args: tuple[Any, ...]) -> Member | None:
+        routing = self._options.routing
+        if routing is Routing.LEAST_LOADED:
+            return None
+        members = self._members()
+        if not members:
+            return None
+        if routing is Routing.RANDOM:
+            return random.choice(members)  # noqa: S311 - chance, not a secret
+        if routing is Routing.ROUND_ROBIN:
+            return members[next(self._turns) % len(members)]
+        return self._keyed(args[0] if args else None)
+
+    def _keyed(self, key: Any) -> Member:
+        members = {member.index: member for member in self._members()}
+        if not members:
+            raise PoolBroken(f"{self.name} has no worker")
+        indexes, ring = self._ring
+        if indexes != tuple(members):
+            ring = Ring(members)
+            self._ring = tuple(members), ring
+        return members[ring.member(key_bytes(key))]
+
+    def _await_place(self) -> None:
+        """Wait for a place in a queue that is bounded.
+
+        Raises:
+            MailboxFull: there is none, and the options say not to wait.
+        """
+        capacity, dispatcher = self._options.mailbox, self._dispatcher
+        if capacity is None:
+            return
+        with dispatcher.lock:
+            while len(dispatcher.queue) >= capacity and dispatcher.broken is None:
+                if self._options.overflow is not Overflow.BLOCK:
+                    raise MailboxFull(
+                        f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"
+                    )
+                dispatcher.changed.wait()
+
+    def _pace(self, name: bytes) -> Pace:
+        pace = self._paces.get(name)
+        if pace is None:
+            pace = self._paces[name] = Pace()
+        return pace
+
+    def _check_open(self) -> None:
+        self._station.check_process()
+        dispatcher = self._dispatcher
+        if dispatcher.closing and dispatcher.broken is None:
+            raise ActorStopped(f"{self.name} is being stopped and takes no more work")
+
+    def _lost(self, target: Target, load: Load, why: str) -> None:
+        """Keep a tell that failed as a dead letter, if a method was told."""
+        self._crew.bury(target, load, why)
+
+
+def _hear(reply: Any) -> None:
+    """Have looked at a reply, so that nobody is told that nobody did."""
+    if not reply.cancelled():
+        reply.exception()
+
+
+def start_pool(
+    handle: SystemHandle,
+    options: Options,
+    parent: int,
+    cls: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Pool[Any]:
+    """Start a pool; see `Spawner.pool`."""
+    if not isinstance(cls, type):
+        raise InvalidSpec(
+            f"pool takes the workers' class, then its arguments, not {cls!r}; a function is given "
+            f"to the pool's map, submit, ask or tell"
+        )
+    actor = handle._station.actor
+    place = f"{actor}-" if actor else ""
+    name = options.name or f"{cls.__qualname__.lower()}-pool-{place}{next(_numbers)}"
+    worker = options.replace(
+        # The pool's own: its workers are sent one batch after the other, in which many items are,
+        # and what is in hand at a crash is the pool's to try again.
+        mailbox=None,
+        overflow=Overflow.BLOCK,
+        delivery=Delivery.AT_MOST_ONCE,
+        handle_timeout=None,
+        limits=options.limits or Limits(),
+    )
+    crew = Crew(handle, worker, parent, cls, args, kwargs, name)
+    crew.open()
+    return Pool(crew, options, table_of(cls))

@@ -1,0 +1,192 @@
+"""One call to a pool: the future that its caller holds, and the same without a caller.
+
+Layer: api. Runs in: the pool's process.
+Owns: the call's payload, and its outcome until it is asked for.
+Never: decodes in the reader thread: that is user code.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from procactors.errors import ReplyError
+from procactors.pool.functions import Target
+from procactors.pool.sizing import Pace
+from procactors.pool.spans import QUARANTINE, Load, Span, death_of
+from procactors.process.batch import CALL
+from procactors.reply import Reply
+from procactors.supervision.crash import CrashReport
+from procactors.wire.sheet import FAILURE, Sealed
+from procactors.wire.station import Station
+
+__all__ = ["Asked", "PoolReply", "Told"]
+
+_log = logging.getLogger("procactors")
+
+R = TypeVar("R")
+
+#: No outcome waits: None may well be one.
+_NOTHING: Any = object()
+
+
+class Call:
+    """One call, from its queueing to its end (a `spans.Owner`). Subclasses say who hears of it.
+
+    Args:
+        target: what is called.
+        load: its arguments.
+        pace: what such calls cost.
+        retries: how often it is tried again when it ends its worker.
+        timeout: seconds that it may take.
+    """
+
+    def __init__(
+        self, target: Target, load: Load, pace: Pace, retries: int, timeout: float | None
+    ) -> None:
+        self.pace = pace
+        self._target = target
+        self._load = load
+        self._retries = retries
+        self._deaths = 0
+        self.span = Span(self, target.name, target.named, load, CALL, 0, 1, timeout)
+
+    def begins(self, span: Span) -> bool:
+        return True
+
+    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+        self._free()
+        self.settle(outcomes[0])
+
+    def died(self, span: Span, report: CrashReport) -> Span | None:
+        self._deaths += 1
+        if self._deaths <= self._retries and self._deaths < QUARANTINE:
+            return span
+        self.refused(span, death_of(report, self._deaths, span.timeout))
+        return None
+
+    def unreadable(self, span: Span, why: str) -> None:
+        self.refused(span, ReplyError(why))  # of one call the worker says itself what it is
+
+    def refused(self, span: Span, error: Exception) -> None:
+        self._free()
+        self.settle(Sealed(FAILURE, error))
+
+    def settle(self, outcome: Any) -> None:
+        """Pass the outcome on."""
+        raise NotImplementedError
+
+    def _free(self) -> None:
+        self._load.free()
+        self._target.free()
+
+
+class PoolReply(Reply[R]):
+    """The reply to a call of a pool: what `Pool.submit` returns.
+
+    As `Reply`; but ``cancel()`` takes a call back that no worker has been given yet.
+    """
+
+    def __init__(self, station: Station, name: str) -> None:
+        super().__init__(station, name)
+        self._outcome: Any = _NOTHING
+
+    def settle(self, outcome: Any) -> None:
+        """Take the outcome from whichever thread brings it."""
+        self._outcome = outcome
+        self.deliver(None, None)
+
+    def _is_sealed(self) -> bool:
+        return self._outcome is not _NOTHING
+
+    def _is_failure(self) -> bool:
+        return type(self._outcome) is Sealed and self._outcome.tag == FAILURE
+
+    def _decode(self) -> Any:
+        outcome, self._outcome = self._outcome, _NOTHING
+        if type(outcome) is not Sealed:
+            return outcome
+        is_good, value = outcome.open()
+        if is_good:
+            return value
+        raise value
+
+    def _discard(self) -> None:
+        outcome, self._outcome = self._outcome, _NOTHING
+        if type(outcome) is Sealed:
+            outcome.drop()
+
+
+class Asked(Call):
+    """A call whose caller holds a `PoolReply`."""
+
+    def __init__(
+        self,
+        reply: PoolReply[Any],
+        target: Target,
+        load: Load,
+        pace: Pace,
+        retries: int,
+        timeout: float | None,
+    ) -> None:
+        super().__init__(target, load, pace, retries, timeout)
+        self._reply = reply
+        self._begun = False
+
+    def begins(self, span: Span) -> bool:
+        if not self._begun:
+            self._begun = self._reply.set_running_or_notify_cancel()
+            if not self._begun:
+                self._free()
+        return self._begun
+
+    def settle(self, outcome: Any) -> None:
+        self._reply.settle(outcome)
+
+
+class Told(Call):
+    """A call that nobody waits for; what fails is logged, and kept as a dead letter.
+
+    Args:
+        station: of this process.
+        lost: called with its arguments and why, when it was not handled or has failed.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        lost: Callable[[Load, str], None],
+        target: Target,
+        load: Load,
+        pace: Pace,
+        retries: int,
+        timeout: float | None,
+    ) -> None:
+        super().__init__(target, load, pace, retries, timeout)
+        self._station = station
+        self._lost = lost
+
+    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+        self.settle(outcomes[0])
+
+    def refused(self, span: Span, error: Exception) -> None:
+        self.settle(Sealed(FAILURE, error))
+
+    def settle(self, outcome: Any) -> None:
+        if type(outcome) is Sealed and outcome.tag == FAILURE:
+            # Not here: to unpickle an exception is to run a user's code.
+            self._station.run_callback(functools.partial(self._report, outcome))
+            return
+        if type(outcome) is Sealed:
+            outcome.drop()
+        self._free()
+
+    def _report(self, outcome: Sealed) -> None:
+        _, error = outcome.open()
+        trace = getattr(error.__cause__, "text", "")
+        said = f"{type(error).__name__}: {error}"
+        _log.error("%s, told to a pool, failed: %s\n%s", self._target.shown, said, trace.rstrip())
+        self._lost(self._load, said)
+        self._free()

@@ -1,0 +1,284 @@
+"""Sheets: shared maps on which a worker writes down each item of a batch as soon as it is done.
+
+Layer: wire. Runs in: the pool's process (`SheetRoom`), its workers (`open_sheet`).
+Owns: the files and maps of a room (`close`); a worker's maps, for the life of its process.
+Never: two stores for one fact: an item is done when its mark is stored, and not before.
+
+A batch is many items in one message. Were their results in the reply alone, a worker that is
+killed at the last item would take those of all the others along. So each result goes to the sheet
+first; then one 8-byte store, the item's mark, says that it is there. Whatever ends the worker,
+marks that are set are results, and the first one that is not set is the item in hand.
+
+    0        words: which batch this is for, how far it may go, what is just being done
+    512      marks, one a item: 0 not done; else how it ended and where its bytes end
+    +8 n     numbers: whole ones and floats are stored as they are, without a pickle
+    +8 n     area: pickled results one behind the other, or references to segments
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+import shutil
+import threading
+from typing import Any, NamedTuple
+
+from procactors.errors import DecodeError, StorageFull
+from procactors.wire.failure import unpack
+from procactors.wire.home import Home
+from procactors.wire.payload import Received
+from procactors.wire.record import Kind
+
+__all__ = [
+    "BATCH",
+    "FAILURE",
+    "FLOAT",
+    "LIMIT",
+    "LOADING",
+    "MOST_ITEMS",
+    "NONE",
+    "OUTSIDE",
+    "RESERVE",
+    "SINCE",
+    "STARTED",
+    "VALUE",
+    "WHOLE",
+    "Sealed",
+    "Sheet",
+    "SheetRoom",
+    "open_sheet",
+    "remove_sheets_of",
+]
+
+#: Words: BATCH: which batch the sheet is for now. STARTED: 1 once the worker has taken it. LIMIT:
+#: items that it may begin; the pool lowers it. LOADING: 1 while a payload is being unpickled.
+#: SINCE: when the item in hand was begun, in nanoseconds, if the pool wants to know.
+BATCH, STARTED, LIMIT, LOADING, SINCE = range(5)
+_WORDS = 64
+
+#: Items of one batch at most: what the fixed places have room for. 4096 tiny ones take a worker
+#: about a millisecond, ten times what a message costs.
+MOST_ITEMS = 4096
+#: Bytes for pickled results. A worker begins no item with less than RESERVE left: whatever its
+#: result is, a reference to it still fits.
+_AREA_BYTES = 192 * 1024
+RESERVE = 4096
+
+_MARKS_AT = _WORDS * 8
+_NUMBERS_AT = _MARKS_AT + MOST_ITEMS * 8
+_AREA_AT = _NUMBERS_AT + MOST_ITEMS * 8
+_SIZE = -(-(_AREA_AT + _AREA_BYTES) // 4096) * 4096
+
+#: How an item ended, in the low bits of its mark. OUTSIDE is added when the area holds only a
+#: reference to a segment.
+WHOLE, FLOAT, NONE, VALUE, FAILURE = 1, 2, 3, 4, 5
+OUTSIDE = 8
+
+_ZEROS = memoryview(bytes(MOST_ITEMS * 8)).cast("Q")
+
+
+class Sealed(NamedTuple):
+    """An item's result or exception as it came, to be unpickled where it is wanted.
+
+    Attributes:
+        tag: VALUE or FAILURE.
+        data: the pickle, or the segment that holds it; the error if it could not be opened.
+    """
+
+    tag: int
+    data: bytes | Received | Exception
+
+    def open(self) -> tuple[bool, Any]:
+        """Return (True, result) or (False, exception). Runs the value's own unpickling code."""
+        data = self.data
+        if isinstance(data, Exception):
+            return False, data
+        try:
+            if isinstance(data, Received):
+                try:
+                    value = pickle.loads(data.head, buffers=data.buffers)
+                finally:
+                    data.consume()
+            else:
+                value = pickle.loads(data)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - one value's code must not end the caller
+            return False, DecodeError(
+                f"the result could not be unpickled: {type(error).__name__}: {error}"
+            )
+        if self.tag == VALUE:
+            return True, value
+        return False, unpack(Kind.FAILURE, value)
+
+    def drop(self) -> None:
+        """Let go of it unread."""
+        if isinstance(self.data, Received):
+            self.data.consume()
+
+
+class Sheet:
+    """One mapped sheet.
+
+    Attributes:
+        number: what names it in its room.
+        words: the words above.
+        marks: one a item.
+        wholes, floats: the same eight bytes an item, as signed whole numbers and as floats.
+        area: where pickled results go.
+    """
+
+    def __init__(self, path: str, number: int, create: bool = False) -> None:
+        self.number = number
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
+        fd = os.open(path, flags, 0o600)
+        try:
+            if create:
+                # Reserved first: a sparse file on a full disk dies of SIGBUS.
+                os.posix_fallocate(fd, 0, _SIZE)
+            self._map = mmap.mmap(fd, _SIZE)
+        finally:
+            os.close(fd)
+        whole = memoryview(self._map)
+        self.words = whole[:_MARKS_AT].cast("Q")
+        self.marks = whole[_MARKS_AT:_NUMBERS_AT].cast("Q")
+        self.wholes = whole[_NUMBERS_AT:_AREA_AT].cast("q")
+        self.floats = whole[_NUMBERS_AT:_AREA_AT].cast("d")
+        self.area = whole[_AREA_AT : _AREA_AT + _AREA_BYTES]
+
+    def prepare(self, batch: int, count: int) -> None:
+        """Make it ready for a batch of `count` items. Nobody else looks at it now."""
+        self.marks[:count] = _ZEROS[:count]
+        words = self.words
+        words[STARTED] = words[LOADING] = words[SINCE] = 0
+        words[LIMIT] = count
+        words[BATCH] = batch
+
+    def done(self, count: int, start: int = 0) -> int:
+        """Return how many of `count` items are done, knowing that `start` are."""
+        marks = self.marks
+        if start >= count or not marks[start]:
+            return start
+        if marks[count - 1]:
+            return count
+        return start + marks[start:count].tolist().index(0)
+
+    def take(self, home: Home, start: int, stop: int) -> list[Any]:
+        """Return copies of the outcomes of items `start` to `stop`, which are done.
+
+        Numbers and None as they are, everything else as `Sealed`: no code of a user's runs here.
+        """
+        marks = self.marks[start:stop].tolist()
+        tags = {mark & 0xFF for mark in marks}
+        if tags == {WHOLE}:
+            return self.wholes[start:stop].tolist()
+        if tags == {FLOAT}:
+            return self.floats[start:stop].tolist()
+        begin = self.marks[start - 1] >> 8 if start else 0
+        outcomes: list[Any] = []
+        for at, mark in enumerate(marks, start):
+            tag, end = mark & 0xFF, mark >> 8
+            if tag == WHOLE:
+                outcomes.append(self.wholes[at])
+            elif tag == FLOAT:
+                outcomes.append(self.floats[at])
+            elif tag == NONE:
+                outcomes.append(None)
+            else:
+                outcomes.append(self._sealed(home, tag, bytes(self.area[begin:end])))
+            begin = end
+        return outcomes
+
+    def _sealed(self, home: Home, tag: int, data: bytes) -> Sealed:
+        if not tag & OUTSIDE:
+            return Sealed(tag, data)
+        try:
+            return Sealed(tag & ~OUTSIDE, home.fetch(data))
+        except OSError as error:
+            lost = StorageFull(f"a result was sent, but its segment cannot be opened: {error}")
+            return Sealed(FAILURE, lost)
+
+    def close(self) -> None:
+        """Unmap it."""
+        for view in (self.words, self.marks, self.wholes, self.floats, self.area):
+            view.release()
+        self._map.close()
+
+
+class SheetRoom:
+    """The sheets of one pool: made when needed, used again and again; thread-safe."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._folder = _folder(home.path, home.process)
+        self._free: list[Sheet] = []
+        # Guards the numbers and the list.
+        self._lock = threading.Lock()
+
+    def lease(self) -> Sheet:
+        """Return a sheet that nobody uses.
+
+        Raises:
+            StorageFull: there is no room for another.
+        """
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+            number = _next_number(self._home.process)
+        path = os.path.join(self._folder, str(number))
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._folder, 0o700)
+            return Sheet(path, number, create=True)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise StorageFull(
+                f"no room for the {_SIZE} bytes of a pool's sheet in {self._folder}: {error}"
+            ) from error
+
+    def give_back(self, sheet: Sheet) -> None:
+        """Take a sheet back on which no worker will write any more."""
+        with self._lock:
+            self._free.append(sheet)
+
+    def close(self) -> None:
+        """Unmap and remove the free sheets; those in use go with the runtime directory."""
+        with self._lock:
+            sheets, self._free = self._free, []
+        for sheet in sheets:
+            sheet.close()
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self._folder, str(sheet.number)))
+
+
+#: Numbers of this process's sheets, by its token: several pools share its folder.
+_numbers: dict[int, int] = {}
+# Guards the numbers: pools are used from many threads.
+_numbering = threading.Lock()
+
+
+def _next_number(process: int) -> int:
+    with _numbering:
+        _numbers[process] = number = _numbers.get(process, 0) + 1
+        return number
+
+
+def open_sheet(home: str, process: int, number: int) -> Sheet:
+    """Map the sheet of another process. Runs in a worker.
+
+    Raises:
+        FileNotFoundError: the pool is gone.
+    """
+    return Sheet(os.path.join(_folder(home, process), str(number)), number)
+
+
+def remove_sheets_of(home: str, process: int) -> None:
+    """Remove the sheets of a process that has ended."""
+    shutil.rmtree(_folder(home, process), ignore_errors=True)
+
+
+def _folder(home: str, process: int) -> str:
+    return os.path.join(home, "sheets", f"{process:016x}")
