@@ -15,7 +15,18 @@ from procactors.actor import Actor
 from procactors.childfailure import ChildFailure, Directive
 from procactors.inbox import Inbox
 from procactors.messages import Message
-from procactors.options import Backoff, Delivery, Limits, Options, Overflow, Recycle, Restart
+from procactors.options import (
+    Backoff,
+    Delivery,
+    Limits,
+    Options,
+    Overflow,
+    Recycle,
+    Restart,
+    Routing,
+)
+from procactors.pool.mapping import MapResults
+from procactors.pool.pool import Pool
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
@@ -49,13 +60,16 @@ __all__ = [
     "Inbox",
     "Interrupted",
     "Limits",
+    "MapResults",
     "Message",
     "Options",
     "Overflow",
+    "Pool",
     "Recycle",
     "Reply",
     "Restart",
     "Restarted",
+    "Routing",
     "StopOutcome",
     "StopReport",
     "StoppedActor",

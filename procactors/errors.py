@@ -13,7 +13,7 @@ Never: imports another room; an error without the facts that explain it.
     │   ├── EncodeError                the message cannot be pickled (also a TypeError)
     │   ├── UnknownMethod              the actor has no such method (also a TypeError)
     │   ├── ForeignProcess             this process does not belong to the actor's system
-    │   ├── PoolBroken                 no worker is left (also a `concurrent.futures` BrokenExecutor)
+    │   ├── PoolBroken                 no worker is left (also a BrokenExecutor)
     │   └── StorageFull                no room for a large payload, or no descriptor left
     ├── ReplyError                     may have been handled: sending again may do it twice
     │   ├── AskTimeout                 no reply in time (also a TimeoutError)

@@ -17,6 +17,7 @@ OWNERS: dict[str, set[str]] = {
     "cloudpickle": {"wire.definitions"},
     "pickle": {
         "incarnation",  # the runtime's own values, in files of the runtime directory
+        "process.batch",  # items one by one, at the speed of C
         "process.loop",
         "process.order",
         "supervision.cell",
@@ -25,6 +26,7 @@ OWNERS: dict[str, set[str]] = {
         "wire.definitions",
         "wire.failure",
         "wire.parcel",
+        "wire.sheet",
     },
     # Never in an actor, and never in the supervisor's thread.
     "sqlite3": {"cli.deadletters", "supervision.letterfile", "supervision.letterkeeper"},

@@ -85,8 +85,7 @@ class Batch:
     @property
     def flags(self) -> int:
         """What the worker is to heed."""
-        span = self.spans[0]
-        return span.flags | (TIMED if span.timeout is not None else 0)
+        return TIMED if self.spans[0].timeout is not None else 0
 
     @property
     def has_started(self) -> bool:

@@ -198,7 +198,7 @@ class Crew:
             encoded = Encoded(load.data, ())
         else:
             received = home.fetch(load.data)
-            encoded = Encoded(bytes(received.head), [view for view in received.buffers])
+            encoded = Encoded(bytes(received.head), list(received.buffers))
             received.leave()
         actor = self.dispatcher.mailbox
         record = seal(home, actor, target.name, encoded, sender=station.actor)

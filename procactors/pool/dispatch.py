@@ -195,12 +195,7 @@ class Dispatcher:
         while queue and len(spans) < most:
             span = queue[0]
             size += span.wire_bytes
-            alike = (span.form, span.name, span.flags, span.timeout) == (
-                CALL,
-                first.name,
-                first.flags,
-                first.timeout,
-            )
+            alike = span.form == CALL and (span.name, span.timeout) == (first.name, first.timeout)
             if not alike or size > _TOGETHER_BYTES:
                 break
             queue.popleft()
@@ -303,8 +298,10 @@ class Dispatcher:
         back: list[Span] = []
         for span, _ in batch.parts(start, batch.stolen_from):
             step = -(-len(span) // max(1, ways))
-            for at in range(span.start, span.stop, step):
-                back.append(span.part(at, min(at + step, span.stop)))
+            back += [
+                span.part(at, min(at + step, span.stop))
+                for at in range(span.start, span.stop, step)
+            ]
         batch.stolen_from = start
         self._enqueue(back, front=True)
         self.feed()
@@ -326,9 +323,7 @@ class Dispatcher:
 
     def is_busy(self) -> bool:
         """Whether anything waits or is in hand. Under the lock."""
-        if self.queue or any(member.own or member.batches for member in self.members):
-            return True
-        return False
+        return bool(self.queue) or any(member.own or member.batches for member in self.members)
 
     def close(self, why: ProcActorsError) -> None:
         """Take no more work; what waits is refused."""

@@ -96,7 +96,7 @@ class Keeper:
                 with dispatcher.lock:
                     wait_s = self._look(dispatcher, now)
                     self._asleep = wait_s is None
-            except Exception:
+            except Exception:  # noqa: BLE001 - see below
                 # So wide because nobody else would look after the rest of the batches.
                 _log.exception("the keeper of %s met an error of its own", dispatcher.name)
                 wait_s = _SLOW_S

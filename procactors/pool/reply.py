@@ -54,9 +54,11 @@ class Call:
         self.span = Span(self, target.name, target.named, load, CALL, 0, 1, timeout)
 
     def begins(self, span: Span) -> bool:
+        """Say whether it is still wanted."""
         return True
 
     def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+        """Pass its outcome on."""
         self._free()
         self.settle(outcomes[0])
 
@@ -136,6 +138,7 @@ class Asked(Call):
         self._begun = False
 
     def begins(self, span: Span) -> bool:
+        """Say whether it has not been cancelled; from now on it cannot be."""
         if not self._begun:
             self._begun = self._reply.set_running_or_notify_cancel()
             if not self._begun:
@@ -143,6 +146,7 @@ class Asked(Call):
         return self._begun
 
     def settle(self, outcome: Any) -> None:
+        """Fulfil the future."""
         self._reply.settle(outcome)
 
 
@@ -169,12 +173,15 @@ class Told(Call):
         self._lost = lost
 
     def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+        """Look at what came of it; its arguments are kept until a failure is told."""
         self.settle(outcomes[0])
 
     def refused(self, span: Span, error: Exception) -> None:
+        """Tell that it was not handled."""
         self.settle(Sealed(FAILURE, error))
 
     def settle(self, outcome: Any) -> None:
+        """Tell of a failure, in the thread for callbacks."""
         if type(outcome) is Sealed and outcome.tag == FAILURE:
             # Not here: to unpickle an exception is to run a user's code.
             self._station.run_callback(functools.partial(self._report, outcome))

@@ -14,6 +14,9 @@ __all__ = ["PREFETCH_S", "TARGET_S", "Pace"]
 #: Seconds that a batch is meant to take. A message and its reply cost some 100 microseconds of
 #: both sides, so 1 %; and nobody waits longer than this for what is done already.
 TARGET_S = 0.01
+#: Seconds of work that are worth a message: near the end of the input batches get smaller, but not
+#: smaller than this.
+_LEAST_S = 0.001
 #: A batch goes behind another in a worker's mailbox if that one is expected to take no longer.
 #: Above it, the gap between two messages is no loss worth mentioning, and a worker that pulls its
 #: next item when it is free takes none from another.
@@ -21,7 +24,7 @@ PREFETCH_S = 0.05
 #: The size of a batch grows by this factor at most: one fast item says little about the next.
 _GROWTH = 32
 #: Weight of the newest batch in the running cost of an item.
-_NEWEST = 0.7
+_NEWEST = 0.5
 
 
 class Pace:
@@ -60,7 +63,8 @@ class Pace:
             return 1
         size = min(int(TARGET_S / self.cost_s), self._largest * _GROWTH, MOST_ITEMS)
         if waiting is not None:
-            size = min(size, -(-waiting // (2 * workers)))
+            fair = -(-waiting // (2 * workers))
+            size = min(size, max(fair, int(_LEAST_S / self.cost_s)))
         return max(1, size)
 
     def takes_s(self, items: int) -> float | None:

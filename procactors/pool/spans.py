@@ -91,10 +91,9 @@ class Span:
         form: how they are used (see `process.batch`).
         start, stop: which of them.
         timeout: seconds that one may take; None: any time.
-        flags: of the batch that it goes in.
     """
 
-    __slots__ = ("flags", "form", "function", "load", "name", "owner", "start", "stop", "timeout")
+    __slots__ = ("form", "function", "load", "name", "owner", "start", "stop", "timeout")
 
     def __init__(
         self,
@@ -106,7 +105,6 @@ class Span:
         start: int,
         stop: int,
         timeout: float | None = None,
-        flags: int = 0,
     ) -> None:
         self.owner = owner
         self.name = name
@@ -116,7 +114,6 @@ class Span:
         self.start = start
         self.stop = stop
         self.timeout = timeout
-        self.flags = flags
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -132,7 +129,6 @@ class Span:
             start,
             stop,
             self.timeout,
-            self.flags,
         )
 
     def wire(self) -> WireSpan:

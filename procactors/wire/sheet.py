@@ -171,11 +171,12 @@ class Sheet:
         Numbers and None as they are, everything else as `Sealed`: no code of a user's runs here.
         """
         marks = self.marks[start:stop].tolist()
-        tags = {mark & 0xFF for mark in marks}
-        if tags == {WHOLE}:
-            return self.wholes[start:stop].tolist()
-        if tags == {FLOAT}:
-            return self.floats[start:stop].tolist()
+        if marks.count(marks[0]) == len(marks):  # numbers alone add nothing to the area
+            tag = marks[0] & 0xFF
+            if tag == WHOLE:
+                return self.wholes[start:stop].tolist()
+            if tag == FLOAT:
+                return self.floats[start:stop].tolist()
         begin = self.marks[start - 1] >> 8 if start else 0
         outcomes: list[Any] = []
         for at, mark in enumerate(marks, start):

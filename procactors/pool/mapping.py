@@ -1,0 +1,235 @@
+"""Many items: what a pool's `map` and `starmap` are called with, and what they give.
+
+Layer: api. Runs in: the pool's process.
+Owns: nothing: a map's own is its job's.
+Never: begins a map whose arguments make no sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from procactors.pool.dispatch import Dispatcher
+from procactors.pool.functions import Target, target_of
+from procactors.pool.map import MapJob, checked_rules
+from procactors.process.methods import MethodTable
+
+__all__ = ["MapResults", "Mapper"]
+
+A = TypeVar("A")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class MapResults(Iterator[R]):
+    """What a map gives, item for item: iterate it, once; `close` gives the rest up.
+
+    Nothing more is taken from the map's input than its workers need. Left to the garbage
+    collector it is closed.
+    """
+
+    def __init__(self, job: MapJob) -> None:
+        self._job = job
+        self._results = job.results()
+
+    def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed, see below
+        return self._results  # itself a generator: a step less for each item
+
+    def __next__(self) -> R:
+        result: R = next(self._results)
+        return result
+
+    def close(self) -> None:
+        """Give up what has not been begun. What is in hand ends, and its result is dropped."""
+        self._results.close()  # type: ignore[attr-defined]  # the job's generator
+        self._job.close()  # for one that was never begun
+
+    def __enter__(self) -> MapResults[R]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Mapper(Generic[A]):
+    """The part of a pool that has many items done.
+
+    Args:
+        dispatcher: the pool's.
+        table: the methods of its workers' class.
+        timeout: seconds that an item may take, if a map does not say; None: any time.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, table: MethodTable, timeout: float | None) -> None:
+        self._dispatcher = dispatcher
+        self._station = dispatcher.station
+        self._table = table
+        self._timeout = timeout
+
+    def _check_open(self) -> None:
+        """Raise ActorStopped if the pool takes no more work."""
+        raise NotImplementedError
+
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], R],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], R],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["collect"],
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R | BaseException]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[[T], R],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[[T], R],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["collect"],
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R | BaseException]: ...
+    def map(  # noqa: D417 - the overloads above name what `rules` are
+        self, what: Any, /, items: Iterable[Any], **rules: Any
+    ) -> MapResults[Any]:
+        """Call a method or a function once for each item; return an iterator of the results.
+
+        Lazy: items are taken from the input as workers need them, and results come as they are
+        done, so that an endless input is no trouble. What is in the making when nobody iterates
+        goes on to its end, and no further. A worker that ends costs the item that it had in hand;
+        those before it are done, those behind it are done by another.
+
+        Args:
+            what: a method of the workers' class, or any function, of one argument.
+            items: the arguments, one a call.
+            ordered: results in the order of the items; False: as they come.
+            in_flight: items at most that have been taken from the input and whose result has not
+                been given yet; None: what keeps the workers busy, and some more where a slow item
+                holds up the order.
+            chunk: items that travel together. ``"auto"`` measures what they cost, and sends about
+                10 ms of work at a time.
+            on_error: what an item does that failed. ``"raise"``: its exception is raised, and what
+                has not been begun is given up. ``"collect"``: its exception stands in its place.
+                ``"skip"``: it is left out, with a line in the log.
+            retries: how often an item is tried again that has ended its worker, was killed at its
+                timeout, or raised one of `retry_on`.
+            retry_on: exceptions worth trying again; none by default: the item did run.
+            timeout: seconds that one item may take. Then its worker is killed, and the item fails
+                as `ItemTimeout`, with the worker's stacks.
+            progress: show how far it is on stderr: a bar on a terminal, lines in a file, nothing
+                in a pipe.
+
+        Raises:
+            InvalidSpec: an argument that makes no sense. EncodeError: the function cannot be
+                pickled. (An item that cannot is an item that fails.)
+        """
+        return self._map(what, items, False, rules)
+
+    @overload
+    def starmap(
+        self,
+        method: Callable[..., R],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R]: ...
+    @overload
+    def starmap(
+        self,
+        method: Callable[..., R],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["collect"],
+        ordered: bool = True,
+        in_flight: int | None = None,
+        chunk: int | Literal["auto"] = "auto",
+        retries: int = 0,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> MapResults[R | BaseException]: ...
+    def starmap(self, what: Any, /, items: Iterable[Any], **rules: Any) -> MapResults[Any]:
+        """As `map`, where each item is a tuple of arguments."""
+        return self._map(what, items, True, rules)
+
+    def _map(
+        self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]
+    ) -> MapResults[Any]:
+        self._check_open()
+        progress = rules.pop("progress", False)
+        checked = checked_rules(spread, self._timeout, rules)
+        target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
+        job = MapJob(
+            self._dispatcher, target, items, checked, self._watcher(target, items, progress)
+        )
+        results: MapResults[Any] = MapResults(job)
+        try:
+            job.feed()  # the first items are on their way before anybody asks for a result
+        except BaseException:
+            job.close()
+            raise
+        return results
+
+    def _watcher(self, target: Target, items: Any, progress: bool) -> Any:
+        return None
