@@ -84,6 +84,7 @@ class Crew:
         """
         self._grow(self.least)
         self._keeper.open(self.dispatcher)
+        self._handle._station.on_close(self._system_ends)
 
     @property
     def size(self) -> int:
@@ -242,3 +243,11 @@ class Crew:
         finally:
             self._keeper.close()
             dispatcher.end()
+            self._handle._station.not_on_close(self._system_ends)
+
+    def _system_ends(self) -> None:
+        """The system is stopped: what waits here is waited for by somebody."""
+        self._stopped = True
+        self.dispatcher.close(ActorStopped(f"{self.name} ended with its actor system"))
+        self._keeper.close()
+        self.dispatcher.end()

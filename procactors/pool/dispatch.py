@@ -24,7 +24,6 @@ from procactors.errors import (
     DeliveryError,
     PoolBroken,
     ProcActorsError,
-    StorageFull,
 )
 from procactors.pool.batch import Batch
 from procactors.pool.member import Member
@@ -44,6 +43,10 @@ _log = logging.getLogger("procactors")
 
 #: Bytes of calls that are sent together: they are to fit into one record.
 _TOGETHER_BYTES = 3200
+#: Stands for the answer to a batch that was never begun, or of which all that was is done.
+UNSENT = Outcome(0, 0, "")
+#: A message that every worker answers at once.
+PROBE_KEY, PROBE = BATCH_KEY, Encoded(b"", ())
 #: Longest name of what a batch calls, for people, in bytes.
 _NAME_BYTES = 200
 
@@ -76,7 +79,8 @@ class Dispatcher:
         self._wake = wake
         self._sheets = SheetRoom(station.home)
         self._numbers = itertools.count(1)
-        station.on_close(self._closed)
+        #: Batches of which nobody knows whether they were sent.
+        self.doubts: list[Batch] = []
 
     @property
     def mailbox(self) -> int:
@@ -138,60 +142,74 @@ class Dispatcher:
 
     def _send(self, member: Member) -> bool:
         """Send a member its next batch; return whether anything has changed."""
-        spans = self._pick(member)
-        if not spans:
-            return False
+        spans: list[Span] = []
+        batch: Batch | None = None
         try:
-            sheet = self._sheets.lease()
-        except StorageFull as error:
-            self._refuse(spans, error)
-            return True
-        number = next(self._numbers)
-        batch = Batch(self, member, spans, sheet, number, monotonic())
-        station = self.station
-        packed = pack_batch(
-            station.home.process,
-            sheet.number,
-            number,
-            station.reply_number,
-            batch.flags,
-            [span.wire() for span in spans],
-        )
-        member.batches.append(batch)
-        ref = member.ref
-        key = BATCH_KEY + spans[0].name[:_NAME_BYTES]
-        try:
-            station.submit(ref._actor, ref.name, key, Encoded(packed, ()), batch)
+            self._pick(member, spans)
+            if not spans:
+                return False
+            batch = self._batch(member, spans)
+            self._submit(batch)
         except ActorStopped as error:
             self._unsend(batch)
             self._enqueue(spans, front=True)
             self.gone(member, error)
-        except (DeliveryError, OSError) as error:
+        except (DeliveryError, OSError) as error:  # no room, or no descriptor
             self._unsend(batch)
             self._refuse(spans, error)
-        else:
+        except BaseException:
+            # Raised by a signal handler, at whatever line. Sent or not? The keeper finds out.
+            if batch is not None and batch in member.batches:
+                batch.lower(0, monotonic())
+                self.doubts.append(batch)
+            else:
+                self._enqueue(spans, front=True)
+            raise
+        finally:
             self._wake()
         return True
 
-    def _unsend(self, batch: Batch) -> None:
-        batch.member.batches.remove(batch)
-        self._sheets.give_back(batch.sheet)
+    def _batch(self, member: Member, spans: list[Span]) -> Batch:
+        sheet = self._sheets.lease()
+        return Batch(self, member, spans, sheet, next(self._numbers), monotonic())
 
-    def _pick(self, member: Member) -> list[Span]:
-        """Take the next spans for a member from its own queue or the common one."""
+    def _submit(self, batch: Batch) -> None:
+        station, ref = self.station, batch.member.ref
+        packed = pack_batch(
+            station.home.process,
+            batch.sheet.number,
+            batch.number,
+            station.reply_number,
+            batch.flags,
+            [span.wire() for span in batch.spans],
+        )
+        key = BATCH_KEY + batch.spans[0].name[:_NAME_BYTES]
+        batch.member.batches.append(batch)
+        station.submit(ref._actor, ref.name, key, Encoded(packed, ()), batch)
+
+    def _unsend(self, batch: Batch | None) -> None:
+        if batch is not None:
+            if batch in batch.member.batches:
+                batch.member.batches.remove(batch)
+            self._sheets.give_back(batch.sheet)
+
+    def _pick(self, member: Member, spans: list[Span]) -> None:
+        """Move the next spans for a member from its own queue, or the common one, to `spans`."""
         for queue in (member.own, self.queue) if not member.leaving else (member.own,):
             while queue:
                 span = queue.popleft()
                 self.changed.notify_all()
                 if span.owner.begins(span):
-                    return self._together(span, queue) if span.form == CALL else [span]
-        return []
+                    spans.append(span)
+                    if span.form == CALL:
+                        self._join_calls(spans, queue)
+                    return
 
-    def _together(self, first: Span, queue: deque[Span]) -> list[Span]:
-        """Return a call and the ones behind it that may go in the same message."""
-        pace = first.owner.pace
-        most = pace.size(len(queue) + 1, max(1, len(self.members)))
-        spans, size = [first], first.wire_bytes
+    def _join_calls(self, spans: list[Span], queue: deque[Span]) -> None:
+        """Add the calls that may go in the same message as the first."""
+        first = spans[0]
+        most = first.owner.pace.size(len(queue) + 1, max(1, len(self.members)))
+        size = first.wire_bytes
         while queue and len(spans) < most:
             span = queue[0]
             size += span.wire_bytes
@@ -201,13 +219,24 @@ class Dispatcher:
             queue.popleft()
             if span.owner.begins(span):
                 spans.append(span)
-        return spans
+
+    def clear_up(self) -> None:
+        """Ask workers behind the batches in doubt: by then these are done. Under the lock."""
+        while self.doubts:
+            batch = self.doubts.pop()
+            probe = _Probe(self, batch)
+            try:
+                self.station.submit(
+                    batch.member.ref._actor, batch.member.ref.name, PROBE_KEY, PROBE, probe
+                )
+            except (ProcActorsError, OSError) as error:
+                self.ended(batch, None, error)
 
     # -- answers ------------------------------------------------------------------------------
 
     def ended(self, batch: Batch, answer: Answer | None, error: BaseException | None) -> None:
         """A worker has answered, or somebody for it. Runs in the station's reader thread."""
-        verdict: object = error
+        verdict: object = UNSENT if error is None else error
         if answer is not None:
             try:
                 verdict = load_answer(self.station.home, answer)
@@ -255,6 +284,11 @@ class Dispatcher:
         if isinstance(verdict, ActorDied) and verdict.report is not None:
             return self._bury(batch, rest, verdict.report)
         reason = verdict if isinstance(verdict, Exception) else RuntimeError(f"found {verdict!r}")
+        if isinstance(verdict, ActorDied):
+            first = rest[0]
+            self._refuse([first.part(first.start, first.start + 1)], reason)
+            others = [first.part(first.start + 1, first.stop)] if len(first) > 1 else []
+            return others + rest[1:]
         self._refuse(rest[:1], reason)
         return rest[1:]
 
@@ -339,12 +373,27 @@ class Dispatcher:
             self.changed.notify_all()
 
     def end(self) -> None:
-        """Remove the sheets, when all workers have gone."""
+        """Remove the sheets; those that are still in use, when they come back."""
         self._sheets.close()
 
-    def _closed(self) -> None:
-        """The system is stopped: what waits here is waited for by somebody."""
-        self.close(ActorStopped(f"{self.name} ended with its actor system"))
+
+class _Probe:
+    """Hears from a worker behind a batch of which nobody knows whether it was sent.
+
+    A mailbox keeps the order: when this is answered, the batch has been, or never will be. Its own
+    answer finds nobody, but its sheet says how far it came.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, batch: Batch) -> None:
+        self._dispatcher = dispatcher
+        self._batch = batch
+
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Take the answer from the reader thread; whatever it says, the doubt is over."""
+        batch = self._batch
+        lost = batch.has_started and batch.done() < batch.limit
+        gone = ActorDied("a worker ended with this item in hand, and nobody heard how")
+        self._dispatcher.ended(batch, None, gone if lost else None)
 
 
 def _again(error: ProcActorsError) -> ProcActorsError:

@@ -106,6 +106,8 @@ class Keeper:
 
     def _look(self, dispatcher: Dispatcher, now: float) -> float | None:
         """Look at everything; return the seconds until the next look."""
+        if dispatcher.doubts:
+            dispatcher.clear_up()
         scale_s = self._scale(now)
         free = [
             member

@@ -8,6 +8,7 @@ Never: outlives the process's part in the system; is used by a forked copy.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -232,6 +233,11 @@ class Station:
         """Run `action` when the station is closed."""
         self._closing.append(action)
 
+    def not_on_close(self, action: Callable[[], None]) -> None:
+        """Undo `on_close`."""
+        with contextlib.suppress(ValueError):
+            self._closing.remove(action)
+
     # -- life ---------------------------------------------------------------------------------
 
     def flush(self, timeout: float) -> int:
@@ -250,7 +256,7 @@ class Station:
             writers = list(self._writers.items())
             self._writers.clear()
             replies, self._replies = self._replies, None
-        for action in self._closing:
+        for action in list(self._closing):
             action()
         for actor, writer in writers:
             for record in writer.close():

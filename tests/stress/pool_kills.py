@@ -1,0 +1,121 @@
+"""Kill a pool's workers at random while it maps; then compare what was run with what was told."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import random
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from procactors import ActorSystem, Pool
+from procactors.errors import ActorDied
+
+#: Seconds between two kills, at most.
+_KILL_EVERY_S = 0.02
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a run found.
+
+    Attributes:
+        items: how many there were.
+        kills: workers killed.
+        died: items told as lost with their worker.
+        wrong: items whose result is not theirs.
+        twice: items that were run more often than they may have been.
+        missing: items that have a result and were never run.
+    """
+
+    items: int
+    kills: int = 0
+    died: int = 0
+    wrong: int = 0
+    twice: int = 0
+    missing: int = 0
+
+
+class Noter:
+    """Writes down each item that it begins, and answers in many sizes."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def note(self, item: int) -> Any:
+        os.write(self._fd, b"%d\n" % item)
+        for _ in range(item % 7 * 100):
+            pass
+        return answer(item)
+
+
+def answer(item: int) -> Any:
+    """Return what an item is to be answered with: small, large, and numbers."""
+    match item % 5:
+        case 0:
+            return item
+        case 1:
+            return item / 2
+        case 2:
+            return str(item)
+        case 3:
+            return None
+        case _:
+            return [item] * (item % 3000)
+
+
+@contextlib.contextmanager
+def killer(pool: Pool[Any], seed: int, outcome: Outcome) -> Any:
+    """Kill a worker of the pool every now and then while the block runs."""
+    draw = random.Random(seed)
+    done = threading.Event()
+
+    def kill() -> None:
+        while not done.wait(draw.uniform(0, _KILL_EVERY_S)):
+            pid = draw.choice(pool.workers()).status().pid
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    outcome.kills += 1
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def run(
+    system: ActorSystem, folder: Path, items: int, seed: int, retries: int, ordered: bool
+) -> Outcome:
+    """Map `items` numbers while workers are killed; return what came of it."""
+    log = folder / f"log-{retries}-{ordered}"
+    outcome = Outcome(items)
+    with system.options(size=3, max_restarts=10**6).pool(Noter, str(log)) as pool:
+        with killer(pool, seed, outcome):
+            results = pool.map(
+                Noter.note, range(items), on_error="collect", retries=retries, ordered=ordered
+            )
+            found = list(results)
+    begun = Counter(map(int, log.read_text().split()))
+    good = [value for value in found if not isinstance(value, BaseException)]
+    outcome.died = sum(isinstance(value, ActorDied) for value in found)
+    assert len(found) == items
+    assert len(good) + outcome.died == items
+    if ordered:
+        for item, value in enumerate(found):
+            if not isinstance(value, BaseException):
+                outcome.wrong += value != answer(item)
+                outcome.missing += not begun[item]
+    else:
+        outcome.wrong = sum(
+            (Counter(map(repr, good)) - Counter(map(repr, map(answer, range(items))))).values()
+        )
+    outcome.twice = sum(count > 1 + retries for count in begun.values())
+    return outcome

@@ -1,0 +1,282 @@
+"""Sheets: what is marked is done, whatever came after."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import pytest
+
+from procactors.errors import DecodeError
+from procactors.process.batch import (
+    CALL,
+    INLINE,
+    ITEMS,
+    STAR,
+    STORED,
+    BatchRunner,
+    WireSpan,
+    by_reference,
+    by_value,
+    method_named,
+    pack_batch,
+)
+from procactors.wire.home import Home
+from procactors.wire.runtime_dir import RuntimeDir
+from procactors.wire.sheet import LIMIT, LOADING, MOST_ITEMS, SINCE, STARTED, Sealed, SheetRoom
+from tests.support.faults import BreaksWhenLoaded, Fault
+
+
+@pytest.fixture
+def home(tmp_path):
+    directory = RuntimeDir(tmp_path)
+    home = Home(directory.path)
+    yield home
+    home.close()
+    directory.remove()
+
+
+@pytest.fixture
+def room(home):
+    room = SheetRoom(home)
+    yield room
+    room.close()
+
+
+class Bench:
+    """A worker's side and a pool's side on one table."""
+
+    def __init__(self, home, room, limit=None):
+        self.home = home
+        self.sheet = room.lease()
+        self.room = room
+        self.spent = []
+        self.limit = limit
+        self.runner = BatchRunner(home, self.find, lambda: self.limit, self.spent.append)
+        self.batch = 0
+
+    def find(self, key):
+        return {b"double": lambda item: 2 * item}[key]
+
+    def run(self, *spans, flags=0, limit=None):
+        self.batch += 1
+        count = sum(span.stop - span.start for span in spans)
+        self.sheet.prepare(self.batch, count)
+        if limit is not None:
+            self.sheet.words[LIMIT] = limit
+        packed = pack_batch(self.home.process, self.sheet.number, self.batch, 0, flags, spans)
+        (body,), _ = pickle.loads(packed)
+        outcome = self.runner.run(body)
+        done = self.sheet.done(count)
+        assert done == outcome.done
+        return [opened(value) for value in self.sheet.take(self.home, 0, done)] if done else []
+
+
+def opened(value):
+    if type(value) is not Sealed:
+        return value
+    good, value = value.open()
+    return value if good else ("failed", value)
+
+
+@pytest.fixture
+def bench(home, room):
+    bench = Bench(home, room)
+    yield bench
+    room.give_back(bench.sheet)
+
+
+def items(function, values, start=0, stop=None, form=ITEMS):
+    named = (
+        method_named(function) if isinstance(function, bytes) else by_value(pickle.dumps(function))
+    )
+    stop = len(values) if stop is None else stop
+    return WireSpan(named, pickle.dumps(values), INLINE, form, start, stop)
+
+
+def answer(item):
+    """One of each kind of outcome."""
+    if item == "raise":
+        raise Fault("on purpose")
+    return item
+
+
+def test_every_kind_of_result_comes_back_as_it_was(bench):
+    values = [0, -1, 2**63 - 1, -(2**63), 2**63, True, 1.5, float("inf"), None, "x", b"y", [1], {}]
+    found = bench.run(items(answer, values))
+    assert found == values
+    assert [type(value) for value in found] == [type(value) for value in values]
+
+
+def test_runs_of_numbers_come_back(bench):
+    assert bench.run(items(answer, list(range(100)))) == list(range(100))
+    assert bench.run(items(answer, [0.5] * 7)) == [0.5] * 7
+
+
+def test_a_failure_stands_in_its_place_with_its_traceback(bench):
+    first, (failed, error), last = bench.run(items(answer, [1, "raise", 3]))
+    assert (first, failed, last) == (1, "failed", 3)
+    assert type(error) is Fault
+    assert 'raise Fault("on purpose")' in str(error.__cause__)
+    assert "batch.py" not in str(error.__cause__)
+
+
+def test_methods_are_found_by_name_and_tuples_are_spread(bench):
+    assert bench.run(items(b"double", [1, 2])) == [2, 4]
+    assert bench.run(items(max, [(1, 2), (5, 3)], form=STAR)) == [2, 5]
+
+
+def test_a_call_has_arguments_of_its_own(bench):
+    call = WireSpan(
+        by_value(pickle.dumps(sorted)),
+        pickle.dumps((([2, 1],), {"reverse": True})),
+        INLINE,
+        CALL,
+        0,
+        1,
+    )
+    assert bench.run(call, call) == [[2, 1], [2, 1]]
+
+
+def test_only_the_items_of_the_span_are_run(bench):
+    assert bench.run(items(answer, list(range(10)), 3, 5)) == [3, 4]
+
+
+def test_nothing_is_begun_at_or_behind_the_limit(bench):
+    assert bench.run(items(answer, list(range(10))), limit=4) == [0, 1, 2, 3]
+    assert bench.run(items(answer, [1, 2]), items(answer, [3, 4]), limit=3) == [1, 2, 3]
+    assert bench.run(items(answer, [1, 2]), limit=0) == []
+
+
+def test_a_life_that_makes_way_handles_no_more_than_its_bound(home, room):
+    bench = Bench(home, room, limit=3)
+    assert bench.run(items(answer, list(range(10)))) == [0, 1, 2]
+    assert bench.spent == [3]
+    room.give_back(bench.sheet)
+
+
+def test_a_large_result_goes_to_a_segment_and_is_freed(bench):
+    large = bytes(300_000)
+    assert bench.run(items(len, [large])) == [300_000]
+    assert bench.run(items(bytes, [300_000, 5])) == [large, bytes(5)]
+
+
+def test_results_that_fill_the_area_end_the_batch_early(bench):
+    found = bench.run(items(answer, ["x" * 3000] * 100))
+    assert 50 < len(found) < 100
+    assert set(found) == {"x" * 3000}
+
+
+def test_a_payload_in_a_segment_is_read_and_left_to_the_pool(bench, home):
+    reference = home.store(home.encode(list(range(2000))), 0)
+    span = WireSpan(by_value(pickle.dumps(answer)), reference, STORED, ITEMS, 0, 2000)
+    assert bench.run(span) == list(range(2000))
+    assert bench.run(span) == list(range(2000))
+    home.free(reference)
+
+
+def test_a_function_in_a_segment_is_loaded_once(bench, home):
+    reference = home.store(home.encode(len), 0)
+    span = WireSpan(by_reference(reference), pickle.dumps(["ab", "c"]), INLINE, ITEMS, 0, 2)
+    assert bench.run(span) == [2, 1]
+    home.free(reference)
+    assert bench.run(span) == [2, 1]
+
+
+def test_items_that_cannot_be_loaded_together_are_told_as_a_whole(bench):
+    bench.sheet.prepare(1, 2)
+    span = items(answer, [1, BreaksWhenLoaded("exception")])
+    packed = pack_batch(bench.home.process, bench.sheet.number, 1, 0, 0, [span])
+    outcome = bench.runner.run(pickle.loads(packed)[0][0])
+    assert outcome.done == 0
+    assert "could not be unpickled in the worker: Fault" in outcome.trouble
+    assert bench.sheet.words[LOADING] == 0
+
+
+def test_one_item_that_cannot_be_loaded_has_failed(bench):
+    [(failed, error)] = bench.run(items(answer, [BreaksWhenLoaded("exception")]))
+    assert failed == "failed"
+    assert type(error) is DecodeError
+
+
+def test_a_result_that_cannot_be_pickled_fails_its_item_alone(bench):
+    found = bench.run(items(make, ["good", "lock", "good"]))
+    assert (found[0], found[2]) == ("good", "good")
+    assert "its result cannot be sent" in str(found[1][1])
+
+
+def make(what):
+    import threading
+
+    return threading.Lock() if what == "lock" else what
+
+
+def test_a_result_that_breaks_at_loading_fails_where_it_is_opened(bench):
+    bench.sheet.prepare(1, 1)
+    [sealed] = take(bench, items(breaking, ["sys.exit(3)"]))
+    good, error = sealed.open()
+    assert not good
+    assert "SystemExit" in str(error)
+
+
+def breaking(how):
+    return BreaksWhenLoaded(how)
+
+
+def take(bench, span):
+    packed = pack_batch(bench.home.process, bench.sheet.number, 1, 0, 0, [span])
+    bench.runner.run(pickle.loads(packed)[0][0])
+    return bench.sheet.take(bench.home, 0, 1)
+
+
+def test_an_exit_leaves_what_was_done_before_it(bench):
+    bench.sheet.prepare(1, 3)
+    span = items(exits_at, [1, 2, 3])
+    packed = pack_batch(bench.home.process, bench.sheet.number, 1, 0, 0, [span])
+    with pytest.raises(SystemExit):
+        bench.runner.run(pickle.loads(packed)[0][0])
+    assert bench.sheet.done(3) == 1
+    assert bench.sheet.words[STARTED] == 1
+
+
+def exits_at(item):
+    if item == 2:
+        raise SystemExit(3)
+    return item
+
+
+def test_times_are_noted_only_where_they_are_asked_for(bench):
+    bench.run(items(answer, [1]))
+    assert bench.sheet.words[SINCE] == 0
+    bench.run(items(answer, [1]), flags=1)
+    assert bench.sheet.words[SINCE] > 0
+
+
+def test_a_sheet_of_another_batch_is_refused(bench):
+    bench.sheet.prepare(2, 1)
+    packed = pack_batch(bench.home.process, bench.sheet.number, 1, 0, 0, [items(answer, [1])])
+    with pytest.raises(RuntimeError, match="expected batch 1 on its sheet, found 2"):
+        bench.runner.run(pickle.loads(packed)[0][0])
+
+
+def test_a_full_sheet_is_done(bench):
+    assert bench.run(items(answer, list(range(MOST_ITEMS)))) == list(range(MOST_ITEMS))
+
+
+def test_done_is_found_from_any_start(bench):
+    bench.run(items(answer, list(range(10))), limit=6)
+    assert [bench.sheet.done(10, start) for start in (0, 3, 6)] == [6, 6, 6]
+    assert bench.sheet.done(6) == 6
+
+
+def test_a_sheet_is_used_again_and_goes_with_its_room(home):
+    room = SheetRoom(home)
+    sheet = room.lease()
+    room.give_back(sheet)
+    assert room.lease() is sheet
+    path = os.path.join(home.path, "sheets", f"{home.process:016x}", str(sheet.number))
+    assert os.path.exists(path)
+    room.close()
+    assert os.path.exists(path)
+    room.give_back(sheet)
+    assert not os.path.exists(path)
