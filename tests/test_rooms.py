@@ -25,6 +25,7 @@ OWNERS: dict[str, set[str]] = {
         "wire.definitions",
         "wire.failure",
         "wire.parcel",
+        "wire.sharecodec",  # its buffers
     },
     # Never in an actor, and never in the supervisor's thread.
     "sqlite3": {"cli.deadletters", "supervision.letterfile", "supervision.letterkeeper"},

@@ -1,4 +1,4 @@
-"""What a dead actor left: the message in hand, the rest of its mailbox, its segments.
+"""What a dead actor left: the message in hand, the rest of its mailbox, its files.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: the reply sender by which the dead are answered for (`close`).
@@ -34,6 +34,7 @@ from procactors.wire.record import (
 )
 from procactors.wire.reply import ReplySender, is_port, remove_ports_of
 from procactors.wire.sealing import records
+from procactors.wire.sharefile import sweep_shares
 from procactors.wire.station import Station
 
 __all__ = ["Recovery"]
@@ -193,8 +194,9 @@ class Recovery:
             self._refuse_call(name, flags, open_envelope(body), why, cell, actor)
 
     def sweep_after(self, process: int) -> None:
-        """Remove the segments and reply pipes of a dead process, but for what is on its way."""
+        """Remove segments, shares and reply pipes of a dead process, but for what is on its way."""
         path = self._home.path
+        sweep_shares(path, process)
         remove_ports_of(path, process)
         for target in sweep_segments(path, process, None):
             fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
