@@ -8,7 +8,10 @@ Never: does work at import, keeps anything between rounds but a number.
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from procactors import Shared
 
 
 class Counter:
@@ -49,6 +52,18 @@ class Weigher:
     def total(self, payload: Any) -> int:
         """Read every byte, and answer something that depends on all of them."""
         return total_of(payload)
+
+
+class Holder:
+    """Reads shared values to the last byte, and holds on to them."""
+
+    def __init__(self) -> None:
+        self.held: list[Any] = []
+
+    def hold(self, shared: Shared[Any]) -> int:
+        """Answer something that depends on all bytes."""
+        self.held.append(shared.get())
+        return total_of(self.held[-1])
 
 
 class Sieve:

@@ -31,6 +31,7 @@ from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
 from procactors.run import Interrupted, run
+from procactors.shared import Shared
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetter
@@ -70,6 +71,7 @@ __all__ = [
     "Restart",
     "Restarted",
     "Routing",
+    "Shared",
     "StopOutcome",
     "StopReport",
     "StoppedActor",

@@ -24,6 +24,8 @@ Never: imports another room; an error without the facts that explain it.
     │   ├── DecodeError                the message or the reply cannot be unpickled
     │   └── RemoteError                the handler's exception could not be rebuilt here
     ├── AskCycleError                  the actors would wait for each other for ever
+    ├── ShareReleased                  the shared value is gone; of messages it says nothing, since
+    │                                  `get` may be called anywhere, also in the midst of a handler
     └── SupervisionError
         ├── RestartIntensityExceeded   more deaths than the policy allows
         └── InvalidSpec                options or arguments that make no sense (also a ValueError)
@@ -59,6 +61,7 @@ __all__ = [
     "ReplyError",
     "RestartIntensityExceeded",
     "ResultEncodeError",
+    "ShareReleased",
     "SpawnError",
     "StorageFull",
     "SupervisionError",
@@ -192,6 +195,14 @@ class RemoteTraceback(Exception):
 
 class AskCycleError(ProcActorsError):
     """This ask would close a ring of actors that wait for each other for ever."""
+
+
+class ShareReleased(ProcActorsError):
+    """The shared value was released before this `get`, or its system was stopped.
+
+    Neither a `DeliveryError` nor a `ReplyError`: out of a handler it comes as the handler's own
+    exception, and what the handler has done before is done.
+    """
 
 
 class SupervisionError(ProcActorsError):

@@ -15,6 +15,7 @@ from procactors.errors import InvalidSpec
 from procactors.options import Options
 from procactors.ref import ActorRef
 from procactors.reply import Reply
+from procactors.shared import Shared, share_in, shared_in
 from procactors.supervision import commands as c
 from procactors.supervisorref import SupervisorRef
 from procactors.tree import Supervisor
@@ -131,6 +132,27 @@ class SystemHandle:
         self._station.check_process()
         info = self._command(c.Supervise(plan_of(self._station, tree)))
         return SupervisorRef(self._station.path, info.branch, info.name, self._ask_timeout)
+
+    def share(self, value: T) -> Shared[T]:
+        """Write a value into shared memory, once, for any number of readers; see `Shared`.
+
+        Blocks for the copy. What has buffers goes there as it is and is mapped by its readers:
+        arrays of NumPy, tables of pyarrow, frames and series of polars (through pyarrow, if it is
+        installed), memoryviews, and whatever supports protocol 5 of pickle, at any depth in the
+        value. The rest is pickled, and each `get` unpickles it: bytes, bytearrays and
+        `array.array` too, whose types own their memory (share a `memoryview` of them instead).
+
+        Raises:
+            EncodeError: something in the value cannot be pickled; the text names the path to it.
+            StorageFull: neither the runtime directory nor the temporary one has room.
+        """
+        self._station.check_process()
+        return share_in(self._station.home, value)
+
+    def shares(self) -> list[Shared[Any]]:
+        """Return handles of what is shared at this moment, by any process of the system."""
+        self._station.check_process()
+        return shared_in(self._station.home)
 
     def child_spawner(self, options: dict[str, Any]) -> Spawner:
         """Return a spawner whose actors are children of this process's actor."""

@@ -20,7 +20,7 @@ from tests.support.waiting import LONG_S
 FOLDER = Path(__file__).parents[1] / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 #: Examples that show another package at work.
-NEEDS = {"big_array": "numpy"}
+NEEDS = {"big_array": "numpy", "shared_array": "numpy"}
 
 
 def header(name):
@@ -97,6 +97,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "rest_for_one",
         "run_program",
         "run_tree",
+        "shared_array",
     }
     assert promised <= set(NAMES)
 

@@ -27,6 +27,7 @@ OWNERS: dict[str, set[str]] = {
         "wire.failure",
         "wire.parcel",
         "wire.sheet",
+        "wire.sharecodec",  # its buffers
     },
     # Never in an actor, and never in the supervisor's thread.
     "sqlite3": {"cli.deadletters", "supervision.letterfile", "supervision.letterkeeper"},

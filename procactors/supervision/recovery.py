@@ -1,4 +1,4 @@
-"""What a dead actor left: the message in hand, the rest of its mailbox, its segments.
+"""What a dead actor left: the message in hand, the rest of its mailbox, its files.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: the reply sender by which the dead are answered for (`close`).
@@ -35,6 +35,7 @@ from procactors.wire.record import (
 )
 from procactors.wire.reply import ReplySender, is_port, remove_ports_of
 from procactors.wire.sealing import records
+from procactors.wire.sharefile import sweep_shares
 from procactors.wire.sheet import remove_sheets_of
 from procactors.wire.station import Station
 
@@ -199,8 +200,9 @@ class Recovery:
             self._refuse_call(name, flags, open_envelope(body), why, cell, actor)
 
     def sweep_after(self, process: int) -> None:
-        """Remove the segments and reply pipes of a dead process, but for what is on its way."""
+        """Remove segments, shares and reply pipes of a dead process, but for what is on its way."""
         path = self._home.path
+        sweep_shares(path, process)
         remove_ports_of(path, process)
         remove_sheets_of(path, process)
         for target in sweep_segments(path, process, None):

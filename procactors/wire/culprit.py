@@ -7,7 +7,7 @@ Never: runs on the way of a good message; hides the first error behind one of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from procactors.wire.definitions import dumps_by_value
@@ -18,11 +18,17 @@ __all__ = ["describe_culprit"]
 _DEEPEST, _WIDEST = 20, 10_000
 
 
-def describe_culprit(value: Any, what: str, home: str, error: BaseException) -> str:
-    """Return a sentence that names the part of `value` that cannot be pickled, and why."""
+def describe_culprit(
+    value: Any,
+    what: str,
+    home: str,
+    error: BaseException,
+    dumps: Callable[[Any, str], object] = dumps_by_value,
+) -> str:
+    """Return a sentence that names the part of `value` that `dumps` cannot pickle, and why."""
     path, part, reason = what, value, error
     for _ in range(_DEEPEST):
-        found = _bad_part(part, home)
+        found = _bad_part(part, home, dumps)
         if found is None:
             break
         step, part, reason = found
@@ -31,12 +37,14 @@ def describe_culprit(value: Any, what: str, home: str, error: BaseException) -> 
     return f"cannot pickle {path} = {shown}: {type(reason).__name__}: {reason}"
 
 
-def _bad_part(value: Any, home: str) -> tuple[str, Any, BaseException] | None:
+def _bad_part(
+    value: Any, home: str, dumps: Callable[[Any, str], object]
+) -> tuple[str, Any, BaseException] | None:
     for count, (step, part) in enumerate(_parts(value)):
         if count >= _WIDEST:
             break
         try:
-            dumps_by_value(part, home)
+            dumps(part, home)
         except Exception as error:  # noqa: BLE001 - whatever a class's pickling code raises
             return step, part, error
     return None

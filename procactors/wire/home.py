@@ -1,7 +1,7 @@
 """One process's use of one runtime directory: encoding records and reading their payloads.
 
 Layer: wire. Runs in: parent and actor.
-Owns: the process's segment pool for that directory (`close`).
+Owns: the process's pools of segments and of shares in that directory (`close`).
 Never: shared between processes: a forked copy makes its own, under a token of its own.
 """
 
@@ -16,6 +16,7 @@ from procactors.wire.codec import Encoded, decode, encode, join, split
 from procactors.wire.definitions import belong_to
 from procactors.wire.payload import REFERENCE, Received, SegmentPool, mark_consumed, receive
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, WITH_BUFFERS, frame
+from procactors.wire.sharing import SharePool
 
 __all__ = ["Home", "home_of"]
 
@@ -26,12 +27,14 @@ class Home:
     Attributes:
         path: the runtime directory.
         process: this process's token in it, a random number: pids are used again.
+        shares: where this process writes what it shares.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.process = secrets.randbits(63)
         self._segments = SegmentPool(path, self.process)
+        self.shares = SharePool(path, self.process)
         belong_to(path)
 
     def encode(self, value: Any, what: str = "message") -> Encoded:
@@ -105,8 +108,9 @@ class Home:
             mark_consumed(self.path, bytes(body[: REFERENCE.size]))
 
     def close(self) -> None:
-        """Close the segment pool's descriptors and forget the directory."""
+        """Close the pools and forget the directory."""
         self._segments.close()
+        self.shares.close()
         with contextlib.suppress(KeyError):
             if _homes[self.path] is self:
                 del _homes[self.path]

@@ -21,7 +21,6 @@ would still show a later write. Recovery sets `consumed` again for all that was 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import mmap
 import os
@@ -29,10 +28,11 @@ import struct
 import threading
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
-from procactors.errors import StorageFull
-from procactors.wire.runtime_dir import open_overflow, overflow_of
+from procactors.wire.runtime_dir import overflow_of
+from procactors.wire.storage import create, lay_out
 
 __all__ = ["REFERENCE", "Received", "SegmentPool", "mark_consumed", "receive", "sweep_segments"]
 
@@ -42,8 +42,6 @@ REFERENCE = struct.Struct("=QQQQ")
 _HEADER = struct.Struct("=QQQQQQ")  # generation, consumed, target, once, head bytes, buffers
 _GENERATION, _CONSUMED, _TARGET, _ONCE, _HEAD_BYTES, _COUNT = range(6)
 _TABLE_AT = _HEADER.size
-#: Data starts on this boundary, and so does each buffer: arrays want aligned memory.
-_ALIGN = 64
 #: Up to here the receiver copies out: faster than mapping, and it costs no descriptor.
 _COPY_LIMIT = 1024 * 1024
 #: Segments that a process keeps for writing again, and their largest size and sum in bytes.
@@ -137,7 +135,9 @@ class SegmentPool:
         self._make_room(size)
         number = self._next
         self._next += 1
-        fd, path, place = self._create(number, size)
+        fd, path, place = create(
+            self._home, partial(_folder, self._home, self._process), str(number), size
+        )
         keep = len(self._kept) < _KEEP and size <= _KEEP_SIZE and self._kept_bytes() <= _KEEP_SUM
         try:
             header = _HEADER.pack(1, 0, target, 0 if keep else 1, len(head), len(buffers))
@@ -171,37 +171,6 @@ class SegmentPool:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(segment.path)
                 return
-
-    def _create(self, number: int, size: int) -> tuple[int, str, int]:
-        for place in (0, 1):
-            folder = _folder(self._home, self._process, place)
-            path = os.path.join(folder, str(number))
-            fd = -1
-            try:
-                if place:
-                    open_overflow(self._home)
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(folder, 0o700)
-                fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-                os.posix_fallocate(fd, 0, size)
-            except OSError as error:
-                if fd >= 0:
-                    os.close(fd)
-                    os.unlink(path)
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    raise StorageFull(
-                        f"no file descriptor is left in process {os.getpid()} for a payload of "
-                        f"{size} bytes; raise the limit (ulimit -n) or hold fewer arrays"
-                    ) from error
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                    raise
-            else:
-                return fd, path, place
-        raise StorageFull(
-            f"no room for a payload of {size} bytes: neither {self._home} nor "
-            f"{overflow_of(self._home)} has it; free space there, or set runtime_dir= to a "
-            f"directory with room"
-        )
 
 
 class Received:
@@ -259,7 +228,7 @@ def receive(home: str, reference: bytes) -> Received:
             raise FileNotFoundError(f"{path} was written again: generation {header[_GENERATION]}")
         head_bytes, count = header[_HEAD_BYTES], header[_COUNT]
         lengths = struct.unpack(f"={count}Q", os.pread(fd, 8 * count, _TABLE_AT))
-        places = _places(head_bytes, lengths)
+        places = lay_out(_TABLE_AT, head_bytes, lengths)
         size = (places[-1] + lengths[-1]) if count else places[0] + head_bytes
         if size <= _COPY_LIMIT:
             data = bytearray(size)
@@ -335,19 +304,8 @@ def _folder(home: str, process: int, place: int) -> str:
     return os.path.join(root, f"{process:016x}")
 
 
-def _places(head_bytes: int, lengths: Sequence[int]) -> list[int]:
-    """Return where the head and then each buffer starts in the file."""
-    at = _aligned(_TABLE_AT + 8 * len(lengths))
-    places = [at]
-    at = _aligned(at + head_bytes)
-    for length in lengths:
-        places.append(at)
-        at = _aligned(at + length)
-    return places
-
-
 def _layout(head: bytes, buffers: Sequence[memoryview]) -> tuple[list[int], int]:
-    places = _places(len(head), [buffer.nbytes for buffer in buffers])
+    places = lay_out(_TABLE_AT, len(head), [buffer.nbytes for buffer in buffers])
     last = buffers[-1].nbytes if buffers else len(head)
     return places, -(-(places[-1] + last) // 4096) * 4096
 
@@ -360,10 +318,6 @@ def _store(
     into[places[0] : places[0] + len(head)] = head
     for at, buffer in zip(places[1:], buffers, strict=True):
         into[at : at + buffer.nbytes] = buffer
-
-
-def _aligned(at: int) -> int:
-    return -(-at // _ALIGN) * _ALIGN
 
 
 def _drop(segment: _Segment) -> None:

@@ -1,4 +1,4 @@
-"""The private directory in which a system keeps its pipes, boxes and segments.
+"""The private directory in which a system keeps its pipes, boxes, segments and shares.
 
 Layer: wire. Runs in: parent; actors open it by path.
 Owns: the directory (removed by `RuntimeDir.remove`, the janitor, or the next start's sweep) and
@@ -84,7 +84,7 @@ class RuntimeDir:
         self._owner_fd = os.open(owner + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._owner_fd, fcntl.LOCK_EX)
         os.rename(owner + ".new", owner)  # locked already: a sweep never sees it unlocked
-        for name in ("actors", "replies", "segments", "sheets", "defs"):
+        for name in ("actors", "replies", "segments", "sheets", "shared", "defs"):
             os.mkdir(os.path.join(self.path, name), 0o700)
 
     def forget(self) -> None:

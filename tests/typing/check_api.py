@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Any
 
 from typing_extensions import assert_type
 
@@ -25,6 +26,7 @@ from procactors import (
     Recycle,
     Reply,
     Restarted,
+    Shared,
     StopReport,
     Strategy,
     Supervisor,
@@ -216,6 +218,26 @@ def trees(system: ActorSystem) -> None:
     assert_type(root.count_children(), ChildCounts)
     assert_type(root.terminate_child("counter"), ExitReason)
     assert_type(root.stop(), ExitReason)
+
+
+def sharing(system: ActorSystem) -> None:
+    assert_type(system.share(1), Shared[int])
+    assert_type(system.share(1).get(), int)
+    assert_type(system.shares(), list[Shared[Any]])
+    with system.share(["a"]) as words:
+        assert_type(words.get(), list[str])
+        assert_type(words.nbytes, int)
+    wider: Shared[object] = words
+    narrower: Shared[list[str]] = wider  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    del narrower
+
+
+class SharingActor(Actor):
+    def make(self) -> Shared[bytes]:
+        return self.context.system.share(b"")
+
+    def read(self, shared: Shared[bytes]) -> int:
+        return len(shared.get())
 
 
 class Parent(Actor):
