@@ -11,7 +11,7 @@ if _sys.platform != "linux":
     raise ImportError(f"procactors runs on Linux only so far, not on {_sys.platform}")
 
 from procactors import errors
-from procactors.actor import Actor
+from procactors.actor import Actor, current_context
 from procactors.childfailure import ChildFailure, Directive
 from procactors.inbox import Inbox
 from procactors.messages import Message
@@ -63,6 +63,7 @@ __all__ = [
     "Supervisor",
     "SupervisorRef",
     "Terminated",
+    "current_context",
     "errors",
     "run",
     "spec",

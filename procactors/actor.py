@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from procactors.process.loop import Loop
     from procactors.watching import Watching
 
-__all__ = ["Actor", "Context", "set_current"]
+__all__ = ["Actor", "Context", "current_context", "set_current"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -35,6 +35,8 @@ class Context:
         parent: ref of the actor that spawned this one; None if the main program did.
         system: the system: find others by name.
         incarnation: which life this is, from 1.
+        seed: this life's seed, of 128 bits: no other life of any actor has it, unless
+            `Options.seed` says so. For ``random.Random`` and ``numpy.random.default_rng``.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class Context:
         ref: ActorRef[Any],
         parent: ActorRef[Any] | None,
         incarnation: int,
+        seed: int = 0,
     ) -> None:
         self.ref = ref
         self.parent = parent
         self.system = handle
         self.incarnation = incarnation
+        self.seed = seed
         self._loop: Loop | None = None
         self._children = False
         self._leaving = False
@@ -222,6 +226,20 @@ class Actor:
 
 #: This process's context: a process is one actor.
 _current: Context | None = None
+
+
+def current_context() -> Context:
+    """Return the context of the actor that this process is: for functions that run in one.
+
+    Raises:
+        RuntimeError: this process is no actor: the main program, say, or a test.
+    """
+    if _current is None:
+        raise RuntimeError(
+            "this process is no actor, so there is no context: current_context() is for functions "
+            "that an actor calls; in the main program, use the ActorSystem itself"
+        )
+    return _current
 
 
 def set_current(context: Context | None) -> None:

@@ -177,6 +177,10 @@ class Options:
         limits: what its process may use; None sets no limit.
         recycle_after: when an incarnation makes way for a fresh one; None: never.
         env: environment variables set in the actor before any of its code is imported.
+        seed: root of the actor's random numbers, from 0 on: incarnation n has the ``context.seed``
+            ``seeds.derive(seed, n)``, in each run, and begins with the module `random` seeded by
+            it. Two actors with the same root draw the same numbers: give each its own. None: a
+            root that no other actor has, in no run.
     """
 
     name: str | None = None
@@ -194,6 +198,7 @@ class Options:
     limits: Limits | None = None
     recycle_after: Recycle | None = None
     env: Mapping[str, str] | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
@@ -219,6 +224,8 @@ class Options:
             _check_env(self.env)
             # A plain dict: it travels to the supervisor, which unpickles no user's classes.
             object.__setattr__(self, "env", dict(self.env))
+        if self.seed is not None:
+            _whole("seed", self.seed, 0)
 
     def replace(self, **changes: Any) -> Options:
         """Return a copy with some words changed; an unknown word is named with the known ones.

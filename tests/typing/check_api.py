@@ -30,9 +30,11 @@ from procactors import (
     Supervisor,
     SupervisorRef,
     Terminated,
+    current_context,
     run,
     spec,
 )
+from procactors.actor import Context
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Counter(Actor):
 
     def on_restart(self, report: CrashReport) -> None:
         assert_type(self.context.incarnation, int)
+        assert_type(self.context.seed, int)
+        assert_type(report.seed, int)
 
     def on_stop(self, reason: ExitReason) -> None:
         self.context.log.info("%s", reason)
@@ -240,6 +244,12 @@ def silent_program(system: ActorSystem) -> None:
 
 async def async_program(system: ActorSystem) -> int:
     return 0
+
+
+def in_an_actor() -> None:
+    assert_type(current_context(), Context)
+    assert_type(current_context().incarnation, int)
+    assert_type(Options(seed=7).seed, int | None)
 
 
 def programs() -> None:
