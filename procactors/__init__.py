@@ -15,6 +15,7 @@ from procactors.actor import Actor, current_context
 from procactors.childfailure import ChildFailure, Directive
 from procactors.inbox import Inbox
 from procactors.messages import Message
+from procactors.observe.events import Event, Progress
 from procactors.options import Backoff, Delivery, Limits, Options, Overflow, Recycle, Restart
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
@@ -44,6 +45,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Directive",
+    "Event",
     "ExitKind",
     "ExitReason",
     "Inbox",
@@ -52,6 +54,7 @@ __all__ = [
     "Message",
     "Options",
     "Overflow",
+    "Progress",
     "Recycle",
     "Reply",
     "Restart",

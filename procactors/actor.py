@@ -56,6 +56,7 @@ class Context:
         self._children = False
         self._leaving = False
         self._watching: Watching | None = None
+        self._report: Callable[[int, int | None], None] = self._first_report
 
     @property
     def log(self) -> logging.Logger:
@@ -123,6 +124,32 @@ class Context:
     def unlink(self, ref: ActorRef[Any]) -> None:
         """Undo `link`, by whichever of the two it was made."""
         self._watches().unlink(ref)
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Tell how far the work in hand is; who listens to ``system.events`` gets a `Progress`.
+
+        Does not block, and may be called as often as is convenient, from plain functions too
+        (`current_context`): the first report goes at once, then at most ten a second, and the one
+        that completes the total always. While nobody listens, nothing is sent. A report tells
+        of a moment: the last ones of an incarnation that is killed may be missing.
+
+        Args:
+            done: steps that are done, from 0 on.
+            total: steps that there are; None if that is not known.
+
+        Raises:
+            ValueError: no whole numbers from 0 on, or more done than there is.
+        """
+        self._report(done, total)
+
+    def _first_report(self, done: int, total: int | None) -> None:
+        from procactors.progressing import meter_of  # only where it is used: starts are short
+
+        self._report = meter_of(self.system._station, self._handler).report
+        self._report(done, total)
+
+    def _handler(self) -> str:
+        return self._loop.handler if self._loop is not None else ""
 
     def _watches(self) -> Watching:
         if self._watching is None:
