@@ -11,10 +11,11 @@ if _sys.platform != "linux":
     raise ImportError(f"procactors runs on Linux only so far, not on {_sys.platform}")
 
 from procactors import errors
-from procactors.actor import Actor
+from procactors.actor import Actor, current_context
 from procactors.childfailure import ChildFailure, Directive
 from procactors.inbox import Inbox
 from procactors.messages import Message
+from procactors.observe.events import Event, Progress
 from procactors.options import (
     Backoff,
     Delivery,
@@ -56,6 +57,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Directive",
+    "Event",
     "ExitKind",
     "ExitReason",
     "Inbox",
@@ -66,6 +68,7 @@ __all__ = [
     "Options",
     "Overflow",
     "Pool",
+    "Progress",
     "Recycle",
     "Reply",
     "Restart",
@@ -79,6 +82,7 @@ __all__ = [
     "Supervisor",
     "SupervisorRef",
     "Terminated",
+    "current_context",
     "errors",
     "run",
     "spec",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from procactors.process.loop import Loop
     from procactors.watching import Watching
 
-__all__ = ["Actor", "Context", "set_current"]
+__all__ = ["Actor", "Context", "current_context", "set_current"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -35,6 +35,8 @@ class Context:
         parent: ref of the actor that spawned this one; None if the main program did.
         system: the system: find others by name.
         incarnation: which life this is, from 1.
+        seed: this life's seed, of 128 bits: no other life of any actor has it, unless
+            `Options.seed` says so. For ``random.Random`` and ``numpy.random.default_rng``.
     """
 
     def __init__(
@@ -43,15 +45,18 @@ class Context:
         ref: ActorRef[Any],
         parent: ActorRef[Any] | None,
         incarnation: int,
+        seed: int = 0,
     ) -> None:
         self.ref = ref
         self.parent = parent
         self.system = handle
         self.incarnation = incarnation
+        self.seed = seed
         self._loop: Loop | None = None
         self._children = False
         self._leaving = False
         self._watching: Watching | None = None
+        self._report: Callable[[int, int | None], None] = self._first_report
 
     @property
     def log(self) -> logging.Logger:
@@ -119,6 +124,32 @@ class Context:
     def unlink(self, ref: ActorRef[Any]) -> None:
         """Undo `link`, by whichever of the two it was made."""
         self._watches().unlink(ref)
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Tell how far the work in hand is; who listens to ``system.events`` gets a `Progress`.
+
+        Does not block, and may be called as often as is convenient, from plain functions too
+        (`current_context`): the first report goes at once, then at most ten a second, and the one
+        that completes the total always. While nobody listens, nothing is sent. A report tells
+        of a moment: the last ones of an incarnation that is killed may be missing.
+
+        Args:
+            done: steps that are done, from 0 on.
+            total: steps that there are; None if that is not known.
+
+        Raises:
+            ValueError: no whole numbers from 0 on, or more done than there is.
+        """
+        self._report(done, total)
+
+    def _first_report(self, done: int, total: int | None) -> None:
+        from procactors.progressing import meter_of  # only where it is used: starts are short
+
+        self._report = meter_of(self.system._station, self._handler).report
+        self._report(done, total)
+
+    def _handler(self) -> str:
+        return self._loop.handler if self._loop is not None else ""
 
     def _watches(self) -> Watching:
         if self._watching is None:
@@ -222,6 +253,20 @@ class Actor:
 
 #: This process's context: a process is one actor.
 _current: Context | None = None
+
+
+def current_context() -> Context:
+    """Return the context of the actor that this process is: for functions that run in one.
+
+    Raises:
+        RuntimeError: this process is no actor: the main program, say, or a test.
+    """
+    if _current is None:
+        raise RuntimeError(
+            "this process is no actor, so there is no context: current_context() is for functions "
+            "that an actor calls; in the main program, use the ActorSystem itself"
+        )
+    return _current
 
 
 def set_current(context: Context | None) -> None:

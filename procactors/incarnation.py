@@ -46,6 +46,7 @@ from procactors.process.setup import (
     PARENT_GONE,
     adopt_surroundings,
     claim_mailbox,
+    seed_generators,
     set_signals,
     watch_faults,
 )
@@ -92,6 +93,7 @@ def main(argv: list[str]) -> None:
     set_signals(words)
     watch_faults(folder, order.dumps)
     keep_log(folder)
+    seed_generators(order.seed, order.reseed)
     station = Station(home, actor, reader.box)
     words[PROCESS] = station.home.process
     station.on_lost = lambda target, record: _report_lost(station, target, record)
@@ -241,7 +243,7 @@ class _Life:
         parent = None
         if order.parent:
             parent = ActorRef[Any](home, order.parent, f"actor {order.parent}", ref._overflow)
-        return Context(self._handle, ref, parent, order.incarnation)
+        return Context(self._handle, ref, parent, order.incarnation, order.seed)
 
 
 def _decides(cls: type) -> bool:

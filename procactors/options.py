@@ -195,6 +195,10 @@ class Options:
         size: for pools: how many workers; a pair is the least and the most, between which the pool
             follows its load. None: one for each usable CPU.
         routing: for pools: which worker gets a call.
+        seed: root of the actor's random numbers, from 0 on: incarnation n has the ``context.seed``
+            ``seeds.derive(seed, n)``, in each run, and begins with the module `random` seeded by
+            it. Two actors with the same root draw the same numbers: give each its own. None: a
+            root that no other actor has, in no run.
     """
 
     name: str | None = None
@@ -214,6 +218,7 @@ class Options:
     env: Mapping[str, str] | None = None
     size: int | tuple[int, int] | None = None
     routing: Routing = Routing.LEAST_LOADED
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
@@ -241,6 +246,8 @@ class Options:
             _check_env(self.env)
             # A plain dict: it travels to the supervisor, which unpickles no user's classes.
             object.__setattr__(self, "env", dict(self.env))
+        if self.seed is not None:
+            _whole("seed", self.seed, 0)
 
     def replace(self, **changes: Any) -> Options:
         """Return a copy with some words changed; an unknown word is named with the known ones.

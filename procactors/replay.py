@@ -177,6 +177,10 @@ class _NoStation(Station):
     def stop_in_order(self, actor: int) -> None:
         """Stop nobody."""
 
+    def words(self, actor: int) -> memoryview | None:
+        """Return nothing: there is no box to look into."""
+        return None
+
     def send_control(self, actor: int, record: bytes) -> bool:
         """Send nothing."""
         return False

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
+from procactors.observe.events import Events
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
@@ -46,7 +47,8 @@ _log = logging.getLogger("procactors")
 STOP_TIMEOUT_S = 10.0
 #: Seconds that the supervisor may take beyond a stop's deadline, for its own last steps.
 _SLACK_S = 5.0
-#: Seconds beyond it for dead letters: those of the end itself are to be written and shown, too.
+#: Seconds beyond it for events, and for dead letters: those of the end itself are to be written
+#: and shown, too.
 _LETTERS_S = 2.0
 
 
@@ -83,6 +85,7 @@ class ActorSystem(SystemHandle):
 
     Attributes:
         dead_letters: messages that nobody will handle, and why.
+        events: what happens in the system, from now on: subscribe, or iterate.
         failure: why the system ended by itself: a tree's root gave up; None otherwise.
     """
 
@@ -110,6 +113,7 @@ class ActorSystem(SystemHandle):
         self._report: StopReport | None = None
         self._stop_timeout = stop_timeout
         self.dead_letters = DeadLetters()
+        self.events = Events()
         self.failure: RestartIntensityExceeded | None = None
         with contextlib.ExitStack() as undo:
             self._dir = RuntimeDir(runtime_dir)
@@ -124,7 +128,9 @@ class ActorSystem(SystemHandle):
             self._recovery = Recovery(station.home, station, self.dead_letters, self._crashes)
             station.on_lost = self._report_lost
             self._launcher = Launcher(self._dir.path, start_method, preload, spares)
-            self._supervisor = Supervisor(station, self._launcher, self._recovery, stop_timeout)
+            self._supervisor = Supervisor(
+                station, self._launcher, self._recovery, stop_timeout, self.events
+            )
             self._supervisor.on_failure = self._failed
             undo.callback(self._supervisor.close)
             self.dead_letters.connect(station, self._supervisor.address_of)
@@ -243,6 +249,7 @@ class ActorSystem(SystemHandle):
         self._lifeline.cut()
         self._station.close()
         self._recovery.close()
+        self.events.close(max(0.0, deadline - monotonic()) + _LETTERS_S)
         # Before the directory goes: the letters' definitions are in it.
         self.dead_letters.close(max(0.0, deadline - monotonic()) + _LETTERS_S)
         if self._crashes is not None:

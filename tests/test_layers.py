@@ -13,7 +13,7 @@ from tests.support.source import has_code, imported, modules
 #: From the bottom up; what shares a line may not import each other.
 LAYERS = [
     ["base"],
-    ["wire"],
+    ["wire", "observe"],
     ["process"],
     ["supervision"],
     ["api"],

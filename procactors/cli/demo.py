@@ -54,11 +54,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo and return its exit code. Blocks until every actor has stopped."""
-    from procactors.demo.progress import LogLines, Progress
+    from procactors.demo.progress import Progress
+    from procactors.observe.bars import LogLines
 
     progress = Progress(sys.stdout)
     stop = StopRequest()
-    with handled_by(stop), _logged_to(LogLines(progress)):
+    with handled_by(stop), _logged_to(LogLines(progress.say)):
         try:
             return _demonstrate(arguments, progress, stop)
         except StopAsked as asked:

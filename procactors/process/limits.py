@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 __all__ = ["bind", "raise_descriptor_limit", "thread_caps"]
 
-#: What OpenMP and the linear algebra libraries read, once, when they are loaded.
+#: What OpenMP, the linear algebra libraries and Numba read, once, when they are loaded.
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -22,6 +22,7 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
 )
 
 #: More CPUs than a machine has.

@@ -29,8 +29,8 @@ from procactors.errors import (
 )
 from procactors.process.methods import MethodTable, table_of
 from procactors.process.setup import HALT
-from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, DELIVERIES, PHASE
-from procactors.wire.envelope import CALL_ID, WHOLE, handler_name
+from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, DELIVERIES, IN_HAND, PHASE, STATE
+from procactors.wire.envelope import CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.failure import pack_failure
 from procactors.wire.home import Home
 from procactors.wire.payload import Received, sweep_segments
@@ -124,6 +124,14 @@ class Loop:
     def deliveries(self) -> int:
         """How often the message in hand has been begun, this time included."""
         return self._words[DELIVERIES] + 1
+
+    @property
+    def handler(self) -> str:
+        """Name of the handler of the message in hand; empty if there is none."""
+        record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
+        if len(record) <= FRAME.size or FRAME.unpack_from(record)[1] != Kind.CALL:
+            return ""
+        return handler_name(open_envelope(memoryview(record)[FRAME.size :]).method)
 
     def run(self) -> int:
         """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.

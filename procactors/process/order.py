@@ -39,6 +39,8 @@ class StartOrder(NamedTuple):
         cpus: CPUs that it runs on; None: as its parent process.
         nice: its niceness; None: as its parent process.
         dumps: have `DUMP` write the stacks of all threads to the fault file.
+        seed: the incarnation's seed, of its context.
+        reseed: seed the module `random` with it: somebody chose the root.
     """
 
     actor: int
@@ -61,6 +63,8 @@ class StartOrder(NamedTuple):
     cpus: tuple[int, ...] | None = None
     nice: int | None = None
     dumps: bool = False
+    seed: int = 0
+    reseed: bool = False
 
 
 def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:

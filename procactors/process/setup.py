@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import fcntl
+import logging
 import os
+import random
 import signal
 import sys
 import threading
@@ -28,9 +30,12 @@ __all__ = [
     "adopt_surroundings",
     "claim_mailbox",
     "replace_main",
+    "seed_generators",
     "set_signals",
     "watch_faults",
 ]
+
+_log = logging.getLogger("procactors")
 
 #: Values of the box's control word. TERMINATE: the SIGTERM that follows is the supervisor's.
 #: PARENT_GONE: the stop in the mailbox is because the parent actor ends.
@@ -111,6 +116,32 @@ def replace_main(main_file: str | None) -> None:
     if main_file is not None:
         main.__file__ = main_file
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
+
+
+def seed_generators(seed: int, everywhere: bool) -> None:
+    """Give this life's random numbers a beginning of their own.
+
+    Args:
+        seed: the incarnation's.
+        everywhere: seed the module `random`, too. Else a forked copy of it has seeded itself anew,
+            from the kernel (`random` sees to that), and is left so.
+    """
+    if everywhere:
+        random.seed(seed)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is None:
+        return  # imported later, it seeds itself from the kernel
+    # Its global generator came with the fork: all copies would draw the same numbers (numpy
+    # issues 9650 and 14729).
+    generator = getattr(numpy_random, "get_bit_generator", None)  # from numpy 1.24 on
+    lock = generator().lock if generator is not None else None
+    if lock is not None and not lock.acquire(blocking=False):
+        # By the start method `fork`: a thread of the parent was drawing, and is not here.
+        _log.warning("numpy.random was in use at the fork: its global generator is not seeded")
+        return
+    if lock is not None:
+        lock.release()
+    numpy_random.seed(seed & 0xFFFFFFFF)  # all that its old interface takes
 
 
 def set_signals(words: memoryview) -> None:

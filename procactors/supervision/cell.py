@@ -105,6 +105,7 @@ class Cell:
         self.lost_starts = 0
         self.start = 0  # number of the current start; reports of another one are late
         self.incarnation = 0
+        self.seed = 0  # of this life
         self.child: Child | None = None
         self.history = History()
         self.ready_at: float | None = None
@@ -241,6 +242,7 @@ class Cell:
             at=dt.datetime.now(dt.timezone.utc).isoformat(timespec="microseconds"),
             ran_s=self.ran_s(),
             log=read_log(self.folder),
+            seed=self.seed,
         )
 
     def ran_s(self) -> float:

@@ -31,6 +31,7 @@ __all__ = [
     "ListChildren",
     "LostMessage",
     "OpenInbox",
+    "ReportProgress",
     "RestartChild",
     "Spawn",
     "StartChild",
@@ -198,6 +199,25 @@ class LostMessage:
     actor: int
     record: bytes
     why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportProgress:
+    """An actor tells how far it is. No reply.
+
+    Attributes:
+        actor: its id.
+        done: steps that are done.
+        total: steps that there are, if it knows.
+        at: when it said so, on the monotonic clock.
+        what: name of its handler; empty outside of one.
+    """
+
+    actor: int
+    done: int
+    total: int | None
+    at: float
+    what: str
 
 
 @dataclasses.dataclass(frozen=True)

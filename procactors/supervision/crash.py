@@ -146,6 +146,7 @@ class CrashReport:
         at: when the death was seen, on the wall clock: ISO 8601, UTC.
         ran_s: seconds for which the incarnation had been up; 0.0 if its start was not done.
         log: the last lines that it logged, oldest first; empty if none.
+        seed: its ``context.seed``: what it drew from that can be drawn again.
     """
 
     actor: str
@@ -162,6 +163,7 @@ class CrashReport:
     at: str = ""
     ran_s: float = 0.0
     log: str = ""
+    seed: int = 0
 
     @property
     def summary(self) -> str:

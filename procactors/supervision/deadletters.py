@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, DeliveryError
-from procactors.supervision.subscription import Subscription
+from procactors.observe.subscription import Subscription
 from procactors.wire.codec import Encoded, decode
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class DeadLetters:
         self._serials = itertools.count(1)
         #: Letters that are being sent, or were: nobody else must send them too.
         self._leaving: set[int] = set()
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: list[Subscription[DeadLetter]] = []
         self._missed = 0
         self._closed = False
         self._keeper: LetterKeeper | None = None
@@ -162,23 +162,21 @@ class DeadLetters:
         with self._lock:
             if self._closed:
                 raise ActorStopped("the actor system was stopped: there will be no dead letter")
-            subscription = Subscription(callback)
+            subscription = Subscription(callback, "dead letter", latest=False, on_close=self._leave)
             self._subscriptions.append(subscription)
+        return subscription.close
 
-        def unsubscribe() -> None:
-            with self._lock:
-                if subscription in self._subscriptions:
-                    self._subscriptions.remove(subscription)
-                    self._missed += subscription.missed
-            subscription.cancel()
-
-        return unsubscribe
+    def _leave(self, subscription: Subscription[DeadLetter]) -> None:
+        with self._lock:
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+                self._missed += subscription.dropped
 
     @property
     def missed(self) -> int:
         """How many letters were not shown to a subscriber that was too slow, in sum."""
         with self._lock:
-            return self._missed + sum(one.missed for one in self._subscriptions)
+            return self._missed + sum(one.dropped for one in self._subscriptions)
 
     # -- sending again ------------------------------------------------------------------------
 
@@ -277,7 +275,7 @@ class DeadLetters:
                     self._letters.popitem(last=False)
                 self.total += 1
                 for subscription in self._subscriptions:
-                    subscription.offer(letter)
+                    subscription.feed.offer(letter)
             if self._keeper is not None:
                 self._keeper.keep(letter, blueprint)
 

@@ -30,6 +30,7 @@ from procactors.process.loop import ENDING, STARTING, STOPPING
 from procactors.process.oom import OomKills
 from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.process.setup import PARENT_GONE
+from procactors.seeds import derive
 from procactors.supervision.branch import Verdict
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.children import AskParent
@@ -63,6 +64,8 @@ class Lives:
         self._launcher = launcher
         self._starts = itertools.count(1)
         self._oom = OomKills()
+        # Of the seeds of all actors that have no root of their own.
+        self._root = int.from_bytes(os.urandom(16), "big")
         #: By start: the dead of whom only the peak memory is not known yet.
         self._dying: dict[int, tuple[Cell, ExitReason, str]] = {}
 
@@ -77,6 +80,7 @@ class Lives:
         cell.words[STOP_ORDERED] = cell.stop_by is not None
         cell.verdict = None
         cell.peak_memory = 0
+        cell.seed = self._seed(cell)
         try:
             self._order(cell)
             child = self._launcher.start(cell.actor, start)
@@ -122,8 +126,16 @@ class Lives:
                 cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
                 nice=limits.nice,
                 dumps=cell.pooled or cell.options.handle_timeout is not None,
+                seed=cell.seed,
+                reseed=cell.options.seed is not None,
             ),
         )
+
+    def _seed(self, cell: Cell) -> int:
+        root = cell.options.seed
+        if root is None:
+            root = derive(self._root, cell.actor)
+        return derive(root, cell.incarnation)
 
     def start_failed(self, cell: Cell, error: OSError) -> None:
         """Count a start that no process came of as a death."""

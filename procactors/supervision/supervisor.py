@@ -32,6 +32,7 @@ from procactors.errors import (
     RestartIntensityExceeded,
     SpawnError,
 )
+from procactors.observe.events import Events, Progress
 from procactors.options import Options
 from procactors.process.launcher import Launcher
 from procactors.process.zygote import REAP
@@ -46,7 +47,7 @@ from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
 from procactors.supervision.watchdog import Watchdog
-from procactors.wire.blackbox import CLOSED, GONE
+from procactors.wire.blackbox import CLOSED, GONE, LISTENED
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
@@ -74,14 +75,21 @@ class Supervisor:
         launcher: starts the processes.
         recovery: answers for the dead.
         stop_timeout: seconds of a stop for which neither caller nor options name any.
+        events: told what actors report.
     """
 
     def __init__(
-        self, station: Station, launcher: Launcher, recovery: Recovery, stop_timeout: float
+        self,
+        station: Station,
+        launcher: Launcher,
+        recovery: Recovery,
+        stop_timeout: float,
+        events: Events,
     ) -> None:
         self.station = station
         self.recovery = recovery
         self.stop_timeout = stop_timeout
+        self._events = events
         self.cells: dict[int, Cell] = {}
         self._launcher = launcher
         self._names: dict[str, int] = {}
@@ -107,7 +115,7 @@ class Supervisor:
             undo.pop_all()
         self._done = False
         self._renewed_at = -_ZYGOTE_RENEWAL_S
-        # Guards the wake descriptor: the thread closes it, others write to it.
+        # Guards the wake descriptor and the own box: the thread closes them, others write to them.
         self._closing = threading.RLock()
         self._handlers: dict[type, Callable[[Any, ReplyTo], None]] = {
             c.Spawn: self._spawn,
@@ -123,6 +131,7 @@ class Supervisor:
             c.ListActors: self._list,
             c.LostMessage: self._lost,
             c.DecideOnChild: self.children.decided,
+            c.ReportProgress: self._progressed,
             **BranchCommands(self).handlers,
             c.Watch: self.deathwatch.watch,
             c.Unwatch: self.deathwatch.unwatch,
@@ -139,6 +148,7 @@ class Supervisor:
         self._epoll.register(self._mailbox.fileno(), select.EPOLLIN)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._watch_zygote()
+        self._events.on_change(self._show_listeners)
         self.thread.start()
 
     # -- the loop -----------------------------------------------------------------------------
@@ -437,6 +447,23 @@ class Supervisor:
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
         name, cell = self.name_of(command.actor), self.cells.get(command.actor)
         self.recovery.lost(name, command.record, command.why, cell, command.actor)
+
+    def _progressed(self, command: c.ReportProgress, _: ReplyTo) -> None:
+        self._events.publish(
+            Progress(
+                source=self.name_of(command.actor),
+                at=command.at,
+                done=command.done,
+                total=command.total,
+                what=command.what,
+            )
+        )
+
+    def _show_listeners(self) -> None:
+        """Show actors in our box whether anybody wants their progress. From any thread."""
+        with self._closing:
+            if self._wake >= 0:
+                self._mailbox.box.words[LISTENED] = self._events.wants(Progress)
 
     def name_of(self, actor: int) -> str:
         """Return an actor's name, also after its end. From any thread."""

@@ -31,6 +31,7 @@ __all__ = [
     "HANDLED",
     "INCARNATION",
     "IN_HAND",
+    "LISTENED",
     "PHASE",
     "PID",
     "PROCESS",
@@ -46,6 +47,8 @@ _MAGIC, STATE, CLOSED, CONTROL, INCARNATION, PHASE = range(6)
 HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, PID, _BATCH_BYTES = range(6, 14)
 #: Set by the supervisor once a stop is ordered: the actor makes way for no next life any more.
 STOP_ORDERED = 14
+#: Set by the supervisor in its own box: somebody listens to the progress of actors.
+LISTENED = 15
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192

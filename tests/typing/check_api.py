@@ -19,10 +19,12 @@ from procactors import (
     ChildSpec,
     CrashReport,
     Directive,
+    Event,
     ExitReason,
     Inbox,
     Message,
     Options,
+    Progress,
     Recycle,
     Reply,
     Restarted,
@@ -32,9 +34,12 @@ from procactors import (
     Supervisor,
     SupervisorRef,
     Terminated,
+    current_context,
     run,
     spec,
 )
+from procactors.actor import Context
+from procactors.observe.subscription import Subscription
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class Counter(Actor):
 
     def on_restart(self, report: CrashReport) -> None:
         assert_type(self.context.incarnation, int)
+        assert_type(self.context.seed, int)
+        assert_type(report.seed, int)
 
     def on_stop(self, reason: ExitReason) -> None:
         self.context.log.info("%s", reason)
@@ -262,6 +269,40 @@ def silent_program(system: ActorSystem) -> None:
 
 async def async_program(system: ActorSystem) -> int:
     return 0
+
+
+def in_an_actor() -> None:
+    assert_type(current_context(), Context)
+    assert_type(current_context().incarnation, int)
+    assert_type(Options(seed=7).seed, int | None)
+    current_context().progress(1, 2)
+    current_context().progress(done=1)
+    current_context().progress(0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def shown(event: Progress) -> None:
+    assert_type(event.source, str)
+    assert_type(event.done, int)
+    assert_type(event.total, int | None)
+    assert_type(event.at, float)
+    event.done = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def counted(event: Event) -> None:
+    assert_type(event.source, str)
+
+
+def events(system: ActorSystem) -> None:
+    assert_type(system.events.subscribe(shown, (Progress,)), Subscription[Progress])
+    assert_type(system.events.subscribe(counted), Subscription[Event])
+    assert_type(system.events.subscribe(counted, (Progress,)).dropped, int)
+    with system.events.subscribe(shown, [Progress]) as subscription:
+        subscription.close()
+    for event in system.events:
+        assert_type(event, Event)
+    system.events.publish(Progress(source="w", done=1))
+    system.events.subscribe(shown)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    system.events.subscribe(shown, (int,))  # type: ignore[arg-type, type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def programs() -> None:

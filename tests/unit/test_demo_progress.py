@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 
 import pytest
 
@@ -23,23 +22,38 @@ class Narrow(io.StringIO):
     encoding = "ascii"
 
 
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
 @pytest.fixture
 def wide(monkeypatch):
     """A terminal wide enough for the whole line."""
     monkeypatch.setenv("COLUMNS", "120")
 
 
-def test_elsewhere_each_tenth_of_the_work_is_a_plain_line():
+def test_elsewhere_each_tenth_of_the_work_is_a_plain_line(clock):
     """95 files make ten lines, without any control character."""
     stream = io.StringIO()
-    progress = Progress(stream, clock=itertools.count().__next__)
+    progress = Progress(stream, clock=clock)
     progress.begin("actors", 95)
     for done in range(1, 96):
+        clock.now = float(done)
         progress.advance(done)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 10
-    assert lines[0] == "actors: 10 of 95 files, 10 %, 10.0 s"
-    assert lines[-1] == "actors: 95 of 95 files, 100 %, 95.0 s"
+    assert lines[0] == "actors: 10 of 95 files, 10 %, 1.0/s, 85 s left"
+    assert lines[-1] == "actors: 95 of 95 files, 100 %, 1.0/s, 95.0 s"
     assert "\r" not in stream.getvalue()
 
 
@@ -53,18 +67,23 @@ def test_few_files_make_a_line_each():
     assert stream.getvalue().count("\n") == 3
 
 
-def test_on_a_terminal_one_line_is_written_over(wide):
+def test_on_a_terminal_one_line_is_written_over(wide, clock):
     """Each state begins with a carriage return; a plain line wipes the bar first."""
     stream = Terminal()
-    progress = Progress(stream, clock=itertools.count().__next__)
+    progress = Progress(stream, clock=clock)
     progress.begin("actors", 2)
+    clock.now = 1.0
     progress.advance(1)
+    clock.now = 2.0
     progress.advance(2)
     progress.say("done")
     first, second, blank, last = stream.getvalue().split("\r")[1:]
-    assert first == "[###############...............] actors: 1 of 2 files, 50 %, 1.0 s"
-    assert second == "[##############################] actors: 2 of 2 files, 100 %, 2.0 s"
-    assert blank == " " * len(second)
+    assert first == "[###############...............] actors: 1 of 2 files, 50 %, 1.0/s, 1 s left"
+    assert (
+        second.rstrip()
+        == "[##############################] actors: 2 of 2 files, 100 %, 1.0/s, 2.0 s"
+    )
+    assert blank == " " * len(second.rstrip())
     assert last == "done\n"
 
 
@@ -102,3 +121,16 @@ def test_no_files_make_no_progress():
     progress.begin("actors", 0)
     progress.advance(0)
     assert stream.getvalue() == ""
+
+
+def test_a_stream_that_nobody_reads_any_more_ends_the_demo():
+    """`procactors demo | head` must not analyse files for nobody."""
+
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    progress = Progress(Closed())
+    progress.begin("actors", 1)
+    with pytest.raises(BrokenPipeError):
+        progress.advance(1)

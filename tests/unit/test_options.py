@@ -24,6 +24,7 @@ BAD = [
     ("start_timeout", [-1, "1", NAN, True]),
     ("stop_timeout", [-1, "1", NAN, True]),
     ("recycle_after", [10, "often"]),
+    ("seed", [-1, 1.5, "7", True]),
     ("env", ["A=1", {"A": 1}, {1: "A"}, {"A=B": "1"}, {"": "1"}]),
 ]
 
@@ -90,6 +91,7 @@ GOOD = {
     "start_timeout": None,
     "stop_timeout": 0,
     "env": {"A": ""},
+    "seed": 0,
 }
 
 

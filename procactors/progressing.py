@@ -1,0 +1,54 @@
+"""An actor's progress on its way to whoever listens.
+
+Layer: api. Runs in: actor.
+Owns: nothing; the station is the process's.
+Never: sends while nobody listens; waits for anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from time import monotonic
+
+from procactors.errors import ForeignProcess, ProcActorsError
+from procactors.observe.meter import Meter
+from procactors.supervision import commands as c
+from procactors.wire.blackbox import LISTENED
+from procactors.wire.station import SUPERVISOR, Station
+
+__all__ = ["meter_of"]
+
+
+def meter_of(station: Station, handler: Callable[[], str]) -> Meter:
+    """Return the meter of the actor that this process is.
+
+    Args:
+        station: the process's.
+        handler: names the handler of the message in hand; empty if there is none.
+    """
+
+    def send(done: int, total: int | None) -> None:
+        try:
+            station.check_process()
+            if _is_listened_to(station):
+                command = c.ReportProgress(station.actor, done, total, monotonic(), handler())
+                encoded = station.home.encode(command)
+                station.tell(SUPERVISOR, "the supervisor", b"", encoded)
+        except ForeignProcess:
+            raise  # a forked copy is no actor: whoever wrote that must know
+        except ProcActorsError:
+            pass  # the system is ending, or has no descriptor left: progress is worth no error
+
+    meter = Meter(send)
+    # A forked copy meets its error at the first call, not only when the next one would be due.
+    os.register_at_fork(after_in_child=meter.hurry)
+    return meter
+
+
+def _is_listened_to(station: Station) -> bool:
+    words = station.words(SUPERVISOR)
+    with contextlib.suppress(ValueError):  # its mailbox was closed in this process meanwhile
+        return words is not None and bool(words[LISTENED])
+    return False

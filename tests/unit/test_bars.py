@@ -1,0 +1,314 @@
+"""The view of a job's progress: what each kind of stream gets to see, and when."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import logging
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+import threading
+
+import pytest
+
+from procactors.errors import InvalidSpec
+from procactors.observe.bars import BarView, LogLines, PlainView, ProgressView, open_view
+
+END = "\0end\0"
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Terminal:
+    """A pseudo terminal: what a program writes to `stream` is what `shown` returns."""
+
+    def __init__(self, encoding):
+        self._master, slave = pty.openpty()
+        self.stream = os.fdopen(slave, "w", encoding=encoding)
+
+    def shown(self):
+        """Return all that was written so far."""
+        self.stream.write(END)
+        self.stream.flush()
+        data = b""
+        while END.encode() not in data:  # what is written comes here a moment later
+            data += os.read(self._master, 65536)
+        return data.decode(self.stream.encoding).replace(END, "").replace("\r\n", "\n")
+
+    def close(self):
+        os.close(self._master)
+        with contextlib.suppress(OSError):
+            self.stream.close()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """An ordinary terminal, wide enough for the whole line."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def terminal():
+    with contextlib.closing(Terminal("utf-8")) as terminal:
+        yield terminal
+
+
+@pytest.fixture
+def without_rich(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A log file that is open for writing."""
+    with open(tmp_path / "log", "w+") as file:
+        yield file
+
+
+def written(file):
+    file.flush()
+    file.seek(0)
+    return file.read().splitlines()
+
+
+def test_a_file_gets_a_plain_line_for_each_tenth(log, clock):
+    with open_view("auto", "squares", 1000, log, clock=clock) as view:
+        for done in range(1, 1001):
+            clock.now = done / 10
+            view.advance(done)
+    lines = written(log)
+    assert len(lines) == 10
+    assert lines[0] == "squares: 100 of 1000, 10 %, 10.0/s, 90 s left"
+    assert lines[-1] == "squares: 1000 of 1000, 100 %, 10.0/s, 100 s"
+
+
+def test_a_job_of_unknown_length_gets_a_plain_line_each_five_seconds(log, clock):
+    with open_view("auto", "squares", None, log, clock=clock) as view:
+        for done in range(1, 121):
+            clock.now = done / 10
+            view.advance(done)
+    assert written(log) == [
+        "squares: 50, 10.0/s, 5.0 s",
+        "squares: 100, 10.0/s, 10.0 s",
+        "squares: 120, 10.0/s, 12.0 s",
+    ]
+
+
+def test_a_total_that_is_known_later_counts_from_then_on(log, clock):
+    with open_view("plain", "squares", None, log, clock=clock) as view:
+        view.advance(1)
+        view.total(4)
+        for done in (2, 3, 4):
+            clock.now = float(done)
+            view.advance(done)
+    shares = [line.split(", ")[1] for line in written(log)]
+    assert shares == ["50 %", "75 %", "100 %"]
+
+
+def test_a_job_that_ends_early_leaves_its_last_state(log, clock):
+    with open_view("plain", "squares", 100, log, clock=clock) as view:
+        clock.now = 1.0
+        view.advance(15, failed=2, note="disk full")
+        view.advance(17, failed=3, note="disk full")
+    assert written(log) == [
+        "squares: 15 of 100, 15 %, 2 failed, 15.0/s, 6 s left, disk full",
+        "squares: 17 of 100, 17 %, 3 failed, 17.0/s, 5 s left, disk full",
+    ]
+
+
+def test_a_job_without_items_says_nothing(log):
+    for total in (0, None):
+        with open_view("plain", "squares", total, log) as view:
+            view.advance(0)
+    assert written(log) == []
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "words"),
+    [
+        (1, 2.0, "0.5/s, 18 s left"),
+        (1, 600.0, "0.1/min, 90 min left"),
+        (1, 7200.0, "0.5/h, 18 h left"),
+        (1, 86400.0, "0.0/h, 9 days left"),
+        (5, 0.001, "5,000/s, 0 s left"),
+        (10, 1.0, "10.0/s, 1.0 s"),
+        (10, 300.0, "2.0/min, 5 min"),
+    ],
+)
+def test_rates_and_times_are_for_people(clock, done, seconds, words):
+    stream = io.StringIO()
+    view = open_view("plain", "", 10, stream, unit="files", clock=clock)
+    clock.now = seconds
+    view.advance(done)
+    assert stream.getvalue() == f"{done} of 10 files, {10 * done} %, {words}\n"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "null", "closed", "text", "none"])
+def test_where_nobody_looks_nothing_is_shown(kind, log, monkeypatch):
+    with contextlib.ExitStack() as undo:
+        stream = io.StringIO()
+        if kind == "pipe":
+            reading, writing = os.pipe()
+            undo.callback(os.close, reading)
+            stream = undo.enter_context(open(writing, "w"))
+        elif kind == "null":
+            stream = undo.enter_context(open(os.devnull, "w"))
+        elif kind == "closed":
+            stream.close()
+        elif kind == "none":
+            stream = None
+            monkeypatch.setattr(sys, "stderr", None)
+        view = open_view("auto", "squares", 1, stream)
+        assert type(view) is ProgressView
+        with view:
+            view.total(2)
+            view.advance(2)
+            view.say("done")
+
+
+def test_the_standard_error_of_the_moment_is_meant(log, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", log)
+    with open_view("auto", "squares", 1, None) as view:
+        view.advance(1)
+    assert written(log)[0].startswith("squares: 1 of 1, 100 %")
+
+
+def test_a_mode_that_there_is_not_is_named():
+    with pytest.raises(InvalidSpec, match=r"progress is one of .*'plain'.*, not 'bars'"):
+        open_view("bars", "squares", 1)
+
+
+def test_a_terminal_without_rich_gets_one_line_that_is_written_over(terminal, clock, without_rich):
+    with open_view("auto", "squares", 4, terminal.stream, clock=clock) as view:
+        assert type(view) is BarView
+        clock.now = 1.0
+        view.advance(2)
+        view.say("half-way")
+        clock.now = 2.0
+        view.advance(4)
+    lines = [line.split("\r") for line in terminal.shown().split("\n")[:-1]]
+    assert [line[-1].rstrip() for line in lines] == [
+        "half-way",
+        f"[{'#' * 30}] squares: 4 of 4, 100 %, 2.0/s, 2.0 s",
+    ]
+    assert lines[0][1].startswith(f"[{'.' * 30}] squares: 0 of 4, 0 %, 0.0 s")
+    assert lines[0][2].startswith(f"[{'#' * 15}{'.' * 15}] squares: 2 of 4, 50 %, 2.0/s, 1 s left")
+
+
+def test_with_rich_a_terminal_gets_its_bar_and_our_words(terminal, clock):
+    threads = threading.active_count()
+    before = sys.stdout, sys.stderr
+    with open_view("auto", "[b]squares", 4, terminal.stream, clock=clock) as view:
+        assert type(view) is not BarView
+        assert (sys.stdout, sys.stderr, threading.active_count()) == (*before, threads)
+        clock.now = 1.0
+        view.advance(2)
+        view.say("half-way [red]")
+        clock.now = 2.0
+        view.advance(4)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.shown())
+    assert "━━━ [b]squares: 2 of 4, 50 %, 2.0/s, 1 s left" in text
+    assert "half-way [red]\n" in text
+    assert text.endswith("━━━ [b]squares: 4 of 4, 100 %, 2.0/s, 2.0 s\n")
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_redraws_are_limited_and_the_last_state_stands(terminal, clock, rich, request):
+    if not rich:
+        request.getfixturevalue("without_rich")
+    with open_view("auto", "squares", None, terminal.stream, clock=clock) as view:
+        for done in range(1, 1001):
+            clock.now = done / 1000
+            view.advance(done)
+    text = terminal.shown()
+    assert text.count("squares: ") <= 14  # the first, ten in a second, and rich's last
+    assert "squares: 1000, 1,000/s, 1.0 s" in text
+
+
+def test_a_terminal_that_cannot_go_back_gets_plain_lines(terminal, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(open_view("auto", "squares", 4, terminal.stream)) is PlainView
+    assert type(open_view("bar", "squares", 4, terminal.stream)) is BarView
+
+
+def test_a_narrow_terminal_gets_a_short_line(terminal, monkeypatch, without_rich):
+    monkeypatch.delenv("COLUMNS")
+    fcntl.ioctl(terminal.stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
+    open_view("auto", "squares", 4, terminal.stream).advance(1)
+    assert all(len(line) == 19 for line in terminal.shown().split("\r")[1:])
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_a_character_that_the_terminal_lacks_is_escaped(clock, rich, request):
+    if not rich:
+        request.getfixturevalue("without_rich")
+    with contextlib.closing(Terminal("ascii")) as terminal:
+        with open_view("auto", "√", 4, terminal.stream, clock=clock) as view:
+            view.say("π")
+            clock.now = 1.0
+            view.advance(4, note="λ")
+        text = terminal.shown()
+    assert "\\u221a: 4 of 4, 100 %, 4.0/s, 1.0 s, \\u03bb" in text
+    assert "\\u03c0\n" in text
+
+
+@pytest.mark.parametrize("mode", ["auto", "bar", "plain"])
+@pytest.mark.parametrize("rich", [True, False])
+def test_a_stream_that_fails_turns_the_view_off(terminal, clock, mode, rich, request):
+    if not rich:
+        request.getfixturevalue("without_rich")
+    with open_view(mode, "squares", 10, terminal.stream, clock=clock) as view:
+        view.advance(1)
+        terminal.stream.close()
+        for done in range(2, 11):
+            clock.now = float(done)
+            view.advance(done)
+        view.say("done")
+        view.total(11)
+    view.close()
+
+
+def test_closed_a_view_shows_nothing_more(log):
+    view = open_view("plain", "squares", 1, log)
+    view.close()
+    view.advance(1)
+    view.say("late")
+    assert written(log) == []
+
+
+def test_log_records_come_as_lines_between(terminal, without_rich):
+    logger = logging.getLogger("tests.bars")
+    view = open_view("bar", "squares", 4, terminal.stream)
+    handler = LogLines(view.say)
+    logger.addHandler(handler)
+    try:
+        logger.warning("disk is %s", "slow")
+        logger.info("not this")
+    finally:
+        logger.removeHandler(handler)
+    view.close()
+    lines = [line.split("\r")[-1] for line in terminal.shown().split("\n")[:-1]]
+    assert lines[0] == "disk is slow"
+    assert lines[1].startswith("[....")
