@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, ProcActorsError
+from procactors.observe.events import Events
 from procactors.options import Options
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
@@ -23,6 +24,7 @@ from procactors.pool.scaling import IDLE_S, Demand, wanted
 from procactors.pool.spans import Load
 from procactors.process.batch import INLINE
 from procactors.process.cpus import usable_cpus
+from procactors.seeds import derive
 from procactors.supervision import commands as c
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import seal
@@ -69,6 +71,8 @@ class Crew:
         self._made_of = (cls, args, kwargs)
         self._indexes = itertools.count()
         self._keeper = Keeper(name, self._scale)
+        #: What happens in the system; an actor's part of it has none.
+        self.events: Events | None = getattr(handle, "events", None)
         self.dispatcher = Dispatcher(handle._station, name, self._keeper.wake)
         # Guards growing and shrinking: one at a time. Never taken under the dispatcher's lock.
         self._sizing = threading.RLock()
@@ -119,7 +123,9 @@ class Crew:
             self.dispatcher.join(Member(ref, index, monotonic()))
 
     def _options_of(self, index: int) -> Options:
-        return self._options.replace(name=f"{self.name}-{index + 1}")
+        root = self._options.seed
+        seed = None if root is None else derive(root, index)  # each its own stream
+        return self._options.replace(name=f"{self.name}-{index + 1}", seed=seed)
 
     def _shrink(self, count: int) -> None:
         """Let workers go that have least to do; each ends what it has first."""

@@ -15,18 +15,16 @@ import operator
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from procactors.errors import EncodeError, InvalidSpec
 from procactors.pool.chunk import Chunk, Single
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
+from procactors.pool.progress import MapProgress
 from procactors.pool.sizing import Pace
 from procactors.pool.spans import Load
 from procactors.wire.sheet import MOST_ITEMS, Sealed
-
-if TYPE_CHECKING:
-    from procactors.observe.bars import ProgressView
 
 __all__ = ["MapJob", "Rules", "checked_rules"]
 
@@ -117,7 +115,7 @@ class MapJob:
         target: Target,
         items: Iterable[Any],
         rules: Rules,
-        view: ProgressView | None,
+        progress: MapProgress,
     ) -> None:
         self.dispatcher = dispatcher
         self.target = target
@@ -126,7 +124,7 @@ class MapJob:
         self.events: SimpleQueue[tuple[Chunk, int, int]] = SimpleQueue()
         self.closed = False
         self.failed = 0
-        self._view = view
+        self._progress = progress
         self._input = iter(items)
         self._left = operator.length_hint(items, -1)
         self._input_error: Exception | None = None
@@ -247,7 +245,7 @@ class MapJob:
                     yield from self._opened(chunk, at, at + count)
                     if chunk.given == len(chunk.outcomes):
                         self._waiting.remove(chunk)
-                self._show_progress()
+                self._progress.advance(self._given, self.failed)
             if self._input_error is not None:
                 raise self._input_error
         finally:
@@ -313,10 +311,6 @@ class MapJob:
             _log.warning("%s failed and is skipped: %s: %s", what, type(error).__name__, error)
         return self.rules.on_error == "collect"
 
-    def _show_progress(self) -> None:
-        if self._view is not None:
-            self._view.advance(self._given, self.failed)
-
     def close(self) -> None:
         """Give up what has not been begun; what is in hand ends unheard."""
         if self.closed:
@@ -326,8 +320,7 @@ class MapJob:
             if not self._open:
                 self.target.free()
         self.dispatcher.withdraw(lambda span: getattr(span.owner, "job", None) is not self)
-        if self._view is not None:
-            self._view.close()
+        self._progress.close(self._given, self.failed)
         while not self.events.empty():
             self.events.get_nowait()
         for chunk in self._waiting:

@@ -7,13 +7,16 @@ Never: begins a map whose arguments make no sense.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
 
+from procactors.observe.events import Events
 from procactors.pool.dispatch import Dispatcher
-from procactors.pool.functions import Target, target_of
+from procactors.pool.functions import target_of
 from procactors.pool.map import MapJob, checked_rules
+from procactors.pool.progress import MapProgress
 from procactors.process.methods import MethodTable
 
 __all__ = ["MapResults", "Mapper"]
@@ -65,9 +68,17 @@ class Mapper(Generic[A]):
         dispatcher: the pool's.
         table: the methods of its workers' class.
         timeout: seconds that an item may take, if a map does not say; None: any time.
+        events: of the system; None in an actor, which has none.
     """
 
-    def __init__(self, dispatcher: Dispatcher, table: MethodTable, timeout: float | None) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        table: MethodTable,
+        timeout: float | None,
+        events: Events | None,
+    ) -> None:
+        self._events = events
         self._dispatcher = dispatcher
         self._station = dispatcher.station
         self._table = table
@@ -217,12 +228,14 @@ class Mapper(Generic[A]):
         self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]
     ) -> MapResults[Any]:
         self._check_open()
-        progress = rules.pop("progress", False)
+        is_shown = bool(rules.pop("progress", False))
         checked = checked_rules(spread, self._timeout, rules)
         target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
-        job = MapJob(
-            self._dispatcher, target, items, checked, self._watcher(target, items, progress)
+        hint = operator.length_hint(items, -1)
+        progress = MapProgress(
+            self._dispatcher.name, target.shown, hint if hint >= 0 else None, self._events, is_shown
         )
+        job = MapJob(self._dispatcher, target, items, checked, progress)
         results: MapResults[Any] = MapResults(job)
         try:
             job.feed()  # the first items are on their way before anybody asks for a result
@@ -230,6 +243,3 @@ class Mapper(Generic[A]):
             job.close()
             raise
         return results
-
-    def _watcher(self, target: Target, items: Any, progress: bool) -> Any:
-        return None

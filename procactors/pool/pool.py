@@ -66,7 +66,7 @@ class Pool(Mapper[A]):
     """
 
     def __init__(self, crew: Crew, options: Options, table: MethodTable) -> None:
-        super().__init__(crew.dispatcher, table, options.handle_timeout)
+        super().__init__(crew.dispatcher, table, options.handle_timeout, crew.events)
         self.name = crew.name
         self._crew = crew
         self._options = options

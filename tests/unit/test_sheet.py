@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 
@@ -55,6 +56,12 @@ class Bench:
         self.runner = BatchRunner(home, self.find, lambda: self.limit, self.spent.append)
         self.batch = 0
 
+    def close(self):
+        """What a worker's end does."""
+        for sheet in self.runner._sheets.values():
+            sheet.close()
+        self.room.give_back(self.sheet)
+
     def find(self, key):
         return {b"double": lambda item: 2 * item}[key]
 
@@ -81,9 +88,8 @@ def opened(value):
 
 @pytest.fixture
 def bench(home, room):
-    bench = Bench(home, room)
-    yield bench
-    room.give_back(bench.sheet)
+    with contextlib.closing(Bench(home, room)) as bench:
+        yield bench
 
 
 def items(function, values, start=0, stop=None, form=ITEMS):
@@ -149,10 +155,9 @@ def test_nothing_is_begun_at_or_behind_the_limit(bench):
 
 
 def test_a_life_that_makes_way_handles_no_more_than_its_bound(home, room):
-    bench = Bench(home, room, limit=3)
-    assert bench.run(items(answer, list(range(10)))) == [0, 1, 2]
-    assert bench.spent == [3]
-    room.give_back(bench.sheet)
+    with contextlib.closing(Bench(home, room, limit=3)) as bench:
+        assert bench.run(items(answer, list(range(10)))) == [0, 1, 2]
+        assert bench.spent == [3]
 
 
 def test_a_large_result_goes_to_a_segment_and_is_freed(bench):
