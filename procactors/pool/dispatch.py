@@ -99,8 +99,7 @@ class Dispatcher:
             PoolBroken, ActorStopped: no work is taken any more.
         """
         with self.lock:
-            if self.broken is not None:
-                raise _again(self.broken)
+            self.check()
             self._enqueue(list(spans), front, member)
             self.feed()
 
@@ -298,11 +297,11 @@ class Dispatcher:
             return rest
         self.deaths += 1
         first, others = rest[0], rest[1:]
+        if batch.sheet.words[LOADING] and first.load.count > 1:
+            # It died while it unpickled them together: which one was it?
+            first.owner.unreadable(first, str(report))
+            return others
         if len(first) > 1:
-            if batch.sheet.words[LOADING]:
-                # It died while it unpickled them together: which one was it?
-                first.owner.unreadable(first, str(report))
-                return others
             others.insert(0, first.part(first.start + 1, first.stop))
             first = first.part(first.start, first.start + 1)
         again = first.owner.died(first, report)
@@ -355,6 +354,12 @@ class Dispatcher:
         else:
             self.close(PoolBroken(f"no worker of {self.name} is left: {error}"))
 
+    def check(self) -> None:
+        """Raise PoolBroken or ActorStopped if no work is taken any more."""
+        broken = self.broken
+        if broken is not None:
+            raise type(broken)(str(broken))  # a fresh one: it is raised to many callers
+
     def is_busy(self) -> bool:
         """Whether anything waits or is in hand. Under the lock."""
         return bool(self.queue) or any(member.own or member.batches for member in self.members)
@@ -394,8 +399,3 @@ class _Probe:
         lost = batch.has_started and batch.done() < batch.limit
         gone = ActorDied("a worker ended with this item in hand, and nobody heard how")
         self._dispatcher.ended(batch, None, gone if lost else None)
-
-
-def _again(error: ProcActorsError) -> ProcActorsError:
-    """Return a fresh copy of an error that is raised to many callers."""
-    return type(error)(str(error))

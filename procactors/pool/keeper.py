@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from procactors.supervision import commands as c
 from procactors.wire.blackbox import PID
 from procactors.wire.reply import Answer
-from procactors.wire.sheet import LOADING, SINCE
+from procactors.wire.sheet import FUNCTION, LOADING, SINCE
 from procactors.wire.station import SUPERVISOR
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ _WORTH_S = 0.02
 #: Seconds after which a lowered limit has been seen: a store reaches the other cores within
 #: microseconds, and the worker reads the limit behind each of its marks.
 _SETTLED_S = 0.002
+#: Seconds more than an item for what loads a function, once: as many as a start has.
+_IMPORT_S = 60.0
 #: A look that is late by more than this was held up, as was perhaps the whole machine: what lies
 #: before it counts against no item.
 _LATE_S = 1.0
@@ -168,11 +170,14 @@ class Keeper:
         member = batch.member
         words = batch.sheet.words
         since = words[SINCE]
-        if words[LOADING] or not since:
+        if (loading := words[LOADING]) or not since:
             # Being unpickled: that has no time of its own.
-            if batch.suspect is None or batch.suspect[0] != (done, 0):
-                batch.suspect = ((done, 0), now)
+            if batch.suspect is None or batch.suspect[0] != (done, loading):
+                batch.suspect = ((done, loading), now)
             since, began = 0, batch.suspect[1]
+            if loading == FUNCTION:
+                # To import its module is no item's work.
+                began += _IMPORT_S
         else:
             began = since / 1e9
         left = max(began, self._awake_since) + timeout - now

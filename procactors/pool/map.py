@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from procactors.errors import EncodeError, InvalidSpec
+from procactors.errors import DeliveryError, EncodeError, InvalidSpec
 from procactors.pool.chunk import Chunk, Single
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
@@ -163,7 +163,12 @@ class MapJob:
                 chunk = Chunk(self, self._taken, items)
                 self._taken += len(items)
                 self._waiting.append(chunk)
-                self._send(chunk)
+                try:
+                    self._send(chunk)
+                except DeliveryError as error:
+                    # The pool takes no more: told behind the results of what it has taken.
+                    self._waiting.pop()
+                    self._input_error, self._exhausted = error, True
 
     def _size(self, workers: int) -> int:
         """Return how many items may be taken now; 0: none."""
@@ -223,7 +228,7 @@ class MapJob:
     def _load(self, items: Sequence[Any]) -> Load:
         dispatcher = self.dispatcher
         home = dispatcher.station.home
-        return Load(home, home.encode(items, "items"), dispatcher.mailbox)
+        return Load(home, home.encode(items, "items"), dispatcher.mailbox, len(items))
 
     # -- the results ----------------------------------------------------------------------------
 

@@ -386,7 +386,8 @@ class Pool(Mapper[A]):
     def _check_open(self) -> None:
         self._station.check_process()
         dispatcher = self._dispatcher
-        if dispatcher.closing and dispatcher.broken is None:
+        dispatcher.check()
+        if dispatcher.closing:
             raise ActorStopped(f"{self.name} is being stopped and takes no more work")
 
     def _lost(self, target: Target, load: Load, why: str) -> None:

@@ -33,15 +33,17 @@ class Load:
         home: of this process.
         encoded: the items.
         target: a worker's mailbox: with it a segment goes that its process has left.
+        count: how many items they are.
 
     Raises:
         StorageFull: no room for a segment.
     """
 
-    __slots__ = ("_home", "data", "place")
+    __slots__ = ("_home", "count", "data", "place")
 
-    def __init__(self, home: Home, encoded: Encoded, target: int) -> None:
+    def __init__(self, home: Home, encoded: Encoded, target: int, count: int = 1) -> None:
         self._home = home
+        self.count = count
         if not encoded.buffers and len(encoded.head) <= _INLINE_BYTES:
             self.data, self.place = encoded.head, INLINE
         else:
@@ -134,7 +136,15 @@ class Span:
     def wire(self) -> WireSpan:
         """Return it as it travels."""
         load = self.load
-        return WireSpan(self.function, load.data, load.place, self.form, self.start, self.stop)
+        return WireSpan(
+            self.function,
+            load.data,
+            load.place,
+            self.form,
+            self.start,
+            self.stop,
+            load.count == 1,
+        )
 
     @property
     def wire_bytes(self) -> int:

@@ -29,10 +29,12 @@ from procactors.wire.sheet import (
     BATCH,
     FAILURE,
     FLOAT,
+    FUNCTION,
     LIMIT,
     LOADING,
     NONE,
     OUTSIDE,
+    PAYLOAD,
     RESERVE,
     SINCE,
     STARTED,
@@ -91,6 +93,7 @@ class WireSpan(NamedTuple):
         place: INLINE or STORED.
         form: CALL, ITEMS or STAR.
         start, stop: which of the items.
+        alone: the payload has no other item, so that whatever is wrong with it is wrong with this.
     """
 
     function: bytes
@@ -99,6 +102,7 @@ class WireSpan(NamedTuple):
     form: int
     start: int
     stop: int
+    alone: bool
 
 
 class Outcome(NamedTuple):
@@ -189,25 +193,20 @@ class BatchRunner:
     def _run_span(self, work: _Work, span: WireSpan) -> str:
         """Run one span; return why its items could not be loaded as a whole, or nothing."""
         words = work.sheet.words
-        received = None
-        words[LOADING] = 1
         try:
+            words[LOADING] = FUNCTION
             function = self._function(span.function)
-            if span.place == STORED:
-                received = self._home.fetch(span.payload)
-                items = _loads(received.head, buffers=received.buffers)
-            else:
-                items = _loads(span.payload)
+            words[LOADING] = PAYLOAD
+            items = self._load(span)
         except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
+            words[LOADING] = 0
             text = f"could not be unpickled in the worker: {type(error).__name__}: {error}"
-            if span.form != CALL and span.stop - span.start > 1:
-                return f"some of {span.stop - span.start} items {text}"
+            if not span.alone:
+                return f"an item {text}"
             work.fail(DecodeError(f"the item {text}"))
             return ""
-        finally:
-            if received is not None:
-                received.leave()  # the pool frees it, once the last of its items has ended
-            words[LOADING] = 0
+        # Not in a `finally`: what ends the process while it loads leaves the word as it is.
+        words[LOADING] = 0
         if span.form == CALL:
             args, kwargs = items
             # A partial has no frame of its own: the traceback begins in the user's code.
@@ -216,6 +215,15 @@ class BatchRunner:
         else:
             work.run(function, items[span.start : span.stop], spread=span.form == STAR)
         return ""
+
+    def _load(self, span: WireSpan) -> Any:
+        if span.place != STORED:
+            return _loads(span.payload)
+        received = self._home.fetch(span.payload)
+        try:
+            return _loads(received.head, buffers=received.buffers)
+        finally:
+            received.leave()  # the pool frees it, once the last of its items has ended
 
     def _function(self, named: bytes) -> Callable[..., Any]:
         if named[:1] == b"m":

@@ -35,11 +35,13 @@ __all__ = [
     "BATCH",
     "FAILURE",
     "FLOAT",
+    "FUNCTION",
     "LIMIT",
     "LOADING",
     "MOST_ITEMS",
     "NONE",
     "OUTSIDE",
+    "PAYLOAD",
     "RESERVE",
     "SINCE",
     "STARTED",
@@ -53,10 +55,12 @@ __all__ = [
 ]
 
 #: Words: BATCH: which batch the sheet is for now. STARTED: 1 once the worker has taken it. LIMIT:
-#: items that it may begin; the pool lowers it. LOADING: 1 while a payload is being unpickled.
+#: items that it may begin; the pool lowers it. LOADING: what is just being unpickled, if anything.
 #: SINCE: when the item in hand was begun, in nanoseconds, if the pool wants to know.
 BATCH, STARTED, LIMIT, LOADING, SINCE = range(5)
 _WORDS = 64
+#: Values of LOADING: the function, whose module may take its time to be imported; the items.
+FUNCTION, PAYLOAD = 1, 2
 
 #: Items of one batch at most: what the fixed places have room for. 4096 tiny ones take a worker
 #: about a millisecond, ten times what a message costs.

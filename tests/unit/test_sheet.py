@@ -97,7 +97,7 @@ def items(function, values, start=0, stop=None, form=ITEMS):
         method_named(function) if isinstance(function, bytes) else by_value(pickle.dumps(function))
     )
     stop = len(values) if stop is None else stop
-    return WireSpan(named, pickle.dumps(values), INLINE, form, start, stop)
+    return WireSpan(named, pickle.dumps(values), INLINE, form, start, stop, len(values) == 1)
 
 
 def answer(item):
@@ -140,6 +140,7 @@ def test_a_call_has_arguments_of_its_own(bench):
         CALL,
         0,
         1,
+        True,
     )
     assert bench.run(call, call) == [[2, 1], [2, 1]]
 
@@ -174,7 +175,7 @@ def test_results_that_fill_the_area_end_the_batch_early(bench):
 
 def test_a_payload_in_a_segment_is_read_and_left_to_the_pool(bench, home):
     reference = home.store(home.encode(list(range(2000))), 0)
-    span = WireSpan(by_value(pickle.dumps(answer)), reference, STORED, ITEMS, 0, 2000)
+    span = WireSpan(by_value(pickle.dumps(answer)), reference, STORED, ITEMS, 0, 2000, False)
     assert bench.run(span) == list(range(2000))
     assert bench.run(span) == list(range(2000))
     home.free(reference)
@@ -182,7 +183,7 @@ def test_a_payload_in_a_segment_is_read_and_left_to_the_pool(bench, home):
 
 def test_a_function_in_a_segment_is_loaded_once(bench, home):
     reference = home.store(home.encode(len), 0)
-    span = WireSpan(by_reference(reference), pickle.dumps(["ab", "c"]), INLINE, ITEMS, 0, 2)
+    span = WireSpan(by_reference(reference), pickle.dumps(["ab", "c"]), INLINE, ITEMS, 0, 2, False)
     assert bench.run(span) == [2, 1]
     home.free(reference)
     assert bench.run(span) == [2, 1]
