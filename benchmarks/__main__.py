@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import machine, report
 
-SUBJECTS = ("ask", "tell", "submit", "spawn", "payload", "share", "memory", "job")
+SUBJECTS = ("ask", "tell", "submit", "spawn", "payload", "share", "memory", "job", "pool")
 
 #: Seconds after which a subject is given up: many times what the longest takes.
 LIMIT_S = 300.0

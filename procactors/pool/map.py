@@ -30,9 +30,8 @@ __all__ = ["MapJob", "Rules", "checked_rules"]
 
 _log = logging.getLogger("procactors")
 
-#: Chunks that wait or are on their way, for each worker: one in hand, one behind it, and one that
-#: is ready when the first comes back.
-_AHEAD = 3
+#: Chunks that wait or are on their way, for each worker: one in hand, and one behind it.
+_AHEAD = 2
 #: Chunks whose results wait for a slow one before them, for each worker, if `in_flight` says
 #: nothing: the others need not stand idle for it.
 _WINDOW = 64

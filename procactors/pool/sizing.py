@@ -21,8 +21,9 @@ _LEAST_S = 0.001
 #: Above it, the gap between two messages is no loss worth mentioning, and a worker that pulls its
 #: next item when it is free takes none from another.
 PREFETCH_S = 0.05
-#: The size of a batch grows by this factor at most: one fast item says little about the next.
-_GROWTH = 32
+#: The size of a batch grows by this factor at most: one fast item says little about the next. If
+#: slower ones follow, what waits behind them is taken back (`keeper`).
+_GROWTH = 256
 #: Weight of the newest batch in the running cost of an item.
 _NEWEST = 0.5
 

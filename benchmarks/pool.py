@@ -1,0 +1,215 @@
+"""Many items on all cores: a pool's `map` beside those of others.
+
+Measures: items a second of `x * x` over 20 000 numbers with two processes: `pool.map` as it comes,
+`ProcessPoolExecutor.map` with its default of one item a message, and with the best of several
+chunk sizes, found anew in each round. Joblib and mpire stand beside where they are installed. Then
+µs for pieces of work for the CPU (primes) mapped over all usable cores, and for arrays of 100 MB
+mapped over two workers beside a copy of the same bytes.
+How: in turns. Processes are started before; those of the standard library are forked before any
+thread runs. With one item a message, a tenth of the numbers must do.
+Never: gives the pool a chunk size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from time import perf_counter_ns
+from typing import Any
+
+from benchmarks import floors
+from benchmarks.actors import Sieve, Weigher, view_of
+from benchmarks.findings import Findings, Series, Target
+from benchmarks.job import PIECES, START, STOP, serially
+from benchmarks.payload import made
+from benchmarks.rounds import Contender, Effort, Round, rate, take_turns, timed
+from procactors import ActorSystem
+
+NAME = "pool"
+
+ITEMS = 20_000
+WORKERS = 2
+
+#: Sizes of which the executor's best counts: from several messages a process to one.
+CHUNKS = (500, 1_000, 2_500, 5_000, 10_000)
+
+LARGE = 100_000_000
+
+
+def square(number: int) -> int:
+    """Answer the square: next to nothing to do."""
+    return number * number
+
+
+def _all(squares: Any, items: int) -> None:
+    """Take all results, and see that they are right."""
+    found = list(squares)
+    if found[-1] != (items - 1) ** 2 or len(found) != items:
+        raise RuntimeError(f"expected {items} squares, found {len(found)}")
+
+
+@contextmanager
+def pool_maps(items: int) -> Iterator[Round]:
+    """Map over a pool as it comes."""
+    with ActorSystem() as system, system.options(size=WORKERS).pool() as pool:
+        yield partial(rate, lambda: _all(pool.map(square, range(items)), items), items)
+
+
+@contextmanager
+def executor_maps(items: int, chunks: tuple[int, ...]) -> Iterator[Round]:
+    """Map over the standard library's pool with several chunk sizes; the best counts."""
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("fork")) as executor:
+        list(executor.map(square, range(WORKERS * 10)))  # forks now
+
+        def best() -> list[float]:
+            found = []
+            for chunk in chunks:
+                squares = partial(executor.map, square, range(items), chunksize=chunk)
+                found += rate(lambda squares=squares: _all(squares(), items), items)  # type: ignore[misc]
+            return [max(found)]
+
+        yield best
+
+
+@contextmanager
+def joblib_maps(items: int) -> Iterator[Round]:
+    """Map by joblib with its own processes and its own batches."""
+    import joblib
+
+    with joblib.Parallel(n_jobs=WORKERS) as parallel:
+
+        def work() -> None:
+            _all(parallel(joblib.delayed(square)(number) for number in range(items)), items)
+
+        work()
+        yield partial(rate, work, items)
+
+
+@contextmanager
+def mpire_maps(items: int) -> Iterator[Round]:
+    """Map by mpire with its own chunks."""
+    import mpire
+
+    with mpire.WorkerPool(n_jobs=WORKERS, start_method="spawn", keep_alive=True) as pool:
+        work = partial(_mpire_map, pool, items)
+        work()
+        yield partial(rate, work, items)
+
+
+def _mpire_map(pool: Any, items: int) -> None:
+    _all(pool.map(square, range(items)), items)
+
+
+@contextmanager
+def mapped_pieces(workers: int, pieces: int) -> Iterator[Round]:
+    """Map pieces of work for the CPU over a pool."""
+    with ActorSystem() as system, system.options(size=workers).pool(Sieve) as pool:
+
+        def work() -> None:
+            list(pool.starmap(Sieve.count, [(START, STOP)] * pieces))
+
+        yield partial(timed, work, 1)
+
+
+@contextmanager
+def mapped_arrays(payload: Any) -> Iterator[Round]:
+    """Map an array for each worker over a pool."""
+    with ActorSystem() as system, system.options(size=WORKERS).pool(Weigher) as pool:
+
+        def work() -> None:
+            list(pool.map(Weigher.size, [payload] * WORKERS))
+
+        yield partial(timed, work, 1)
+
+
+@contextmanager
+def copied_arrays(payload: Any) -> Iterator[Round]:
+    """Copy the same bytes as often, to memory that is mapped already."""
+    with floors.memory_copies(payload, 1) as copy:
+
+        def copies() -> list[float]:
+            before = perf_counter_ns()
+            for _ in range(WORKERS):
+                copy()
+            return [(perf_counter_ns() - before) / 1_000]
+
+        yield copies
+
+
+def measure(effort: Effort) -> Findings:
+    """Measure and compare."""
+    findings = Findings(NAME)
+    _measure_tiny(findings, effort)
+    _measure_pieces(findings, effort)
+    _measure_arrays(findings, effort)
+    return findings
+
+
+def _measure_tiny(findings: Findings, effort: Effort) -> None:
+    ours = f"pool.map, {WORKERS} workers"
+    best, single = "ProcessPoolExecutor.map, best chunk", "ProcessPoolExecutor.map, chunk of 1"
+    others: list[tuple[str, Callable[[int], Any]]] = [
+        ("joblib", joblib_maps),
+        ("mpire", mpire_maps),
+    ]
+    take_turns(
+        findings,
+        [
+            Contender(best, "items/s", executor_maps(ITEMS, CHUNKS)),
+            Contender(single, "items/s", executor_maps(ITEMS // 10, (1,))),
+            Contender(ours, "items/s", pool_maps(ITEMS)),
+            *(Contender(name, "items/s", opened(ITEMS)) for name, opened in others),
+        ],
+        effort,
+    )
+    findings.compare(
+        "map of tiny items / ProcessPoolExecutor, best chunk", ours, best, Target(least=1.0)
+    )
+    findings.compare("map of tiny items / ProcessPoolExecutor", ours, single, Target(least=10.0))
+    for name, _ in others:
+        findings.compare(f"map of tiny items / {name}", ours, name)
+
+
+def _measure_pieces(findings: Findings, effort: Effort) -> None:
+    cores = len(os.sched_getaffinity(0))
+    each = effort.of(max(2, PIECES // cores))
+    pieces = each * cores
+    serial, ours = "primes, serial", f"primes, mapped over {cores} workers"
+    bare = f"primes, {cores} bare forked processes"
+    take_turns(
+        findings,
+        [
+            Contender(bare, "µs", floors.forked_work(cores, each, START, STOP)),
+            Contender(serial, "µs", serially(pieces)),
+            Contender(ours, "µs", mapped_pieces(cores, pieces)),
+        ],
+        effort.at_most(7),
+    )
+    ideal = f"primes, ideal: serial / {cores}"
+    findings.series += [
+        Series(ideal, "µs", [[took / cores for took in samples] for samples in series.rounds])
+        for series in findings.series
+        if series.name == serial
+    ]
+    findings.compare("primes by a pool / ideal", ours, ideal, Target(most=1.03))
+    findings.compare("primes by a pool / bare processes", ours, bare)
+
+
+def _measure_arrays(findings: Findings, effort: Effort) -> None:
+    payload = made(LARGE)
+    copied, mapped = f"memcpy, {WORKERS} x 100 MB", f"pool.map, {WORKERS} x 100 MB"
+    assert view_of(payload).nbytes == LARGE
+    take_turns(
+        findings,
+        [
+            Contender(copied, "µs", copied_arrays(payload)),
+            Contender(mapped, "µs", mapped_arrays(payload)),
+        ],
+        effort.at_most(7),
+    )
+    # Speed is the inverse of time: memcpy's time over ours is our share of its speed.
+    findings.compare(f"100 MB to {WORKERS} workers", copied, mapped, Target(least=0.5))
