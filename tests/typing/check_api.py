@@ -22,12 +22,15 @@ from procactors import (
     Event,
     ExitReason,
     Inbox,
+    MapResults,
     Message,
     Options,
+    Pool,
     Progress,
     Recycle,
     Reply,
     Restarted,
+    Routing,
     Shared,
     StopReport,
     Strategy,
@@ -309,3 +312,38 @@ def programs() -> None:
     assert_type(run(program, grace=5.0), int)
     assert_type(run(silent_program), int)
     run(async_program)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def halve(number: int) -> float:
+    return number / 2
+
+
+def add(left: int, right: str) -> bytes:
+    return b""
+
+
+def pools(system: ActorSystem) -> None:
+    with system.options(size=2, routing=Routing.RANDOM).pool(Counter, 3) as pool:
+        assert_type(pool, Pool[Counter])
+        assert_type(pool.ask(Counter.increment, 2), int)
+        assert_type(pool.submit(Counter.get_value), Reply[int])
+        assert_type(pool.ask(halve, 3), float)
+        assert_type(pool.submit(add, 1, right="x"), Reply[bytes])
+        assert_type(pool.tell(Counter.increment, by=2), None)
+        assert_type(pool.gather(Counter.get_value), list[int])
+        assert_type(pool.first(halve, 1), float)
+        assert_type(pool.broadcast(Counter.increment), None)
+        assert_type(pool.by_key("a"), ActorRef[Counter])
+        assert_type(pool.workers(), list[ActorRef[Counter]])
+        assert_type(pool.map(Counter.increment, [1, 2]), MapResults[int])
+        assert_type(pool.map(halve, range(3)), MapResults[float])
+        assert_type(list(pool.map(halve, range(3), ordered=False, retries=2)), list[float])
+        for value in pool.map(halve, range(3), on_error="collect"):
+            assert_type(value, float | BaseException)
+        assert_type(pool.starmap(add, [(1, "a")], on_error="skip"), MapResults[bytes])
+        pool.ask(Counter.increment, "x")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        pool.map(halve, ["x"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        pool.map(halve, [1], on_error="ignore")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert_type(system.pool(Counter, value=1), Pool[Counter])
+    assert_type(system.pool().ask(halve, 1), float)
+    system.pool(Counter, "x")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
