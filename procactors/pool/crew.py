@@ -135,8 +135,7 @@ class Crew:
             leaving = sorted(staying, key=lambda member: (member.load, member.idle_since))[:count]
             for member in leaving:
                 member.leaving = True
-                dispatcher.queue.extendleft(reversed(member.own))
-                member.own.clear()
+                dispatcher.queue.extendleft(reversed(member.release()))
             dispatcher.feed()
             while any(member.batches for member in leaving) and dispatcher.broken is None:
                 dispatcher.changed.wait()

@@ -47,6 +47,9 @@ _TOGETHER_BYTES = 3200
 UNSENT = Outcome(0, 0, "")
 #: A message that every worker answers at once.
 PROBE_KEY, PROBE = BATCH_KEY, Encoded(b"", ())
+#: Deaths of one worker in a row, each with a batch in hand that it has not looked at, after which
+#: the batch's first item is taken to be the cause.
+_FALSE_STARTS = 3
 #: Longest name of what a batch calls, for people, in bytes.
 _NAME_BYTES = 200
 
@@ -90,28 +93,30 @@ class Dispatcher:
 
     # -- work comes ---------------------------------------------------------------------------
 
-    def push(
-        self, spans: Iterable[Span], front: bool = False, member: Member | None = None
-    ) -> None:
-        """Take work, and send what can be sent.
+    def push(self, spans: Iterable[Span]) -> None:
+        """Take work, and send what can be sent; refuse it if none is taken any more.
 
-        Raises:
-            PoolBroken, ActorStopped: no work is taken any more.
+        Whoever brings new work looks first (`check`); what is brought again is taken to the end.
         """
         with self.lock:
-            self.check()
-            self._enqueue(list(spans), front, member)
+            self._enqueue(list(spans))
             self.feed()
 
-    def _enqueue(self, spans: list[Span], front: bool, member: Member | None = None) -> None:
+    def _enqueue(self, spans: list[Span], front: bool = False) -> None:
         if self.broken is not None:
             self._refuse(spans, self.broken)
             return
-        queue = self.queue if member is None or member.leaving else member.own
-        if front:
-            queue.extendleft(reversed(spans))
-        else:
-            queue.extend(spans)
+        for span in reversed(spans) if front else spans:
+            queue = self.queue
+            if span.pinned is not None:
+                if span.pinned in self.members and not span.pinned.leaving:
+                    queue = span.pinned.own
+                else:
+                    span.pinned = None
+            if front:
+                queue.appendleft(span)
+            else:
+                queue.append(span)
 
     def withdraw(self, wanted: Callable[[Span], bool]) -> None:
         """Drop what waits and is not `wanted`, and let workers begin no more of it."""
@@ -273,6 +278,7 @@ class Dispatcher:
         """Return what is to be sent again of a batch that has ended, `done` items being done."""
         rest = [span for span, _ in batch.parts(done, batch.stolen_from)]
         if isinstance(verdict, Outcome):
+            batch.member.false_starts = 0
             batch.spans[0].owner.pace.seen(verdict.done, verdict.spent_ns / 1e9)
             if verdict.trouble and rest:
                 rest[0].owner.unreadable(rest[0], verdict.trouble)
@@ -293,7 +299,9 @@ class Dispatcher:
 
     def _bury(self, batch: Batch, rest: list[Span], report: CrashReport) -> list[Span]:
         """Return what is to be sent again after a worker's death with a batch in hand."""
-        if not batch.has_started:
+        member = batch.member
+        if not batch.has_started and member.false_starts < _FALSE_STARTS:
+            member.false_starts += 1  # killed before it looked at it, as a rule
             return rest
         self.deaths += 1
         first, others = rest[0], rest[1:]
@@ -344,8 +352,7 @@ class Dispatcher:
         if member not in self.members:
             return
         self.members.remove(member)
-        self.queue.extendleft(reversed(member.own))
-        member.own.clear()
+        self.queue.extendleft(reversed(member.release()))
         self.changed.notify_all()
         if member.leaving:
             return
@@ -355,10 +362,12 @@ class Dispatcher:
             self.close(PoolBroken(f"no worker of {self.name} is left: {error}"))
 
     def check(self) -> None:
-        """Raise PoolBroken or ActorStopped if no work is taken any more."""
+        """Raise PoolBroken or ActorStopped if no new work is taken any more."""
         broken = self.broken
         if broken is not None:
             raise type(broken)(str(broken))  # a fresh one: it is raised to many callers
+        if self.closing:
+            raise ActorStopped(f"{self.name} is being stopped and takes no more work")
 
     def is_busy(self) -> bool:
         """Whether anything waits or is in hand. Under the lock."""
@@ -372,8 +381,7 @@ class Dispatcher:
             waiting = [*self.queue]
             self.queue.clear()
             for member in self.members:
-                waiting += member.own
-                member.own.clear()
+                waiting += member.release()
             self._refuse(waiting, why)
             self.changed.notify_all()
 

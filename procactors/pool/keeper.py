@@ -148,8 +148,8 @@ class Keeper:
         self, dispatcher: Dispatcher, batch: Batch, started: bool, done: int, ways: int, now: float
     ) -> None:
         """Take back what waits behind an item in hand while other workers have nothing to do."""
-        if batch.stolen_from < batch.count:
-            return  # what was left to be taken has been
+        if batch.stolen_from < batch.count or batch.spans[0].pinned is not None:
+            return  # what was left to be taken has been, or it is nobody else's
         first = done + 1 if started else 0
         if batch.limited_at is None:
             if first < batch.count and not _ends_soon(batch, done, now):

@@ -195,6 +195,7 @@ class MapJob:
         return items
 
     def _send(self, chunk: Chunk) -> None:
+        self.dispatcher.check()
         with self.dispatcher.lock:
             self.chunk_opened()
         count = len(chunk.items)

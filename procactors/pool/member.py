@@ -29,9 +29,19 @@ class Member:
         leaving: it gets nothing new.
         accused: it is being killed, perhaps: nothing is sent until that is known.
         idle_since: when it last ran out of work (monotonic).
+        false_starts: deaths in a row before it had looked at the batch in hand.
     """
 
-    __slots__ = ("accused", "batches", "idle_since", "index", "leaving", "own", "ref")
+    __slots__ = (
+        "accused",
+        "batches",
+        "false_starts",
+        "idle_since",
+        "index",
+        "leaving",
+        "own",
+        "ref",
+    )
 
     def __init__(self, ref: ActorRef[Any], index: int, now: float) -> None:
         self.ref = ref
@@ -41,11 +51,20 @@ class Member:
         self.leaving = False
         self.accused = False
         self.idle_since = now
+        self.false_starts = 0
 
     @property
     def load(self) -> int:
         """How many items it has before it."""
         return sum(batch.count for batch in self.batches) + sum(map(len, self.own))
+
+    def release(self) -> list[Span]:
+        """Return what waits for it alone, for any other to have."""
+        spans = list(self.own)
+        self.own.clear()
+        for span in spans:
+            span.pinned = None
+        return spans
 
     def has_room(self) -> bool:
         """Whether it may be sent something now: it is free, or nearly."""

@@ -15,11 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from procactors.errors import (
-    ActorStopped,
     InvalidSpec,
     MailboxFull,
     PoolBroken,
-    ProcActorsError,
 )
 from procactors.options import Delivery, Limits, Options, Overflow, Routing
 from procactors.pool.crew import Crew
@@ -307,12 +305,8 @@ class Pool(Mapper[A]):
         else:
             lost = functools.partial(self._lost, target)
             call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
-        try:
-            self._dispatcher.push([call.span], member=member)
-        except ProcActorsError:
-            load.free()
-            target.free()
-            raise
+        call.span.pinned = member
+        self._dispatcher.push([call.span])
 
     def _encode(
         self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -385,10 +379,7 @@ class Pool(Mapper[A]):
 
     def _check_open(self) -> None:
         self._station.check_process()
-        dispatcher = self._dispatcher
-        dispatcher.check()
-        if dispatcher.closing:
-            raise ActorStopped(f"{self.name} is being stopped and takes no more work")
+        self._dispatcher.check()
 
     def _lost(self, target: Target, load: Load, why: str) -> None:
         """Keep a tell that failed as a dead letter, if a method was told."""

@@ -7,7 +7,7 @@ Never: runs a user's code: values were encoded when they came, and are decoded w
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from procactors.errors import ActorDied, ItemTimeout, Quarantined
 from procactors.pool.sizing import Pace
@@ -15,6 +15,9 @@ from procactors.process.batch import INLINE, STORED, WireSpan
 from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.wire.codec import Encoded
 from procactors.wire.home import Home
+
+if TYPE_CHECKING:
+    from procactors.pool.member import Member
 
 __all__ = ["QUARANTINE", "Load", "Owner", "Span", "death_of"]
 
@@ -93,9 +96,10 @@ class Span:
         form: how they are used (see `process.batch`).
         start, stop: which of them.
         timeout: seconds that one may take; None: any time.
+        pinned: the worker that alone may have it, as long as it is there; None: any.
     """
 
-    __slots__ = ("form", "function", "load", "name", "owner", "start", "stop", "timeout")
+    __slots__ = ("form", "function", "load", "name", "owner", "pinned", "start", "stop", "timeout")
 
     def __init__(
         self,
@@ -116,13 +120,14 @@ class Span:
         self.start = start
         self.stop = stop
         self.timeout = timeout
+        self.pinned: Member | None = None
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     def part(self, start: int, stop: int) -> Span:
         """Return a span of some of its items."""
-        return Span(
+        part = Span(
             self.owner,
             self.name,
             self.function,
@@ -132,6 +137,8 @@ class Span:
             stop,
             self.timeout,
         )
+        part.pinned = self.pinned
+        return part
 
     def wire(self) -> WireSpan:
         """Return it as it travels."""

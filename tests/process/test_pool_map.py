@@ -347,3 +347,16 @@ def test_two_pools_do_not_disturb_each_other(system, tmp_path):
         gate.open()
         assert list(stuck) == ["gate"]
         assert first.ask(pid) != second.ask(pid)
+
+
+def test_a_stop_ends_a_map_behind_what_it_has_taken(start_method):
+    with ActorSystem(start_method=start_method) as system:
+        pool = system.options(size=2).pool()
+        results = pool.map(square, itertools.count())
+        assert next(results) == 0
+        stopping = aside(pool.stop)
+        found = [0]
+        with pytest.raises(errors.ActorStopped):
+            found.extend(results)
+        stopping.result(SHORT_S)
+        assert found == [number * number for number in range(len(found))]
