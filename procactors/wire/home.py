@@ -91,12 +91,12 @@ class Home:
         return self._segments.write(encoded.head, encoded.buffers, target)
 
     def fetch(self, reference: bytes) -> Received:
-        """Open the segment that a reference names.
+        """Open the segment that a reference names; it stays for others to open.
 
         Raises:
             FileNotFoundError: it is gone. OSError: no descriptor is left.
         """
-        return receive(self.path, reference)
+        return receive(self.path, reference, once=False)
 
     def free(self, reference: bytes) -> None:
         """Let a stored value's segment be written again."""

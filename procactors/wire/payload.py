@@ -209,11 +209,16 @@ class Received:
             self.consume()
 
 
-def receive(home: str, reference: bytes) -> Received:
+def receive(home: str, reference: bytes, once: bool = True) -> Received:
     """Open the payload that a record names.
 
     Buffers up to 1 MiB in sum are copied out; larger ones are mapped copy-on-write: writable,
     and nothing is copied until it is written to.
+
+    Args:
+        home: the runtime directory.
+        reference: names the payload.
+        once: nobody will open it again: a process with many maps may remove the file at once.
 
     Raises:
         FileNotFoundError: the segment is gone (its dead sender's were swept).
@@ -239,7 +244,7 @@ def receive(home: str, reference: bytes) -> Received:
             mapped = _Map(fd, size, access=mmap.ACCESS_COPY)
             _mapped.add(mapped)
             view = memoryview(mapped)
-            if len(_mapped) > _MAPPED_LIMIT:
+            if once and len(_mapped) > _MAPPED_LIMIT:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
         head = view[places[0] : places[0] + head_bytes]
