@@ -1,42 +1,36 @@
-"""Primes on all cores: one actor a CPU, one piece of the numbers at a time.
+"""Primes on all cores: a pool with a worker for each CPU, one piece of the numbers at a time.
 
-``submit`` returns a future at once, so every actor is busy while the main program collects.
+`starmap` gives the next piece to whoever is free. The last pieces take longest; with a queue for
+all, nobody stands idle while another has work left.
 
 Run it: procactors examples primes
 
 Expected output:
 
-    ... actors count the primes below 200,000
+    ... workers count the primes below 200,000
     found 17,984 primes
 """
 
 import math
-from concurrent.futures import as_completed
 
-from procactors import Actor, ActorSystem, usable_cpus
+from procactors import ActorSystem
 
 LIMIT = 200_000
-STEP = 10_000
+STEP = 5_000
 
 
-class Counter(Actor):
-    def count(self, start: int, stop: int) -> int:
-        return sum(map(self.is_prime, range(start, stop)))
-
-    def is_prime(self, number: int) -> bool:
-        if number < 2:
-            return False
-        return all(number % divisor for divisor in range(2, math.isqrt(number) + 1))
+def is_prime(number: int) -> bool:
+    if number < 2:
+        return False
+    return all(number % divisor for divisor in range(2, math.isqrt(number) + 1))
 
 
-with ActorSystem() as system:
-    counters = [system.spawn(Counter) for _ in range(usable_cpus())]
-    print(f"{len(counters)} actors count the primes below {LIMIT:,}")
+def count(start: int, stop: int) -> int:
+    return sum(map(is_prime, range(start, stop)))
 
-    replies = []
-    for number, start in enumerate(range(0, LIMIT, STEP)):
-        counter = counters[number % len(counters)]
-        replies.append(counter.submit(Counter.count, start, start + STEP))
 
-    found = sum(reply.result() for reply in as_completed(replies))
+with ActorSystem() as system, system.pool() as pool:
+    print(f"{pool.size} workers count the primes below {LIMIT:,}")
+    pieces = [(start, start + STEP) for start in range(0, LIMIT, STEP)]
+    found = sum(pool.starmap(count, pieces, ordered=False))
     print(f"found {found:,} primes")

@@ -20,7 +20,7 @@ from tests.support.waiting import LONG_S
 FOLDER = Path(__file__).parents[1] / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 #: Examples that show another package at work.
-NEEDS = {"big_array": "numpy", "shared_array": "numpy"}
+NEEDS = {"big_array": "numpy", "image_filter": "numpy", "shared_array": "numpy"}
 
 
 def header(name):
@@ -77,7 +77,7 @@ def run(name, folder, *command):
 
 
 def test_the_examples_that_readers_are_promised_are_there():
-    """Counter in both styles, crash, primes, refs, array, batch job; every form of supervision."""
+    """Counter in both styles, crash, pools, refs, array, batch job; every form of supervision."""
     promised = {
         "batch_job",
         "big_array",
@@ -89,6 +89,8 @@ def test_the_examples_that_readers_are_promised_are_there():
         "dynamic_children",
         "escalation",
         "hang",
+        "image_filter",
+        "monte_carlo",
         "one_for_all",
         "one_for_one",
         "passing_refs",
@@ -98,6 +100,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "run_program",
         "run_tree",
         "shared_array",
+        "word_statistics",
     }
     assert promised <= set(NAMES)
 

@@ -16,6 +16,8 @@ from tests.support.source import ROOT
 from tests.support.waiting import LONG_S
 
 README = ROOT / "README.md"
+#: Each python block of these is a program, followed by what it prints.
+RUN = [README, ROOT / "docs" / "pools.md"]
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -24,22 +26,24 @@ LINK = re.compile(r"\]\(([^)#\s]+)")
 TEST = re.compile(r"\b(tests/[\w/]+\.py)(?:::(\w+))?")
 
 
-def programs():
-    """Each python block of the README, with the text block that follows it."""
-    blocks = FENCE.findall(README.read_text())
+def programs(document):
+    """Each python block of a document, with the text block that follows it."""
+    blocks = FENCE.findall(document.read_text())
     for (kind, code), (following, text) in zip(blocks, [*blocks[1:], ("", "")], strict=True):
         if kind == "python":
             assert following == "text", f"no output follows the block that begins {code[:60]!r}"
             yield code, text
 
 
-PROGRAMS = list(programs())
+PROGRAMS = [
+    pytest.param(code, output, id=f"{document.stem}-{number}")
+    for document in RUN
+    for number, (code, output) in enumerate(programs(document), 1)
+]
 
 
-@pytest.mark.parametrize(
-    ("code", "output"), PROGRAMS, ids=[f"block-{i + 1}" for i in range(len(PROGRAMS))]
-)
-def test_each_program_prints_what_the_readme_says(code, output, tmp_path):
+@pytest.mark.parametrize(("code", "output"), PROGRAMS)
+def test_each_program_prints_what_its_document_says(code, output, tmp_path):
     """As a script without a guard, from another folder than its own."""
     script = tmp_path / "script.py"
     script.write_text(code)
