@@ -100,7 +100,8 @@ class Chunk:
         """Try the item again if that is allowed; else its error stands in its place."""
         at = span.start
         self._deaths[at] = deaths = self._deaths.get(at, 0) + 1
-        if deaths <= self.job.rules.retries and deaths < QUARANTINE:
+        tries = deaths + self.job.raised(self.base + at)
+        if tries <= self.job.rules.retries and deaths < QUARANTINE:
             return span
         self.ended(span, at, [Sealed(FAILURE, death_of(report, deaths, span.timeout))])
         return None
@@ -130,6 +131,10 @@ class Chunk:
     def give_up(self) -> None:
         """Nothing of it was sent, or will be waited for. Under the dispatcher's lock."""
         self._settle(self.left)
+
+    def deaths(self, at: int) -> int:
+        """Return how many workers an item has ended."""
+        return self._deaths.get(at, 0)
 
     def reopen(self, at: int) -> None:
         """Let one of its items be run once more. Under the dispatcher's lock."""

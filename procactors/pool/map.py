@@ -22,7 +22,7 @@ from procactors.pool.chunk import Chunk, Single
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
 from procactors.pool.sizing import Pace
-from procactors.pool.spans import Load
+from procactors.pool.spans import QUARANTINE, Load
 from procactors.wire.sheet import MOST_ITEMS, Sealed
 
 if TYPE_CHECKING:
@@ -148,6 +148,10 @@ class MapJob:
         self._open -= 1
         if self.closed and not self._open:
             self.target.free()
+
+    def raised(self, number: int) -> int:
+        """Return how often an item has raised and was tried again."""
+        return self._tries.get(number, 0)
 
     # -- the input ------------------------------------------------------------------------------
 
@@ -292,14 +296,19 @@ class MapJob:
         if not isinstance(error, self.rules.retry_on):
             return False
         number = chunk.base + at
-        tries = self._tries.get(number, 0) + 1
-        if tries > self.rules.retries:
+        tries = self.raised(number) + 1
+        deaths = chunk.deaths(at)  # each was a try, too
+        if tries + deaths > self.rules.retries or deaths >= QUARANTINE:
             return False
         self._tries[number] = tries
+        self._send_again(chunk, at)
+        return True
+
+    def _send_again(self, chunk: Chunk, at: int) -> None:
+        """Have an item run once more that has ended."""
         with self.dispatcher.lock:
             chunk.reopen(at)
         self._send_singly(chunk, at, 1)
-        return True
 
     def _fails(self, number: int, error: BaseException) -> bool:
         """Deal with an item that failed; return whether its error is to be yielded."""
