@@ -79,7 +79,7 @@ class Chunk:
 
     def begins(self, span: Span) -> bool:
         """Say whether anybody still wants the map's results."""
-        if self.job.closed:
+        if self.job.closed or self.job.draining:
             self._settle(len(span))
             return False
         return True
@@ -116,7 +116,9 @@ class Chunk:
 
     def ready_until(self, start: int) -> int:
         """Return behind which item from `start` on the first one lies that has not ended."""
-        if self.left:  # read first: what ends after it is found at the next look
+        # Read first: what ends after it is found at the next look. In a drain, what was not begun
+        # has ended without an outcome.
+        if self.left or self.job.draining:
             with contextlib.suppress(ValueError):
                 return self.outcomes.index(_PENDING, start)
         return len(self.outcomes)
@@ -131,6 +133,10 @@ class Chunk:
     def give_up(self) -> None:
         """Nothing of it was sent, or will be waited for. Under the dispatcher's lock."""
         self._settle(self.left)
+
+    def is_done(self, at: int) -> bool:
+        """Whether an item has ended and its outcome has not been taken."""
+        return self.outcomes[at] is not _PENDING
 
     def deaths(self, at: int) -> int:
         """Return how many workers an item has ended."""

@@ -108,6 +108,7 @@ class MapJob:
         pace: what an item costs, as seen so far.
         events: (chunk, from which item, how many ended; negative: are to be sent one by one).
         closed: nobody wants more of its results.
+        draining: nothing more is begun, and what is in hand is still wanted.
         failed: items that have failed.
     """
 
@@ -125,6 +126,7 @@ class MapJob:
         self.pace = Pace()
         self.events: SimpleQueue[tuple[Chunk, int, int]] = SimpleQueue()
         self.closed = False
+        self.draining = False
         self.failed = 0
         self._view = view
         self._input = iter(items)
@@ -165,11 +167,12 @@ class MapJob:
             if size <= 0:
                 return
             items = self._take(size)
-            if items:
-                chunk = Chunk(self, self._taken, items)
-                self._taken += len(items)
-                self._waiting.append(chunk)
-                self._send(chunk)
+            if not items:
+                return
+            chunk = Chunk(self, self._taken, items)
+            self._taken += len(items)
+            self._waiting.append(chunk)
+            self._send(chunk)
 
     def _size(self, workers: int) -> int:
         """Return how many items may be taken now; 0: none."""

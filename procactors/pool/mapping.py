@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar, overload
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target, target_of
 from procactors.pool.map import MapJob, checked_rules
+from procactors.pool.numbered import Judge, NumberedJob, Source
 from procactors.process.methods import MethodTable
 
 __all__ = ["MapResults", "Mapper"]
@@ -230,6 +231,20 @@ class Mapper(Generic[A]):
             job.close()
             raise
         return results
+
+    def _map_numbered(self, what: Any, source: Source, judge: Judge, **rules: Any) -> NumberedJob:
+        """Map for a job that looks after failures, waiting and the end itself.
+
+        Args:
+            what: as `map`'s.
+            source: of the items.
+            judge: of failures.
+            rules: ordered, in_flight, chunk, timeout of `map`.
+        """
+        self._check_open()
+        checked = checked_rules(False, self._timeout, rules)
+        target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
+        return NumberedJob(self._dispatcher, target, source, checked, judge)
 
     def _watcher(self, target: Target, items: Any, progress: bool) -> Any:
         return None
