@@ -17,8 +17,9 @@ from tests.support.programs import environment, running_python
 from tests.support.waiting import LONG_S, eventually
 
 MODULE = """
-import ctypes, os, signal, sys
+import ctypes, os, resource, signal, sys
 from pathlib import Path
+from procactors.batch.journal import Appender
 from tests.support.gates import Gate
 
 print("imported")
@@ -75,6 +76,19 @@ def gated(text):
         Gate(Path("gate").absolute()).wait()
         signal.pause()
     return text
+
+append = Appender.append
+
+def append_and_die(self, key, index, seconds, result):
+    append(self, key, index, seconds, result)
+    if result == b'"die"':
+        os._exit(1)
+
+Appender.append = append_and_die
+
+def large(text):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    return text * 2000
 
 async def later(item):
     return item
@@ -308,6 +322,26 @@ def test_failed_items_are_run_again(folder):
     codes = [run(folder, *arguments, given="tries\n")[:2] for _ in range(4)]
     assert codes == [(1, ""), (1, ""), (0, "2\n"), (0, "2\n")]
     assert (folder / "tries").read_text() == "xxx"
+
+
+def test_a_worker_that_ends_between_journal_and_answer_has_done_its_item(folder):
+    """It is neither failed nor run again: not in this run, not in the next."""
+    arguments = ("jobs:gated", "--resume", "journal", "--retries", "2", "--ordered", "-q")
+    for _ in range(2):
+        code, out, _ = run(folder, *arguments, given="a\ndie\nb\n")
+        assert code == 0
+        assert [result for _, result in values(out)] == ["a", "die", "b"]
+    assert sorted((folder / "begun").read_text().split()) == ["a", "b", "die"]
+
+
+def test_a_journal_that_cannot_be_written_ends_the_job_with_3(folder):
+    """No item counts as done that would be forgotten, and none as failed."""
+    given = "a\nb\nc\n"
+    code, out, errors = run(folder, "jobs:large", "--resume", "journal", given=given)
+    assert (code, out) == (3, "")
+    assert "the job could not go on: the journal cannot be written: " in errors
+    assert "0 done, 0 failed in " in errors
+    assert "go on with --resume journal\n" in errors
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

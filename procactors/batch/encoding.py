@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Mapping, Set as AbstractSet
 from typing import Any
 
-__all__ = ["as_json", "in_bytes"]
+__all__ = ["as_json", "in_bytes", "item_json"]
 
 
 def as_json(value: Any) -> str:
@@ -35,6 +35,14 @@ def as_json(value: Any) -> str:
     except (ValueError, RecursionError) as error:
         # NaN and infinities: most readers of JSON refuse them, and null would be another value.
         raise TypeError(f"{error}; found in {_short(value)}") from None
+
+
+def item_json(item: Any) -> str:
+    """Return an item of the input as one line of JSON, or its text: 1e999 is infinite when read."""
+    try:
+        return as_json(item)
+    except TypeError:
+        return as_json(str(item))
 
 
 def in_bytes(text: str) -> bytes:

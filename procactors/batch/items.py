@@ -169,10 +169,17 @@ def _lines(stream: BinaryIO) -> Iterator[_Found]:
         yield number, line.decode("utf-8", "surrogateescape"), ""
 
 
+def _no_json(name: str) -> Any:
+    raise ValueError(f"{name} is none of its values")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_json)  # NaN and Infinity, which Python takes
+
+
 def _json_lines(stream: BinaryIO) -> Iterator[_Found]:
     for number, line in _raw_lines(stream):
         try:
-            yield number, json.loads(line), ""
+            yield number, _DECODER.decode(line.decode()), ""
         except (ValueError, RecursionError) as error:
             yield number, line.decode("utf-8", "replace"), f"no JSON: {error}"
 
@@ -198,7 +205,7 @@ def _csv_rows(stream: BinaryIO) -> Iterator[_Found]:
 
 
 def _objects(reader: Any) -> Iterator[_Found]:
-    names: list[str] | None = None
+    names: list[str] = []
     while True:
         try:
             row = next(reader)
@@ -209,7 +216,7 @@ def _objects(reader: Any) -> Iterator[_Found]:
             continue
         if not row:
             continue
-        if names is None:
+        if not names:
             names = row
             if len(set(names)) < len(names):
                 yield reader.line_num, row, "the header names a column twice; no row is read"

@@ -105,8 +105,10 @@ class _Job:
         if fd < 0:
             raise InvalidSpec("the standard output is closed; --output FILE writes elsewhere")
         errors = _opened(settings.errors, files) if settings.errors is not None else None
-        count = None if settings.progress == "none" else inputs.count()
-        self._view = files.enter_context(open_view(settings.progress, settings.target, count))
+        # Results on a terminal would tear a bar on it.
+        mode = "none" if settings.progress == "auto" and os.isatty(fd) else settings.progress
+        count = None if mode == "none" else inputs.count()
+        self._view = files.enter_context(open_view(mode, settings.target, count))
         self._errors = ErrorLog(errors, self._view.say)
         self._intake = Intake(inputs.entries(), inputs.may_block)
         self._feed = Feed(
@@ -164,8 +166,7 @@ class _Job:
                 try:
                     self._drive(job)
                 finally:
-                    workers = pool.workers()
-                    self._summary.restarts = sum(worker.status().restarts for worker in workers)
+                    self._summary.restarts = _restarts(pool)
                 system.stop(min(_STOP_S, self._stop.left_s))
             except BaseException:
                 system.kill()
@@ -195,8 +196,7 @@ class _Job:
             for outcome in outcomes:
                 self._settle(outcome)
             self._feed.flush()
-            self._summary.skipped = self._feed.skipped
-            self._view.advance(self._summary.seen, self._summary.failed)
+            self._show()
             if self._is_ending() and not job.draining:
                 job.drain()
             if self._stop.is_over():
@@ -206,9 +206,14 @@ class _Job:
                 synced_at = monotonic()
             job.wait_s = self._wait_s()
         self._feed.finish()
-        self._summary.skipped = self._feed.skipped
-        self._view.advance(self._summary.seen, self._summary.failed)
+        self._show()
         self._sync()
+
+    def _show(self) -> None:
+        self._summary.skipped = self._feed.skipped
+        if self._feed.is_all:
+            self._view.total(self._feed.taken)  # from now on it is no estimate
+        self._view.advance(self._summary.seen, self._summary.failed)
 
     def _is_ending(self) -> bool:
         return self._stop.signum is not None or self._broken is not None
@@ -280,6 +285,14 @@ class _Job:
             ended = f"{ended}; {again}" if ended else again
         for line in self._summary.lines(seconds, ended):
             self._view.say(line)
+
+
+def _restarts(pool: Pool[Runner]) -> int:
+    count = 0
+    for worker in pool.workers():
+        with contextlib.suppress(ProcActorsError):  # it has gone meanwhile
+            count += worker.status().restarts
+    return count
 
 
 def _plain(error: BaseException) -> dict[str, str]:

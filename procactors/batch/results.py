@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 
-from procactors.batch.encoding import as_json, in_bytes
+from procactors.batch.encoding import as_json, in_bytes, item_json
 from procactors.batch.items import Entry
 
 __all__ = ["Abandoned", "ErrorLog", "Output", "apart"]
@@ -87,7 +87,7 @@ class Output:
         if self._bare:
             line = result + b"\n"
         else:
-            head = f'{{"index": {index}, "item": {as_json(item)}, "result": '
+            head = f'{{"index": {index}, "item": {item_json(item)}, "result": '
             line = b"%b%b}\n" % (in_bytes(head), result)
         self._lines.append(line)
         self._size += len(line)
@@ -146,18 +146,11 @@ class ErrorLog:
                 first = error["message"].partition("\n")[0]
                 self._say(f"item {entry.number}{_place(entry)} failed: {error['type']}: {first}")
             return
-        line = as_json(
-            {
-                "index": entry.number,
-                "item": entry.item,
-                "file": entry.file or None,
-                "line": entry.line or None,
-                "error": error,
-                "tries": tries,
-                "report": report,
-            }
+        place = {"file": entry.file or None, "line": entry.line or None}
+        rest = in_bytes(
+            f'{{"index": {entry.number}, "item": {item_json(entry.item)}, '
+            f"{as_json({**place, 'error': error, 'tries': tries, 'report': report})[1:]}\n"
         )
-        rest = in_bytes(line + "\n")
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 

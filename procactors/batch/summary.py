@@ -11,7 +11,7 @@ import dataclasses
 import heapq
 from collections.abc import Iterator
 
-from procactors.batch.encoding import as_json
+from procactors.batch.encoding import item_json
 
 __all__ = ["Summary"]
 
@@ -80,7 +80,7 @@ class Summary:
 
 
 def _shown(item: object) -> str:
-    text = as_json(item)
+    text = item_json(item)
     return text if len(text) <= _ITEM_WIDTH else f"{text[: _ITEM_WIDTH - 3]}..."
 
 

@@ -31,6 +31,13 @@ class View:
     def __init__(self, bar: Any, is_drawn: bool) -> None:
         self._bar = bar
         self._is_drawn = is_drawn
+        self._total: int | None = None
+
+    def total(self, count: int) -> None:
+        """Say how many items there are."""
+        if self._bar is not None and count != self._total:
+            self._total = count
+            self._bar.total(count)
 
     def advance(self, done: int, failed: int) -> None:
         """Show how far it is."""
@@ -39,7 +46,7 @@ class View:
 
     def say(self, text: str) -> None:
         """Write a line on stderr."""
-        if self._is_drawn:
+        if self._bar is not None and self._is_drawn:
             self._bar.say(_PREFIX + text)
             return
         with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody hears it

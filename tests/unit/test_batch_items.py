@@ -51,8 +51,9 @@ def test_json_lines_are_known_by_their_suffix(tmp_path, name):
 
 
 def test_a_line_that_is_no_json_is_one_bad_item(tmp_path):
-    good, bad, last = read(tmp_path / "list.jsonl", b"1\n{oops\n3\n")
+    good, bad, last, constant = read(tmp_path / "list.jsonl", b"1\n{oops\n3\n[NaN]\n")
     assert (good.item, last.item) == (1, 3)
+    assert constant.error == "no JSON: NaN is none of its values"
     assert (bad.number, bad.item, bad.line) == (1, "{oops", 2)
     assert bad.error.startswith("no JSON: Expecting property name")
 

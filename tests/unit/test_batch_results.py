@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from procactors.batch.encoding import as_json, in_bytes
+from procactors.batch.encoding import as_json, in_bytes, item_json
 from procactors.batch.feed import Feed
 from procactors.batch.intake import Intake
 from procactors.batch.items import Entry
@@ -47,7 +47,7 @@ class Point:
         (frozenset([2, 1]), "[1, 2]"),
         ("é\udcff", '"é\udcff"'),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_json_lacks_is_written_as_what_comes_nearest(value, text):
     assert as_json(value) == text
@@ -69,7 +69,7 @@ def test_numbers_and_arrays_of_numpy_are_written():
         ({(1, 2): 3}, "keys must be str"),
         (iter([]), "JSON has nothing for list_iterator"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_json_cannot_hold_is_an_error(value, says):
     with pytest.raises(TypeError, match=says):
@@ -81,6 +81,23 @@ def test_a_value_that_holds_itself_is_an_error():
     ring.append(ring)
     with pytest.raises(TypeError, match="Circular reference"):
         as_json(ring)
+
+
+def test_an_item_that_json_cannot_hold_is_shown_as_text(tmp_path):
+    assert item_json(json.loads("[1e999]")) == '"[inf]"'
+    path = tmp_path / "errors"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    ErrorLog(fd, print).put(Entry(3, [math.inf], "", 0), {"type": "X"}, 1, None)
+    os.close(fd)
+    assert json.loads(path.read_text()) == {
+        "index": 3,
+        "item": "[inf]",
+        "file": None,
+        "line": None,
+        "error": {"type": "X"},
+        "tries": 1,
+        "report": None,
+    }
 
 
 def test_names_of_files_that_are_no_text_are_escaped():
