@@ -142,6 +142,11 @@ def values(out):
     return [found[index] for index in sorted(found)]
 
 
+def without_prints(errors):
+    """What is on stderr but for what the module prints, from several processes at once."""
+    return errors.replace("imported", "").strip("\n")
+
+
 def lines_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -150,7 +155,7 @@ def test_each_line_of_the_standard_input_is_an_item(folder):
     code, out, errors = run(folder, "jobs:shout", given="a\n\nb\nc\n")
     assert code == 0
     assert values(out) == [("a", "A"), ("b", "B"), ("c", "C")]
-    assert errors.count("noise\n") == 3  # what functions print is no result
+    assert errors.count("noise") == 3  # what functions print is no result
     first, second, third = (
         line for line in errors.splitlines() if line.startswith("procactors map: ")
     )
@@ -407,7 +412,9 @@ def test_a_second_signal_kills_at_once(folder):
         eventually(lambda: signal_was_seen(program.process.pid, signal.SIGTERM), "the first one")
         program.process.send_signal(signal.SIGINT)
         code, out, errors = program.process.wait(LONG_S), *program.process.communicate()
-        assert (code, out, errors) == (143, "", "imported\n" * 3)
+        # Of two signals that come at once, either may be the first.
+        assert code in (130, 143)
+        assert (out, without_prints(errors)) == ("", "")
         program.await_nothing_left()
 
 
@@ -437,7 +444,7 @@ def test_a_reader_that_leaves_ends_the_job_quietly(folder):
         assert [program.line() for _ in range(3)] == ['"0"', '"1"', '"2"']
         program.process.stdout.close()
         assert program.process.wait(LONG_S) == 1
-        assert program.process.stderr.read() == "imported\n" * (1 + len(os.sched_getaffinity(0)))
+        assert without_prints(program.process.stderr.read()) == ""
         program.await_nothing_left()
 
 
@@ -479,7 +486,7 @@ def test_a_mistake_ends_with_2_before_anything_runs(folder, arguments, says):
     (folder / "leaves.py").write_text("raise SystemExit(0)\n")
     code, out, errors = run(folder, *arguments)
     assert (code, out) == (2, "")
-    assert errors.removeprefix("imported\n").startswith(f"procactors: {says}")
+    assert without_prints(errors).startswith(f"procactors: {says}")
     assert (folder / "list").read_text() == "a\n"
     assert (folder / "jobs.py").read_text() == MODULE
     assert not (folder / "x").exists()

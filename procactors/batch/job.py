@@ -39,6 +39,8 @@ FAILED, BROKEN = 1, 3
 
 #: Seconds between two writes of the journal to the disk: what a power cut may cost.
 _SYNC_S = 1.0
+#: Seconds between two looks while nothing comes: no load, and a signal is not heard much later.
+_LOOK_S = 1.0
 #: Seconds for the first import of the function's module: some are large, and disks slow.
 _START_S = 300.0
 #: Seconds for workers that have nothing in hand to end.
@@ -161,6 +163,7 @@ class _Job:
                     chunk=settings.chunk or "auto",
                     timeout=settings.timeout,
                 )
+                job.wait_s = self._wait_s()
                 self._stop.wake = job.wake
                 self._intake.begin(job.wake)
                 try:
@@ -218,11 +221,13 @@ class _Job:
     def _is_ending(self) -> bool:
         return self._stop.signum is not None or self._broken is not None
 
-    def _wait_s(self) -> float | None:
-        """Return the seconds after which there is something to do even if nothing comes."""
-        if self._stop.signum is not None:
-            return self._stop.left_s
-        return _SYNC_S if self._journal is not None and self._synced < self._summary.done else None
+    def _wait_s(self) -> float:
+        """Return the seconds after which there is something to do even if nothing comes.
+
+        Never for ever: a signal that comes between Python's last look and the system call that
+        waits interrupts nothing, and its handler runs only when the waiting is over.
+        """
+        return min(_LOOK_S, self._stop.left_s)
 
     def _sync(self) -> None:
         if self._journal is not None and self._synced < self._summary.done:

@@ -39,9 +39,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "map",
         help="call a function for each item of an input, on all cores, and write results as JSON",
         description=(
-            "Call a function for each item of the input, in workers that are supervised, and write "
-            "a line of JSON for each result as it comes: index, item, result. An item that raises, "
-            "crashes its worker, or takes too long fails alone."
+            "Call a function for each item of the input, in workers that are supervised, and\n"
+            "write a line of JSON for each result as it comes: index, item, result. An item that\n"
+            "raises, crashes its worker, or takes too long fails alone."
         ),
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
