@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,7 +145,7 @@ def values(out):
 
 def without_prints(errors):
     """What is on stderr but for what the module prints, from several processes at once."""
-    return errors.replace("imported", "").strip("\n")
+    return re.sub(r"^(imported)*\n", "", errors, flags=re.MULTILINE)
 
 
 def lines_of(path):
