@@ -97,6 +97,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "primes",
         "recycle",
         "rest_for_one",
+        "resumable_batch",
         "run_program",
         "run_tree",
         "shared_array",

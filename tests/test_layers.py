@@ -17,7 +17,7 @@ LAYERS = [
     ["process"],
     ["supervision"],
     ["api"],
-    ["demo"],
+    ["batch", "demo"],
     ["cli"],
 ]
 

@@ -1,7 +1,7 @@
 """The command line: what a user types, what is shown, and how it ends.
 
 Layer: cli. Runs in: parent.
-Owns: the exit codes: 0 done, 1 failed, 2 usage, 130 Ctrl-C, 143 SIGTERM.
+Owns: the exit codes: 0 done, 1 failed, 2 usage, 3 `map` could not go on, 130 Ctrl-C, 143 SIGTERM.
 Never: imports a command's own machinery before that command is chosen.
 """
 
@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import deadletters, demo, examples, run, tree
+from procactors.cli import deadletters, demo, examples, map as map_, run, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: by ``argparse`` for ``--help``, ``--version`` and usage errors (code 2), or
             by an example that ends itself.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parsed(argv)
     chosen: Callable[[argparse.Namespace], int] = arguments.run
     try:
         code = chosen(arguments)
@@ -57,6 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # argparse takes no more positional arguments once an option has come between them.
+    late: Callable[[argparse.Namespace, list[str]], None] | None = getattr(arguments, "late", None)
+    if rest and (late is None or any(text[:1] == "-" != text for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if late is not None:
+        late(arguments, rest)
+    return arguments
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="procactors", description="A multiprocessing actor runtime for Python."
@@ -65,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run.add_to(commands)
     tree.add_to(commands)
+    map_.add_to(commands)
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)

@@ -7,6 +7,7 @@ Never: lets a mistake of the user's end in a traceback of ours.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import os
 import sys
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from procactors.run import Program
     from procactors.tree import Supervisor
 
-__all__ = ["USAGE", "add_target", "complain", "find_target"]
+__all__ = ["USAGE", "add_target", "check_module", "complain", "find_function", "find_target"]
 
 #: Exit code for what cannot be understood; argparse's own.
 USAGE = 2
@@ -59,6 +60,73 @@ def find_target(text: str) -> Supervisor | Program:
     if ":" not in text:
         raise InvalidSpec(f"expected TREE.toml or MODULE:ATTRIBUTE, found {text!r}")
     return _understood(text, find_attribute(text))
+
+
+def find_function(text: str, spread: bool = False) -> str:
+    """Check what is to be called for each item; return it as ``module:attribute``.
+
+    Args:
+        text: that, or FILE.py:FUNCTION. The file's directory is put on the import path.
+        spread: items are spread over its parameters; else it takes one argument.
+
+    Raises:
+        InvalidSpec: as `find_target`.
+    """
+    from procactors.treefile import find_attribute
+
+    _import_from_here()
+    name, colon, attribute = text.rpartition(":")
+    if not colon:
+        raise InvalidSpec(f"expected MODULE:FUNCTION or FILE.py:FUNCTION, found {text!r}")
+    if name.endswith(".py"):
+        name = _module_of(name)
+    reference = f"{name}:{attribute}"
+    try:
+        function = find_attribute(reference)
+    except SystemExit:
+        raise InvalidSpec(f"{name} ends the program when it is imported") from None
+    if not callable(function):
+        raise InvalidSpec(f"{text}: expected a function, found {function!r}")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidSpec(f"{text} is an async function; a plain one may call asyncio.run")
+    if inspect.isgeneratorfunction(function):
+        raise InvalidSpec(f"{text} is a generator; a function may return list(...) of one")
+    try:
+        if not spread:
+            inspect.signature(function).bind(None)
+    except TypeError as error:
+        raise InvalidSpec(f"{text} must take one argument, the item: {error}") from None
+    except ValueError:
+        pass  # written in C: the call will tell
+    return reference
+
+
+def check_module(name: str) -> None:
+    """See that there is a module of a name, without importing it.
+
+    Raises:
+        InvalidSpec: there is none.
+    """
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # no such package around it, or no name at all
+        found = None
+    if found is None:
+        raise InvalidSpec(f"there is no module {name!r}")
+
+
+def _module_of(path: str) -> str:
+    """Have a file importable under its own name, as if it were run; return the name."""
+    file = os.path.abspath(path)
+    if not os.path.isfile(file):
+        raise InvalidSpec(f"{path}: no such file")
+    folder, name = os.path.split(file.removesuffix(".py"))
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None or spec.origin is None or not os.path.samefile(spec.origin, file):
+        raise InvalidSpec(f"{path} cannot be imported as {name!r}: give it another name")
+    return name
 
 
 def complain(error: InvalidSpec) -> int:

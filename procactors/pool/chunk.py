@@ -79,7 +79,7 @@ class Chunk:
 
     def begins(self, span: Span) -> bool:
         """Say whether anybody still wants the map's results."""
-        if self.job.closed:
+        if self.job.closed or self.job.draining:
             self._settle(len(span))
             return False
         return True
@@ -100,7 +100,8 @@ class Chunk:
         """Try the item again if that is allowed; else its error stands in its place."""
         at = span.start
         self._deaths[at] = deaths = self._deaths.get(at, 0) + 1
-        if deaths <= self.job.rules.retries and deaths < QUARANTINE:
+        tries = deaths + self.job.raised(self.base + at)
+        if tries <= self.job.rules.retries and deaths < QUARANTINE:
             return span
         self.ended(span, at, [Sealed(FAILURE, death_of(report, deaths, span.timeout))])
         return None
@@ -115,7 +116,9 @@ class Chunk:
 
     def ready_until(self, start: int) -> int:
         """Return behind which item from `start` on the first one lies that has not ended."""
-        if self.left:  # read first: what ends after it is found at the next look
+        # Read first: what ends after it is found at the next look. In a drain, what was not begun
+        # has ended without an outcome.
+        if self.left or self.job.draining:
             with contextlib.suppress(ValueError):
                 return self.outcomes.index(_PENDING, start)
         return len(self.outcomes)
@@ -130,6 +133,14 @@ class Chunk:
     def give_up(self) -> None:
         """Nothing of it was sent, or will be waited for. Under the dispatcher's lock."""
         self._settle(self.left)
+
+    def is_done(self, at: int) -> bool:
+        """Whether an item has ended and its outcome has not been taken."""
+        return self.outcomes[at] is not _PENDING
+
+    def deaths(self, at: int) -> int:
+        """Return how many workers an item has ended."""
+        return self._deaths.get(at, 0)
 
     def reopen(self, at: int) -> None:
         """Let one of its items be run once more. Under the dispatcher's lock."""

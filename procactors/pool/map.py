@@ -23,7 +23,7 @@ from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
 from procactors.pool.progress import MapProgress
 from procactors.pool.sizing import Pace
-from procactors.pool.spans import Load
+from procactors.pool.spans import QUARANTINE, Load
 from procactors.wire.sheet import MOST_ITEMS, Sealed
 
 __all__ = ["MapJob", "Rules", "checked_rules"]
@@ -105,6 +105,7 @@ class MapJob:
         pace: what an item costs, as seen so far.
         events: (chunk, from which item, how many ended; negative: are to be sent one by one).
         closed: nobody wants more of its results.
+        draining: nothing more is begun, and what is in hand is still wanted.
         failed: items that have failed.
     """
 
@@ -122,6 +123,7 @@ class MapJob:
         self.pace = Pace()
         self.events: SimpleQueue[tuple[Chunk, int, int]] = SimpleQueue()
         self.closed = False
+        self.draining = False
         self.failed = 0
         self._progress = progress
         self._input = iter(items)
@@ -146,6 +148,10 @@ class MapJob:
         if self.closed and not self._open:
             self.target.free()
 
+    def raised(self, number: int) -> int:
+        """Return how often an item has raised and was tried again."""
+        return self._tries.get(number, 0)
+
     # -- the input ------------------------------------------------------------------------------
 
     def feed(self) -> None:
@@ -158,16 +164,17 @@ class MapJob:
             if size <= 0:
                 return
             items = self._take(size)
-            if items:
-                chunk = Chunk(self, self._taken, items)
-                self._taken += len(items)
-                self._waiting.append(chunk)
-                try:
-                    self._send(chunk)
-                except DeliveryError as error:
-                    # The pool takes no more: told behind the results of what it has taken.
-                    self._waiting.pop()
-                    self._input_error, self._exhausted = error, True
+            if not items:
+                return
+            chunk = Chunk(self, self._taken, items)
+            self._taken += len(items)
+            self._waiting.append(chunk)
+            try:
+                self._send(chunk)
+            except DeliveryError as error:
+                # The pool takes no more: told behind the results of what it has taken.
+                self._waiting.pop()
+                self._input_error, self._exhausted = error, True
 
     def _size(self, workers: int) -> int:
         """Return how many items may be taken now; 0: none."""
@@ -295,14 +302,19 @@ class MapJob:
         if not isinstance(error, self.rules.retry_on):
             return False
         number = chunk.base + at
-        tries = self._tries.get(number, 0) + 1
-        if tries > self.rules.retries:
+        tries = self.raised(number) + 1
+        deaths = chunk.deaths(at)  # each was a try, too
+        if tries + deaths > self.rules.retries or deaths >= QUARANTINE:
             return False
         self._tries[number] = tries
+        self._send_again(chunk, at)
+        return True
+
+    def _send_again(self, chunk: Chunk, at: int) -> None:
+        """Have an item run once more that has ended."""
         with self.dispatcher.lock:
             chunk.reopen(at)
         self._send_singly(chunk, at, 1)
-        return True
 
     def _fails(self, number: int, error: BaseException) -> bool:
         """Deal with an item that failed; return whether its error is to be yielded."""

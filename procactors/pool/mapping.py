@@ -16,6 +16,7 @@ from procactors.observe.events import Events
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import target_of
 from procactors.pool.map import MapJob, checked_rules
+from procactors.pool.numbered import Judge, NumberedJob, Source
 from procactors.pool.progress import MapProgress
 from procactors.process.methods import MethodTable
 
@@ -243,3 +244,17 @@ class Mapper(Generic[A]):
             job.close()
             raise
         return results
+
+    def _map_numbered(self, what: Any, source: Source, judge: Judge, **rules: Any) -> NumberedJob:
+        """Map for a job that looks after failures, waiting and the end itself.
+
+        Args:
+            what: as `map`'s.
+            source: of the items.
+            judge: of failures.
+            rules: ordered, in_flight, chunk, timeout of `map`.
+        """
+        self._check_open()
+        checked = checked_rules(False, self._timeout, rules)
+        target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
+        return NumberedJob(self._dispatcher, target, source, checked, judge)

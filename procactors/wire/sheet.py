@@ -167,7 +167,9 @@ class Sheet:
             return start
         if marks[count - 1]:
             return count
-        return start + marks[start:count].tolist().index(0)
+        seen = marks[start:count].tolist()
+        # The worker may have marked the last of them since it was looked at above.
+        return start + seen.index(0) if 0 in seen else count
 
     def take(self, home: Home, start: int, stop: int) -> list[Any]:
         """Return copies of the outcomes of items `start` to `stop`, which are done.

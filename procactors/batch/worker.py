@@ -1,0 +1,117 @@
+"""The worker: calls the function, and writes what it finished down before anybody hears of it.
+
+Layer: batch. Runs in: worker.
+Owns: its end of the journal, for the life of the process.
+Never: sends an exception of the user's: it travels as text, so that no code of theirs runs in the
+parent.
+"""
+
+from __future__ import annotations
+
+import resource
+import traceback
+from collections.abc import Callable
+from time import perf_counter
+from types import TracebackType
+from typing import Any
+
+from procactors.batch.encoding import as_json, in_bytes
+from procactors.batch.journal import Appender
+from procactors.errors import ProcActorsError
+from procactors.treefile import find_attribute
+
+__all__ = ["Finished", "ItemFailed", "Runner", "Task"]
+
+#: Index, key in the journal (empty if there is none), item: plain, for it is pickled each time.
+Task = tuple[int, str, Any]
+
+_KIB = 1024
+
+
+#: Result as JSON, seconds that the call took, most resident bytes of the worker so far. A plain
+#: tuple as well: a class would have to be named in each pickle.
+Finished = tuple[bytes, float, int]
+
+
+class ItemFailed(ProcActorsError):
+    """The function raised, or returned what JSON cannot hold.
+
+    Attributes:
+        kind: the exception's class, with its module unless that is builtins.
+        text: what it said.
+        traceback: formatted, from the function's own frame on.
+    """
+
+    def __init__(self, kind: str, text: str, traceback: str) -> None:
+        self.kind = kind
+        self.text = text
+        self.traceback = traceback
+        super().__init__(f"{kind}: {text}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.kind, self.text, self.traceback))
+
+
+class Runner:
+    """Calls one function for item after item.
+
+    Args:
+        target: the function, as ``module:name``.
+        spread: a list is spread over its parameters, an object over its named ones.
+        journal: path of the journal; None: nothing is written down.
+    """
+
+    def __init__(self, target: str, spread: bool, journal: str | None) -> None:
+        function = find_attribute(target)
+        self._call: Callable[[Any], Any] = function if not spread else _spread(function)
+        self._frames = 2 if spread else 1  # ours, in front of the function's own
+        self._journal = Appender(journal) if journal is not None else None
+
+    def run(self, task: Task) -> Finished:
+        """Call the function for one item.
+
+        Raises:
+            ItemFailed: for people. JournalError: it was done, and could not be written down.
+        """
+        index, key, item = task
+        began = perf_counter()
+        try:
+            value = self._call(item)
+        except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+            raise _failed(error, self._frames) from None
+        seconds = perf_counter() - began
+        try:
+            result = in_bytes(as_json(value))
+        except Exception as error:  # noqa: BLE001 - conversion is the user's code, too
+            text = f"the function returned what JSON cannot hold: {error}"
+            raise ItemFailed(type(error).__qualname__, text, "") from None
+        if self._journal is not None:
+            self._journal.append(key, index, seconds, result)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
+        return result, seconds, peak
+
+
+def _spread(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    def call(item: Any) -> Any:
+        if isinstance(item, list):
+            return function(*item)
+        if isinstance(item, dict):
+            return function(**item)
+        return function(item)
+
+    return call
+
+
+def _failed(error: Exception, frames: int) -> ItemFailed:
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ != "builtins":
+        name = f"{kind.__module__}.{name}"
+    trace: TracebackType | None = error.__traceback__
+    for _ in range(frames):
+        trace = trace.tb_next if trace is not None else None
+    try:
+        lines = traceback.format_exception(kind, error, trace or error.__traceback__)
+        return ItemFailed(name, str(error), "".join(lines))
+    except Exception as broken:  # noqa: BLE001 - a broken __str__ must not hide the failure
+        return ItemFailed(name, f"<its text cannot be had: {type(broken).__name__}>", "")
