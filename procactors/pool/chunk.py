@@ -155,6 +155,8 @@ class Chunk:
             for load in self._loads:
                 load.free()
             self._loads.clear()
+            if not self.job.keeps_items:
+                self.items = []  # they may be large, and their results may wait for long
             self.job.chunk_ended()
 
 

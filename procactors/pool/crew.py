@@ -7,6 +7,7 @@ Never: takes a worker away that has something in hand.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import threading
@@ -24,8 +25,10 @@ from procactors.pool.scaling import IDLE_S, Demand, wanted
 from procactors.pool.spans import Load
 from procactors.process.batch import INLINE
 from procactors.process.cpus import usable_cpus
+from procactors.reply import Reply
 from procactors.seeds import derive
 from procactors.supervision import commands as c
+from procactors.supervision.crash import ExitReason
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import seal
 from procactors.wire.station import SUPERVISOR
@@ -120,7 +123,19 @@ class Crew:
         options = [self._options_of(index) for index in indexes]
         refs = self._handle._spawn_all(options, self._parent, cls, args, kwargs)
         for ref, index in zip(refs, indexes, strict=True):
-            self.dispatcher.join(Member(ref, index, monotonic()))
+            member = Member(ref, index, monotonic())
+            self.dispatcher.join(member)
+            # Heard of at once, and not only when the next batch is refused.
+            end = self._handle._later(c.Wait(ref._actor))
+            end.add_done_callback(functools.partial(self._worker_ended, member))
+
+    def _worker_ended(self, member: Member, end: Reply[ExitReason]) -> None:
+        """A worker is over. Runs in the thread for callbacks."""
+        error = end.exception()
+        how = f"it {end.result()}" if error is None else str(error)
+        with self.dispatcher.lock:
+            self.dispatcher.gone(member, ActorStopped(how))
+            self.dispatcher.feed()
 
     def _options_of(self, index: int) -> Options:
         root = self._options.seed
@@ -135,7 +150,7 @@ class Crew:
             leaving = sorted(staying, key=lambda member: (member.load, member.idle_since))[:count]
             for member in leaving:
                 member.leaving = True
-                dispatcher.queue.extendleft(reversed(member.release()))
+                dispatcher.move(member)
             dispatcher.feed()
             while any(member.batches for member in leaving) and dispatcher.broken is None:
                 dispatcher.changed.wait()

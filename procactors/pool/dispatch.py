@@ -107,16 +107,23 @@ class Dispatcher:
             self._refuse(spans, self.broken)
             return
         for span in reversed(spans) if front else spans:
-            queue = self.queue
-            if span.pinned is not None:
-                if span.pinned in self.members and not span.pinned.leaving:
-                    queue = span.pinned.own
-                else:
-                    span.pinned = None
+            queue, wanted = self.queue, span.pinned
+            if wanted is not None and wanted in self.members and not wanted.leaving:
+                queue = wanted.own
+            elif wanted is not None and span.is_strict:
+                name = wanted.ref.name
+                self._refuse([span], ActorStopped(f"{name} has stopped; this was not handled"))
+                continue
+            else:
+                span.pinned = None
             if front:
                 queue.appendleft(span)
             else:
                 queue.append(span)
+
+    def move(self, member: Member) -> None:
+        """Give what waits for one worker alone to the others. Under the lock."""
+        self._enqueue(member.release(), front=True)
 
     def withdraw(self, wanted: Callable[[Span], bool]) -> None:
         """Drop what waits and is not `wanted`, and let workers begin no more of it."""
@@ -352,7 +359,7 @@ class Dispatcher:
         if member not in self.members:
             return
         self.members.remove(member)
-        self.queue.extendleft(reversed(member.release()))
+        self.move(member)
         self.changed.notify_all()
         if member.leaving:
             return
@@ -369,9 +376,13 @@ class Dispatcher:
         if self.closing:
             raise ActorStopped(f"{self.name} is being stopped and takes no more work")
 
+    def waiting(self) -> int:
+        """Return how many spans wait for a worker, whichever it is. Under the lock."""
+        return len(self.queue) + sum(len(member.own) for member in self.members)
+
     def is_busy(self) -> bool:
         """Whether anything waits or is in hand. Under the lock."""
-        return bool(self.queue) or any(member.own or member.batches for member in self.members)
+        return bool(self.waiting()) or any(member.batches for member in self.members)
 
     def close(self, why: ProcActorsError) -> None:
         """Take no more work; what waits is refused."""

@@ -15,6 +15,7 @@ import operator
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any, NamedTuple
 
 from procactors.errors import DeliveryError, EncodeError, InvalidSpec
@@ -22,7 +23,7 @@ from procactors.pool.chunk import Chunk, Single
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
 from procactors.pool.progress import MapProgress
-from procactors.pool.sizing import Pace
+from procactors.pool.sizing import TARGET_S, Pace
 from procactors.pool.spans import QUARANTINE, Load
 from procactors.wire.sheet import MOST_ITEMS, Sealed
 
@@ -32,6 +33,9 @@ _log = logging.getLogger("procactors")
 
 #: Chunks that wait or are on their way, for each worker: one in hand, and one behind it.
 _AHEAD = 2
+#: Bytes of items that go together, if one does not have more: what a worker copies out of a
+#: segment instead of mapping it.
+_CHUNK_BYTES = 1024 * 1024
 #: Chunks whose results wait for a slow one before them, for each worker, if `in_flight` says
 #: nothing: the others need not stand idle for it.
 _WINDOW = 64
@@ -63,7 +67,8 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
     """
     known = {"ordered", "in_flight", "chunk", "on_error", "retries", "retry_on", "timeout"}
     if unknown := sorted(given.keys() - known):
-        raise TypeError(f"map has no argument {unknown[0]!r}; it has {sorted(known)}")
+        offered = sorted({*known, "progress"})
+        raise TypeError(f"map has no argument {unknown[0]!r}; it has {offered}")
     chunk = given.get("chunk", "auto")
     if chunk == "auto":
         chunk = None
@@ -84,13 +89,17 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
     if limit is not None and not limit > 0:
         raise InvalidSpec(f"timeout is more than 0 seconds, not {limit!r}")
     retry_on = given.get("retry_on", ())
+    kinds = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise InvalidSpec(f"retry_on names exception classes, not {kind!r}")
     return Rules(
         ordered=bool(given.get("ordered", True)),
         in_flight=given.get("in_flight"),
         chunk=None if chunk is None else min(chunk, MOST_ITEMS),
         on_error=on_error,
         retries=given.get("retries", 0),
-        retry_on=retry_on if isinstance(retry_on, tuple) else (retry_on,),
+        retry_on=kinds,
         timeout=timeout if limit is None else limit,
         spread=spread,
     )
@@ -135,6 +144,9 @@ class MapJob:
         self._open = 0  # chunks that have not ended
         self._waiting: deque[Chunk] = deque()  # in order: those that were not yielded whole
         self._tries: dict[int, int] = {}  # of items that raised, by their number
+        self._item_bytes = 1.0  # of the newest load
+        #: Items are wanted until their outcome has been looked at.
+        self.keeps_items = bool(rules.retry_on)
 
     # -- news, in whichever thread brings it ----------------------------------------------------
 
@@ -155,7 +167,10 @@ class MapJob:
     # -- the input ------------------------------------------------------------------------------
 
     def feed(self) -> None:
-        """Take as much of the input as workers need, encode it, and hand it over."""
+        """Take as much of the input as workers need, encode it, and hand it over.
+
+        No more once results have come: an input that takes its time does not hold them up.
+        """
         while not self._exhausted:
             workers = max(1, len(self.dispatcher.members))
             if self._open >= _AHEAD * workers:
@@ -175,6 +190,8 @@ class MapJob:
                 # The pool takes no more: told behind the results of what it has taken.
                 self._waiting.pop()
                 self._input_error, self._exhausted = error, True
+            if not self.events.empty():
+                return
 
     def _size(self, workers: int) -> int:
         """Return how many items may be taken now; 0: none."""
@@ -184,20 +201,37 @@ class MapJob:
         left = self._left - self._taken if self._left >= 0 else None
         if left is not None and left <= 0:
             left = None  # the hint was wrong, or the end is near
-        size = rules.chunk if rules.chunk is not None else self.pace.size(left, workers)
+        size = rules.chunk
+        if size is None:
+            size = self.pace.size(left, workers)
+            size = min(size, max(1, int(_CHUNK_BYTES / self._item_bytes)))
         if rules.in_flight is None:
-            return 0 if len(self._waiting) >= _WINDOW * workers else size
+            window = (2 * _AHEAD if self._is_behind() else _WINDOW) * workers
+            return 0 if len(self._waiting) >= window else size
         return min(size, max(1, rules.in_flight // (2 * workers)), rules.in_flight - out)
 
+    def _is_behind(self) -> bool:
+        """Whether results are there that nobody has taken: then there is no hurry."""
+        if self.rules.ordered:
+            return bool(self._waiting) and not self._waiting[0].left
+        return not self.events.empty()
+
     def _take(self, size: int) -> list[Any]:
+        """Take items from the input: `size` of them, or what comes in the time of a batch."""
         items: list[Any] = []
+        until, step = monotonic() + TARGET_S, 1
         try:
-            # One by one: what came before an error of the input's is not lost with it.
-            items.extend(itertools.islice(self._input, size))
+            while len(items) < size and not self._exhausted:
+                wanted = min(step, size - len(items))
+                before = len(items)
+                # In place: what came before an error of the input's is not lost with it.
+                items.extend(itertools.islice(self._input, wanted))
+                self._exhausted = len(items) - before < wanted
+                if monotonic() >= until:
+                    break
+                step *= 2
         except Exception as error:  # noqa: BLE001 - the user's; raised behind the results so far
             self._input_error = error
-            self._exhausted = True
-        if len(items) < size:
             self._exhausted = True
         return items
 
@@ -235,7 +269,9 @@ class MapJob:
     def _load(self, items: Sequence[Any]) -> Load:
         dispatcher = self.dispatcher
         home = dispatcher.station.home
-        return Load(home, home.encode(items, "items"), dispatcher.mailbox, len(items))
+        encoded = home.encode(items, "items")
+        self._item_bytes = max(1.0, encoded.size / len(items))
+        return Load(home, encoded, dispatcher.mailbox, len(items))
 
     # -- the results ----------------------------------------------------------------------------
 
@@ -266,6 +302,7 @@ class MapJob:
     def _first_in_order(self) -> Iterator[Any]:
         """Yield the outcomes at the head of the line, as far as they are there."""
         while self._waiting:
+            self.catch_up()
             chunk = self._waiting[0]
             outcomes, start = chunk.outcomes, chunk.given
             if not chunk.left and chunk.is_plain and not start:
@@ -277,7 +314,22 @@ class MapJob:
                 if chunk.given < len(outcomes):
                     return
             self._waiting.popleft()
+            self._progress.advance(self._given, self.failed)
             self.feed()
+
+    def catch_up(self) -> bool:
+        """Heed all news of a map in order, which only say: look; return whether a bell has rung.
+
+        Left alone they would pile up, and keep all that they tell of, where results are taken more
+        slowly than they come.
+        """
+        rung = False
+        while not self.events.empty():
+            chunk, at, count = self.events.get_nowait()
+            rung = rung or not count
+            if count < 0:
+                self._send_singly(chunk, at, -count)
+        return rung
 
     def _opened(self, chunk: Chunk, start: int, stop: int) -> Iterator[Any]:
         """Yield some outcomes of a chunk, unpickled, or what `on_error` makes of them."""

@@ -59,11 +59,9 @@ class Member:
         return sum(batch.count for batch in self.batches) + sum(map(len, self.own))
 
     def release(self) -> list[Span]:
-        """Return what waits for it alone, for any other to have."""
+        """Return what has waited for it alone."""
         spans = list(self.own)
         self.own.clear()
-        for span in spans:
-            span.pinned = None
         return spans
 
     def has_room(self) -> bool:

@@ -75,6 +75,7 @@ class NumberedJob(MapJob):
         progress = MapProgress(dispatcher.name, target.shown, None, None, False)
         super().__init__(dispatcher, target, (), rules._replace(retries=0, retry_on=()), progress)
         self.wait_s: float | None = None
+        self.keeps_items = True
         self._source = source
         self._judge = judge
         # An event of no items: there is something to look at that is no outcome.
@@ -105,7 +106,8 @@ class NumberedJob(MapJob):
         try:
             while True:
                 self.feed()
-                if self.rules.ordered and (found := self._head()):
+                rung = self.rules.ordered and self.catch_up()
+                if self.rules.ordered and ((found := self._head()) or rung):
                     yield found
                     continue  # there is room again in front of the input
                 if self._exhausted and (not self._waiting or self._is_drained()):

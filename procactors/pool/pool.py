@@ -292,11 +292,9 @@ class Pool(Mapper[A]):
         kwargs: dict[str, Any],
         member: Member | None,
     ) -> None:
-        """Queue a call, for one worker or for whoever is free."""
+        """Queue a call, for one worker and no other, or for whom the routing says."""
         self._check_open()
         self._await_place()
-        if member is None:
-            member = self._route(args)
         target, load = self._encode(what, args, kwargs)
         pace = self._pace(target.name)
         call: Asked | Told
@@ -305,7 +303,7 @@ class Pool(Mapper[A]):
         else:
             lost = functools.partial(self._lost, target)
             call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
-        call.span.pinned = member
+        call.span.pinned, call.span.is_strict = member or self._route(args), member is not None
         self._dispatcher.push([call.span])
 
     def _encode(
@@ -364,7 +362,7 @@ class Pool(Mapper[A]):
         if capacity is None:
             return
         with dispatcher.lock:
-            while len(dispatcher.queue) >= capacity and dispatcher.broken is None:
+            while dispatcher.waiting() >= capacity and dispatcher.broken is None:
                 if self._options.overflow is not Overflow.BLOCK:
                     raise MailboxFull(
                         f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"

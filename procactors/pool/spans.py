@@ -97,9 +97,21 @@ class Span:
         start, stop: which of them.
         timeout: seconds that one may take; None: any time.
         pinned: the worker that alone may have it, as long as it is there; None: any.
+        is_strict: no other may have it when that one has gone.
     """
 
-    __slots__ = ("form", "function", "load", "name", "owner", "pinned", "start", "stop", "timeout")
+    __slots__ = (
+        "form",
+        "function",
+        "is_strict",
+        "load",
+        "name",
+        "owner",
+        "pinned",
+        "start",
+        "stop",
+        "timeout",
+    )
 
     def __init__(
         self,
@@ -121,6 +133,7 @@ class Span:
         self.stop = stop
         self.timeout = timeout
         self.pinned: Member | None = None
+        self.is_strict = False
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -137,7 +150,7 @@ class Span:
             stop,
             self.timeout,
         )
-        part.pinned = self.pinned
+        part.pinned, part.is_strict = self.pinned, self.is_strict
         return part
 
     def wire(self) -> WireSpan:
