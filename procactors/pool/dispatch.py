@@ -361,7 +361,7 @@ class Dispatcher:
         self.members.remove(member)
         self.move(member)
         self.changed.notify_all()
-        if member.leaving:
+        if member.leaving or self.broken is not None:
             return
         if self.members:
             _log.error("%s goes on without %s: %s", self.name, member.ref.name, error)

@@ -424,6 +424,42 @@ def test_a_worker_that_is_stopped_from_outside_is_not_missed_by_the_work(pool):
     assert pool.size == 1
 
 
+def test_a_worker_that_has_gone_is_missed_at_once(pool):
+    gone, left = pool.workers()
+    gone.stop()
+    eventually(lambda: pool.workers() == [left], "the news")
+    assert pool.by_key("a") == left
+    assert pool.gather(Tally.pid) == [left.ask(Tally.pid)]
+
+
+def test_what_is_for_every_worker_is_for_no_other(system, gate):
+    with system.options(size=2).pool(Tally) as pool:
+        first, second = pool.workers()
+        stuck = first.submit(Tally.wait, gate)
+        gate.arrival()
+        busy = aside(pool.gather, Tally.add, 1)
+        eventually(lambda: pool._dispatcher.members[0].batches, "the call on its way")
+        first.kill()
+        assert isinstance(busy.exception(SHORT_S), errors.ActorStopped)
+        assert isinstance(stuck.exception(SHORT_S), errors.ActorDied)
+        assert second.ask(Tally.handled) == 1
+
+
+def test_a_full_queue_counts_what_waits_for_certain_workers_too(system, gate):
+    options = system.options(
+        size=1, mailbox=2, overflow=Overflow.RAISE, routing=Routing.ROUND_ROBIN
+    )
+    with options.pool(Tally) as pool:
+        stuck = pool.submit(Tally.wait, gate)
+        gate.arrival()
+        replies = [pool.submit(square, number) for number in range(2)]
+        with pytest.raises(errors.MailboxFull):
+            pool.submit(square, 3)
+        gate.open()
+        stuck.result(SHORT_S)
+        assert [reply.result(SHORT_S) for reply in replies] == [0, 1]
+
+
 def test_an_actor_may_have_a_pool(system):
     owner = system.spawn(Owner)
     assert owner.ask(Owner.total, 100, timeout_s=LONG_S) == sum(n * n for n in range(100))

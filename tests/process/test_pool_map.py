@@ -360,3 +360,40 @@ def test_a_stop_ends_a_map_behind_what_it_has_taken(start_method):
             found.extend(results)
         stopping.result(SHORT_S)
         assert found == [number * number for number in range(len(found))]
+
+
+def test_a_slow_input_holds_up_no_result(pool):
+    source = Source(nap(0.02) for _ in itertools.count())
+    results = pool.map(square, source)
+    assert next(results) > 0
+    assert source.taken <= 8
+    results.close()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_whoever_takes_results_slowly_is_not_run_ahead_of_by_far(pool, ordered):
+    """Neither results nor what tells of them pile up, in order or not."""
+    source = Source(itertools.count())
+    results = pool.map(slow_pid, source, ordered=ordered)
+    for number in range(1, 100):
+        next(results)
+        nap(0.002)
+        assert source.taken - number < 500
+    assert results._job.events.qsize() < 50
+    results.close()
+
+
+def test_large_items_go_one_by_one(pool):
+    source = Source(bytes(3_000_000) for _ in range(60))
+    found = 0
+    for size in pool.map(len, source):
+        assert size == 3_000_000
+        found += 1
+        assert source.taken - found <= 16
+    assert found == 60
+
+
+def test_what_is_to_be_tried_again_is_checked_at_the_call(pool):
+    assert list(pool.map(square, [1], retry_on=[ValueError, OSError], retries=1)) == [1]
+    with pytest.raises(errors.InvalidSpec, match="retry_on names exception classes, not 'no'"):
+        pool.map(square, [1], retry_on=["no"])
