@@ -86,11 +86,7 @@ class Chunk:
 
     def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
         """Keep outcomes until they are asked for."""
-        if self.job.closed:
-            for outcome in outcomes:
-                if type(outcome) is Sealed:
-                    outcome.drop()
-        else:
+        if not self.job.closed:
             self.is_plain = self.is_plain and Sealed not in set(map(type, outcomes))
             self.outcomes[at : at + len(outcomes)] = outcomes
             self.job.events.put((self, at, len(outcomes)))

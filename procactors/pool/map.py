@@ -328,8 +328,4 @@ class MapJob:
         self._progress.close(self._given, self.failed)
         while not self.events.empty():
             self.events.get_nowait()
-        for chunk in self._waiting:
-            for outcome in chunk.outcomes:
-                if type(outcome) is Sealed:
-                    outcome.drop()
         self._waiting.clear()

@@ -116,9 +116,7 @@ class PoolReply(Reply[R]):
         raise value
 
     def _discard(self) -> None:
-        outcome, self._outcome = self._outcome, _NOTHING
-        if type(outcome) is Sealed:
-            outcome.drop()
+        self._outcome = _NOTHING
 
 
 class Asked(Call):
@@ -186,8 +184,6 @@ class Told(Call):
             # Not here: to unpickle an exception is to run a user's code.
             self._station.run_callback(functools.partial(self._report, outcome))
             return
-        if type(outcome) is Sealed:
-            outcome.drop()
         self._free()
 
     def _report(self, outcome: Sealed) -> None:

@@ -101,10 +101,7 @@ class Sealed(NamedTuple):
             return False, data
         try:
             if isinstance(data, Received):
-                try:
-                    value = pickle.loads(data.head, buffers=data.buffers)
-                finally:
-                    data.consume()
+                value = pickle.loads(data.head, buffers=data.buffers)
             else:
                 value = pickle.loads(data)
         except KeyboardInterrupt:
@@ -116,11 +113,6 @@ class Sealed(NamedTuple):
         if self.tag == VALUE:
             return True, value
         return False, unpack(Kind.FAILURE, value)
-
-    def drop(self) -> None:
-        """Let go of it unread."""
-        if isinstance(self.data, Received):
-            self.data.consume()
 
 
 class Sheet:
@@ -167,7 +159,9 @@ class Sheet:
             return start
         if marks[count - 1]:
             return count
-        return start + marks[start:count].tolist().index(0)
+        found = marks[start:count].tolist()
+        # Looked at in a copy: by now the worker may have done the last one, too.
+        return start + found.index(0) if 0 in found else count
 
     def take(self, home: Home, start: int, stop: int) -> list[Any]:
         """Return copies of the outcomes of items `start` to `stop`, which are done.
@@ -200,10 +194,14 @@ class Sheet:
         if not tag & OUTSIDE:
             return Sealed(tag, data)
         try:
-            return Sealed(tag & ~OUTSIDE, home.fetch(data))
+            received = home.fetch(data)
         except OSError as error:
             lost = StorageFull(f"a result was sent, but its segment cannot be opened: {error}")
             return Sealed(FAILURE, lost)
+        # At once, not when it is opened: a map's results may wait by thousands, and each would
+        # hold a descriptor. What is mapped stays locked as long as the map lives.
+        received.consume()
+        return Sealed(tag & ~OUTSIDE, received)
 
     def close(self) -> None:
         """Unmap it."""

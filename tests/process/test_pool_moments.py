@@ -6,13 +6,14 @@ import os
 import resource
 import sys
 import threading
+from concurrent.futures import wait
 from contextlib import ExitStack
 
 import pytest
 
 from tests.support.gates import ALL
-from tests.support.poolwork import Tally, square
-from tests.support.waiting import SHORT_S
+from tests.support.poolwork import Tally, square, wait_at
+from tests.support.waiting import SHORT_S, eventually
 
 
 @pytest.fixture
@@ -43,9 +44,20 @@ def test_an_answer_is_taken_where_no_descriptor_is_left(pool, gate):
     assert pool.ask(square, 3) == 9
 
 
-def test_a_callback_that_exits_keeps_no_other_from_being_called(pool, caplog):
+def test_a_callback_that_exits_keeps_no_other_from_being_called(pool, gate, caplog):
+    replies = [pool.submit(wait_at, gate) for _ in range(2)]
     called = threading.Event()
-    pool.submit(square, 1).add_done_callback(lambda _: sys.exit(3))
-    pool.submit(square, 2).add_done_callback(lambda _: called.set())
+    replies[0].add_done_callback(lambda _: sys.exit(3))
+    replies[1].add_done_callback(lambda _: called.set())
+    gate.open()
     assert called.wait(SHORT_S)
-    assert "a callback of one" in caplog.text
+    eventually(lambda: "a callback of one" in caplog.text, "the word in the log")
+
+
+def test_results_that_wait_hold_no_descriptors(pool):
+    """Nor are they lost for want of them: an item of them has been run."""
+    before = len(os.listdir("/proc/self/fd"))
+    replies = [pool.submit(bytes, 10_000) for _ in range(200)]
+    wait(replies, timeout=SHORT_S)
+    assert len(os.listdir("/proc/self/fd")) < before + 50
+    assert {len(reply.result()) for reply in replies} == {10_000}
