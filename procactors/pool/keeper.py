@@ -155,13 +155,12 @@ class Keeper:
             if first < batch.count and not _ends_soon(batch, done, now):
                 batch.lower(first, now)
         elif now - batch.limited_at >= _SETTLED_S:
-            # Not begun: the worker has not come to the batch, or not to the limit. It has read
-            # neither since the limit was lowered, so it will see it.
-            limit = batch.limit
-            if (not started and limit == 0) or (
-                started and 0 < limit < batch.count and done < limit
-            ):
-                dispatcher.steal(batch, limit, ways + 1)
+            # What lies behind the limit is not begun, and will not be: the worker reads the limit
+            # behind each mark. Only where it had come further than we saw when the limit was
+            # lowered, it may have one item more in hand.
+            first = batch.limit if done < batch.limit or not started else done + 1
+            if first < batch.count:
+                dispatcher.steal(batch, first, ways + 1)
 
     def _time(
         self, dispatcher: Dispatcher, batch: Batch, timeout: float, done: int, now: float

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import sys
 import threading
+import time
 from concurrent.futures import wait
 from contextlib import ExitStack
 
 import pytest
 
-from tests.support.gates import ALL
-from tests.support.poolwork import Tally, square, wait_at
-from tests.support.waiting import SHORT_S, eventually
+from tests.support.gates import ALL, new_gate
+from tests.support.poolwork import Tally, gate_or_square, square, wait_at
+from tests.support.waiting import SHORT_S, aside, eventually
 
 
 @pytest.fixture
@@ -61,3 +63,31 @@ def test_results_that_wait_hold_no_descriptors(pool):
     wait(replies, timeout=SHORT_S)
     assert len(os.listdir("/proc/self/fd")) < before + 50
     assert {len(reply.result()) for reply in replies} == {10_000}
+
+
+def test_what_lies_behind_a_slow_item_is_taken_over_though_the_limit_came_late(system, tmp_path):
+    """The keeper lowers the limit to what it has seen, while the worker goes on."""
+    with (
+        new_gate(tmp_path / "one") as one,
+        new_gate(tmp_path / "two") as two,
+        system.options(size=2).pool() as pool,
+    ):
+        busy = pool.submit(wait_at, one)
+        one.arrival()
+        items = [*range(10), two, *range(10, 40)]
+        results = pool.map(gate_or_square, items, ordered=False, chunk=41)
+        two.arrival()
+        with pool._dispatcher.lock:
+            [batch] = [
+                batch
+                for member in pool._dispatcher.members
+                for batch in member.batches
+                if batch.count == 41
+            ]
+            batch.lower(3, time.monotonic())
+        one.open()
+        assert busy.result(SHORT_S) > 0
+        found = aside(lambda: sorted(itertools.islice(results, 40))).result(SHORT_S)
+        assert found == [number * number for number in range(40)]
+        two.open()
+        assert list(results) == ["gate"]

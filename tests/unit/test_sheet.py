@@ -298,6 +298,14 @@ def test_a_batch_that_ends_while_it_is_looked_at_is_done(room):
     room.give_back(sheet)
 
 
+def test_a_worker_leaves_the_limit_to_the_pool(bench):
+    """Its own bound is its own: storing it would undo what the pool has just lowered."""
+    bench.limit = 2
+    span = items(abs, [1, 2, 3, 4])
+    assert bench.run(span) == [1, 2]
+    assert bench.sheet.words[LIMIT] == 4
+
+
 class EndsBehindALook:
     """Marks of which the worker sets the last just behind the first look at it."""
 
