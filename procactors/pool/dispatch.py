@@ -107,7 +107,10 @@ class Dispatcher:
         if self.broken is not None:
             self._refuse(spans, self.broken)
             return
-        queue = self.queue if member is None or member.leaving else member.own
+        if member is None or member.leaving or member not in self.members:
+            queue = self.queue
+        else:
+            queue = member.own
         if front:
             queue.extendleft(reversed(spans))
         else:
@@ -349,7 +352,7 @@ class Dispatcher:
         self.changed.notify_all()
         if member.leaving:
             return
-        if self.members:
+        if any(not other.leaving for other in self.members):
             _log.error("%s goes on without %s: %s", self.name, member.ref.name, error)
         else:
             self.close(PoolBroken(f"no worker of {self.name} is left: {error}"))

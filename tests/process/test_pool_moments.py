@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import signal
 import sys
 import threading
 import time
@@ -13,6 +14,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from procactors import Actor, errors
+from procactors.pool.reply import PoolReply
+from tests.support.faults import Fault
 from tests.support.gates import ALL, new_gate
 from tests.support.poolwork import Tally, gate_or_square, square, wait_at
 from tests.support.waiting import SHORT_S, aside, eventually
@@ -91,3 +95,46 @@ def test_what_lies_behind_a_slow_item_is_taken_over_though_the_limit_came_late(s
         assert found == [number * number for number in range(40)]
         two.open()
         assert list(results) == ["gate"]
+
+
+class Fragile(Actor):
+    """Cannot be made anew once the file is there."""
+
+    def __init__(self, path):
+        if os.path.exists(path):
+            raise Fault("not again")
+
+    def wait(self, gate):
+        gate.wait()
+        return os.getpid()
+
+
+def test_nobody_waits_for_workers_that_are_all_on_their_way_out(system, tmp_path, gate):
+    """The one that was to stay does not come back, the other one ends what it has and leaves."""
+    flag = tmp_path / "flag"
+    with system.options(size=2, max_restarts=0).pool(Fragile, str(flag)) as pool:
+        stuck = [pool.submit(Fragile.wait, gate) for _ in range(2)]
+        pids = {gate.arrival() for _ in stuck}
+        shrinking = aside(pool.resize, 1)
+        eventually(lambda: pool.size == 1, "the order")
+        [stays] = [member.ref for member in pool._members()]
+        flag.touch()
+        os.kill(stays.status().pid, signal.SIGKILL)
+        stays.wait(SHORT_S)
+        waiting = pool.submit(square, 3)
+        gate.open()
+        assert isinstance(waiting.exception(SHORT_S), errors.PoolBroken)
+        shrinking.result(SHORT_S)
+        ends = [reply.exception(SHORT_S) for reply in stuck]
+        assert {type(end) for end in ends} == {type(None), errors.ActorDied}
+        assert len(pids) == 2
+
+
+def test_a_call_for_a_worker_that_has_just_gone_is_done_by_another(pool):
+    gone = pool._members()[0]
+    gone.ref.stop()
+    assert pool.ask(square, 2) == 4
+    eventually(lambda: pool.ask(square, 2) == 4 and pool.size == 1, "the loss to be seen")
+    reply = PoolReply(pool._station, pool.name)
+    pool._call(reply, square, (3,), {}, gone)
+    assert reply.result(SHORT_S) == 9
