@@ -119,8 +119,14 @@ class Crew:
         cls, args, kwargs = self._made_of
         options = [self._options_of(index) for index in indexes]
         refs = self._handle._spawn_all(options, self._parent, cls, args, kwargs)
-        for ref, index in zip(refs, indexes, strict=True):
-            self.dispatcher.join(Member(ref, index, monotonic()))
+        members = [
+            Member(ref, index, monotonic()) for ref, index in zip(refs, indexes, strict=True)
+        ]
+        if not self.dispatcher.join(members):
+            # Stopped while they started: nobody else would end them.
+            for ref in refs:
+                ref.kill()
+            self.dispatcher.check()
 
     def _options_of(self, index: int) -> Options:
         root = self._options.seed
@@ -191,7 +197,8 @@ class Crew:
                 if self.dispatcher.broken is None:
                     self._set(min(max(size, self.least), self.most))
             except ProcActorsError as error:
-                _log.error("%s keeps its size: %s", self.name, error)
+                if self.dispatcher.broken is None:
+                    _log.error("%s keeps its size: %s", self.name, error)
 
     def bury(self, target: Target, load: Load, why: str) -> None:
         """Keep a call that nobody waits for, and that has failed, as a dead letter.

@@ -317,11 +317,14 @@ class Dispatcher:
 
     # -- workers ------------------------------------------------------------------------------
 
-    def join(self, member: Member) -> None:
-        """Take a worker in."""
+    def join(self, members: Iterable[Member]) -> bool:
+        """Take workers in; return whether there is any use for them."""
         with self.lock:
-            self.members.append(member)
+            if self.broken is not None:
+                return False
+            self.members.extend(members)
             self.feed()
+            return True
 
     def steal(self, batch: Batch, start: int, ways: int) -> None:
         """Take the items from `start` on back from a worker that will not begin them.

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 import pytest
 
 from procactors import Actor, errors
+from procactors.blueprint import write_blueprint
 from procactors.pool.reply import PoolReply
 from tests.support.faults import Fault
 from tests.support.gates import ALL, new_gate
@@ -138,3 +139,38 @@ def test_a_call_for_a_worker_that_has_just_gone_is_done_by_another(pool):
     reply = PoolReply(pool._station, pool.name)
     pool._call(reply, square, (3,), {}, gone)
     assert reply.result(SHORT_S) == 9
+
+
+class Slow:
+    """Is made when the gate lets it."""
+
+    def __init__(self, gate):
+        gate.wait()
+
+
+def test_workers_that_come_up_behind_the_pools_end_are_ended(system, gate):
+    gate.let_pass()
+    pool = system.options(size=1).pool(Slow, gate)
+    gate.arrival()
+    growing = aside(pool.resize, 3)
+    for _ in range(2):
+        gate.arrival()
+    pool.stop()
+    gate.open()
+    assert isinstance(growing.exception(SHORT_S), errors.ActorStopped)
+    assert system.actors() == []
+
+
+def test_a_pool_of_which_not_all_can_be_ordered_leaves_none(system, monkeypatch):
+    """As where the room for the arguments of the third is gone."""
+    blueprints = itertools.count(1)
+
+    def write(*args):
+        if next(blueprints) == 3:
+            raise errors.StorageFull("no room")
+        return write_blueprint(*args)
+
+    monkeypatch.setattr("procactors.handle.write_blueprint", write)
+    with pytest.raises(errors.StorageFull, match="no room"):
+        system.options(size=3).pool(Tally)
+    assert system.actors() == []
