@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future, InvalidStateError
+from concurrent.futures._base import CANCELLED
 from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
@@ -62,6 +63,16 @@ class Reply(Future[R]):
                 self.set_result(None)  # type: ignore[arg-type]  # decoded when asked for
         except InvalidStateError:  # cancelled meanwhile
             self._discard()
+
+    def cancel(self) -> bool:
+        """Give up the reply, not the message; return whether it had not come yet."""
+        with self._condition:  # reentrant
+            if not super().cancel():
+                return False
+            if self._state == CANCELLED:
+                # Now: no executor will tell those who wait for it among others (`wait`).
+                self.set_running_or_notify_cancel()
+            return True
 
     def result(self, timeout: float | None = None) -> R:
         """Return the result, waiting up to `timeout` seconds; raise what the handler raised.

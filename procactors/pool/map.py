@@ -74,7 +74,7 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
         ("retries", given.get("retries", 0), 0),
     ):
         is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-        if value is not None and not is_whole:
+        if not is_whole and (value is not None or name == "retries"):
             raise InvalidSpec(f"{name} is a whole number of at least {lowest}, not {value!r}")
     on_error = given.get("on_error", "raise")
     if on_error not in ("raise", "collect", "skip"):
@@ -85,13 +85,18 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
     if limit is not None and not limit > 0:
         raise InvalidSpec(f"timeout is more than 0 seconds, not {limit!r}")
     retry_on = given.get("retry_on", ())
+    retry_on = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in retry_on):
+        raise InvalidSpec(
+            f"retry_on is a class of exceptions, or a tuple of some, not {retry_on!r}"
+        )
     return Rules(
         ordered=bool(given.get("ordered", True)),
         in_flight=given.get("in_flight"),
         chunk=None if chunk is None else min(chunk, MOST_ITEMS),
         on_error=on_error,
         retries=given.get("retries", 0),
-        retry_on=retry_on if isinstance(retry_on, tuple) else (retry_on,),
+        retry_on=retry_on,
         timeout=timeout if limit is None else limit,
         spread=spread,
     )

@@ -95,6 +95,11 @@ class PoolReply(Reply[R]):
         super().__init__(station, name)
         self._outcome: Any = _NOTHING
 
+    def begin(self) -> bool:
+        """Rule out that it is cancelled from now on; return whether it was not before."""
+        with self._condition:
+            return not self.cancelled() and self.set_running_or_notify_cancel()
+
     def settle(self, outcome: Any) -> None:
         """Take the outcome from whichever thread brings it."""
         self._outcome = outcome
@@ -138,7 +143,7 @@ class Asked(Call):
     def begins(self, span: Span) -> bool:
         """Say whether it has not been cancelled; from now on it cannot be."""
         if not self._begun:
-            self._begun = self._reply.set_running_or_notify_cancel()
+            self._begun = self._reply.begin()
             if not self._begun:
                 self._free()
         return self._begun

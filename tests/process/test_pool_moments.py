@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import wait
+from concurrent.futures import as_completed, wait
 from contextlib import ExitStack
 
 import pytest
@@ -174,3 +174,25 @@ def test_a_pool_of_which_not_all_can_be_ordered_leaves_none(system, monkeypatch)
     with pytest.raises(errors.StorageFull, match="no room"):
         system.options(size=3).pool(Tally)
     assert system.actors() == []
+
+
+def test_a_cancelled_reply_is_done_for_those_who_wait_for_several(pool, gate):
+    stuck = [pool.submit(Tally.wait, gate) for _ in range(2)]
+    waiting = pool.submit(square, 3)
+    assert waiting.cancel()
+    assert waiting.cancel()
+    assert wait([waiting], SHORT_S).done == {waiting}
+    asked = pool.workers()[0].submit(Tally.pid)
+    assert asked.cancel()
+    assert list(as_completed([asked], SHORT_S)) == [asked]
+    gate.open()
+    for reply in stuck:
+        reply.result(SHORT_S)
+
+
+@pytest.mark.parametrize(
+    "rules", [{"retries": None}, {"retry_on": [OSError]}, {"retry_on": 3}], ids=str
+)
+def test_a_map_with_rules_that_make_no_sense_is_not_begun(pool, rules):
+    with pytest.raises(errors.InvalidSpec, match="retr"):
+        pool.map(square, [1], **rules)
