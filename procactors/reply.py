@@ -138,11 +138,15 @@ class Reply(Future[R]):
         if self.__dict__.get("_asked", True) or not self._is_sealed():
             return
         if self._is_failure():
-            try:
-                self._decode()
-            except BaseException as error:  # noqa: BLE001 - it is being reported right here
-                # Its text alone: a handler that keeps the record would keep the traceback's frames,
-                # and this may run, as garbage is collected, on top of anybody's.
-                _log.error("a reply from %s was never looked at: %s", self._name, repr(error))
+            # Not here: this may run in the reader thread, or, as garbage is collected, on top of
+            # anybody's frames.
+            self._station.run_callback(self._tell_unheard)
         else:
             self._discard()
+
+    def _tell_unheard(self) -> None:
+        try:
+            self._decode()
+        except BaseException as error:  # noqa: BLE001 - it is being reported right here
+            # Its text alone: a handler that keeps the record would keep the traceback's frames.
+            _log.error("a reply from %s was never looked at: %s", self._name, repr(error))

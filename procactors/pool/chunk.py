@@ -103,7 +103,14 @@ class Chunk:
 
     def unreadable(self, span: Span, why: str) -> None:
         """Have the items sent one by one: the one that cannot be loaded is to stand alone."""
-        self.job.events.put((self, span.start, -len(span)))
+        if self.job.closed:
+            self._settle(len(span))
+        else:
+            self.job.events.put((self, span.start, -len(span)))
+
+    def unwanted(self, count: int) -> None:
+        """Nobody will send so many of the items again. Under the dispatcher's lock."""
+        self._settle(count)
 
     def refused(self, span: Span, error: Exception) -> None:
         """Let the error stand for each of the items."""

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import operator
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -105,6 +104,10 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
 class MapJob:
     """One map over one input.
 
+    Args:
+        items: the input.
+        left: how many they are; negative if nobody knows.
+
     Attributes:
         target: what is called.
         rules: how.
@@ -118,7 +121,8 @@ class MapJob:
         self,
         dispatcher: Dispatcher,
         target: Target,
-        items: Iterable[Any],
+        items: Iterator[Any],
+        left: int,
         rules: Rules,
         progress: MapProgress,
     ) -> None:
@@ -130,8 +134,8 @@ class MapJob:
         self.closed = False
         self.failed = 0
         self._progress = progress
-        self._input = iter(items)
-        self._left = operator.length_hint(items, -1)
+        self._input = items
+        self._left = left
         self._input_error: Exception | None = None
         self._exhausted = False
         self._taken = 0  # items of the input
@@ -237,9 +241,14 @@ class MapJob:
 
     # -- the results ----------------------------------------------------------------------------
 
-    def results(self) -> Iterator[Any]:
-        """Yield what came of each item. Closing it gives up what has not been begun."""
+    def results(self) -> Generator[Any, None, None]:
+        """Yield None, once, and then what came of each item.
+
+        Closing it gives up what has not been begun. A generator's end runs only once it has begun:
+        so whoever makes it takes the first value at once.
+        """
         try:
+            yield None
             while True:
                 self.feed()
                 if self.rules.ordered:
@@ -329,8 +338,10 @@ class MapJob:
             self.closed = True
             if not self._open:
                 self.target.free()
+            while not self.events.empty():
+                chunk, _, count = self.events.get_nowait()
+                if count < 0:
+                    chunk.unwanted(-count)
         self.dispatcher.withdraw(lambda span: getattr(span.owner, "job", None) is not self)
         self._progress.close(self._given, self.failed)
-        while not self.events.empty():
-            self.events.get_nowait()
         self._waiting.clear()

@@ -308,7 +308,7 @@ class Pool(Mapper[A]):
             lost = functools.partial(self._lost, target)
             call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
         try:
-            self._dispatcher.push([call.span], member=member)
+            self._dispatcher.push([call.span()], member=member)
         except ProcActorsError:
             load.free()
             target.free()
@@ -319,7 +319,11 @@ class Pool(Mapper[A]):
     ) -> tuple[Target, Load]:
         home, mailbox = self._station.home, self._dispatcher.mailbox
         target = target_of(what, self._table, home, mailbox, (args, kwargs))
-        return target, Load(home, home.encode((args, kwargs), "arguments"), mailbox)
+        try:
+            return target, Load(home, home.encode((args, kwargs), "arguments"), mailbox)
+        except BaseException:
+            target.free()
+            raise
 
     def _ask_all(
         self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

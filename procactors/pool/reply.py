@@ -50,8 +50,13 @@ class Call:
         self._target = target
         self._load = load
         self._retries = retries
+        self._timeout = timeout
         self._deaths = 0
-        self.span = Span(self, target.name, target.named, load, CALL, 0, 1, timeout)
+
+    def span(self) -> Span:
+        """Return what is sent. Not kept here: a ring would hold the outcome until it is found."""
+        target = self._target
+        return Span(self, target.name, target.named, self._load, CALL, 0, 1, self._timeout)
 
     def begins(self, span: Span) -> bool:
         """Say whether it is still wanted."""

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import as_completed, wait
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from procactors.blueprint import write_blueprint
 from procactors.pool.reply import PoolReply
 from tests.support.faults import Fault
 from tests.support.gates import ALL, new_gate
-from tests.support.poolwork import Tally, gate_or_square, square, wait_at
+from tests.support.poolwork import Tally, gate_or_square, note, square, wait_at
 from tests.support.waiting import SHORT_S, aside, eventually
 
 
@@ -196,3 +197,84 @@ def test_a_cancelled_reply_is_done_for_those_who_wait_for_several(pool, gate):
 def test_a_map_with_rules_that_make_no_sense_is_not_begun(pool, rules):
     with pytest.raises(errors.InvalidSpec, match="retr"):
         pool.map(square, [1], **rules)
+
+
+def stored(pool):
+    """How many segments this process has written that nobody has let go."""
+    return sum(one.words[0] != one.words[1] for one in pool._station.home._segments._kept)
+
+
+def test_a_map_that_nobody_begins_is_closed_and_leaves_no_segment(pool):
+    table = list(range(50_000))
+    results = pool.map(lambda at: table[at], itertools.count())
+    assert stored(pool) == 1
+    del results
+    eventually(lambda: not stored(pool), "the end of the function's segment")
+    assert not pool._dispatcher.is_busy()
+
+
+def test_a_call_that_cannot_be_made_leaves_no_segment(pool):
+    table = list(range(50_000))
+    with pytest.raises(errors.EncodeError):
+        pool.submit(lambda at: table[at], threading.Lock())
+    with pytest.raises(TypeError, match="not iterable"):
+        pool.map(lambda at: table[at], 5)
+    assert stored(pool) == 0
+
+
+@pytest.mark.parametrize("closed_first", [True, False])
+def test_a_closed_map_whose_items_turn_out_unreadable_leaves_no_segment(system, gate, closed_first):
+    with system.options(size=1).pool() as pool:
+        results = pool.map(len, [bytes(50_000), LoadsBehind(gate), b"x"], chunk=3)
+        gate.arrival()
+        if closed_first:
+            results.close()
+        gate.let_pass()
+        eventually(lambda: not pool._dispatcher.is_busy(), "the answer")
+        results.close()
+        assert stored(pool) == 0
+
+
+class LoadsBehind:
+    """Cannot be loaded, and says so when the gate lets it."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __reduce__(self):
+        return _wait_and_break, (self.gate,)
+
+
+def _wait_and_break(gate):
+    gate.wait()
+    raise Fault("cannot be loaded")
+
+
+def test_an_outcome_that_nobody_wants_is_gone_at_once_and_opened_by_no_reader(
+    pool, tmp_path, gate, caplog
+):
+    log = str(tmp_path / "log")
+    pool.submit(raise_loud, gate, log)
+    gate.open()
+    eventually(lambda: "never looked at" in caplog.text, "the word in the log")
+    lines = Path(log).read_text().split("\n")
+    assert [line for line in lines if line.startswith(f"{os.getpid()} ")] == [
+        f"{os.getpid()} procactors-callbacks"
+    ]
+
+
+class Loud(Exception):
+    """Says in which thread it is loaded."""
+
+    def __reduce__(self):
+        return _load_loud, self.args
+
+
+def _load_loud(log):
+    note(log, f"{os.getpid()} {threading.current_thread().name}")
+    return Loud(log)
+
+
+def raise_loud(gate, log):
+    gate.wait()
+    raise Loud(log)
