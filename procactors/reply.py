@@ -81,22 +81,26 @@ class Reply(Future[R]):
             TimeoutError: `timeout` has passed (on Python 3.10 that of `concurrent.futures`); the
                 reply may still come.
             AskTimeout: the timeout set on the ref has passed; it will not.
-            ReplyError: there is none.
+            ReplyError: there is none. ForeignProcess: it had not come when this process was forked.
         """
-        super().exception(timeout)
-        self._open()
+        self._wait(timeout)
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what `result` would raise, or None."""
-        super().exception(timeout)
-        self._open()
+        self._wait(timeout)
         return super().exception(0)
 
     def __await__(self) -> Generator[Any, None, R]:
         import asyncio
 
         return asyncio.wrap_future(self).__await__()
+
+    def _wait(self, timeout: float | None) -> None:
+        if not self.done():
+            self._station.check_copy()  # where nobody reads the answers
+        super().exception(timeout)
+        self._open()
 
     def _open(self) -> None:
         self._asked = True
@@ -137,6 +141,8 @@ class Reply(Future[R]):
     def __del__(self) -> None:
         if self.__dict__.get("_asked", True) or not self._is_sealed():
             return
+        if self._station.is_copy:
+            return  # the answer's segment is not ours to let go
         if self._is_failure():
             # Not here: this may run in the reader thread, or, as garbage is collected, on top of
             # anybody's frames.

@@ -226,6 +226,7 @@ class Crew:
 
     def stop(self, timeout: float | None) -> None:
         """Finish what was taken on, then stop the workers; at the deadline kill what is left."""
+        self._handle._station.check_copy()
         if self._stopped:
             return
         deadline = None if timeout is None else monotonic() + timeout
@@ -241,6 +242,7 @@ class Crew:
 
     def kill(self) -> None:
         """End all workers at once; what was not done is refused."""
+        self._handle._station.check_copy()
         self._finish(0.0)
 
     def _finish(self, timeout: float | None) -> None:

@@ -160,6 +160,7 @@ class MapJob:
 
     def feed(self) -> None:
         """Take as much of the input as workers need, encode it, and hand it over."""
+        self.dispatcher.station.check_copy()  # who would wait there for results for ever
         while not self._exhausted:
             workers = max(1, len(self.dispatcher.members))
             if self._open >= _AHEAD * workers:
@@ -332,8 +333,8 @@ class MapJob:
 
     def close(self) -> None:
         """Give up what has not been begun; what is in hand ends unheard."""
-        if self.closed:
-            return
+        if self.closed or self.dispatcher.station.is_copy:
+            return  # the copy's end is not the map's
         with self.dispatcher.lock:
             self.closed = True
             if not self._open:

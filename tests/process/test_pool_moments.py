@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import resource
@@ -278,3 +279,44 @@ def _load_loud(log):
 def raise_loud(gate, log):
     gate.wait()
     raise Loud(log)
+
+
+def test_a_forked_copy_of_the_program_is_refused_and_harms_nothing(pool, gate):
+    """A fork while a pool is at work, and the copy leaves by the way that the program would."""
+    stuck = pool.submit(wait_at, gate)
+    results = pool.map(square, itertools.count(), in_flight=10)
+    assert next(results) == 0
+    gate.arrival()
+    report, child = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(child, " ".join(map(_outcome, _uses_of(pool, results, stuck))).encode())
+        del results
+        os._exit(0)
+    os.close(child)
+    with open(report) as file:
+        assert set(file.read().split()) == {"ForeignProcess"}
+    os.waitpid(pid, 0)
+    assert list(itertools.islice(results, 100)) == [n * n for n in range(1, 101)]
+    gate.open()
+    assert stuck.result(SHORT_S) > 0
+    assert pool.size == 2
+
+
+def _uses_of(pool, results, reply):
+    return (
+        functools.partial(pool.submit, square, 2),
+        functools.partial(pool.map, square, [2]),
+        functools.partial(next, results),
+        functools.partial(reply.result, 0.1),
+        functools.partial(pool.resize, 1),
+        pool.stop,
+        pool.kill,
+    )
+
+
+def _outcome(call):
+    try:
+        return repr(call())
+    except Exception as error:
+        return type(error).__name__
