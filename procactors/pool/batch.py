@@ -92,6 +92,11 @@ class Batch:
         """Whether the worker has taken it."""
         return bool(self.sheet.words[STARTED])
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the worker has taken it and was not through with it; asked behind its end."""
+        return self.sheet.words[STARTED] == 1
+
     def expected_s(self) -> float | None:
         """Return the seconds that it will take in sum; None if nobody knows."""
         return self.spans[0].owner.pace.takes_s(self.count)

@@ -402,6 +402,7 @@ class _Probe:
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the answer from the reader thread; whatever it says, the doubt is over."""
         batch = self._batch
-        lost = batch.has_started and batch.done() < batch.limit
         gone = ActorDied("a worker ended with this item in hand, and nobody heard how")
-        self._dispatcher.ended(batch, None, gone if lost else None)
+        with self._dispatcher.lock:
+            if batch in batch.member.batches:  # else it was sent, and its sheet is another's by now
+                self._dispatcher.ended(batch, None, gone if batch.is_cut_off else None)

@@ -186,6 +186,7 @@ class BatchRunner:
             if trouble:
                 break
         self._spend(work.done)
+        words[STARTED] = 2
         return Outcome(work.done, monotonic_ns() - began, trouble)
 
     def _run_span(self, work: _Work, span: WireSpan) -> str:

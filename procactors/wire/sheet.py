@@ -54,9 +54,10 @@ __all__ = [
     "remove_sheets_of",
 ]
 
-#: Words: BATCH: which batch the sheet is for now. STARTED: 1 once the worker has taken it. LIMIT:
-#: items that it may begin; the pool lowers it. LOADING: what is just being unpickled, if anything.
-#: SINCE: when the item in hand was begun, in nanoseconds, if the pool wants to know.
+#: Words: BATCH: which batch the sheet is for now. STARTED: 1 once the worker has taken it, 2 once
+#: it is through with it. LIMIT: items that it may begin; the pool lowers it. LOADING: what is just
+#: being unpickled, if anything. SINCE: when the item in hand was begun, in nanoseconds, if the pool
+#: wants to know.
 BATCH, STARTED, LIMIT, LOADING, SINCE = range(5)
 _WORDS = 64
 #: Values of LOADING: the function, whose module may take its time to be imported; the items.

@@ -21,7 +21,7 @@ from procactors.blueprint import write_blueprint
 from procactors.pool.reply import PoolReply
 from tests.support.faults import Fault
 from tests.support.gates import ALL, new_gate
-from tests.support.poolwork import Tally, gate_or_square, note, square, wait_at
+from tests.support.poolwork import Tally, gate_or_square, note, once_bad, square, wait_at
 from tests.support.waiting import SHORT_S, aside, eventually
 
 
@@ -320,3 +320,33 @@ def _outcome(call):
         return repr(call())
     except Exception as error:
         return type(error).__name__
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_call_is_made_once_where_nobody_knows_whether_it_was_sent(
+    pool, tmp_path, monkeypatch, is_sent
+):
+    """Ctrl-C may come behind the write of a batch, or before it."""
+    submit = pool._station.submit
+
+    def interrupted(*args):
+        monkeypatch.undo()
+        if is_sent:
+            submit(*args)
+            pool._station._replies.pending.pop(max(pool._station._replies.pending), None)
+        raise KeyboardInterrupt
+
+    for number, call in enumerate((once_bad, note_at)):
+        reply = PoolReply(pool._station, pool.name)
+        monkeypatch.setattr(pool._station, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool._call(reply, call, (str(tmp_path / str(number)),), {}, None)
+        if call is once_bad:
+            assert type(reply.exception(SHORT_S)) is errors.ActorDied
+        else:
+            assert reply.result(SHORT_S) == "done"
+    assert (tmp_path / "1").read_text() == "done\n"
+
+
+def note_at(path):
+    return note(path, "done")
