@@ -19,6 +19,8 @@ import pytest
 from procactors import Actor, errors
 from procactors.blueprint import write_blueprint
 from procactors.pool.reply import PoolReply
+from procactors.supervision.commands import Condemn
+from procactors.wire.blackbox import HANDLED, PID
 from tests.support.faults import Fault
 from tests.support.gates import ALL, new_gate
 from tests.support.poolwork import Tally, gate_or_square, note, once_bad, square, wait_at
@@ -350,3 +352,16 @@ def test_a_call_is_made_once_where_nobody_knows_whether_it_was_sent(
 
 def note_at(path):
     return note(path, "done")
+
+
+def test_a_worker_that_has_gone_on_is_not_condemned_for_what_it_does_next(system, gate):
+    with system.options(size=1).pool() as pool:
+        [ref] = pool.workers()
+        stuck = pool.submit(wait_at, gate)
+        gate.arrival()
+        words = pool._station.words(ref._actor)
+        late = Condemn(ref._actor, words[PID], words[HANDLED] - 1, "for the one before")
+        assert system._command(late) is False
+        gate.open()
+        assert stuck.result(SHORT_S) > 0
+        assert ref.status().incarnation == 1
