@@ -188,10 +188,14 @@ class SystemHandle:
         station = self._station
         station.check_process()
         replies: list[Reply[c.ActorInfo]] = []
-        for one in options:
-            blueprint = write_blueprint(station, cls, args, kwargs)
-            replies.append(self._later(c.Spawn(blueprint, cls.__qualname__, one, parent, True)))
-        errors = [error for reply in replies if (error := reply.exception()) is not None]
+        errors: list[BaseException] = []
+        try:
+            for one in options:
+                blueprint = write_blueprint(station, cls, args, kwargs)
+                replies.append(self._later(c.Spawn(blueprint, cls.__qualname__, one, parent, True)))
+        except Exception as failed:  # noqa: BLE001 - raised below: those ordered so far come up
+            errors.append(failed)
+        errors += [error for reply in replies if (error := reply.exception()) is not None]
         refs = [self._ref(reply.result(), cls) for reply in replies if reply.exception() is None]
         if errors:
             for ref in refs:

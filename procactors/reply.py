@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future, InvalidStateError
+from concurrent.futures._base import CANCELLED
 from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
@@ -63,6 +64,16 @@ class Reply(Future[R]):
         except InvalidStateError:  # cancelled meanwhile
             self._discard()
 
+    def cancel(self) -> bool:
+        """Give up the reply, not the message; return whether it had not come yet."""
+        with self._condition:  # reentrant
+            if not super().cancel():
+                return False
+            if self._state == CANCELLED:
+                # Now: no executor will tell those who wait for it among others (`wait`).
+                self.set_running_or_notify_cancel()
+            return True
+
     def result(self, timeout: float | None = None) -> R:
         """Return the result, waiting up to `timeout` seconds; raise what the handler raised.
 
@@ -70,22 +81,26 @@ class Reply(Future[R]):
             TimeoutError: `timeout` has passed (on Python 3.10 that of `concurrent.futures`); the
                 reply may still come.
             AskTimeout: the timeout set on the ref has passed; it will not.
-            ReplyError: there is none.
+            ReplyError: there is none. ForeignProcess: it had not come when this process was forked.
         """
-        super().exception(timeout)
-        self._open()
+        self._wait(timeout)
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what `result` would raise, or None."""
-        super().exception(timeout)
-        self._open()
+        self._wait(timeout)
         return super().exception(0)
 
     def __await__(self) -> Generator[Any, None, R]:
         import asyncio
 
         return asyncio.wrap_future(self).__await__()
+
+    def _wait(self, timeout: float | None) -> None:
+        if not self.done():
+            self._station.check_copy()  # where nobody reads the answers
+        super().exception(timeout)
+        self._open()
 
     def _open(self) -> None:
         self._asked = True
@@ -126,12 +141,18 @@ class Reply(Future[R]):
     def __del__(self) -> None:
         if self.__dict__.get("_asked", True) or not self._is_sealed():
             return
+        if self._station.is_copy:
+            return  # the answer's segment is not ours to let go
         if self._is_failure():
-            try:
-                self._decode()
-            except BaseException as error:  # noqa: BLE001 - it is being reported right here
-                # Its text alone: a handler that keeps the record would keep the traceback's frames,
-                # and this may run, as garbage is collected, on top of anybody's.
-                _log.error("a reply from %s was never looked at: %s", self._name, repr(error))
+            # Not here: this may run in the reader thread, or, as garbage is collected, on top of
+            # anybody's frames.
+            self._station.run_callback(self._tell_unheard)
         else:
             self._discard()
+
+    def _tell_unheard(self) -> None:
+        try:
+            self._decode()
+        except BaseException as error:  # noqa: BLE001 - it is being reported right here
+            # Its text alone: a handler that keeps the record would keep the traceback's frames.
+            _log.error("a reply from %s was never looked at: %s", self._name, repr(error))

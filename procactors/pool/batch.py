@@ -37,7 +37,8 @@ class Batch:
         limited_at: when the limit was lowered; None if it was not.
         stolen_from: items from here on were taken back; `count` if none were.
         suspect: an item that was seen in hand without a time of its own, and since when.
-        accused_of: the item, and its time, that was seen to take too long.
+        accused_of: what was seen to take too long: the item, when it began, the process, and the
+            messages that this had handled before.
     """
 
     __slots__ = (
@@ -75,7 +76,7 @@ class Batch:
         self.taken = 0
         self.limited_at: float | None = None
         self.suspect: tuple[tuple[int, int], float] | None = None
-        self.accused_of: tuple[int, int] | None = None
+        self.accused_of: tuple[int, int, int, int] | None = None
         sheet.prepare(number, self.count)
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
@@ -91,6 +92,11 @@ class Batch:
     def has_started(self) -> bool:
         """Whether the worker has taken it."""
         return bool(self.sheet.words[STARTED])
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the worker has taken it and was not through with it; asked behind its end."""
+        return self.sheet.words[STARTED] == 1
 
     def expected_s(self) -> float | None:
         """Return the seconds that it will take in sum; None if nobody knows."""

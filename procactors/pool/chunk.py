@@ -86,11 +86,7 @@ class Chunk:
 
     def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
         """Keep outcomes until they are asked for."""
-        if self.job.closed:
-            for outcome in outcomes:
-                if type(outcome) is Sealed:
-                    outcome.drop()
-        else:
+        if not self.job.closed:
             self.is_plain = self.is_plain and Sealed not in set(map(type, outcomes))
             self.outcomes[at : at + len(outcomes)] = outcomes
             self.job.events.put((self, at, len(outcomes)))
@@ -108,7 +104,14 @@ class Chunk:
 
     def unreadable(self, span: Span, why: str) -> None:
         """Have the items sent one by one: the one that cannot be loaded is to stand alone."""
-        self.job.events.put((self, span.start, -len(span)))
+        if self.job.closed:
+            self._settle(len(span))
+        else:
+            self.job.events.put((self, span.start, -len(span)))
+
+    def unwanted(self, count: int) -> None:
+        """Nobody will send so many of the items again. Under the dispatcher's lock."""
+        self._settle(count)
 
     def refused(self, span: Span, error: Exception) -> None:
         """Let the error stand for each of the items."""

@@ -122,11 +122,17 @@ class Crew:
         cls, args, kwargs = self._made_of
         options = [self._options_of(index) for index in indexes]
         refs = self._handle._spawn_all(options, self._parent, cls, args, kwargs)
-        for ref, index in zip(refs, indexes, strict=True):
-            member = Member(ref, index, monotonic())
-            self.dispatcher.join(member)
+        members = [
+            Member(ref, index, monotonic()) for ref, index in zip(refs, indexes, strict=True)
+        ]
+        if not self.dispatcher.join(members):
+            # Stopped while they started: nobody else would end them.
+            for ref in refs:
+                ref.kill()
+            self.dispatcher.check()
+        for member in members:
             # Heard of at once, and not only when the next batch is refused.
-            end = self._handle._later(c.Wait(ref._actor))
+            end = self._handle._later(c.Wait(member.ref._actor))
             end.add_done_callback(functools.partial(self._worker_ended, member))
 
     def _worker_ended(self, member: Member, end: Reply[ExitReason]) -> None:
@@ -205,7 +211,8 @@ class Crew:
                 if self.dispatcher.broken is None:
                     self._set(min(max(size, self.least), self.most))
             except ProcActorsError as error:
-                _log.error("%s keeps its size: %s", self.name, error)
+                if self.dispatcher.broken is None:
+                    _log.error("%s keeps its size: %s", self.name, error)
 
     def bury(self, target: Target, load: Load, why: str) -> None:
         """Keep a call that nobody waits for, and that has failed, as a dead letter.
@@ -233,6 +240,7 @@ class Crew:
 
     def stop(self, timeout: float | None) -> None:
         """Finish what was taken on, then stop the workers; at the deadline kill what is left."""
+        self._handle._station.check_copy()
         if self._stopped:
             return
         deadline = None if timeout is None else monotonic() + timeout
@@ -248,6 +256,7 @@ class Crew:
 
     def kill(self) -> None:
         """End all workers at once; what was not done is refused."""
+        self._handle._station.check_copy()
         self._finish(0.0)
 
     def _finish(self, timeout: float | None) -> None:

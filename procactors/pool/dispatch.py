@@ -329,11 +329,14 @@ class Dispatcher:
 
     # -- workers ------------------------------------------------------------------------------
 
-    def join(self, member: Member) -> None:
-        """Take a worker in."""
+    def join(self, members: Iterable[Member]) -> bool:
+        """Take workers in; return whether there is any use for them."""
         with self.lock:
-            self.members.append(member)
+            if self.broken is not None:
+                return False
+            self.members.extend(members)
             self.feed()
+            return True
 
     def steal(self, batch: Batch, start: int, ways: int) -> None:
         """Take the items from `start` on back from a worker that will not begin them.
@@ -363,7 +366,7 @@ class Dispatcher:
         self.changed.notify_all()
         if member.leaving or self.broken is not None:
             return
-        if self.members:
+        if any(not other.leaving for other in self.members):
             _log.error("%s goes on without %s: %s", self.name, member.ref.name, error)
         else:
             self.close(PoolBroken(f"no worker of {self.name} is left: {error}"))
@@ -415,6 +418,7 @@ class _Probe:
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the answer from the reader thread; whatever it says, the doubt is over."""
         batch = self._batch
-        lost = batch.has_started and batch.done() < batch.limit
         gone = ActorDied("a worker ended with this item in hand, and nobody heard how")
-        self._dispatcher.ended(batch, None, gone if lost else None)
+        with self._dispatcher.lock:
+            if batch in batch.member.batches:  # else it was sent, and its sheet is another's by now
+                self._dispatcher.ended(batch, None, gone if batch.is_cut_off else None)

@@ -19,7 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from procactors.supervision import commands as c
-from procactors.wire.blackbox import PID
+from procactors.wire.blackbox import HANDLED, PID
 from procactors.wire.reply import Answer
 from procactors.wire.sheet import FUNCTION, LOADING, SINCE
 from procactors.wire.station import SUPERVISOR
@@ -155,13 +155,12 @@ class Keeper:
             if first < batch.count and not _ends_soon(batch, done, now):
                 batch.lower(first, now)
         elif now - batch.limited_at >= _SETTLED_S:
-            # Not begun: the worker has not come to the batch, or not to the limit. It has read
-            # neither since the limit was lowered, so it will see it.
-            limit = batch.limit
-            if (not started and limit == 0) or (
-                started and 0 < limit < batch.count and done < limit
-            ):
-                dispatcher.steal(batch, limit, ways + 1)
+            # What lies behind the limit is not begun, and will not be: the worker reads the limit
+            # behind each mark. Only where it had come further than we saw when the limit was
+            # lowered, it may have one item more in hand.
+            first = batch.limit if done < batch.limit or not started else done + 1
+            if first < batch.count:
+                dispatcher.steal(batch, first, ways + 1)
 
     def _time(
         self, dispatcher: Dispatcher, batch: Batch, timeout: float, done: int, now: float
@@ -183,28 +182,28 @@ class Keeper:
         left = max(began, self._awake_since) + timeout - now
         if left > 0:
             return max(left, _SETTLED_S)
-        if batch.accused_of != (done, since):
+        box = dispatcher.station.words(member.ref._actor)
+        if box is None:
+            return _SLOW_S  # it has gone for good: its answer is on its way
+        # What it is at is named together with the item: the worker may go on to its next message.
+        charge = (done, since, box[PID], box[HANDLED])
+        if batch.accused_of != charge:
             # Seen once, and its successors are held back: at the next look, it is still this one,
             # or has ended, and nobody else is blamed.
-            batch.accused_of = (done, since)
+            batch.accused_of = charge
             batch.lower(done + 1, now)
             return _QUICK_S
         if not member.accused:
-            member.accused = True
-            self._accuse(dispatcher, member, timeout)
+            text = f"an item took longer than timeout={timeout:g} s"
+            self._accuse(dispatcher, member, c.Condemn(member.ref._actor, *charge[2:], text))
         return _SLOW_S
 
-    def _accuse(self, dispatcher: Dispatcher, member: Member, timeout: float) -> None:
+    def _accuse(self, dispatcher: Dispatcher, member: Member, command: c.Condemn) -> None:
         station = dispatcher.station
-        words = station.words(member.ref._actor)
-        if words is None:
-            member.accused = False
-            return
-        text = f"an item took longer than timeout={timeout:g} s"
-        command = c.Condemn(member.ref._actor, words[PID], text)
         encoded = station.home.encode(command)
         sentence = _Sentence(dispatcher, member)
         station.submit(SUPERVISOR, "the supervisor", b"", encoded, sentence)
+        member.accused = True  # behind it: where it cannot be sent, the next look tries again
 
 
 class _Sentence:

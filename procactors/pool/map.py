@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import operator
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple
@@ -78,7 +77,7 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
         ("retries", given.get("retries", 0), 0),
     ):
         is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-        if value is not None and not is_whole:
+        if not is_whole and (value is not None or name == "retries"):
             raise InvalidSpec(f"{name} is a whole number of at least {lowest}, not {value!r}")
     on_error = given.get("on_error", "raise")
     if on_error not in ("raise", "collect", "skip"):
@@ -108,6 +107,10 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
 class MapJob:
     """One map over one input.
 
+    Args:
+        items: the input.
+        left: how many they are; negative if nobody knows.
+
     Attributes:
         target: what is called.
         rules: how.
@@ -122,7 +125,8 @@ class MapJob:
         self,
         dispatcher: Dispatcher,
         target: Target,
-        items: Iterable[Any],
+        items: Iterator[Any],
+        left: int,
         rules: Rules,
         progress: MapProgress,
     ) -> None:
@@ -135,8 +139,8 @@ class MapJob:
         self.draining = False
         self.failed = 0
         self._progress = progress
-        self._input = iter(items)
-        self._left = operator.length_hint(items, -1)
+        self._input = items
+        self._left = left
         self._input_error: Exception | None = None
         self._exhausted = False
         self._taken = 0  # items of the input
@@ -171,6 +175,7 @@ class MapJob:
 
         No more once results have come: an input that takes its time does not hold them up.
         """
+        self.dispatcher.station.check_copy()  # who would wait there for results for ever
         while not self._exhausted:
             workers = max(1, len(self.dispatcher.members))
             if self._open >= _AHEAD * workers:
@@ -275,9 +280,14 @@ class MapJob:
 
     # -- the results ----------------------------------------------------------------------------
 
-    def results(self) -> Iterator[Any]:
-        """Yield what came of each item. Closing it gives up what has not been begun."""
+    def results(self) -> Generator[Any, None, None]:
+        """Yield None, once, and then what came of each item.
+
+        Closing it gives up what has not been begun. A generator's end runs only once it has begun:
+        so whoever makes it takes the first value at once.
+        """
         try:
+            yield None
             while True:
                 self.feed()
                 if self.rules.ordered:
@@ -382,18 +392,16 @@ class MapJob:
 
     def close(self) -> None:
         """Give up what has not been begun; what is in hand ends unheard."""
-        if self.closed:
-            return
+        if self.closed or self.dispatcher.station.is_copy:
+            return  # the copy's end is not the map's
         with self.dispatcher.lock:
             self.closed = True
             if not self._open:
                 self.target.free()
+            while not self.events.empty():
+                chunk, _, count = self.events.get_nowait()
+                if count < 0:
+                    chunk.unwanted(-count)
         self.dispatcher.withdraw(lambda span: getattr(span.owner, "job", None) is not self)
         self._progress.close(self._given, self.failed)
-        while not self.events.empty():
-            self.events.get_nowait()
-        for chunk in self._waiting:
-            for outcome in chunk.outcomes:
-                if type(outcome) is Sealed:
-                    outcome.drop()
         self._waiting.clear()

@@ -35,8 +35,8 @@ class MapResults(Iterator[R]):
     """
 
     def __init__(self, job: MapJob) -> None:
-        self._job = job
         self._results = job.results()
+        next(self._results)  # begun: from now on its end closes the job, whatever ends it
 
     def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed, see below
         return self._results  # itself a generator: a step less for each item
@@ -47,8 +47,7 @@ class MapResults(Iterator[R]):
 
     def close(self) -> None:
         """Give up what has not been begun. What is in hand ends, and its result is dropped."""
-        self._results.close()  # type: ignore[attr-defined]  # the job's generator
-        self._job.close()  # for one that was never begun
+        self._results.close()
 
     def __enter__(self) -> MapResults[R]:
         return self
@@ -231,17 +230,18 @@ class Mapper(Generic[A]):
         self._check_open()
         is_shown = bool(rules.pop("progress", False))
         checked = checked_rules(spread, self._timeout, rules)
+        # First: the user's code, which may raise; the target may have a segment to be freed.
+        taken, hint = iter(items), operator.length_hint(items, -1)
         target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
-        hint = operator.length_hint(items, -1)
         progress = MapProgress(
             self._dispatcher.name, target.shown, hint if hint >= 0 else None, self._events, is_shown
         )
-        job = MapJob(self._dispatcher, target, items, checked, progress)
+        job = MapJob(self._dispatcher, target, taken, hint, checked, progress)
         results: MapResults[Any] = MapResults(job)
         try:
             job.feed()  # the first items are on their way before anybody asks for a result
         except BaseException:
-            job.close()
+            results.close()
             raise
         return results
 

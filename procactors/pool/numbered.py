@@ -73,7 +73,8 @@ class NumberedJob(MapJob):
         self, dispatcher: Dispatcher, target: Target, source: Source, rules: Rules, judge: Judge
     ) -> None:
         progress = MapProgress(dispatcher.name, target.shown, None, None, False)
-        super().__init__(dispatcher, target, (), rules._replace(retries=0, retry_on=()), progress)
+        bare = rules._replace(retries=0, retry_on=())
+        super().__init__(dispatcher, target, iter(()), -1, bare, progress)
         self.wait_s: float | None = None
         self.keeps_items = True
         self._source = source

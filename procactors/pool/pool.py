@@ -303,15 +303,20 @@ class Pool(Mapper[A]):
         else:
             lost = functools.partial(self._lost, target)
             call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
-        call.span.pinned, call.span.is_strict = member or self._route(args), member is not None
-        self._dispatcher.push([call.span])
+        span = call.span()
+        span.pinned, span.is_strict = member or self._route(args), member is not None
+        self._dispatcher.push([span])
 
     def _encode(
         self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Target, Load]:
         home, mailbox = self._station.home, self._dispatcher.mailbox
         target = target_of(what, self._table, home, mailbox, (args, kwargs))
-        return target, Load(home, home.encode((args, kwargs), "arguments"), mailbox)
+        try:
+            return target, Load(home, home.encode((args, kwargs), "arguments"), mailbox)
+        except BaseException:
+            target.free()
+            raise
 
     def _ask_all(
         self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

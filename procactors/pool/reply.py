@@ -50,8 +50,13 @@ class Call:
         self._target = target
         self._load = load
         self._retries = retries
+        self._timeout = timeout
         self._deaths = 0
-        self.span = Span(self, target.name, target.named, load, CALL, 0, 1, timeout)
+
+    def span(self) -> Span:
+        """Return what is sent. Not kept here: a ring would hold the outcome until it is found."""
+        target = self._target
+        return Span(self, target.name, target.named, self._load, CALL, 0, 1, self._timeout)
 
     def begins(self, span: Span) -> bool:
         """Say whether it is still wanted."""
@@ -95,6 +100,11 @@ class PoolReply(Reply[R]):
         super().__init__(station, name)
         self._outcome: Any = _NOTHING
 
+    def begin(self) -> bool:
+        """Rule out that it is cancelled from now on; return whether it was not before."""
+        with self._condition:
+            return not self.cancelled() and self.set_running_or_notify_cancel()
+
     def settle(self, outcome: Any) -> None:
         """Take the outcome from whichever thread brings it."""
         self._outcome = outcome
@@ -116,9 +126,7 @@ class PoolReply(Reply[R]):
         raise value
 
     def _discard(self) -> None:
-        outcome, self._outcome = self._outcome, _NOTHING
-        if type(outcome) is Sealed:
-            outcome.drop()
+        self._outcome = _NOTHING
 
 
 class Asked(Call):
@@ -140,7 +148,7 @@ class Asked(Call):
     def begins(self, span: Span) -> bool:
         """Say whether it has not been cancelled; from now on it cannot be."""
         if not self._begun:
-            self._begun = self._reply.set_running_or_notify_cancel()
+            self._begun = self._reply.begin()
             if not self._begun:
                 self._free()
         return self._begun
@@ -186,8 +194,6 @@ class Told(Call):
             # Not here: to unpickle an exception is to run a user's code.
             self._station.run_callback(functools.partial(self._report, outcome))
             return
-        if type(outcome) is Sealed:
-            outcome.drop()
         self._free()
 
     def _report(self, outcome: Sealed) -> None:

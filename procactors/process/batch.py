@@ -32,6 +32,7 @@ from procactors.wire.sheet import (
     FUNCTION,
     LIMIT,
     LOADING,
+    MOST_ITEMS,
     NONE,
     OUTSIDE,
     PAYLOAD,
@@ -175,11 +176,8 @@ class BatchRunner:
         if words[BATCH] != batch:
             raise RuntimeError(f"expected batch {batch} on its sheet, found {words[BATCH]}")
         words[STARTED] = 1
-        room = self._room()
-        if room is not None and room < words[LIMIT]:
-            words[LIMIT] = room
         began = monotonic_ns()
-        work = _Work(self._home, sheet, reply, flags)
+        work = _Work(self._home, sheet, reply, flags, self._room())
         trouble = ""
         for fields in _loads(memoryview(body)[_HEAD.size :]):
             if work.is_over():
@@ -188,6 +186,7 @@ class BatchRunner:
             if trouble:
                 break
         self._spend(work.done)
+        words[STARTED] = 2
         return Outcome(work.done, monotonic_ns() - began, trouble)
 
     def _run_span(self, work: _Work, span: WireSpan) -> str:
@@ -213,7 +212,8 @@ class BatchRunner:
             call = functools.partial(function, **kwargs) if kwargs else function
             work.run(call, (args,), spread=True)
         else:
-            work.run(function, items[span.start : span.stop], spread=span.form == STAR)
+            stop = min(span.stop, span.start + work.room_left)
+            work.run(function, items[span.start : stop], spread=span.form == STAR)
         return ""
 
     def _load(self, span: WireSpan) -> Any:
@@ -258,22 +258,37 @@ class BatchRunner:
 class _Work:
     """One batch being worked off: what is done, and where the next result goes.
 
+    Args:
+        home: for encoding.
+        sheet: the batch's.
+        reply: the pool's reply port.
+        flags: see `pack_batch`.
+        room: items that this life may handle; None: any number. Not stored as the limit, which
+            the pool alone writes: it would undo what the pool has just taken back.
+
     Attributes:
         done: items that are marked.
     """
 
-    def __init__(self, home: Home, sheet: Sheet, reply: int, flags: int) -> None:
+    def __init__(self, home: Home, sheet: Sheet, reply: int, flags: int, room: int | None) -> None:
         self.sheet = sheet
         self.done = 0
         self._home = home
         self._reply = reply
         self._flags = flags
+        self._room = MOST_ITEMS if room is None else room
         self._end = 0  # of the last result's bytes in the area
         self._last_start = len(sheet.area) - RESERVE
 
+    @property
+    def room_left(self) -> int:
+        """How many items this life may still handle."""
+        return self._room - self.done
+
     def is_over(self) -> bool:
         """Whether no further item may be begun."""
-        return self.done >= self.sheet.words[LIMIT] or self._end > self._last_start
+        most = min(self._room, self.sheet.words[LIMIT])
+        return self.done >= most or self._end > self._last_start
 
     def run(self, function: Callable[..., Any], items: Sequence[Any], *, spread: bool) -> None:
         """Run items one after the other, as far as the limit.

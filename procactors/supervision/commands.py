@@ -89,11 +89,13 @@ class Condemn:
     Attributes:
         actor: the worker's id.
         pid: the process that was seen at it.
+        handled: the messages that it had handled by then: the next one is none of the pool's.
         text: what is said of it in the report.
     """
 
     actor: int
     pid: int
+    handled: int
     text: str
 
 

@@ -134,7 +134,8 @@ class Watchdog:
             self._owner.reply(who, False)
             return
         still = standstill(None, _look(cell, monotonic()), 0.0)
-        if still is None or not still.in_handler or cell.verdict is not None:
+        is_at_it = still is not None and still.in_handler and still.handled == command.handled
+        if still is None or not is_at_it or cell.verdict is not None:
             self._owner.reply(who, False)
             return
         self._condemned[cell.start] = who

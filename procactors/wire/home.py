@@ -99,8 +99,8 @@ class Home:
         return receive(self.path, reference, once=False)
 
     def free(self, reference: bytes) -> None:
-        """Let a stored value's segment be written again."""
-        mark_consumed(self.path, reference)
+        """Let the segment of a value that this process has stored be written again."""
+        self._segments.free(reference)
 
     def discard(self, flags: int, body: memoryview) -> None:
         """Free the segment of a record that nobody will read."""

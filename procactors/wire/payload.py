@@ -99,6 +99,20 @@ class SegmentPool:
             fcntl.flock(segment.fd, fcntl.LOCK_UN)
             return REFERENCE.pack(self._process, segment.number, generation, segment.place)
 
+    def free(self, reference: bytes) -> None:
+        """Let one of our segments be written again that no receiver has consumed.
+
+        Needs no descriptor and no lock: it may come when none is left, and in any thread.
+        """
+        _, number, generation, place = REFERENCE.unpack(reference)
+        for segment in list(self._kept):
+            if segment.number == number:
+                if segment.words[_GENERATION] == generation:
+                    segment.words[_CONSUMED] = generation
+                return
+        with contextlib.suppress(FileNotFoundError):  # not kept: nobody will write it again
+            os.unlink(os.path.join(_folder(self._home, self._process, place), str(number)))
+
     def close(self) -> None:
         """Close maps and descriptors; the files stay for those who have yet to read them."""
         with self._lock:

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import errno
 import heapq
+import logging
 import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from procactors.errors import ActorStopped, AskTimeout, StorageFull
 from procactors.wire.home import Home
 from procactors.wire.reply import Answer, ReplyPort
 
 __all__ = ["PendingReply", "ReplyReader", "no_descriptor"]
+
+_log = logging.getLogger("procactors")
 
 
 class PendingReply(Protocol):
@@ -87,7 +90,7 @@ class ReplyReader:
             if waiter is None:
                 self._home.discard(answer.flags, answer.value)
             else:
-                waiter.deliver(answer, None)
+                _guarded(waiter.deliver, answer, None)
 
     def _give_up_late(self) -> float | None:
         """End the calls whose deadline has passed; return the next deadline."""
@@ -101,14 +104,22 @@ class ReplyReader:
                 heapq.heappop(self._deadlines)
             waiter = self.pending.pop(call, None)
             if waiter is not None:
-                waiter.deliver(None, error)
+                _guarded(waiter.deliver, None, error)
 
     def _call_back(self) -> None:
         while True:
             callback = self.callbacks.get()
             if callback is None:
                 return
-            callback()
+            _guarded(callback)
+
+
+def _guarded(action: Callable[..., None], *args: Any) -> None:
+    try:
+        action(*args)
+    except BaseException:  # noqa: BLE001 - see below
+        # So wide because all the other replies of this process wait for this thread, too.
+        _log.exception("a reply, or a callback of one, met an error, and the next are served")
 
 
 def no_descriptor(what: str, error: OSError) -> BaseException:

@@ -54,9 +54,10 @@ __all__ = [
     "remove_sheets_of",
 ]
 
-#: Words: BATCH: which batch the sheet is for now. STARTED: 1 once the worker has taken it. LIMIT:
-#: items that it may begin; the pool lowers it. LOADING: what is just being unpickled, if anything.
-#: SINCE: when the item in hand was begun, in nanoseconds, if the pool wants to know.
+#: Words: BATCH: which batch the sheet is for now. STARTED: 1 once the worker has taken it, 2 once
+#: it is through with it. LIMIT: items that it may begin; the pool lowers it. LOADING: what is just
+#: being unpickled, if anything. SINCE: when the item in hand was begun, in nanoseconds, if the pool
+#: wants to know.
 BATCH, STARTED, LIMIT, LOADING, SINCE = range(5)
 _WORDS = 64
 #: Values of LOADING: the function, whose module may take its time to be imported; the items.
@@ -101,10 +102,7 @@ class Sealed(NamedTuple):
             return False, data
         try:
             if isinstance(data, Received):
-                try:
-                    value = pickle.loads(data.head, buffers=data.buffers)
-                finally:
-                    data.consume()
+                value = pickle.loads(data.head, buffers=data.buffers)
             else:
                 value = pickle.loads(data)
         except KeyboardInterrupt:
@@ -116,11 +114,6 @@ class Sealed(NamedTuple):
         if self.tag == VALUE:
             return True, value
         return False, unpack(Kind.FAILURE, value)
-
-    def drop(self) -> None:
-        """Let go of it unread."""
-        if isinstance(self.data, Received):
-            self.data.consume()
 
 
 class Sheet:
@@ -167,9 +160,9 @@ class Sheet:
             return start
         if marks[count - 1]:
             return count
-        seen = marks[start:count].tolist()
-        # The worker may have marked the last of them since it was looked at above.
-        return start + seen.index(0) if 0 in seen else count
+        found = marks[start:count].tolist()
+        # Looked at in a copy: by now the worker may have done the last one, too.
+        return start + found.index(0) if 0 in found else count
 
     def take(self, home: Home, start: int, stop: int) -> list[Any]:
         """Return copies of the outcomes of items `start` to `stop`, which are done.
@@ -202,10 +195,14 @@ class Sheet:
         if not tag & OUTSIDE:
             return Sealed(tag, data)
         try:
-            return Sealed(tag & ~OUTSIDE, home.fetch(data))
+            received = home.fetch(data)
         except OSError as error:
             lost = StorageFull(f"a result was sent, but its segment cannot be opened: {error}")
             return Sealed(FAILURE, lost)
+        # At once, not when it is opened: a map's results may wait by thousands, and each would
+        # hold a descriptor. What is mapped stays locked as long as the map lives.
+        received.consume()
+        return Sealed(tag & ~OUTSIDE, received)
 
     def close(self) -> None:
         """Unmap it."""

@@ -271,8 +271,17 @@ class Station:
         """Raise ForeignProcess in a forked copy of this process, ActorStopped after the end."""
         if self._closed:
             raise ActorStopped("the actor system was stopped")
-        if self._pid != os.getpid():
+        self.check_copy()
+
+    def check_copy(self) -> None:
+        """Raise ForeignProcess in a forked copy of this process."""
+        if self.is_copy:
             raise ForeignProcess(_FORKED.format(pid=os.getpid(), parent=self._pid))
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is a forked copy: nothing here is its own, and no thread goes on."""
+        return self._pid != os.getpid()
 
     # -- inside -------------------------------------------------------------------------------
 

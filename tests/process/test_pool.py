@@ -197,6 +197,7 @@ def test_waiting_for_the_first_exception_does_not_wait_for_all(pool, gate):
     assert (done, pending) == ({bad}, {stuck})
     assert isinstance(bad.exception(), Fault)
     gate.open()
+    assert stuck.result(SHORT_S) in {ref.name for ref in pool.workers()}
 
 
 def test_a_callback_may_submit_again(pool):

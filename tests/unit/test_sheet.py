@@ -286,3 +286,34 @@ def test_a_sheet_is_used_again_and_goes_with_its_room(home):
     assert os.path.exists(path)
     room.give_back(sheet)
     assert not os.path.exists(path)
+
+
+def test_a_batch_that_ends_while_it_is_looked_at_is_done(room):
+    sheet = room.lease()
+    sheet.prepare(1, 3)
+    sheet.marks[0] = sheet.marks[1] = 1
+    sheet.marks = EndsBehindALook(sheet.marks)
+    assert sheet.done(3) == 3
+    sheet.marks = sheet.marks.marks
+    room.give_back(sheet)
+
+
+def test_a_worker_leaves_the_limit_to_the_pool(bench):
+    """Its own bound is its own: storing it would undo what the pool has just lowered."""
+    bench.limit = 2
+    span = items(abs, [1, 2, 3, 4])
+    assert bench.run(span) == [1, 2]
+    assert bench.sheet.words[LIMIT] == 4
+
+
+class EndsBehindALook:
+    """Marks of which the worker sets the last just behind the first look at it."""
+
+    def __init__(self, marks):
+        self.marks = marks
+
+    def __getitem__(self, at):
+        seen = self.marks[at]
+        if at == 2:
+            self.marks[2] = 1
+        return seen

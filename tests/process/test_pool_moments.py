@@ -1,0 +1,367 @@
+"""Pools at the moments at which two things happen at once, or one at a bad time."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import as_completed, wait
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from procactors import Actor, errors
+from procactors.blueprint import write_blueprint
+from procactors.pool.reply import PoolReply
+from procactors.supervision.commands import Condemn
+from procactors.wire.blackbox import HANDLED, PID
+from tests.support.faults import Fault
+from tests.support.gates import ALL, new_gate
+from tests.support.poolwork import Tally, gate_or_square, note, once_bad, square, wait_at
+from tests.support.waiting import SHORT_S, aside, eventually
+
+
+@pytest.fixture
+def pool(system):
+    with system.options(size=2).pool(Tally) as pool:
+        yield pool
+
+
+def size_behind_gate(gate, data):
+    gate.wait()
+    return len(data)
+
+
+def test_an_answer_is_taken_where_no_descriptor_is_left(pool, gate):
+    """The segment of its arguments is let go by whoever takes the answer."""
+    reply = pool.submit(size_behind_gate, gate, bytes(100_000))
+    gate.arrival()
+    with ExitStack() as taken:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, hard))
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        permits = taken.enter_context(open(gate.folder / "permits", "r+b", buffering=0))
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                taken.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        permits.write(ALL)
+        assert reply.result(SHORT_S) == 100_000
+    assert pool.ask(square, 3) == 9
+
+
+def test_a_callback_that_exits_keeps_no_other_from_being_called(pool, gate, caplog):
+    replies = [pool.submit(wait_at, gate) for _ in range(2)]
+    called = threading.Event()
+    replies[0].add_done_callback(lambda _: sys.exit(3))
+    replies[1].add_done_callback(lambda _: called.set())
+    gate.open()
+    assert called.wait(SHORT_S)
+    eventually(lambda: "a callback of one" in caplog.text, "the word in the log")
+
+
+def test_results_that_wait_hold_no_descriptors(pool):
+    """Nor are they lost for want of them: an item of them has been run."""
+    before = len(os.listdir("/proc/self/fd"))
+    replies = [pool.submit(bytes, 10_000) for _ in range(200)]
+    wait(replies, timeout=SHORT_S)
+    assert len(os.listdir("/proc/self/fd")) < before + 50
+    assert {len(reply.result()) for reply in replies} == {10_000}
+
+
+def test_what_lies_behind_a_slow_item_is_taken_over_though_the_limit_came_late(system, tmp_path):
+    """The keeper lowers the limit to what it has seen, while the worker goes on."""
+    with (
+        new_gate(tmp_path / "one") as one,
+        new_gate(tmp_path / "two") as two,
+        system.options(size=2).pool() as pool,
+    ):
+        busy = pool.submit(wait_at, one)
+        one.arrival()
+        items = [*range(10), two, *range(10, 40)]
+        results = pool.map(gate_or_square, items, ordered=False, chunk=41)
+        two.arrival()
+        with pool._dispatcher.lock:
+            [batch] = [
+                batch
+                for member in pool._dispatcher.members
+                for batch in member.batches
+                if batch.count == 41
+            ]
+            batch.lower(3, time.monotonic())
+        one.open()
+        assert busy.result(SHORT_S) > 0
+        found = aside(lambda: sorted(itertools.islice(results, 40))).result(SHORT_S)
+        assert found == [number * number for number in range(40)]
+        two.open()
+        assert list(results) == ["gate"]
+
+
+class Fragile(Actor):
+    """Cannot be made anew once the file is there."""
+
+    def __init__(self, path):
+        if os.path.exists(path):
+            raise Fault("not again")
+
+    def wait(self, gate):
+        gate.wait()
+        return os.getpid()
+
+
+def test_nobody_waits_for_workers_that_are_all_on_their_way_out(system, tmp_path, gate):
+    """The one that was to stay does not come back, the other one ends what it has and leaves."""
+    flag = tmp_path / "flag"
+    with system.options(size=2, max_restarts=0).pool(Fragile, str(flag)) as pool:
+        stuck = [pool.submit(Fragile.wait, gate) for _ in range(2)]
+        pids = {gate.arrival() for _ in stuck}
+        shrinking = aside(pool.resize, 1)
+        eventually(lambda: pool.size == 1, "the order")
+        [stays] = [member.ref for member in pool._members()]
+        flag.touch()
+        os.kill(stays.status().pid, signal.SIGKILL)
+        stays.wait(SHORT_S)
+        waiting = pool.submit(square, 3)
+        gate.open()
+        assert isinstance(waiting.exception(SHORT_S), errors.PoolBroken)
+        shrinking.result(SHORT_S)
+        ends = [reply.exception(SHORT_S) for reply in stuck]
+        assert {type(end) for end in ends} == {type(None), errors.ActorDied}
+        assert len(pids) == 2
+
+
+def test_a_call_for_a_worker_that_has_just_gone_is_done_by_another(pool):
+    gone = pool._members()[0]
+    gone.ref.stop()
+    assert pool.ask(square, 2) == 4
+    eventually(lambda: pool.ask(square, 2) == 4 and pool.size == 1, "the loss to be seen")
+    reply = PoolReply(pool._station, pool.name)
+    pool._call(reply, square, (3,), {}, gone)
+    assert reply.result(SHORT_S) == 9
+
+
+class Slow:
+    """Is made when the gate lets it."""
+
+    def __init__(self, gate):
+        gate.wait()
+
+
+def test_workers_that_come_up_behind_the_pools_end_are_ended(system, gate):
+    gate.let_pass()
+    pool = system.options(size=1).pool(Slow, gate)
+    gate.arrival()
+    growing = aside(pool.resize, 3)
+    for _ in range(2):
+        gate.arrival()
+    pool.stop()
+    gate.open()
+    assert isinstance(growing.exception(SHORT_S), errors.ActorStopped)
+    assert system.actors() == []
+
+
+def test_a_pool_of_which_not_all_can_be_ordered_leaves_none(system, monkeypatch):
+    """As where the room for the arguments of the third is gone."""
+    blueprints = itertools.count(1)
+
+    def write(*args):
+        if next(blueprints) == 3:
+            raise errors.StorageFull("no room")
+        return write_blueprint(*args)
+
+    monkeypatch.setattr("procactors.handle.write_blueprint", write)
+    with pytest.raises(errors.StorageFull, match="no room"):
+        system.options(size=3).pool(Tally)
+    assert system.actors() == []
+
+
+def test_a_cancelled_reply_is_done_for_those_who_wait_for_several(pool, gate):
+    stuck = [pool.submit(Tally.wait, gate) for _ in range(2)]
+    waiting = pool.submit(square, 3)
+    assert waiting.cancel()
+    assert waiting.cancel()
+    assert wait([waiting], SHORT_S).done == {waiting}
+    asked = pool.workers()[0].submit(Tally.pid)
+    assert asked.cancel()
+    assert list(as_completed([asked], SHORT_S)) == [asked]
+    gate.open()
+    for reply in stuck:
+        reply.result(SHORT_S)
+
+
+@pytest.mark.parametrize(
+    "rules", [{"retries": None}, {"retry_on": [OSError]}, {"retry_on": 3}], ids=str
+)
+def test_a_map_with_rules_that_make_no_sense_is_not_begun(pool, rules):
+    with pytest.raises(errors.InvalidSpec, match="retr"):
+        pool.map(square, [1], **rules)
+
+
+def stored(pool):
+    """How many segments this process has written that nobody has let go."""
+    return sum(one.words[0] != one.words[1] for one in pool._station.home._segments._kept)
+
+
+def test_a_map_that_nobody_begins_is_closed_and_leaves_no_segment(pool):
+    table = list(range(50_000))
+    results = pool.map(lambda at: table[at], itertools.count())
+    assert stored(pool) == 1
+    del results
+    eventually(lambda: not stored(pool), "the end of the function's segment")
+    assert not pool._dispatcher.is_busy()
+
+
+def test_a_call_that_cannot_be_made_leaves_no_segment(pool):
+    table = list(range(50_000))
+    with pytest.raises(errors.EncodeError):
+        pool.submit(lambda at: table[at], threading.Lock())
+    with pytest.raises(TypeError, match="not iterable"):
+        pool.map(lambda at: table[at], 5)
+    assert stored(pool) == 0
+
+
+@pytest.mark.parametrize("closed_first", [True, False])
+def test_a_closed_map_whose_items_turn_out_unreadable_leaves_no_segment(system, gate, closed_first):
+    with system.options(size=1).pool() as pool:
+        results = pool.map(len, [bytes(50_000), LoadsBehind(gate), b"x"], chunk=3)
+        gate.arrival()
+        if closed_first:
+            results.close()
+        gate.let_pass()
+        eventually(lambda: not pool._dispatcher.is_busy(), "the answer")
+        results.close()
+        assert stored(pool) == 0
+
+
+class LoadsBehind:
+    """Cannot be loaded, and says so when the gate lets it."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __reduce__(self):
+        return _wait_and_break, (self.gate,)
+
+
+def _wait_and_break(gate):
+    gate.wait()
+    raise Fault("cannot be loaded")
+
+
+def test_an_outcome_that_nobody_wants_is_gone_at_once_and_opened_by_no_reader(
+    pool, tmp_path, gate, caplog
+):
+    log = str(tmp_path / "log")
+    pool.submit(raise_loud, gate, log)
+    gate.open()
+    eventually(lambda: "never looked at" in caplog.text, "the word in the log")
+    lines = Path(log).read_text().split("\n")
+    assert [line for line in lines if line.startswith(f"{os.getpid()} ")] == [
+        f"{os.getpid()} procactors-callbacks"
+    ]
+
+
+class Loud(Exception):
+    """Says in which thread it is loaded."""
+
+    def __reduce__(self):
+        return _load_loud, self.args
+
+
+def _load_loud(log):
+    note(log, f"{os.getpid()} {threading.current_thread().name}")
+    return Loud(log)
+
+
+def raise_loud(gate, log):
+    gate.wait()
+    raise Loud(log)
+
+
+def test_a_forked_copy_of_the_program_is_refused_and_harms_nothing(pool, gate):
+    """A fork while a pool is at work, and the copy leaves by the way that the program would."""
+    stuck = pool.submit(wait_at, gate)
+    results = pool.map(square, itertools.count(), in_flight=10)
+    assert next(results) == 0
+    gate.arrival()
+    report, child = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(child, " ".join(map(_outcome, _uses_of(pool, results, stuck))).encode())
+        del results
+        os._exit(0)
+    os.close(child)
+    with open(report) as file:
+        assert set(file.read().split()) == {"ForeignProcess"}
+    os.waitpid(pid, 0)
+    assert list(itertools.islice(results, 100)) == [n * n for n in range(1, 101)]
+    gate.open()
+    assert stuck.result(SHORT_S) > 0
+    assert pool.size == 2
+
+
+def _uses_of(pool, results, reply):
+    return (
+        functools.partial(pool.submit, square, 2),
+        functools.partial(pool.map, square, [2]),
+        functools.partial(next, results),
+        functools.partial(reply.result, 0.1),
+        functools.partial(pool.resize, 1),
+        pool.stop,
+        pool.kill,
+    )
+
+
+def _outcome(call):
+    try:
+        return repr(call())
+    except Exception as error:
+        return type(error).__name__
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_call_is_made_once_where_nobody_knows_whether_it_was_sent(
+    pool, tmp_path, monkeypatch, is_sent
+):
+    """Ctrl-C may come behind the write of a batch, or before it."""
+    submit = pool._station.submit
+
+    def interrupted(*args):
+        monkeypatch.undo()
+        if is_sent:
+            submit(*args)
+            pool._station._replies.pending.pop(max(pool._station._replies.pending), None)
+        raise KeyboardInterrupt
+
+    for number, call in enumerate((once_bad, note_at)):
+        reply = PoolReply(pool._station, pool.name)
+        monkeypatch.setattr(pool._station, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool._call(reply, call, (str(tmp_path / str(number)),), {}, None)
+        if call is once_bad:
+            assert type(reply.exception(SHORT_S)) is errors.ActorDied
+        else:
+            assert reply.result(SHORT_S) == "done"
+    assert (tmp_path / "1").read_text() == "done\n"
+
+
+def note_at(path):
+    return note(path, "done")
+
+
+def test_a_worker_that_has_gone_on_is_not_condemned_for_what_it_does_next(system, gate):
+    with system.options(size=1).pool() as pool:
+        [ref] = pool.workers()
+        stuck = pool.submit(wait_at, gate)
+        gate.arrival()
+        words = pool._station.words(ref._actor)
+        late = Condemn(ref._actor, words[PID], words[HANDLED] - 1, "for the one before")
+        assert system._command(late) is False
+        gate.open()
+        assert stuck.result(SHORT_S) > 0
+        assert ref.status().incarnation == 1
