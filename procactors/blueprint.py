@@ -62,6 +62,8 @@ def plan_of(station: Station, tree: ChildSpec[Any] | Supervisor) -> Any:
         if isinstance(node, ChildSpec):
             if not isinstance(node.cls, type):
                 raise InvalidSpec(f"spec takes a class, then its arguments; not {node.cls!r}")
+            if node.settings.size is not None:
+                raise InvalidSpec(f"size={node.settings.size!r} is for pools, and a spec is none")
             write = _write_part if id(node) in partial else write_blueprint
             blueprint = write(station, node.cls, node.args, node.kwargs)
             written.append(blueprint)

@@ -88,7 +88,7 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
     if limit is not None and not limit > 0:
         raise InvalidSpec(f"timeout is more than 0 seconds, not {limit!r}")
     retry_on = given.get("retry_on", ())
-    kinds = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
+    kinds = tuple(retry_on) if isinstance(retry_on, (tuple, list, set)) else (retry_on,)
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise InvalidSpec(f"retry_on names exception classes, not {kind!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
@@ -11,6 +12,7 @@ from collections import Counter
 import pytest
 
 from procactors import ActorSystem, ExitKind, Progress, errors
+from procactors.pool.chunk import Chunk
 from tests.support.faults import BreaksWhenPickled, Fault, Unrebuildable
 from tests.support.gates import Gate, new_gate
 from tests.support.poolwork import (
@@ -379,7 +381,7 @@ def test_whoever_takes_results_slowly_is_not_run_ahead_of_by_far(pool, ordered):
         next(results)
         nap(0.002)
         assert source.taken - number < 500
-    assert results._job.events.qsize() < 50
+    assert sum(isinstance(thing, Chunk) for thing in gc.get_objects()) < 50
     results.close()
 
 

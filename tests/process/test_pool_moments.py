@@ -126,23 +126,23 @@ def test_nobody_waits_for_workers_that_are_all_on_their_way_out(system, tmp_path
         flag.touch()
         os.kill(stays.status().pid, signal.SIGKILL)
         stays.wait(SHORT_S)
-        waiting = pool.submit(square, 3)
+        with pytest.raises(errors.PoolBroken):  # at the call, if the loss has been seen
+            pool.submit(square, 3).result(SHORT_S)
         gate.open()
-        assert isinstance(waiting.exception(SHORT_S), errors.PoolBroken)
         shrinking.result(SHORT_S)
         ends = [reply.exception(SHORT_S) for reply in stuck]
         assert {type(end) for end in ends} == {type(None), errors.ActorDied}
         assert len(pids) == 2
 
 
-def test_a_call_for_a_worker_that_has_just_gone_is_done_by_another(pool):
+def test_a_call_for_one_worker_and_no_other_is_refused_when_it_has_just_gone(pool):
     gone = pool._members()[0]
     gone.ref.stop()
     assert pool.ask(square, 2) == 4
     eventually(lambda: pool.ask(square, 2) == 4 and pool.size == 1, "the loss to be seen")
     reply = PoolReply(pool._station, pool.name)
     pool._call(reply, square, (3,), {}, gone)
-    assert reply.result(SHORT_S) == 9
+    assert isinstance(reply.exception(SHORT_S), errors.ActorStopped)
 
 
 class Slow:
@@ -194,9 +194,7 @@ def test_a_cancelled_reply_is_done_for_those_who_wait_for_several(pool, gate):
         reply.result(SHORT_S)
 
 
-@pytest.mark.parametrize(
-    "rules", [{"retries": None}, {"retry_on": [OSError]}, {"retry_on": 3}], ids=str
-)
+@pytest.mark.parametrize("rules", [{"retries": None}, {"retry_on": [3]}, {"retry_on": 3}], ids=str)
 def test_a_map_with_rules_that_make_no_sense_is_not_begun(pool, rules):
     with pytest.raises(errors.InvalidSpec, match="retr"):
         pool.map(square, [1], **rules)

@@ -135,6 +135,8 @@ def test_the_test_above_knows_every_word():
     text = source.partition('load("""')[2].partition('""")')[0]
     for cls in (Options, Backoff, Limits, Recycle):
         for field in dataclasses.fields(cls):
+            if field.name in ("size", "routing"):
+                continue  # of pools, which no tree has
             assert f"{field.name} = " in text, f"{cls.__name__}.{field.name}"
     for name in inspect.signature(Supervisor).parameters:
         assert f"{name} = " in text or f"[[{name}]]" in text, name
