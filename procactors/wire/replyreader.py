@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from procactors.wire.home import Home
 from procactors.wire.reply import Answer, ReplyPort
 
 __all__ = ["PendingReply", "ReplyReader", "no_descriptor"]
+
+
+_log = logging.getLogger("procactors")
 
 
 class PendingReply(Protocol):
@@ -108,7 +112,13 @@ class ReplyReader:
             callback = self.callbacks.get()
             if callback is None:
                 return
-            callback()
+            try:
+                callback()
+            except BaseException:  # noqa: BLE001 - see below
+                # So wide because futures let through what is no `Exception`, as a `sys.exit()`:
+                # that must not end the thread that all others' callbacks need.
+                _log.exception("a callback raised what ends a thread; callbacks go on")
+            del callback  # what it holds is not kept until the next one comes
 
 
 def no_descriptor(what: str, error: OSError) -> BaseException:

@@ -7,6 +7,7 @@ import concurrent.futures
 import gc
 import logging
 import os
+import sys
 import threading
 from typing import Any
 
@@ -103,6 +104,16 @@ def test_a_callback_that_raises_does_not_stop_the_next(system, caplog):
     other = threading.Event()
     echo.submit(Echo.echo, 2).add_done_callback(lambda _: other.set())
     assert other.wait(SHORT_S)
+
+
+def test_a_callback_that_would_end_its_thread_does_not_stop_the_next(system, caplog):
+    """What is no `Exception`, as a `sys.exit()`, is not caught by futures."""
+    counter = system.spawn(Counter)
+    called = threading.Event()
+    counter.submit(Counter.increment).add_done_callback(lambda _: sys.exit(3))
+    counter.submit(Counter.increment).add_done_callback(lambda _: called.set())
+    assert called.wait(SHORT_S)
+    assert "callbacks go on" in caplog.text
 
 
 def test_a_reply_can_be_awaited(system):
