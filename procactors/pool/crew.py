@@ -7,6 +7,7 @@ Never: takes a worker away that has something in hand.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -84,6 +85,7 @@ class Crew:
         """
         self._grow(self.least)
         self._keeper.open(self.dispatcher)
+        self._handle._station.on_close(self._forsaken)
 
     @property
     def size(self) -> int:
@@ -139,10 +141,12 @@ class Crew:
         """Stop workers side by side, and wait for their ends."""
         station = self._handle._station
         replies = []
-        for member in members:
-            actor = member.ref._actor
-            station.stop_in_order(actor)
-            replies.append(self._handle._later(c.Stop(actor, timeout)))
+        with contextlib.suppress(ActorStopped):  # the system has ended, and they with it
+            for member in members:
+                station.check_process()
+                actor = member.ref._actor
+                station.stop_in_order(actor)
+                replies.append(self._handle._later(c.Stop(actor, timeout)))
         for reply in replies:
             error = reply.exception()
             if error is not None and not isinstance(error, ActorStopped):
@@ -240,5 +244,10 @@ class Crew:
         try:
             self._end(members, timeout)
         finally:
-            self._keeper.close()
-            dispatcher.end()
+            self._forsaken()
+            self._handle._station.off_close(self._forsaken)
+
+    def _forsaken(self) -> None:
+        """The workers are gone: of themselves, or with a system that was stopped around them."""
+        self._keeper.close()  # first: it looks at the sheets
+        self.dispatcher.end()

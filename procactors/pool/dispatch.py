@@ -87,9 +87,19 @@ class Dispatcher:
     # -- work comes ---------------------------------------------------------------------------
 
     def push(
-        self, spans: Iterable[Span], front: bool = False, member: Member | None = None
+        self,
+        spans: Iterable[Span],
+        front: bool = False,
+        member: Member | None = None,
+        fresh: bool = False,
     ) -> None:
         """Take work, and send what can be sent.
+
+        Args:
+            spans: the work.
+            front: it goes before what waits.
+            member: the worker that is to have it; None: whoever is free.
+            fresh: it is refused once the pool is being stopped: what is taken on here is done.
 
         Raises:
             PoolBroken, ActorStopped: no work is taken any more.
@@ -97,6 +107,8 @@ class Dispatcher:
         with self.lock:
             if self.broken is not None:
                 raise _again(self.broken)
+            if fresh and self.closing:
+                raise ActorStopped(f"{self.name} is being stopped and takes no more work")
             self._enqueue(list(spans), front, member)
             self.feed()
 
@@ -121,6 +133,15 @@ class Dispatcher:
                 for batch in member.batches:
                     if not any(wanted(span) for span in batch.spans):
                         batch.lower(0, monotonic())
+            self.changed.notify_all()
+
+    def cancel_waiting(self) -> None:
+        """Take back what has never been sent to a worker."""
+        with self.lock:
+            for queue in (self.queue, *(member.own for member in self.members)):
+                spans = list(queue)
+                queue.clear()
+                queue.extend(span for span in spans if not span.owner.cancel(span))
             self.changed.notify_all()
 
     # -- work goes ----------------------------------------------------------------------------
@@ -341,6 +362,7 @@ class Dispatcher:
     def end(self) -> None:
         """Remove the sheets, when all workers have gone."""
         self._sheets.close()
+        self.station.off_close(self._closed)
 
     def _closed(self) -> None:
         """The system is stopped: what waits here is waited for by somebody."""

@@ -31,7 +31,6 @@ class MapResults(Iterator[R]):
     """
 
     def __init__(self, job: MapJob) -> None:
-        self._job = job
         self._results = job.results()
 
     def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed, see below
@@ -43,8 +42,7 @@ class MapResults(Iterator[R]):
 
     def close(self) -> None:
         """Give up what has not been begun. What is in hand ends, and its result is dropped."""
-        self._results.close()  # type: ignore[attr-defined]  # the job's generator
-        self._job.close()  # for one that was never begun
+        self._results.close()
 
     def __enter__(self) -> MapResults[R]:
         return self
@@ -216,6 +214,10 @@ class Mapper(Generic[A]):
     def _map(
         self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]
     ) -> MapResults[Any]:
+        return MapResults(self._job(what, items, spread, rules))
+
+    def _job(self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]) -> MapJob:
+        """Return a map that is on its way."""
         self._check_open()
         progress = rules.pop("progress", False)
         checked = checked_rules(spread, self._timeout, rules)
@@ -223,13 +225,12 @@ class Mapper(Generic[A]):
         job = MapJob(
             self._dispatcher, target, items, checked, self._watcher(target, items, progress)
         )
-        results: MapResults[Any] = MapResults(job)
         try:
             job.feed()  # the first items are on their way before anybody asks for a result
         except BaseException:
             job.close()
             raise
-        return results
+        return job
 
     def _watcher(self, target: Target, items: Any, progress: bool) -> Any:
         return None

@@ -308,7 +308,7 @@ class Pool(Mapper[A]):
             lost = functools.partial(self._lost, target)
             call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
         try:
-            self._dispatcher.push([call.span], member=member)
+            self._dispatcher.push([call.span()], member=member, fresh=True)
         except ProcActorsError:
             load.free()
             target.free()

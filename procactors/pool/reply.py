@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
@@ -51,7 +52,12 @@ class Call:
         self._load = load
         self._retries = retries
         self._deaths = 0
-        self.span = Span(self, target.name, target.named, load, CALL, 0, 1, timeout)
+        self._timeout = timeout
+
+    def span(self) -> Span:
+        """Return what is sent. Not kept: in a circle, results would wait for the collector."""
+        target = self._target
+        return Span(self, target.name, target.named, self._load, CALL, 0, 1, self._timeout)
 
     def begins(self, span: Span) -> bool:
         """Say whether it is still wanted."""
@@ -76,6 +82,11 @@ class Call:
         self._free()
         self.settle(Sealed(FAILURE, error))
 
+    def cancel(self, span: Span) -> bool:
+        """Give the call up."""
+        self.refused(span, CancelledError())
+        return True
+
     def settle(self, outcome: Any) -> None:
         """Pass the outcome on."""
         raise NotImplementedError
@@ -94,6 +105,25 @@ class PoolReply(Reply[R]):
     def __init__(self, station: Station, name: str) -> None:
         super().__init__(station, name)
         self._outcome: Any = _NOTHING
+
+    def cancel(self) -> bool:
+        """Take the call back, if no worker has been given it; return whether that was done.
+
+        Who waits for it (`concurrent.futures.wait`, `as_completed`) is told at once.
+        """
+        with self._condition:
+            # Reentrant, so that two that cancel at once do not both tell.
+            is_cancelled = super().cancel()
+            if is_cancelled:
+                self.begin()
+        return is_cancelled
+
+    def begin(self) -> bool:
+        """Say whether it is still wanted; if so it is running from now on."""
+        with self._condition:
+            if self._state == "CANCELLED_AND_NOTIFIED":
+                return False
+            return self.set_running_or_notify_cancel()
 
     def settle(self, outcome: Any) -> None:
         """Take the outcome from whichever thread brings it."""
@@ -140,10 +170,17 @@ class Asked(Call):
     def begins(self, span: Span) -> bool:
         """Say whether it has not been cancelled; from now on it cannot be."""
         if not self._begun:
-            self._begun = self._reply.set_running_or_notify_cancel()
+            self._begun = self._reply.begin()
             if not self._begun:
                 self._free()
         return self._begun
+
+    def cancel(self, span: Span) -> bool:
+        """Cancel the future, unless a worker has had the call."""
+        if self._begun or not self._reply.cancel():
+            return False
+        self._free()
+        return True
 
     def settle(self, outcome: Any) -> None:
         """Fulfil the future."""

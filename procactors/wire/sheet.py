@@ -215,6 +215,7 @@ class SheetRoom:
         self._home = home
         self._folder = _folder(home.path, home.process)
         self._free: list[Sheet] = []
+        self._closed = False
         # Guards the numbers and the list.
         self._lock = threading.Lock()
 
@@ -243,16 +244,23 @@ class SheetRoom:
     def give_back(self, sheet: Sheet) -> None:
         """Take a sheet back on which no worker will write any more."""
         with self._lock:
-            self._free.append(sheet)
+            if not self._closed:
+                self._free.append(sheet)
+                return
+        self._remove(sheet)
 
     def close(self) -> None:
-        """Unmap and remove the free sheets; those in use go with the runtime directory."""
+        """Unmap and remove the free sheets, and those in use when they are given back."""
         with self._lock:
+            self._closed = True
             sheets, self._free = self._free, []
         for sheet in sheets:
-            sheet.close()
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self._folder, str(sheet.number)))
+            self._remove(sheet)
+
+    def _remove(self, sheet: Sheet) -> None:
+        sheet.close()
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self._folder, str(sheet.number)))
 
 
 #: Numbers of this process's sheets, by its token: several pools share its folder.

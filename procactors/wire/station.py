@@ -8,6 +8,7 @@ Never: outlives the process's part in the system; is used by a forked copy.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -229,8 +230,13 @@ class Station:
             replies.callbacks.put(callback)
 
     def on_close(self, action: Callable[[], None]) -> None:
-        """Run `action` when the station is closed."""
+        """Run `action` when the station is closed, unless it is taken back before."""
         self._closing.append(action)
+
+    def off_close(self, action: Callable[[], None]) -> None:
+        """Take an action back: what it belongs to has ended, and is not to be kept by it."""
+        with contextlib.suppress(ValueError):
+            self._closing.remove(action)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -250,7 +256,7 @@ class Station:
             writers = list(self._writers.items())
             self._writers.clear()
             replies, self._replies = self._replies, None
-        for action in self._closing:
+        for action in [*self._closing]:
             action()
         for actor, writer in writers:
             for record in writer.close():
@@ -386,6 +392,8 @@ class Station:
         replies = self._replies
         if replies is None:
             with self._lock:
+                if self._closed:
+                    raise ActorStopped("the actor system was stopped")
                 if self._replies is None:
                     self._replies = ReplyReader(self.home)
                 replies = self._replies
