@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from procactors.process.loop import Loop
     from procactors.watching import Watching
 
-__all__ = ["Actor", "Context", "set_current"]
+__all__ = ["Actor", "Context", "current_context", "set_current"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -228,3 +228,8 @@ def set_current(context: Context | None) -> None:
     """Make `context` the one that this process's actor sees; None: there is none any more."""
     global _current  # noqa: PLW0603 - one process is one actor
     _current = context
+
+
+def current_context() -> Context | None:
+    """Return the context of the actor that this process is; None if it is none."""
+    return _current
