@@ -273,3 +273,8 @@ def set_current(context: Context | None) -> None:
     """Make `context` the one that this process's actor sees; None: there is none any more."""
     global _current  # noqa: PLW0603 - one process is one actor
     _current = context
+
+
+def context_here() -> Context | None:
+    """Return the context of the actor that this process is; None if it is none."""
+    return _current

@@ -84,12 +84,23 @@ class Reply(Future[R]):
             ReplyError: there is none. ForeignProcess: it had not come when this process was forked.
         """
         self._wait(timeout)
-        return super().result(0)
+        try:
+            return super().result(0)
+        finally:
+            # An error's traceback has this frame, and the reply has the error: no circle, with
+            # which all that the caller's frames hold would wait for the garbage collector.
+            del self
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what `result` would raise, or None."""
         self._wait(timeout)
         return super().exception(0)
+
+    def _get_snapshot(self) -> Any:
+        """Return its state as `asyncio` from Python 3.14 on asks for it: decoded."""
+        if self.done():
+            self._open()
+        return super()._get_snapshot()  # type: ignore[misc]
 
     def __await__(self) -> Generator[Any, None, R]:
         import asyncio
@@ -111,7 +122,7 @@ class Reply(Future[R]):
             try:
                 self._result = self._decode()
             except BaseException as error:  # noqa: BLE001 - kept, and raised to whoever asks
-                self._exception = error
+                self._exception = error.with_traceback(None)  # else a circle, as in `result`
 
     def _is_sealed(self) -> bool:
         """Whether an answer waits to be decoded."""

@@ -20,7 +20,12 @@ from tests.support.waiting import LONG_S
 FOLDER = Path(__file__).parents[1] / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 #: Examples that show another package at work.
-NEEDS = {"big_array": "numpy", "image_filter": "numpy", "shared_array": "numpy"}
+NEEDS = {
+    "big_array": "numpy",
+    "grid_search": "sklearn",
+    "image_filter": "numpy",
+    "shared_array": "numpy",
+}
 
 
 def header(name):
@@ -88,6 +93,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "death_watch",
         "dynamic_children",
         "escalation",
+        "grid_search",
         "hang",
         "image_filter",
         "monte_carlo",

@@ -48,7 +48,10 @@ OWNERS: dict[str, set[str]] = {
         "process.signals",  # for the application's sake: a command's, or `procactors.run`'s
         "process.zygote",
     },
-    "atexit.register": {"system"},
+    "atexit.register": {
+        "pool.engine",  # before the system's: what waits for its workers is done first
+        "system",
+    },
     # What the standard library offers between processes does not survive a SIGKILL.
     "multiprocessing.Queue": set(),
     "multiprocessing.Pipe": set(),

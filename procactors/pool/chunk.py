@@ -8,6 +8,7 @@ Never: runs a user's code: items are encoded, and outcomes opened, by the map.
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ReplyError
@@ -117,6 +118,11 @@ class Chunk:
         """Let the error stand for each of the items."""
         self.ended(span, span.start, [Sealed(FAILURE, error)] * len(span))
 
+    def cancel(self, span: Span) -> bool:
+        """Whoever iterates is told at the first of its items."""
+        self.refused(span, CancelledError())
+        return True
+
     def ready_until(self, start: int) -> int:
         """Return behind which item from `start` on the first one lies that has not ended."""
         # Read first: what ends after it is found at the next look. In a drain, what was not begun
@@ -192,3 +198,8 @@ class Single:
     def refused(self, span: Span, error: Exception) -> None:
         """Let the error stand in its place."""
         self._chunk.ended(span, self._at, [Sealed(FAILURE, error)])
+
+    def cancel(self, span: Span) -> bool:
+        """As the chunk's, at its place there."""
+        self.refused(span, CancelledError())
+        return True

@@ -7,6 +7,7 @@ Never: takes a worker away that has something in hand.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import logging
@@ -166,10 +167,12 @@ class Crew:
         """Stop workers side by side, and wait for their ends."""
         station = self._handle._station
         replies = []
-        for member in members:
-            actor = member.ref._actor
-            station.stop_in_order(actor)
-            replies.append(self._handle._later(c.Stop(actor, timeout)))
+        with contextlib.suppress(ActorStopped):  # the system has ended, and they with it
+            for member in members:
+                station.check_process()
+                actor = member.ref._actor
+                station.stop_in_order(actor)
+                replies.append(self._handle._later(c.Stop(actor, timeout)))
         for reply in replies:
             error = reply.exception()
             if error is not None and not isinstance(error, ActorStopped):
@@ -272,7 +275,7 @@ class Crew:
         finally:
             self._keeper.close()
             dispatcher.end()
-            self._handle._station.not_on_close(self._system_ends)
+            self._handle._station.off_close(self._system_ends)
 
     def _system_ends(self) -> None:
         """The system is stopped: what waits here is waited for by somebody."""

@@ -138,6 +138,15 @@ class Dispatcher:
                         batch.lower(0, monotonic())
             self.changed.notify_all()
 
+    def cancel_waiting(self) -> None:
+        """Take back what has never been sent to a worker."""
+        with self.lock:
+            for queue in (self.queue, *(member.own for member in self.members)):
+                spans = list(queue)
+                queue.clear()
+                queue.extend(span for span in spans if not span.owner.cancel(span))
+            self.changed.notify_all()
+
     # -- work goes ----------------------------------------------------------------------------
 
     def feed(self) -> None:

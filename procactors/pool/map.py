@@ -9,11 +9,12 @@ Never: takes more of the input than is needed; blocks the pool when nobody takes
 
 from __future__ import annotations
 
+import concurrent.futures
 import itertools
 import logging
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from procactors.pool.functions import Target
 from procactors.pool.progress import MapProgress
 from procactors.pool.sizing import TARGET_S, Pace
 from procactors.pool.spans import QUARANTINE, Load
-from procactors.wire.sheet import MOST_ITEMS, Sealed
+from procactors.wire.sheet import FAILURE, MOST_ITEMS, Sealed
 
 __all__ = ["MapJob", "Rules", "checked_rules"]
 
@@ -41,7 +42,12 @@ _WINDOW = 64
 
 
 class Rules(NamedTuple):
-    """How a map is to be done; see `Pool.map`."""
+    """How a map is to be done; see `Pool.map`.
+
+    Two words of it are for the runtime's own: `deadline`, the instant until which results are
+    waited for (monotonic), and an `on_error` of ``"mark"``, which gives a `Sealed` failure in the
+    place of an item that failed.
+    """
 
     ordered: bool = True
     in_flight: int | None = None
@@ -51,6 +57,7 @@ class Rules(NamedTuple):
     retry_on: tuple[type[BaseException], ...] = ()
     timeout: float | None = None
     spread: bool = False
+    deadline: float | None = None
 
 
 def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) -> Rules:
@@ -65,7 +72,7 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
         InvalidSpec: one that makes no sense. TypeError: one that is not known.
     """
     known = {"ordered", "in_flight", "chunk", "on_error", "retries", "retry_on", "timeout"}
-    if unknown := sorted(given.keys() - known):
+    if unknown := sorted(given.keys() - known - {"deadline"}):
         offered = sorted({*known, "progress"})
         raise TypeError(f"map has no argument {unknown[0]!r}; it has {offered}")
     chunk = given.get("chunk", "auto")
@@ -101,6 +108,7 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
         retry_on=kinds,
         timeout=timeout if limit is None else limit,
         spread=spread,
+        deadline=given.get("deadline"),
     )
 
 
@@ -281,11 +289,16 @@ class MapJob:
     # -- the results ----------------------------------------------------------------------------
 
     def results(self) -> Generator[Any, None, None]:
-        """Yield None, once, and then what came of each item.
+        """Yield what came of each item. Closing it gives up what has not been begun.
 
-        Closing it gives up what has not been begun. A generator's end runs only once it has begun:
-        so whoever makes it takes the first value at once.
+        It is begun: closed, or left to the garbage collector, it tidies up even if nobody has asked
+        it for anything.
         """
+        generator = self._results()
+        next(generator)
+        return generator
+
+    def _results(self) -> Generator[Any, None, None]:
         try:
             yield None
             while True:
@@ -296,7 +309,7 @@ class MapJob:
                     if self._exhausted:
                         break
                     continue
-                chunk, at, count = self.events.get()
+                chunk, at, count = self._next_event()
                 if count < 0:
                     self._send_singly(chunk, at, -count)
                 elif not self.rules.ordered:
@@ -308,6 +321,18 @@ class MapJob:
                 raise self._input_error
         finally:
             self.close()
+
+    def _next_event(self) -> tuple[Chunk, int, int]:
+        deadline = self.rules.deadline
+        if deadline is None:
+            return self.events.get()
+        try:
+            return self.events.get(timeout=max(0.0, deadline - monotonic()))
+        except Empty:
+            # Until 3.11 a class of its own, and callers of an executor expect that one.
+            raise concurrent.futures.TimeoutError(
+                f"the results of {self.target.shown} did not all come in time"
+            ) from None
 
     def _first_in_order(self) -> Iterator[Any]:
         """Yield the outcomes at the head of the line, as far as they are there."""
@@ -358,6 +383,8 @@ class MapJob:
             self._given += 1
             if is_good or self._fails(chunk.base + at, value):
                 yield value
+            elif self.rules.on_error == "mark":
+                yield Sealed(FAILURE, value)
 
     def _tries_again(self, chunk: Chunk, at: int, error: BaseException) -> bool:
         """Send an item once more whose exception is one to try again; return whether it was."""

@@ -36,7 +36,6 @@ class MapResults(Iterator[R]):
 
     def __init__(self, job: MapJob) -> None:
         self._results = job.results()
-        next(self._results)  # begun: from now on its end closes the job, whatever ends it
 
     def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed, see below
         return self._results  # itself a generator: a step less for each item
@@ -227,6 +226,10 @@ class Mapper(Generic[A]):
     def _map(
         self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]
     ) -> MapResults[Any]:
+        return MapResults(self._job(what, items, spread, rules))
+
+    def _job(self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]) -> MapJob:
+        """Return a map that is on its way."""
         self._check_open()
         is_shown = bool(rules.pop("progress", False))
         checked = checked_rules(spread, self._timeout, rules)
@@ -237,13 +240,12 @@ class Mapper(Generic[A]):
             self._dispatcher.name, target.shown, hint if hint >= 0 else None, self._events, is_shown
         )
         job = MapJob(self._dispatcher, target, taken, hint, checked, progress)
-        results: MapResults[Any] = MapResults(job)
         try:
             job.feed()  # the first items are on their way before anybody asks for a result
         except BaseException:
-            results.close()
+            job.close()
             raise
-        return results
+        return job
 
     def _map_numbered(self, what: Any, source: Source, judge: Judge, **rules: Any) -> NumberedJob:
         """Map for a job that looks after failures, waiting and the end itself.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
@@ -81,6 +82,11 @@ class Call:
         self._free()
         self.settle(Sealed(FAILURE, error))
 
+    def cancel(self, span: Span) -> bool:
+        """Give the call up."""
+        self.refused(span, CancelledError())
+        return True
+
     def settle(self, outcome: Any) -> None:
         """Pass the outcome on."""
         raise NotImplementedError
@@ -100,10 +106,24 @@ class PoolReply(Reply[R]):
         super().__init__(station, name)
         self._outcome: Any = _NOTHING
 
-    def begin(self) -> bool:
-        """Rule out that it is cancelled from now on; return whether it was not before."""
+    def cancel(self) -> bool:
+        """Take the call back, if no worker has been given it; return whether that was done.
+
+        Who waits for it (`concurrent.futures.wait`, `as_completed`) is told at once.
+        """
         with self._condition:
-            return not self.cancelled() and self.set_running_or_notify_cancel()
+            # Reentrant, so that two that cancel at once do not both tell.
+            is_cancelled = super().cancel()
+            if is_cancelled:
+                self.begin()
+        return is_cancelled
+
+    def begin(self) -> bool:
+        """Say whether it is still wanted; if so it is running from now on."""
+        with self._condition:
+            if self._state == "CANCELLED_AND_NOTIFIED":
+                return False
+            return self.set_running_or_notify_cancel()
 
     def settle(self, outcome: Any) -> None:
         """Take the outcome from whichever thread brings it."""
@@ -152,6 +172,13 @@ class Asked(Call):
             if not self._begun:
                 self._free()
         return self._begun
+
+    def cancel(self, span: Span) -> bool:
+        """Cancel the future, unless a worker has had the call."""
+        if self._begun or not self._reply.cancel():
+            return False
+        self._free()
+        return True
 
     def settle(self, outcome: Any) -> None:
         """Fulfil the future."""

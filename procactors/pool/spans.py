@@ -84,6 +84,9 @@ class Owner(Protocol):
     def refused(self, span: Span, error: Exception) -> None:
         """None of the items was begun, and none will be."""
 
+    def cancel(self, span: Span) -> bool:
+        """Whoever has the pool wants none of the items any more; False: it was sent before."""
+
 
 class Span:
     """Items of one load, in a row: what is sent, split, taken back and sent again.

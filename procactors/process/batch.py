@@ -76,8 +76,9 @@ TIMED = 1
 #: Whole numbers that fit into eight bytes.
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
-#: Functions and sheets that a worker keeps at hand.
-_KEPT_FUNCTIONS, _KEPT_SHEETS = 256, 64
+#: Functions, large functions and sheets that a worker keeps at hand. A large one may be a partial
+#: with an array of gigabytes: those that maps go on with are kept, not those of calls gone by.
+_KEPT_FUNCTIONS, _KEPT_LARGE, _KEPT_SHEETS = 256, 2, 64
 
 _dumps = pickle.dumps
 _loads = pickle.loads
@@ -167,6 +168,7 @@ class BatchRunner:
         self._spend = spend
         self._sheets: OrderedDict[tuple[int, int], Sheet] = OrderedDict()
         self._functions: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
+        self._large: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
 
     def run(self, body: bytes) -> Outcome:
         """Run a batch as far as its limit; whatever a `BaseException` is, it ends the actor."""
@@ -228,12 +230,14 @@ class BatchRunner:
     def _function(self, named: bytes) -> Callable[..., Any]:
         if named[:1] == b"m":
             return self._find(named[1:])
-        function = self._functions.get(named)
+        is_small = named[:1] == b"f"
+        kept = self._functions if is_small else self._large
+        function = kept.get(named)
         if function is None:
+            if len(kept) >= (_KEPT_FUNCTIONS if is_small else _KEPT_LARGE):
+                kept.popitem(last=False)
             # A reference names one writing of its segment: it is good as a key, too.
-            function = self._functions[named] = self._load_function(named)
-            if len(self._functions) > _KEPT_FUNCTIONS:
-                self._functions.popitem(last=False)
+            function = kept[named] = self._load_function(named)
         return function
 
     def _load_function(self, named: bytes) -> Callable[..., Any]:

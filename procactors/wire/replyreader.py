@@ -112,6 +112,7 @@ class ReplyReader:
             if callback is None:
                 return
             _guarded(callback)
+            del callback  # what it holds is not kept until the next one comes
 
 
 def _guarded(action: Callable[..., None], *args: Any) -> None:

@@ -230,11 +230,11 @@ class Station:
             replies.callbacks.put(callback)
 
     def on_close(self, action: Callable[[], None]) -> None:
-        """Run `action` when the station is closed."""
+        """Run `action` when the station is closed, unless it is taken back before."""
         self._closing.append(action)
 
-    def not_on_close(self, action: Callable[[], None]) -> None:
-        """Undo `on_close`."""
+    def off_close(self, action: Callable[[], None]) -> None:
+        """Take an action back: what it belongs to has ended, and is not to be kept by it."""
         with contextlib.suppress(ValueError):
             self._closing.remove(action)
 
@@ -401,6 +401,8 @@ class Station:
         replies = self._replies
         if replies is None:
             with self._lock:
+                if self._closed:
+                    raise ActorStopped("the actor system was stopped")
                 if self._replies is None:
                     self._replies = ReplyReader(self.home)
                 replies = self._replies

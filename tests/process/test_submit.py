@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import gc
 import logging
 import os
+import sys
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -103,6 +106,47 @@ def test_a_callback_that_raises_does_not_stop_the_next(system, caplog):
     other = threading.Event()
     echo.submit(Echo.echo, 2).add_done_callback(lambda _: other.set())
     assert other.wait(SHORT_S)
+
+
+def test_a_callback_that_would_end_its_thread_does_not_stop_the_next(system, caplog):
+    """What is no `Exception`, as a `sys.exit()`, is not caught by futures."""
+    counter = system.spawn(Counter)
+    called = threading.Event()
+    counter.submit(Counter.increment).add_done_callback(lambda _: sys.exit(3))
+    counter.submit(Counter.increment).add_done_callback(lambda _: called.set())
+    assert called.wait(SHORT_S)
+    assert "the next are served" in caplog.text
+
+
+def test_an_error_goes_with_the_last_reference_to_it(system):
+    """No circle keeps the frames of whoever met it until the garbage collector comes by."""
+    crasher = system.spawn(Crasher)
+    gc.collect()
+    gc.disable()
+    try:
+        reply = crasher.submit(Crasher.crash, "exception")
+        with contextlib.suppress(Fault):
+            reply.result(SHORT_S)
+        gone = threading.Event()
+        watched = weakref.ref(reply, lambda _: gone.set())
+        del reply
+        assert gone.wait(SHORT_S), watched
+    finally:
+        gc.enable()
+
+
+def test_a_newer_asyncio_that_asks_for_a_snapshot_gets_it_decoded(system, monkeypatch):
+    """From Python 3.14 on it takes result and exception by a method of the future's own."""
+
+    def plain(future):
+        return True, False, future._result, future._exception
+
+    monkeypatch.setattr(concurrent.futures.Future, "_get_snapshot", plain, raising=False)
+    good = system.spawn(Echo).submit(Echo.echo, "five")
+    bad = system.spawn(Crasher).submit(Crasher.crash, "exception")
+    concurrent.futures.wait([good, bad])
+    assert good._get_snapshot() == (True, False, "five", None)
+    assert isinstance(bad._get_snapshot()[3], Fault)
 
 
 def test_a_reply_can_be_awaited(system):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,7 @@ from procactors import (
     spec,
 )
 from procactors.actor import Context
+from procactors.futures import ActorPoolExecutor
 from procactors.observe.subscription import Subscription
 
 
@@ -254,6 +257,18 @@ class Parent(Actor):
     def on_child_failure(self, failure: ChildFailure) -> Directive:
         assert_type(failure.reason, ExitReason)
         return Directive.RESTART
+
+
+def executors(system: ActorSystem) -> None:
+    with ActorPoolExecutor(2, initializer=print, initargs=("hello",), system=system) as executor:
+        assert_type(executor.submit(pow, 2, 3), Reply[int])
+        assert_type(executor.submit(len, "four").result(), int)
+        executor.submit(len, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        assert_type(executor.map(len, ["a", "b"], buffersize=4), Iterator[int])
+        executor.shutdown(wait=False, cancel_futures=True)
+    standard: Executor = ActorPoolExecutor(2)
+    standard.submit(len, "four").add_done_callback(print)
+    ActorPoolExecutor("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def awaiting(counter: ActorRef[Counter]) -> None:

@@ -1,0 +1,287 @@
+"""What runs behind an executor: its pool, the system if that is its own, and how both end.
+
+Layer: api. Runs in: the process that made the executor; its end in a thread of its own if nobody
+waits for it.
+Owns: the pool, and a system that it made itself (`end`, `kill`); the exit handler that ends them.
+Never: holds its executor: when that one is collected, this ends by itself, its work done.
+
+    start ─► (system) ─► pool ─► close ─► maps that nobody reads ─► pool.stop ─► (system.stop)
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import itertools
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, NamedTuple
+
+from procactors.actor import context_here
+from procactors.errors import (
+    ActorStopped,
+    ForeignProcess,
+    NameTaken,
+    PoolBroken,
+    ProcActorsError,
+    SpawnError,
+)
+from procactors.handle import Spawner, SystemHandle
+from procactors.pool.executormap import Run
+from procactors.pool.pool import Pool
+from procactors.system import ActorSystem
+
+__all__ = ["Engine", "Initialized", "Plan"]
+
+_log = logging.getLogger("procactors")
+
+#: What a submit is told, in the words of the standard library, which programs look for.
+SHUT_DOWN = "cannot schedule new futures after shutdown"
+EXITING = "cannot schedule new futures after interpreter shutdown"
+
+
+class Initialized:
+    """An executor's worker: each incarnation begins with the initializer.
+
+    If it fails in the first one, the executor cannot start. In a later one the worker is given up:
+    to try it again and again would keep those waiting whose calls are in the queue.
+    """
+
+    def __init__(self, initializer: Callable[..., object] | None, initargs: Sequence[Any]) -> None:
+        if initializer is None:
+            return
+        context = context_here()
+        try:
+            initializer(*initargs)
+        except Exception:
+            if context is None or context.incarnation == 1:
+                raise
+            context.log.exception("the initializer has failed; this worker is given up")
+            context.stop()
+
+
+class Plan(NamedTuple):
+    """What an engine is made of.
+
+    Attributes:
+        system: whose pool it is; None: of a system of its own, or children of this actor.
+        start_method, preload: of a system of its own.
+        options: of the pool.
+        initializer, initargs: what each worker begins with.
+    """
+
+    system: SystemHandle | None
+    start_method: str
+    preload: Sequence[str]
+    options: dict[str, Any]
+    initializer: Callable[..., object] | None
+    initargs: Sequence[Any]
+
+
+class Engine:
+    """One executor's pool, made when it is first needed.
+
+    Attributes:
+        pool: None until then.
+        closed: why no work is taken any more, as a submit is told; empty while it is.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.pool: Pool[Any] | None = None
+        self.closed = ""
+        self._plan = plan
+        self._own: ActorSystem | None = None
+        self._broken: SpawnError | None = None
+        # Guards making the pool, and closing. Reentrant: an initializer's pickling may submit.
+        self._lock = threading.RLock()
+        # Held by the one thread that ends it; others wait for it.
+        self._ending = threading.RLock()
+        self._ended = False
+        #: Maps that nobody has begun to read; they are done in full all the same.
+        self._unread: set[Run] = set()
+
+    # -- work comes -----------------------------------------------------------------------------
+
+    def start(self) -> Pool[Any]:
+        """Return the pool; make it if there is none.
+
+        Blocks until its workers are up.
+
+        Raises:
+            RuntimeError: no work is taken any more. PoolBroken: the workers do not start.
+        """
+        with self._lock:
+            if _exiting:
+                raise RuntimeError(EXITING)
+            if self.closed:
+                raise RuntimeError(self.closed)
+            if self._broken is not None:
+                raise _broken_by(self._broken)
+            if self.pool is None:
+                self.pool = self._open()
+            return self.pool
+
+    def _open(self) -> Pool[Any]:
+        plan = self._plan
+        _engines.add(self)
+        try:
+            return self._spawner().pool(Initialized, plan.initializer, plan.initargs)
+        except NameTaken:
+            raise
+        except SpawnError as error:
+            self._broken = error
+            raise _broken_by(error) from error
+
+    def _spawner(self) -> Spawner:
+        plan = self._plan
+        context = context_here()
+        if context is not None and not _is_at_home(context.system):
+            context = None
+        place = f"{context.system._station.actor}-" if context is not None else ""
+        name = plan.options["name"] or f"executor-{place}{next(_numbers)}"
+        options = {**plan.options, "name": name}
+        if plan.system is not None:
+            return plan.system.options(**options)
+        if context is not None:
+            return context.options(**options)
+        if self._own is None:
+            self._own = ActorSystem(start_method=plan.start_method, preload=plan.preload)
+        return self._own.options(**options)
+
+    def keep(self, run: Run) -> None:
+        """Take on a map that has to be done even if nobody reads its results."""
+        with self._lock:
+            if not self.closed:
+                self._unread.add(run)
+                return
+        error = RuntimeError(self.closed)
+        run.give_up(error)
+        raise error
+
+    def forget(self, run: Run) -> None:
+        """Somebody reads that map now: its rest is his."""
+        self._unread.discard(run)
+
+    def read_aside(self, run: Run) -> None:
+        """Have a map done whose results nobody can ask for any more.
+
+        Called wherever the last reference goes, perhaps by the garbage collector in the middle of
+        anything: here only a queue is touched, the thread is started from another.
+        """
+        pool = self.pool
+        if pool is not None and run in self._unread:
+            start = functools.partial(_start_thread, run.finish, "procactors-map", daemon=True)
+            pool._station.run_callback(start)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def close(self, why: str = SHUT_DOWN) -> None:
+        """Take no more work."""
+        with self._lock:
+            self.closed = self.closed or why
+
+    def cancel(self) -> None:
+        """Cancel all that no worker has been given."""
+        for run in self._take_unread():
+            run.give_up(CancelledError())
+        if self.pool is not None:
+            self.pool._dispatcher.cancel_waiting()
+
+    def end(self) -> None:
+        """Finish what was taken on, then end pool and system; blocks until they are gone."""
+        self.close()
+        with self._ending:
+            if self._ended:
+                return
+            for run in self._take_unread():
+                run.finish()
+            if self.pool is not None:
+                self.pool.stop()
+            if self._own is not None:
+                self._own.stop()
+            self._ended = True
+            _engines.discard(self)
+
+    def end_later(self) -> None:
+        """The same in a thread of its own, for which the interpreter waits at its exit."""
+        self.close()
+        # In the interpreter's last moments there are no new threads: the exit handler ends it.
+        _start_thread(self._end_alone, "procactors-executor", daemon=False)
+
+    def kill(self) -> None:
+        """End pool and system at once; what was not done ends with an error."""
+        self.close()
+        for run in self._take_unread():
+            run.give_up(ActorStopped("the executor's workers were killed; this was not handled"))
+        if self.pool is not None:
+            self.pool.kill()
+        self.end()
+
+    def abandon(self) -> None:
+        """End without anybody who waits: the executor was collected. Touches a queue only."""
+        system = self.pool or self._own
+        if system is not None and not self._ended:
+            system._station.run_callback(self.end_later)
+
+    def _end_alone(self) -> None:
+        try:
+            self.end()
+        except Exception:  # noqa: BLE001 - nobody else hears of it
+            _log.exception("an executor did not end in order")
+
+    def _take_unread(self) -> list[Run]:
+        with self._lock:
+            return list(self._unread)
+
+
+def _broken_by(error: SpawnError) -> PoolBroken:
+    broken = PoolBroken(f"the executor's workers did not start: {error}")
+    broken.__cause__ = error
+    return broken
+
+
+def _is_at_home(system: SystemHandle) -> bool:
+    """Whether this process is the actor itself, and not a forked copy of it."""
+    try:
+        system._station.check_process()
+    except ForeignProcess:
+        return False
+    return True
+
+
+def _start_thread(target: Callable[[], None], name: str, *, daemon: bool) -> None:
+    thread = threading.Thread(target=target, name=name, daemon=daemon)
+    with contextlib.suppress(RuntimeError):  # refused while the interpreter shuts down
+        thread.start()
+
+
+#: Numbers of the executors of this process that have no name.
+_numbers = itertools.count(1)
+#: Those that have something to end.
+_engines: set[Engine] = set()
+_exiting = False
+
+
+def _end_at_exit() -> None:
+    """Finish all work before the program's end, as the standard library's executors do.
+
+    Registered after the system's own handler, so it runs before it: that one stops workers, and
+    knows nothing of what still waits for them.
+    """
+    global _exiting  # noqa: PLW0603 - an interpreter exits once
+    _exiting = True
+    for engine in list(_engines):
+        with contextlib.suppress(ProcActorsError, OSError):  # the others must be ended too
+            engine.end()
+
+
+def _forget_in_child() -> None:
+    _engines.clear()
+
+
+atexit.register(_end_at_exit)
+os.register_at_fork(after_in_child=_forget_in_child)
