@@ -366,6 +366,12 @@ class Dispatcher:
         if broken is not None:
             raise type(broken)(str(broken))  # a fresh one: it is raised to many callers
 
+    def check_open(self) -> None:
+        """Raise also while what was taken is being finished: there is to be no new work."""
+        self.check()
+        if self.closing:
+            raise ActorStopped(f"{self.name} is being stopped and takes no more work")
+
     def is_busy(self) -> bool:
         """Whether anything waits or is in hand. Under the lock."""
         return bool(self.queue) or any(member.own or member.batches for member in self.members)

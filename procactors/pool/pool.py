@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from procactors.errors import (
-    ActorStopped,
     InvalidSpec,
     MailboxFull,
     PoolBroken,
@@ -296,7 +295,6 @@ class Pool(Mapper[A]):
     ) -> None:
         """Queue a call, for one worker or for whoever is free."""
         self._check_open()
-        self._await_place()
         if member is None:
             member = self._route(args)
         target, load = self._encode(what, args, kwargs)
@@ -308,7 +306,9 @@ class Pool(Mapper[A]):
             lost = functools.partial(self._lost, target)
             call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
         try:
-            self._dispatcher.push([call.span()], member=member)
+            with self._dispatcher.lock:  # or another thread takes the place
+                self._await_place()
+                self._dispatcher.push([call.span()], member=member)
         except ProcActorsError:
             load.free()
             target.free()
@@ -365,7 +365,7 @@ class Pool(Mapper[A]):
         return members[ring.member(key_bytes(key))]
 
     def _await_place(self) -> None:
-        """Wait for a place in a queue that is bounded.
+        """Wait for a place in a queue that is bounded. Under the lock, let go while it waits.
 
         Raises:
             MailboxFull: there is none, and the options say not to wait.
@@ -373,13 +373,12 @@ class Pool(Mapper[A]):
         capacity, dispatcher = self._options.mailbox, self._dispatcher
         if capacity is None:
             return
-        with dispatcher.lock:
-            while len(dispatcher.queue) >= capacity and dispatcher.broken is None:
-                if self._options.overflow is not Overflow.BLOCK:
-                    raise MailboxFull(
-                        f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"
-                    )
-                dispatcher.changed.wait()
+        while len(dispatcher.queue) >= capacity and dispatcher.broken is None:
+            if self._options.overflow is not Overflow.BLOCK:
+                raise MailboxFull(
+                    f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"
+                )
+            dispatcher.changed.wait()
 
     def _pace(self, name: bytes) -> Pace:
         pace = self._paces.get(name)
@@ -389,10 +388,7 @@ class Pool(Mapper[A]):
 
     def _check_open(self) -> None:
         self._station.check_process()
-        dispatcher = self._dispatcher
-        dispatcher.check()
-        if dispatcher.closing:
-            raise ActorStopped(f"{self.name} is being stopped and takes no more work")
+        self._dispatcher.check_open()
 
     def _lost(self, target: Target, load: Load, why: str) -> None:
         """Keep a tell that failed as a dead letter, if a method was told."""

@@ -365,3 +365,34 @@ def test_a_worker_that_has_gone_on_is_not_condemned_for_what_it_does_next(system
         gate.open()
         assert stuck.result(SHORT_S) > 0
         assert ref.status().incarnation == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_stopping_does_not_wait_for_the_end_of_an_endless_map(system, ordered):
+    pool = system.options(size=2).pool()
+    results = pool.map(square, itertools.count(), ordered=ordered)
+    begun = threading.Event()
+
+    def consume():
+        for _ in results:
+            begun.set()
+
+    consuming = aside(consume)
+    assert begun.wait(SHORT_S)
+    aside(pool.stop).result(SHORT_S)
+    assert isinstance(consuming.exception(SHORT_S), errors.ActorStopped)
+
+
+def test_a_bounded_queue_is_no_longer_than_that_with_many_callers(system, gate):
+    with system.options(size=1, mailbox=2).pool(Tally) as pool:
+        stuck = pool.submit(Tally.wait, gate)
+        gate.arrival()
+        calls = [aside(pool.submit, square, number) for number in range(20)]
+        eventually(lambda: sum(call.done() for call in calls) == 2, "the first two")
+        with pool._dispatcher.lock:
+            assert len(pool._dispatcher.queue) == 2
+        gate.open()
+        assert [call.result(SHORT_S).result(SHORT_S) for call in calls] == [
+            number * number for number in range(20)
+        ]
+        stuck.result(SHORT_S)
