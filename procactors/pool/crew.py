@@ -143,9 +143,14 @@ class Crew:
                 member.leaving = True
                 dispatcher.queue.extendleft(reversed(member.own))
                 member.own.clear()
-            dispatcher.feed()
-            while any(member.batches for member in leaving) and dispatcher.broken is None:
-                dispatcher.changed.wait()
+            try:
+                dispatcher.feed()
+                while any(member.batches for member in leaving) and dispatcher.broken is None:
+                    dispatcher.changed.wait()
+            except BaseException:  # Ctrl-C while it waits: they stay
+                for member in leaving:
+                    member.leaving = False
+                raise
         self._end(leaving, None)
 
     def _end(self, members: list[Member], timeout: float | None) -> None:

@@ -120,9 +120,13 @@ class Dispatcher:
         """Drop what waits and is not `wanted`, and let workers begin no more of it."""
         with self.lock:
             for queue in (self.queue, *(member.own for member in self.members)):
-                kept = [span for span in queue if wanted(span) or span.owner.begins(span)]
-                queue.clear()
-                queue.extend(kept)
+                # One by one, and in place: Ctrl-C at any line of this loses nobody's work.
+                for _ in range(len(queue)):
+                    span = queue[0]
+                    if wanted(span) or span.owner.begins(span):
+                        queue.rotate(-1)
+                    else:
+                        queue.popleft()
             for member in self.members:
                 for batch in member.batches:
                     if not any(wanted(span) for span in batch.spans):
@@ -165,6 +169,7 @@ class Dispatcher:
                 batch.lower(0, monotonic())
                 self.doubts.append(batch)
             else:
+                self._unsend(batch)
                 self._enqueue(spans, front=True)
             raise
         finally:
@@ -173,7 +178,11 @@ class Dispatcher:
 
     def _batch(self, member: Member, spans: list[Span]) -> Batch:
         sheet = self._sheets.lease()
-        return Batch(self, member, spans, sheet, next(self._numbers), monotonic())
+        try:
+            return Batch(self, member, spans, sheet, next(self._numbers), monotonic())
+        except BaseException:
+            self._sheets.give_back(sheet)
+            raise
 
     def _submit(self, batch: Batch) -> None:
         station, ref = self.station, batch.member.ref
@@ -200,12 +209,13 @@ class Dispatcher:
         for queue in (member.own, self.queue) if not member.leaving else (member.own,):
             while queue:
                 span = queue.popleft()
-                self.changed.notify_all()
                 if span.owner.begins(span):
                     spans.append(span)
                     if span.form == CALL:
                         self._join_calls(spans, queue)
+                    self.changed.notify_all()
                     return
+                self.changed.notify_all()
 
     def _join_calls(self, spans: list[Span], queue: deque[Span]) -> None:
         """Add the calls that may go in the same message as the first."""

@@ -97,8 +97,8 @@ class PoolReply(Reply[R]):
     """
 
     def __init__(self, station: Station, name: str) -> None:
-        super().__init__(station, name)
         self._outcome: Any = _NOTHING
+        super().__init__(station, name)
 
     def begin(self) -> bool:
         """Rule out that it is cancelled from now on; return whether it was not before."""

@@ -396,3 +396,36 @@ def test_a_bounded_queue_is_no_longer_than_that_with_many_callers(system, gate):
             number * number for number in range(20)
         ]
         stuck.result(SHORT_S)
+
+
+def interrupt_when(condition, what):
+    """Have Ctrl-C come to the main thread once something is so."""
+
+    def wait_and_interrupt():
+        eventually(condition, what)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    return aside(wait_and_interrupt)
+
+
+def test_interrupted_while_they_leave_the_workers_stay(pool, gate):
+    stuck = [pool.submit(Tally.wait, gate) for _ in range(2)]
+    for _ in stuck:
+        gate.arrival()
+    interrupt_when(lambda: pool.size == 1, "the order")
+    with pytest.raises(KeyboardInterrupt):
+        pool.resize(1)
+    assert pool.size == 2
+    gate.open()
+    for reply in stuck:
+        reply.result(SHORT_S)
+    pool.resize(1)
+    assert len(pool.workers()) == pool.size == 1
+
+
+def test_interrupted_while_they_start_no_workers_are_left(system, gate):
+    interrupt_when(gate.arrival, "the first of them")
+    with pytest.raises(KeyboardInterrupt):
+        system.options(size=2).pool(Slow, gate)
+    gate.open()
+    eventually(lambda: system.actors() == [], "their end")
