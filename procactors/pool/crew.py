@@ -159,8 +159,12 @@ class Crew:
         replies = []
         for member in members:
             actor = member.ref._actor
-            station.stop_in_order(actor)
-            replies.append(self._handle._later(c.Stop(actor, timeout)))
+            try:
+                station.check_process()
+                station.stop_in_order(actor)
+                replies.append(self._handle._later(c.Stop(actor, timeout)))
+            except ActorStopped:
+                break  # the system ends, and all of them with it
         for reply in replies:
             error = reply.exception()
             if error is not None and not isinstance(error, ActorStopped):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from procactors import Actor, errors
+from procactors import Actor, ActorSystem, errors
 from procactors.blueprint import write_blueprint
 from procactors.pool.reply import PoolReply
 from procactors.supervision.commands import Condemn
@@ -429,3 +429,14 @@ def test_interrupted_while_they_start_no_workers_are_left(system, gate):
         system.options(size=2).pool(Slow, gate)
     gate.open()
     eventually(lambda: system.actors() == [], "their end")
+
+
+def test_a_stop_that_comes_together_with_the_systems_is_no_error(start_method):
+    with ActorSystem(start_method=start_method) as system:
+        pool = system.options(size=2).pool()
+        members = pool._members()
+        stopping = aside(system.stop)
+        while not stopping.done():
+            pool._crew._end(members, 0.0)
+        pool._crew._end(members, 0.0)
+    pool.stop()
