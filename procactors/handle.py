@@ -190,18 +190,38 @@ class SystemHandle:
         replies: list[Reply[c.ActorInfo]] = []
         errors: list[BaseException] = []
         try:
-            for one in options:
-                blueprint = write_blueprint(station, cls, args, kwargs)
-                replies.append(self._later(c.Spawn(blueprint, cls.__qualname__, one, parent, True)))
+            self._order_all(options, parent, cls, args, kwargs, replies)
         except Exception as failed:  # noqa: BLE001 - raised below: those ordered so far come up
             errors.append(failed)
-        errors += [error for reply in replies if (error := reply.exception()) is not None]
+        try:
+            errors += [error for reply in replies if (error := reply.exception()) is not None]
+        except BaseException:  # Ctrl-C while it waits: they come up, and nobody knows them
+            for reply in replies:
+                reply.add_done_callback(self._end_unwanted)
+            raise
         refs = [self._ref(reply.result(), cls) for reply in replies if reply.exception() is None]
         if errors:
             for ref in refs:
                 ref.kill()
             raise errors[0]
         return refs
+
+    def _order_all(
+        self,
+        options: Sequence[Options],
+        parent: int,
+        cls: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        replies: list[Reply[c.ActorInfo]],
+    ) -> None:
+        for one in options:
+            blueprint = write_blueprint(self._station, cls, args, kwargs)
+            replies.append(self._later(c.Spawn(blueprint, cls.__qualname__, one, parent, True)))
+
+    def _end_unwanted(self, reply: Any) -> None:
+        if reply.exception() is None:
+            self._ref(reply.result()).kill()
 
     def _ref(self, info: c.ActorInfo, cls: type | None = None) -> ActorRef[Any]:
         return ActorRef(

@@ -159,6 +159,8 @@ class Chunk:
         self.left += 1
 
     def _settle(self, count: int) -> None:
+        if self.left <= 0:
+            return  # it has been given up, and this comes of what was sent of it all the same
         self.left -= count
         if self.left <= 0:
             for load in self._loads:

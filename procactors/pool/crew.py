@@ -7,7 +7,6 @@ Never: takes a worker away that has something in hand.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import logging
@@ -158,21 +157,28 @@ class Crew:
             for member in leaving:
                 member.leaving = True
                 dispatcher.move(member)
-            dispatcher.feed()
-            while any(member.batches for member in leaving) and dispatcher.broken is None:
-                dispatcher.changed.wait()
+            try:
+                dispatcher.feed()
+                while any(member.batches for member in leaving) and dispatcher.broken is None:
+                    dispatcher.changed.wait()
+            except BaseException:  # Ctrl-C while it waits: they stay
+                for member in leaving:
+                    member.leaving = False
+                raise
         self._end(leaving, None)
 
     def _end(self, members: list[Member], timeout: float | None) -> None:
         """Stop workers side by side, and wait for their ends."""
         station = self._handle._station
         replies = []
-        with contextlib.suppress(ActorStopped):  # the system has ended, and they with it
-            for member in members:
+        for member in members:
+            actor = member.ref._actor
+            try:
                 station.check_process()
-                actor = member.ref._actor
                 station.stop_in_order(actor)
                 replies.append(self._handle._later(c.Stop(actor, timeout)))
+            except ActorStopped:
+                break  # the system ends, and all of them with it
         for reply in replies:
             error = reply.exception()
             if error is not None and not isinstance(error, ActorStopped):

@@ -129,9 +129,13 @@ class Dispatcher:
         """Drop what waits and is not `wanted`, and let workers begin no more of it."""
         with self.lock:
             for queue in (self.queue, *(member.own for member in self.members)):
-                kept = [span for span in queue if wanted(span) or span.owner.begins(span)]
-                queue.clear()
-                queue.extend(kept)
+                # One by one, and in place: Ctrl-C at any line of this loses nobody's work.
+                for _ in range(len(queue)):
+                    span = queue[0]
+                    if wanted(span) or span.owner.begins(span):
+                        queue.rotate(-1)
+                    else:
+                        queue.popleft()
             for member in self.members:
                 for batch in member.batches:
                     if not any(wanted(span) for span in batch.spans):
@@ -183,6 +187,7 @@ class Dispatcher:
                 batch.lower(0, monotonic())
                 self.doubts.append(batch)
             else:
+                self._unsend(batch)
                 self._enqueue(spans, front=True)
             raise
         finally:
@@ -191,7 +196,11 @@ class Dispatcher:
 
     def _batch(self, member: Member, spans: list[Span]) -> Batch:
         sheet = self._sheets.lease()
-        return Batch(self, member, spans, sheet, next(self._numbers), monotonic())
+        try:
+            return Batch(self, member, spans, sheet, next(self._numbers), monotonic())
+        except BaseException:
+            self._sheets.give_back(sheet)
+            raise
 
     def _submit(self, batch: Batch) -> None:
         station, ref = self.station, batch.member.ref
@@ -218,12 +227,13 @@ class Dispatcher:
         for queue in (member.own, self.queue) if not member.leaving else (member.own,):
             while queue:
                 span = queue.popleft()
-                self.changed.notify_all()
                 if span.owner.begins(span):
                     spans.append(span)
                     if span.form == CALL:
                         self._join_calls(spans, queue)
+                    self.changed.notify_all()
                     return
+                self.changed.notify_all()
 
     def _join_calls(self, spans: list[Span], queue: deque[Span]) -> None:
         """Add the calls that may go in the same message as the first."""
@@ -381,16 +391,20 @@ class Dispatcher:
             self.close(PoolBroken(f"no worker of {self.name} is left: {error}"))
 
     def check(self) -> None:
-        """Raise PoolBroken or ActorStopped if no new work is taken any more."""
+        """Raise PoolBroken or ActorStopped if no work is taken any more."""
         broken = self.broken
         if broken is not None:
             raise type(broken)(str(broken))  # a fresh one: it is raised to many callers
-        if self.closing:
-            raise ActorStopped(f"{self.name} is being stopped and takes no more work")
 
     def waiting(self) -> int:
         """Return how many spans wait for a worker, whichever it is. Under the lock."""
         return len(self.queue) + sum(len(member.own) for member in self.members)
+
+    def check_open(self) -> None:
+        """Raise also while what was taken is being finished: there is to be no new work."""
+        self.check()
+        if self.closing:
+            raise ActorStopped(f"{self.name} is being stopped and takes no more work")
 
     def is_busy(self) -> bool:
         """Whether anything waits or is in hand. Under the lock."""

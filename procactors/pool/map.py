@@ -191,6 +191,11 @@ class MapJob:
             size = self._size(workers)
             if size <= 0:
                 return
+            try:
+                self.dispatcher.check_open()
+            except DeliveryError as error:
+                self._end_input(error)
+                return
             items = self._take(size)
             if not items:
                 return
@@ -200,11 +205,14 @@ class MapJob:
             try:
                 self._send(chunk)
             except DeliveryError as error:
-                # The pool takes no more: told behind the results of what it has taken.
                 self._waiting.pop()
-                self._input_error, self._exhausted = error, True
+                self._end_input(error)
             if not self.events.empty():
                 return
+
+    def _end_input(self, error: Exception) -> None:
+        """Take no more of the input: raised behind the results of what was taken."""
+        self._input_error, self._exhausted = error, True
 
     def _size(self, workers: int) -> int:
         """Return how many items may be taken now; 0: none."""
@@ -244,8 +252,7 @@ class MapJob:
                     break
                 step *= 2
         except Exception as error:  # noqa: BLE001 - the user's; raised behind the results so far
-            self._input_error = error
-            self._exhausted = True
+            self._end_input(error)
         return items
 
     def _send(self, chunk: Chunk) -> None:

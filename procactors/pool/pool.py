@@ -18,6 +18,7 @@ from procactors.errors import (
     InvalidSpec,
     MailboxFull,
     PoolBroken,
+    ProcActorsError,
 )
 from procactors.options import Delivery, Limits, Options, Overflow, Routing
 from procactors.pool.crew import Crew
@@ -294,7 +295,6 @@ class Pool(Mapper[A]):
     ) -> None:
         """Queue a call, for one worker and no other, or for whom the routing says."""
         self._check_open()
-        self._await_place()
         target, load = self._encode(what, args, kwargs)
         pace = self._pace(target.name)
         call: Asked | Told
@@ -305,7 +305,14 @@ class Pool(Mapper[A]):
             call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
         span = call.span()
         span.pinned, span.is_strict = member or self._route(args), member is not None
-        self._dispatcher.push([span])
+        try:
+            with self._dispatcher.lock:  # or another thread takes the place
+                self._await_place()
+                self._dispatcher.push([span])
+        except ProcActorsError:
+            load.free()
+            target.free()
+            raise
 
     def _encode(
         self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -358,7 +365,7 @@ class Pool(Mapper[A]):
         return members[ring.member(key_bytes(key))]
 
     def _await_place(self) -> None:
-        """Wait for a place in a queue that is bounded.
+        """Wait for a place in a queue that is bounded. Under the lock, let go while it waits.
 
         Raises:
             MailboxFull: there is none, and the options say not to wait.
@@ -366,13 +373,12 @@ class Pool(Mapper[A]):
         capacity, dispatcher = self._options.mailbox, self._dispatcher
         if capacity is None:
             return
-        with dispatcher.lock:
-            while dispatcher.waiting() >= capacity and dispatcher.broken is None:
-                if self._options.overflow is not Overflow.BLOCK:
-                    raise MailboxFull(
-                        f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"
-                    )
-                dispatcher.changed.wait()
+        while dispatcher.waiting() >= capacity and dispatcher.broken is None:
+            if self._options.overflow is not Overflow.BLOCK:
+                raise MailboxFull(
+                    f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"
+                )
+            dispatcher.changed.wait()
 
     def _pace(self, name: bytes) -> Pace:
         pace = self._paces.get(name)
@@ -382,7 +388,7 @@ class Pool(Mapper[A]):
 
     def _check_open(self) -> None:
         self._station.check_process()
-        self._dispatcher.check()
+        self._dispatcher.check_open()
 
     def _lost(self, target: Target, load: Load, why: str) -> None:
         """Keep a tell that failed as a dead letter, if a method was told."""

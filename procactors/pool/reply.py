@@ -103,8 +103,8 @@ class PoolReply(Reply[R]):
     """
 
     def __init__(self, station: Station, name: str) -> None:
-        super().__init__(station, name)
         self._outcome: Any = _NOTHING
+        super().__init__(station, name)
 
     def cancel(self) -> bool:
         """Take the call back, if no worker has been given it; return whether that was done.

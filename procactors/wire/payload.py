@@ -94,7 +94,12 @@ class SegmentPool:
             generation = segment.words[_GENERATION] + 1
             segment.words[_GENERATION] = generation
             segment.words[_TARGET] = target
-            _store(segment.map, head, buffers, places)
+            try:
+                _store(segment.map, head, buffers, places)
+            except BaseException:  # Ctrl-C, seen behind the copying: nobody will read this
+                segment.words[_CONSUMED] = generation
+                fcntl.flock(segment.fd, fcntl.LOCK_UN)
+                raise
             # Unlocked before it is sent: the receiver's shared lock must find it free.
             fcntl.flock(segment.fd, fcntl.LOCK_UN)
             return REFERENCE.pack(self._process, segment.number, generation, segment.place)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from procactors import Actor, errors
+from procactors import Actor, ActorSystem, errors
 from procactors.blueprint import write_blueprint
 from procactors.pool.reply import PoolReply
 from procactors.supervision.commands import Condemn
@@ -363,3 +363,78 @@ def test_a_worker_that_has_gone_on_is_not_condemned_for_what_it_does_next(system
         gate.open()
         assert stuck.result(SHORT_S) > 0
         assert ref.status().incarnation == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_stopping_does_not_wait_for_the_end_of_an_endless_map(system, ordered):
+    pool = system.options(size=2).pool()
+    results = pool.map(square, itertools.count(), ordered=ordered)
+    begun = threading.Event()
+
+    def consume():
+        for _ in results:
+            begun.set()
+
+    consuming = aside(consume)
+    assert begun.wait(SHORT_S)
+    aside(pool.stop).result(SHORT_S)
+    assert isinstance(consuming.exception(SHORT_S), errors.ActorStopped)
+
+
+def test_a_bounded_queue_is_no_longer_than_that_with_many_callers(system, gate):
+    with system.options(size=1, mailbox=2).pool(Tally) as pool:
+        stuck = pool.submit(Tally.wait, gate)
+        gate.arrival()
+        calls = [aside(pool.submit, square, number) for number in range(20)]
+        eventually(lambda: sum(call.done() for call in calls) == 2, "the first two")
+        with pool._dispatcher.lock:
+            assert len(pool._dispatcher.queue) == 2
+        gate.open()
+        assert [call.result(SHORT_S).result(SHORT_S) for call in calls] == [
+            number * number for number in range(20)
+        ]
+        stuck.result(SHORT_S)
+
+
+def interrupt_when(condition, what):
+    """Have Ctrl-C come to the main thread once something is so."""
+
+    def wait_and_interrupt():
+        eventually(condition, what)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    return aside(wait_and_interrupt)
+
+
+def test_interrupted_while_they_leave_the_workers_stay(pool, gate):
+    stuck = [pool.submit(Tally.wait, gate) for _ in range(2)]
+    for _ in stuck:
+        gate.arrival()
+    interrupt_when(lambda: pool.size == 1, "the order")
+    with pytest.raises(KeyboardInterrupt):
+        pool.resize(1)
+    assert pool.size == 2
+    gate.open()
+    for reply in stuck:
+        reply.result(SHORT_S)
+    pool.resize(1)
+    assert len(pool.workers()) == pool.size == 1
+
+
+def test_interrupted_while_they_start_no_workers_are_left(system, gate):
+    interrupt_when(gate.arrival, "the first of them")
+    with pytest.raises(KeyboardInterrupt):
+        system.options(size=2).pool(Slow, gate)
+    gate.open()
+    eventually(lambda: system.actors() == [], "their end")
+
+
+def test_a_stop_that_comes_together_with_the_systems_is_no_error(start_method):
+    with ActorSystem(start_method=start_method) as system:
+        pool = system.options(size=2).pool()
+        members = pool._members()
+        stopping = aside(system.stop)
+        while not stopping.done():
+            pool._crew._end(members, 0.0)
+        pool._crew._end(members, 0.0)
+    pool.stop()
