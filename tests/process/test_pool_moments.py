@@ -210,8 +210,8 @@ def test_a_map_that_nobody_begins_is_closed_and_leaves_no_segment(pool):
     results = pool.map(lambda at: table[at], itertools.count())
     assert stored(pool) == 1
     del results
-    eventually(lambda: not stored(pool), "the end of the function's segment")
-    assert not pool._dispatcher.is_busy()
+    eventually(lambda: not pool._dispatcher.is_busy(), "the end of what was in hand")
+    assert stored(pool) == 0
 
 
 def test_a_call_that_cannot_be_made_leaves_no_segment(pool):
