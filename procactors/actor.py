@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from procactors.process.loop import Loop
     from procactors.watching import Watching
 
-__all__ = ["Actor", "Context", "current_context", "set_current"]
+__all__ = ["Actor", "Context", "context_here", "current_context", "set_current"]
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -109,7 +109,7 @@ def test_the_examples_are_listed_with_their_titles(capsys):
     assert main(["examples"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == sorted(line.split()[0] for line in lines)
-    title = "primes             Primes on all cores: one actor a CPU"
+    title = "primes             Primes on all cores"
     assert [line for line in lines if line.startswith(title)]
 
 

@@ -28,7 +28,7 @@ from procactors.process.cpus import usable_cpus
 from procactors.reply import Reply
 from procactors.seeds import derive
 from procactors.supervision import commands as c
-from procactors.supervision.crash import ExitReason
+from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import seal
 from procactors.wire.station import SUPERVISOR
@@ -138,8 +138,11 @@ class Crew:
     def _worker_ended(self, member: Member, end: Reply[ExitReason]) -> None:
         """A worker is over. Runs in the thread for callbacks."""
         error = end.exception()
-        how = f"it {end.result()}" if error is None else str(error)
+        reason = end.result() if error is None else None
+        how = str(error) if reason is None else f"it {reason}"
         with self.dispatcher.lock:
+            if reason is not None and reason.is_abnormal and reason.kind is not ExitKind.KILLED:
+                _log.error("%s goes on without %s: %s", self.name, member.ref.name, how)
             self.dispatcher.gone(member, ActorStopped(how))
             self.dispatcher.feed()
 

@@ -385,9 +385,7 @@ class Dispatcher:
         self.changed.notify_all()
         if member.leaving or self.broken is not None:
             return
-        if any(not other.leaving for other in self.members):
-            _log.error("%s goes on without %s: %s", self.name, member.ref.name, error)
-        else:
+        if all(other.leaving for other in self.members):
             self.close(PoolBroken(f"no worker of {self.name} is left: {error}"))
 
     def check(self) -> None:
