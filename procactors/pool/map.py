@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple
 
-from procactors.errors import DeliveryError, EncodeError, InvalidSpec
+from procactors.errors import DeliveryError, EncodeError, InvalidSpec, StorageFull
 from procactors.pool.chunk import Chunk, Single
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
@@ -263,7 +263,8 @@ class MapJob:
         try:
             try:
                 load = self._load(chunk.items)
-            except EncodeError:
+            except (EncodeError, StorageFull):
+                # Of one, or of them all together: each by itself, so that none suffers for another.
                 self._send_singly(chunk, 0, count)
             else:
                 self.dispatcher.push([chunk.span(load, 0, count)])
@@ -278,7 +279,7 @@ class MapJob:
         for at in range(start, start + count):
             try:
                 load = self._load(chunk.items[at : at + 1])
-            except EncodeError as error:
+            except (EncodeError, StorageFull) as error:
                 with self.dispatcher.lock:
                     chunk.fail(at, error)
                 continue
@@ -317,6 +318,8 @@ class MapJob:
                         break
                     continue
                 chunk, at, count = self._next_event()
+                if self.closed:
+                    return  # by another thread
                 if count < 0:
                     self._send_singly(chunk, at, -count)
                 elif not self.rules.ordered:
@@ -439,3 +442,5 @@ class MapJob:
         self.dispatcher.withdraw(lambda span: getattr(span.owner, "job", None) is not self)
         self._progress.close(self._given, self.failed)
         self._waiting.clear()
+        # For a thread that waits here; there is nothing else to look at any more.
+        self.events.put((Chunk(self, 0, []), 0, 0))

@@ -36,6 +36,7 @@ class MapResults(Iterator[R]):
 
     def __init__(self, job: MapJob) -> None:
         self._results = job.results()
+        self._job = job
 
     def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed, see below
         return self._results  # itself a generator: a step less for each item
@@ -45,8 +46,14 @@ class MapResults(Iterator[R]):
         return result
 
     def close(self) -> None:
-        """Give up what has not been begun. What is in hand ends, and its result is dropped."""
-        self._results.close()
+        """Give up what has not been begun. What is in hand ends, and its result is dropped.
+
+        Another thread that waits for a result of this map goes on behind its loop.
+        """
+        try:
+            self._results.close()
+        except ValueError:  # another thread is in it: that one ends it
+            self._job.close()
 
     def __enter__(self) -> MapResults[R]:
         return self

@@ -20,6 +20,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from procactors.errors import DecodeError, EncodeError, ResultEncodeError, StorageFull
@@ -234,10 +235,13 @@ class BatchRunner:
         kept = self._functions if is_small else self._large
         function = kept.get(named)
         if function is None:
+            function = self._load_function(named)
+            if is_small and (type(function) is not FunctionType or function.__closure__):
+                return function  # it may hold a state, which is no other batch's
             if len(kept) >= (_KEPT_FUNCTIONS if is_small else _KEPT_LARGE):
                 kept.popitem(last=False)
             # A reference names one writing of its segment: it is good as a key, too.
-            function = kept[named] = self._load_function(named)
+            kept[named] = function
         return function
 
     def _load_function(self, named: bytes) -> Callable[..., Any]:

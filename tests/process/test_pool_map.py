@@ -399,3 +399,45 @@ def test_what_is_to_be_tried_again_is_checked_at_the_call(pool):
     assert list(pool.map(square, [1], retry_on=[ValueError, OSError], retries=1)) == [1]
     with pytest.raises(errors.InvalidSpec, match="retry_on names exception classes, not 'no'"):
         pool.map(square, [1], retry_on=["no"])
+
+
+def test_a_map_may_be_closed_by_another_thread(pool, gate):
+    results = pool.map(gate_or_square, [1, gate, 2])
+    assert next(results) == 1
+    waiting = aside(list, results)
+    gate.arrival()
+    results.close()
+    assert waiting.result(SHORT_S) == []
+    gate.open()
+    assert pool.ask(square, 2) == 4
+
+
+class Counting:
+    """A callable with a state."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, item):
+        self.calls += 1
+        return self.calls
+
+
+def test_the_state_of_a_function_is_no_other_batchs(pool):
+    assert list(pool.map(Counting(), range(20), chunk=2)) == [1, 2] * 10
+
+
+def test_an_item_that_there_is_no_room_for_has_failed_and_no_other(pool, monkeypatch):
+    from procactors.wire.home import Home
+
+    store = Home.store
+
+    def refuse(self, encoded, target):
+        if encoded.size > 1_000_000:
+            raise errors.StorageFull("no room for that")
+        return store(self, encoded, target)
+
+    monkeypatch.setattr(Home, "store", refuse)
+    items = [b"a", bytes(2_000_000), b"bc"]
+    found = list(pool.map(len, items, on_error="collect", chunk=3))
+    assert (found[0], type(found[1]), found[2]) == (1, errors.StorageFull, 2)
