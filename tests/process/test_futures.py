@@ -475,7 +475,7 @@ def test_a_map_waits_for_its_results_until_its_timeout(executor, gate):
     assert list(executor.map(square, [3], timeout=SHORT_S)) == [9]
 
 
-def test_leaving_a_map_early_gives_up_what_no_worker_has_begun(executor, tmp_path, gate):
+def test_leaving_a_map_early_gives_up_what_no_worker_has_begun(executor, tmp_path):
     taken = []
     results = executor.map(functools.partial(write, tmp_path), numbers(100_000, taken))
     assert next(results) == 0
@@ -523,10 +523,13 @@ def test_a_map_that_was_left_in_the_middle_says_that_the_end_came(executor):
 
 def test_a_killed_worker_costs_a_map_its_one_item(executor, gate):
     results = executor.map(pass_gate, [gate] * 3, range(3), chunksize=3)
-    os.kill(gate.arrival(), signal.SIGKILL)
+    pid = gate.arrival()
+    os.kill(pid, signal.SIGKILL)
+    # Whoever is just being killed might take the permit along.
+    eventually(lambda: not psutil.pid_exists(pid), "its end")
+    gate.open()
     with pytest.raises(ActorDied):
         list(results)
-    gate.open()  # not before: who is being killed might take the permit along
     executor.submit(pass_gate, gate).result(SHORT_S)
 
 
