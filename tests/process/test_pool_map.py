@@ -424,7 +424,8 @@ class Counting:
 
 
 def test_the_state_of_a_function_is_no_other_batchs(pool):
-    assert list(pool.map(Counting(), range(20), chunk=2)) == [1, 2] * 10
+    # Not [1, 2] each time: what waits behind a slow item is taken back, and begins anew.
+    assert set(pool.map(Counting(), range(20), chunk=2)) <= {1, 2}
 
 
 def test_an_item_that_there_is_no_room_for_has_failed_and_no_other(pool, monkeypatch):

@@ -31,7 +31,7 @@ def before() -> leaks.Snapshot:
 
 
 def test_nothing_left_passes(before):
-    leaks.check(before, HASTY)
+    leaks.check(before)
 
 
 def test_an_open_descriptor_is_a_leak(before, tmp_path):
@@ -40,7 +40,7 @@ def test_an_open_descriptor_is_a_leak(before, tmp_path):
         assert f"descriptor {fd}: {tmp_path}" in complaint(before)
     finally:
         os.close(fd)
-    leaks.check(before, HASTY)
+    leaks.check(before)
 
 
 def test_a_second_descriptor_of_the_same_file_is_a_leak(tmp_path):
@@ -59,7 +59,7 @@ def test_a_descriptor_that_moved_is_no_leak(tmp_path):
     second = os.dup(first)
     os.close(first)
     try:
-        leaks.check(before, HASTY)
+        leaks.check(before)
     finally:
         os.close(second)
 
@@ -73,7 +73,7 @@ def test_a_running_thread_is_a_leak(before):
     finally:
         end.set()
         thread.join()
-    leaks.check(before, HASTY)
+    leaks.check(before)
 
 
 def test_what_ends_in_time_is_no_leak(before):
@@ -89,7 +89,7 @@ def test_what_ends_in_time_is_no_leak(before):
 def test_a_running_child_is_a_leak(before):
     with subprocess.Popen([sys.executable, "-c", BLOCK], stdin=subprocess.PIPE) as child:
         assert f"process {child.pid} " in complaint(before)
-    leaks.check(before, HASTY)
+    leaks.check(before)
 
 
 def test_a_dead_child_that_nobody_joined_is_a_leak(before):
@@ -97,7 +97,7 @@ def test_a_dead_child_that_nobody_joined_is_a_leak(before):
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert f"process {pid} (zombie)" in complaint(before)
     os.waitpid(pid, 0)
-    leaks.check(before, HASTY)
+    leaks.check(before)
 
 
 def test_an_orphan_is_a_leak_though_it_is_nobodys_child(before):
@@ -131,7 +131,7 @@ def test_a_file_in_shared_memory_is_a_leak(before, name):
         assert f"shared memory {path}" in complaint(before)
     finally:
         path.unlink()
-    leaks.check(before, HASTY)
+    leaks.check(before)
 
 
 def test_a_runtime_directory_is_a_leak(tmp_path, monkeypatch):
