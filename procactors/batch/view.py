@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from procactors.observe import bars
 from procactors.supervision.crash import CrashReport
@@ -53,18 +53,9 @@ class View:
             sys.stderr.write(f"{_PREFIX}{text}\n")
             sys.stderr.flush()
 
-    @contextlib.contextmanager
-    def logged(self) -> Iterator[None]:
+    def logged(self) -> AbstractContextManager[None]:
         """Say what the runtime logs inside the block; what became of items is told elsewhere."""
-        log, handler = logging.getLogger("procactors"), _Lines(self)
-        before = log.propagate
-        log.addHandler(handler)
-        log.propagate = False
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
-            log.propagate = before
+        return bars.logged_to(_Lines(self))
 
     def close(self) -> None:
         """Leave the progress as it stands; lines go on."""

@@ -8,8 +8,6 @@ Never: takes its verdict from anything but the two totals.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import logging
 import platform
 import sys
 from typing import TYPE_CHECKING
@@ -18,8 +16,6 @@ from procactors.demo.stopping import StopAsked, StopRequest
 from procactors.process.signals import SIGNAL_BASE, handled_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from procactors.demo.progress import Progress
 
 __all__ = ["add_to", "run"]
@@ -55,11 +51,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo and return its exit code. Blocks until every actor has stopped."""
     from procactors.demo.progress import Progress
-    from procactors.observe.bars import LogLines
+    from procactors.observe.bars import LogLines, logged_to
 
     progress = Progress(sys.stdout)
     stop = StopRequest()
-    with handled_by(stop), _logged_to(LogLines(progress.say)):
+    with handled_by(stop), logged_to(LogLines(progress.say)):
         try:
             return _demonstrate(arguments, progress, stop)
         except StopAsked as asked:
@@ -96,20 +92,6 @@ def _demonstrate(arguments: argparse.Namespace, progress: Progress, stop: StopRe
     serial = job.run_serially(paths, progress, stop)
     progress.say(report.render(folder, actors, serial, cpus))
     return 0 if actors.totals == serial.totals else 1
-
-
-@contextlib.contextmanager
-def _logged_to(handler: logging.Handler) -> Iterator[None]:
-    """Have the runtime's log records handled by this handler alone inside the block."""
-    log = logging.getLogger("procactors")
-    before = log.propagate
-    log.addHandler(handler)
-    log.propagate = False
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.propagate = before
 
 
 def _positive(text: str) -> int:

@@ -7,13 +7,14 @@ Never: has a thread; breaks the job: a stream that fails turns the view off.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -24,7 +25,16 @@ from procactors.observe.line import Line, width_of, writable
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress, TaskID
 
-__all__ = ["MODES", "BarView", "LogLines", "PlainView", "ProgressView", "Words", "open_view"]
+__all__ = [
+    "MODES",
+    "BarView",
+    "LogLines",
+    "PlainView",
+    "ProgressView",
+    "Words",
+    "logged_to",
+    "open_view",
+]
 
 #: What `open_view` can be told to show.
 MODES = ("auto", "bar", "plain", "none")
@@ -351,6 +361,20 @@ def _rich_view(stream: TextIO, words: Words, total: int | None) -> BarView | Non
         return _RichView(stream, words, total)
     except Exception:  # noqa: BLE001 - so wide: not installed, too old, broken: our own bar will do
         return None
+
+
+@contextlib.contextmanager
+def logged_to(handler: logging.Handler) -> Iterator[None]:
+    """Have the runtime's log records handled by this handler alone inside the block."""
+    log = logging.getLogger("procactors")
+    before = log.propagate
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = before
 
 
 class LogLines(logging.Handler):

@@ -77,8 +77,6 @@ class Dispatcher:
         self.changed = threading.Condition(self.lock)
         self.broken: ProcActorsError | None = None
         self.closing = False
-        #: Workers that items have ended.
-        self.deaths = 0
         self._wake = wake
         self._sheets = SheetRoom(station.home)
         self._numbers = itertools.count(1)
@@ -329,7 +327,6 @@ class Dispatcher:
         if not batch.has_started and member.false_starts < _FALSE_STARTS:
             member.false_starts += 1  # killed before it looked at it, as a rule
             return rest
-        self.deaths += 1
         first, others = rest[0], rest[1:]
         if batch.sheet.words[LOADING] and first.load.count > 1:
             # It died while it unpickled them together: which one was it?
