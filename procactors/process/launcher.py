@@ -29,10 +29,14 @@ __all__ = ["START_METHODS", "Launcher"]
 START_METHODS = ("forkserver", "spawn", "fork")
 
 #: Run by a new interpreter: the import path first, since it may be how we ourselves are found.
+#: No such file: the parent died before we came up, and whoever started next has swept.
 _BOOT = """
 import sys
-with open(sys.argv[1] + "/path") as file:
-    sys.path[:] = file.read().split(chr(0))
+try:
+    with open(sys.argv[1] + "/path") as file:
+        sys.path[:] = file.read().split(chr(0))
+except FileNotFoundError:
+    sys.exit(0)
 import importlib
 importlib.import_module(sys.argv[2]).main(sys.argv[3:])
 """

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import psutil
 import pytest
 
+from procactors.process.launcher import _BOOT
 from tests.support.programs import directories_of, running
 from tests.support.waiting import eventually
 
@@ -126,6 +129,13 @@ def test_nothing_is_left_of_a_parent_that_dies_while_it_starts(start_method, doi
         code, _, errors = program.end()
         assert (code, errors) == (-signal.SIGKILL, "")
         program.await_nothing_left(system)
+
+
+def test_a_process_whose_system_was_swept_before_its_first_line_ends_without_a_word(tmp_path):
+    """Its parent died at once, and another program's start removed the directory."""
+    command = [sys.executable, "-c", _BOOT, str(tmp_path / "swept"), "procactors.process.zygote"]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 def test_a_forked_copy_of_the_parent_does_not_keep_its_actors_alive(start_method):
