@@ -26,8 +26,8 @@ from procactors.options import (
     Restart,
     Routing,
 )
-from procactors.pool.mapping import MapResults
 from procactors.pool.pool import Pool
+from procactors.pool.results import MapResults
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply

@@ -85,10 +85,10 @@ class Chunk:
             return False
         return True
 
-    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+    def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
         """Keep outcomes until they are asked for."""
         if not self.job.closed:
-            self.is_plain = self.is_plain and Sealed not in set(map(type, outcomes))
+            self.is_plain = self.is_plain and is_plain
             self.outcomes[at : at + len(outcomes)] = outcomes
             self.job.events.put((self, at, len(outcomes)))
         self._settle(len(outcomes))
@@ -184,9 +184,9 @@ class Single:
         """As the chunk's."""
         return self._chunk.begins(span)
 
-    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+    def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
         """As the chunk's, at its place there."""
-        self._chunk.ended(span, self._at, outcomes)
+        self._chunk.ended(span, self._at, outcomes, is_plain)
 
     def died(self, span: Span, report: CrashReport) -> Span | None:
         """As the chunk's, at its place there."""

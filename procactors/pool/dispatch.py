@@ -293,10 +293,11 @@ class Dispatcher:
         start = batch.taken
         if done <= start:
             return
-        outcomes = batch.sheet.take(self.station.home, start, done)
+        outcomes, is_plain = batch.sheet.take(self.station.home, start, done)
         batch.taken = done
         for span, at in batch.parts(start, done):
-            span.owner.ended(span, span.start, outcomes[at - start : at - start + len(span)])
+            part = outcomes if len(span) == done - start else outcomes[at - start :][: len(span)]
+            span.owner.ended(span, span.start, part, is_plain)
 
     def _follow(self, batch: Batch, done: int, verdict: object) -> list[Span]:
         """Return what is to be sent again of a batch that has ended, `done` items being done."""

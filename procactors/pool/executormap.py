@@ -12,8 +12,9 @@ import contextlib
 import operator
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from procactors.pool.results import MapResults
 from procactors.wire.sheet import Sealed
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ExecutorMap", "Run", "Tuples"]
 
 R = TypeVar("R")
+#: Of a map, or of what was kept of one.
+Results: TypeAlias = "MapResults[Any] | Generator[Any, None, None]"
 
 
 class Tuples:
@@ -51,8 +54,8 @@ class Run:
     def __init__(self, engine: Engine, job: MapJob, *, is_bounded: bool) -> None:
         self._engine = engine
         self._job = job
-        self._results: Generator[Any, None, None] | None = job.results()
-        self._replay: Generator[Any, None, None] | None = None
+        self._results: MapResults[Any] | None = MapResults(job)
+        self._replay: Results | None = None
         # Guards who reads: whoever iterates, or `finish`.
         self._lock = threading.Lock()
         self._is_dropped = False
@@ -60,7 +63,7 @@ class Run:
         if not is_bounded:
             engine.keep(self)
 
-    def begin(self) -> Generator[Any, None, None]:
+    def begin(self) -> Results:
         """Return the iterator of its results; from the first time on, the rest is its reader's."""
         with self._lock:  # held by `finish` while it reads: then all is there
             if self._replay is None:
@@ -122,7 +125,7 @@ class ExecutorMap(Iterator[R]):
         self._run = run
 
     def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed: a step less for each item
-        return self._run.begin()
+        return iter(self._run.begin())
 
     def __next__(self) -> R:
         result: R = next(self._run.begin())

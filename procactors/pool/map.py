@@ -16,18 +16,19 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
-from procactors.errors import DeliveryError, EncodeError, InvalidSpec, StorageFull
+from procactors.errors import DeliveryError, EncodeError, StorageFull
 from procactors.pool.chunk import Chunk, Single
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
 from procactors.pool.progress import MapProgress
+from procactors.pool.rules import Rules
 from procactors.pool.sizing import TARGET_S, Pace
 from procactors.pool.spans import QUARANTINE, Load
-from procactors.wire.sheet import FAILURE, MOST_ITEMS, Sealed
+from procactors.wire.sheet import FAILURE, Sealed
 
-__all__ = ["MapJob", "Rules", "checked_rules"]
+__all__ = ["MapJob"]
 
 _log = logging.getLogger("procactors")
 
@@ -39,77 +40,6 @@ _CHUNK_BYTES = 1024 * 1024
 #: Chunks whose results wait for a slow one before them, for each worker, if `in_flight` says
 #: nothing: the others need not stand idle for it.
 _WINDOW = 64
-
-
-class Rules(NamedTuple):
-    """How a map is to be done; see `Pool.map`.
-
-    Two words of it are for the runtime's own: `deadline`, the instant until which results are
-    waited for (monotonic), and an `on_error` of ``"mark"``, which gives a `Sealed` failure in the
-    place of an item that failed.
-    """
-
-    ordered: bool = True
-    in_flight: int | None = None
-    chunk: int | None = None
-    on_error: str = "raise"
-    retries: int = 0
-    retry_on: tuple[type[BaseException], ...] = ()
-    timeout: float | None = None
-    spread: bool = False
-    deadline: float | None = None
-
-
-def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) -> Rules:
-    """Return how a map is to be done, from what its caller has said.
-
-    Args:
-        spread: items are tuples of arguments.
-        timeout: the pool's own limit for an item; counts if `given` has none.
-        given: the named arguments of `Pool.map`.
-
-    Raises:
-        InvalidSpec: one that makes no sense. TypeError: one that is not known.
-    """
-    known = {"ordered", "in_flight", "chunk", "on_error", "retries", "retry_on", "timeout"}
-    if unknown := sorted(given.keys() - known - {"deadline"}):
-        offered = sorted({*known, "progress"})
-        raise TypeError(f"map has no argument {unknown[0]!r}; it has {offered}")
-    chunk = given.get("chunk", "auto")
-    if chunk == "auto":
-        chunk = None
-    for name, value, lowest in (
-        ("in_flight", given.get("in_flight"), 1),
-        ("chunk", chunk, 1),
-        ("retries", given.get("retries", 0), 0),
-    ):
-        is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-        if not is_whole and (value is not None or name == "retries"):
-            raise InvalidSpec(f"{name} is a whole number of at least {lowest}, not {value!r}")
-    on_error = given.get("on_error", "raise")
-    if on_error not in ("raise", "collect", "skip"):
-        raise InvalidSpec(f"on_error is 'raise', 'collect' or 'skip', not {on_error!r}")
-    limit = given.get("timeout")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float))):
-        raise InvalidSpec(f"timeout is a number of seconds or None, not {limit!r}")
-    if limit is not None and not limit > 0:
-        raise InvalidSpec(f"timeout is more than 0 seconds, not {limit!r}")
-    retry_on = given.get("retry_on", ())
-    kinds = tuple(retry_on) if isinstance(retry_on, (tuple, list, set)) else (retry_on,)
-    for kind in kinds:
-        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            raise InvalidSpec(f"retry_on names exception classes, not {kind!r}")
-    return Rules(
-        ordered=bool(given.get("ordered", True)),
-        in_flight=given.get("in_flight"),
-        chunk=None if chunk is None else min(chunk, MOST_ITEMS),
-        on_error=on_error,
-        retries=given.get("retries", 0),
-        retry_on=kinds,
-        timeout=timeout if limit is None else limit,
-        spread=spread,
-        deadline=given.get("deadline"),
-    )
 
 
 class MapJob:
@@ -137,16 +67,18 @@ class MapJob:
         left: int,
         rules: Rules,
         progress: MapProgress,
+        pace: Pace,
     ) -> None:
         self.dispatcher = dispatcher
         self.target = target
         self.rules = rules
-        self.pace = Pace()
+        self.pace = pace
         self.events: SimpleQueue[tuple[Chunk, int, int]] = SimpleQueue()
         self.closed = False
         self.draining = False
         self.failed = 0
         self._progress = progress
+        self._block: list[Any] = []  # what was yielded last
         self._input = items
         self._left = left
         self._input_error: Exception | None = None
@@ -296,19 +228,19 @@ class MapJob:
 
     # -- the results ----------------------------------------------------------------------------
 
-    def results(self) -> Generator[Any, None, None]:
-        """Yield what came of each item. Closing it gives up what has not been begun.
+    def blocks(self) -> Generator[Sequence[Any], None, None]:
+        """Yield what came of the items, some at a time. Closing it gives up what was not begun.
 
         It is begun: closed, or left to the garbage collector, it tidies up even if nobody has asked
         it for anything.
         """
-        generator = self._results()
+        generator = self._blocks()
         next(generator)
         return generator
 
-    def _results(self) -> Generator[Any, None, None]:
+    def _blocks(self) -> Generator[Sequence[Any], None, None]:
         try:
-            yield None
+            yield ()
             while True:
                 self.feed()
                 if self.rules.ordered:
@@ -323,8 +255,9 @@ class MapJob:
                 if count < 0:
                     self._send_singly(chunk, at, -count)
                 elif not self.rules.ordered:
-                    yield from self._opened(chunk, at, at + count)
-                    if chunk.given == len(chunk.outcomes):
+                    yield from self._some(chunk, at, at + count)
+                    # Another thread may have closed it meanwhile.
+                    if chunk.given == len(chunk.outcomes) and chunk in self._waiting:
                         self._waiting.remove(chunk)
                 self._progress.advance(self._given, self.failed)
             if self._input_error is not None:
@@ -344,20 +277,14 @@ class MapJob:
                 f"the results of {self.target.shown} did not all come in time"
             ) from None
 
-    def _first_in_order(self) -> Iterator[Any]:
+    def _first_in_order(self) -> Iterator[Sequence[Any]]:
         """Yield the outcomes at the head of the line, as far as they are there."""
         while self._waiting:
             self.catch_up()
             chunk = self._waiting[0]
-            outcomes, start = chunk.outcomes, chunk.given
-            if not chunk.left and chunk.is_plain and not start:
-                chunk.given = len(outcomes)
-                self._given += chunk.given
-                yield from outcomes  # the way of nearly all: nothing is done for each of them
-            else:
-                yield from self._opened(chunk, start, chunk.ready_until(start))
-                if chunk.given < len(outcomes):
-                    return
+            yield from self._some(chunk, chunk.given, chunk.ready_until(chunk.given))
+            if self.closed or chunk.given < len(chunk.outcomes):
+                return
             self._waiting.popleft()
             self._progress.advance(self._given, self.failed)
             self.feed()
@@ -375,6 +302,17 @@ class MapJob:
             if count < 0:
                 self._send_singly(chunk, at, -count)
         return rung
+
+    def _some(self, chunk: Chunk, start: int, stop: int) -> Iterator[Sequence[Any]]:
+        """Yield some outcomes of a chunk: at once if they are plain, else one by one."""
+        if not chunk.is_plain:
+            for value in self._opened(chunk, start, stop):
+                yield (value,)
+        elif start < stop:
+            chunk.given += stop - start
+            self._given += stop - start
+            self._block = chunk.outcomes[start:stop]
+            yield self._block
 
     def _opened(self, chunk: Chunk, start: int, stop: int) -> Iterator[Any]:
         """Yield some outcomes of a chunk, unpickled, or what `on_error` makes of them."""
@@ -433,6 +371,7 @@ class MapJob:
             return  # the copy's end is not the map's
         with self.dispatcher.lock:
             self.closed = True
+            self._block.clear()  # whoever is in the middle of it comes to its end
             if not self._open:
                 self.target.free()
             while not self.events.empty():

@@ -1,4 +1,4 @@
-"""Many items: what a pool's `map` and `starmap` are called with, and what they give.
+"""Many items: what a pool's `map` and `starmap` are called with.
 
 Layer: api. Runs in: the pool's process.
 Owns: nothing: a map's own is its job's.
@@ -8,63 +8,25 @@ Never: begins a map whose arguments make no sense.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from procactors.observe.events import Events
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import target_of
-from procactors.pool.map import MapJob, checked_rules
+from procactors.pool.map import MapJob
 from procactors.pool.numbered import Judge, NumberedJob, Source
 from procactors.pool.progress import MapProgress
+from procactors.pool.results import MapResults
+from procactors.pool.rules import checked_rules
+from procactors.pool.sizing import Paces
 from procactors.process.methods import MethodTable
 
-__all__ = ["MapResults", "Mapper"]
+__all__ = ["Mapper"]
 
 A = TypeVar("A")
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class MapResults(Iterator[R]):
-    """What a map gives, item for item: iterate it, once; `close` gives the rest up.
-
-    Nothing more is taken from the map's input than its workers need. Left to the garbage
-    collector it is closed.
-    """
-
-    def __init__(self, job: MapJob) -> None:
-        self._results = job.results()
-        self._job = job
-
-    def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed, see below
-        return self._results  # itself a generator: a step less for each item
-
-    def __next__(self) -> R:
-        result: R = next(self._results)
-        return result
-
-    def close(self) -> None:
-        """Give up what has not been begun. What is in hand ends, and its result is dropped.
-
-        Another thread that waits for a result of this map goes on behind its loop.
-        """
-        try:
-            self._results.close()
-        except ValueError:  # another thread is in it: that one ends it
-            self._job.close()
-
-    def __enter__(self) -> MapResults[R]:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Mapper(Generic[A]):
@@ -89,6 +51,7 @@ class Mapper(Generic[A]):
         self._station = dispatcher.station
         self._table = table
         self._timeout = timeout
+        self._seen = Paces()
 
     def _check_open(self) -> None:
         """Raise ActorStopped if the pool takes no more work."""
@@ -246,7 +209,8 @@ class Mapper(Generic[A]):
         progress = MapProgress(
             self._dispatcher.name, target.shown, hint if hint >= 0 else None, self._events, is_shown
         )
-        job = MapJob(self._dispatcher, target, taken, hint, checked, progress)
+        pace = self._seen.begin(target.named)
+        job = MapJob(self._dispatcher, target, taken, hint, checked, progress, pace)
         try:
             job.feed()  # the first items are on their way before anybody asks for a result
         except BaseException:
@@ -266,4 +230,5 @@ class Mapper(Generic[A]):
         self._check_open()
         checked = checked_rules(False, self._timeout, rules)
         target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
-        return NumberedJob(self._dispatcher, target, source, checked, judge)
+        pace = self._seen.begin(target.named)
+        return NumberedJob(self._dispatcher, target, source, checked, judge, pace)

@@ -15,8 +15,10 @@ from procactors.errors import DeliveryError
 from procactors.pool.chunk import Chunk
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
-from procactors.pool.map import MapJob, Rules
+from procactors.pool.map import MapJob
 from procactors.pool.progress import MapProgress
+from procactors.pool.rules import Rules
+from procactors.pool.sizing import Pace
 from procactors.pool.spans import QUARANTINE
 from procactors.wire.sheet import Sealed
 
@@ -70,11 +72,17 @@ class NumberedJob(MapJob):
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, target: Target, source: Source, rules: Rules, judge: Judge
+        self,
+        dispatcher: Dispatcher,
+        target: Target,
+        source: Source,
+        rules: Rules,
+        judge: Judge,
+        pace: Pace,
     ) -> None:
         progress = MapProgress(dispatcher.name, target.shown, None, None, False)
         bare = rules._replace(retries=0, retry_on=())
-        super().__init__(dispatcher, target, iter(()), -1, bare, progress)
+        super().__init__(dispatcher, target, iter(()), -1, bare, progress, pace)
         self.wait_s: float | None = None
         self.keeps_items = True
         self._source = source

@@ -63,7 +63,7 @@ class Call:
         """Say whether it is still wanted."""
         return True
 
-    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+    def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
         """Pass its outcome on."""
         self._free()
         self.settle(outcomes[0])
@@ -207,7 +207,7 @@ class Told(Call):
         self._station = station
         self._lost = lost
 
-    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
+    def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
         """Look at what came of it; its arguments are kept until a failure is told."""
         self.settle(outcomes[0])
 

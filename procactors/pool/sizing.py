@@ -7,9 +7,12 @@ Never: reads a clock, touches a process.
 
 from __future__ import annotations
 
+import contextlib
+from collections import OrderedDict
+
 from procactors.wire.sheet import MOST_ITEMS
 
-__all__ = ["PREFETCH_S", "TARGET_S", "Pace"]
+__all__ = ["PREFETCH_S", "TARGET_S", "Pace", "Paces"]
 
 #: Seconds that a batch is meant to take. A message and its reply cost some 100 microseconds of
 #: both sides, so 1 %; and nobody waits longer than this for what is done already.
@@ -24,7 +27,12 @@ PREFETCH_S = 0.05
 #: The size of a batch grows by this factor at most: one fast item says little about the next. If
 #: slower ones follow, what waits behind them is taken back (`keeper`).
 _GROWTH = 256
-#: Weight of the newest batch in the running cost of an item.
+#: How many items count as seen of a function that was mapped before: its items may be others now,
+#: and what waits behind a slow one is taken back, but is late by some ten milliseconds.
+_FAMILIAR = 16
+#: Functions whose cost is kept.
+_KEPT = 256
+#: Least weight of the newest batch in the running cost of an item.
 _NEWEST = 0.5
 
 
@@ -33,13 +41,17 @@ class Pace:
 
     Attributes:
         cost_s: seconds an item; None before the first has ended.
+
+    Args:
+        cost_s: what the last map with the same function has found.
     """
 
-    __slots__ = ("_largest", "cost_s")
+    __slots__ = ("_largest", "_last", "cost_s")
 
-    def __init__(self) -> None:
-        self.cost_s: float | None = None
-        self._largest = 1
+    def __init__(self, cost_s: float | None = None) -> None:
+        self.cost_s = cost_s
+        self._largest = 1 if cost_s is None else _FAMILIAR
+        self._last = 0
 
     def seen(self, items: int, seconds: float) -> None:
         """Take note of a batch that has ended."""
@@ -49,7 +61,10 @@ class Pace:
         if self.cost_s is None:
             self.cost_s = cost
         else:
-            self.cost_s = _NEWEST * cost + (1 - _NEWEST) * self.cost_s
+            # A batch of hundreds says more than the one item before it, which had to be loaded.
+            weight = max(_NEWEST, items / (items + self._last))
+            self.cost_s = weight * cost + (1 - weight) * self.cost_s
+        self._last = items
         self._largest = max(self._largest, items)
 
     def size(self, waiting: int | None, workers: int) -> int:
@@ -65,9 +80,28 @@ class Pace:
         size = min(int(TARGET_S / self.cost_s), self._largest * _GROWTH, MOST_ITEMS)
         if waiting is not None:
             fair = -(-waiting // (2 * workers))
-            size = min(size, max(fair, int(_LEAST_S / self.cost_s)))
+            # Nothing was seen of these items yet: so they are shared, tiny or not.
+            least = int(_LEAST_S / self.cost_s) if self._last else 1
+            size = min(size, max(fair, least))
         return max(1, size)
 
     def takes_s(self, items: int) -> float | None:
         """Return the seconds that so many items will take; None if nobody knows."""
         return None if self.cost_s is None else self.cost_s * items
+
+
+class Paces:
+    """What the items of a pool's functions cost, as the newest map of each has seen it."""
+
+    def __init__(self) -> None:
+        self._newest: OrderedDict[bytes, Pace] = OrderedDict()
+
+    def begin(self, function: bytes) -> Pace:
+        """Return the pace of another map; `function` is what it calls, as it travels."""
+        # One step each: maps of several threads may begin at the same time.
+        last = self._newest.pop(function, None)
+        pace = self._newest[function] = Pace(None if last is None else last.cost_s)
+        if len(self._newest) > _KEPT:
+            with contextlib.suppress(KeyError):
+                self._newest.popitem(last=False)
+        return pace

@@ -72,8 +72,11 @@ class Owner(Protocol):
     def begins(self, span: Span) -> bool:
         """It is about to be sent; False: nobody wants it any more."""
 
-    def ended(self, span: Span, at: int, outcomes: list[Any]) -> None:
-        """The items from `at` on have ended: their results, or `sheet.Sealed` ones."""
+    def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
+        """The items from `at` on have ended: their results, or `sheet.Sealed` ones.
+
+        `is_plain` says that none of them is sealed.
+        """
 
     def died(self, span: Span, report: CrashReport) -> Span | None:
         """The worker ended with this one item in hand; return the span that tries it again."""

@@ -74,9 +74,6 @@ INLINE, STORED = range(2)
 #: Flag: note when each item begins.
 TIMED = 1
 
-#: Whole numbers that fit into eight bytes.
-_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
-
 #: Functions, large functions and sheets that a worker keeps at hand. A large one may be a partial
 #: with an array of gigabytes: those that maps go on with are kept, not those of calls gone by.
 _KEPT_FUNCTIONS, _KEPT_LARGE, _KEPT_SHEETS = 256, 2, 64
@@ -298,48 +295,50 @@ class _Work:
         most = min(self._room, self.sheet.words[LIMIT])
         return self.done >= most or self._end > self._last_start
 
-    def run(self, function: Callable[..., Any], items: Sequence[Any], *, spread: bool) -> None:
+    def run(  # noqa: C901 - each call that would make it simpler costs a third of a tiny item
+        self, function: Callable[..., Any], items: Sequence[Any], *, spread: bool
+    ) -> None:
         """Run items one after the other, as far as the limit.
 
-        Flat, and numbers first: tiny items cost a fifth of a microsecond here, and a pickle two.
+        Flat, and numbers first: a tiny item costs 0.17 microseconds here, and a pickle two.
         """
-        sheet, done = self.sheet, self.done
+        sheet, limit = self.sheet, LIMIT
         words, marks, wholes, floats = sheet.words, sheet.marks, sheet.wholes, sheet.floats
         timed = self._flags & TIMED
         whole, real, none = self._marks()
-        try:
-            for item in items:
-                if done >= words[LIMIT]:
-                    break
-                if timed:
-                    words[SINCE] = monotonic_ns()
-                try:
-                    value = function(*item) if spread else function(item)
-                except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
-                    self._put_failure(done, error.with_traceback(_without_ours(error)))
+        for at, item in enumerate(items, self.done):
+            if at >= words[limit]:
+                self.done = at
+                return
+            if timed:
+                words[SINCE] = monotonic_ns()
+            try:
+                value = function(*item) if spread else function(item)
+            except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
+                self._put_failure(at, error.with_traceback(_without_ours(error)))
+            else:
+                kind = type(value)
+                if kind is int:
+                    try:
+                        wholes[at] = value
+                        marks[at] = whole
+                        continue
+                    except ValueError:  # more than eight bytes
+                        self._put_value(at, value)
+                elif kind is float:
+                    floats[at] = value
+                    marks[at] = real
+                    continue
+                elif value is None:
+                    marks[at] = none
+                    continue
                 else:
-                    kind = type(value)
-                    if kind is int and _LEAST <= value <= _MOST:
-                        wholes[done] = value
-                        marks[done] = whole
-                        done += 1
-                        continue
-                    if kind is float:
-                        floats[done] = value
-                        marks[done] = real
-                        done += 1
-                        continue
-                    if value is None:
-                        marks[done] = none
-                        done += 1
-                        continue
-                    self._put_value(done, value)
-                done += 1
-                whole, real, none = self._marks()
-                if self._end > self._last_start:
-                    break
-        finally:
-            self.done = done
+                    self._put_value(at, value)
+            whole, real, none = self._marks()
+            if self._end > self._last_start:
+                self.done = at + 1
+                return
+        self.done += len(items)
 
     def fail(self, error: Exception) -> None:
         """Write down an item that could not be begun."""

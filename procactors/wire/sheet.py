@@ -164,21 +164,23 @@ class Sheet:
         # Looked at in a copy: by now the worker may have done the last one, too.
         return start + found.index(0) if 0 in found else count
 
-    def take(self, home: Home, start: int, stop: int) -> list[Any]:
-        """Return copies of the outcomes of items `start` to `stop`, which are done.
+    def take(self, home: Home, start: int, stop: int) -> tuple[list[Any], bool]:
+        """Return copies of the outcomes of items `start` to `stop`, which are done, and a word.
 
         Numbers and None as they are, everything else as `Sealed`: no code of a user's runs here.
+        The word: none of them is sealed.
         """
-        marks = self.marks[start:stop].tolist()
-        if marks.count(marks[0]) == len(marks):  # numbers alone add nothing to the area
-            tag = marks[0] & 0xFF
+        marks = self.marks[start:stop].tobytes()
+        if marks == marks[:8] * (stop - start):  # numbers alone add nothing to the area
+            tag = self.marks[start] & 0xFF
             if tag == WHOLE:
-                return self.wholes[start:stop].tolist()
+                return self.wholes[start:stop].tolist(), True
             if tag == FLOAT:
-                return self.floats[start:stop].tolist()
+                return self.floats[start:stop].tolist(), True
         begin = self.marks[start - 1] >> 8 if start else 0
         outcomes: list[Any] = []
-        for at, mark in enumerate(marks, start):
+        is_plain = True
+        for at, mark in enumerate(self.marks[start:stop].tolist(), start):
             tag, end = mark & 0xFF, mark >> 8
             if tag == WHOLE:
                 outcomes.append(self.wholes[at])
@@ -188,8 +190,9 @@ class Sheet:
                 outcomes.append(None)
             else:
                 outcomes.append(self._sealed(home, tag, bytes(self.area[begin:end])))
+                is_plain = False
             begin = end
-        return outcomes
+        return outcomes, is_plain
 
     def _sealed(self, home: Home, tag: int, data: bytes) -> Sealed:
         if not tag & OUTSIDE:

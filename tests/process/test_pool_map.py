@@ -252,6 +252,27 @@ def test_closing_gives_up_what_has_not_begun(system, tmp_path, gate):
     assert not os.path.exists(log)
 
 
+def test_closing_in_the_middle_of_a_batch_ends_the_loop(pool):
+    list(pool.map(square, range(3000)))  # from here on batches are large
+    results = pool.map(square, range(3000), chunk=1000)
+    found = []
+    for result in results:
+        found.append(result)
+        if len(found) == 10:
+            results.close()
+    assert found == SQUARES[:10]
+
+
+def test_a_function_that_was_mapped_before_is_not_measured_from_one_item_on(pool):
+    sizes = []
+    for _ in range(2):
+        results = pool.map(square, Source(range(3000)))
+        sizes.append(len(results._job._waiting[0].items))
+        assert list(results) == SQUARES
+    assert sizes[0] == 1
+    assert sizes[1] > 100
+
+
 def gate_or_note(where, text):
     if isinstance(where, Gate):
         where.wait()

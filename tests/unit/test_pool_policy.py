@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from procactors import Options, errors
-from procactors.pool.map import checked_rules
 from procactors.pool.routing import Ring, key_bytes
+from procactors.pool.rules import checked_rules
 from procactors.pool.scaling import WAIT_S, Demand, wanted
-from procactors.pool.sizing import TARGET_S, Pace
+from procactors.pool.sizing import TARGET_S, Pace, Paces
 from procactors.wire.sheet import MOST_ITEMS
 
 
@@ -40,6 +40,35 @@ def test_one_fast_item_does_not_make_a_huge_batch():
     assert pace.size(None, 2) == 256
     pace.seen(256, 256e-6)
     assert pace.size(None, 2) == MOST_ITEMS
+
+
+def test_a_batch_counts_by_its_items():
+    pace = Pace()
+    pace.seen(1, 30e-6)  # its function was loaded, too
+    pace.seen(256, 256e-6)
+    assert pace.cost_s == pytest.approx(1e-6, rel=0.2)
+    pace.seen(1, 1.0)
+    assert pace.cost_s == pytest.approx(0.5, rel=0.1)  # slow ones count at once
+
+
+def test_another_map_of_a_function_begins_with_what_the_last_has_seen():
+    paces = Paces()
+    first = paces.begin(b"f")
+    first.seen(4096, 4096e-6)
+    assert paces.begin(b"other").size(20_000, 2) == 1
+    again = paces.begin(b"f")
+    assert again.size(None, 2) == MOST_ITEMS
+    assert again.size(8, 2) == 2  # these may be others: they are shared
+    again.seen(2, 2e-6)
+    assert again.size(8, 2) == 1000
+
+
+def test_a_pool_does_not_remember_every_function():
+    paces = Paces()
+    paces.begin(b"f").seen(1000, 0.001)
+    for number in range(256):
+        paces.begin(b"%d" % number)
+    assert paces.begin(b"f").cost_s is None
 
 
 def test_tiny_items_fill_a_sheet_at_most():

@@ -76,7 +76,7 @@ class Bench:
         outcome = self.runner.run(body)
         done = self.sheet.done(count)
         assert done == outcome.done
-        return [opened(value) for value in self.sheet.take(self.home, 0, done)] if done else []
+        return [opened(value) for value in self.sheet.take(self.home, 0, done)[0]] if done else []
 
 
 def opened(value):
@@ -232,7 +232,7 @@ def breaking(how):
 def take(bench, span):
     packed = pack_batch(bench.home.process, bench.sheet.number, 1, 0, 0, [span])
     bench.runner.run(pickle.loads(packed)[0][0])
-    return bench.sheet.take(bench.home, 0, 1)
+    return bench.sheet.take(bench.home, 0, 1)[0]
 
 
 def test_an_exit_leaves_what_was_done_before_it(bench):
