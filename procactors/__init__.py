@@ -5,7 +5,9 @@ Owns: nothing.
 Never: anything but re-exports; the version.
 """
 
+import importlib as _importlib
 import sys as _sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 if _sys.platform != "linux":
     raise ImportError(f"procactors runs on Linux only so far, not on {_sys.platform}")
@@ -26,8 +28,6 @@ from procactors.options import (
     Restart,
     Routing,
 )
-from procactors.pool.pool import Pool
-from procactors.pool.results import MapResults
 from procactors.process.cpus import usable_cpus
 from procactors.ref import ActorRef
 from procactors.reply import Reply
@@ -41,6 +41,10 @@ from procactors.supervisorref import Child, ChildCounts, SupervisorRef
 from procactors.system import ActorSystem
 from procactors.terminated import Restarted, Terminated
 from procactors.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
+
+if _TYPE_CHECKING:
+    from procactors.pool.pool import Pool
+    from procactors.pool.results import MapResults
 
 __all__ = [
     "Actor",
@@ -90,3 +94,18 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Where they are first asked for: whoever has no pool need not carry its modules, an idle actor
+# 0.1 MB of them.
+_LATE = {"Pool": "procactors.pool.pool", "MapResults": "procactors.pool.results"}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_importlib.import_module(_LATE[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

@@ -212,6 +212,7 @@ def main(argv: list[str]) -> None:
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
     importlib.import_module("procactors.incarnation")
+    importlib.import_module("procactors.process.batch")  # what a pool's workers need besides
     for name in preload:
         try:
             importlib.import_module(name)
