@@ -81,7 +81,6 @@ class Crew:
         self._sizing = threading.RLock()
         self._scaler: threading.Thread | None = None
         self._waits_since: float | None = None
-        self._stopped = False
 
     def open(self) -> None:
         """Start the least number of workers.
@@ -251,10 +250,11 @@ class Crew:
     # -- the end ------------------------------------------------------------------------------
 
     def stop(self, timeout: float | None) -> None:
-        """Finish what was taken on, then stop the workers; at the deadline kill what is left."""
+        """Finish what was taken on, then stop the workers; at the deadline kill what is left.
+
+        Called again, or by two threads, it waits for the same end.
+        """
         self._handle._station.check_copy()
-        if self._stopped:
-            return
         deadline = None if timeout is None else monotonic() + timeout
         dispatcher = self.dispatcher
         with dispatcher.lock:
@@ -272,7 +272,6 @@ class Crew:
         self._finish(0.0)
 
     def _finish(self, timeout: float | None) -> None:
-        self._stopped = True
         dispatcher = self.dispatcher
         dispatcher.close(ActorStopped(f"{self.name} was stopped; this was not handled"))
         with dispatcher.lock:
@@ -288,7 +287,6 @@ class Crew:
 
     def _system_ends(self) -> None:
         """The system is stopped: what waits here is waited for by somebody."""
-        self._stopped = True
         self.dispatcher.close(ActorStopped(f"{self.name} ended with its actor system"))
         self._keeper.close()
         self.dispatcher.end()

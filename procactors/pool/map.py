@@ -241,29 +241,45 @@ class MapJob:
     def _blocks(self) -> Generator[Sequence[Any], None, None]:
         try:
             yield ()
-            while True:
-                self.feed()
-                if self.rules.ordered:
-                    yield from self._first_in_order()
-                if not self._waiting:
-                    if self._exhausted:
-                        break
-                    continue
-                chunk, at, count = self._next_event()
-                if self.closed:
-                    return  # by another thread
-                if count < 0:
-                    self._send_singly(chunk, at, -count)
-                elif not self.rules.ordered:
-                    yield from self._some(chunk, at, at + count)
-                    # Another thread may have closed it meanwhile.
-                    if chunk.given == len(chunk.outcomes) and chunk in self._waiting:
-                        self._waiting.remove(chunk)
-                self._progress.advance(self._given, self.failed)
-            if self._input_error is not None:
-                raise self._input_error
-        finally:
+            yield from self._all_blocks()
+        except GeneratorExit:
+            self._leave()
+            raise
+        except BaseException:
             self.close()
+            raise
+        self.close()
+
+    def _all_blocks(self) -> Iterator[Sequence[Any]]:
+        while True:
+            self.feed()
+            if self.rules.ordered:
+                yield from self._first_in_order()
+            if not self._waiting:
+                if self._exhausted:
+                    break
+                continue
+            chunk, at, count = self._next_event()
+            if self.closed:
+                return  # by another thread
+            if count < 0:
+                self._send_singly(chunk, at, -count)
+            elif not self.rules.ordered:
+                yield from self._some(chunk, at, at + count)
+                if chunk.given == len(chunk.outcomes) and chunk in self._waiting:  # not closed
+                    self._waiting.remove(chunk)
+            self._progress.advance(self._given, self.failed)
+        if self._input_error is not None:
+            raise self._input_error
+
+    def _leave(self) -> None:
+        """Give up a map that was left alone. Touches a queue only.
+
+        The garbage collector may do so on top of anybody's frames: of the dispatcher's own, or of
+        one that has a lock for which the thread waits that has the dispatcher's.
+        """
+        if not self.closed and not self.dispatcher.station.is_copy:
+            self.dispatcher.station.run_callback(self.close)
 
     def _next_event(self) -> tuple[Chunk, int, int]:
         deadline = self.rules.deadline

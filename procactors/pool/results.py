@@ -7,6 +7,7 @@ Never: runs a line of Python for each item that needs none.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from types import TracebackType
@@ -43,10 +44,9 @@ class MapResults(Iterator[R]):
 
         Another thread that waits for a result of this map goes on behind its loop.
         """
-        try:
+        self._job.close()
+        with contextlib.suppress(ValueError):  # another thread is in it: that one ends it
             self._blocks.close()
-        except ValueError:  # another thread is in it: that one ends it
-            self._job.close()
 
     def __enter__(self) -> MapResults[R]:
         return self

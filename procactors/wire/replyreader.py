@@ -72,6 +72,14 @@ class ReplyReader:
             pending.deliver(None, error)
         self.pending.clear()
 
+    def call_back_rest(self) -> None:
+        """Run the callbacks that came while the threads ended, in the thread that ends them."""
+        while not self.callbacks.empty():
+            callback = self.callbacks.get()
+            if callback is not None:
+                _guarded(callback)
+        self.callbacks.put(None)  # for the callbacks' thread, if this is one of its callbacks
+
     def expire(self, call: int, deadline: float, error: AskTimeout) -> None:
         """Give a call up at its deadline."""
         with self._lock:

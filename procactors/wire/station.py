@@ -14,7 +14,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from queue import Full
+from queue import Full, SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -73,6 +73,7 @@ class Station:
         self._ports: list[ReplyPort] = []
         self._calls = itertools.count(1)
         self._replies: ReplyReader | None = None
+        self._callbacks: SimpleQueue[Callable[[], None] | None] | None = None
         self._closed = False
         self._closing: list[Callable[[], None]] = []
         #: Called with a record that can no longer be delivered: makes the dead letter.
@@ -223,11 +224,11 @@ class Station:
 
     def run_callback(self, callback: Callable[[], None]) -> None:
         """Run a user's callback in the callback thread, so that it may submit again."""
-        replies = self._replies
-        if replies is None:
-            callback()  # the station is being closed, in the thread that does so
+        callbacks = self._callbacks
+        if callbacks is None:
+            callback()  # the station is closed
         else:
-            replies.callbacks.put(callback)
+            callbacks.put(callback)
 
     def on_close(self, action: Callable[[], None]) -> None:
         """Run `action` when the station is closed, unless it is taken back before."""
@@ -263,6 +264,9 @@ class Station:
                 self.on_lost(actor, record)
         if replies is not None:
             replies.close()
+            # Not as they come: whoever brought them here may hold a lock.
+            self._callbacks = None
+            replies.call_back_rest()
         while self._ports:
             self._ports.pop().retire()
         self.home.close()
@@ -405,6 +409,7 @@ class Station:
                     raise ActorStopped("the actor system was stopped")
                 if self._replies is None:
                     self._replies = ReplyReader(self.home)
+                    self._callbacks = self._replies.callbacks
                 replies = self._replies
         return replies
 

@@ -11,6 +11,7 @@ import pytest
 
 from procactors import ActorSystem
 from procactors.errors import ActorStopped
+from tests.support.poolwork import Tally, gate_or_square
 from tests.support.waiting import SHORT_S, aside, eventually
 
 
@@ -101,6 +102,65 @@ def test_a_call_that_a_stopping_pool_takes_is_done(system):
     for thread in threads:
         thread.result(SHORT_S)
     assert {reply.result(0) for reply in taken} == {4}
+
+
+def test_two_threads_that_stop_a_pool_both_wait_for_its_end(system, gate):
+    pool = system.options(size=1).pool(Tally)
+    reply = pool.submit(Tally.wait, gate)
+    gate.arrival()
+    stops = [aside(pool.stop) for _ in range(2)]
+    eventually(lambda: pool._dispatcher.closing, "the stop")
+    assert not any(stop.done() for stop in stops)
+    gate.open()
+    for stop in stops:
+        stop.result(SHORT_S)
+        assert pool.size == 0
+    assert reply.result(0)
+
+
+def test_a_callback_at_the_systems_end_runs_under_nobodys_lock():
+    """It may wait for another thread, which waits for whoever brought it."""
+    lock = threading.Lock()
+    called = []
+
+    def with_lock():
+        with lock:
+            return True
+
+    with ActorSystem() as system:
+        station = system._station
+        system.options(size=1).pool().submit(square, 3).result(SHORT_S)  # its threads are there
+
+        def end():
+            with lock:
+                station.run_callback(lambda: called.append(aside(with_lock).result(SHORT_S)))
+
+        station.on_close(end)
+    assert called == [True]
+
+
+def test_collecting_a_map_takes_no_lock(system, gate):
+    """The garbage collector may run in a thread that another waits for, which has the lock."""
+    pool = system.options(size=1).pool()
+    results = pool.map(gate_or_square, [gate, *range(100)], chunk=1)
+    gate.arrival()
+    circle = [results]
+    circle.append(circle)
+    held, collected = threading.Event(), threading.Event()
+
+    def hold():
+        with pool._dispatcher.lock:
+            held.set()
+            assert collected.wait(SHORT_S)
+
+    holder = aside(hold)
+    assert held.wait(SHORT_S)
+    del results, circle
+    gc.collect()
+    collected.set()
+    holder.result(SHORT_S)
+    gate.open()
+    assert pool.ask(square, 3) == 9
 
 
 def test_a_map_that_nobody_reads_and_nobody_keeps_is_given_up(system):
