@@ -145,7 +145,7 @@ class ItemTimeout(ActorDied, TimeoutError):
 
 
 class Quarantined(ActorDied):
-    """An item of a pool ended every worker that took it, and is not tried again.
+    """An item of a pool, or loading its function, ended worker after worker: not tried again.
 
     Attributes:
         report: of the last of these workers.

@@ -73,7 +73,7 @@ class Spawner:
         Raises:
             What `spawn` raises; then nothing is left of the others either.
         """
-        from procactors.pool.pool import start_pool  # only where it is used
+        from procactors.pool.start import start_pool  # only where it is used
 
         return start_pool(self._handle, self._options, self._parent, cls, args, kwargs)
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 
 from procactors.errors import (
-    ActorDied,
     ActorStopped,
     DeliveryError,
     PoolBroken,
@@ -27,14 +26,15 @@ from procactors.errors import (
 )
 from procactors.pool.batch import Batch
 from procactors.pool.member import Member
-from procactors.pool.spans import Span
-from procactors.process.batch import CALL, Outcome, pack_batch
+from procactors.pool.probe import Probe
+from procactors.pool.spans import Span, refuse
+from procactors.pool.verdicts import NEVER_BEGUN, Verdicts
+from procactors.process.batch import CALL, pack_batch
 from procactors.process.loop import BATCH_KEY
-from procactors.supervision.crash import CrashReport
 from procactors.wire.codec import Encoded
 from procactors.wire.failure import load_answer
 from procactors.wire.reply import Answer
-from procactors.wire.sheet import LOADING, SheetRoom
+from procactors.wire.sheet import SheetRoom
 from procactors.wire.station import SUPERVISOR, Station
 
 __all__ = ["Dispatcher"]
@@ -43,13 +43,8 @@ _log = logging.getLogger("procactors")
 
 #: Bytes of calls that are sent together: they are to fit into one record.
 _TOGETHER_BYTES = 3200
-#: Stands for the answer to a batch that was never begun, or of which all that was is done.
-UNSENT = Outcome(0, 0, "")
 #: A message that every worker answers at once.
 PROBE_KEY, PROBE = BATCH_KEY, Encoded(b"", ())
-#: Deaths of one worker in a row, each with a batch in hand that it has not looked at, after which
-#: the batch's first item is taken to be the cause.
-_FALSE_STARTS = 3
 #: Longest name of what a batch calls, for people, in bytes.
 _NAME_BYTES = 200
 
@@ -79,6 +74,7 @@ class Dispatcher:
         self.closing = False
         self._wake = wake
         self._sheets = SheetRoom(station.home)
+        self._verdicts = Verdicts()
         self._numbers = itertools.count(1)
         #: Batches of which nobody knows whether they were sent.
         self.doubts: list[Batch] = []
@@ -102,7 +98,7 @@ class Dispatcher:
 
     def _enqueue(self, spans: list[Span], front: bool = False) -> None:
         if self.broken is not None:
-            self._refuse(spans, self.broken)
+            refuse(spans, self.broken)
             return
         for span in reversed(spans) if front else spans:
             queue, wanted = self.queue, span.pinned
@@ -110,7 +106,7 @@ class Dispatcher:
                 queue = wanted.own
             elif wanted is not None and span.is_strict:
                 name = wanted.ref.name
-                self._refuse([span], ActorStopped(f"{name} has stopped; this was not handled"))
+                refuse([span], ActorStopped(f"{name} has stopped; this was not handled"))
                 continue
             else:
                 span.pinned = None
@@ -178,7 +174,7 @@ class Dispatcher:
             self.gone(member, error)
         except (DeliveryError, OSError) as error:  # no room, or no descriptor
             self._unsend(batch)
-            self._refuse(spans, error)
+            refuse(spans, error)
         except BaseException:
             # Raised by a signal handler, at whatever line. Sent or not? The keeper finds out.
             if batch is not None and batch in member.batches:
@@ -225,7 +221,9 @@ class Dispatcher:
         for queue in (member.own, self.queue) if not member.leaving else (member.own,):
             while queue:
                 span = queue.popleft()
-                if span.owner.begins(span):
+                if fatal := self._verdicts.fatal(span):
+                    refuse([span], fatal)
+                elif span.owner.begins(span):
                     spans.append(span)
                     if span.form == CALL:
                         self._join_calls(spans, queue)
@@ -252,7 +250,7 @@ class Dispatcher:
         """Ask workers behind the batches in doubt: by then these are done. Under the lock."""
         while self.doubts:
             batch = self.doubts.pop()
-            probe = _Probe(self, batch)
+            probe = Probe(self, batch)
             try:
                 self.station.submit(
                     batch.member.ref._actor, batch.member.ref.name, PROBE_KEY, PROBE, probe
@@ -264,7 +262,7 @@ class Dispatcher:
 
     def ended(self, batch: Batch, answer: Answer | None, error: BaseException | None) -> None:
         """A worker has answered, or somebody for it. Runs in the station's reader thread."""
-        verdict: object = UNSENT if error is None else error
+        verdict: object = NEVER_BEGUN if error is None else error
         if answer is not None:
             try:
                 verdict = load_answer(self.station.home, answer)
@@ -277,7 +275,7 @@ class Dispatcher:
             member.batches.remove(batch)
             done = batch.done()
             self.hand_over(batch, done)
-            back = self._follow(batch, done, verdict)
+            back = self._verdicts.follow(batch, done, verdict)
             # Nobody writes on it any more: the worker has answered, or is gone.
             self._sheets.give_back(batch.sheet)
             self._enqueue(back, front=True)
@@ -298,51 +296,6 @@ class Dispatcher:
         for span, at in batch.parts(start, done):
             part = outcomes if len(span) == done - start else outcomes[at - start :][: len(span)]
             span.owner.ended(span, span.start, part, is_plain)
-
-    def _follow(self, batch: Batch, done: int, verdict: object) -> list[Span]:
-        """Return what is to be sent again of a batch that has ended, `done` items being done."""
-        rest = [span for span, _ in batch.parts(done, batch.stolen_from)]
-        if isinstance(verdict, Outcome):
-            batch.member.false_starts = 0
-            batch.spans[0].owner.pace.seen(verdict.done, verdict.spent_ns / 1e9)
-            if verdict.trouble and rest:
-                rest[0].owner.unreadable(rest[0], verdict.trouble)
-                return rest[1:]
-            return rest
-        if isinstance(verdict, ActorStopped) or not rest:
-            return rest
-        if isinstance(verdict, ActorDied) and verdict.report is not None:
-            return self._bury(batch, rest, verdict.report)
-        reason = verdict if isinstance(verdict, Exception) else RuntimeError(f"found {verdict!r}")
-        if isinstance(verdict, ActorDied):
-            first = rest[0]
-            self._refuse([first.part(first.start, first.start + 1)], reason)
-            others = [first.part(first.start + 1, first.stop)] if len(first) > 1 else []
-            return others + rest[1:]
-        self._refuse(rest[:1], reason)
-        return rest[1:]
-
-    def _bury(self, batch: Batch, rest: list[Span], report: CrashReport) -> list[Span]:
-        """Return what is to be sent again after a worker's death with a batch in hand."""
-        member = batch.member
-        if not batch.has_started and member.false_starts < _FALSE_STARTS:
-            member.false_starts += 1  # killed before it looked at it, as a rule
-            return rest
-        first, others = rest[0], rest[1:]
-        if batch.sheet.words[LOADING] and first.load.count > 1:
-            # It died while it unpickled them together: which one was it?
-            first.owner.unreadable(first, str(report))
-            return others
-        if len(first) > 1:
-            others.insert(0, first.part(first.start + 1, first.stop))
-            first = first.part(first.start, first.start + 1)
-        again = first.owner.died(first, report)
-        # Behind what was not begun, as the last resort: it may end the next worker as well.
-        return others if again is None else [*others, again]
-
-    def _refuse(self, spans: Iterable[Span], error: Exception) -> None:
-        for span in spans:
-            span.owner.refused(span, error)
 
     # -- workers ------------------------------------------------------------------------------
 
@@ -415,29 +368,9 @@ class Dispatcher:
             self.queue.clear()
             for member in self.members:
                 waiting += member.release()
-            self._refuse(waiting, why)
+            refuse(waiting, why)
             self.changed.notify_all()
 
     def end(self) -> None:
         """Remove the sheets; those that are still in use, when they come back."""
         self._sheets.close()
-
-
-class _Probe:
-    """Hears from a worker behind a batch of which nobody knows whether it was sent.
-
-    A mailbox keeps the order: when this is answered, the batch has been, or never will be. Its own
-    answer finds nobody, but its sheet says how far it came.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, batch: Batch) -> None:
-        self._dispatcher = dispatcher
-        self._batch = batch
-
-    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
-        """Take the answer from the reader thread; whatever it says, the doubt is over."""
-        batch = self._batch
-        gone = ActorDied("a worker ended with this item in hand, and nobody heard how")
-        with self._dispatcher.lock:
-            if batch in batch.member.batches:  # else it was sent, and its sheet is another's by now
-                self._dispatcher.ended(batch, None, gone if batch.is_cut_off else None)

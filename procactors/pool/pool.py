@@ -12,7 +12,7 @@ import itertools
 import random
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from procactors.errors import (
     InvalidSpec,
@@ -20,7 +20,7 @@ from procactors.errors import (
     PoolBroken,
     ProcActorsError,
 )
-from procactors.options import Delivery, Limits, Options, Overflow, Routing
+from procactors.options import Delivery, Options, Overflow, Routing
 from procactors.pool.crew import Crew
 from procactors.pool.functions import Target, target_of
 from procactors.pool.mapping import Mapper
@@ -29,14 +29,11 @@ from procactors.pool.reply import Asked, PoolReply, Told
 from procactors.pool.routing import Ring, key_bytes
 from procactors.pool.sizing import Pace
 from procactors.pool.spans import Load
-from procactors.process.methods import MethodTable, table_of
+from procactors.process.methods import MethodTable
 from procactors.ref import ActorRef
 from procactors.reply import Reply
 
-if TYPE_CHECKING:
-    from procactors.handle import SystemHandle
-
-__all__ = ["Pool", "start_pool"]
+__all__ = ["Pool"]
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -44,9 +41,6 @@ R = TypeVar("R")
 P = ParamSpec("P")
 
 _UNSET: Any = object()
-
-#: Numbers of the pools of this process that have no name.
-_numbers = itertools.count(1)
 
 
 class Pool(Mapper[A]):
@@ -399,34 +393,3 @@ def _hear(reply: Any) -> None:
     """Have looked at a reply, so that nobody is told that nobody did."""
     if not reply.cancelled():
         reply.exception()
-
-
-def start_pool(
-    handle: SystemHandle,
-    options: Options,
-    parent: int,
-    cls: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Pool[Any]:
-    """Start a pool; see `Spawner.pool`."""
-    if not isinstance(cls, type):
-        raise InvalidSpec(
-            f"pool takes the workers' class, then its arguments, not {cls!r}; a function is given "
-            f"to the pool's map, submit, ask or tell"
-        )
-    actor = handle._station.actor
-    place = f"{actor}-" if actor else ""
-    name = options.name or f"{cls.__qualname__.lower()}-pool-{place}{next(_numbers)}"
-    worker = options.replace(
-        # The pool's own: its workers are sent one batch after the other, in which many items are,
-        # and what is in hand at a crash is the pool's to try again.
-        mailbox=None,
-        overflow=Overflow.BLOCK,
-        delivery=Delivery.AT_MOST_ONCE,
-        handle_timeout=None,
-        limits=options.limits or Limits(),
-    )
-    crew = Crew(handle, worker, parent, cls, args, kwargs, name)
-    crew.open()
-    return Pool(crew, options, table_of(cls))

@@ -7,6 +7,7 @@ Never: runs a user's code: values were encoded when they came, and are decoded w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from procactors.errors import ActorDied, ItemTimeout, Quarantined
@@ -19,7 +20,7 @@ from procactors.wire.home import Home
 if TYPE_CHECKING:
     from procactors.pool.member import Member
 
-__all__ = ["QUARANTINE", "Load", "Owner", "Span", "death_of"]
+__all__ = ["QUARANTINE", "Load", "Owner", "Span", "death_of", "refuse"]
 
 #: Bytes of a payload that travels in the message itself: with frame, envelope, sheet and the
 #: function's name it must fit into the 4096 of a record.
@@ -176,6 +177,12 @@ class Span:
     def wire_bytes(self) -> int:
         """About how many bytes it takes in a message."""
         return len(self.function) + len(self.load.data) + 32
+
+
+def refuse(spans: Iterable[Span], error: Exception) -> None:
+    """Tell the owners that nothing of these will be done."""
+    for span in spans:
+        span.owner.refused(span, error)
 
 
 def death_of(report: CrashReport, deaths: int, timeout: float | None) -> ActorDied:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+import types
 
 import pytest
 
-from procactors import Actor
+from procactors import Actor, ActorSystem
 from procactors.errors import ActorDied, Quarantined
 
 
@@ -37,3 +40,47 @@ def test_an_item_has_its_retries_and_no_more(system, tmp_path, plan, retries, tr
         results = pool.map(Doer.do, [path], on_error="collect", retries=retries, retry_on=Exception)
         assert [type(result) for result in results] == [error]
     assert os.path.getsize(path) == tries
+
+
+@pytest.fixture
+def deadly(tmp_path, monkeypatch):
+    """A function of a module that can be imported here, and ends the workers; notes how often."""
+    notes = tmp_path / "notes"
+    (tmp_path / "deadly.py").write_text(
+        f"import os\nopen({str(notes)!r}, 'a').write('x')\nos._exit(9)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = types.ModuleType("deadly")
+    exec("def work(item=0): return item", vars(module))
+    monkeypatch.setitem(sys.modules, "deadly", module)
+    module.notes = notes
+    return module
+
+
+def test_a_function_that_ends_its_workers_when_it_is_loaded_ends_three_of_them(deadly):
+    """Not one for each item: and none of the items was begun."""
+    with ActorSystem() as system, system.options(size=2).pool() as pool:
+        results = list(pool.map(deadly.work, range(1000), on_error="collect", retries=10))
+        assert [type(result) for result in results] == [Quarantined] * 1000
+        assert re.match("work has ended [34] workers while it was loaded", str(results[0]))
+        assert results[0].report.reason.code == 9
+        assert 3 <= deadly.notes.stat().st_size <= 4  # the other worker may be at it as well
+        with pytest.raises(Quarantined):
+            pool.ask(deadly.work)
+        assert pool.ask(abs, -3) == 3
+
+
+def test_a_function_that_ends_a_worker_once_when_it_is_loaded_is_forgiven(deadly, tmp_path):
+    """A lack of memory, say; a call without retries is done all the same: it was not begun."""
+    path = tmp_path / "deadly.py"
+    path.write_text(f"""
+import os
+if not os.path.exists({str(deadly.notes)!r}):
+    open({str(deadly.notes)!r}, "x").close()
+    os._exit(9)
+def work(item=0):
+    return item
+""")
+    with ActorSystem() as system, system.options(size=1).pool() as pool:
+        assert pool.ask(deadly.work, 7) == 7
+        assert list(pool.map(deadly.work, range(100))) == list(range(100))

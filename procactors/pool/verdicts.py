@@ -1,0 +1,109 @@
+"""What follows from how a batch has ended: what is run again, and whose fault a death is.
+
+Layer: api. Runs in: the pool's process, under the dispatcher's lock.
+Owns: nothing.
+Never: blames an item that was not begun.
+
+    answer ─┬─► all done
+            ├─► could not be loaded together ─► one by one
+            └─► death ─┬─► nothing looked at ─► again
+                       ├─► loading the function ─► again, but not for ever
+                       └─► an item in hand ─► its owner says; the others again
+"""
+
+from __future__ import annotations
+
+from procactors.errors import ActorDied, ActorStopped, Quarantined
+from procactors.pool.batch import Batch
+from procactors.pool.spans import QUARANTINE, Span, refuse
+from procactors.process.batch import Outcome
+from procactors.supervision.crash import CrashReport
+from procactors.wire.sheet import FUNCTION, LOADING
+
+__all__ = ["NEVER_BEGUN", "Verdicts"]
+
+#: Stands for the answer to a batch that was never begun, or of which all that was is done.
+NEVER_BEGUN = Outcome(0, 0, "")
+#: Deaths of one worker in a row, each with a batch in hand that it has not looked at, after which
+#: the batch's first item is taken to be the cause.
+_FALSE_STARTS = 3
+
+
+class Verdicts:
+    """One pool's, with what it knows of functions that end workers."""
+
+    def __init__(self) -> None:
+        # Deaths while a function was loaded, and the report of the last.
+        self._deaths: dict[bytes, tuple[int, CrashReport]] = {}
+
+    def fatal(self, span: Span) -> Quarantined | None:
+        """Return why no worker is to load a span's function any more, if that is so."""
+        if not self._deaths or span.function not in self._deaths:
+            return None
+        deaths, report = self._deaths[span.function]
+        if deaths < QUARANTINE:
+            return None
+        return Quarantined(
+            f"{span.name.decode().rpartition(':')[2]} has ended {deaths} workers while it was "
+            f"loaded, before any item was begun, and this pool does not try it again; look at what "
+            f"its module does when it is imported; {report}",
+            report,
+        )
+
+    def follow(self, batch: Batch, done: int, verdict: object) -> list[Span]:
+        """Return what is to be sent again of a batch that has ended, `done` items being done.
+
+        Args:
+            batch: it.
+            done: how many of its items are marked.
+            verdict: the worker's `Outcome`, or the exception that stands for it.
+        """
+        rest = [span for span, _ in batch.parts(done, batch.stolen_from)]
+        if isinstance(verdict, Outcome):
+            return self._answered(batch, rest, verdict)
+        if isinstance(verdict, ActorStopped) or not rest:
+            return rest
+        if isinstance(verdict, ActorDied) and verdict.report is not None:
+            return self._bury(batch, rest, verdict.report)
+        reason = verdict if isinstance(verdict, Exception) else RuntimeError(f"found {verdict!r}")
+        if isinstance(verdict, ActorDied):
+            first = rest[0]
+            refuse([first.part(first.start, first.start + 1)], reason)
+            others = [first.part(first.start + 1, first.stop)] if len(first) > 1 else []
+            return others + rest[1:]
+        refuse(rest[:1], reason)
+        return rest[1:]
+
+    def _answered(self, batch: Batch, rest: list[Span], outcome: Outcome) -> list[Span]:
+        first = batch.spans[0]
+        batch.member.false_starts = 0
+        first.owner.pace.seen(outcome.done, outcome.spent_ns / 1e9)
+        if outcome.done:
+            self._deaths.pop(first.function, None)
+        if outcome.trouble and rest:
+            rest[0].owner.unreadable(rest[0], outcome.trouble)
+            return rest[1:]
+        return rest
+
+    def _bury(self, batch: Batch, rest: list[Span], report: CrashReport) -> list[Span]:
+        """Return what is to be sent again after a worker's death with a batch in hand."""
+        member = batch.member
+        if not batch.has_started and member.false_starts < _FALSE_STARTS:
+            member.false_starts += 1  # killed before it looked at it, as a rule
+            return rest
+        first, others = rest[0], rest[1:]
+        loading = batch.sheet.words[LOADING]
+        if loading == FUNCTION:
+            # No item of it was begun. Sent again, it is refused if that was once too often.
+            self._deaths[first.function] = self._deaths.get(first.function, (0,))[0] + 1, report
+            return rest
+        if loading and first.load.count > 1:
+            # It died while it unpickled them together: which one was it?
+            first.owner.unreadable(first, str(report))
+            return others
+        if len(first) > 1:
+            others.insert(0, first.part(first.start + 1, first.stop))
+            first = first.part(first.start, first.start + 1)
+        again = first.owner.died(first, report)
+        # Behind what was not begun, as the last resort: it may end the next worker as well.
+        return others if again is None else [*others, again]
