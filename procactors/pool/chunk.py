@@ -20,7 +20,7 @@ from procactors.wire.sheet import FAILURE, Sealed
 if TYPE_CHECKING:
     from procactors.pool.map import MapJob
 
-__all__ = ["Chunk", "Single"]
+__all__ = ["BELL", "Chunk", "Single"]
 
 #: An item that has not ended.
 _PENDING: Any = object()
@@ -205,3 +205,13 @@ class Single:
         """As the chunk's, at its place there."""
         self.refused(span, CancelledError())
         return True
+
+
+def _no_items() -> Chunk:
+    chunk = Chunk.__new__(Chunk)  # of no job: left in a queue, it would hold that in a circle
+    chunk.items, chunk.outcomes, chunk.given, chunk.is_plain = [], [], 0, True
+    return chunk
+
+
+#: News of no items: there is something to look at that is no outcome.
+BELL = (_no_items(), 0, 0)

@@ -10,7 +10,6 @@ Never: takes more of the input than is needed; blocks the pool when nobody takes
 from __future__ import annotations
 
 import concurrent.futures
-import itertools
 import logging
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -19,9 +18,10 @@ from time import monotonic
 from typing import Any
 
 from procactors.errors import DeliveryError, EncodeError, StorageFull
-from procactors.pool.chunk import Chunk, Single
+from procactors.pool.chunk import BELL, Chunk, Single
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
+from procactors.pool.intake import take
 from procactors.pool.progress import MapProgress
 from procactors.pool.rules import Rules
 from procactors.pool.sizing import TARGET_S, Pace
@@ -116,7 +116,7 @@ class MapJob:
         No more once results have come: an input that takes its time does not hold them up.
         """
         self.dispatcher.station.check_copy()  # who would wait there for results for ever
-        while not self._exhausted:
+        while not self._exhausted and not self.closed:
             workers = max(1, len(self.dispatcher.members))
             if self._open >= _AHEAD * workers:
                 return
@@ -170,20 +170,8 @@ class MapJob:
         return not self.events.empty()
 
     def _take(self, size: int) -> list[Any]:
-        """Take items from the input: `size` of them, or what comes in the time of a batch."""
-        items: list[Any] = []
-        until, step = monotonic() + TARGET_S, 1
-        try:
-            while len(items) < size and not self._exhausted:
-                wanted = min(step, size - len(items))
-                before = len(items)
-                # In place: what came before an error of the input's is not lost with it.
-                items.extend(itertools.islice(self._input, wanted))
-                self._exhausted = len(items) - before < wanted
-                if monotonic() >= until:
-                    break
-                step *= 2
-        except Exception as error:  # noqa: BLE001 - the user's; raised behind the results so far
+        items, self._exhausted, error = take(self._input, size, TARGET_S)
+        if error is not None:
             self._end_input(error)
         return items
 
@@ -248,10 +236,15 @@ class MapJob:
         except BaseException:
             self.close()
             raise
-        self.close()
+        else:
+            self.close()
+        finally:
+            self._waiting.clear()  # here alone: `close` may come from a thread beside this one
 
     def _all_blocks(self) -> Iterator[Sequence[Any]]:
         while True:
+            if self.closed:
+                return
             self.feed()
             if self.rules.ordered:
                 yield from self._first_in_order()
@@ -260,13 +253,11 @@ class MapJob:
                     break
                 continue
             chunk, at, count = self._next_event()
-            if self.closed:
-                return  # by another thread
             if count < 0:
                 self._send_singly(chunk, at, -count)
             elif not self.rules.ordered:
                 yield from self._some(chunk, at, at + count)
-                if chunk.given == len(chunk.outcomes) and chunk in self._waiting:  # not closed
+                if chunk.outcomes and chunk.given == len(chunk.outcomes):
                     self._waiting.remove(chunk)
             self._progress.advance(self._given, self.failed)
         if self._input_error is not None:
@@ -282,6 +273,8 @@ class MapJob:
             self.dispatcher.station.run_callback(self.close)
 
     def _next_event(self) -> tuple[Chunk, int, int]:
+        if self.closed:
+            return BELL  # who closed it has put one, but that may have been read by now
         deadline = self.rules.deadline
         if deadline is None:
             return self.events.get()
@@ -297,9 +290,11 @@ class MapJob:
         """Yield the outcomes at the head of the line, as far as they are there."""
         while self._waiting:
             self.catch_up()
+            if self.closed:
+                return
             chunk = self._waiting[0]
             yield from self._some(chunk, chunk.given, chunk.ready_until(chunk.given))
-            if self.closed or chunk.given < len(chunk.outcomes):
+            if chunk.given < len(chunk.outcomes):
                 return
             self._waiting.popleft()
             self._progress.advance(self._given, self.failed)
@@ -396,6 +391,4 @@ class MapJob:
                     chunk.unwanted(-count)
         self.dispatcher.withdraw(lambda span: getattr(span.owner, "job", None) is not self)
         self._progress.close(self._given, self.failed)
-        self._waiting.clear()
-        # For a thread that waits here; there is nothing else to look at any more.
-        self.events.put((Chunk(self, 0, []), 0, 0))
+        self.events.put(BELL)  # for a thread that waits here

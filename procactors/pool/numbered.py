@@ -12,7 +12,7 @@ from queue import Empty
 from typing import Any, NamedTuple, Protocol
 
 from procactors.errors import DeliveryError
-from procactors.pool.chunk import Chunk
+from procactors.pool.chunk import BELL, Chunk
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
 from procactors.pool.map import MapJob
@@ -87,12 +87,10 @@ class NumberedJob(MapJob):
         self.keeps_items = True
         self._source = source
         self._judge = judge
-        # An event of no items: there is something to look at that is no outcome.
-        self._bell = (Chunk(self, 0, []), 0, 0)
 
     def wake(self) -> None:
         """Have `batches` look at its source, and yield. From any thread, or a signal handler."""
-        self.events.put(self._bell)
+        self.events.put(BELL)
 
     def drain(self) -> None:
         """Take and begin nothing more; `batches` ends when what is in hand has ended."""

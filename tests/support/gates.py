@@ -33,10 +33,12 @@ class Gate:
 
     def wait(self) -> None:
         """Tell the test who is here, then block until it lets this visitor pass."""
-        self._put("arrivals", PID.pack(os.getpid()))
-        permit = self._take("permits", 1, None)
-        if permit == ALL:
-            self._put("permits", ALL)  # for whoever comes next
+        # Opened before anybody knows of us: once we are seen, the test may open the gate and leave,
+        # and a pipe that nobody has open forgets its bytes.
+        with _opened(self.folder / "permits") as permits:
+            self._put("arrivals", PID.pack(os.getpid()))
+            if os.read(permits, 1) == ALL:
+                os.write(permits, ALL)  # for whoever comes next
 
     def arrival(self, timeout: float = SHORT_S) -> int:
         """Wait until somebody stands at the gate, and return his pid; each one is told once."""

@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from tests.support.gates import Gate, new_gate
+from tests.support.waiting import SHORT_S
 
 
 @pytest.fixture
@@ -42,6 +43,16 @@ def test_a_visitor_is_told_of_and_stays_until_the_gate_opens(gate, visit):
     gate.open()
     visitor.join()
     assert passed == [1]
+
+
+def test_whoever_was_seen_passes_though_the_gate_is_left_at_once(tmp_path):
+    for number in range(100):
+        with new_gate(tmp_path / str(number)) as gate:
+            visitor = threading.Thread(target=gate.wait)
+            visitor.start()
+            gate.arrival()
+        visitor.join(SHORT_S)
+        assert not visitor.is_alive()
 
 
 def test_an_open_gate_lets_everybody_pass(gate, visit):
