@@ -105,8 +105,9 @@ def nothing_left(pytestconfig: pytest.Config) -> Iterator[None]:
     yield
     try:
         leaks.check(before, pytestconfig.getoption("settle"))
-    finally:
+    except BaseException:
         leaks.kill_strays(before)
+        raise
 
 
 def _set_modules_aside() -> None:

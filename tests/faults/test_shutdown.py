@@ -94,7 +94,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_stop(start_method):
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 while True:
                     signal.pause()
-        system = ActorSystem(start_method=sys.argv[1])
+        system = ActorSystem(start_method=sys.argv[1], stop_timeout=0.5)
         ref = system.spawn(Worker)
         ref.tell(Worker.wait)
         while ref.status().state != "busy":
