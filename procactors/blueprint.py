@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -104,7 +103,7 @@ def _write_part(station: Station, cls: Any, args: tuple[Any, ...], kwargs: dict[
 
 
 def _write(station: Station, encoded: Encoded, what: str) -> str:
-    path = os.path.join(station.path, "actors", f"new-{secrets.token_hex(8)}")
+    path = os.path.join(station.path, "actors", f"new-{os.urandom(8).hex()}")
     try:
         with open(path, "wb") as file:
             file.write(join(encoded))

@@ -7,7 +7,6 @@ Never: depends on the process, the platform or the order of calls; holds a secre
 
 from __future__ import annotations
 
-import hashlib
 import operator
 
 __all__ = ["derive"]
@@ -32,6 +31,8 @@ def derive(root: int, *path: int | str) -> int:
     Raises:
         TypeError: the root or a part is neither a whole number nor a word.
     """
+    import hashlib  # only where it is used: it loads OpenSSL, which few processes of a system need
+
     digest = hashlib.blake2b(b"%d\n" % operator.index(root), digest_size=_BYTES)
     for part in path:
         # With its length: ("ab", "c") and ("a", "bc") are two paths.

@@ -103,7 +103,7 @@ class BranchCommands:
         if plan is None:
             template = branch.plan.children[0]
             assert isinstance(template, c.ActorPlan)
-            return replace(template, extra=command.extra)
+            return template._replace(extra=command.extra)
         name = planned_name(plan)
         if name and any(slot.name == name for slot in branch.slots.values()):
             raise NameTaken(

@@ -3,11 +3,15 @@
 Layer: supervision. Runs in: parent and actor (the values travel to the supervisor's mailbox).
 Owns: nothing.
 Never: carries a user's object: those travel as encoded bytes in files of their own.
+
+Named tuples: every process of a system imports this, and thirty frozen dataclasses are a tenth of
+what all imports take.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from procactors.options import Options, Restart
 from procactors.supervision.crash import CrashReport, ExitReason
@@ -49,8 +53,7 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
-class ActorInfo:
+class ActorInfo(NamedTuple):
     """What makes a ref: reply to `Spawn`, `Find` and `ListActors`."""
 
     actor: int
@@ -59,8 +62,7 @@ class ActorInfo:
     options: Options
 
 
-@dataclasses.dataclass(frozen=True)
-class Spawn:
+class Spawn(NamedTuple):
     """Start an actor. Reply: `ActorInfo` once its `on_start` is done, or `SpawnError`.
 
     Attributes:
@@ -79,8 +81,7 @@ class Spawn:
     pooled: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Condemn:
+class Condemn(NamedTuple):
     """End a worker whose item has taken too long, with its stacks. Reply: whether it was killed.
 
     False: it has gone on meanwhile, or has no process now. True: SIGKILL has been sent, and no
@@ -99,58 +100,50 @@ class Condemn:
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class OpenInbox:
+class OpenInbox(NamedTuple):
     """Make a mailbox that the main program reads. Reply: `ActorInfo`."""
 
     name: str | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """See to it that an actor has stopped within `timeout` seconds. Reply: `ExitReason`."""
 
     actor: int
     timeout: float | None
 
 
-@dataclasses.dataclass(frozen=True)
-class StopChildren:
+class StopChildren(NamedTuple):
     """Stop all children of an actor that is about to stop. Reply: None when they are gone."""
 
     actor: int
 
 
-@dataclasses.dataclass(frozen=True)
-class StopAll:
+class StopAll(NamedTuple):
     """Stop every actor, in reverse start order, under one deadline. Reply: None."""
 
     timeout: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Kill:
+class Kill(NamedTuple):
     """SIGKILL an actor for good. Reply: `ExitReason` when it is gone."""
 
     actor: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Wait:
+class Wait(NamedTuple):
     """Wait until an actor has stopped for good. Reply: `ExitReason`."""
 
     actor: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Describe:
+class Describe(NamedTuple):
     """Tell an actor's state. Reply: `ActorStatus`."""
 
     actor: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Find:
+class Find(NamedTuple):
     """Find a live actor by name. Reply: `ActorInfo` or None."""
 
     name: str
@@ -161,8 +154,7 @@ class ListActors:
     """List the live actors in start order. Reply: list of `ActorInfo`."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """Tell `watcher` of an actor's end, once; with `restarts`, of its restarts too. Reply: None."""
 
     actor: int
@@ -170,32 +162,28 @@ class Watch:
     restarts: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class Unwatch:
+class Unwatch(NamedTuple):
     """Undo `Watch`. Reply: number up to which events on their way count no more; 0: none is."""
 
     actor: int
     watcher: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """Stop each of two actors when the other ends for good. Reply: None."""
 
     actor: int
     other: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Unlink:
+class Unlink(NamedTuple):
     """Undo `Link`. Reply: None."""
 
     actor: int
     other: int
 
 
-@dataclasses.dataclass(frozen=True)
-class LostMessage:
+class LostMessage(NamedTuple):
     """A message that a process could not deliver: the supervisor answers for it. No reply."""
 
     actor: int
@@ -203,8 +191,7 @@ class LostMessage:
     why: str
 
 
-@dataclasses.dataclass(frozen=True)
-class ReportProgress:
+class ReportProgress(NamedTuple):
     """An actor tells how far it is. No reply.
 
     Attributes:
@@ -222,8 +209,7 @@ class ReportProgress:
     what: str
 
 
-@dataclasses.dataclass(frozen=True)
-class DecideOnChild:
+class DecideOnChild(NamedTuple):
     """A parent's word on a child that died. No reply.
 
     Attributes:
@@ -237,8 +223,7 @@ class DecideOnChild:
     directive: str
 
 
-@dataclasses.dataclass(frozen=True)
-class ActorPlan:
+class ActorPlan(NamedTuple):
     """One actor of a tree (see `tree.ChildSpec`).
 
     Attributes:
@@ -256,8 +241,7 @@ class ActorPlan:
     extra: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class BranchPlan:
+class BranchPlan(NamedTuple):
     """One supervisor of a tree, with its children in start order (see `tree.Supervisor`)."""
 
     children: tuple[ActorPlan | BranchPlan, ...]
@@ -270,23 +254,20 @@ class BranchPlan:
     significant: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class BranchInfo:
+class BranchInfo(NamedTuple):
     """What makes a `SupervisorRef`: reply to `Supervise`."""
 
     branch: int
     name: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Supervise:
+class Supervise(NamedTuple):
     """Start a tree. Reply: `BranchInfo` once all of it is up, or `SpawnError`."""
 
     plan: BranchPlan
 
 
-@dataclasses.dataclass(frozen=True)
-class StartChild:
+class StartChild(NamedTuple):
     """Add a child to a supervisor and start it. Reply: `ActorInfo` or `BranchInfo`.
 
     Attributes:
@@ -300,54 +281,47 @@ class StartChild:
     extra: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class TerminateChild:
+class TerminateChild(NamedTuple):
     """Stop one child for good; its spec stays. Reply: `ExitReason`."""
 
     branch: int
     name: str
 
 
-@dataclasses.dataclass(frozen=True)
-class RestartChild:
+class RestartChild(NamedTuple):
     """Start a child that is not running. Reply: `ActorInfo` or `BranchInfo`."""
 
     branch: int
     name: str
 
 
-@dataclasses.dataclass(frozen=True)
-class DeleteChild:
+class DeleteChild(NamedTuple):
     """Forget the spec of a child that is not running. Reply: None."""
 
     branch: int
     name: str
 
 
-@dataclasses.dataclass(frozen=True)
-class ListChildren:
+class ListChildren(NamedTuple):
     """List a supervisor's children in start order. Reply: list of `ChildRow`."""
 
     branch: int
 
 
-@dataclasses.dataclass(frozen=True)
-class StopBranch:
+class StopBranch(NamedTuple):
     """Stop a supervisor and all its children, last first. Reply: `ExitReason`."""
 
     branch: int
     timeout: float | None
 
 
-@dataclasses.dataclass(frozen=True)
-class WaitBranch:
+class WaitBranch(NamedTuple):
     """Wait until a supervisor has ended. Reply: `ExitReason`."""
 
     branch: int
 
 
-@dataclasses.dataclass(frozen=True)
-class ChildRow:
+class ChildRow(NamedTuple):
     """One child in the reply to `ListChildren`.
 
     Attributes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from typing import Any
 
 from procactors.wire.codec import Encoded, decode, encode, join, split
@@ -32,7 +31,7 @@ class Home:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.process = secrets.randbits(63)
+        self.process = int.from_bytes(os.urandom(8), "big") >> 1
         self._segments = SegmentPool(path, self.process)
         self.shares = SharePool(path, self.process)
         belong_to(path)

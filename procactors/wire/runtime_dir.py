@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import stat
 import tempfile
 import time
@@ -64,7 +63,7 @@ class RuntimeDir:
 
     def __init__(self, base: str | os.PathLike[str] | None = None) -> None:
         root = os.fspath(base) if base is not None else roots()[0]
-        self.path = os.path.join(root, f"{PREFIX}{os.getpid()}-{secrets.token_hex(6)}")
+        self.path = os.path.join(root, f"{PREFIX}{os.getpid()}-{os.urandom(6).hex()}")
         self._pid = os.getpid()
         self._owner_fd = -1
         os.mkdir(self.path, 0o700)
