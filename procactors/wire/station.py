@@ -34,6 +34,7 @@ from procactors.wire.home import Home, home_of
 from procactors.wire.record import FRAME, Kind, frame
 from procactors.wire.reply import Answer, ReplyPort
 from procactors.wire.replyreader import PendingReply, ReplyReader, no_descriptor
+from procactors.wire.rings import LOOK_S, LOOKS, is_asleep, ring_from
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
 __all__ = ["MAIN", "SUPERVISOR", "Station", "actor_path", "station_of"]
@@ -379,27 +380,24 @@ class Station:
         waiting[WAITING_ON] = actor
         try:
             # Shown first, looked up second: of two that close a ring at once, one sees it.
-            self._refuse_ring(actor, name)
+            looks = 0
+            while ring := ring_from(actor, self.actor, self.words):
+                looks = looks + 1 if all(map(is_asleep, ring.values())) else 0
+                if looks == LOOKS:
+                    raise AskCycleError(
+                        f"asking {name} would wait for ever: actors {[self.actor, *ring]} would "
+                        f"wait for each other; use tell, or submit and return"
+                    )
+                self._check(actor, name)
+                until = monotonic() + LOOK_S
+                if deadline is not None and deadline < until:
+                    break
+                answer = port.wait(call, until, lambda: None)
+                if answer is not None:
+                    return answer
             return port.wait(call, deadline, lambda: self._check(actor, name))
         finally:
             waiting[WAITING_ON] = 0
-
-    def _refuse_ring(self, actor: int, name: str) -> None:
-        ring, at = [actor], actor
-        while at and at != self.actor:
-            words = self.words(at)
-            try:
-                at = words[WAITING_ON] if words is not None else 0
-            except ValueError:  # its mailbox was closed in this process meanwhile: it waits no more
-                at = 0
-            if at in ring:
-                return  # a ring, but not through us: whoever closed it is told
-            ring.append(at)
-        if at == self.actor:
-            raise AskCycleError(
-                f"asking {name} would wait for ever: actors {[self.actor, *ring]} would wait for "
-                f"each other; use tell, or submit and return"
-            )
 
     def _reply_reader(self) -> ReplyReader:
         replies = self._replies

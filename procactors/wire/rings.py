@@ -1,0 +1,51 @@
+"""Rings of asks: actors that wait for each other for ever, seen from inside one of them.
+
+Layer: wire. Runs in: actor, main thread, while it waits for an answer.
+Owns: nothing.
+Never: takes one look's word for it: an asker that has been answered, and has not run since, still
+shows for whom it waited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from procactors.wire.blackbox import PID, WAITING_ON
+
+__all__ = ["LOOKS", "LOOK_S", "is_asleep", "ring_from"]
+
+#: Looks in a row that must find the same ring, all of it asleep, and the seconds between two. A
+#: process whose answer has come is no longer asleep from the write on; behind it, it gets past the
+#: few lines in which it may have to wait for a lock of its own within a look or two.
+LOOKS, LOOK_S = 4, 0.01
+
+
+def ring_from(first: int, me: int, words_of: Callable[[int], memoryview | None]) -> dict[int, int]:
+    """Return the ring that an ask of `first` by `me` closes: pids by actor; empty if it does not.
+
+    Args:
+        first: who is asked.
+        me: who asks.
+        words_of: returns the black box of an actor; None if there is none.
+    """
+    ring: dict[int, int] = {}
+    at = first
+    while at and at != me:
+        if at in ring:
+            return {}  # one, but not through us: whoever closed it is told
+        words = words_of(at)
+        try:
+            ring[at], at = (words[PID], words[WAITING_ON]) if words is not None else (0, 0)
+        except ValueError:  # its mailbox was closed in this process meanwhile: it waits no more
+            at = 0
+    return ring if at == me else {}
+
+
+def is_asleep(pid: int) -> bool:
+    """Say whether a process's main thread waits for something, by the kernel's word."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # Behind the command's name, which may have any character in it.
+            return file.read().rpartition(b")")[2].split()[0] == b"S"
+    except OSError:
+        return False  # it has ended
