@@ -35,6 +35,8 @@ _ROOM = 16 * 1024 * 1024
 
 #: Seconds for which a directory without an `owner` file is taken to be just being made.
 _NEWBORN_S = 60.0
+#: Behind the name of a directory that is being removed.
+_GONE = ".gone"
 
 
 def roots() -> list[str]:
@@ -125,7 +127,12 @@ def remove_tree(path: str) -> None:
     lack of descriptors must still leave nothing.
     """
     for top in (path, overflow_of(path)):
-        for folder, folders, files in os.walk(top, topdown=False):
+        # Renamed first: a process that is just dying finds nothing any more to write a file to.
+        # Else such a file would keep the directory, without the owner's that lets it be swept.
+        gone = top if top.endswith(_GONE) else top + _GONE
+        with contextlib.suppress(OSError):
+            os.rename(top, gone)
+        for folder, folders, files in os.walk(gone, topdown=False):
             for name in files:
                 with contextlib.suppress(OSError):
                     os.unlink(os.path.join(folder, name))
@@ -133,7 +140,7 @@ def remove_tree(path: str) -> None:
                 with contextlib.suppress(OSError):
                     os.rmdir(os.path.join(folder, name))
         with contextlib.suppress(OSError):
-            os.rmdir(top)
+            os.rmdir(gone)
 
 
 def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:
@@ -158,6 +165,8 @@ def _left_behind(places: list[str]) -> Iterator[str]:
 def _is_abandoned(path: str) -> bool:
     try:
         check_private(path)
+        if path.endswith(_GONE):
+            return True  # whoever was at it has died
         if path.endswith(".more"):
             # An overflow directory goes with its runtime directory.
             home = os.path.basename(path).removesuffix(".more")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import stat
+import threading
+from contextlib import suppress
 
 import pytest
 
 from procactors.wire import runtime_dir
 from procactors.wire.runtime_dir import PREFIX, RuntimeDir, check_private, overflow_of, sweep
+from tests.support.waiting import SHORT_S
 
 
 @pytest.fixture
@@ -149,3 +153,31 @@ def test_a_forked_copy_removes_nothing(tmp_path):
     os.waitpid(pid, 0)
     assert os.path.isdir(home.path)
     home.remove()
+
+
+def test_a_process_that_still_writes_cannot_keep_it(tmp_path):
+    """An actor that is just dying, while the janitor or another program's start sweeps."""
+    for _ in range(50):
+        home = RuntimeDir(tmp_path)
+        ended = threading.Event()
+
+        def write(folder, ended):
+            with suppress(FileNotFoundError):
+                for number in itertools.count():
+                    with open(os.path.join(folder, str(number)), "x"):
+                        pass
+            ended.set()
+
+        folder = os.path.join(home.path, "actors")
+        threading.Thread(target=write, args=(folder, ended)).start()
+        home.remove()
+        assert ended.wait(SHORT_S)
+        sweep(tmp_path)  # what it had opened before the name was gone may have come late
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_removal_that_was_cut_off_is_finished_by_the_next_sweep(tmp_path, abandoned):
+    os.unlink(os.path.join(abandoned, "owner"))
+    os.rename(abandoned, abandoned + ".gone")
+    assert sweep(tmp_path) == [abandoned + ".gone"]
+    assert list(tmp_path.iterdir()) == []
