@@ -294,7 +294,7 @@ class Dispatcher:
         outcomes, is_plain = batch.sheet.take(self.station.home, start, done)
         batch.taken = done
         for span, at in batch.parts(start, done):
-            part = outcomes if len(span) == done - start else outcomes[at - start :][: len(span)]
+            part = outcomes[at - start : at - start + len(span)]
             span.owner.ended(span, span.start, part, is_plain)
 
     # -- workers ------------------------------------------------------------------------------

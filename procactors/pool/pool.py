@@ -27,7 +27,7 @@ from procactors.pool.mapping import Mapper
 from procactors.pool.member import Member
 from procactors.pool.reply import Asked, PoolReply, Told
 from procactors.pool.routing import Ring, key_bytes
-from procactors.pool.sizing import Pace
+from procactors.pool.sizing import Paces
 from procactors.pool.spans import Load
 from procactors.process.methods import MethodTable
 from procactors.ref import ActorRef
@@ -63,7 +63,7 @@ class Pool(Mapper[A]):
         self.name = crew.name
         self._crew = crew
         self._options = options
-        self._paces: dict[bytes, Pace] = {}
+        self._paces = Paces()
         self._turns = itertools.count()
         self._ring: tuple[tuple[int, ...], Ring] = ((), Ring(()))
         is_sure = options.delivery is Delivery.AT_LEAST_ONCE
@@ -290,7 +290,7 @@ class Pool(Mapper[A]):
         """Queue a call, for one worker and no other, or for whom the routing says."""
         self._check_open()
         target, load = self._encode(what, args, kwargs)
-        pace = self._pace(target.name)
+        pace = self._paces.of(target.name)
         call: Asked | Told
         if reply is not None:
             call = Asked(reply, target, load, pace, self._retries, self._timeout)
@@ -373,12 +373,6 @@ class Pool(Mapper[A]):
                     f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"
                 )
             dispatcher.changed.wait()
-
-    def _pace(self, name: bytes) -> Pace:
-        pace = self._paces.get(name)
-        if pace is None:
-            pace = self._paces[name] = Pace()
-        return pace
 
     def _check_open(self) -> None:
         self._station.check_process()

@@ -33,7 +33,7 @@ class MapResults(Iterator[R]):
         self._blocks = job.blocks()
         self._values: Iterator[R] = itertools.chain.from_iterable(self._blocks)
 
-    def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed: some 5 ns an item instead of 80
+    def __iter__(self) -> Iterator[R]:  # noqa: PYI034 - for speed: 6 ns an item instead of 49
         return self._values
 
     def __next__(self) -> R:

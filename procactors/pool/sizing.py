@@ -91,10 +91,14 @@ class Pace:
 
 
 class Paces:
-    """What the items of a pool's functions cost, as the newest map of each has seen it."""
+    """What the items of a pool's functions cost, for the functions that were called last."""
 
     def __init__(self) -> None:
         self._newest: OrderedDict[bytes, Pace] = OrderedDict()
+
+    def of(self, function: bytes) -> Pace:
+        """Return the pace that all calls of a function share."""
+        return self._newest.get(function) or self.begin(function)
 
     def begin(self, function: bytes) -> Pace:
         """Return the pace of another map; `function` is what it calls, as it travels."""

@@ -17,6 +17,8 @@ import subprocess
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
+from procactors.wire.procstat import STATE, STATUS, stat_of
+
 __all__ = ["Child", "ExecutedChild", "ForkedChild", "ZygoteChild"]
 
 
@@ -159,12 +161,7 @@ def _reap(pid: int) -> tuple[int, int]:
 
 def _zombie_status(pid: int) -> int | None:
     """Return the wait status of a zombie that is not our child; None if it is not there."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except FileNotFoundError:
+    fields = stat_of(pid)
+    if not fields or fields[STATE] not in (b"Z", b"X"):
         return None
-    # After the name: state is field 3 of proc(5), exit_code field 52.
-    if fields[0] not in (b"Z", b"X"):
-        return None
-    return int(fields[49])
+    return int(fields[STATUS])

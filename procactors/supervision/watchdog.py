@@ -36,6 +36,7 @@ from procactors.supervision.health import (
 )
 from procactors.wire.blackbox import BUSY_SINCE, HANDLED, IN_HAND, PHASE, STATE
 from procactors.wire.places import bytes_in
+from procactors.wire.procstat import stat_of
 
 if TYPE_CHECKING:
     from procactors.supervision.supervisor import Supervisor
@@ -157,7 +158,7 @@ class Watchdog:
         """Have a hung actor write its stacks; what follows, follows by timer."""
         assert cell.child is not None
         self._watched.pop(cell.actor, None)
-        if _state(cell.child.pid) in ("T", "t"):
+        if stat_of(cell.child.pid)[:1] in ([b"T"], [b"t"]):
             text += "; its process is stopped, as by SIGSTOP or a debugger: there are no stacks"
             self._end(cell, ExitReason(ExitKind.HANG, signal.SIGKILL, text))
             return
@@ -239,13 +240,6 @@ def _peak(pid: int) -> int:
             if line.startswith(b"VmHWM:"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def _state(pid: int) -> str:
-    """Return the state letter of a process, as in proc(5)."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0]
-    return ""
 
 
 def _size(path: str) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from procactors.wire.blackbox import PID, WAITING_ON
+from procactors.wire.procstat import stat_of
 
 __all__ = ["LOOKS", "LOOK_S", "is_asleep", "ring_from"]
 
@@ -43,9 +44,4 @@ def ring_from(first: int, me: int, words_of: Callable[[int], memoryview | None])
 
 def is_asleep(pid: int) -> bool:
     """Say whether a process's main thread waits for something, by the kernel's word."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # Behind the command's name, which may have any character in it.
-            return file.read().rpartition(b")")[2].split()[0] == b"S"
-    except OSError:
-        return False  # it has ended
+    return stat_of(pid)[:1] == [b"S"]

@@ -63,6 +63,12 @@ def test_another_map_of_a_function_begins_with_what_the_last_has_seen():
     assert again.size(8, 2) == 1000
 
 
+def test_all_calls_of_a_function_share_its_pace():
+    paces = Paces()
+    assert paces.of(b"f") is paces.of(b"f")
+    assert paces.of(b"f") is not paces.of(b"g")
+
+
 def test_a_pool_does_not_remember_every_function():
     paces = Paces()
     paces.begin(b"f").seen(1000, 0.001)
