@@ -264,11 +264,11 @@ class Leaving(Actor):
 
 def test_the_zygote_is_killed_while_actors_are_being_started(system):
     """At many moments of a start; every spawn ends with an actor that answers."""
-    for round_ in range(6):
+    for round_ in range(12):
         refs = []
         thread = threading.Thread(target=lambda refs=refs: refs.append(system.spawn(Echo)))
         thread.start()
-        threading.Event().wait(round_ * 0.001)  # a moment of its own for each round
+        threading.Event().wait(round_ * 0.0005)  # a moment of its own for each round
         os.kill(zygote_of(system), signal.SIGKILL)
         thread.join()
         assert refs[0].ask(Echo.echo, round_) == round_

@@ -5,15 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import subprocess
-import sys
 from multiprocessing import context as mp_context
 
 import pytest
 
 from procactors.errors import ActorDied, EncodeError
-from tests.support.programs import environment
-from tests.support.waiting import LONG_S, SHORT_S, eventually
+from tests.support.programs import running
+from tests.support.waiting import eventually
 
 joblib = pytest.importorskip("joblib", reason="joblib is missing: pip install 'procactors[joblib]'")
 
@@ -221,29 +219,16 @@ procactors.joblib.register(make_default=True)
 pids = set(Parallel(n_jobs=2)(delayed(os.getpid)() for _ in range(9)))
 print(os.getpid() not in pids, type(Parallel(n_jobs=2)._backend).__name__)
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=LONG_S,
-        check=True,
-    )
-    assert (ended.stdout, ended.stderr) == ("True ProcActorsBackend\n", "")
+    with running(code) as program:
+        assert program.end() == (0, "True ProcActorsBackend\n", "")
 
 
 def test_without_joblib_the_import_names_the_extra():
     code = "import sys; sys.modules['joblib'] = None; import procactors.joblib"
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=SHORT_S,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert "pip install 'procactors[joblib]'" in ended.stderr
+    with running(code) as program:
+        exit_code, _, errors = program.end()
+    assert exit_code == 1
+    assert "pip install 'procactors[joblib]'" in errors
 
 
 class TestScikitLearn:

@@ -7,6 +7,7 @@ the journal has is not run again; and in the end the output is that of a run tha
 from __future__ import annotations
 
 import json
+import math
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from tests.support.programs import environment, running_python
 from tests.support.waiting import LONG_S, eventually
@@ -50,10 +52,7 @@ class Report:
 
 
 def run(folder: Path, seed: int, kills: int, items: int, ordered: bool) -> Report:
-    """Kill at random moments; then let it end, and compare.
-
-    The first kill finds it at work; later ones may come when it has ended by itself.
-    """
+    """Kill at random moments; then let it end, and compare."""
     rng, report, pause = random.Random(seed), Report(), threading.Event()
     (folder / "work.py").write_text(MODULE)
     numbers = [n - SAME_EVERY if n % SAME_EVERY == 6 else n for n in range(items)]
@@ -62,15 +61,16 @@ def run(folder: Path, seed: int, kills: int, items: int, ordered: bool) -> Repor
     command = ["-m", "procactors", "map", "work:work", "list.jsonl", "-j", "2", "-q", *order]
     resumed = [*command, "--resume", "journal", "-o", "output"]
     expected = _in_peace(folder, command)
-    for number in range(kills):
+    for _ in range(kills):
         done = _journalled(folder)
         (folder / "calls").unlink(missing_ok=True)
         with running_python(*resumed, cwd=folder) as program:
-            if number and rng.random() < AT_ANY_TIME:
-                pause.wait(rng.uniform(0, START_S))
-            else:
-                share = rng.randrange(1, max(2, (items - done.total()) // 3))
-                _await_lines(folder, program.process, done.total() + share)
+            share = rng.randrange(1, max(2, (items - done.total()) // 3))
+            any_time = rng.random() < AT_ANY_TIME
+            # At any time too, but not when it has ended by itself: it does not get past its share.
+            until = monotonic() + rng.uniform(0, START_S) if any_time else math.inf
+            _await_lines(folder, program.process, done.total() + share, until)
+            if not any_time:
                 pause.wait(rng.uniform(0, 0.01))
             program.process.kill()
             was_killed = program.process.wait(LONG_S) == -signal.SIGKILL
@@ -91,13 +91,13 @@ def run(folder: Path, seed: int, kills: int, items: int, ordered: bool) -> Repor
     return report
 
 
-def _await_lines(folder: Path, process: subprocess.Popen[str], count: int) -> None:
-    """Wait until so many lines are in the journal, or the command has ended."""
+def _await_lines(folder: Path, process: subprocess.Popen[str], count: int, until: float) -> None:
+    """Wait until so many lines are in the journal, the command has ended, or it is late enough."""
     path = folder / "journal"
 
     def is_there() -> bool:
         lines = path.read_bytes().count(b'{"key"') if path.exists() else 0
-        return lines >= count or process.poll() is not None
+        return lines >= count or process.poll() is not None or monotonic() >= until
 
     eventually(is_there, f"{count} lines in the journal", LONG_S)
 
