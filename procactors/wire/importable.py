@@ -1,0 +1,133 @@
+"""Which modules other processes can import by name, and which exist in this one alone.
+
+Layer: wire. Runs in: parent and actor.
+Owns: what it has found out about each module of this process.
+Never: imports a module to find out; changes `sys.modules`.
+
+A module is found here as a fresh interpreter with the same import path would find it: by the
+finders that are there from the start, or that an importable module has installed. What was made
+by `exec`, `runpy`, `types.ModuleType` or a loader of the program's own is private, and so is what
+stands under another name than its file's (pytest's import mode `importlib`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+
+__all__ = ["is_importable", "private_names"]
+
+#: The program itself: never imported again, whatever its file is called.
+_MAINS = frozenset(("__main__", "__mp_main__"))
+
+#: By name: the module that was looked at, and whether it can be imported elsewhere.
+_verdicts: dict[str, tuple[ModuleType | None, bool]] = {}
+#: Names of private modules but for the mains, as they stand in a pickle; and how many modules
+#: there were when they were looked up.
+_private: frozenset[bytes] = frozenset()
+_seen = (0, 0)
+
+
+def is_importable(name: str) -> bool:
+    """Return whether a process of ours finds the module `name` as it is here."""
+    if name in _MAINS or name in cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES:
+        return False
+    return _verdict(name, sys.modules.get(name), set(sys.path))
+
+
+def private_names() -> frozenset[bytes]:
+    """Return the names of this process's private modules, but for the main module's own."""
+    global _private, _seen  # noqa: PLW0603 - a table of this process, made anew as modules come
+    registered = cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES
+    # A module that replaces another of its name is seen at the next change of a number.
+    seen = len(sys.modules), len(registered)
+    if seen != _seen:
+        places = set(sys.path)
+        found = {name for name, it in list(sys.modules.items()) if not _verdict(name, it, places)}
+        _private = frozenset(name.encode() for name in (found | registered) - _MAINS)
+        _seen = seen
+    return _private
+
+
+def _verdict(name: str, module: Any, places: set[str]) -> bool:
+    known = _verdicts.get(name)
+    if known is None or known[0] is not module:
+        known = _verdicts[name] = module, _is_found(name, module, places)
+    return known[1]
+
+
+def _is_found(name: str, module: Any, places: set[str]) -> bool:
+    """Whether importing `name` elsewhere would find the same module."""
+    if module is None:
+        return False
+    if _has_its_file(name, module, places):
+        return True  # nearly every module: no finder needs to be asked
+    if not isinstance(module, ModuleType) or not _has_code(name, module):
+        return True  # a library's stand-in, or in C: nothing that could travel by value
+    parent, _, last = name.rpartition(".")
+    if parent:
+        above = sys.modules.get(parent)
+        if above is None or not (_has_its_file(parent, above, places) or _is_found_again(parent)):
+            return False
+        if getattr(above, last, None) is module and getattr(module, "__spec__", None) is None:
+            return True  # made by its package (`six.moves`): importing that makes it again
+    return _is_found_again(name)
+
+
+def _has_its_file(name: str, module: Any, places: set[str]) -> bool:
+    """Whether a module is built in, or lies below the import path where its name says."""
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
+    if not isinstance(origin, str):
+        return False
+    if origin in ("built-in", "frozen"):
+        return True
+    own = name.replace(".", os.sep)
+    at = origin.rfind(own)
+    rest = origin[at + len(own) :]
+    if at < 1 or not rest.startswith((".", os.sep + "__init__.")):
+        return False
+    if origin[: at - 1] not in places and ("" not in places or origin[: at - 1] != os.getcwd()):
+        return False
+    # Below a folder without `__init__` another of its name may be found before it.
+    root = name.partition(".")[0]
+    return root == name or getattr(sys.modules.get(root), "__file__", None) is not None
+
+
+def _has_code(name: str, module: ModuleType) -> bool:
+    return any(
+        isinstance(value, (FunctionType, type)) and getattr(value, "__module__", None) == name
+        for value in list(vars(module).values())
+    )
+
+
+def _is_found_again(name: str) -> bool:
+    """Ask the finders, as an import would."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    parent, _, _ = name.rpartition(".")
+    path = None
+    if parent:
+        if not is_importable(parent):
+            return False
+        path = getattr(sys.modules.get(parent), "__path__", None)
+    for finder in list(sys.meta_path) if spec is not None else ():
+        if not _is_ordinary(finder):
+            continue
+        try:
+            found = finder.find_spec(name, path, None)
+        except Exception:  # noqa: BLE001, S112 - a finder of anybody's; the next one is asked
+            continue
+        if found is not None:
+            return found.origin == spec.origin and list(
+                found.submodule_search_locations or ()
+            ) == list(spec.submodule_search_locations or ())
+    return False
+
+
+def _is_ordinary(finder: Any) -> bool:
+    """Whether a fresh interpreter has this finder too, or gets it with an import."""
+    cls = finder if isinstance(finder, type) else type(finder)
+    return cls.__module__ in sys.modules and is_importable(cls.__module__)
