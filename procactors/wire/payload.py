@@ -28,11 +28,9 @@ import struct
 import threading
 import weakref
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
-from procactors.wire.runtime_dir import overflow_of
-from procactors.wire.storage import create, lay_out
+from procactors.wire.storage import create, lay_out, root_of
 
 __all__ = ["REFERENCE", "Received", "SegmentPool", "mark_consumed", "receive", "sweep_segments"]
 
@@ -42,6 +40,8 @@ REFERENCE = struct.Struct("=QQQQ")
 _HEADER = struct.Struct("=QQQQQQ")  # generation, consumed, target, once, head bytes, buffers
 _GENERATION, _CONSUMED, _TARGET, _ONCE, _HEAD_BYTES, _COUNT = range(6)
 _TABLE_AT = _HEADER.size
+#: The segments of one process.
+_FOLDER = "segments/{:016x}"
 #: Up to here the receiver copies out: faster than mapping, and it costs no descriptor.
 _COPY_LIMIT = 1024 * 1024
 #: Segments that a process keeps for writing again, and their largest size and sum in bytes.
@@ -154,9 +154,7 @@ class SegmentPool:
         self._make_room(size)
         number = self._next
         self._next += 1
-        fd, path, place = create(
-            self._home, partial(_folder, self._home, self._process), str(number), size
-        )
+        fd, path, place = create(self._home, _FOLDER.format(self._process), str(number), size)
         keep = len(self._kept) < _KEEP and size <= _KEEP_SIZE and self._kept_bytes() <= _KEEP_SUM
         try:
             header = _HEADER.pack(1, 0, target, 0 if keep else 1, len(head), len(buffers))
@@ -324,8 +322,7 @@ def _consume(fd: int, path: str, generation: int) -> None:
 
 
 def _folder(home: str, process: int, place: int) -> str:
-    root = overflow_of(home) if place else os.path.join(home, "segments")
-    return os.path.join(root, f"{process:016x}")
+    return os.path.join(root_of(home, place), _FOLDER.format(process))
 
 
 def _layout(head: bytes, buffers: Sequence[memoryview]) -> tuple[list[int], int]:

@@ -1,9 +1,24 @@
 """The private directory in which a system keeps its pipes, boxes, segments and shares.
 
 Layer: wire. Runs in: parent; actors open it by path.
-Owns: the directory (removed by `RuntimeDir.remove`, the janitor, or the next start's sweep) and
-the locked `owner` file, whose lock tells everybody that the owner lives.
-Never: uses a directory that belongs to someone else or that others may enter.
+Owns: the directory and its overflow directory (removed by `RuntimeDir.remove`, the janitor, or
+the next start's sweep), and a locked file `owner` in each, whose lock tells everybody that the
+owner lives.
+Never: uses a directory that belongs to someone else or that others may enter; takes a directory's
+owner for dead but by that lock.
+
+    /dev/shm/procactors-PID-RANDOM/    owner (locked), actors/, replies/, segments/, ...
+        more -> /tmp/procactors-PID-RANDOM.more/    owner (locked; names the other), and the same
+                                                    folders, as they are needed
+
+The overflow directory is for files that do not fit beside the pipes: on another disk, in the
+temporary directory. The parent chooses it, once; all others follow the link `more`. They would
+else look for a temporary directory of their own: under another TMPDIR they would find another one,
+and Python's `tempfile` tries each by writing a file, which a killed process leaves behind.
+
+The lock is the only proof of life that holds everywhere: numbers of processes are used again, and
+mean nothing in another container; and of two containers that share /tmp, neither sees the other's
+/dev/shm.
 """
 
 from __future__ import annotations
@@ -17,17 +32,21 @@ import time
 from collections.abc import Iterator
 
 __all__ = [
+    "FOLDERS",
     "PREFIX",
     "RuntimeDir",
+    "check_overflow",
     "check_private",
-    "open_overflow",
     "overflow_of",
     "remove_tree",
     "sweep",
+    "temporary_roots",
 ]
 
 #: Every runtime directory's name starts so: the sweep looks at no other.
 PREFIX = "procactors-"
+#: What is in a runtime directory.
+FOLDERS = ("actors", "replies", "segments", "sheets", "shared", "defs")
 
 #: Bytes that /dev/shm must have free before it is preferred: one mailbox takes some 76 kB,
 #: and a container's default of 64 MB must still count as room.
@@ -35,19 +54,30 @@ _ROOM = 16 * 1024 * 1024
 
 #: Seconds for which a directory without an `owner` file is taken to be just being made.
 _NEWBORN_S = 60.0
-#: Behind the name of a directory that is being removed.
-_GONE = ".gone"
+#: Behind the name of an overflow directory, and of a directory that is being removed.
+_MORE, _GONE = ".more", ".gone"
 
 
-def roots() -> list[str]:
-    """Return the directories that may hold runtime directories, best first."""
-    found = []
+def temporary_roots() -> list[str]:
+    """Return the directories for temporary files that this process may write, best first.
+
+    Those of `tempfile`, but nothing is written to find out.
+    """
+    if tempfile.tempdir is not None:  # the application has chosen
+        wanted = [os.fsdecode(tempfile.tempdir)]
+    else:
+        wanted = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+        wanted += ["/tmp", "/var/tmp"]
+    found = dict.fromkeys(os.path.abspath(place) for place in wanted if place)
+    return [place for place in found if os.access(place, os.W_OK | os.X_OK)]
+
+
+def _shared_memory() -> list[str]:
     with contextlib.suppress(OSError):
         shm = os.statvfs("/dev/shm")
         if shm.f_bavail * shm.f_frsize >= _ROOM and os.access("/dev/shm", os.W_OK | os.X_OK):
-            found.append("/dev/shm")
-    found.append(tempfile.gettempdir())
-    return found
+            return ["/dev/shm"]
+    return []
 
 
 def check_private(path: str) -> None:
@@ -61,93 +91,177 @@ def check_private(path: str) -> None:
 
 
 class RuntimeDir:
-    """A runtime directory that this process made and owns."""
+    """A runtime directory that this process made and owns.
+
+    Args:
+        base: where it is made; None: in /dev/shm, or a temporary directory if that has no room.
+
+    Raises:
+        OSError: it cannot be made there.
+    """
 
     def __init__(self, base: str | os.PathLike[str] | None = None) -> None:
-        root = os.fspath(base) if base is not None else roots()[0]
-        self.path = os.path.join(root, f"{PREFIX}{os.getpid()}-{os.urandom(6).hex()}")
+        name = f"{PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
         self._pid = os.getpid()
-        self._owner_fd = -1
-        os.mkdir(self.path, 0o700)
+        self._locks: list[int] = []
+        self.path = _make_in(_roots(base), name)
         try:
             check_private(self.path)
-            self._furnish()
+            self._locks.append(_own(self.path, self.path))
+            for folder in FOLDERS:
+                os.mkdir(os.path.join(self.path, folder), 0o700)
+            self._add_overflow()
         except BaseException:
-            if self._owner_fd >= 0:
-                os.close(self._owner_fd)
-                self._owner_fd = -1
+            self.forget()
             remove_tree(self.path)
             raise
 
-    def _furnish(self) -> None:
-        # The lock, not the pid in the name, says that the owner lives: pids are used again.
-        owner = os.path.join(self.path, "owner")
-        self._owner_fd = os.open(owner + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._owner_fd, fcntl.LOCK_EX)
-        os.rename(owner + ".new", owner)  # locked already: a sweep never sees it unlocked
-        for name in ("actors", "replies", "segments", "sheets", "shared", "defs"):
-            os.mkdir(os.path.join(self.path, name), 0o700)
+    def _add_overflow(self) -> None:
+        """Make an overflow directory, if there is another disk for one; else there is none."""
+        disk = os.stat(self.path).st_dev
+        for root in temporary_roots():
+            if os.stat(root).st_dev == disk:
+                continue
+            more = os.path.join(root, os.path.basename(self.path) + _MORE)
+            # The link first: whatever ends us, who removes one directory finds the other.
+            os.symlink(more, overflow_of(self.path))
+            try:
+                os.mkdir(more, 0o700)
+                check_private(more)
+                self._locks.append(_own(more, self.path))
+            except OSError:  # no room there either: another root may have some
+                _remove_overflow(self.path)
+                os.unlink(overflow_of(self.path))
+            else:
+                return
 
     def forget(self) -> None:
-        """Give up ownership in a forked copy, whose copy of the lock must not look alive."""
-        with contextlib.suppress(OSError):
-            os.close(self._owner_fd)
-        self._owner_fd = -1
+        """Give up ownership in a forked copy, whose copy of the locks must not look alive."""
+        for fd in self._locks:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._locks.clear()
 
     def remove(self) -> None:
         """Remove the directory and everything in it; a forked copy removes nothing."""
-        if self._owner_fd < 0 or self._pid != os.getpid():
+        if not self._locks or self._pid != os.getpid():
             return
-        os.close(self._owner_fd)
-        self._owner_fd = -1
+        self.forget()
         remove_tree(self.path)
 
 
-def overflow_of(path: str) -> str:
-    """Return the directory for payloads that do not fit beside `path` (see `payload`)."""
-    return os.path.join(tempfile.gettempdir(), os.path.basename(path) + ".more")
+def _roots(base: str | os.PathLike[str] | None) -> list[str]:
+    # Absolute: actors may have another working directory.
+    if base is not None:
+        return [os.path.abspath(os.fspath(base))]
+    return _shared_memory() + temporary_roots()
 
 
-def open_overflow(path: str) -> None:
-    """Make the overflow directory of `path`, or see that it is ours.
+def _make_in(roots: list[str], name: str) -> str:
+    for root in roots:
+        path = os.path.join(root, name)
+        try:
+            os.mkdir(path, 0o700)
+        except OSError:
+            if root == roots[-1]:
+                raise
+        else:
+            return path
+    raise FileNotFoundError(
+        "expected a place for the runtime directory, found none: /dev/shm has less than "
+        f"{_ROOM >> 20} MB free or cannot be written, and there is no temporary directory that "
+        "can be written; set runtime_dir= or TMPDIR"
+    )
+
+
+def _own(folder: str, home: str) -> int:
+    """Lock a folder's file `owner` for this process's life; it tells whose the folder is."""
+    path = os.path.join(folder, "owner")
+    fd = os.open(path + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.write(fd, os.fsencode(home))
+        os.rename(path + ".new", path)  # locked already: a sweep never sees it unlocked
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def overflow_of(home: str) -> str:
+    """Return the path of the overflow directory of a runtime directory; there may be none."""
+    return os.path.join(home, "more")
+
+
+def check_overflow(home: str) -> bool:
+    """Return whether a runtime directory has an overflow directory, which then is its own.
 
     Raises:
-        PermissionError: somebody else's directory stands under that name.
+        PermissionError: somebody else's directory stands there.
     """
-    more = overflow_of(path)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(more, 0o700)
-    check_private(more)
+    try:
+        more = os.readlink(overflow_of(home))
+        check_private(more)
+        with open(os.path.join(more, "owner"), "rb") as file:
+            owner = os.fsdecode(file.read())
+    except FileNotFoundError:
+        return False
+    if owner != home:
+        raise PermissionError(f"expected {more} to belong to {home}, found it to belong to {owner}")
+    return True
 
 
 def remove_tree(path: str) -> None:
-    """Remove a runtime directory and its overflow; what is gone already is no error.
+    """Remove a runtime directory and its overflow; what is gone already is no error."""
+    gone = _set_aside(path)
+    _remove_overflow(gone)  # first: the link is in what is left
+    _remove(gone)
+
+
+def _remove_overflow(home: str) -> None:
+    with contextlib.suppress(OSError):  # there is none
+        more = os.readlink(overflow_of(home))
+        if os.path.basename(more) != os.path.basename(home).removesuffix(_GONE) + _MORE:
+            return
+        for found in (more, more + _GONE):  # gone: whoever was at it has died
+            with contextlib.suppress(OSError):  # there is none, or it is not ours
+                check_private(found)
+                _remove(_set_aside(found))
+
+
+def _set_aside(path: str) -> str:
+    """Rename a directory that is to be removed; return its new name.
+
+    A process that is just dying finds nothing any more to write a file to. Else such a file would
+    keep the directory, without the owner's that lets it be swept.
+    """
+    gone = path if path.endswith(_GONE) else path + _GONE
+    with contextlib.suppress(OSError):
+        os.rename(path, gone)
+    return gone
+
+
+def _remove(top: str) -> None:
+    """Remove a directory with all that is in it.
 
     With one descriptor at a time, which `shutil.rmtree` cannot: a system that could not start for
     lack of descriptors must still leave nothing.
     """
-    for top in (path, overflow_of(path)):
-        # Renamed first: a process that is just dying finds nothing any more to write a file to.
-        # Else such a file would keep the directory, without the owner's that lets it be swept.
-        gone = top if top.endswith(_GONE) else top + _GONE
-        with contextlib.suppress(OSError):
-            os.rename(top, gone)
-        for folder, folders, files in os.walk(gone, topdown=False):
-            for name in files:
-                with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(folder, name))
-            for name in folders:
-                with contextlib.suppress(OSError):
-                    os.rmdir(os.path.join(folder, name))
-        with contextlib.suppress(OSError):
-            os.rmdir(gone)
+    for folder, folders, files in os.walk(top, topdown=False):
+        for name in files + folders:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):
+                # A link to a directory counts as one for `walk`, and as a file for who removes it.
+                os.rmdir(path) if name in folders and not os.path.islink(path) else os.unlink(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(top)
 
 
 def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:
     """Remove what dead owners left (a power cut, or SIGKILL of everybody), and name it."""
     removed = []
-    places = [os.fspath(base)] if base is not None else ["/dev/shm", tempfile.gettempdir()]
-    for path in _left_behind(places):
+    place = "/dev/shm" if base is None else os.path.abspath(os.fspath(base))
+    for path in _left_behind([place, *temporary_roots()]):
         remove_tree(path)
         removed.append(path)
     return removed
@@ -167,10 +281,6 @@ def _is_abandoned(path: str) -> bool:
         check_private(path)
         if path.endswith(_GONE):
             return True  # whoever was at it has died
-        if path.endswith(".more"):
-            # An overflow directory goes with its runtime directory.
-            home = os.path.basename(path).removesuffix(".more")
-            return not any(os.path.exists(os.path.join(root, home)) for root in _all_roots())
         fd = os.open(os.path.join(path, "owner"), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return _is_no_newborn(path)
@@ -192,7 +302,3 @@ def _is_no_newborn(path: str) -> bool:
         return time.time() - os.lstat(path).st_mtime > _NEWBORN_S
     except FileNotFoundError:
         return False  # its owner removes it, at this very moment
-
-
-def _all_roots() -> tuple[str, str]:
-    return ("/dev/shm", tempfile.gettempdir())

@@ -26,10 +26,10 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from procactors.wire.runtime_dir import overflow_of
-from procactors.wire.storage import too_many_open
+from procactors.wire.storage import root_of, too_many_open
 
 __all__ = [
+    "FOLDER",
     "HEADER",
     "MAGIC",
     "Header",
@@ -45,6 +45,8 @@ __all__ = [
     "sweep_shares",
 ]
 
+#: Where the files are in a runtime directory.
+FOLDER = "shared"
 #: The first word of each file.
 MAGIC = 0x3145524148534350
 #: magic, generation, sent, released, kept, bytes of the pickle, number of buffers, kind of value
@@ -188,7 +190,7 @@ def read_header(fd: int) -> Header:
 
 def folder_of(home: str, place: int) -> str:
     """Return the folder: beside the pipes (0), or in the overflow directory (1)."""
-    return os.path.join(overflow_of(home) if place else home, "shared")
+    return os.path.join(root_of(home, place), FOLDER)
 
 
 def name_of(process: int, number: int | str) -> str:

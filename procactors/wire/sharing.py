@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 from procactors.errors import ActorStopped, ShareReleased
 from procactors.wire.codec import Encoded, decode
 from procactors.wire.sharefile import (
+    FOLDER,
     HEADER,
     MAGIC,
     Header,
     Share,
     close_locked,
     disown,
-    folder_of,
     name_of,
     read_header,
 )
@@ -153,11 +153,7 @@ class SharePool:
             self._give_up(self._kept[0])  # the oldest: most likely one that is here to stay
         try:
             fd, path, place = create(
-                self._home,
-                lambda place: folder_of(self._home, place),
-                name_of(self._process, number),
-                size,
-                self._make_room,
+                self._home, FOLDER, name_of(self._process, number), size, self._make_room
             )
         except FileNotFoundError as error:
             raise ActorStopped("the actor system was stopped") from error

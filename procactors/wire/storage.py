@@ -1,8 +1,9 @@
-"""Files for what does not go through a pipe: how they are laid out, and room reserved for them.
+"""Files for what does not go through a pipe: their layout, and where there is room for them.
 
 Layer: wire. Runs in: parent and actor.
 Owns: nothing: the descriptor of a new file belongs to the caller.
-Never: hands out a file whose space is not reserved: a map of it would die of SIGBUS.
+Never: hands out a file whose space is not reserved: a map of it would die of SIGBUS; leaves a part
+of a file.
 """
 
 from __future__ import annotations
@@ -10,18 +11,37 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from procactors.errors import StorageFull
-from procactors.wire.runtime_dir import open_overflow, overflow_of
+from procactors.wire.runtime_dir import check_overflow, overflow_of
 
-__all__ = ["aligned", "create", "lay_out", "too_many_open"]
+__all__ = [
+    "aligned",
+    "create",
+    "has_room",
+    "lay_out",
+    "read_file",
+    "remove_file",
+    "root_of",
+    "too_many_open",
+    "write_file",
+]
+
+T = TypeVar("T")
 
 #: Data starts on this boundary, and so does each buffer: arrays and Arrow want aligned memory.
 _ALIGN = 64
 
+#: Bytes that payloads leave free: mailboxes (76 kB), orders and sheets can go nowhere else.
+_SPARE = 4 * 1024 * 1024
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+#: What file systems without files that have no name answer (overlayfs and NFS among them).
+_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 
 
 def aligned(at: int) -> int:
@@ -46,18 +66,19 @@ def lay_out(table_at: int, head_bytes: int, lengths: Sequence[int]) -> list[int]
     return places
 
 
+def root_of(home: str, place: int) -> str:
+    """Return where a file of a runtime directory is: beside the pipes (0), or in the overflow."""
+    return overflow_of(home) if place else home
+
+
 def create(
-    home: str,
-    folder_of: Callable[[int], str],
-    name: str,
-    size: int,
-    make_room: Callable[[], bool] | None = None,
+    home: str, folder: str, name: str, size: int, make_room: Callable[[], bool] | None = None
 ) -> tuple[int, str, int]:
     """Make a file with its space reserved; return (descriptor, path, place).
 
     Args:
         home: the runtime directory.
-        folder_of: tells the folder by place: 0 beside the pipes, 1 in the overflow directory.
+        folder: the folder in it.
         name: the file's.
         size: in bytes.
         make_room: called when place 0 is full; True if that is worth another try.
@@ -65,22 +86,80 @@ def create(
     Raises:
         StorageFull: neither place has room, or this process has no descriptor left.
     """
-    place = 0
-    while place < 2:
-        path = os.path.join(folder_of(place), name)
+
+    def reserve(place: int) -> tuple[int, str, int]:
+        path = os.path.join(_made(root_of(home, place), folder), name)
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            return _reserved(home, path, size, place), path, place
-        except OSError as error:
-            if error.errno in _NO_DESCRIPTOR:
-                raise too_many_open(f"a payload of {size} bytes", error) from error
-            if error.errno not in _FULL:
-                raise
-        if place or make_room is None or not make_room():
-            place += 1
-    raise StorageFull(
-        f"no room for a payload of {size} bytes: neither {home} nor {overflow_of(home)} has it; "
-        f"free space there, or set runtime_dir= to a directory with room"
-    )
+            os.posix_fallocate(fd, 0, size)
+        except BaseException:
+            os.close(fd)
+            os.unlink(path)
+            raise
+        return fd, path, place
+
+    return _where_there_is_room(home, size, f"a payload of {size} bytes", reserve, make_room)
+
+
+def write_file(home: str, name: str, *parts: bytes | memoryview, what: str = "a file") -> str:
+    """Write a file whole or not at all, in the overflow directory if need be; return its path.
+
+    It replaces a file of that name. Not even a process that is killed here leaves a part of it.
+
+    Args:
+        home: the runtime directory.
+        name: the file's in it, with its folder.
+        parts: what is to be in it, one behind the other.
+        what: what it is, for the error.
+
+    Raises:
+        StorageFull: neither place has room, or this process has no descriptor left.
+    """
+    views = [memoryview(part).cast("B") for part in parts if len(part)]
+    size = sum(view.nbytes for view in views)
+
+    def write(place: int) -> str:
+        root = root_of(home, place)
+        path = os.path.join(_made(root, os.path.dirname(name)), os.path.basename(name))
+        _write_whole(path, views)
+        return path
+
+    path = _where_there_is_room(home, size, f"{what} of {size} bytes", write)
+    for other in (0, 1):
+        old = os.path.join(root_of(home, other), name)
+        if old != path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(old)
+    return path
+
+
+def read_file(home: str, name: str) -> bytes:
+    """Return what is in a file that `write_file` has written.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for place in (1, 0):
+        path = os.path.join(root_of(home, place), name)
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            return file.read()
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(home, name))
+
+
+def remove_file(home: str, name: str) -> None:
+    """Remove a file that `write_file` has written; gone already is no error."""
+    for place in (0, 1):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(root_of(home, place), name))
+
+
+def has_room(root: str, size: int) -> bool:
+    """Return whether a directory's disk has room for that many bytes, and some to spare."""
+    disk = os.statvfs(root)
+    if not disk.f_blocks:  # a tmpfs without a limit
+        return True
+    spare = min(_SPARE, disk.f_blocks * disk.f_frsize // 8)
+    return size + spare <= disk.f_bavail * disk.f_frsize
 
 
 def too_many_open(what: str, error: OSError) -> Exception:
@@ -93,17 +172,97 @@ def too_many_open(what: str, error: OSError) -> Exception:
     )
 
 
-def _reserved(home: str, path: str, size: int, place: int) -> int:
-    if place:
-        open_overflow(home)
-    # One level only: what removes the directory at a system's end must not see it come back.
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(os.path.dirname(path), 0o700)
-    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+def _where_there_is_room(
+    home: str,
+    size: int,
+    what: str,
+    make: Callable[[int], T],
+    make_room: Callable[[], bool] | None = None,
+) -> T:
+    """Return what `make` returns for the first place that has room."""
+    place = 0
+    while place < 2:
+        try:
+            # Looked at first: a try in vain would fill the disk to its last byte for a moment,
+            # in which everybody else's files do not fit either.
+            if (not place or check_overflow(home)) and has_room(root_of(home, place), size):
+                return make(place)
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTOR:
+                raise too_many_open(what, error) from error
+            if error.errno not in _FULL:
+                raise
+        if place or make_room is None or not make_room():
+            place += 1
+    raise StorageFull(
+        f"no room for {what}: neither {home} nor {_named_overflow(home)} has it; "
+        f"free space there, or set runtime_dir= or TMPDIR to a directory with room"
+    )
+
+
+def _named_overflow(home: str) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(overflow_of(home))
+    return "a temporary directory on another disk (there was none to write to)"
+
+
+def _made(root: str, folder: str) -> str:
+    """Make a folder in a directory, which itself stays gone if it is: its system has ended."""
+    at = root
+    for part in folder.split(os.sep):
+        at = os.path.join(at, part)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(at, 0o700)
+    return at
+
+
+def _write_whole(path: str, views: Sequence[memoryview]) -> None:
     try:
-        os.posix_fallocate(fd, 0, size)
-    except BaseException:
+        # A file without a name: the kernel removes it with whoever is killed over it.
+        fd = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in _NO_UNNAMED:
+            raise
+        _write_named(path, views)
+        return
+    try:
+        _write_all(fd, views)
+        _give_name(fd, path)
+    finally:
         os.close(fd)
-        os.unlink(path)
+
+
+def _give_name(fd: int, path: str) -> None:
+    # With a descriptor of a folder, which an absolute path does not need, Python calls linkat(2).
+    def link(name: str) -> None:
+        os.link(f"/proc/self/fd/{fd}", name, src_dir_fd=fd, follow_symlinks=True)
+
+    try:
+        link(path)
+    except FileExistsError:  # it cannot replace one; renaming can
+        link(_new(path))
+        os.rename(_new(path), path)
+
+
+def _write_named(path: str, views: Sequence[memoryview]) -> None:
+    new = _new(path)
+    fd = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        _write_all(fd, views)
+        os.rename(new, path)
+    except BaseException:
+        os.unlink(new)
         raise
-    return fd
+    finally:
+        os.close(fd)
+
+
+def _new(path: str) -> str:
+    return f"{path}.{os.getpid()}-{threading.get_native_id()}.new"
+
+
+def _write_all(fd: int, views: Sequence[memoryview]) -> None:
+    for view in views:
+        done = 0
+        while done < view.nbytes:  # one call writes 2 GiB at most
+            done += os.write(fd, view[done:])
