@@ -38,7 +38,7 @@ def write_blueprint(
     _check_arguments(cls, args, kwargs)
     table_of(cls)
     what = f"{cls.__qualname__} arguments"
-    return _write(station, station.home.encode((cls, args, kwargs), what), what)
+    return _write(station, station.home.encode((cls, args, kwargs), what, hands_over=True), what)
 
 
 def write_extra(station: Station, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -46,7 +46,7 @@ def write_extra(station: Station, args: tuple[Any, ...], kwargs: dict[str, Any])
     if not args and not kwargs:
         return ""
     what = "arguments of the dynamic child"
-    return _write(station, station.home.encode((args, kwargs), what), what)
+    return _write(station, station.home.encode((args, kwargs), what, hands_over=True), what)
 
 
 def plan_of(station: Station, tree: ChildSpec[Any] | Supervisor) -> Any:
@@ -99,7 +99,7 @@ def _dynamic(tree: ChildSpec[Any] | Supervisor) -> list[int]:
 
 def _write_part(station: Station, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     what = f"{cls.__qualname__} arguments"
-    return _write(station, station.home.encode((cls, args, kwargs), what), what)
+    return _write(station, station.home.encode((cls, args, kwargs), what, hands_over=True), what)
 
 
 def _write(station: Station, encoded: Encoded, what: str) -> str:

@@ -143,7 +143,7 @@ def _run_of(file: LetterFile, stored: StoredLetter) -> Run:
 class _NoHome(Home):
     """Encodes nothing: there is nobody to read it."""
 
-    def encode(self, value: Any, what: str = "message") -> Encoded:
+    def encode(self, value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:
         """Return nothing."""
         return Encoded(b"", ())
 

@@ -14,7 +14,12 @@ OWNERS: dict[str, set[str]] = {
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.cell", "supervision.deadletters"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
-    "cloudpickle": {"wire.definitions"},
+    "cloudpickle": {
+        "wire.byvalue",
+        "wire.definitions",
+        "wire.importable",  # what the application has registered
+        "wire.rebuilding",
+    },
     "pickle": {
         "incarnation",  # the runtime's own values, in files of the runtime directory
         "process.batch",  # items one by one, at the speed of C
@@ -23,11 +28,13 @@ OWNERS: dict[str, set[str]] = {
         "supervision.cell",
         "supervision.lives",
         "wire.codec",
+        "wire.culprit",  # where a pickle stops
         "wire.definitions",
         "wire.failure",
         "wire.parcel",
         "wire.sheet",
         "wire.sharecodec",  # its buffers
+        "wire.unchanged",  # what data in code is
     },
     # Never in an actor, and never in the supervisor's thread.
     "sqlite3": {"cli.deadletters", "supervision.letterfile", "supervision.letterkeeper"},
@@ -51,6 +58,7 @@ OWNERS: dict[str, set[str]] = {
     "atexit.register": {
         "pool.engine",  # before the system's: what waits for its workers is done first
         "system",
+        "wire.definitions",  # what it keeps alive of the program
     },
     # What the standard library offers between processes does not survive a SIGKILL.
     "multiprocessing.Queue": set(),

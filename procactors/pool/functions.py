@@ -12,6 +12,7 @@ from typing import Any
 from procactors.errors import InvalidSpec
 from procactors.process.batch import by_reference, by_value, method_named
 from procactors.process.methods import MethodTable, is_method_reference, key_of
+from procactors.wire.envelope import handler_name
 from procactors.wire.home import Home
 
 __all__ = ["Target", "target_of"]
@@ -46,7 +47,7 @@ class Target:
     @property
     def shown(self) -> str:
         """Its name."""
-        return self.name.decode().rpartition(":")[2]
+        return handler_name(self.name)
 
     def free(self) -> None:
         """Let its segment be written again. Called once, when no worker will read it any more."""

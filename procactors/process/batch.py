@@ -24,6 +24,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from procactors.errors import DecodeError, EncodeError, ResultEncodeError, StorageFull
+from procactors.wire.culprit import describe_load
 from procactors.wire.failure import pack_failure
 from procactors.wire.home import Home
 from procactors.wire.sheet import (
@@ -199,7 +200,7 @@ class BatchRunner:
             items = self._load(span)
         except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
             words[LOADING] = 0
-            text = f"could not be unpickled in the worker: {type(error).__name__}: {error}"
+            text = f"could not be unpickled in the worker: {self._describe(span, error)}"
             if not span.alone:
                 return f"an item {text}"
             work.fail(DecodeError(f"the item {text}"))
@@ -224,6 +225,11 @@ class BatchRunner:
             return _loads(received.head, buffers=received.buffers)
         finally:
             received.leave()  # the pool frees it, once the last of its items has ended
+
+    def _describe(self, span: WireSpan, error: Exception) -> str:
+        if not span.alone or span.place == STORED:
+            return f"{type(error).__name__}: {error}"
+        return describe_load(span.payload, (), error)
 
     def _function(self, named: bytes) -> Callable[..., Any]:
         if named[:1] == b"m":

@@ -30,6 +30,7 @@ from procactors.errors import (
 from procactors.process.methods import MethodTable, table_of
 from procactors.process.setup import HALT
 from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, DELIVERIES, IN_HAND, PHASE, STATE
+from procactors.wire.culprit import describe_load
 from procactors.wire.envelope import CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.failure import pack_failure
 from procactors.wire.home import Home
@@ -197,7 +198,7 @@ class Loop:
             else:
                 value = _loads(body)
         except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
-            self._refuse(error, key, call, reply)
+            self._refuse(error, key, call, reply, b"" if flags else body)
         else:
             try:
                 result = handler(*value[0], **value[1]) if key else handler(value)
@@ -239,12 +240,14 @@ class Loop:
         else:
             raise TellFailed(error) from error
 
-    def _refuse(self, error: Exception, key: bytes, call: int, reply: int) -> None:
+    def _refuse(
+        self, error: Exception, key: bytes, call: int, reply: int, body: bytes | memoryview
+    ) -> None:
         """Answer for a message that cannot be handled; the actor lives on."""
         if not isinstance(error, ProcActorsError):
             error = DecodeError(
                 f"the message for {handler_name(key)} could not be unpickled in the actor: "
-                f"{type(error).__name__}: {error}"
+                f"{describe_load(body, (), error)}"
             )
         if reply:
             self._fail(call, reply, error)
@@ -308,7 +311,7 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
     elif key[:1] == b":":
         name = key[1:].decode()
     else:
-        name = table.by_key.get(key, "")
+        name = table.name_of(key)
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
         raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")

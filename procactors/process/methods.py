@@ -7,13 +7,16 @@ Never: compares functions by identity across processes: one that travelled by va
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import inspect
 import types
 import weakref
 from typing import Any, NamedTuple
 
 from procactors.errors import InvalidSpec, UnknownMethod
+from procactors.wire.byvalue import code_facts, is_found
 
 __all__ = ["Method", "MethodTable", "is_method_reference", "table_of"]
 
@@ -53,6 +56,7 @@ class MethodTable:
     def __init__(self, cls: type) -> None:
         self.cls = cls
         self.by_key: dict[bytes, str] = {}
+        self._own: dict[bytes, Any] = {}
         self.receives = callable(getattr(cls, "receive", None))
         self._by_function: dict[Any, Method] = {}
         self._ambiguous: dict[bytes, set[str]] = {}
@@ -74,11 +78,28 @@ class MethodTable:
         """Return whether a reference means a method of this class."""
         if reference in self._by_function:
             return True
-        keys = [key_of(function) for function in (reference, *_functions(reference))]
+        keys = [_name_of(function) for function in (reference, *_functions(reference))]
         return any(key in self.by_key for key in keys)
 
+    def name_of(self, key: bytes) -> str:
+        """Return the attribute that a method's key means; empty if there is none.
+
+        Raises:
+            UnknownMethod: the key is of another version of the class.
+        """
+        base, mark, _ = key.partition(_STAMP)
+        name = self.by_key.get(base, "")
+        own = key_of(self._own[base]) if mark and name else key
+        if _STAMP in own and own != key:
+            raise UnknownMethod(
+                f"this actor was spawned from an earlier definition of {self.cls.__qualname__}, "
+                f"whose {name} is another one: spawn it anew, or call it by the class as it was"
+            )
+        return name
+
     def _add(self, function: Any, name: str) -> None:
-        key = key_of(function)
+        key = _name_of(function)
+        self._own.setdefault(key, function)
         known = self.by_key.setdefault(key, name)
         if known != name:
             # One function under two names: its own name is meant, if it is one of them.
@@ -89,25 +110,34 @@ class MethodTable:
                 self._ambiguous.setdefault(key, set()).update((known, name))
 
     def _find(self, reference: Any) -> Method:
-        key = key_of(reference)
-        name = self.by_key.get(key)
-        if name is None:
-            for inner in _functions(reference):
-                name = self.by_key.get(key_of(inner), name)
+        key = _name_of(reference)
+        for inner in (reference, *_functions(reference)):
+            if _name_of(inner) in self.by_key:
+                key = _name_of(inner)
+                break
+        name = self.name_of(_stamped(key, reference))
         shown = getattr(reference, "__qualname__", repr(reference))
-        if name is None:
+        if not name:
             offered = sorted(name for name in set(self.by_key.values()) if name[0] != "_")
             raise UnknownMethod(
-                f"{shown} is not a method of {self.cls.__qualname__}; it has {offered}"
+                f"{shown} is not a method of {self.cls.__qualname__}{self._as_it_was(reference)}; "
+                f"it has {offered}"
             )
         if key in self._ambiguous:
             raise UnknownMethod(
                 f"{shown} stands under several names in {self.cls.__qualname__}: "
                 f"{sorted(self._ambiguous[key])}; define them apart"
             )
-        method = _describe(self.cls, key, name)
+        method = _describe(self.cls, _stamped(key, reference), name)
         self._by_function[reference] = method
         return method
+
+    def _as_it_was(self, reference: Any) -> str:
+        owner, _, _ = getattr(reference, "__qualname__", "").rpartition(".")
+        same = (getattr(reference, "__module__", None), owner)
+        if same != (self.cls.__module__, self.cls.__qualname__):
+            return ""
+        return " as it was when the actor was spawned (it was defined anew since)"
 
 
 def is_method_reference(value: Any) -> bool:
@@ -130,9 +160,39 @@ _tables: weakref.WeakKeyDictionary[type, MethodTable] = weakref.WeakKeyDictionar
 
 
 def key_of(function: Any) -> bytes:
-    """Return the name under which a function travels."""
+    """Return the name under which a function travels.
+
+    Behind the name of one that receivers cannot import stands what its code is: a method of a class
+    that was defined anew is not the method of that name of an actor that was spawned before.
+    """
+    try:
+        key = _keys.get(function)
+    except TypeError:  # neither hashable nor able to be referred to weakly
+        return _stamped(_name_of(function), function)
+    if key is None:
+        key = _stamped(_name_of(function), function)
+        with contextlib.suppress(TypeError):
+            _keys[function] = key
+    return key
+
+
+_keys: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
+#: Between a function's name and what its code is.
+_STAMP = b"@"
+
+
+def _name_of(function: Any) -> bytes:
     module = getattr(function, "__module__", None) or ""
     return f"{module}:{getattr(function, '__qualname__', '')}".encode()
+
+
+def _stamped(key: bytes, function: Any) -> bytes:
+    # The innermost: one may call a method by its decorator's function, or by what that wraps.
+    code = getattr((_functions(function) or [None])[-1], "__code__", None)
+    if code is None or is_found(function):
+        return key
+    facts = repr(code_facts(code)).encode()
+    return key + _STAMP + hashlib.blake2b(facts, digest_size=4).hexdigest().encode()
 
 
 def _functions(value: Any) -> list[Any]:

@@ -21,6 +21,7 @@ from time import monotonic
 
 from procactors.process.order import StartOrder, read_order
 from procactors.wire.blackbox import CONTROL, PID
+from procactors.wire.definitions import EmptyMain
 
 __all__ = [
     "DUMP",
@@ -112,7 +113,7 @@ def replace_main(main_file: str | None) -> None:
     The parent's main module is not imported again: it may be a script without a guard, standard
     input or a notebook.
     """
-    main = types.ModuleType("__main__")
+    main = EmptyMain("__main__")
     if main_file is not None:
         main.__file__ = main_file
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main

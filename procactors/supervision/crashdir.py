@@ -153,9 +153,9 @@ class CrashFolder:
         except OSError as error:
             return {**facts, "left_out": str(error)}
         needs = ["the modules of its classes"]
-        if parcel.data != message.head:
+        if parcel.data != message.head or parcel.has_code:
             needs.append("procactors")
-        if parcel.definitions:  # they are code, and a release's bytecode is its own
+        if parcel.has_code:  # a release's bytecode is its own
             needs.append("Python " + ".".join(platform.python_version_tuple()[:2]))
         return {
             **facts,
@@ -163,7 +163,7 @@ class CrashFolder:
             "bytes": len(parcel.data),
             "stands_alone": not parcel.missing,
             "missing": parcel.missing,
-            "definitions": parcel.definitions,
+            "has_code": parcel.has_code,
             "needs": needs,
             "warning": _WARNING,
         }

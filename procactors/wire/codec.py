@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from procactors.errors import DecodeError, EncodeError
-from procactors.wire.culprit import describe_culprit
-from procactors.wire.definitions import dumps_by_value, stand_ins
+from procactors.wire.byvalue import dumps_by_value
+from procactors.wire.culprit import describe_culprit, describe_load
+from procactors.wire.importable import private_names
+from procactors.wire.interrupts import raised_by_signal_handler
 
 __all__ = ["Encoded", "decode", "encode", "encode_key", "join", "split"]
 
@@ -46,8 +48,14 @@ class Encoded(NamedTuple):
         return len(self.head) + sum(buffer.nbytes for buffer in self.buffers)
 
 
-def encode(value: Any, home: str, what: str = "message") -> Encoded:
-    """Pickle `value`; definitions that others cannot import are published in `home`.
+def encode(value: Any, home: str, what: str = "message", *, hands_over: bool = False) -> Encoded:
+    """Pickle `value`; definitions that others cannot import travel by value, or from `home`.
+
+    Args:
+        value: what is sent.
+        home: the receivers' runtime directory.
+        what: what it is, for the error.
+        hands_over: code is handed over with it: see `DefinitionPickler`.
 
     Raises:
         EncodeError: something in the value cannot be pickled; the text names the path to it.
@@ -55,19 +63,23 @@ def encode(value: Any, home: str, what: str = "message") -> Encoded:
     found: list[pickle.PickleBuffer] = []
     try:
         head = _dumps(value, 5, buffer_callback=found.append)
-    except Exception:  # noqa: BLE001 - any class's own pickling code may raise anything
+    except Exception as error:  # any class's own pickling code may raise anything
+        if raised_by_signal_handler(error):
+            raise
         head = _BY_VALUE
     # Substring tests: a false alarm costs one slower pickling. A pickled Connection would carry
     # its bare descriptor number: the slow path refuses it.
     if _STACK_GLOBAL in head and (
         b"_main__" in head
         or b"multiprocessing.connection" in head
-        or (stand_ins and any(name in head for name in stand_ins))
+        or any(name in head for name in private_names())
     ):
         found.clear()
         try:
-            head = dumps_by_value(value, home, found.append)
+            head = dumps_by_value(value, home, found.append, hands_over=hands_over)
         except Exception as error:
+            if raised_by_signal_handler(error):
+                raise
             raise EncodeError(describe_culprit(value, what, home, error)) from error
     if not found:
         return _new(Encoded, (head, ()))  # past NamedTuple's own constructor: half the cost
@@ -75,7 +87,7 @@ def encode(value: Any, home: str, what: str = "message") -> Encoded:
         return Encoded(head, [buffer.raw() for buffer in found])
     except BufferError:
         # Out of band only what lies in one piece: the rest goes into the pickle itself.
-        return Encoded(dumps_by_value(value, home), ())
+        return Encoded(dumps_by_value(value, home, hands_over=hands_over), ())
 
 
 def encode_key(value: Any) -> bytes:
@@ -99,9 +111,10 @@ def decode(head: bytes | memoryview, buffers: Sequence[Any] = (), what: str = "m
     try:
         return _loads(head, buffers=buffers) if buffers else _loads(head)
     except Exception as error:
-        raise DecodeError(
-            f"the {what} could not be unpickled: {type(error).__name__}: {error}"
-        ) from error
+        if raised_by_signal_handler(error):
+            raise
+        why = describe_load(head, buffers, error)
+        raise DecodeError(f"the {what} could not be unpickled: {why}") from error
 
 
 def join(encoded: Encoded) -> bytes:

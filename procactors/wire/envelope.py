@@ -40,7 +40,7 @@ class Envelope(NamedTuple):
         sender: id of the actor that sent it; 0 is the main program.
         deadline: monotonic instant until which the caller waits; 0.0 is for ever.
         method: ``module:qualname`` of the method, ``:name``, or empty for `receive`; behind a
-            ``*`` what a pool's batch calls.
+            ``*`` what a pool's batch calls; behind an ``@`` what its code is.
         payload: the encoded arguments or message (see `Home.open`).
     """
 
@@ -59,7 +59,7 @@ class Envelope(NamedTuple):
 
 def handler_name(method: bytes) -> str:
     """Return the name of a handler, for people."""
-    return method.decode().lstrip("*").rpartition(":")[2] or "receive"
+    return method.decode().lstrip("*").rpartition(":")[2].partition("@")[0] or "receive"
 
 
 def seal(

@@ -36,9 +36,9 @@ class Home:
         self.shares = SharePool(path, self.process)
         belong_to(path)
 
-    def encode(self, value: Any, what: str = "message") -> Encoded:
+    def encode(self, value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:
         """Pickle a value for another process of this directory (see `codec.encode`)."""
-        return encode(value, self.path, what)
+        return encode(value, self.path, what, hands_over=hands_over)
 
     def record(self, kind: int, header: bytes, encoded: Encoded, target: int) -> bytes:
         """Return a whole record; what does not fit goes into a segment for `target` first.

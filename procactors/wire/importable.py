@@ -47,8 +47,12 @@ def private_names() -> frozenset[bytes]:
     seen = len(sys.modules), len(registered)
     if seen != _seen:
         places = set(sys.path)
-        found = {name for name, it in list(sys.modules.items()) if not _verdict(name, it, places)}
-        _private = frozenset(name.encode() for name in (found | registered) - _MAINS)
+        found = {
+            name
+            for name, module in list(sys.modules.items())
+            if name not in _MAINS and not _verdict(name, module, places)
+        }
+        _private = frozenset(name.encode() for name in found | registered)
         _seen = seen
     return _private
 
@@ -106,14 +110,16 @@ def _has_code(name: str, module: ModuleType) -> bool:
 
 def _is_found_again(name: str) -> bool:
     """Ask the finders, as an import would."""
-    spec = getattr(sys.modules.get(name), "__spec__", None)
+    spec: Any = getattr(sys.modules.get(name), "__spec__", None)
+    if spec is None:
+        return False
     parent, _, _ = name.rpartition(".")
     path = None
     if parent:
         if not is_importable(parent):
             return False
         path = getattr(sys.modules.get(parent), "__path__", None)
-    for finder in list(sys.meta_path) if spec is not None else ():
+    for finder in list(sys.meta_path):
         if not _is_ordinary(finder):
             continue
         try:

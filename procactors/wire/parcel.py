@@ -18,8 +18,8 @@ from procactors.wire.definitions import offer, published_with
 
 __all__ = ["Parcel", "open_parcel", "pack"]
 
-#: Every pickle that names a definition names this room.
-_ROOM = b"procactors.wire.definitions"
+#: Every pickle with a definition in it names this room; one that has it elsewhere this function.
+_ROOM, _ELSEWHERE = b"procactors.wire.definitions", b"\x8c\x0b_definition"
 
 
 class Parcel(NamedTuple):
@@ -27,12 +27,12 @@ class Parcel(NamedTuple):
 
     Attributes:
         data: the pickle.
-        definitions: how many classes and functions it carries.
+        has_code: it carries classes or functions by value, for this release of Python alone.
         missing: why it does not stand alone after all; empty if it does.
     """
 
     data: bytes
-    definitions: int
+    has_code: bool
     missing: str
 
 
@@ -48,13 +48,14 @@ class _Packed:
 
 def pack(head: bytes, buffers: Sequence[bytes], home: str) -> Parcel:
     """Return an encoded value with all that it needs of its runtime directory `home`."""
-    names_some = _ROOM in head
+    names_some = _ELSEWHERE in head
     definitions = published_with([head], home) if names_some else {}
     data = head
     if definitions or buffers:
         data = pickle.dumps(_Packed(head, tuple(buffers), definitions), 5)
     gone = names_some and not definitions
-    return Parcel(data, len(definitions), "the definitions that it names are gone" if gone else "")
+    why = "the definitions that it names are gone" if gone else ""
+    return Parcel(data, _ROOM in head, why)
 
 
 def open_parcel(head: bytes, buffers: Sequence[bytes], definitions: dict[str, bytes]) -> Any:

@@ -21,9 +21,9 @@ from operator import methodcaller
 from typing import Any
 
 from procactors.errors import EncodeError
+from procactors.wire.byvalue import DefinitionPickler
 from procactors.wire.codec import Encoded
 from procactors.wire.culprit import describe_culprit
-from procactors.wire.definitions import DefinitionPickler
 
 __all__ = ["encode_shared"]
 

@@ -85,7 +85,7 @@ LOCK = threading.Lock()
         ([1, LOCK], "message[1] = "),
         ({"a": (1, {"b": LOCK})}, "message['a'][1]['b'] = "),
         (Holder([Slotted(LOCK)]), "message.part[0].part = "),
-        ((lambda: LOCK), "message.<global LOCK> = "),
+        ((lambda: LOCK), "message: <lambda> uses LOCK = "),
     ],
     ids=["alone", "list", "nested", "attributes", "function"],
 )
@@ -99,7 +99,7 @@ def test_the_path_to_the_culprit_is_named(value, path):
 
 def test_a_closures_culprit_is_named():
     inner = threading.Lock()
-    with pytest.raises(EncodeError, match="<closure inner>"):
+    with pytest.raises(EncodeError, match="uses inner = "):
         encode(lambda: inner, HOME)
 
 
@@ -123,7 +123,7 @@ def test_a_connection_is_refused_since_it_would_arrive_as_a_bare_number():
 
 def test_what_does_not_load_is_a_decode_error_with_its_cause():
     encoded = encode(BreaksWhenLoaded("exception"), HOME)
-    with pytest.raises(DecodeError, match="could not be unpickled: Fault: on purpose") as raised:
+    with pytest.raises(DecodeError, match=r"could not be unpickled: .*Fault: on purpose") as raised:
         decode(*encoded)
     assert type(raised.value.__cause__).__name__ == "Fault"
 
