@@ -21,7 +21,7 @@ from time import monotonic
 
 from procactors.process.order import StartOrder, read_order
 from procactors.wire.blackbox import CONTROL, PID
-from procactors.wire.definitions import EmptyMain
+from procactors.wire.definitions import EmptyMain, forget_program
 
 __all__ = [
     "DUMP",
@@ -104,6 +104,7 @@ def adopt_surroundings(order: StartOrder) -> None:
             os.chdir(order.cwd)
     sys.path[:] = order.path
     sys.argv[:] = order.argv
+    forget_program()
     replace_main(order.main_file)
 
 

@@ -37,7 +37,7 @@ from procactors.wire.definitions import (
     make_definition,
     publish,
 )
-from procactors.wire.importable import is_importable
+from procactors.wire.importable import is_importable, is_python_class
 from procactors.wire.parts import vars_of
 from procactors.wire.rebuilding import (
     fill_cached,
@@ -66,6 +66,8 @@ _sent: OrderedDict[str, None] = OrderedDict()
 _MOST_SENT = 4_096
 
 _CachedFunction = functools._lru_cache_wrapper
+#: Classes of `types` and the like, which stand in no module under their own names.
+_NAMELESS = frozenset((*cp._BUILTIN_TYPE_NAMES, type(None), type(...), type(NotImplemented)))
 #: What relative imports in a function look at.
 _PLACE = ("__name__", "__package__", "__spec__", "__path__", "__file__")
 
@@ -122,14 +124,10 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
     # -- classes and functions ----------------------------------------------------------------
 
     def _reduce_class(self, cls: Any) -> Any:
-        reduced = super().reducer_override(cls)
-        if reduced is NotImplemented:
-            if is_importable(cls.__module__) or not _is_python(cls):
-                return NotImplemented
-            reduced = cp._dynamic_class_reduce(cls)
-        elif len(reduced) < 6:
-            return reduced  # a built-in type without a name
-        return self._name(cls) or self._write_out(cls, _class_parts(cls, reduced))
+        if is_found(cls) or cls in _NAMELESS or not is_python_class(cls):
+            return super().reducer_override(cls)
+        # Named before it is taken apart, which costs ten times as much.
+        return self._name(cls) or self._write_out(cls, _class_parts(cls))
 
     def _reduce_function(self, function: Any) -> Any:
         if is_found(function):
@@ -319,9 +317,9 @@ class _RootPickler(DefinitionPickler):
 # -- what has a rule of its own -----------------------------------------------------------------
 
 
-def _class_parts(cls: Any, reduced: Any) -> tuple[Any, Any, Any, Any]:
+def _class_parts(cls: Any) -> tuple[Any, Any, Any, Any]:
     """Return cloudpickle's (make, arguments, setter, state), mended where it loses something."""
-    make, args, (attributes, slots), _, _, set_state = reduced
+    make, args, (attributes, slots), _, _, set_state = cp._dynamic_class_reduce(cls)
     # Not its identities: they are random, where the same text must be the same class.
     args = (*args[:-2], None, args[-1])
     if make is cp._make_skeleton_class:
@@ -334,15 +332,7 @@ def _class_parts(cls: Any, reduced: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def _is_slot_of(cls: type, value: Any) -> bool:
-    owner: object = getattr(value, "__objclass__", None)
-    return isinstance(value, types.MemberDescriptorType) and owner is cls
-
-
-def _is_python(cls: type) -> bool:
-    """Whether a class was made by a `class` statement or the like, not in C."""
-    return any(isinstance(value, types.FunctionType) for value in vars(cls).values()) or (
-        "__dict__" in vars(cls) or "__slots__" in vars(cls)
-    )
+    return isinstance(value, types.MemberDescriptorType) and value.__objclass__ is cls
 
 
 def is_found(obj: Any) -> bool:
@@ -377,7 +367,7 @@ def _may_travel(value: Any) -> bool:
 
 
 def _is_single_dispatch(function: Any) -> bool:
-    return {"registry", "dispatch", "register", "_clear_cache"} <= vars(function).keys()
+    return all(name in vars(function) for name in ("registry", "dispatch", "_clear_cache"))
 
 
 def _extras(function: Any) -> dict[str, Any]:
@@ -407,7 +397,7 @@ def _reduce_named(obj: Any, name: str) -> Any:
         value = getattr(obj, "__supertype__", None) or getattr(obj, "__value__", None)
         return make_typing_name, (type(obj), name, module, value)
     key, cls = f"{module}:{name}", type(obj)
-    if not _is_python(cls):
+    if not is_python_class(cls):
         raise TypeError(
             f"a {cls.__name__} pickles by its name, and other processes cannot import "
             f"{module}.{name}: put it into a module of its own"
@@ -430,7 +420,10 @@ def _reduce_code(code: types.CodeType) -> Any:
     cloudpickle leaves the name out since 3.1.3, so that its bytes are the same everywhere.
     """
     make, args = cp._code_reduce(code)
-    return make, tuple(code.co_filename if arg == "<dynamic-code>" else arg for arg in args)
+    named = (type(arg) is str and arg == "<dynamic-code>" for arg in args)
+    return make, tuple(
+        code.co_filename if is_name else arg for arg, is_name in zip(args, named, strict=True)
+    )
 
 
 def code_facts(code: types.CodeType) -> tuple[Any, ...]:

@@ -45,6 +45,7 @@ __all__ = [
     "belong_to",
     "fill",
     "fill_function",
+    "forget_program",
     "is_published",
     "know",
     "make_definition",
@@ -85,7 +86,7 @@ _MOST_LOADED = 1_000
 #: Attributes that a loaded class was sent with.
 _names: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
 #: Proofs for the definitions sent last, by their object's id. They keep what they compare alive.
-_proofs: OrderedDict[int, tuple[Any, Proof, str, int]] = OrderedDict()
+_proofs: OrderedDict[int, tuple[Any, Proof, Known]] = OrderedDict()
 _MOST_PROOFS = 256
 #: Files that are there: (directory, version).
 _published: set[tuple[str, str]] = set()
@@ -123,12 +124,9 @@ def know(obj: Any, digest: Digest, as_it_is: bool) -> Known:
         if known is not None and is_loaded and not as_it_is:
             return known
         kept = _proofs.get(id(obj))
-        if kept is None or kept[0] is not obj or not kept[1].holds():
-            content, size, proof = digest(obj)
-            kept = _proofs[id(obj)] = obj, proof, content, size
-            if len(_proofs) > _MOST_PROOFS:
-                _proofs.popitem(last=False)
-        _, _, content, size = kept
+        if kept is not None and kept[0] is obj and kept[1].holds():
+            return kept[2]
+        content, size, proof = digest(obj)
         if known is None or not isinstance(obj, type):
             known = Known(content, content, is_loaded, size)
         else:
@@ -137,6 +135,9 @@ def know(obj: Any, digest: Digest, as_it_is: bool) -> Known:
         if not is_loaded:  # else it is known as what it came as: so its sender finds it again
             _known[obj] = known
             _by_identity[known.identity] = obj
+        _proofs[id(obj)] = obj, proof, known
+        if len(_proofs) > _MOST_PROOFS:
+            _proofs.popitem(last=False)
         return known
 
 
@@ -189,6 +190,17 @@ def _definition(identity: str, version: str, home: str) -> Any:
         return obj
 
 
+def forget_program() -> None:
+    """Have nothing come from here: this process is a forked copy, and runs an actor.
+
+    What it is sent is what its program holds at that time, not what that held at the fork.
+    """
+    with _lock:
+        _known.clear()
+        _by_identity.clear()
+        _proofs.clear()
+
+
 def make_definition(identity: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """Return the one definition of an identity, made bare if there is none."""
     with _lock:
@@ -227,7 +239,7 @@ def fill_function(function: types.FunctionType, state: Any) -> None:
 
 
 def _show(obj: Any, replace: bool) -> None:
-    """Enter a definition in an empty `__main__`: forked pools and plain pickle look for it there."""
+    """Enter a definition in an empty `__main__`, for forked pools and for plain pickle."""
     main = sys.modules.get("__main__")
     if type(main) is not EmptyMain or obj.__module__ != "__main__" or "." in obj.__qualname__:
         return

@@ -19,7 +19,7 @@ from typing import Any
 
 import cloudpickle
 
-__all__ = ["is_importable", "private_names"]
+__all__ = ["is_importable", "is_python_class", "private_names"]
 
 #: The program itself: never imported again, whatever its file is called.
 _MAINS = frozenset(("__main__", "__mp_main__"))
@@ -70,7 +70,9 @@ def _is_found(name: str, module: Any, places: set[str]) -> bool:
         return False
     if _has_its_file(name, module, places):
         return True  # nearly every module: no finder needs to be asked
-    if not isinstance(module, ModuleType) or not _has_code(name, module):
+    if not isinstance(module, ModuleType) or not (
+        hasattr(module, "__path__") or _has_code(name, module)
+    ):
         return True  # a library's stand-in, or in C: nothing that could travel by value
     parent, _, last = name.rpartition(".")
     if parent:
@@ -101,9 +103,20 @@ def _has_its_file(name: str, module: Any, places: set[str]) -> bool:
     return root == name or getattr(sys.modules.get(root), "__file__", None) is not None
 
 
+def is_python_class(cls: type) -> bool:
+    """Return whether a class was made by a `class` statement or the like, not in C."""
+    attributes = vars(cls)
+    return (
+        "__dict__" in attributes
+        or "__slots__" in attributes
+        or any(isinstance(value, FunctionType) for value in attributes.values())
+    )
+
+
 def _has_code(name: str, module: ModuleType) -> bool:
     return any(
-        isinstance(value, (FunctionType, type)) and getattr(value, "__module__", None) == name
+        (isinstance(value, FunctionType) or (isinstance(value, type) and is_python_class(value)))
+        and getattr(value, "__module__", None) == name
         for value in list(vars(module).values())
     )
 

@@ -25,8 +25,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
-from itertools import starmap
-from operator import is_
+from operator import is_not
 from typing import Any
 
 from procactors.wire.importable import is_importable, private_names
@@ -137,7 +136,7 @@ class Proof:
                 return False
         for owner, values in self._dicts:
             now = vars(owner).values()
-            if len(now) != len(values) or not all(starmap(is_, zip(now, values, strict=False))):
+            if len(now) != len(values) or any(map(is_not, now, values)):
                 return False
         return all(_fingerprint(get()) == data for get, data in self._data)
 
