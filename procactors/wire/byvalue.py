@@ -124,7 +124,7 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
     # -- classes and functions ----------------------------------------------------------------
 
     def _reduce_class(self, cls: Any) -> Any:
-        if is_found(cls) or cls in _NAMELESS or not is_python_class(cls):
+        if is_found(cls) or cls in _NAMELESS:
             return super().reducer_override(cls)
         # Named before it is taken apart, which costs ten times as much.
         return self._name(cls) or self._write_out(cls, _class_parts(cls))
@@ -225,6 +225,8 @@ class _Digester(DefinitionPickler):
         self.classes.append(obj)
         make, args, set_state, state = parts
         attributes = {key: value for key, value in state[0].items() if key != "__firstlineno__"}
+        if not attributes.get("__annotations__", True):
+            del attributes["__annotations__"]  # made by whoever looks for them
         return make, args, (attributes, state[1]), None, None, set_state
 
     def _function_parts(self, function: Any) -> tuple[Any, Any, Any, Any]:
@@ -328,6 +330,7 @@ def _class_parts(cls: Any) -> tuple[Any, Any, Any, Any]:
             args[3]["__slots__"] = vars(cls)["__slots__"]
     # Made anew from `__slots__`: private names too, which stand there by another name.
     own = {key: value for key, value in attributes.items() if not _is_slot_of(cls, value)}
+    own.pop("__slotnames__", None)  # what `copyreg` has found out
     return make, args, set_state, (own, slots)
 
 

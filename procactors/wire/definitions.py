@@ -224,7 +224,8 @@ def fill(obj: Any, state: tuple[str, Callable[[Any, Any], Any], Any]) -> None:
             if isinstance(obj, type):
                 names = frozenset(content[0])
                 for name in _names.get(obj, names) - names:
-                    with contextlib.suppress(AttributeError):
+                    # Every class has a `__module__`: one that is its base's is not sent.
+                    with contextlib.suppress(AttributeError, TypeError):
                         delattr(obj, name)
                 _names[obj] = names
             set_state(obj, content)

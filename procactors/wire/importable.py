@@ -14,7 +14,14 @@ from __future__ import annotations
 
 import os
 import sys
-from types import FunctionType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    GetSetDescriptorType,
+    MethodDescriptorType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 import cloudpickle
@@ -105,12 +112,15 @@ def _has_its_file(name: str, module: Any, places: set[str]) -> bool:
 
 def is_python_class(cls: type) -> bool:
     """Return whether a class was made by a `class` statement or the like, not in C."""
-    attributes = vars(cls)
-    return (
-        "__dict__" in attributes
-        or "__slots__" in attributes
-        or any(isinstance(value, FunctionType) for value in attributes.values())
+    return bool(cls.__flags__ & _HEAP_TYPE) and not any(
+        isinstance(value, _IN_C) and name not in ("__dict__", "__weakref__")
+        for name, value in vars(cls).items()
     )
+
+
+#: Py_TPFLAGS_HEAPTYPE of CPython's object.h: not built in.
+_HEAP_TYPE = 1 << 9
+_IN_C = (MethodDescriptorType, WrapperDescriptorType, GetSetDescriptorType, BuiltinFunctionType)
 
 
 def _has_code(name: str, module: ModuleType) -> bool:
