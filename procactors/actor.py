@@ -17,7 +17,10 @@ from procactors.supervision.crash import CrashReport, ExitReason
 from procactors.terminated import Restarted, Terminated
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from procactors.childfailure import ChildFailure, Directive
+    from procactors.options import OptionWords
     from procactors.process.loop import Loop
     from procactors.watching import Watching
 
@@ -73,7 +76,7 @@ class Context:
         """
         return self.options().spawn(cls, *args, **kwargs)
 
-    def options(self, **options: Any) -> Spawner:
+    def options(self, **options: Unpack[OptionWords]) -> Spawner:
         """Return a spawner of children with options (see `Options`).
 
         Raises:

@@ -14,31 +14,55 @@ from collections.abc import Callable
 from typing import Any
 
 from procactors.errors import InvalidSpec, SpawnError
+from procactors.handlers import check_class, cure_for
+from procactors.options import OPTIONS, Options, Routing
 from procactors.process.methods import table_of
 from procactors.supervision import commands as c
 from procactors.tree import ChildSpec, Supervisor
 from procactors.wire.codec import Encoded, join
 from procactors.wire.station import Station
 
-__all__ = ["plan_of", "write_blueprint", "write_extra"]
+__all__ = ["check_options", "plan_of", "write_blueprint", "write_extra"]
 
 
 def write_blueprint(
-    station: Station, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    station: Station,
+    cls: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    say: str = "options({{}}).spawn({}, ...)",
 ) -> str:
     """Write the blueprint of an actor; return its path.
 
+    Args:
+        station: of this process.
+        cls: the actor's class.
+        args: its constructor's arguments.
+        kwargs: those by name.
+        say: where options belong, with places for the word and for the class's name.
+
     Raises:
-        InvalidSpec: `cls` is no class. TypeError: its constructor does not take these arguments.
-        EncodeError: one of them cannot be pickled. SpawnError: no room.
+        InvalidSpec: `cls` is no class, or none of an actor. TypeError: its constructor does not
+            take these arguments. EncodeError: one of them cannot be pickled. SpawnError: no room.
     """
-    if not isinstance(cls, type):
-        raise InvalidSpec(f"spawn takes a class, then its arguments; {cls!r} is no class")
     station.check_process()
-    _check_arguments(cls, args, kwargs)
+    check_class("spawn", cls)
+    _check_arguments(cls, args, kwargs, say.format(cls.__qualname__))
     table_of(cls)
     what = f"{cls.__qualname__} arguments"
     return _write(station, station.home.encode((cls, args, kwargs), what, hands_over=True), what)
+
+
+def check_options(options: Options) -> None:
+    """Refuse the words of pools for an actor alone.
+
+    Raises:
+        InvalidSpec: one is there.
+    """
+    if options.size is not None:
+        raise InvalidSpec(f"size={options.size!r} is for pools: use options(size=...).pool(...)")
+    if options.routing is not Routing.LEAST_LOADED:
+        raise InvalidSpec(f"routing={options.routing} is for pools: use options(...).pool(...)")
 
 
 def write_extra(station: Station, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -59,10 +83,8 @@ def plan_of(station: Station, tree: ChildSpec[Any] | Supervisor) -> Any:
 
     def plan(node: ChildSpec[Any] | Supervisor) -> c.ActorPlan | c.BranchPlan:
         if isinstance(node, ChildSpec):
-            if not isinstance(node.cls, type):
-                raise InvalidSpec(f"spec takes a class, then its arguments; not {node.cls!r}")
-            if node.settings.size is not None:
-                raise InvalidSpec(f"size={node.settings.size!r} is for pools, and a spec is none")
+            check_class("spec", node.cls)
+            check_options(node.settings)
             write = _write_part if id(node) in partial else write_blueprint
             blueprint = write(station, node.cls, node.args, node.kwargs)
             written.append(blueprint)
@@ -113,7 +135,7 @@ def _write(station: Station, encoded: Encoded, what: str) -> str:
 
 
 def _check_arguments(
-    cls: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    cls: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], say: str
 ) -> None:
     try:
         signature = inspect.signature(cls)
@@ -123,4 +145,5 @@ def _check_arguments(
         signature.bind(*args, **kwargs)
     except TypeError as error:
         name = getattr(cls, "__qualname__", repr(cls))
-        raise TypeError(f"{name}{signature}: {error}") from None
+        cure = cure_for(error, OPTIONS, say)
+        raise TypeError(f"{name}{signature}: {error}{cure}") from None

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from procactors.blueprint import plan_of, write_blueprint
+from procactors.blueprint import check_options, plan_of, write_blueprint
+from procactors.checks import text
 from procactors.errors import InvalidSpec
 from procactors.options import Options
 from procactors.ref import ActorRef
@@ -22,6 +23,9 @@ from procactors.tree import Supervisor
 from procactors.wire.station import MAIN, SUPERVISOR, Station
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from procactors.options import OptionWords
     from procactors.pool.pool import Pool
 
 __all__ = ["Spawner", "SystemHandle", "Worker"]
@@ -97,7 +101,7 @@ class SystemHandle:
         """Start a pool of one worker for each usable CPU; see `Spawner.pool`."""
         return self.options().pool(cls, *args, **kwargs)
 
-    def options(self, **options: Any) -> Spawner:
+    def options(self, **options: Unpack[OptionWords]) -> Spawner:
         """Return a spawner with options (see `Options`).
 
         Raises:
@@ -106,8 +110,12 @@ class SystemHandle:
         return Spawner(self, _DEFAULTS.replace(**options), MAIN)
 
     def find(self, name: str) -> ActorRef[Any] | None:
-        """Return the live actor of that name, or None."""
-        info = self._command(c.Find(name))
+        """Return the live actor of that name, or None.
+
+        Raises:
+            InvalidSpec: no name.
+        """
+        info = self._command(c.Find(text("an actor's name", name)))
         return None if info is None else self._ref(info)
 
     def __getitem__(self, name: str) -> ActorRef[Any]:
@@ -128,8 +136,13 @@ class SystemHandle:
         Raises:
             SpawnError: a child did not start (its exception is the ``__cause__``); what was
                 started before it has been stopped again. NameTaken: a name of the tree is.
+            InvalidSpec: no `Supervisor`.
         """
         self._station.check_process()
+        if not isinstance(tree, Supervisor):
+            raise InvalidSpec(
+                f"supervise takes a tree, as in Supervisor(spec(Class, ...), ...), not {tree!r}"
+            )
         info = self._command(c.Supervise(plan_of(self._station, tree)))
         return SupervisorRef(self._station.path, info.branch, info.name, self._ask_timeout)
 
@@ -154,7 +167,7 @@ class SystemHandle:
         self._station.check_process()
         return shared_in(self._station.home)
 
-    def child_spawner(self, options: dict[str, Any]) -> Spawner:
+    def child_spawner(self, options: OptionWords) -> Spawner:
         """Return a spawner whose actors are children of this process's actor."""
         return Spawner(self, _DEFAULTS.replace(**options), self._station.actor)
 
@@ -166,8 +179,7 @@ class SystemHandle:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        if options.size is not None:
-            raise InvalidSpec(f"size={options.size!r} is for pools: use options(size=...).pool")
+        check_options(options)
         blueprint = write_blueprint(self._station, cls, args, kwargs)
         info = self._command(c.Spawn(blueprint, cls.__qualname__, options, parent))
         return self._ref(info, cls)
@@ -216,12 +228,20 @@ class SystemHandle:
         replies: list[Reply[c.ActorInfo]],
     ) -> None:
         for one in options:
-            blueprint = write_blueprint(self._station, cls, args, kwargs)
+            blueprint = write_blueprint(
+                self._station, cls, args, kwargs, "options({{}}).pool({}, ...)"
+            )
             replies.append(self._later(c.Spawn(blueprint, cls.__qualname__, one, parent, True)))
 
     def _end_unwanted(self, reply: Any) -> None:
         if reply.exception() is None:
             self._ref(reply.result()).kill()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{self!r} belongs to its process and cannot be sent; in an actor, self.context.system "
+            f"is the system, and in a function that runs in one, current_context().system"
+        )
 
     def _ref(self, info: c.ActorInfo, cls: type | None = None) -> ActorRef[Any]:
         return ActorRef(

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from procactors.checks import patience
 from procactors.errors import ActorStopped, UnknownMethod
 from procactors.ref import ActorRef
 from procactors.wire.envelope import open_envelope
@@ -63,6 +64,7 @@ class Inbox:
             DecodeError: a message could not be unpickled; it is gone, the next one is intact.
         """
         self._station.check_process()
+        timeout = patience("timeout", timeout)
         deadline = None if timeout is None else monotonic() + timeout
         while True:
             left = None if deadline is None else max(0.0, deadline - monotonic())

@@ -9,13 +9,61 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
-from collections.abc import Collection, Mapping
-from typing import Any
+import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from procactors.checks import (
+    deadline,
+    member,
+    number,
+    path,
+    patience,
+    suggestion,
+    text,
+    whole,
+)
 from procactors.errors import InvalidSpec
 
-__all__ = ["Backoff", "Delivery", "Limits", "Options", "Overflow", "Recycle", "Restart", "Routing"]
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    from typing_extensions import Unpack
+
+    class OptionWords(TypedDict, total=False):
+        """The fields of `Options` as keywords, for editors and type checkers alone."""
+
+        name: str | None
+        mailbox: int | None
+        overflow: Overflow
+        restart: Restart
+        max_restarts: int
+        within: float
+        backoff: Backoff | None
+        delivery: Delivery
+        max_deliveries: int
+        handle_timeout: float | None
+        start_timeout: float | None
+        stop_timeout: float | None
+        limits: Limits | None
+        recycle_after: Recycle | None
+        env: Mapping[str, str | os.PathLike[str]] | None
+        size: int | tuple[int, int] | None
+        routing: Routing
+        seed: int | None
+
+
+__all__ = [
+    "OPTIONS",
+    "Backoff",
+    "Delivery",
+    "Limits",
+    "Options",
+    "Overflow",
+    "Recycle",
+    "Restart",
+    "Routing",
+]
 
 
 class Overflow(enum.Enum):
@@ -94,10 +142,13 @@ class Backoff:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, lowest in (("initial", 0.0), ("maximum", 0.0), ("factor", 1.0), ("jitter", 0.0)):
-            _number(f"Backoff.{name}", getattr(self, name), lowest)
-        if self.jitter > 1.0:
-            raise InvalidSpec(f"Backoff.jitter is a share from 0.0 to 1.0, not {self.jitter!r}")
+        _settle(
+            self,
+            initial=number("Backoff.initial", self.initial, 0.0),
+            maximum=number("Backoff.maximum", self.maximum, 0.0),
+            factor=number("Backoff.factor", self.factor, 1.0),
+            jitter=number("Backoff.jitter", self.jitter, 0.0, 1.0),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,20 +171,13 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.memory is not None:
-            _whole("Limits.memory (bytes)", self.memory, 1)
+            _settle(self, memory=whole("Limits.memory (bytes)", self.memory, 1))
         if self.threads is not None:
-            _whole("Limits.threads", self.threads, 1)
+            _settle(self, threads=whole("Limits.threads", self.threads, 1))
         if self.nice is not None:
-            _whole("Limits.nice", self.nice, -20)
-            if self.nice > 19:
-                raise InvalidSpec(f"Limits.nice is a whole number up to 19, not {self.nice!r}")
+            _settle(self, nice=whole("Limits.nice", self.nice, -20, 19))
         if self.cpu_affinity is not None:
-            cpus = tuple(self.cpu_affinity)
-            if not cpus:
-                raise InvalidSpec("Limits.cpu_affinity names at least one CPU, or is None")
-            for cpu in cpus:
-                _whole("each number of Limits.cpu_affinity", cpu, 0)
-            object.__setattr__(self, "cpu_affinity", cpus)
+            _settle(self, cpu_affinity=_cpus(self.cpu_affinity))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,13 +202,15 @@ class Recycle:
         if self.messages is None and self.seconds is None and self.memory_growth is None:
             raise InvalidSpec("Recycle needs at least one of messages, seconds, memory_growth")
         if self.messages is not None:
-            _whole("Recycle.messages", self.messages, 1)
+            _settle(self, messages=whole("Recycle.messages", self.messages, 1))
         if self.seconds is not None:
-            _number("Recycle.seconds", self.seconds, 0.0)
+            _settle(self, seconds=number("Recycle.seconds", self.seconds, 0.0))
             if self.seconds == 0:
                 raise InvalidSpec("Recycle.seconds is more than 0: it would do nothing else")
         if self.memory_growth is not None:
-            _whole("Recycle.memory_growth (bytes)", self.memory_growth, 1)
+            _settle(
+                self, memory_growth=whole("Recycle.memory_growth (bytes)", self.memory_growth, 1)
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,78 +267,93 @@ class Options:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        if self.name is not None and (not isinstance(self.name, str) or not self.name):
-            raise InvalidSpec(f"name is a string that is not empty, not {self.name!r}")
+        # As plain values: they travel to the supervisor, which unpickles no user's classes.
+        if self.name is not None:
+            _settle(self, name=text("name", self.name))
         if self.mailbox is not None:
-            _whole("mailbox (capacity in messages, or None for unbounded)", self.mailbox, 1)
-        _member("overflow", self.overflow, Overflow)
-        _member("restart", self.restart, Restart)
-        _whole("max_restarts", self.max_restarts, 0)
-        _number("within", self.within, 0.0)
-        if self.backoff is not None:
-            _member("backoff", self.backoff, Backoff)
-        _member("delivery", self.delivery, Delivery)
-        _whole("max_deliveries", self.max_deliveries, 1)
-        for name in ("handle_timeout", "start_timeout", "stop_timeout"):
-            if getattr(self, name) is not None:
-                _number(name, getattr(self, name), 0.0)
-        if self.limits is not None:
-            _member("limits", self.limits, Limits)
-        if self.recycle_after is not None:
-            _member("recycle_after", self.recycle_after, Recycle)
-        _check_size(self.size)
-        _member("routing", self.routing, Routing)
+            what = "mailbox (capacity in messages, or None for unbounded)"
+            _settle(self, mailbox=whole(what, self.mailbox, 1))
         if self.env is not None:
-            _check_env(self.env)
-            # A plain dict: it travels to the supervisor, which unpickles no user's classes.
-            object.__setattr__(self, "env", dict(self.env))
+            _settle(self, env=_environment(self.env))
         if self.seed is not None:
-            _whole("seed", self.seed, 0)
+            _settle(self, seed=whole("seed", self.seed, 0))
+        if self.stop_timeout is not None:
+            _settle(self, stop_timeout=deadline("stop_timeout", self.stop_timeout))
+        _settle(
+            self,
+            max_restarts=whole("max_restarts", self.max_restarts, 0),
+            within=number("within", self.within, 0.0),
+            max_deliveries=whole("max_deliveries", self.max_deliveries, 1),
+            handle_timeout=patience("handle_timeout", self.handle_timeout),
+            start_timeout=patience("start_timeout", self.start_timeout),
+            size=_size(self.size),
+        )
+        self._check_kinds()
 
-    def replace(self, **changes: Any) -> Options:
+    def _check_kinds(self) -> None:
+        member("overflow", self.overflow, Overflow)
+        member("restart", self.restart, Restart)
+        member("delivery", self.delivery, Delivery)
+        member("routing", self.routing, Routing)
+        for name, kind in (("backoff", Backoff), ("limits", Limits), ("recycle_after", Recycle)):
+            if getattr(self, name) is not None:
+                member(name, getattr(self, name), kind)
+
+    def replace(self, **changes: Unpack[OptionWords]) -> Options:
         """Return a copy with some words changed; an unknown word is named with the known ones.
 
         Raises:
             InvalidSpec: an unknown option, or a value that makes no sense.
         """
-        known = {field.name for field in dataclasses.fields(self)}
-        unknown = sorted(set(changes) - known)
+        unknown = sorted(changes.keys() - OPTIONS)
         if unknown:
-            raise InvalidSpec(f"no option is called {unknown[0]!r}; there are {sorted(known)}")
-        return dataclasses.replace(self, **changes)
+            hint = suggestion(unknown[0], OPTIONS)
+            raise InvalidSpec(
+                f"no option is called {unknown[0]!r}; there are {sorted(OPTIONS)}{hint}"
+            )
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # made plain there
 
 
-def _whole(name: str, value: Any, lowest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-        raise InvalidSpec(f"{name} is a whole number of at least {lowest}, not {value!r}")
+#: The words there are.
+OPTIONS = {field.name for field in dataclasses.fields(Options)}
 
 
-def _number(name: str, value: Any, lowest: float) -> None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or math.isnan(value) or value < lowest:
-        raise InvalidSpec(f"{name} is a number of at least {lowest}, not {value!r}")
+def _settle(thing: Any, **values: Any) -> None:
+    """Write fields of a frozen dataclass, while it is being made."""
+    for name, value in values.items():
+        object.__setattr__(thing, name, value)
 
 
-def _member(name: str, value: Any, kind: type) -> None:
-    if not isinstance(value, kind):
-        raise InvalidSpec(f"{name} is a {kind.__name__}, not {value!r}")
+def _cpus(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, Iterable):
+        raise InvalidSpec(f"Limits.cpu_affinity is a list of CPU numbers, or None, not {value!r}")
+    cpus = tuple(whole("each number of Limits.cpu_affinity", cpu, 0) for cpu in value)
+    if not cpus:
+        raise InvalidSpec("Limits.cpu_affinity names at least one CPU, or is None")
+    return cpus
 
 
-def _check_size(size: Any) -> None:
+def _size(size: Any) -> int | tuple[int, int] | None:
     if size is None:
-        return
-    if not isinstance(size, tuple):
-        _whole("size (workers of a pool)", size, 1)
-        return
+        return None
+    if not isinstance(size, (tuple, list)):
+        return whole("size (workers of a pool, or a pair: the least, the most)", size, 1)
     if len(size) != 2:
         raise InvalidSpec(f"size is a number of workers, or (least, most), not {size!r}")
-    _whole("the least size", size[0], 1)
-    _whole("the most workers of size", size[1], size[0])
+    least = whole("the least size", size[0], 1)
+    return least, whole("the most workers of size", size[1], least)
 
 
-def _check_env(env: Any) -> None:
+def _environment(env: Any) -> dict[str, str]:
     if not isinstance(env, Mapping):
-        raise InvalidSpec(f"env is a mapping of strings, not {env!r}")
+        raise InvalidSpec(f"env is a mapping of names to strings, not {env!r}")
+    plain = {}
     for key, value in env.items():
-        if not isinstance(key, str) or not isinstance(value, str) or not key or "=" in key:
+        good = isinstance(key, str) and key and "=" not in key and "\0" not in key
+        if good and isinstance(value, os.PathLike):
+            plain[str.__str__(key)] = path(f"env[{key!r}]", value)
+        elif good and isinstance(value, str) and "\0" not in value:
+            plain[str.__str__(key)] = str.__str__(value)
+        else:
             raise InvalidSpec(f"env maps names to strings, not {key!r} to {value!r}")
+    return plain

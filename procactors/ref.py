@@ -11,11 +11,11 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
+from procactors.checks import deadline, patience
 from procactors.errors import (
     ActorStopped,
     AskCycleError,
     ForeignProcess,
-    InvalidSpec,
     MailboxFull,
     UnknownMethod,
 )
@@ -173,10 +173,7 @@ class ActorRef(Generic[A_co]):
         """
         if timeout is _UNSET:
             timeout = self._timeout
-        if timeout is not None and (
-            isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0
-        ):
-            raise InvalidSpec(f"timeout is a number of seconds or None, not {timeout!r}")
+        timeout = patience("timeout", timeout)
         cls = None if self._table is None else self._table.cls
         return ActorRef(self._home, self._actor, self.name, self._overflow, cls, timeout)
 
@@ -197,6 +194,8 @@ class ActorRef(Generic[A_co]):
         Raises:
             AskCycleError: the actor stops itself: use ``self.context.stop()``.
         """
+        if timeout is not None:
+            timeout = deadline("timeout", timeout)
         station = station_of(self._home, self.name)
         if self._actor == station.actor != SUPERVISOR:
             raise AskCycleError(f"{self.name} waits for its own end; use self.context.stop()")
@@ -216,7 +215,8 @@ class ActorRef(Generic[A_co]):
         Raises:
             AskTimeout: it still lives after `timeout` seconds.
         """
-        return cast("ExitReason", self._command(c.Wait(self._actor), timeout))
+        limit = patience("timeout", timeout)
+        return cast("ExitReason", self._command(c.Wait(self._actor), limit))
 
     def is_alive(self) -> bool:
         """Return whether the actor has not stopped for good (it may be between two lives)."""

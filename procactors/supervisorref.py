@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any, cast
 
 from procactors.blueprint import plan_of, write_extra
+from procactors.checks import deadline, patience
 from procactors.errors import ActorStopped, ForeignProcess, InvalidSpec
 from procactors.options import Restart
 from procactors.ref import ActorRef
@@ -159,6 +160,8 @@ class SupervisorRef:
         Blocks until all are gone: each child has its own ``stop_timeout``; after ``timeout``
         seconds (None: no such bound) all that are left are killed. Stopping twice is no error.
         """
+        if timeout is not None:
+            timeout = deadline("timeout", timeout)
         return cast("ExitReason", self._command(c.StopBranch(self._branch, timeout)))
 
     def wait(self, timeout: float | None = None) -> ExitReason:
@@ -167,7 +170,8 @@ class SupervisorRef:
         Raises:
             AskTimeout: it still lives after `timeout` seconds.
         """
-        return cast("ExitReason", self._command(c.WaitBranch(self._branch), timeout))
+        limit = patience("timeout", timeout)
+        return cast("ExitReason", self._command(c.WaitBranch(self._branch), limit))
 
     def is_alive(self) -> bool:
         """Return whether the supervisor has not ended for good."""

@@ -13,13 +13,21 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, ParamSpec, TypeVar
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from procactors.checks import flag, member
 from procactors.errors import InvalidSpec
-from procactors.options import Options, Restart
+from procactors.handlers import check_class, cure_for
+from procactors.options import OPTIONS, Options, Restart
 
-__all__ = ["AutoShutdown", "ChildSpec", "Strategy", "Supervisor", "spec"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from procactors.options import OptionWords
+
+__all__ = ["AutoShutdown", "ChildSpec", "Strategy", "Supervisor", "check_significant", "spec"]
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -59,8 +67,11 @@ class ChildSpec(Generic[T_co]):
         cls, args, kwargs: what is constructed, in each incarnation anew.
         settings: its options. Under a supervisor, the supervisor's ``max_restarts`` and
             ``within`` count, not the child's.
-        significant: its own end may end its supervisor (see `AutoShutdown`); not with
+        significant: its own end may end its supervisor, if that has an `AutoShutdown`; not with
             ``Restart.PERMANENT``, which never ends by itself.
+
+    Raises:
+        InvalidSpec: a class of which no actor can be made, or a value that makes no sense.
     """
 
     cls: Callable[..., T_co]
@@ -69,7 +80,23 @@ class ChildSpec(Generic[T_co]):
     settings: Options = dataclasses.field(default_factory=Options)
     significant: bool = False
 
-    def options(self, *, significant: bool | None = None, **options: Any) -> ChildSpec[T_co]:
+    def __post_init__(self) -> None:
+        check_class("spec", self.cls)
+        if not isinstance(self.args, tuple) or not isinstance(self.kwargs, Mapping):
+            raise InvalidSpec(
+                f"args is a tuple and kwargs a dict, not {self.args!r} and {self.kwargs!r}; "
+                f"spec(Class, ...) makes them"
+            )
+        member("settings", self.settings, Options)
+        if flag("significant", self.significant) and self.restart is Restart.PERMANENT:
+            raise InvalidSpec(
+                f"significant is for children that may end by themselves: {_name(self.cls)} is "
+                f"PERMANENT; make it TRANSIENT or TEMPORARY"
+            )
+
+    def options(
+        self, *, significant: bool | None = None, **options: Unpack[OptionWords]
+    ) -> ChildSpec[T_co]:
         """Return a copy with options changed (see `Options`).
 
         Raises:
@@ -77,12 +104,7 @@ class ChildSpec(Generic[T_co]):
         """
         settings = self.settings.replace(**options)
         marked = self.significant if significant is None else significant
-        if marked and settings.restart is Restart.PERMANENT:
-            raise InvalidSpec(
-                f"significant is for children that may end by themselves: {_name(self.cls)} is "
-                f"PERMANENT; make it TRANSIENT or TEMPORARY"
-            )
-        return dataclasses.replace(self, settings=settings, significant=bool(marked))
+        return dataclasses.replace(self, settings=settings, significant=marked)
 
     @property
     def name(self) -> str | None:
@@ -99,11 +121,26 @@ def spec(cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ChildSpec
     """Return the spec of an actor of `cls`; ``.options(name=..., restart=...)`` says more.
 
     Raises:
-        InvalidSpec: `cls` is no class.
+        InvalidSpec: `cls` is no class, or has a handler that is no plain function. TypeError: an
+            option stands among its arguments.
     """
-    if not isinstance(cls, type):
-        raise InvalidSpec(f"spec takes a class, then its arguments; {cls!r} is no class")
-    return ChildSpec(cls, args, kwargs)
+    child = ChildSpec(cls, args, kwargs)
+    if not OPTIONS.isdisjoint(kwargs):
+        _check_words(child)
+    return child
+
+
+def _check_words(child: ChildSpec[Any]) -> None:
+    """Refuse an option among the arguments of a class that does not take it."""
+    try:
+        # In part: of a dynamic supervisor's child, the rest comes with each copy.
+        inspect.signature(child.cls).bind_partial(*child.args, **child.kwargs)
+    except TypeError as error:
+        name = _name(child.cls)
+        cure = cure_for(error, OPTIONS, f"spec({name}, ...).options({{}})")
+        raise TypeError(f"{name}: {error}{cure}") from None
+    except ValueError:
+        return  # a class written in C: its constructor will tell
 
 
 class Supervisor:
@@ -130,6 +167,9 @@ class Supervisor:
             sense.
     """
 
+    name: str | None
+    significant: bool
+
     def __init__(
         self,
         *children: ChildSpec[Any] | Supervisor,
@@ -142,15 +182,11 @@ class Supervisor:
         significant: bool = False,
     ) -> None:
         # `Options` knows the checks of these words.
-        Options(name=name, restart=restart, max_restarts=max_restarts, within=within)
+        words = Options(name=name, restart=restart, max_restarts=max_restarts, within=within)
         for child in children:
-            if not isinstance(child, (ChildSpec, Supervisor)):
-                raise InvalidSpec(
-                    f"a supervisor's child is spec(Class, ...) or Supervisor(...), not {child!r}"
-                )
-        for value, kind in ((strategy, Strategy), (auto_shutdown, AutoShutdown)):
-            if not isinstance(value, kind):
-                raise InvalidSpec(f"expected one of {list(kind)}, found {value!r}")
+            _check_child(child)
+        member("strategy", strategy, Strategy)
+        member("auto_shutdown", auto_shutdown, AutoShutdown)
         if strategy is Strategy.DYNAMIC and (
             len(children) != 1 or not isinstance(children[0], ChildSpec)
         ):
@@ -158,16 +194,18 @@ class Supervisor:
                 f"a DYNAMIC supervisor has the one spec of which its children are copies, "
                 f"found {len(children)} children"
             )
-        if significant and restart is Restart.PERMANENT:
+        if flag("significant", significant) and restart is Restart.PERMANENT:
             raise InvalidSpec("significant is for supervisors that may end: not for PERMANENT")
+        for child in children:
+            check_significant(child.significant, auto_shutdown, _shown(child))
         self.children = children
         self.strategy = strategy
-        self.max_restarts = max_restarts
-        self.within = float(within)
-        self.name = name
+        self.max_restarts = words.max_restarts
+        self.within = float(words.within)
+        self.name = words.name
         self.restart = restart
         self.auto_shutdown = auto_shutdown
-        self.significant = significant
+        self.significant = bool(significant)
         _check_names(self)
 
     @property
@@ -181,6 +219,32 @@ class Supervisor:
     def __repr__(self) -> str:
         name = f" {self.name}" if self.name else ""
         return f"<Supervisor{name} {self.strategy.value} of {len(self.children)}>"
+
+
+def check_significant(significant: bool, auto_shutdown: AutoShutdown, child: str) -> None:
+    """Refuse a child whose end is to end a supervisor that takes no notice of it, as OTP does.
+
+    Raises:
+        InvalidSpec: it is significant, and the supervisor's `auto_shutdown` is NEVER.
+    """
+    if significant and auto_shutdown is AutoShutdown.NEVER:
+        raise InvalidSpec(
+            f"{child} is significant, but its supervisor has no auto_shutdown: give it "
+            f"AutoShutdown.ANY_SIGNIFICANT or ALL_SIGNIFICANT, or leave significant out"
+        )
+
+
+def _check_child(child: Any) -> None:
+    if isinstance(child, (ChildSpec, Supervisor)):
+        return
+    cure = ""
+    if isinstance(child, type):
+        cure = f"; say spec({child.__qualname__}, ...)"
+    elif isinstance(child, (list, tuple)):
+        cure = "; children are arguments: Supervisor(*children)"
+    raise InvalidSpec(
+        f"a supervisor's child is spec(Class, ...) or Supervisor(...), not {child!r}{cure}"
+    )
 
 
 def _check_names(tree: Supervisor) -> None:
@@ -197,6 +261,11 @@ def _names(tree: Supervisor) -> Iterator[str]:
             yield child.name
         if isinstance(child, Supervisor):
             yield from _names(child)
+
+
+def _shown(child: ChildSpec[Any] | Supervisor) -> str:
+    what = f"spec({_name(child.cls)})" if isinstance(child, ChildSpec) else repr(child)
+    return what if child.name is None else f"{what} named {child.name!r}"
 
 
 def _name(cls: Any) -> str:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
+from procactors.checks import suggestion
 from procactors.errors import InvalidSpec
 from procactors.options import Backoff, Delivery, Limits, Options, Overflow, Recycle, Restart
 from procactors.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
@@ -95,7 +96,7 @@ def find_attribute(reference: str) -> Any:
         raise InvalidSpec(f"the module {module_name} cannot be imported: {error}") from error
     for name in path.split("."):
         if not hasattr(found, name):
-            raise InvalidSpec(f"{module_name} has no {path!r}{_suggestion(name, dir(found))}")
+            raise InvalidSpec(f"{module_name} has no {path!r}{suggestion(name, dir(found))}")
         found = getattr(found, name)
     return found
 
@@ -204,7 +205,7 @@ def _member(place: _Place, kind: type[Enum], value: Any) -> Enum:
     except ValueError:
         words = [member.value for member in kind]
         raise place.error(
-            f"expected one of {_listed(words)}, found {value!r}{_suggestion(value, words)}"
+            f"expected one of {_listed(words)}, found {value!r}{suggestion(value, words)}"
         ) from None
 
 
@@ -212,7 +213,7 @@ def _known(place: _Place, table: Mapping[str, Any], keys: Iterable[str], what: s
     keys = list(keys)
     for key in table:
         if key not in keys:
-            hint = _suggestion(key, keys) or f"; {what} takes {_listed(keys)}"
+            hint = suggestion(key, keys) or f"; {what} takes {_listed(keys)}"
             raise place.error(f"{what} has no key {key!r}{hint}")
 
 
@@ -229,13 +230,6 @@ def _fields(cls: Any) -> list[str]:
 
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(f'"{word}"' for word in words)
-
-
-def _suggestion(word: object, known: Iterable[str]) -> str:
-    import difflib  # only after a mistake
-
-    close = difflib.get_close_matches(str(word), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _toml() -> Any:

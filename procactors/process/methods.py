@@ -16,9 +16,11 @@ import weakref
 from typing import Any, NamedTuple
 
 from procactors.errors import InvalidSpec, UnknownMethod
+from procactors.handlers import cure_for, kind_of
+from procactors.options import OPTIONS
 from procactors.wire.byvalue import code_facts, is_found
 
-__all__ = ["Method", "MethodTable", "is_method_reference", "table_of"]
+__all__ = ["Method", "MethodTable", "cure", "is_method_reference", "key_of", "table_of"]
 
 _VARIADIC = 1 << 30
 
@@ -47,7 +49,7 @@ class Method(NamedTuple):
             try:
                 self.signature.bind(*args, **kwargs)
             except TypeError as error:
-                raise TypeError(f"{self.name}{self.signature}: {error}") from None
+                raise TypeError(f"{self.name}{self.signature}: {error}{cure(error)}") from None
 
 
 class MethodTable:
@@ -140,6 +142,13 @@ class MethodTable:
         return " as it was when the actor was spawned (it was defined anew since)"
 
 
+def cure(error: TypeError) -> str:
+    """Return what to say instead if a call was given a word of ours as an argument."""
+    return cure_for(
+        error, OPTIONS, "options({}).spawn(...) when the actor is made", "ref.options({}).ask(...)"
+    )
+
+
 def is_method_reference(value: Any) -> bool:
     """Whether a first argument means a method, not a message.
 
@@ -212,8 +221,7 @@ def _functions(value: Any) -> list[Any]:
 def _describe(cls: type, key: bytes, name: str) -> Method:
     attribute = inspect.getattr_static(cls, name)
     function = getattr(cls, name)
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        kind = "async def" if inspect.iscoroutinefunction(function) else "a generator"
+    if kind := kind_of(function):
         raise InvalidSpec(
             f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that return "
             f"their result"

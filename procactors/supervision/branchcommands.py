@@ -33,7 +33,7 @@ from procactors.supervision.branch import (
 )
 from procactors.supervision.cell import ReplyTo
 from procactors.supervision.group import Ending, Phase, Stage
-from procactors.tree import Strategy
+from procactors.tree import Strategy, check_significant
 
 if TYPE_CHECKING:
     from procactors.supervision.supervisor import Supervisor
@@ -105,6 +105,7 @@ class BranchCommands:
             assert isinstance(template, c.ActorPlan)
             return template._replace(extra=command.extra)
         name = planned_name(plan)
+        check_significant(plan.significant, branch.plan.auto_shutdown, name or "this child")
         if name and any(slot.name == name for slot in branch.slots.values()):
             raise NameTaken(
                 f"supervisor {branch.name} has a child named {name!r} already; restart_child "

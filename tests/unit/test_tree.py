@@ -45,11 +45,11 @@ def test_options_of_a_spec_make_a_copy():
         (lambda: Supervisor(Echo), r"spec\(Class, ...\) or Supervisor\(...\), not"),
         (
             lambda: Supervisor(spec(Echo), strategy="one_for_all"),
-            "expected one of .*Strategy.ONE_FOR_ONE",
+            "strategy is one of .*Strategy.ONE_FOR_ONE",
         ),
         (
             lambda: Supervisor(auto_shutdown=True),
-            "expected one of .*AutoShutdown.NEVER",
+            "auto_shutdown is one of .*AutoShutdown.NEVER",
         ),
         (lambda: Supervisor(max_restarts=-1), "max_restarts"),
         (lambda: Supervisor(within="long"), "within"),

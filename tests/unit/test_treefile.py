@@ -215,7 +215,7 @@ def test_a_name_may_be_the_word_none(load):
         ),
         (
             f"[[children]]\n{ECHO}\nbackoff = {{jitter = 2.0}}",
-            "children[0].backoff: Backoff.jitter is a share from 0.0 to 1.0, not 2.0",
+            "children[0].backoff: Backoff.jitter is a number from 0.0 to 1.0, not 2.0",
         ),
         (
             f"[[children]]\n{ECHO}\nlimits = {{nice = 20}}",
@@ -325,11 +325,15 @@ def test_a_tree_is_printed_with_names_classes_strategy_restart_and_intensity():
         ),
         spec(Counter),
         strategy=Strategy.REST_FOR_ONE,
+        auto_shutdown=AutoShutdown.ALL_SIGNIFICANT,
         name="root",
     )
     actors = "tests.support.actors"
     assert render(tree).splitlines() == [
-        "root: supervisor (rest_for_one, at most 3 restarts within 5 s)",
+        (
+            "root: supervisor (rest_for_one, at most 3 restarts within 5 s, "
+            "auto_shutdown all_significant)"
+        ),
         f"├─ counter: {actors}:Counter (permanent, backoff 1 to 30 s)",
         (
             "├─ supervisor (one_for_one, at most 1 restart within 0.5 s, temporary, "

@@ -1,0 +1,123 @@
+"""What can be run in an actor: classes with plain methods, and plain functions.
+
+Layer: base. Runs in: parent and actor.
+Owns: nothing.
+Never: lets an `async def` or a generator come to its first call: nobody would run what it returns.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from typing import Any
+
+from procactors.errors import InvalidSpec
+
+__all__ = ["check_class", "check_function", "cure_for", "kind_of"]
+
+#: Keywords of ours that are written where a function's own belong: of a call, and of a map.
+_CALL_WORDS = {"timeout"}
+_MAP_WORDS = {"chunk", "in_flight", "on_error", "ordered", "progress", "retries", "retry_on"}
+#: Words for which ours is another one.
+_MEANT = {"timeout": "start_timeout", "workers": "size", "max_workers": "size"}
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def kind_of(function: Any) -> str:
+    """Return what a function is that cannot be a handler yet; empty if it can."""
+    if inspect.iscoroutinefunction(function):
+        return "async def"
+    if inspect.isasyncgenfunction(function):
+        return "an async generator"
+    return "a generator" if inspect.isgeneratorfunction(function) else ""
+
+
+def check_class(verb: str, cls: Any) -> None:
+    """See that actors can be made of a class: all its public methods are plain functions.
+
+    Args:
+        verb: what it is given to: spawn, pool or spec.
+        cls: what was given.
+
+    Raises:
+        InvalidSpec: it is no class, or has a method that cannot be a handler.
+    """
+    if not isinstance(cls, type):
+        raise InvalidSpec(
+            f"{verb} takes a class, then its arguments; {cls!r} is no class{_instead(verb, cls)}"
+        )
+    seen = set(vars(object))
+    for base in cls.__mro__:
+        for name, value in vars(base).items():
+            if name in seen or name.startswith("_"):
+                continue
+            seen.add(name)
+            if kind := kind_of(_function(value)):
+                raise InvalidSpec(
+                    f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that "
+                    f"return their result; return a list, or call asyncio.run in it; if only "
+                    f"{cls.__qualname__} itself calls it, name it _{name}"
+                )
+
+
+def check_function(function: Any) -> None:
+    """See that a pool's function has a result when it returns.
+
+    Raises:
+        InvalidSpec: it is async, or a generator.
+    """
+    kind = kind_of(function)
+    if not kind and not inspect.isroutine(function) and not isinstance(function, type):
+        kind = kind_of(getattr(type(function), "__call__", None))  # noqa: B004 - its code's kind
+    if kind:
+        shown = getattr(function, "__qualname__", repr(function))
+        cure = "return list(...) of it" if kind == "a generator" else "call asyncio.run in it"
+        raise InvalidSpec(f"{shown} is {kind}: a pool calls plain functions; have one {cure}")
+
+
+def cure_for(error: TypeError, options: set[str], say: str, call: str = "") -> str:
+    """Return what to say instead, if an unexpected keyword is a word of ours; else nothing.
+
+    Args:
+        error: the refusal of a call's arguments.
+        options: the words of `Options`.
+        say: where those belong, with ``{}`` for the word.
+        call: where the words of a call belong; empty: with the others.
+    """
+    found = _UNEXPECTED.search(str(error))
+    word = found[1] if found else ""
+    if word in _CALL_WORDS and call:
+        return f"; {word}= is an option of the call: say {call.format(f'{word}=...')}"
+    if word in _MAP_WORDS and call:
+        return f"; {word}= is an argument of the pool's map and starmap"
+    meant = _MEANT.get(word, word)
+    if meant in options:
+        return f"; {meant}= is an option: say {say.format(f'{meant}=...')}"
+    return ""
+
+
+def _function(value: Any) -> Any:
+    """Return the function behind a class's attribute; None if there is none."""
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if isinstance(value, functools.partialmethod):
+        value = value.func
+    return value if inspect.isfunction(value) or isinstance(value, functools.partial) else None
+
+
+def _instead(verb: str, value: Any) -> str:
+    """Return what may have been meant, as the end of a sentence."""
+    if inspect.isroutine(value):
+        return "; a function is given to a pool's map, submit, ask or tell: pool().map(f, ...)"
+    if isinstance(value, (int, tuple)) and verb == "pool":
+        return f"; for a number of workers, say options(size={value!r}).pool()"
+    if type(value).__module__ not in ("builtins", "typing", "types") and not _is_ours(value):
+        name = type(value).__qualname__
+        return f"; say {verb}({name}, ...): the object is made in the actor's process"
+    return ""
+
+
+def _is_ours(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "procactors"
