@@ -13,21 +13,22 @@ import inspect
 import math
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from procactors.errors import InvalidSpec
 
 __all__ = [
     "LONGEST_S",
-    "callback",
     "deadline",
     "flag",
     "member",
+    "modules",
     "number",
     "one_of",
     "path",
     "patience",
+    "plain_function",
     "suggestion",
     "text",
     "whole",
@@ -102,6 +103,13 @@ def path(name: str, value: Any) -> str:
     return str.__str__(found)
 
 
+def modules(name: str, value: Any) -> tuple[str, ...]:
+    """Return names of modules as plain texts."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidSpec(f"{name} is a list of modules' names, as in ['numpy'], not {value!r}")
+    return tuple(text(f"each name of {name}", one) for one in value)
+
+
 def member(name: str, value: Any, kind: type) -> None:
     """Refuse what is no instance of a class of ours; of an enum, say which member may be meant."""
     if isinstance(value, kind):
@@ -138,7 +146,7 @@ def flag(name: str, value: Any) -> bool:
     raise InvalidSpec(f"{name} is True or False, not {value!r}")
 
 
-def callback(name: str, value: Any) -> Callable[..., Any]:
+def plain_function(name: str, value: Any) -> Callable[..., Any]:
     """Return what can be called, and is done when it returns."""
     if not callable(value):
         raise InvalidSpec(f"{name} is a function, not {value!r}")

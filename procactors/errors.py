@@ -198,7 +198,7 @@ class AskCycleError(ProcActorsError):
 
 
 class ShareReleased(ProcActorsError):
-    """The shared value was released before this `get`, or its system was stopped.
+    """The shared value was released before this `get`.
 
     Neither a `DeliveryError` nor a `ReplyError`: out of a handler it comes as the handler's own
     exception, and what the handler has done before is done.

@@ -7,23 +7,30 @@ Never: breaks because a worker has died: that costs the call in hand.
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from multiprocessing.context import BaseContext
 from time import monotonic
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from procactors.errors import ActorStopped, EncodeError, PoolBroken
+from procactors.checks import modules, one_of, patience, plain_function, whole
+from procactors.errors import ActorStopped, EncodeError, ForeignProcess, InvalidSpec, PoolBroken
 from procactors.handle import SystemHandle
-from procactors.options import Delivery, Limits, Recycle
+from procactors.handlers import check_function
+from procactors.options import Delivery, Limits, Options, Recycle
 from procactors.pool.engine import SHUT_DOWN, Engine, Plan
 from procactors.pool.executormap import ExecutorMap, Run, Tuples
 from procactors.pool.pool import Pool
 from procactors.pool.reply import PoolReply
 from procactors.process.cpus import usable_cpus
+from procactors.process.launcher import START_METHODS
 from procactors.reply import Reply
 from procactors.wire.sheet import FAILURE, Sealed
+
+if TYPE_CHECKING:
+    from procactors.options import OptionWords
 
 __all__ = ["ActorPoolExecutor"]
 
@@ -88,11 +95,14 @@ class ActorPoolExecutor(Executor):
             max_workers = usable_cpus()
         elif max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
-        if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be a callable")
-        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-            raise ValueError(f"retries is a whole number from 0 on, not {retries!r}")
-        options = {
+        if initializer is not None:
+            if not callable(initializer):
+                raise TypeError("initializer must be a callable")
+            plain_function("initializer", initializer)
+        if system is not None and not isinstance(system, SystemHandle):
+            raise TypeError(f"system is an ActorSystem, or None for one of its own, not {system!r}")
+        retries = whole("retries", retries, 0)
+        options: OptionWords = {
             "size": max_workers,
             "name": name,
             "handle_timeout": timeout,
@@ -104,8 +114,15 @@ class ActorPoolExecutor(Executor):
             "max_deliveries": retries + 1,
             "recycle_after": _recycling(max_tasks_per_child),
         }
+        # Here, not with the first call: the workers start late.
+        max_workers = whole("max_workers", Options().replace(**options).size, 1)
+        preload = modules("preload", preload)
         if mp_context is not None:
+            if not isinstance(mp_context, BaseContext):
+                raise TypeError(f"mp_context is a context of multiprocessing, not {mp_context!r}")
             start_method = mp_context.get_start_method()
+        start_method = one_of("start_method", start_method, START_METHODS)
+        self._pid = os.getpid()
         self._max_workers = max_workers
         self._retries = retries
         self._engine = Engine(
@@ -129,7 +146,7 @@ class ActorPoolExecutor(Executor):
         pool = self._open_pool()
         try:
             return pool.submit(fn, *args, **kwargs)
-        except EncodeError as error:
+        except (EncodeError, InvalidSpec, TypeError) as error:
             # Whoever has a list of futures looks for failures there, and not here.
             failed: PoolReply[R] = PoolReply(pool._station, pool.name)
             failed.settle(Sealed(FAILURE, error))
@@ -168,11 +185,13 @@ class ActorPoolExecutor(Executor):
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
-        if buffersize is not None and not isinstance(buffersize, int):
+        if buffersize is not None and not hasattr(buffersize, "__index__"):
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
-        deadline = None if timeout is None else monotonic() + timeout
+        limit = patience("timeout", timeout)
+        deadline = None if limit is None else monotonic() + limit
+        check_function(fn)
         pool = self._open_pool()
         is_single = len(iterables) == 1
         rules = {
@@ -199,6 +218,8 @@ class ActorPoolExecutor(Executor):
                 CancelledError. What is in hand is finished.
         """
         engine = self._engine
+        if self._pid != os.getpid():
+            return  # a forked copy has nothing of its own to end
         engine.close()
         if cancel_futures:
             engine.cancel()
@@ -213,13 +234,27 @@ class ActorPoolExecutor(Executor):
         What they had in hand ends with `ActorDied` or `ActorStopped`, what waited with
         `ActorStopped`.
         """
-        self._engine.kill()
+        if self._pid == os.getpid():
+            self._engine.kill()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{self!r} is used from the process that made it and cannot be sent; in a function "
+            f"that its worker runs, call the other function itself, or make another executor"
+        )
 
     def __repr__(self) -> str:
         return f"<ActorPoolExecutor of {self._max_workers}{self._engine.closed and ', shut down'}>"
 
     def _open_pool(self) -> Pool[Any]:
         engine = self._engine
+        if self._pid != os.getpid():  # where its locks are held by nobody, for ever
+            raise ForeignProcess(
+                f"this executor is used in another process than the one that made it, as in a "
+                f"function that its own worker runs: call the function itself there, return what "
+                f"is to be done and submit that, or make another executor; process {os.getpid()} "
+                f"is a copy of process {self._pid}"
+            )
         pool = engine.pool
         return engine.start() if pool is None or engine.closed else pool
 
@@ -233,7 +268,7 @@ class ActorPoolExecutor(Executor):
 def _recycling(max_tasks_per_child: int | None) -> Recycle | None:
     if max_tasks_per_child is None:
         return None
-    if not isinstance(max_tasks_per_child, int):
+    if isinstance(max_tasks_per_child, bool) or not hasattr(max_tasks_per_child, "__index__"):
         raise TypeError("max_tasks_per_child must be an integer")
     if max_tasks_per_child <= 0:
         raise ValueError("max_tasks_per_child must be >= 1")

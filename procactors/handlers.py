@@ -77,7 +77,7 @@ def check_function(function: Any) -> None:
         raise InvalidSpec(f"{shown} is {kind}: a pool calls plain functions; have one {cure}")
 
 
-def cure_for(error: TypeError, options: set[str], say: str, call: str = "") -> str:
+def cure_for(error: Exception, options: set[str], say: str, call: str = "") -> str:
     """Return what to say instead, if an unexpected keyword is a word of ours; else nothing.
 
     Args:

@@ -130,7 +130,7 @@ class Inbox:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ActorStopped(f"{self.ref.name} is closed: the system was stopped")
+            raise ActorStopped(f"the system was stopped: {self.ref.name} is closed")
 
     def close(self) -> None:
         """Close the reader; what was not received becomes dead letters."""

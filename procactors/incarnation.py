@@ -97,6 +97,7 @@ def main(argv: list[str]) -> None:
     station = Station(home, actor, reader.box)
     words[PROCESS] = station.home.process
     station.on_lost = lambda target, record: _report_lost(station, target, record)
+    station.name_of = lambda other: _name_of(station, other)
     code = 0
     try:
         if order.cpus is not None or order.nice is not None:
@@ -303,6 +304,15 @@ def _end(code: int, patience: float) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def _name_of(station: Station, actor: int) -> str:
+    command = station.home.encode(c.Describe(actor))
+    try:
+        status: c.ActorStatus = station.ask(SUPERVISOR, "the supervisor", b"", command)
+    except ProcActorsError:  # the system is just ending: the error that needs the name says more
+        return f"actor {actor}"
+    return status.name
 
 
 def _report_lost(station: Station, target: int, record: bytes) -> None:

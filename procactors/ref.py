@@ -8,10 +8,20 @@ Never: guesses: a misspelled method must be an error, not a message.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from types import FunctionType, MethodType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    cast,
+    overload,
+)
 
-from procactors.checks import deadline, patience
+from procactors.checks import deadline, patience, suggestion
 from procactors.errors import (
     ActorStopped,
     AskCycleError,
@@ -231,6 +241,12 @@ class ActorRef(Generic[A_co]):
 
     # -- value --------------------------------------------------------------------------------
 
+    if not TYPE_CHECKING:  # a checker would take it for leave to use any name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say how an actor's methods are called: a misspelled one never becomes a message."""
+            raise AttributeError(self._no_attribute(name), name=name, obj=self)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ActorRef):
             return NotImplemented
@@ -260,18 +276,56 @@ class ActorRef(Generic[A_co]):
             if kwargs or not method.least <= len(args) <= method.most:
                 method.check(args, kwargs)
             return method.key, station.home.encode((args, kwargs), "arguments")
+        self._check_message(what, args, kwargs)
+        return b"", station.home.encode(what)
+
+    def _check_message(self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse what is no message; say which method may have been meant."""
+        table = self._table
+        name = "Class" if table is None else table.cls.__qualname__
+        if isinstance(what, str) and table is not None and callable(getattr(table.cls, what, None)):
+            method = f"{name}.{what}"
+        else:
+            method = f"{name}.{getattr(what, '__name__', 'method')}"
         if args or kwargs:
             raise TypeError(
                 f"expected a method of the actor before the arguments, found {what!r}; a message "
-                f"is sent alone"
+                f"is sent alone, a call is ask({method}, ...)"
             )
-        if self._table is not None and not self._table.receives:
-            name = self._table.cls.__qualname__
+        if isinstance(what, MethodType) and table is not None and table.has(what.__func__):
+            raise TypeError(
+                f"{what.__qualname__} is bound to an object of this process; the actor's own is "
+                f"called by the class's: ask({method}, ...)"
+            )
+        if table is not None and not table.receives:
             raise UnknownMethod(
                 f"{name} has no receive method and takes no messages, so not {what!r}; call a "
-                f"method of it, as in tell({name}.method)"
+                f"method of it, as in tell({method})"
             )
-        return b"", station.home.encode(what)
+
+    def _no_attribute(self, name: str) -> str:
+        """Return what is said of an attribute that a ref does not have."""
+        if name in self.__slots__ or name.startswith("__"):
+            return f"this ref has no {name!r}"  # of one that is just being made: it has no name yet
+        text = f"a ref has no attribute {name!r}"
+        if self._table is None:
+            return (
+                f"{text}: it names {self.name}, which is in a process of its own; call a method of "
+                f"its class by ask(Class.{name}, ...), tell or submit"
+            )
+        cls = self._table.cls
+        shown = f"{cls.__qualname__}.{name}"
+        if name.startswith("_") or not callable(getattr(cls, name, None)):
+            offered = sorted({name for name in self._table.by_key.values() if name[0] != "_"})
+            return (
+                f"{text}, nor has {cls.__qualname__} a public method of that name"
+                f"{suggestion(name, offered)}; what {self.name} has is in its own process, and is "
+                f"reached by ask({cls.__qualname__}.method, ...)"
+            )
+        return (
+            f"{text}: {shown} runs in the process of {self.name}; say ref.ask({shown}, ...) for "
+            f"its result, ref.tell({shown}, ...) to go on, or ref.proxy().{name}(...)"
+        )
 
     def _drop(self, station: Station, method: bytes, encoded: Encoded, why: str) -> None:
         record = seal(station.home, self._actor, method, encoded, sender=station.actor)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-import math
 import queue
 import signal
 import sys
@@ -25,13 +24,37 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from procactors.checks import deadline
 from procactors.errors import DeliveryError, InvalidSpec, RestartIntensityExceeded
+from procactors.handlers import kind_of
 from procactors.process.notify import Notifier, notifier
 from procactors.process.signals import SIGNAL_BASE, handled_by
 from procactors.system import STOP_TIMEOUT_S, ActorSystem
 from procactors.tree import Supervisor
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+    from typing import TypedDict
+
+    from typing_extensions import Unpack
+
+    class SystemWords(TypedDict, total=False):
+        """What `ActorSystem` takes as keywords, for editors and type checkers alone."""
+
+        name: str | None
+        backend: str
+        start_method: str
+        preload: Iterable[str]
+        spares: int
+        stop_timeout: float
+        ask_timeout: float | None
+        runtime_dir: str | os.PathLike[str] | None
+        dead_letter_file: str | os.PathLike[str] | None
+        crash_dir: str | os.PathLike[str] | None
+
 
 __all__ = ["Interrupted", "Program", "run"]
 
@@ -59,7 +82,12 @@ class Interrupted(KeyboardInterrupt):
         return (type(self), (int(self.signum),))
 
 
-def run(target: Supervisor | Program, *, grace: float | None = None, **options: Any) -> int:
+def run(
+    target: Supervisor | Program,
+    *,
+    grace: float | None = None,
+    **options: Unpack[SystemWords],
+) -> int:
     """Run a program made of actors; return its exit code: ``sys.exit(run(...))``.
 
     Starts an `ActorSystem`, runs the target, stops the system. Blocks until nothing is left.
@@ -92,9 +120,10 @@ def run(target: Supervisor | Program, *, grace: float | None = None, **options: 
     Raises:
         InvalidSpec, TypeError: target, grace or options make no sense; nothing was started.
     """
-    _check(target, grace)
+    _check(target)
     if grace is None:
         grace = options.get("stop_timeout", STOP_TIMEOUT_S)
+    grace = deadline("grace", grace)
     with notifier() as manager:
         return _Run(target, grace, manager).code(options)
 
@@ -114,7 +143,7 @@ class _Run:
         # One None a signal, True at the end. A SimpleQueue, because a signal handler puts.
         self._orders: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
 
-    def code(self, options: dict[str, Any]) -> int:
+    def code(self, options: SystemWords) -> int:
         """Run it to its end; return the exit code."""
         # Before any signal: a thread must not be started in a signal handler.
         watcher = threading.Thread(target=self._watch, name="procactors-run", daemon=True)
@@ -232,17 +261,15 @@ def _grow(system: ActorSystem, tree: Supervisor, manager: Notifier) -> None:
         system.wait()  # the system's end was faster than the answer; it raises why
 
 
-def _check(target: object, grace: float | None) -> None:
-    if grace is not None and (
-        isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < math.inf
-    ):
-        raise InvalidSpec(f"grace is a number of seconds from 0 on, or None, not {grace!r}")
+def _check(target: object) -> None:
     if isinstance(target, Supervisor):
         return
     if isinstance(target, type) or not callable(target):
         raise InvalidSpec(f"run takes a Supervisor, or a function of the system, not {target!r}")
     name = _name(target)
-    if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
+    if kind_of(target) == "a generator":
+        raise InvalidSpec(f"{name} is a generator: run takes a plain function, without yield")
+    if kind_of(target):
         raise InvalidSpec(
             f"{name} is an async function: run takes a plain one, which may call "
             f"asyncio.run({name}(system)) itself"

@@ -11,7 +11,7 @@ import contextlib
 import os
 import weakref
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from procactors.errors import StorageFull
 from procactors.wire.home import Home
@@ -55,7 +55,7 @@ class Shared(Generic[T_co]):
         of the value lives, in this process alone, also after `release`; that takes one descriptor.
 
         Raises:
-            ShareReleased: it was released, or the system was stopped.
+            ShareReleased: it was released. ActorStopped: the system was stopped.
             StorageFull: this process has no descriptor left.
             DecodeError: the value could not be unpickled here.
         """
@@ -92,6 +92,16 @@ class Shared(Generic[T_co]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Shared[T_co]:
         return self
+
+    if not TYPE_CHECKING:  # a checker would take it for leave to use any name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say that this is the handle, not the value."""
+            raise AttributeError(
+                f"a handle of a shared value has no attribute {name!r}; the value itself is get()",
+                name=name,
+                obj=self,
+            )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Shared) and other._share == self._share

@@ -8,7 +8,7 @@ Never: talks to a process of its own: a supervisor has none.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from procactors.blueprint import plan_of, write_extra
 from procactors.checks import deadline, patience
@@ -180,6 +180,18 @@ class SupervisorRef:
         except (ActorStopped, ForeignProcess):
             return False
         return True
+
+    if not TYPE_CHECKING:  # a checker would take it for leave to use any name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say that a supervisor is no actor."""
+            raise AttributeError(
+                f"a supervisor's ref has no attribute {name!r}: a supervisor has no mailbox and no "
+                f"methods of yours; its actors' refs are in children(), or found by name: "
+                f"system[name]",
+                name=name,
+                obj=self,
+            )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SupervisorRef):

@@ -14,11 +14,12 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from procactors.checks import deadline, modules, one_of, path, patience, text, whole
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
@@ -95,7 +96,7 @@ class ActorSystem(SystemHandle):
         *,
         backend: str = "processes",
         start_method: str = "forkserver",
-        preload: Sequence[str] = (),
+        preload: Iterable[str] = (),
         spares: int = 0,
         stop_timeout: float = STOP_TIMEOUT_S,
         ask_timeout: float | None = None,
@@ -103,7 +104,17 @@ class ActorSystem(SystemHandle):
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        _check(backend, start_method, spares, stop_timeout, ask_timeout)
+        if name is not None:
+            name = text("name", name)
+        one_of("backend", backend, ("processes",))
+        start_method = one_of("start_method", start_method, START_METHODS)
+        preload = modules("preload", preload)
+        spares = whole("spares (processes)", spares, 0)
+        stop_timeout = deadline("stop_timeout", stop_timeout)
+        ask_timeout = patience("ask_timeout", ask_timeout)
+        runtime_dir = _path("runtime_dir", runtime_dir)
+        dead_letter_file = _path("dead_letter_file", dead_letter_file)
+        crash_dir = _path("crash_dir", crash_dir)
         raise_descriptor_limit()
         sweep(runtime_dir)
         # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
@@ -111,6 +122,7 @@ class ActorSystem(SystemHandle):
         self._ending = threading.RLock()
         self._ended = threading.Event()
         self._report: StopReport | None = None
+        self._closing = self._entered = False
         self._stop_timeout = stop_timeout
         self.dead_letters = DeadLetters()
         self.events = Events()
@@ -136,7 +148,7 @@ class ActorSystem(SystemHandle):
             self.dead_letters.connect(station, self._supervisor.address_of)
             if dead_letter_file is not None:
                 undo.callback(self.dead_letters.close, _SLACK_S)
-                self.dead_letters.keep_in(self._open_keeper(os.fspath(dead_letter_file)))
+                self.dead_letters.keep_in(self._open_keeper(dead_letter_file))
             self._supervisor.open()
             undo.pop_all()  # all is up: from here on `stop` undoes it
         _systems.add(self)
@@ -145,8 +157,10 @@ class ActorSystem(SystemHandle):
         """Return a receiver for the main program: its `ref` can be sent to actors.
 
         Raises:
-            NameTaken: another live actor has that name.
+            NameTaken: another live actor has that name. InvalidSpec: no name.
         """
+        if name is not None:
+            name = text("an inbox's name", name)
         ref = self._ref(self._command(c.OpenInbox(name)))
         return Inbox(self._station, ref, self._recovery.lost)
 
@@ -161,10 +175,13 @@ class ActorSystem(SystemHandle):
         Idempotent: another stop returns the same report. One that names a `timeout` while
         another thread is stopping makes that stop end by this deadline too.
         """
+        if timeout is not None:
+            timeout = deadline("timeout", timeout)
         if self._report is not None:
             return self._report
         with contextlib.suppress(ActorStopped):  # another thread is just closing the station
             self._station.check_process()
+        self._closing = True
         self._supervisor.stopping.close_intake()
         if not self._ending.acquire(blocking=False):
             if timeout is not None:
@@ -178,16 +195,16 @@ class ActorSystem(SystemHandle):
 
     def _stop(self, timeout: float) -> StopReport:
         if self._report is None:
-            deadline = monotonic() + timeout
+            until = monotonic() + timeout
             # What this process has sent and the kernel has not yet taken comes first.
             self._station.flush(timeout / 2)
             try:
                 # ActorStopped: it has ended by itself, or a stop in a signal handler or in
                 # another thread came first.
                 with contextlib.suppress(ActorStopped):
-                    self._command(c.StopAll(max(0.0, deadline - monotonic())), timeout + _SLACK_S)
+                    self._command(c.StopAll(max(0.0, until - monotonic())), timeout + _SLACK_S)
             finally:
-                self._finish(deadline)
+                self._finish(until)
         assert self._report is not None
         return self._report
 
@@ -201,13 +218,13 @@ class ActorSystem(SystemHandle):
         Raises:
             RestartIntensityExceeded: it ended because the root of a supervision tree gave up.
         """
-        ended = self._ended.wait(timeout)
+        ended = self._ended.wait(patience("timeout", timeout))
         if ended and self.failure is not None:
             raise self.failure
         return ended
 
     def __enter__(self) -> ActorSystem:  # noqa: PYI034 - Self is newer than 3.10
-        return self
+        return self._enter()
 
     def __exit__(
         self,
@@ -220,7 +237,7 @@ class ActorSystem(SystemHandle):
             raise self.failure
 
     async def __aenter__(self) -> ActorSystem:  # noqa: PYI034
-        return self
+        return self._enter()
 
     async def __aexit__(
         self,
@@ -234,10 +251,25 @@ class ActorSystem(SystemHandle):
         if self.failure is not None and error is None:
             raise self.failure
 
+    def _enter(self) -> ActorSystem:
+        if self._closing or self._ended.is_set():
+            raise ActorStopped(
+                f"the system was stopped: {self.name} cannot be entered again; make a new one with "
+                f"ActorSystem(...)"
+            )
+        self._station.check_process()
+        if self._entered:
+            raise RuntimeError(
+                f"{self.name} is entered already: the end of this inner block would stop it; "
+                f"use it here without `with`"
+            )
+        self._entered = True
+        return self
+
     def __repr__(self) -> str:
         return f"<ActorSystem {self.name}{' (stopped)' if self._ended.is_set() else ''}>"
 
-    def _finish(self, deadline: float) -> None:
+    def _finish(self, until: float) -> None:
         if self._ended.is_set():
             return
         self._supervisor.finish()
@@ -249,9 +281,9 @@ class ActorSystem(SystemHandle):
         self._lifeline.cut()
         self._station.close()
         self._recovery.close()
-        self.events.close(max(0.0, deadline - monotonic()) + _LETTERS_S)
+        self.events.close(max(0.0, until - monotonic()) + _LETTERS_S)
         # Before the directory goes: the letters' definitions are in it.
-        self.dead_letters.close(max(0.0, deadline - monotonic()) + _LETTERS_S)
+        self.dead_letters.close(max(0.0, until - monotonic()) + _LETTERS_S)
         if self._crashes is not None:
             self._crashes.close(_SLACK_S)  # before its messages' definitions go
         self._dir.remove()
@@ -296,24 +328,8 @@ class ActorSystem(SystemHandle):
         self._launcher.forget()
 
 
-def _check(
-    backend: str,
-    start_method: str,
-    spares: int,
-    stop_timeout: float,
-    ask_timeout: float | None,
-) -> None:
-    if backend != "processes":
-        raise InvalidSpec(f"backend is 'processes', not {backend!r}")
-    if start_method not in START_METHODS:
-        raise InvalidSpec(f"start_method is one of {START_METHODS}, not {start_method!r}")
-    if isinstance(spares, bool) or not isinstance(spares, int) or spares < 0:
-        raise InvalidSpec(f"spares is a number of processes from 0 on, not {spares!r}")
-    for name, value in (("stop_timeout", stop_timeout), ("ask_timeout", ask_timeout)):
-        if value is None and name == "ask_timeout":
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-            raise InvalidSpec(f"{name} is a number of seconds from 0 on, not {value!r}")
+def _path(name: str, value: Any) -> str | None:
+    return None if value is None else path(name, value)
 
 
 _systems: weakref.WeakSet[ActorSystem] = weakref.WeakSet()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+from procactors.checks import flag
 from procactors.errors import ForeignProcess, InvalidSpec
 from procactors.options import Overflow
 from procactors.ref import ActorRef
@@ -45,8 +46,9 @@ class Watching:
     def watch(self, ref: ActorRef[Any], restarts: bool) -> None:
         """Have the supervisor tell of the actor's end; see `Context.watch`."""
         self._check("watch", ref)
+        restarts = flag("restarts", restarts)
         self._told.pop(ref._actor, None)
-        self._command(c.Watch(ref._actor, self._me._actor, bool(restarts)))
+        self._command(c.Watch(ref._actor, self._me._actor, restarts))
 
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """Undo it; see `Context.unwatch`."""

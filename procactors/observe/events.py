@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import Any, TypeVar, overload
 
+from procactors.checks import plain_function
 from procactors.errors import ActorStopped, InvalidSpec
 from procactors.observe.subscription import Feed, Subscription
 
@@ -124,12 +125,13 @@ class Events:
             kinds: classes of the events that it gets, as in ``(Progress,)``; None: all.
 
         Raises:
-            ActorStopped: the system was stopped. InvalidSpec: a kind is no class of events.
+            ActorStopped: the system was stopped. InvalidSpec: a callback that is no plain
+                function, or a kind that is no class of events.
         """
-        wanted = _checked(kinds)
+        callback, wanted = plain_function("callback", callback), _checked(kinds)
         with self._lock:
             if self._closed:
-                raise ActorStopped("the actor system was stopped: there will be no event")
+                raise ActorStopped("the system was stopped: there will be no event")
             subscription: Subscription[Any] = Subscription(
                 callback, "event", latest=True, on_close=self._leave
             )

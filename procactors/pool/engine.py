@@ -19,7 +19,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procactors.actor import context_here
 from procactors.errors import (
@@ -34,6 +34,9 @@ from procactors.handle import Spawner, SystemHandle
 from procactors.pool.executormap import Run
 from procactors.pool.pool import Pool
 from procactors.system import ActorSystem
+
+if TYPE_CHECKING:
+    from procactors.options import OptionWords
 
 __all__ = ["Engine", "Initialized", "Plan"]
 
@@ -77,7 +80,7 @@ class Plan(NamedTuple):
     system: SystemHandle | None
     start_method: str
     preload: Sequence[str]
-    options: dict[str, Any]
+    options: OptionWords
     initializer: Callable[..., object] | None
     initargs: Sequence[Any]
 
@@ -143,7 +146,7 @@ class Engine:
             context = None
         place = f"{context.system._station.actor}-" if context is not None else ""
         name = plan.options["name"] or f"executor-{place}{next(_numbers)}"
-        options = {**plan.options, "name": name}
+        options: OptionWords = {**plan.options, "name": name}
         if plan.system is not None:
             return plan.system.options(**options)
         if context is not None:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
+from procactors.checks import flag
+from procactors.handlers import check_function
 from procactors.observe.events import Events
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import target_of
 from procactors.pool.map import MapJob
+from procactors.pool.mistakes import check_inputs, no_attribute
 from procactors.pool.numbered import Judge, NumberedJob, Source
 from procactors.pool.progress import MapProgress
 from procactors.pool.results import MapResults
 from procactors.pool.rules import checked_rules
 from procactors.pool.sizing import Paces
-from procactors.process.methods import MethodTable
+from procactors.process.methods import MethodTable, table_of
 
 __all__ = ["Mapper"]
 
@@ -52,6 +55,13 @@ class Mapper(Generic[A]):
         self._table = table
         self._timeout = timeout
         self._seen = Paces()
+
+    if not TYPE_CHECKING:  # a checker would take it for leave to use any name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say what a pool has instead."""
+            table = self.__dict__.get("_table") or table_of(object)  # of one just being made
+            raise AttributeError(no_attribute(name, table), name=name, obj=self)
 
     def _check_open(self) -> None:
         """Raise ActorStopped if the pool takes no more work."""
@@ -122,7 +132,7 @@ class Mapper(Generic[A]):
         progress: bool = False,
     ) -> MapResults[R | BaseException]: ...
     def map(  # noqa: D417 - the overloads above name what `rules` are
-        self, what: Any, /, items: Iterable[Any], **rules: Any
+        self, what: Any, /, items: Iterable[Any], *more: Any, **rules: Any
     ) -> MapResults[Any]:
         """Call a method or a function once for each item; return an iterator of the results.
 
@@ -155,6 +165,8 @@ class Mapper(Generic[A]):
             InvalidSpec: an argument that makes no sense. EncodeError: the function cannot be
                 pickled. (An item that cannot is an item that fails.)
         """
+        self._check_open()
+        check_inputs(what, items, more, "map")
         return self._map(what, items, False, rules)
 
     @overload
@@ -189,8 +201,12 @@ class Mapper(Generic[A]):
         timeout: float | None = None,
         progress: bool = False,
     ) -> MapResults[R | BaseException]: ...
-    def starmap(self, what: Any, /, items: Iterable[Any], **rules: Any) -> MapResults[Any]:
+    def starmap(
+        self, what: Any, /, items: Iterable[Any], *more: Any, **rules: Any
+    ) -> MapResults[Any]:
         """As `map`, where each item is a tuple of arguments."""
+        self._check_open()
+        check_inputs(what, items, more, "starmap")
         return self._map(what, items, True, rules)
 
     def _map(
@@ -201,7 +217,7 @@ class Mapper(Generic[A]):
     def _job(self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]) -> MapJob:
         """Return a map that is on its way."""
         self._check_open()
-        is_shown = bool(rules.pop("progress", False))
+        is_shown = flag("progress", rules.pop("progress", False))
         checked = checked_rules(spread, self._timeout, rules)
         # First: the user's code, which may raise; the target may have a segment to be freed.
         taken, hint = iter(items), operator.length_hint(items, -1)
@@ -228,6 +244,7 @@ class Mapper(Generic[A]):
             rules: ordered, in_flight, chunk, timeout of `map`.
         """
         self._check_open()
+        check_function(what)
         checked = checked_rules(False, self._timeout, rules)
         target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
         pace = self._seen.begin(target.named)

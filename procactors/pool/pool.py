@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
+from procactors.checks import deadline
 from procactors.errors import (
     InvalidSpec,
     MailboxFull,
@@ -25,6 +26,7 @@ from procactors.pool.crew import Crew
 from procactors.pool.functions import Target, target_of
 from procactors.pool.mapping import Mapper
 from procactors.pool.member import Member
+from procactors.pool.mistakes import check_call, check_home
 from procactors.pool.reply import Asked, PoolReply, Told
 from procactors.pool.routing import Ring, key_bytes
 from procactors.pool.sizing import Paces
@@ -39,8 +41,6 @@ A = TypeVar("A")
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
-
-_UNSET: Any = object()
 
 
 class Pool(Mapper[A]):
@@ -237,9 +237,10 @@ class Pool(Mapper[A]):
         Raises:
             InvalidSpec: bounds that make no sense. SpawnError: a worker did not start.
         """
-        self._options.replace(size=(least, most))
+        size = self._options.replace(size=(least, most)).size
+        assert isinstance(size, tuple)
         self._check_open()
-        self._crew.bound(least, most)
+        self._crew.bound(*size)
 
     def stop(self, timeout: float | None = None) -> None:
         """Take no more work, finish what was taken, and stop the workers.
@@ -248,13 +249,18 @@ class Pool(Mapper[A]):
         options, or as long as it takes). At the deadline workers are killed; what was not done by
         then ends with `ActorStopped`, or `ActorDied` if it was in hand. Stopping twice is no error.
         """
+        if timeout is not None:
+            timeout = deadline("timeout", timeout)
+        check_home(self._station, self.name)
         self._crew.stop(self._options.stop_timeout if timeout is None else timeout)
 
     def kill(self) -> None:
         """End all workers at once; what was not done ends as with `stop` at its deadline."""
+        check_home(self._station, self.name)
         self._crew.kill()
 
     def __enter__(self) -> Pool[A]:
+        self._check_open()
         return self
 
     def __exit__(
@@ -289,6 +295,7 @@ class Pool(Mapper[A]):
     ) -> None:
         """Queue a call, for one worker and no other, or for whom the routing says."""
         self._check_open()
+        check_call(what, self._table, args, kwargs)
         target, load = self._encode(what, args, kwargs)
         pace = self._paces.of(target.name)
         call: Asked | Told
@@ -332,6 +339,7 @@ class Pool(Mapper[A]):
         return replies
 
     def _members(self) -> list[Member]:
+        check_home(self._station, self.name)  # where the lock may be held by nobody, for ever
         with self._dispatcher.lock:
             return [member for member in self._dispatcher.members if not member.leaving]
 
@@ -375,6 +383,7 @@ class Pool(Mapper[A]):
             dispatcher.changed.wait()
 
     def _check_open(self) -> None:
+        check_home(self._station, self.name)
         self._station.check_process()
         self._dispatcher.check_open()
 

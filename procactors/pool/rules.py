@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from procactors.checks import deadline, flag, one_of, suggestion, whole
 from procactors.errors import InvalidSpec
 from procactors.wire.sheet import MOST_ITEMS
 
 __all__ = ["Rules", "checked_rules"]
+
+_KNOWN = {"ordered", "in_flight", "chunk", "on_error", "retries", "retry_on", "timeout"}
+#: What is meant by the words of other libraries.
+_MEANT = {
+    "chunksize": "; say chunk=...",
+    "batch_size": "; say chunk=...",
+    "buffersize": "; say in_flight=...",
+    "return_exceptions": "; say on_error='collect'",
+}
 
 
 class Rules(NamedTuple):
@@ -45,42 +55,41 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
     Raises:
         InvalidSpec: one that makes no sense. TypeError: one that is not known.
     """
-    known = {"ordered", "in_flight", "chunk", "on_error", "retries", "retry_on", "timeout"}
-    if unknown := sorted(given.keys() - known - {"deadline"}):
-        offered = sorted({*known, "progress"})
-        raise TypeError(f"map has no argument {unknown[0]!r}; it has {offered}")
-    chunk = given.get("chunk", "auto")
-    if chunk == "auto":
-        chunk = None
-    for name, value, lowest in (
-        ("in_flight", given.get("in_flight"), 1),
-        ("chunk", chunk, 1),
-        ("retries", given.get("retries", 0), 0),
-    ):
-        is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-        if not is_whole and (value is not None or name == "retries"):
-            raise InvalidSpec(f"{name} is a whole number of at least {lowest}, not {value!r}")
-    on_error = given.get("on_error", "raise")
-    if on_error not in ("raise", "collect", "skip"):
-        raise InvalidSpec(f"on_error is 'raise', 'collect' or 'skip', not {on_error!r}")
+    if unknown := sorted(given.keys() - _KNOWN - {"deadline"}):
+        offered = sorted({*_KNOWN, "progress"})
+        hint = _MEANT.get(unknown[0], "") or suggestion(unknown[0], offered)
+        raise TypeError(f"map has no argument {unknown[0]!r}; it has {offered}{hint}")
+    in_flight, chunk = given.get("in_flight"), given.get("chunk", "auto")
     limit = given.get("timeout")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float))):
-        raise InvalidSpec(f"timeout is a number of seconds or None, not {limit!r}")
-    if limit is not None and not limit > 0:
-        raise InvalidSpec(f"timeout is more than 0 seconds, not {limit!r}")
-    retry_on = given.get("retry_on", ())
+    return Rules(
+        ordered=flag("ordered", given.get("ordered", True)),
+        in_flight=None if in_flight is None else whole("in_flight", in_flight, 1),
+        chunk=_chunk(chunk),
+        on_error=one_of("on_error", given.get("on_error", "raise"), ("raise", "collect", "skip")),
+        retries=whole("retries", given.get("retries", 0), 0),
+        retry_on=_kinds(given.get("retry_on", ())),
+        timeout=timeout if limit is None else _limit(limit),
+        spread=spread,
+        deadline=given.get("deadline"),
+    )
+
+
+def _chunk(chunk: Any) -> int | None:
+    if chunk is None or (isinstance(chunk, str) and chunk == "auto"):
+        return None
+    return min(whole("chunk (items, or 'auto')", chunk, 1), MOST_ITEMS)
+
+
+def _limit(timeout: Any) -> float:
+    limit = deadline("timeout", timeout)
+    if limit == 0:
+        raise InvalidSpec(f"timeout is more than 0 seconds, not {timeout!r}")
+    return limit
+
+
+def _kinds(retry_on: Any) -> tuple[type[BaseException], ...]:
     kinds = tuple(retry_on) if isinstance(retry_on, (tuple, list, set)) else (retry_on,)
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise InvalidSpec(f"retry_on names exception classes, not {kind!r}")
-    return Rules(
-        ordered=bool(given.get("ordered", True)),
-        in_flight=given.get("in_flight"),
-        chunk=None if chunk is None else min(chunk, MOST_ITEMS),
-        on_error=on_error,
-        retries=given.get("retries", 0),
-        retry_on=kinds,
-        timeout=timeout if limit is None else limit,
-        spread=spread,
-        deadline=given.get("deadline"),
-    )
+    return kinds

@@ -27,7 +27,8 @@ from procactors.errors import (
     StorageFull,
     UnknownMethod,
 )
-from procactors.process.methods import MethodTable, table_of
+from procactors.handlers import kind_of
+from procactors.process.methods import MethodTable, cure, table_of
 from procactors.process.setup import HALT
 from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, DELIVERIES, IN_HAND, PHASE, STATE
 from procactors.wire.culprit import describe_load
@@ -232,6 +233,9 @@ class Loop:
     def _raised(self, error: Exception, key: bytes, call: int, reply: int) -> None:
         """Answer with the handler's exception; without a caller, crash into the supervisor."""
         is_bad_call = isinstance(error, TypeError) and _never_entered(error)
+        if is_bad_call and (said := cure(error)):
+            # A word of ours among the arguments, from where the class is not known.
+            error = TypeError(f"{error}{said}")
         error = error.with_traceback(_without_ours(error))
         if reply:
             self._fail(call, reply, error)
@@ -315,6 +319,8 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
         raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
+    if kind := kind_of(handler):  # from where the class is not known
+        raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
     return name, handler
 
 

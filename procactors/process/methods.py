@@ -142,7 +142,7 @@ class MethodTable:
         return " as it was when the actor was spawned (it was defined anew since)"
 
 
-def cure(error: TypeError) -> str:
+def cure(error: Exception) -> str:
     """Return what to say instead if a call was given a word of ours as an argument."""
     return cure_for(
         error, OPTIONS, "options({}).spawn(...) when the actor is made", "ref.options({}).ask(...)"

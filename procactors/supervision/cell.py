@@ -42,9 +42,11 @@ from procactors.wire.blackbox import (
     PHASE,
     STATE,
     BlackBox,
+    unpack_state,
 )
 from procactors.wire.mailbox import MailboxFiles
-from procactors.wire.places import bytes_in
+from procactors.wire.record import FRAME, Kind
+from procactors.wire.sealing import peek, records
 
 if TYPE_CHECKING:
     from procactors.supervision.branch import Slot
@@ -144,6 +146,8 @@ class Cell:
         self.parent_gone = False
         #: Not to be restarted, whatever the policy says.
         self.final = False
+        #: Messages handled in all its lives; kept when the box is gone.
+        self.handled = 0
         self.last_crash: CrashReport | None = None
         self.reason: ExitReason | None = None
 
@@ -167,18 +171,14 @@ class Cell:
             state = "stopping" if stopping else "busy" if busy else "idle"
             if phase in (RECYCLING, RECYCLED):
                 state = Life.DOWN.value
-        waiting = 0
-        if self.life is not Life.OVER:
-            fill, offset, _ = self.box.settle() if not self.child else self._peek()
-            waiting = fill - offset + bytes_in(self.files.read_end)
         return ActorStatus(
             name=self.name,
             state=state,
             pid=self.child.pid if self.child is not None else None,
             incarnation=self.incarnation,
             restarts=max(0, self.incarnation - 1 - self.recycled),
-            handled=self.words[HANDLED] if self.life is not Life.OVER else 0,
-            mailbox=waiting,
+            handled=self.words[HANDLED] if self.life is not Life.OVER else self.handled,
+            mailbox=self._waiting() if self.life is not Life.OVER else 0,
             memory=_resident(self.child.pid) if self.child is not None else 0,
             busy_s=(monotonic_ns() - self.words[BUSY_SINCE]) / 1e9 if busy else 0.0,
             last_crash=self.last_crash,
@@ -262,13 +262,27 @@ class Cell:
 
     def bury(self) -> None:
         """Close and remove everything but the facts."""
+        self.handled = self.words[HANDLED]
         self.box.close()
         self.files.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _peek(self) -> tuple[int, int, bool]:
-        word = self.words[STATE]  # the reader is alive: look, do not settle
-        return word >> 40, (word >> 16) & 0xFFFFFF, bool(word & IN_HAND)
+    def _waiting(self) -> int:
+        """Return how many messages wait: in the batch behind the one in hand, and in the pipe.
+
+        The reader may be at it meanwhile, and read a batch between the two looks: then those
+        messages are in the other place, and missed this time.
+        """
+        if self.child or self.is_inbox:  # its reader lives: look, do not settle
+            fill, offset, in_hand = unpack_state(self.words[STATE])
+        else:
+            fill, offset, in_hand = self.box.settle()
+        batch = self.box.batch
+        places = [at for at, _ in self.box.walk(offset, fill)][in_hand:]
+        kinds = [FRAME.unpack_from(batch, at)[1] for at in places]
+        with contextlib.suppress(OSError):  # no descriptor is left: then what is in the batch
+            kinds += [FRAME.unpack_from(one)[1] for one in records(peek(self.files.read_end))]
+        return kinds.count(Kind.CALL)
 
     def _last_words(self) -> tuple[str, str]:
         """Return (one line, traceback) of the exception that ended this life, if one did."""

@@ -351,8 +351,8 @@ class ActorStatus:
         pid: process id of the incarnation; None between incarnations.
         incarnation: which life it is, from 1.
         restarts: lives before this one that crashed, or left and were brought back.
-        handled: messages handled over all incarnations.
-        mailbox: bytes that wait in its mailbox.
+        handled: messages handled over all incarnations; it holds when the actor has stopped.
+        mailbox: messages that wait in its mailbox, without the one in hand.
         memory: resident bytes of its process; 0 between incarnations.
         busy_s: seconds for which the handler has been running; 0.0 if idle.
         last_crash: report of the last death, if there was one.

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from procactors.errors import ActorStopped, DeliveryError
+from procactors.checks import flag, patience, plain_function, text
+from procactors.errors import ActorStopped, DeliveryError, InvalidSpec
 from procactors.observe.subscription import Subscription
 from procactors.wire.codec import Encoded, decode
 
@@ -129,7 +130,16 @@ class DeadLetters:
             actor: only letters to the actor of that name.
             reason: only letters whose reason has this text in it.
             killed: only letters that killed their actor (True), or that did not (False).
+
+        Raises:
+            InvalidSpec: an argument that makes no sense.
         """
+        if actor is not None:
+            actor = text("an actor's name", actor)
+        if not isinstance(reason, str):
+            raise InvalidSpec(f"reason is a string, not {reason!r}")
+        if killed is not None:
+            killed = flag("killed", killed)
         return [
             letter
             for letter in self
@@ -157,11 +167,12 @@ class DeadLetters:
         When the system stops, the callback gets what is left within the stop's deadline.
 
         Raises:
-            ActorStopped: the system was stopped.
+            ActorStopped: the system was stopped. InvalidSpec: a callback that is no plain function.
         """
+        callback = plain_function("callback", callback)
         with self._lock:
             if self._closed:
-                raise ActorStopped("the actor system was stopped: there will be no dead letter")
+                raise ActorStopped("the system was stopped: there will be no dead letter")
             subscription = Subscription(callback, "dead letter", latest=False, on_close=self._leave)
             self._subscriptions.append(subscription)
         return subscription.close
@@ -191,6 +202,11 @@ class DeadLetters:
             LookupError: the letter is not in this list (any more).
             DeliveryError: its content was lost, or the mailbox is full; the letter stays.
         """
+        if not isinstance(letter, DeadLetter):
+            raise InvalidSpec(f"requeue takes a letter of this list, not {letter!r}")
+        timeout = patience("timeout", timeout)
+        if self._station is not None:
+            self._station.check_process()
         known = self._letters.get(letter.serial) is letter
         if not known or not self.begin_leaving(letter.serial):
             raise LookupError(
@@ -218,7 +234,10 @@ class DeadLetters:
         Raises:
             ActorStopped: `actor` names no live actor. MailboxFull: no place came free in time.
         """
-        if actor is not None and self._address_of(actor) is None:
+        timeout = patience("timeout", timeout)
+        if self._station is not None:
+            self._station.check_process()
+        if actor is not None and self._address_of(text("an actor's name", actor)) is None:
             raise _nobody(actor)
         sent = 0
         for letter in self.list(actor):
@@ -231,8 +250,6 @@ class DeadLetters:
         return sent
 
     def _send(self, letter: DeadLetter, timeout: float | None) -> None:
-        if self._station is not None:
-            self._station.check_process()
         actor = self._address_of(letter.actor)
         if actor is None or self._station is None:
             raise _nobody(letter.actor)

@@ -230,7 +230,7 @@ class Supervisor:
 
     def _do(self, command: Any, who: ReplyTo) -> None:
         if self._done and not isinstance(command, c.LostMessage):  # a letter is still kept
-            self.reply(who, ActorStopped("the actor system was stopped"))
+            self.reply(who, ActorStopped("the system was stopped"))
             return
         handler = self._handlers[type(command)]
         self.guarded_command(functools.partial(handler, command), who)

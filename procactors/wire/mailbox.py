@@ -36,11 +36,11 @@ from procactors.wire.blackbox import (
 )
 from procactors.wire.codec import decode
 from procactors.wire.home import Home, home_of
-from procactors.wire.places import Places, bytes_in
+from procactors.wire.places import Places
 from procactors.wire.reader import MailboxReader, Taken
 from procactors.wire.record import FRAME, Kind
 from procactors.wire.runtime_dir import RuntimeDir, sweep
-from procactors.wire.sealing import seal, tee
+from procactors.wire.sealing import peek, records, seal
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
 __all__ = ["Mailbox", "MailboxFiles"]
@@ -387,23 +387,9 @@ def _discard(home: Home, record: bytes) -> None:
 
 
 def _count_in_pipe(path: str) -> int:
-    """Count the records in the pipe without taking any: `tee(2)` copies its pages' references."""
+    """Count the records in the pipe without taking any."""
     source = os.open(os.path.join(path, "pipe"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    copy, into = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        size = bytes_in(source)
-        if not size:
-            return 0
-        try:
-            tee(source, into)
-        except BlockingIOError:
-            return 0
-        data = memoryview(os.read(copy, 1 << 20)).cast("I")
-        count = at = 0
-        while at < len(data):
-            count += 1
-            at += data[at] >> 2
-        return count
+        return sum(1 for _ in records(peek(source)))
     finally:
-        for fd in (source, copy, into):
-            os.close(fd)
+        os.close(source)

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from procactors.wire.record import FRAME, Kind, frame
 
-__all__ = ["records", "seal", "tee"]
+__all__ = ["peek", "records", "seal", "tee"]
 
 _SPLICE_F_NONBLOCK = 2
 
@@ -37,7 +37,7 @@ def seal(read_end: int) -> list[bytes]:
         try:
             _drain_and_shrink(read_end, chunks)
             _fill(write_end)
-            chunks.append(_copy(read_end))
+            chunks.append(peek(read_end))
         finally:
             os.close(write_end)
     except OSError:
@@ -56,6 +56,25 @@ def records(data: bytes) -> Iterator[bytes]:
         length = FRAME.unpack_from(data, at)[0]
         yield data[at : at + length]
         at += length
+
+
+def peek(read_end: int) -> bytes:
+    """Return a copy of what is in a pipe, without taking it out; whole records from the first on.
+
+    All of it, unless the kernel has no room for a pipe of the same size.
+    """
+    copy, into = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        with contextlib.suppress(OSError):  # this user has too many large pipes: as far as it goes
+            fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, fcntl.fcntl(read_end, fcntl.F_GETPIPE_SZ))
+        try:
+            size = tee(read_end, into)
+        except BlockingIOError:
+            return b""
+        return os.read(copy, size)
+    finally:
+        os.close(copy)
+        os.close(into)
 
 
 def tee(source: int, into: int) -> int:
@@ -95,15 +114,6 @@ def _fill(write_end: int) -> None:
                 os.write(write_end, filler)
         except BlockingIOError:
             size //= 2
-
-
-def _copy(read_end: int) -> bytes:
-    copy, into = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        return os.read(copy, tee(read_end, into))
-    finally:
-        os.close(copy)
-        os.close(into)
 
 
 def _read(read_end: int) -> bytes:

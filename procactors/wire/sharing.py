@@ -192,8 +192,8 @@ def load_share(share: Share, what: str) -> Any:
     """Return a value over a read-only map of its share; each call makes another one.
 
     Raises:
-        ShareReleased: it was released, or its system was stopped. StorageFull: no descriptor is
-            left. DecodeError: the value could not be unpickled.
+        ShareReleased: it was released. ActorStopped: its system was stopped. StorageFull: no
+            descriptor is left. DecodeError: the value could not be unpickled.
     """
     with _opening:
         mapped = _maps.get(share)
@@ -233,9 +233,9 @@ def _map(share: Share, what: str) -> _Map:
     raise _gone(share, what, "was released")
 
 
-def _gone(share: Share, what: str, how: str) -> ShareReleased:
+def _gone(share: Share, what: str, how: str) -> ShareReleased | ActorStopped:
     if not os.path.isdir(share.home):
-        return ShareReleased(f"the {what} is gone: its actor system was stopped")
+        return ActorStopped(f"the system was stopped: the {what} is gone with it")
     return ShareReleased(
         f"the {what} {how}; call get() before its release and hold on to the value, or share it "
         f"again"

@@ -77,6 +77,8 @@ class Station:
         self._callbacks: SimpleQueue[Callable[[], None] | None] | None = None
         self._closed = False
         self._closing: list[Callable[[], None]] = []
+        #: Names an actor, for errors; by its number where nobody knows more.
+        self.name_of: Callable[[int], str] = lambda actor: f"actor {actor}"
         #: Called with a record that can no longer be delivered: makes the dead letter.
         self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
         _stations[path] = self
@@ -255,6 +257,7 @@ class Station:
             self._closed = True
             if _stations.get(self.path) is self:
                 del _stations[self.path]
+            _ended.add(self.path)
             writers = list(self._writers.items())
             self._writers.clear()
             replies, self._replies = self._replies, None
@@ -275,7 +278,7 @@ class Station:
     def check_process(self) -> None:
         """Raise ForeignProcess in a forked copy of this process, ActorStopped after the end."""
         if self._closed:
-            raise ActorStopped("the actor system was stopped")
+            raise ActorStopped("the system was stopped")
         self.check_copy()
 
     def check_copy(self) -> None:
@@ -384,9 +387,10 @@ class Station:
             while ring := ring_from(actor, self.actor, self.words):
                 looks = looks + 1 if all(map(is_asleep, ring.values())) else 0
                 if looks == LOOKS:
+                    names = " → ".join(map(self.name_of, [self.actor, *ring, self.actor]))
                     raise AskCycleError(
-                        f"asking {name} would wait for ever: actors {[self.actor, *ring]} would "
-                        f"wait for each other; use tell, or submit and return"
+                        f"asking {name} would wait for ever: {names} would wait for each other; "
+                        f"use tell, or submit and return"
                     )
                 self._check(actor, name)
                 until = monotonic() + LOOK_S
@@ -404,7 +408,7 @@ class Station:
         if replies is None:
             with self._lock:
                 if self._closed:
-                    raise ActorStopped("the actor system was stopped")
+                    raise ActorStopped("the system was stopped")
                 if self._replies is None:
                     self._replies = ReplyReader(self.home)
                     self._callbacks = self._replies.callbacks
@@ -413,6 +417,8 @@ class Station:
 
 
 _stations: dict[str, Station] = {}
+#: Systems of this process that were stopped: some ref of them may still be held.
+_ended: set[str] = set()
 
 _FORKED = (
     "process {pid} is a forked copy of process {parent} and does not belong to the actor system: "
@@ -428,11 +434,13 @@ def station_of(path: str, name: str) -> Station:
     """
     station = _stations.get(path)
     if station is None:
+        if path in _ended:
+            raise ActorStopped(f"the system was stopped: {name} is gone with it")
         if path in _forked:
             _forked[path].check_process()
         raise ForeignProcess(
             f"the ref of {name} is used outside its system: process {os.getpid()} neither started "
-            f"the system at {path} nor is one of its actors, or the system was stopped"
+            f"the system at {path} nor is one of its actors"
         )
     return station
 

@@ -1,0 +1,131 @@
+"""What whoever uses a pool wrongly is told.
+
+Layer: api. Runs in: the pool's process; a forked copy of it.
+Owns: nothing.
+Never: guesses: a wrong call is refused, with the right one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from procactors.errors import ForeignProcess, InvalidSpec
+from procactors.handlers import check_function, cure_for
+from procactors.options import OPTIONS
+from procactors.process.methods import MethodTable
+from procactors.wire.station import Station
+
+__all__ = ["check_call", "check_home", "check_inputs", "no_attribute"]
+
+#: Words that are said of a pool's calls, or of a map, and are no arguments of the function.
+_WORDS = OPTIONS | {
+    "chunk",
+    "in_flight",
+    "on_error",
+    "ordered",
+    "progress",
+    "retries",
+    "retry_on",
+    "timeout",
+    "workers",
+}
+
+#: Methods of the standard library's pools, and ours.
+_ELSEWHERE = {
+    "apply": "ask(f, ...)",
+    "apply_async": "submit(f, ...)",
+    "close": "stop(), which finishes what was taken",
+    "imap": "map(f, items), which is lazy",
+    "imap_unordered": "map(f, items, ordered=False)",
+    "join": "stop(), which waits for the end",
+    "map_async": "map(f, items), which begins at once and is read later",
+    "options": "system.options(...).pool(...), when the pool is made",
+    "shutdown": "stop()",
+    "spawn": "system.spawn(...); a pool's size is changed by resize",
+    "starmap_async": "starmap(f, items), which begins at once and is read later",
+    "terminate": "kill()",
+}
+
+_ONE_LIMIT = (
+    "ask(f, ...) has no {}: for how long to wait, say submit(f, ...).result(timeout=...); for how "
+    "long a call may run, map(f, items, timeout=...) or options(handle_timeout=...).pool(...)"
+)
+
+
+def check_call(
+    what: Any, table: MethodTable, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Refuse a call that can never have a result, or that has a word of ours as an argument.
+
+    Raises:
+        InvalidSpec: an async function, or a generator. TypeError: the word is no argument.
+    """
+    check_function(what)
+    if _WORDS.isdisjoint(kwargs):
+        return
+    # Whose arguments do not fit for another reason is told by the call itself.
+    missing = (None,) if inspect.isfunction(what) and table.has(what) else ()
+    try:
+        inspect.signature(what).bind(*missing, *args, **kwargs)
+    except ValueError:
+        return  # written in C: the call will tell
+    except TypeError as error:
+        cure = cure_for(error, OPTIONS, "options({}).pool(...) when the pool is made", _ONE_LIMIT)
+        if cure:
+            shown = getattr(what, "__qualname__", repr(what))
+            raise TypeError(f"{shown}: {error}{cure}") from None
+
+
+def check_inputs(what: Any, items: Any, more: tuple[Any, ...], verb: str) -> None:
+    """Refuse more than one input, and what is none.
+
+    Raises:
+        InvalidSpec, TypeError: it is.
+    """
+    check_function(what)
+    if more:
+        shown = getattr(what, "__qualname__", "f")
+        cure = f"for items of several inputs, say starmap({shown}, zip(...))"
+        if isinstance(more[0], int):
+            cure = f"for items that travel together, say {verb}({shown}, items, chunk={more[0]})"
+        raise TypeError(f"{verb} takes a function and one input, found {1 + len(more)}; {cure}")
+    if hasattr(type(items), "__iter__") or hasattr(type(items), "__getitem__"):
+        return
+    if hasattr(type(items), "__aiter__"):
+        raise InvalidSpec(
+            f"{verb} takes an iterable, and {items!r} is an async one: await its items first"
+        )
+    raise InvalidSpec(
+        f"{verb} takes a function and an iterable of its arguments, not {items!r}; for one call, "
+        f"say ask or submit"
+    )
+
+
+def check_home(station: Station, name: str) -> None:
+    """Refuse a forked copy of a pool, as under a function that this very pool runs.
+
+    Raises:
+        ForeignProcess: this is one.
+    """
+    if station.is_copy:
+        raise ForeignProcess(
+            f"{name} is used in another process than the one that made it, where it has no part "
+            f"in its work, as in a function that a worker runs: call the function itself there, "
+            f"return what is to be done and map that, or make another pool "
+            f"(current_context().options(size=...).pool())"
+        )
+
+
+def no_attribute(name: str, table: MethodTable) -> str:
+    """Return what is said of an attribute that a pool does not have."""
+    text = f"a pool has no attribute {name!r}"
+    if name in _ELSEWHERE:
+        return f"{text}; say {_ELSEWHERE[name]}"
+    cls = table.cls.__qualname__
+    if not name.startswith("_") and callable(getattr(table.cls, name, None)):
+        return (
+            f"{text}: {cls}.{name} runs in its workers; say pool.ask({cls}.{name}, ...), submit "
+            f"or map"
+        )
+    return f"{text}, nor has {cls}; a call is pool.ask({cls}.method, ...) or pool.ask(f, ...)"
