@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from procactors.errors import InvalidSpec, SpawnError
-from procactors.handlers import check_class, cure_for
+from procactors.handlers import check_class, cure_for, refusal
 from procactors.options import OPTIONS, Options, Routing
 from procactors.process.methods import table_of
 from procactors.supervision import commands as c
@@ -141,9 +141,7 @@ def _check_arguments(
         signature = inspect.signature(cls)
     except (TypeError, ValueError):
         return  # a class written in C: its constructor will tell
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
+    if error := refusal(signature, args, kwargs):
         name = getattr(cls, "__qualname__", repr(cls))
         cure = cure_for(error, OPTIONS, say)
-        raise TypeError(f"{name}{signature}: {error}{cure}") from None
+        raise TypeError(f"{name}{signature}: {error}{cure}")

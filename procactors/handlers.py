@@ -14,7 +14,7 @@ from typing import Any
 
 from procactors.errors import InvalidSpec
 
-__all__ = ["check_class", "check_function", "cure_for", "kind_of"]
+__all__ = ["check_class", "check_function", "cure_for", "kind_of", "refusal"]
 
 #: Keywords of ours that are written where a function's own belong: of a call, and of a map.
 _CALL_WORDS = {"timeout"}
@@ -77,6 +77,18 @@ def check_function(function: Any) -> None:
         raise InvalidSpec(f"{shown} is {kind}: a pool calls plain functions; have one {cure}")
 
 
+def refusal(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TypeError | None:
+    """Return why a call's arguments do not fit: first what is too much, then what is missing."""
+    for bind in (signature.bind_partial, signature.bind):
+        try:
+            bind(*args, **kwargs)
+        except TypeError as error:
+            return error.with_traceback(None)
+    return None
+
+
 def cure_for(error: Exception, options: set[str], say: str, call: str = "") -> str:
     """Return what to say instead, if an unexpected keyword is a word of ours; else nothing.
 
@@ -110,7 +122,7 @@ def _function(value: Any) -> Any:
 def _instead(verb: str, value: Any) -> str:
     """Return what may have been meant, as the end of a sentence."""
     if inspect.isroutine(value):
-        return "; a function is given to a pool's map, submit, ask or tell: pool().map(f, ...)"
+        return "; a function is given to the pool's map, submit, ask or tell: pool().map(f, ...)"
     if isinstance(value, (int, tuple)) and verb == "pool":
         return f"; for a number of workers, say options(size={value!r}).pool()"
     if type(value).__module__ not in ("builtins", "typing", "types") and not _is_ours(value):

@@ -11,7 +11,7 @@ import inspect
 from typing import Any
 
 from procactors.errors import ForeignProcess, InvalidSpec
-from procactors.handlers import check_function, cure_for
+from procactors.handlers import check_function, cure_for, refusal
 from procactors.options import OPTIONS
 from procactors.process.methods import MethodTable
 from procactors.wire.station import Station
@@ -64,17 +64,18 @@ def check_call(
     check_function(what)
     if _WORDS.isdisjoint(kwargs):
         return
-    # Whose arguments do not fit for another reason is told by the call itself.
-    missing = (None,) if inspect.isfunction(what) and table.has(what) else ()
     try:
-        inspect.signature(what).bind(*missing, *args, **kwargs)
-    except ValueError:
+        signature = inspect.signature(what)
+    except (TypeError, ValueError):
         return  # written in C: the call will tell
-    except TypeError as error:
-        cure = cure_for(error, OPTIONS, "options({}).pool(...) when the pool is made", _ONE_LIMIT)
-        if cure:
-            shown = getattr(what, "__qualname__", repr(what))
-            raise TypeError(f"{shown}: {error}{cure}") from None
+    is_method = inspect.isfunction(what) and table.has(what)
+    error = refusal(signature, (None, *args) if is_method else args, kwargs)
+    cure = error and cure_for(
+        error, OPTIONS, "options({}).pool(...) when the pool is made", _ONE_LIMIT
+    )
+    if cure:
+        shown = getattr(what, "__qualname__", repr(what))
+        raise TypeError(f"{shown}: {error}{cure}")
 
 
 def check_inputs(what: Any, items: Any, more: tuple[Any, ...], verb: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from procactors.errors import InvalidSpec
+from procactors.handlers import check_class
 from procactors.options import Delivery, Limits, Options, Overflow
 from procactors.pool.crew import Crew
 from procactors.pool.pool import Pool
@@ -34,11 +34,7 @@ def start_pool(
     kwargs: dict[str, Any],
 ) -> Pool[Any]:
     """Start a pool; see `Spawner.pool`."""
-    if not isinstance(cls, type):
-        raise InvalidSpec(
-            f"pool takes the workers' class, then its arguments, not {cls!r}; a function is given "
-            f"to the pool's map, submit, ask or tell"
-        )
+    check_class("pool", cls)
     actor = handle._station.actor
     place = f"{actor}-" if actor else ""
     name = options.name or f"{cls.__qualname__.lower()}-pool-{place}{next(_numbers)}"

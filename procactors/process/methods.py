@@ -16,7 +16,7 @@ import weakref
 from typing import Any, NamedTuple
 
 from procactors.errors import InvalidSpec, UnknownMethod
-from procactors.handlers import cure_for, kind_of
+from procactors.handlers import cure_for, kind_of, refusal
 from procactors.options import OPTIONS
 from procactors.wire.byvalue import code_facts, is_found
 
@@ -49,7 +49,8 @@ class Method(NamedTuple):
             try:
                 self.signature.bind(*args, **kwargs)
             except TypeError as error:
-                raise TypeError(f"{self.name}{self.signature}: {error}{cure(error)}") from None
+                why = refusal(self.signature, args, kwargs) or error
+                raise TypeError(f"{self.name}{self.signature}: {why}{cure(why)}") from None
 
 
 class MethodTable:
