@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from procactors.handle import Spawner, SystemHandle
+from procactors.options import worded
 from procactors.ref import ActorRef
 from procactors.supervision.crash import CrashReport, ExitReason
 from procactors.terminated import Restarted, Terminated
@@ -76,6 +77,7 @@ class Context:
         """
         return self.options().spawn(cls, *args, **kwargs)
 
+    @worded
     def options(self, **options: Unpack[OptionWords]) -> Spawner:
         """Return a spawner of children with options (see `Options`).
 

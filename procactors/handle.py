@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from procactors.blueprint import check_options, plan_of, write_blueprint
 from procactors.checks import text
 from procactors.errors import InvalidSpec
-from procactors.options import Options
+from procactors.options import Options, worded
 from procactors.ref import ActorRef
 from procactors.reply import Reply
 from procactors.shared import Shared, share_in, shared_in
@@ -101,6 +101,7 @@ class SystemHandle:
         """Start a pool of one worker for each usable CPU; see `Spawner.pool`."""
         return self.options().pool(cls, *args, **kwargs)
 
+    @worded
     def options(self, **options: Unpack[OptionWords]) -> Spawner:
         """Return a spawner with options (see `Options`).
 
@@ -150,10 +151,11 @@ class SystemHandle:
         """Write a value into shared memory, once, for any number of readers; see `Shared`.
 
         Blocks for the copy. What has buffers goes there as it is and is mapped by its readers:
-        arrays of NumPy, tables of pyarrow, frames and series of polars (through pyarrow, if it is
-        installed), memoryviews, and whatever supports protocol 5 of pickle, at any depth in the
-        value. The rest is pickled, and each `get` unpickles it: bytes, bytearrays and
-        `array.array` too, whose types own their memory (share a `memoryview` of them instead).
+        arrays of NumPy, frames and series of pandas, tables of pyarrow, frames and series of polars
+        (through pyarrow, if it is installed), memoryviews, and whatever supports protocol 5 of
+        pickle, at any depth in the value. The rest is pickled, and each `get` unpickles it: bytes,
+        bytearrays and `array.array` too, whose types own their memory (share a `memoryview` of
+        them instead).
 
         Raises:
             EncodeError: something in the value cannot be pickled; the text names the path to it.

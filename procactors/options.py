@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import inspect
 import os
-from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procactors.checks import (
     deadline,
@@ -63,7 +64,10 @@ __all__ = [
     "Recycle",
     "Restart",
     "Routing",
+    "worded",
 ]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Overflow(enum.Enum):
@@ -316,6 +320,23 @@ class Options:
 
 #: The words there are.
 OPTIONS = {field.name for field in dataclasses.fields(Options)}
+
+
+def worded(function: F) -> F:
+    """Show the words in the signature of a function that takes them: for help() and notebooks."""
+    shown = inspect.signature(function)
+    own = [one for one in shown.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    words = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=field.type,
+        )
+        for field in dataclasses.fields(Options)
+    ]
+    function.__signature__ = shown.replace(parameters=[*own, *words])  # type: ignore[attr-defined]
+    return function
 
 
 def _settle(thing: Any, **values: Any) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from procactors.checks import flag, member
 from procactors.errors import InvalidSpec
 from procactors.handlers import check_class, cure_for
-from procactors.options import OPTIONS, Options, Restart
+from procactors.options import OPTIONS, Options, Restart, worded
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -94,6 +94,7 @@ class ChildSpec(Generic[T_co]):
                 f"PERMANENT; make it TRANSIENT or TEMPORARY"
             )
 
+    @worded
     def options(
         self, *, significant: bool | None = None, **options: Unpack[OptionWords]
     ) -> ChildSpec[T_co]:

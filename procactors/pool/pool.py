@@ -340,6 +340,7 @@ class Pool(Mapper[A]):
 
     def _members(self) -> list[Member]:
         check_home(self._station, self.name)  # where the lock may be held by nobody, for ever
+        self._station.check_process()
         with self._dispatcher.lock:
             return [member for member in self._dispatcher.members if not member.leaving]
 

@@ -38,6 +38,7 @@ from procactors.wire.blackbox import (
     CLOSED,
     GONE,
     HANDLED,
+    HANDLED_OWN,
     IN_HAND,
     PHASE,
     STATE,
@@ -177,7 +178,7 @@ class Cell:
             pid=self.child.pid if self.child is not None else None,
             incarnation=self.incarnation,
             restarts=max(0, self.incarnation - 1 - self.recycled),
-            handled=self.words[HANDLED] if self.life is not Life.OVER else self.handled,
+            handled=self._handled() if self.life is not Life.OVER else self.handled,
             mailbox=self._waiting() if self.life is not Life.OVER else 0,
             memory=_resident(self.child.pid) if self.child is not None else 0,
             busy_s=(monotonic_ns() - self.words[BUSY_SINCE]) / 1e9 if busy else 0.0,
@@ -235,7 +236,7 @@ class Cell:
             handler=handler,
             busy_s=busy_s,
             deliveries=deliveries,
-            handled=self.words[HANDLED],
+            handled=self._handled(),
             traceback=trace,
             native_stack=self.native_stack(),
             peak_memory=max(self.peak_memory, self.child.peak_memory if self.child else 0),
@@ -262,10 +263,13 @@ class Cell:
 
     def bury(self) -> None:
         """Close and remove everything but the facts."""
-        self.handled = self.words[HANDLED]
+        self.handled = self._handled()
         self.box.close()
         self.files.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _handled(self) -> int:
+        return self.words[HANDLED] - self.words[HANDLED_OWN]
 
     def _waiting(self) -> int:
         """Return how many messages wait: in the batch behind the one in hand, and in the pipe.

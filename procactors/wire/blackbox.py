@@ -29,6 +29,7 @@ __all__ = [
     "DELIVERIES",
     "GONE",
     "HANDLED",
+    "HANDLED_OWN",
     "INCARNATION",
     "IN_HAND",
     "LISTENED",
@@ -49,6 +50,8 @@ HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, PID, _BATCH_BYTE
 STOP_ORDERED = 14
 #: Set by the supervisor in its own box: somebody listens to the progress of actors.
 LISTENED = 15
+#: Of the records that were handled, those of the runtime's own: no messages.
+HANDLED_OWN = 20
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192

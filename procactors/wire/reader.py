@@ -27,6 +27,7 @@ from procactors.wire.blackbox import (
     CAPACITY,
     DELIVERIES,
     HANDLED,
+    HANDLED_OWN,
     IN_HAND,
     STATE,
     BlackBox,
@@ -144,6 +145,8 @@ class MailboxReader:
         # One store: before it the record is in hand, after it it is handled.
         words[STATE] = (word >> 40) << 40 | behind << 16
         words[HANDLED] += 1
+        if not place:
+            words[HANDLED_OWN] += 1
         if words[DELIVERIES]:
             words[DELIVERIES] = 0
         if place and self._places is not None:

@@ -234,8 +234,11 @@ class Ring(Actor):
 @pytest.mark.parametrize("length", [2, 3, 5])
 def test_a_ring_of_asks_is_an_error_not_a_deadlock(system, length):
     ring = [system.spawn(Ring) for _ in range(length)]
-    with pytest.raises(errors.AskCycleError, match="would wait for"):
+    with pytest.raises(errors.AskCycleError, match="would wait for") as caught:
         ring[0].ask(Ring.pass_on, [*ring[1:], ring[0]])
+    names = [ref.name for ref in ring]
+    rings = [[*names[at:], *names[:at], names[at]] for at in range(length)]
+    assert any(f": {' → '.join(ring)} would wait for" in str(caught.value) for ring in rings)
     assert ring[0].ask(Ring.pass_on, ring[1:]) == "the end"
 
 

@@ -36,7 +36,7 @@ from tests.support.keepers import (
     Sender,
     SlowSnapshot,
 )
-from tests.support.waiting import CLOCK_TOLERANCE_S, SHORT_S, aside, eventually
+from tests.support.waiting import CLOCK_TOLERANCE_S, SHORT_S, aside, bytes_waiting, eventually
 
 
 def recycling(system, messages=None, **options):
@@ -295,9 +295,9 @@ def test_a_stop_of_a_trees_child_while_it_makes_way_finishes_the_mailbox(system,
     replies = [ref.submit(SlowSnapshot.number, number) for number in range(2)]
     gate.arrival()
     replies += [ref.submit(SlowSnapshot.number, number) for number in range(2, 8)]
-    waiting = ref.status().mailbox
+    waiting = bytes_waiting(ref)
     stop = aside(ref.stop)
-    eventually(lambda: ref.status().mailbox > waiting, "the stop behind the messages")
+    eventually(lambda: bytes_waiting(ref) > waiting, "the stop behind the messages")
     gate.open()
     assert stop.result(SHORT_S).kind is ExitKind.STOPPED
     assert [reply.result(SHORT_S) for reply in replies] == list(range(8))

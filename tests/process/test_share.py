@@ -67,6 +67,11 @@ class Reader(Actor):
         value = shared.get()
         return [(size, lies_in(shared, at)) for at, size in buffers_of(value)]
 
+    def columns(self, shared: Any, names: list[str]) -> list[bool]:
+        """Tell of columns of a frame of pandas whether they lie in the map."""
+        frame = shared.get()["frame"]
+        return [lies_in(shared, frame[name].to_numpy().ctypes.data) for name in names]
+
 
 @dataclass
 class Model:
@@ -243,6 +248,23 @@ print({"numpy", "pyarrow", "polars"} & sys.modules.keys())
 # -- tables ----------------------------------------------------------------------------------
 
 
+def test_frames_and_series_of_pandas_are_mapped_without_a_copy(system, start_method):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    if start_method == "fork":
+        pytest.skip("its libraries' threads do not survive a fork")
+    frame = pandas.DataFrame(
+        {"n": np.arange(100_000), "x": np.linspace(0, 1, 100_000), "s": ["text"] * 100_000}
+    )
+    shared = system.share({"frame": frame, "series": frame["x"]})
+    back = shared.get()
+    pandas.testing.assert_frame_equal(back["frame"], frame)
+    pandas.testing.assert_series_equal(back["series"], frame["x"])
+    with pytest.raises(ValueError, match="read-only"):
+        back["frame"].iloc[0, 0] = 5
+    reader = system.spawn(Reader)
+    assert reader.ask(Reader.columns, shared, ["n", "x"]) == [True, True]
+
+
 def test_a_table_of_pyarrow_is_mapped_without_a_copy(system):
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     table = arrow.table({"n": range(100_000), "s": [str(n) for n in range(100_000)]})
@@ -354,7 +376,7 @@ def test_nothing_is_left_when_the_system_stops_and_what_was_got_stays_good(start
         ours = sent.get()
     assert not path.exists()
     assert int(ours.sum()) == 7 * MB
-    with pytest.raises(errors.ShareReleased, match="its actor system was stopped"):
+    with pytest.raises(errors.ActorStopped, match=r"^the system was stopped: the shared ndarray"):
         unsent.get()
     with pytest.raises(errors.ActorStopped):
         system.share(1)

@@ -51,11 +51,11 @@ def test_a_busy_actor_shows_since_when_and_what_waits(system, gate):
     ref.tell(Sleeper.sleep, gate)
     gate.arrival()
     first = ref.status()
-    assert (first.state, first.mailbox) == ("busy", first.mailbox)
+    assert (first.state, first.mailbox) == ("busy", 0)
     ref.tell(Sleeper.pid)
     ref.tell(Sleeper.pid)
     second = ref.status()
-    assert second.mailbox > first.mailbox
+    assert second.mailbox == 2
     grown = first.busy_s + CLOCK_TOLERANCE_S
     assert eventually(lambda: ref.status().busy_s > grown, "the time to be counted")
     assert second.handled == 0
@@ -110,6 +110,35 @@ def test_a_stopped_actors_end_is_remembered(system):
     assert (status.state, status.pid, status.mailbox) == ("stopped", None, 0)
     assert status.reason.kind is ExitKind.STOPPED
     assert str(status.reason) == "stopped"
+
+
+def test_the_count_of_handled_messages_holds_when_the_actor_has_stopped(system):
+    ref = system.spawn(Counter)
+    for _ in range(3):
+        ref.ask(Counter.increment)
+    eventually(lambda: ref.status().handled == 3, "the step behind the last message")
+    os.kill(ref.status().pid, signal.SIGKILL)
+    assert ref.ask(Counter.increment) == 1
+    eventually(lambda: ref.status().handled == 4, "the last step")
+    ref.stop()
+    assert ref.status().handled == 4  # the stop itself is no message
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_mailbox_is_counted_in_messages_whatever_their_size(system, gate, large):
+    ref = system.spawn(Sleeper)
+    ref.tell(Sleeper.sleep, gate)
+    gate.arrival()
+    inbox = system.inbox()
+    for number in range(1, 51):
+        ref.tell(Sleeper.sleep, "x" * (100_000 if large else 10))  # never handled: it is killed
+        inbox.ref.tell(number)
+        assert ref.status().mailbox == number
+        assert inbox.ref.status().mailbox == number
+    assert inbox.receive() == 1
+    assert inbox.ref.status().mailbox == 49
+    ref.kill()
+    assert ref.status().mailbox == 0
 
 
 def test_an_actor_that_never_was_is_unknown(system):

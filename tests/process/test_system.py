@@ -12,8 +12,8 @@ import threading
 import psutil
 import pytest
 
-from procactors import Actor, ActorSystem
-from procactors.errors import ForeignProcess, InvalidSpec, ProcActorsError
+from procactors import Actor, ActorSystem, Supervisor, spec
+from procactors.errors import ActorStopped, ForeignProcess, InvalidSpec, ProcActorsError
 from tests.support import leaks
 from tests.support.actors import Counter, Echo, Sleeper
 from tests.support.programs import running
@@ -217,11 +217,51 @@ def test_a_forked_copy_of_the_parent_is_told_that_it_is_one(system):
     assert ref.ask(Echo.echo, 1) == 1
 
 
+def test_whatever_is_left_of_a_stopped_system_says_that_it_was_stopped(start_method):
+    """Of a system of this very process, nothing is taken for another one's."""
+    with ActorSystem(start_method=start_method) as system:
+        ref, inbox = system.spawn(Echo), system.inbox()
+        pool = system.options(size=1).pool()
+        root = system.supervise(Supervisor(spec(Echo)))
+        shared = system.share(b"x")
+        copy = pickle.loads(pickle.dumps(ref))
+    uses = [
+        lambda: copy.ask(Echo.echo),
+        lambda: ref.options(timeout=1).tell(Echo.echo),
+        ref.kill,
+        lambda: inbox.ref.tell(1),
+        inbox.receive,
+        lambda: pool.ask(abs, 1),
+        lambda: pool.map(abs, [1]),
+        lambda: pool.workers()[0].ask(abs, 1),
+        lambda: pool.resize(2),
+        pool.__enter__,
+        root.children,
+        root.count_children,
+        lambda: root.start_child(spec(Echo)),
+        lambda: root.terminate_child("x"),
+        root.stop,
+        root.wait,
+        shared.get,
+        lambda: system.supervise(Supervisor()),
+        lambda: system.events.subscribe(print),
+        lambda: system.dead_letters.subscribe(print),
+        lambda: system.dead_letters.requeue_all("x"),
+    ]
+    for number, use in enumerate(uses):
+        with pytest.raises(ActorStopped, match="the system was stopped"):
+            raise AssertionError((number, use()))
+    assert not ref.is_alive()
+    assert not root.is_alive()
+    pool.stop()
+    shared.release()
+
+
 def test_a_forgotten_stop_ends_by_itself(start_method):
     """Acceptance case 36: the program comes to its end, and so do its actors."""
     code = """
         import sys
-        from procactors import Actor, ActorSystem
+        from procactors import Actor, ActorSystem, Supervisor, spec
         class Worker(Actor):
             def get(self):
                 return 1
@@ -238,7 +278,7 @@ def test_a_forgotten_stop_ends_by_itself(start_method):
 def test_a_forgotten_stop_ends_a_program_that_fails(start_method):
     code = """
         import sys
-        from procactors import Actor, ActorSystem
+        from procactors import Actor, ActorSystem, Supervisor, spec
         class Worker(Actor):
             pass
         system = ActorSystem(start_method=sys.argv[1])
@@ -254,7 +294,7 @@ def test_a_signal_handler_may_stop_the_system_that_is_being_stopped():
     """What a SIGTERM handler does first; the inner stop shortens the outer one."""
     code = """
         import os, signal, threading
-        from procactors import Actor, ActorSystem
+        from procactors import Actor, ActorSystem, Supervisor, spec
         class Worker(Actor):
             def spin(self):
                 while True:

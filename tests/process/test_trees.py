@@ -23,7 +23,7 @@ from procactors import (
 )
 from tests.support.actors import Counter, Crasher, Echo, Recorder, Sleeper, recorded
 from tests.support.gates import new_gate
-from tests.support.waiting import SHORT_S, aside, eventually
+from tests.support.waiting import SHORT_S, aside, bytes_waiting, eventually
 
 
 class Diary(Actor):
@@ -319,9 +319,9 @@ def test_a_stop_in_the_middle_of_a_group_restart_keeps_its_deadline(system, gate
     supervisor, sleeper = lowered_at_gate(system, gate)
     for _ in range(10):
         sleeper.tell(Sleeper.sleep, gate)
-    waiting = sleeper.status().mailbox
+    waiting = bytes_waiting(sleeper)
     stop = aside(sleeper.stop, 1.0)
-    eventually(lambda: sleeper.status().mailbox > waiting, "the stop behind the messages")
+    eventually(lambda: bytes_waiting(sleeper) > waiting, "the stop behind the messages")
     gate.let_pass()
     assert stop.result(SHORT_S).kind is ExitKind.KILLED
     assert not sleeper.is_alive()

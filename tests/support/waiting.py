@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
+
+from procactors.wire.places import bytes_in
+from procactors.wire.station import actor_path
 
 #: Seconds that something may take which is over at once on an idle machine. A watchdog, never
 #: an expectation: tests run on busy machines.
@@ -39,6 +43,16 @@ def eventually(condition: Callable[[], T], what: str, timeout: float = SHORT_S) 
         time.sleep(pause)
         pause = min(2 * pause, LAST_LOOK_S)
     return value
+
+
+def bytes_waiting(ref: Any) -> int:
+    """Return how many bytes are in an actor's pipe: the runtime's own records too."""
+    pipe = os.path.join(actor_path(ref._home, ref._actor), "pipe")
+    fd = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return bytes_in(fd)
+    finally:
+        os.close(fd)
 
 
 def aside(call: Callable[..., T], *args: Any) -> Future[T]:

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import assert_type
@@ -15,6 +16,7 @@ from procactors import (
     ActorRef,
     ActorStatus,
     ActorSystem,
+    Backoff,
     Child,
     ChildCounts,
     ChildFailure,
@@ -24,6 +26,7 @@ from procactors import (
     Event,
     ExitReason,
     Inbox,
+    Limits,
     MapResults,
     Message,
     Options,
@@ -31,6 +34,7 @@ from procactors import (
     Progress,
     Recycle,
     Reply,
+    Restart,
     Restarted,
     Routing,
     Shared,
@@ -335,6 +339,43 @@ def halve(number: int) -> float:
 
 def add(left: int, right: str) -> bytes:
     return b""
+
+
+def options(system: ActorSystem, counter: ActorRef[Counter]) -> None:
+    system.options(name="x", mailbox=5, restart=Restart.PERMANENT, within=3, env={"A": Path()})
+    system.options(limits=Limits(nice=1), backoff=Backoff(), handle_timeout=None, size=(1, 4))
+    system.options(nam="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    system.options(name=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    system.options(restart="permanent")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    system.options(size="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(spec(Counter).options(name="x", significant=True), ChildSpec[Counter])
+    spec(Counter).options(nam="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    spec(Counter).options(max_restarts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    counter.options(timeout=None)
+    counter.options(timeout="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    counter.options(name="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    context = current_context()
+    assert_type(context.options(name="x").spawn(Counter), ActorRef[Counter])
+    context.options(nam="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    context.options(seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    context.system.options(overflow=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(Options().replace(name="x"), Options)
+    Options().replace(nam="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Options().replace(seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    run(program, stop_timeout=5.0, name="x")
+    run(program, stop_timeot=5.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    run(program, spares="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def names_that_are_not_there(
+    counter: ActorRef[Counter], pool: Pool[Counter], root: SupervisorRef, shared: Shared[bytes]
+) -> None:
+    """What says so at run time is an error for a checker all the same."""
+    counter.incremnt()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    pool.imap()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    root.ask()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    shared.split()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    pool.map(halve, [1], [2])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
 
 def pools(system: ActorSystem) -> None:

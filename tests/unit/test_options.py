@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import inspect
 import pickle
 
 import pytest
 
-from procactors import Backoff, Delivery, Options, Overflow, Recycle, Restart
+from procactors import (
+    ActorSystem,
+    Backoff,
+    ChildSpec,
+    Delivery,
+    Options,
+    Overflow,
+    Recycle,
+    Restart,
+)
+from procactors.actor import Context
 from procactors.errors import InvalidSpec
+from procactors.handle import SystemHandle
+from tests.support.source import modules
 
 NAN = float("nan")
 
@@ -120,3 +135,29 @@ def test_a_spawner_refuses_bad_options_before_anything_starts(system):
     with pytest.raises(InvalidSpec, match="spawn takes a class"):
         system.spawn(len)
     assert system.actors() == []
+
+
+# -- for editors and checkers ------------------------------------------------------------------
+
+
+def words_of(room: str, name: str) -> list[str]:
+    """Return the keys of a TypedDict, which is there for type checkers alone."""
+    for node in ast.walk(modules()[room]):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return [line.target.id for line in node.body if isinstance(line, ast.AnnAssign)]
+    raise AssertionError(f"{room} has no {name}")
+
+
+def test_checkers_know_the_words_that_there_are():
+    fields = [field.name for field in dataclasses.fields(Options)]
+    assert words_of("procactors.options", "OptionWords") == fields
+    system = [*inspect.signature(ActorSystem).parameters]
+    assert words_of("procactors.run", "SystemWords") == system
+
+
+@pytest.mark.parametrize("take", [SystemHandle.options, Context.options, ChildSpec.options])
+def test_help_and_notebooks_show_the_words(take):
+    parameters = inspect.signature(take).parameters
+    for field in dataclasses.fields(Options):
+        assert parameters[field.name].kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameters[field.name].default == field.default
