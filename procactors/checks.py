@@ -85,10 +85,10 @@ def _seconds(name: str, value: Any, or_none: str) -> float:
 
 def text(name: str, value: Any) -> str:
     """Return a text that is not empty as a plain `str`."""
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise InvalidSpec(
-            f"{name} is a string that is not empty (nor has NUL in it), not {value!r}"
-        )
+    if not isinstance(value, str) or not value:
+        raise InvalidSpec(f"{name} is a string that is not empty, not {value!r}")
+    if "\0" in value:
+        raise InvalidSpec(f"{name} is a string without NUL, not {value!r}")
     return str.__str__(value)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from procactors.errors import InvalidSpec
@@ -22,11 +23,22 @@ _MAP_WORDS = {"chunk", "in_flight", "on_error", "ordered", "progress", "retries"
 #: Words for which ours is another one.
 _MEANT = {"timeout": "start_timeout", "workers": "size", "max_workers": "size"}
 
+#: Flags of the code of what does not return its result.
+_UNUSUAL = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+#: What has its code itself, not in a `__call__`.
+_PLAIN = (FunctionType, BuiltinFunctionType, type)
+
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def kind_of(function: Any) -> str:
     """Return what a function is that cannot be a handler yet; empty if it can."""
+    kind = type(function)
+    if kind is BuiltinFunctionType or (
+        kind is FunctionType and not function.__code__.co_flags & _UNUSUAL
+    ):
+        return ""  # nearly all, at the cost of nearly nothing: each call of a pool comes by
     if inspect.iscoroutinefunction(function):
         return "async def"
     if inspect.isasyncgenfunction(function):
@@ -69,7 +81,7 @@ def check_function(function: Any) -> None:
         InvalidSpec: it is async, or a generator.
     """
     kind = kind_of(function)
-    if not kind and not inspect.isroutine(function) and not isinstance(function, type):
+    if not kind and not isinstance(function, _PLAIN) and not inspect.isroutine(function):
         kind = kind_of(getattr(type(function), "__call__", None))  # noqa: B004 - its code's kind
     if kind:
         shown = getattr(function, "__qualname__", repr(function))

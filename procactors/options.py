@@ -311,13 +311,20 @@ class Options:
         """
         unknown = sorted(changes.keys() - OPTIONS)
         if unknown:
-            hint = suggestion(unknown[0], OPTIONS)
+            hint = _ELSEWHERE.get(unknown[0]) or suggestion(unknown[0], OPTIONS)
             raise InvalidSpec(
                 f"no option is called {unknown[0]!r}; there are {sorted(OPTIONS)}{hint}"
             )
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # made plain there
 
 
+#: What is meant by words that are said in another place.
+_ELSEWHERE = {
+    "timeout": "; of a call it is ref.options(timeout=...), of a start start_timeout",
+    "significant": "; it is for children of a tree: spec(...).options(significant=True)",
+    "workers": "; the workers of a pool are its size",
+    "max_workers": "; the workers of a pool are its size",
+}
 #: The words there are.
 OPTIONS = {field.name for field in dataclasses.fields(Options)}
 
@@ -326,17 +333,16 @@ def worded(function: F) -> F:
     """Show the words in the signature of a function that takes them: for help() and notebooks."""
     shown = inspect.signature(function)
     own = [one for one in shown.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    words = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=field.type,
-        )
-        for field in dataclasses.fields(Options)
-    ]
-    function.__signature__ = shown.replace(parameters=[*own, *words])  # type: ignore[attr-defined]
+    function.__signature__ = shown.replace(parameters=[*own, *_SHOWN])  # type: ignore[attr-defined]
     return function
+
+
+_SHOWN = [
+    inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+    )
+    for field in dataclasses.fields(Options)
+]
 
 
 def _settle(thing: Any, **values: Any) -> None:

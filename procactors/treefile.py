@@ -157,7 +157,7 @@ def _actor(place: _Place, table: Mapping[str, Any]) -> ChildSpec[Any]:
     significant = table.get("significant", False)
     if not isinstance(significant, bool):
         raise place.at("significant").error(f"expected true or false, found {significant!r}")
-    bare = spec(cls, *args, **kwargs)
+    bare = _made(place, spec, cls, *args, **kwargs)
     return _made(place, bare.options, significant=significant, **options)
 
 
@@ -220,7 +220,7 @@ def _known(place: _Place, table: Mapping[str, Any], keys: Iterable[str], what: s
 def _made(place: _Place, make: Callable[..., T], *args: Any, **words: Any) -> T:
     try:
         return make(*args, **words)
-    except InvalidSpec as error:
+    except (InvalidSpec, TypeError) as error:  # TypeError: an option among the arguments
         raise place.error(error) from None
 
 

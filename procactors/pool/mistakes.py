@@ -48,8 +48,8 @@ _ELSEWHERE = {
 }
 
 _ONE_LIMIT = (
-    "ask(f, ...) has no {}: for how long to wait, say submit(f, ...).result(timeout=...); for how "
-    "long a call may run, map(f, items, timeout=...) or options(handle_timeout=...).pool(...)"
+    "submit(f, ...).result({0}) to wait no longer; for how long a call may run, say map(f, items, "
+    "{0}), or options(handle_timeout=...).pool(...)"
 )
 
 

@@ -121,6 +121,8 @@ CASES = [
     ("spawn(None)", lambda w: w.system.spawn(None), "spawn takes a class"),
     ("size", lambda w: w.system.options(size=2).spawn(Counter), r"use options\(size=...\).pool"),
     ("unknown option", lambda w: w.system.options(nam="x"), "did you mean 'name'"),
+    ("timeout", lambda w: w.system.options(timeout=3), r"of a call it is ref.options\(timeout="),
+    ("workers", lambda w: w.system.options(workers=3), "workers of a pool are its size"),
     ("pool(4)", lambda w: w.system.pool(4), r"say options\(size=4\).pool\(\)"),
     ("pool(function)", lambda w: w.system.pool(len), "a function is given to the pool's map"),
     ("size=0", lambda w: w.system.options(size=0), "size .* not 0"),

@@ -236,6 +236,14 @@ def test_a_name_may_be_the_word_none(load):
         (f"[[children]]\n{ECHO}\nsignificant = 1", "children[0].significant: expected true or "),
         ('significant = "yes"', "significant: expected true or false, found 'yes'"),
         (
+            f"[[children]]\n{ECHO}\nsignificant = true",
+            "spec(Echo) is significant, but its supervisor has no auto_shutdown: give it ",
+        ),
+        (
+            f'[[children]]\n{ECHO}\nkwargs = {{name = "x"}}',
+            "children[0]: Echo: got an unexpected keyword argument 'name'; name= is an option: say ",
+        ),
+        (
             f'[[children]]\n{ECHO}\nsignificant = true\nrestart = "permanent"',
             "children[0]: significant is for children that may end by themselves: Echo is ",
         ),
