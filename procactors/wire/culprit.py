@@ -91,10 +91,19 @@ def _parts(value: Any) -> Iterator[_Part]:
         yield from _parts_of_class(value)
     elif isinstance(value, types.FunctionType):
         yield from _parts_of_function(value)
-    else:
+    elif not _refuses(value):
         hidden = _HIDDEN.get(type(value), ())
         yield from ((f".{name}", getattr(value, name)) for name in hidden)
         yield from ((f".{name}", part) for name, part in vars_of(value).items())
+
+
+def _refuses(value: Any) -> bool:
+    """Whether an object's own class says that it cannot be sent: then it says what to do, too."""
+    try:
+        value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    except Exception:  # noqa: BLE001 - whatever a class's pickling code raises
+        return True
+    return False
 
 
 def _parts_of_class(cls: type) -> Iterator[_Part]:

@@ -252,8 +252,10 @@ def test_what_belongs_to_one_process_says_so_when_it_is_sent(system):
     with ActorPoolExecutor(1, system=system) as executor:
         with pytest.raises(TypeError, match="make another executor"):
             pickle.dumps(executor)
-    with pytest.raises(errors.EncodeError):
+    with pytest.raises(errors.EncodeError, match=r"uses pool = .*pool.workers\(\)"):
         pool.ask(lambda: pool.ask(abs, 1))
+    with pytest.raises(errors.EncodeError, match=r"uses system = .*current_context\(\).system"):
+        pool.ask(lambda: system.find("x"))
 
 
 # -- async and generators -----------------------------------------------------------------------

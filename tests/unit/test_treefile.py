@@ -241,7 +241,7 @@ def test_a_name_may_be_the_word_none(load):
         ),
         (
             f'[[children]]\n{ECHO}\nkwargs = {{name = "x"}}',
-            "children[0]: Echo: got an unexpected keyword argument 'name'; name= is an option: say ",
+            "children[0]: Echo: got an unexpected keyword argument 'name'; name= is an option: ",
         ),
         (
             f'[[children]]\n{ECHO}\nsignificant = true\nrestart = "permanent"',
