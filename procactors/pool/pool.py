@@ -279,8 +279,9 @@ class Pool(Mapper[A]):
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            f"{self.name} is used from the process that made it and cannot be sent; send the refs "
-            f"of its workers (pool.workers()), or the results"
+            f"{self.name} is used from the process that made it and cannot be sent; a function "
+            f"that its workers run calls others itself, and what talks to a worker is sent its ref "
+            f"(pool.workers())"
         )
 
     # -- inside -------------------------------------------------------------------------------
