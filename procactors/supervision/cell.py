@@ -147,8 +147,6 @@ class Cell:
         self.parent_gone = False
         #: Not to be restarted, whatever the policy says.
         self.final = False
-        #: Messages handled in all its lives; kept when the box is gone.
-        self.handled = 0
         self.last_crash: CrashReport | None = None
         self.reason: ExitReason | None = None
 
@@ -163,7 +161,7 @@ class Cell:
         return self.last_crash.reason if self.last_crash is not None else None
 
     def status(self) -> ActorStatus:
-        """Return what can be seen now."""
+        """Return what can be seen now; for the last time just before `bury`."""
         busy = self.life is Life.UP and bool(self.words[STATE] & IN_HAND)
         state = self.life.value
         if self.life is Life.UP:
@@ -178,7 +176,7 @@ class Cell:
             pid=self.child.pid if self.child is not None else None,
             incarnation=self.incarnation,
             restarts=max(0, self.incarnation - 1 - self.recycled),
-            handled=self._handled() if self.life is not Life.OVER else self.handled,
+            handled=self._handled(),
             mailbox=self._waiting() if self.life is not Life.OVER else 0,
             memory=_resident(self.child.pid) if self.child is not None else 0,
             busy_s=(monotonic_ns() - self.words[BUSY_SINCE]) / 1e9 if busy else 0.0,
@@ -263,7 +261,6 @@ class Cell:
 
     def bury(self) -> None:
         """Close and remove everything but the facts."""
-        self.handled = self._handled()
         self.box.close()
         self.files.close()
         shutil.rmtree(self.folder, ignore_errors=True)
