@@ -12,16 +12,11 @@ in place (a dictionary, an array) is pickled again by itself, and its bytes are 
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
 import enum
-import fractions
 import functools
 import hashlib
 import logging
-import pathlib
 import pickle
-import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
@@ -60,16 +55,24 @@ _FIXED: tuple[type, ...] = (
     functools._lru_cache_wrapper,
     enum.Enum,
     logging.Logger,
-    pathlib.PurePath,
-    re.Pattern,
     range,
-    dt.date,
-    dt.time,
-    dt.timedelta,
-    decimal.Decimal,
-    fractions.Fraction,
     typing.TypeVar,
     typing.NewType,
+)
+#: Likewise, by name: not each program has a use for their modules.
+_FIXED_NAMES = frozenset(
+    (
+        "datetime.date",
+        "datetime.datetime",
+        "datetime.time",
+        "datetime.timedelta",
+        "decimal.Decimal",
+        "fractions.Fraction",
+        "pathlib.PosixPath",
+        "pathlib.PurePosixPath",
+        "re.Pattern",
+        "uuid.UUID",
+    )
 )
 #: Longest text or bytes that a proof keeps alive; longer ones are compared by what is in them.
 _LONGEST = 64 * 1024
@@ -182,7 +185,10 @@ def _is_fixed(value: Any) -> bool:
         return all(map(_is_fixed, value))
     if isinstance(value, types.ModuleType):
         return is_importable(value.__name__)
-    return isinstance(value, _FIXED) or type(value).__module__ == "typing"
+    if isinstance(value, _FIXED):
+        return True
+    cls = type(value)
+    return cls.__module__ == "typing" or f"{cls.__module__}.{cls.__qualname__}" in _FIXED_NAMES
 
 
 def _fingerprint(value: Any) -> bytes | None:
