@@ -18,6 +18,7 @@ import pytest
 
 from procactors.errors import InvalidSpec
 from procactors.observe.bars import BarView, LogLines, PlainView, ProgressView, open_view
+from tests.support.waiting import SHORT_S
 
 END = "\0end\0"
 
@@ -312,3 +313,127 @@ def test_log_records_come_as_lines_between(terminal, without_rich):
     lines = [line.split("\r")[-1] for line in terminal.shown().split("\n")[:-1]]
     assert lines[0] == "disk is slow"
     assert lines[1].startswith("[....")
+
+
+def screen(text):
+    """Return the lines that a terminal shows behind what was written to it."""
+    lines, column = [""], 0
+    for part in re.split(r"(\x1b\[\??[0-9;]*[A-Za-z]|[\r\n])", text):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            lines.append("")
+            column = 0
+        elif part == "\x1b[2K":
+            lines[-1] = ""
+        elif not part.startswith("\x1b"):
+            line = lines[-1].ljust(column)
+            lines[-1] = line[:column] + part + line[column + len(part) :]
+            column += len(part)
+    return [line.rstrip() for line in lines]
+
+
+@pytest.fixture(params=["rich", "own bar"])
+def printing(request, terminal, monkeypatch):
+    """Has the program print on a terminal: called in the test, since pytest sets them before."""
+    if request.param == "own bar":
+        request.getfixturevalue("without_rich")
+
+    def use():
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, terminal.stream)
+        return terminal
+
+    return use
+
+
+def test_what_a_program_prints_meanwhile_goes_above_the_bar(printing, clock):
+    terminal = printing()
+    before = sys.stdout, sys.stderr
+    with open_view("auto", "squares", 5, clock=clock) as view:
+        for number in range(1, 6):
+            clock.now += 1
+            view.advance(number)
+            print("result", number)
+            print("warning", number, file=sys.stderr)
+    assert (sys.stdout, sys.stderr) == before
+    *above, bar, last = screen(terminal.shown())
+    assert above == [f"{word} {n}" for n in range(1, 6) for word in ("result", "warning")]
+    assert "squares: 5 of 5, 100 %" in bar
+    assert last == ""
+
+
+def test_a_line_that_is_printed_in_pieces_stays_in_one_piece(printing, clock):
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock) as view:
+        for number in range(1, 6):
+            print(number, end=" ")
+            clock.now += 1
+            view.advance(number)
+        view.say("a word of the runtime")
+        print("half")
+        print("the rest", end="")
+    lines = screen(terminal.shown())
+    assert lines[:3] == ["1 2 3 4 5", "a word of the runtime", "half"]
+    assert lines[3] == "the rest"
+    assert "squares: 5 of 5" not in "".join(lines[:4])
+
+
+def test_the_bar_stands_below_what_was_printed_last(printing, clock):
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock) as view:
+        clock.now += 1
+        view.advance(2)
+        print("result")
+        lines = screen(terminal.shown())
+        assert lines[0] == "result"
+        assert "squares: 2 of 5" in lines[1]
+
+
+def test_a_stream_that_was_kept_goes_on_behind_the_bar(printing, clock):
+    """A logging handler keeps the stream that it found."""
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock):
+        kept = sys.stderr
+        assert kept.encoding == "utf-8"
+        assert kept.isatty()
+    kept.writelines(["kept\n"])
+    assert screen(terminal.shown())[-2:] == ["kept", ""]
+
+
+def test_two_bars_give_the_streams_back_whichever_ends_first(printing, clock):
+    terminal = printing()
+    before = sys.stdout, sys.stderr
+    first, second = (open_view("auto", "squares", 5, clock=clock) for _ in range(2))
+    first.close()
+    print("between")
+    second.close()
+    print("behind")
+    sys.stdout.flush()
+    assert "between" in screen(terminal.shown())
+    for stream, real in zip((sys.stdout, sys.stderr), before, strict=True):
+        assert getattr(stream, "_stream", stream) is real
+
+
+def test_what_goes_elsewhere_is_not_touched(terminal, clock, monkeypatch):
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
+    with open_view("auto", "squares", 5, clock=clock):
+        assert sys.stdout is pipe
+        print("result")
+    assert pipe.getvalue() == "result\n"
+
+
+def test_a_forked_copy_draws_no_bar(printing, clock):
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock) as view:
+        with view._lock:  # the copy's thread has it not, and nobody else ever will
+            pid = os.fork()
+            if pid == 0:
+                other = threading.Thread(target=print, args=("from the copy",), daemon=True)
+                other.start()
+                other.join(SHORT_S)
+                os._exit(other.is_alive())
+        assert os.waitpid(pid, 0)[1] == 0
+        assert terminal.shown().count("squares: ") == 1
