@@ -157,6 +157,7 @@ class SharePool:
             )
         except FileNotFoundError as error:
             raise ActorStopped("the actor system was stopped") from error
+        keep = keep and not place  # what has overflowed goes when it is released
         share = Share(self._home, self._process, number, 1, place)
         try:
             with _removing_on_error(path):

@@ -19,7 +19,7 @@ READ_ONLY = f"{SMALL_SHM}; mount -o remount,bind,ro /; cd /"
 COMMON = """
 import os, sys, time
 import numpy as np
-from procactors import Actor, ActorSystem, Backoff, Recycling, Supervisor, errors, spec
+from procactors import Actor, ActorSystem, Backoff, Recycle, Supervisor, errors, spec
 from procactors.futures import ActorPoolExecutor
 
 METHOD = sys.argv[1]
@@ -85,10 +85,10 @@ with ActorSystem(start_method=METHOD) as system:
     check("tree", system["model"].ask(Model.total), BIG)
     tree.stop()
     check("after a tree", settled(used), True)
-    recycled = system.options(recycle_after=Recycling(messages=2)).spawn(Model, 1)
+    recycled = system.options(recycle_after=Recycle(messages=2)).spawn(Model, 1)
     recycled.stop()
-    system.options(recycle_after=Recycling(messages=1)).spawn(Model, weights[:9]).stop()
-    recycled = system.options(recycle_after=Recycling(messages=1)).spawn(Model, weights)
+    system.options(recycle_after=Recycle(messages=1)).spawn(Model, weights[:9]).stop()
+    recycled = system.options(recycle_after=Recycle(messages=1)).spawn(Model, weights)
     check("snapshot", [recycled.ask(Model.total) for _ in range(3)], [BIG] * 3)
     recycled.kill()
     check("after snapshots", settled(used), True)
@@ -133,7 +133,8 @@ with ActorSystem(start_method=METHOD) as system:
     for _ in range(2):
         refused("a message", lambda: first.ask(Model.size, weights))
         refused("a constructor", lambda: system.spawn(Model, weights))
-        refused("a tree", lambda: system.supervise(Supervisor(spec(Model, 1), spec(Model, weights))))
+        tree = Supervisor(spec(Model, 1), spec(Model, weights))
+        refused("a tree", lambda: system.supervise(tree))
         refused("a share", lambda: system.share(weights))
         refused("a result", lambda: first.ask(Model.make, BIG))
     check("what fits", system.spawn(Model, weights[:9]).ask(Model.total), 9)
