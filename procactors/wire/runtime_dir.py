@@ -29,7 +29,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 __all__ = [
     "FOLDERS",
@@ -267,13 +267,13 @@ def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:
     """Remove what dead owners left (a power cut, or SIGKILL of everybody), and name it."""
     removed = []
     place = "/dev/shm" if base is None else os.path.abspath(os.fspath(base))
-    for path in _left_behind([place, *temporary_roots()]):
+    for path in _left_behind(dict.fromkeys([place, *temporary_roots()])):
         remove_tree(path)
         removed.append(path)
     return removed
 
 
-def _left_behind(places: list[str]) -> Iterator[str]:
+def _left_behind(places: Iterable[str]) -> Iterator[str]:
     for place in places:
         with contextlib.suppress(OSError):
             for name in os.listdir(place):

@@ -68,6 +68,9 @@ def settled(used):
         time.sleep(0.01)
     return files()
 
+def total_of_global(x):
+    return int(weights.sum()) + x
+
 weights = np.ones(BIG, np.uint8)
 with ActorSystem(start_method=METHOD) as system:
     first = system.spawn(Model)
@@ -103,6 +106,9 @@ with ActorSystem(start_method=METHOD) as system:
     check("after a dead letter", settled(used), True)
     with system.options(size=1).pool() as pool:
         check("pool", [r.nbytes for r in pool.map(np.negative, [weights] * 2)], [BIG] * 2)
+        check("global", pool.ask(total_of_global, 1), BIG + 1)
+        closed_over = weights[:-1]
+        check("closure", list(pool.map(lambda x: closed_over.size + x, [1])), [BIG])
     check("after a pool", settled(used), True)
 with ActorPoolExecutor(1) as executor:
     check("executor", executor.submit(len, weights).result(), BIG)
@@ -137,6 +143,8 @@ with ActorSystem(start_method=METHOD) as system:
         refused("a tree", lambda: system.supervise(tree))
         refused("a share", lambda: system.share(weights))
         refused("a result", lambda: first.ask(Model.make, BIG))
+        with system.options(size=1).pool() as pool:
+            refused("a global", lambda: pool.ask(lambda x: weights.sum() + x, 1))
     check("what fits", system.spawn(Model, weights[:9]).ask(Model.total), 9)
     with system.options(size=1).pool() as pool:
         check("pool", list(pool.map(abs, [-1])), [1])
