@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TextIO
 
@@ -32,40 +32,49 @@ class Prints:
     """
 
     def __init__(self, bar: MakesWay) -> None:
-        self._installed: dict[str, _Above] = {}
+        self._bar = weakref.ref(bar)
+        self._streams: dict[str, _Above] = {}
         for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if _is_terminal(stream):
-                self._installed[name] = above = _Above(stream, bar)
+            above = _above(name)
+            if above is not None:
+                above.bars.append(self._bar)
                 setattr(sys, name, above)
+                self._streams[name] = above
 
     def end(self) -> None:
-        """Give the streams back; whoever has kept one of ours can go on to write to it."""
-        for name, above in self._installed.items():
-            above._bar = _no_bar
-            if getattr(sys, name) is above:  # else somebody stands before it
-                setattr(sys, name, above._stream)
-        self._installed.clear()
+        """Give the streams back, unless another bar has them; who kept one of ours can use it."""
+        for name, above in self._streams.items():
+            above.bars.remove(self._bar)
+            if not above.bars and getattr(sys, name) is above:  # else somebody stands before it
+                setattr(sys, name, above.stream)
+        self._streams.clear()
 
 
 class _Above:
-    """Stands for a stream; all but writing is the stream's own."""
+    """Stands for a stream; all but writing is the stream's own.
 
-    def __init__(self, stream: TextIO, bar: MakesWay) -> None:
-        self._stream = stream
-        self._bar: Any = weakref.ref(bar)
-        self._pid = os.getpid()
+    Attributes:
+        stream: the terminal's.
+        bars: those that are shown; the last one is on the screen.
+        pid: of the process that shows them.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.bars: list[Callable[[], MakesWay | None]] = []
+        self.pid = os.getpid()
 
     def write(self, text: str) -> int:
         """Write a text, above the bar if there still is one."""
-        bar = self._bar()
         # A forked copy has no bar, and perhaps a lock of it that nobody will open.
-        if bar is None or os.getpid() != self._pid:
-            return self._stream.write(text)
+        bars = self.bars[-1:] if os.getpid() == self.pid else []
+        bar = bars[0]() if bars else None
+        if bar is None:
+            return self.stream.write(text)
         with bar.making_way(text):
-            count = self._stream.write(text)
+            count = self.stream.write(text)
             if text.endswith("\n"):
-                self._stream.flush()  # before the bar is drawn by another stream
+                self.stream.flush()  # before the bar is drawn by another stream
             return count
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -74,11 +83,27 @@ class _Above:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
 
 
-def _no_bar() -> None:
-    return None
+#: What stood last for `sys.stdout` and `sys.stderr`. Used again, and so never freed while another
+#: thread is inside a `print`, which until Python 3.13 holds no reference to where it writes.
+_last: dict[str, _Above] = {}
+
+
+def _above(name: str) -> _Above | None:
+    """Return what is to stand for a stream of `sys`; None if that is no terminal."""
+    stream = getattr(sys, name)
+    if isinstance(stream, _Above):
+        if stream.pid == os.getpid():
+            return stream
+        stream = stream.stream
+    if not _is_terminal(stream):
+        return None
+    last = _last.get(name)
+    if last is None or last.stream is not stream or last.pid != os.getpid():
+        last = _last[name] = _Above(stream)
+    return last
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

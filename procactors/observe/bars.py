@@ -278,11 +278,11 @@ class BarView(_Shown):
 
     def close(self) -> None:
         """Show what is not shown yet, and end."""
-        if self.prints is not None:
-            self.prints.end()
         with self._lock:
             self._end_line()
             super().close()
+        if self.prints is not None:
+            self.prints.end()
 
     @contextlib.contextmanager
     def making_way(self, text: str) -> Iterator[None]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import io
 import logging
 import os
-import pty
 import re
 import struct
 import sys
@@ -18,9 +18,8 @@ import pytest
 
 from procactors.errors import InvalidSpec
 from procactors.observe.bars import BarView, LogLines, PlainView, ProgressView, open_view
+from tests.support.terminals import Terminal, screen
 from tests.support.waiting import SHORT_S
-
-END = "\0end\0"
 
 
 class Clock:
@@ -30,28 +29,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-class Terminal:
-    """A pseudo terminal: what a program writes to `stream` is what `shown` returns."""
-
-    def __init__(self, encoding):
-        self._master, slave = pty.openpty()
-        self.stream = os.fdopen(slave, "w", encoding=encoding)
-
-    def shown(self):
-        """Return all that was written so far."""
-        self.stream.write(END)
-        self.stream.flush()
-        data = b""
-        while END.encode() not in data:  # what is written comes here a moment later
-            data += os.read(self._master, 65536)
-        return data.decode(self.stream.encoding).replace(END, "").replace("\r\n", "\n")
-
-    def close(self):
-        os.close(self._master)
-        with contextlib.suppress(OSError):
-            self.stream.close()
 
 
 @pytest.fixture
@@ -315,24 +292,6 @@ def test_log_records_come_as_lines_between(terminal, without_rich):
     assert lines[1].startswith("[....")
 
 
-def screen(text):
-    """Return the lines that a terminal shows behind what was written to it."""
-    lines, column = [""], 0
-    for part in re.split(r"(\x1b\[\??[0-9;]*[A-Za-z]|[\r\n])", text):
-        if part == "\r":
-            column = 0
-        elif part == "\n":
-            lines.append("")
-            column = 0
-        elif part == "\x1b[2K":
-            lines[-1] = ""
-        elif not part.startswith("\x1b"):
-            line = lines[-1].ljust(column)
-            lines[-1] = line[:column] + part + line[column + len(part) :]
-            column += len(part)
-    return [line.rstrip() for line in lines]
-
-
 @pytest.fixture(params=["rich", "own bar"])
 def printing(request, terminal, monkeypatch):
     """Has the program print on a terminal: called in the test, since pytest sets them before."""
@@ -401,18 +360,27 @@ def test_a_stream_that_was_kept_goes_on_behind_the_bar(printing, clock):
     assert screen(terminal.shown())[-2:] == ["kept", ""]
 
 
-def test_two_bars_give_the_streams_back_whichever_ends_first(printing, clock):
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_bars_give_the_streams_back_whichever_ends_first(printing, clock, order):
     terminal = printing()
     before = sys.stdout, sys.stderr
-    first, second = (open_view("auto", "squares", 5, clock=clock) for _ in range(2))
-    first.close()
-    print("between")
-    second.close()
+    bars = [open_view("auto", "squares", 5, clock=clock) for _ in range(2)]
+    for number in order:
+        print("still one")
+        bars[number].close()
     print("behind")
-    sys.stdout.flush()
-    assert "between" in screen(terminal.shown())
-    for stream, real in zip((sys.stdout, sys.stderr), before, strict=True):
-        assert getattr(stream, "_stream", stream) is real
+    assert (sys.stdout, sys.stderr) == before
+    lines = screen(terminal.shown())
+    assert lines.count("still one") == 2
+    assert lines[-2:] == ["behind", ""]
+
+
+def test_a_bar_that_is_dropped_leaves_the_streams_in_use(printing, clock):
+    terminal = printing()
+    open_view("auto", "squares", 5, clock=clock)
+    gc.collect()
+    print("still there")
+    assert "still there" in screen(terminal.shown())[-2]
 
 
 def test_what_goes_elsewhere_is_not_touched(terminal, clock, monkeypatch):
