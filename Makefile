@@ -14,6 +14,10 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV    := .venv$(if $(filter-out python3,$(PYTHON)),-$(VERSION))
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
+# The demo needs the package alone: 30 MB, where the tools of development take 1 GB. Where these are
+# there already, it takes their environment.
+DEMO_VENV  := $(if $(wildcard $(STAMP)),$(VENV),$(VENV)-demo)
+DEMO_STAMP := $(DEMO_VENV)/.installed
 PYTEST  := $(BIN)/python -m pytest
 PARALLEL := $(PYTEST) --numprocesses=$(J) --dist=worksteal
 # These load libraries with threads of their own (polars, scikit-learn) into the test run. Tests that
@@ -31,16 +35,16 @@ help: ## Print this list
 
 # compat: the tree stands on the import path. The other mode's finder costs each new interpreter
 # 17 ms, of which the tests start thousands.
-$(STAMP): setup.cfg pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--config-settings editable_mode=compat --editable '.[dev]'
+%/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $*
+	$*/bin/python -m pip install --quiet --disable-pip-version-check \
+		--config-settings editable_mode=compat --editable '.$(if $(filter $(STAMP),$@),[dev])'
 	@touch $@
 
 install: $(STAMP) ## Make .venv with the package (editable) and all that development needs
 
-demo: $(STAMP) ## Run the main job on real input
-	$(BIN)/procactors demo $(ARGS)
+demo: $(DEMO_STAMP) ## Run the main job on real input
+	$(DEMO_VENV)/bin/procactors demo $(ARGS)
 
 fmt: $(STAMP) ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix-only . $(ARGS)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from procactors.errors import InvalidSpec, SpawnError
+from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
 from procactors.handlers import check_class, cure_for, refusal
 from procactors.options import OPTIONS, Options, Routing
 from procactors.process.methods import table_of
@@ -21,6 +21,7 @@ from procactors.supervision import commands as c
 from procactors.tree import ChildSpec, Supervisor
 from procactors.wire.codec import Encoded, join
 from procactors.wire.station import Station
+from procactors.wire.storage import write_file
 
 __all__ = ["check_options", "plan_of", "write_blueprint", "write_extra"]
 
@@ -125,13 +126,13 @@ def _write_part(station: Station, cls: Any, args: tuple[Any, ...], kwargs: dict[
 
 
 def _write(station: Station, encoded: Encoded, what: str) -> str:
-    path = os.path.join(station.path, "actors", f"new-{os.urandom(8).hex()}")
+    name = f"actors/new-{os.urandom(8).hex()}"
     try:
-        with open(path, "wb") as file:
-            file.write(join(encoded))
-    except OSError as error:
-        raise SpawnError(f"no room for the {what} in {station.path}: {error}") from error
-    return path
+        return write_file(station.path, name, join(encoded), what=f"the {what}")
+    except FileNotFoundError as error:
+        raise ActorStopped("the actor system was stopped") from error
+    except (OSError, StorageFull) as error:
+        raise SpawnError(str(error)) from error
 
 
 def _check_arguments(

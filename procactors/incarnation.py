@@ -58,6 +58,7 @@ from procactors.wire.codec import decode, split
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
 from procactors.wire.station import SUPERVISOR, Station, actor_path
+from procactors.wire.storage import write_whole
 
 __all__ = ["main", "rehearse"]
 
@@ -202,12 +203,12 @@ class _Life:
 
             cls = type(instance).__qualname__
             encoded = self._station.home.encode(take(), f"snapshot of {cls}")
-            write_snapshot(self._folder, encoded)
+            write_snapshot(self._station.path, self._order.actor, encoded)
 
     def _restore(self, instance: Any) -> None:
         from procactors.process.recycling import take_snapshot
 
-        data = take_snapshot(self._folder)
+        data = take_snapshot(self._station.path, self._order.actor)
         if data is None:
             return
         cls = type(instance).__qualname__
@@ -272,10 +273,8 @@ def _leave(
         if words[PHASE] not in (STARTING, ENDING):
             words[PHASE] = FAILED
         with contextlib.suppress(OSError):  # a full disk: the exit code alone must tell
-            path = os.path.join(folder, "error")
-            with open(path + ".new", "wb") as file:
-                pickle.dump((order.start, *describe(error)), file)
-            os.rename(path + ".new", path)
+            last_words = pickle.dumps((order.start, *describe(error)))
+            write_whole(os.path.join(folder, "error"), last_words)
     # What it has told others before still goes.
     station.flush(order.stop_timeout)
     return code

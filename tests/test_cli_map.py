@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 from procactors.cli import main
 from tests.support.gates import new_gate
 from tests.support.programs import environment, running_python
+from tests.support.terminals import Terminal
 from tests.support.waiting import LONG_S, eventually
 
 MODULE = """
@@ -433,6 +435,28 @@ def test_a_signal_while_workers_start_ends_the_start(folder):
         program.process.terminate()
         assert program.process.wait(LONG_S) == 143
         program.await_nothing_left()
+
+
+def test_a_quiet_job_writes_nothing_to_a_terminal_but_what_failed(folder):
+    """Neither a bar nor a summary; results go elsewhere."""
+    with contextlib.closing(Terminal()) as terminal:
+        command = [sys.executable, "-m", "procactors", "map", "jobs:trouble", "-q", "-o", "out"]
+        for given, code, expected in (("a\nb\n", 0, []), ("a\nraise\n", 1, ["KeyError"])):
+            ended = subprocess.run(
+                command,
+                input=given,
+                cwd=folder,
+                env={**environment(), "TERM": "xterm"},
+                stdout=subprocess.PIPE,
+                stderr=terminal.stream,
+                text=True,
+                timeout=LONG_S,
+                check=False,
+            )
+            assert (ended.returncode, ended.stdout) == (code, "")
+            lines = [line for line in terminal.shown().splitlines() if line != "imported"]
+            assert len(lines) == len(expected)
+            assert all(word in line for word, line in zip(expected, lines, strict=True)), lines
 
 
 def test_a_reader_that_leaves_ends_the_job_quietly(folder):

@@ -107,8 +107,9 @@ class _Job:
         if fd < 0:
             raise InvalidSpec("the standard output is closed; --output FILE writes elsewhere")
         errors = _opened(settings.errors, files) if settings.errors is not None else None
-        # Results on a terminal would tear a bar on it.
-        mode = "none" if settings.progress == "auto" and os.isatty(fd) else settings.progress
+        # Results on a terminal would tear a bar on it; and who is quiet wants none, unless he says.
+        is_plain = settings.quiet or os.isatty(fd)
+        mode = "none" if settings.progress == "auto" and is_plain else settings.progress
         count = None if mode == "none" else inputs.count()
         self._view = files.enter_context(open_view(mode, settings.target, count))
         self._errors = ErrorLog(errors, self._view.say)

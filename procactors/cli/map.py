@@ -99,7 +99,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="on stderr (default: a bar on a terminal, lines in a file)",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="no summary at the end")
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="no progress and no summary: errors alone"
+    )
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:

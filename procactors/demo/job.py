@@ -8,24 +8,26 @@ Never: counts a file twice; takes a file for done that the gatherer does not hav
     1 submit(analyse, path)  ────►  2 parse and count
       a few in flight each          3 tell(add, stats)     ────►  4 keep by path
     5 reply: feed the next   ◄────  (returns)
-    6 half done: SIGKILL     ──X    message in hand is lost, the others wait in the mailbox
+    6 half done: SIGKILL     ──X    its file in hand is not done, the others wait in the mailbox
     7 ActorDied: feed it again ──►  next incarnation goes on
     8 ask(report, paths)     ─────────────────────────────────►   9 what is missing, and totals
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import queue
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, TypeVar
 
 from procactors import Actor, ActorRef, ActorSystem
 from procactors.demo.analysis import FileStats, Totals, analyse, total
 from procactors.errors import ActorDied, ActorStopped
+from procactors.wire.procstat import STATE, stat_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +43,8 @@ ResultT = TypeVar("ResultT")
 #: Files submitted to each worker at a time: the next one waits in its mailbox while the reply
 #: of the last one travels, and a kill still loses only the one in hand.
 IN_FLIGHT = 3
+#: Seconds until the next look for a worker with a file in hand.
+_LOOK_AGAIN_S = 0.002
 #: Seconds in which all actors together must end once the run is over or a signal came. What
 #: is in flight takes about one second at most; a batch scheduler usually grants thirty.
 DRAIN_S = 10.0
@@ -206,6 +210,7 @@ class Driver:
             self._workers.append(named.spawn(Worker, self._gatherer))
         self._todo = deque[str]()
         self._in_flight: dict[Future[None], tuple[ActorRef[Worker], str]] = {}
+        self._given = Counter[ActorRef[Worker]]()
         self._done = 0
         self._victim: ActorRef[Worker] | None = None
         self._killing: Killing | None = None
@@ -229,9 +234,13 @@ class Driver:
             self._todo = deque(missing)
             self._feed_all()
             while self._in_flight:
-                if kill_at is not None and self._done >= kill_at and self._kill_one():
-                    kill_at = None
-                self._take(self._events.get())
+                is_due = kill_at is not None and self._done >= kill_at
+                if is_due and self._kill_one():
+                    kill_at, is_due = None, False
+                self._take(self._next_event(_LOOK_AGAIN_S if is_due else None))
+            if kill_at is not None:  # so few files that none was ever seen in hand
+                self._kill(self._workers[0], self._workers[0].status().pid, "idle")
+                kill_at = None
             missing, totals = ask_again(lambda: self._gatherer.ask(Gatherer.report, paths))
         return totals
 
@@ -263,6 +272,7 @@ class Driver:
             self._give_up(worker, error)
             return
         self._in_flight[reply] = (worker, self._todo.popleft())
+        self._given[worker] += 1
         reply.add_done_callback(self._events.put)
 
     def _take(self, reply: Future[None] | None) -> None:
@@ -293,23 +303,56 @@ class Driver:
         if not self._workers:
             raise error
 
+    def _next_event(self, timeout: float | None) -> Future[None] | None:
+        try:
+            return self._events.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
     def _kill_one(self) -> bool:
-        """Kill a worker with the signal that nobody can catch; return whether one was there."""
-        # The one that has been at a file for longest: the kill must meet a file in hand.
-        statuses = {worker: worker.status() for worker in self._workers}
-        victim = max(statuses, key=lambda worker: statuses[worker].busy_s)
-        pid = statuses[victim].pid
+        """Kill a worker that has a file in hand; return whether there was one."""
+        busy = {worker: worker.status().busy_s for worker in self._workers}
+        for worker in sorted(busy, key=lambda worker: -busy[worker]):
+            pid = worker.status().pid
+            if pid is None or not busy[worker]:
+                continue  # it died just now without our help, or has nothing in hand
+            # Stopped first: between a look and the kill it would be done with a short file.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                await_stop(pid)
+                if self._has_file_in_hand(worker):
+                    self._kill(worker, pid, "with a file in hand")
+                    return True
+                os.kill(pid, signal.SIGCONT)
+        return False
+
+    def _has_file_in_hand(self, worker: ActorRef[Worker]) -> bool:
+        """Whether a worker, which is stopped, is at a file that it has not answered for."""
+        # The replies that it has sent are in the pipe before the reply to this.
+        ask_again(lambda: self._gatherer.submit(Gatherer.report, []).result())
+        waiting = sum(who == worker and not it.done() for it, (who, _) in self._in_flight.items())
+        status = worker.status()
+        return status.busy_s > 0 and status.handled == self._given[worker] - waiting
+
+    def _kill(self, victim: ActorRef[Worker], pid: int | None, state: str) -> None:
+        """Kill a worker with the signal that nobody can catch."""
         if pid is None:
-            return False  # it died just now without our help; the next event will do
+            return  # it died just now without our help
         os.kill(pid, signal.SIGKILL)
         self._victim = victim
         self._killing = Killing(victim.name, pid, self._done)
-        self._progress.say(f"killed {victim.name} (pid {pid}) with SIGKILL; going on")
-        return True
+        self._progress.say(f"killed {victim.name} (pid {pid}, {state}) with SIGKILL; going on")
 
     def _note_lost(self, worker: ActorRef[Worker], path: str) -> None:
         if self._killing is not None and worker == self._victim and self._killing.lost is None:
             self._killing = dataclasses.replace(self._killing, lost=path)
+            self._progress.say(f"its file is not lost, but given out again: {path}")
+
+
+def await_stop(pid: int) -> None:
+    """Wait until a process that was sent SIGSTOP is stopped, or gone."""
+    while (fields := stat_of(pid)) and fields[STATE] not in (b"T", b"t", b"Z", b"X"):
+        signal.sigtimedwait([], 0.001)
 
 
 def ask_again(ask: Callable[[], ResultT]) -> ResultT:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from procactors.observe.bars import BarView, PlainView, Words
+from procactors.observe.bars import BarView, PlainView
 from procactors.observe.line import Line
+from procactors.observe.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from procactors.errors import InvalidSpec
+from procactors.observe.above import Prints
 from procactors.observe.line import Line, width_of, writable
+from procactors.observe.words import Words, share
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress, TaskID
@@ -31,7 +33,6 @@ __all__ = [
     "LogLines",
     "PlainView",
     "ProgressView",
-    "Words",
     "logged_to",
     "open_view",
 ]
@@ -121,6 +122,7 @@ def open_view(
         return PlainView(Line(stream), words, total)
     bar = _rich_view(stream, words, total) or BarView(Line(stream), words, total)
     bar.show()
+    bar.prints = Prints(bar)
     return bar
 
 
@@ -134,40 +136,6 @@ def _fitting(stream: TextIO | None) -> str:
         return "plain" if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else "none"
     except (OSError, ValueError, AttributeError):  # closed, or no file at all
         return "none"
-
-
-class Words:
-    """What a state is in words.
-
-    Args:
-        label: what is being done.
-        unit: what the items are.
-        clock: a monotonic clock in seconds; the time of the job begins now.
-    """
-
-    def __init__(self, label: str, unit: str = "", clock: Callable[[], float] = monotonic) -> None:
-        self._label = f"{label}: " if label else ""
-        self._unit = f" {unit}" if unit else ""
-        self.clock = clock
-        self._started = clock()
-
-    def state(self, done: int, total: int | None, failed: int, note: str) -> str:
-        """Return a line: how many, which share, how fast, how much longer."""
-        seconds = self.clock() - self._started
-        parts = [f"{done}{self._unit}"]
-        if total is not None:
-            parts = [f"{done} of {total}{self._unit}", f"{_share(done, total, 100)} %"]
-        if failed:
-            parts.append(f"{failed} failed")
-        if done > 0 and seconds > 0:
-            parts.append(_rate(done / seconds))
-        if total is not None and 0 < done < total:
-            parts.append(f"{_duration(seconds / done * (total - done))} left")
-        else:
-            parts.append(f"{seconds:.1f} s" if seconds < 100 else _duration(seconds))
-        if note:
-            parts.append(note)
-        return self._label + ", ".join(parts)
 
 
 class _Shown(ProgressView):
@@ -252,7 +220,7 @@ class PlainView(_Shown):
                 return
             self._due = now + PLAIN_S
         else:
-            self._tenths = _share(done, self._total, PLAIN_LINES)
+            self._tenths = share(done, self._total, PLAIN_LINES)
             self._next = self._next_line()
         self.show()
 
@@ -278,12 +246,20 @@ class PlainView(_Shown):
 
 
 class BarView(_Shown):
-    """A bar of our own, in one line that is written over."""
+    """A bar of our own, in one line that is written over.
+
+    Attributes:
+        prints: what the program prints meanwhile.
+    """
+
+    prints: Prints | None = None
 
     def __init__(self, line: Line, words: Words, total: int | None) -> None:
         super().__init__(words, total)
         self._line = line
         self._due = -math.inf
+        # The program has begun a line and not ended it: nothing is drawn until it has.
+        self._is_mid_line = False
 
     def advance(self, done: int, failed: int = 0, note: str = "") -> None:
         """Say how far it is."""
@@ -295,16 +271,46 @@ class BarView(_Shown):
 
     def show(self) -> None:
         """Show the state now."""
-        self._due = self._clock() + REDRAW_S
-        super().show()
+        with self._lock:
+            self._due = self._clock() + REDRAW_S
+            if not self._is_mid_line:
+                super().show()
+
+    def close(self) -> None:
+        """Show what is not shown yet, and end."""
+        with self._lock:
+            self._end_line()
+            super().close()
+        if self.prints is not None:
+            self.prints.end()
+
+    @contextlib.contextmanager
+    def making_way(self, text: str) -> Iterator[None]:
+        """Let the program write `text` above the bar."""
+        with self._lock:
+            if text and not self._is_mid_line:
+                self._try(self._wipe)
+            yield  # what the program's stream raises is the program's
+            if text:
+                self._is_mid_line = not text.endswith("\n")
+                self.show()
+
+    def _end_line(self) -> None:
+        if self._is_mid_line:
+            self._is_mid_line = False
+            self._try(self._line.say)
+
+    def _wipe(self) -> None:
+        self._line.clear()
 
     def _draw(self, state: str) -> None:
         if self._total:
-            filled = _share(self._shown[0], self._total, BAR_WIDTH)
+            filled = share(self._shown[0], self._total, BAR_WIDTH)
             state = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {state}"
         self._line.draw(state)
 
     def _write(self, text: str) -> None:
+        self._end_line()
         self._line.say(text)
         self.show()  # below it
 
@@ -327,7 +333,7 @@ class _RichView(BarView):
             TextColumn("{task.fields[state]}", style="none", markup=False),
             console=self._console,
             auto_refresh=False,  # it would have a thread
-            # What a program prints is its own: stdout may be a pipe to another one.
+            # What a program prints is its own: stdout may be a pipe to another one. See `Prints`.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -345,7 +351,12 @@ class _RichView(BarView):
             refresh=True,
         )
 
+    def _wipe(self) -> None:
+        self._stream.write("\r\x1b[2K")
+        self._stream.flush()
+
     def _write(self, text: str) -> None:
+        self._end_line()
         text = writable(text, self._stream)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -390,22 +401,3 @@ class LogLines(logging.Handler):
             self._say(self.format(record))
         except Exception:  # noqa: BLE001 - so wide because logging may fail nobody's work
             self.handleError(record)
-
-
-def _share(done: int, total: int, parts: int) -> int:
-    """Return how many of so many parts are done; of nothing, all."""
-    return max(0, min(parts, parts * done // total)) if total else parts
-
-
-def _rate(per_second: float) -> str:
-    for rate, unit in ((per_second, "s"), (60 * per_second, "min")):
-        if rate >= 0.1:
-            return f"{rate:,.1f}/{unit}" if rate < 100 else f"{rate:,.0f}/{unit}"
-    return f"{3600 * per_second:,.1f}/h"
-
-
-def _duration(seconds: float) -> str:
-    for size, unit, most in ((1, "s", 120), (60, "min", 120), (3600, "h", 48)):
-        if seconds < size * most:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"

@@ -12,6 +12,8 @@ import os
 import sys
 from typing import NamedTuple
 
+from procactors.wire.storage import write_whole
+
 __all__ = ["StartOrder", "read_order", "surroundings", "write_order"]
 
 
@@ -79,10 +81,7 @@ def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | Non
 
 def write_order(folder: str, order: StartOrder) -> None:
     """Write the order; it replaces an older one whole."""
-    path = os.path.join(folder, "start")
-    with open(path + ".new", "wb") as file:
-        marshal.dump(tuple(order), file)
-    os.rename(path + ".new", path)
+    write_whole(os.path.join(folder, "start"), marshal.dumps(tuple(order)))
 
 
 def read_order(folder: str) -> StartOrder:

@@ -7,7 +7,6 @@ Never: ends a life between two halves of a message; keeps one from its first mes
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from time import monotonic
@@ -16,6 +15,7 @@ from procactors.wire.blackbox import STOP_ORDERED
 from procactors.wire.codec import Encoded, join
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind
+from procactors.wire.storage import read_file, remove_file, write_file
 
 __all__ = ["Recycler", "take_snapshot", "write_snapshot"]
 
@@ -108,32 +108,30 @@ class Recycler:
         return min(max(0.0, self._until - monotonic()), _LONGEST_WAIT_S)
 
 
-def write_snapshot(folder: str, encoded: Encoded) -> None:
-    """Leave an encoded state for the next incarnation, whole or not at all."""
-    path = os.path.join(folder, "snapshot")
-    try:
-        with open(path + ".new", "wb") as file:
-            file.write(join(encoded))
-        os.rename(path + ".new", path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(path + ".new")  # half of it would only take room
-        raise
+def write_snapshot(home: str, actor: int, encoded: Encoded) -> None:
+    """Leave an encoded state for the next incarnation, whole or not at all.
+
+    Raises:
+        StorageFull: there is no room for it.
+    """
+    write_file(home, _snapshot(actor), join(encoded), what=f"the snapshot of actor {actor}")
 
 
-def take_snapshot(folder: str) -> bytes | None:
+def take_snapshot(home: str, actor: int) -> bytes | None:
     """Return the state that the life before has left, and remove it: it is used once.
 
     Removed before it is used, so that one which kills the actor is not tried again.
     """
-    path = os.path.join(folder, "snapshot")
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_file(home, _snapshot(actor))
     except FileNotFoundError:
         return None
-    os.unlink(path)
+    remove_file(home, _snapshot(actor))
     return data
+
+
+def _snapshot(actor: int) -> str:
+    return f"actors/{actor}/snapshot"
 
 
 def _resident() -> int:

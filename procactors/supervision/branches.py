@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import functools
 import logging
-import os
 import random
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -223,8 +222,7 @@ class Branches:
             options = options.replace(name=slot.name)
         cell = self._owner.new_cell(options, plan.class_name, 0, prefix)
         try:
-            # A name of its own for the same bytes: the actor's folder goes with the actor.
-            os.link(plan.blueprint, os.path.join(cell.folder, "blueprint"))
+            cell.take_blueprint(plan.blueprint, is_shared=True)
         except OSError:
             self._owner.remember(cell)
             raise

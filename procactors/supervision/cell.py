@@ -13,7 +13,6 @@ import datetime as dt
 import enum
 import os
 import pickle
-import shutil
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +47,7 @@ from procactors.wire.blackbox import (
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.record import FRAME, Kind
 from procactors.wire.sealing import peek, records
+from procactors.wire.storage import move_file, remove_file, remove_folder
 
 if TYPE_CHECKING:
     from procactors.supervision.branch import Slot
@@ -96,7 +96,10 @@ class Cell:
         self.class_name = class_name
         self.options = options
         self.parent = parent
+        self.home = home
         self.folder = os.path.join(home, "actors", str(actor))
+        #: The file with its class and arguments.
+        self.blueprint = ""
         self.files = MailboxFiles(self.folder, options.mailbox or 0)
         self.box = BlackBox(os.path.join(self.folder, "box"))
         self.words = self.box.words
@@ -249,11 +252,20 @@ class Cell:
         ran_s = 0.0 if self.ready_at is None else monotonic() - self.ready_at
         return self.ran_before_s + ran_s
 
+    def take_blueprint(self, path: str, is_shared: bool = False) -> None:
+        """Take over the file with its class and arguments.
+
+        Args:
+            path: where it is.
+            is_shared: others will want it, too: the actor gets a name of its own for it.
+        """
+        name = f"actors/{self.actor}/blueprint"
+        self.blueprint = move_file(self.home, path, name, keep=is_shared)
+
     def drop_snapshot(self) -> None:
         """Remove the state that a life has left which did not come to make way."""
         if self.options.recycle_after is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.folder, "snapshot"))
+            remove_file(self.home, f"actors/{self.actor}/snapshot")
 
     def mark_gone(self) -> None:
         """Set the mark behind which nothing that is written will be handled."""
@@ -263,7 +275,7 @@ class Cell:
         """Close and remove everything but the facts."""
         self.box.close()
         self.files.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.home, f"actors/{self.actor}")
 
     def _handled(self) -> int:
         return self.words[HANDLED] - self.words[HANDLED_OWN]

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from procactors.supervision.crash import CrashReport
 from procactors.wire.parcel import pack
+from procactors.wire.storage import write_whole
 
 __all__ = ["CrashFolder", "InHand"]
 
@@ -131,7 +132,7 @@ class CrashFolder:
         facts["message"] = {"left_out": message} if isinstance(message, str) else None
         if isinstance(message, InHand):
             facts["message"] = self._write_message(stem, message)
-        _write_whole(f"{stem}.json", json.dumps(facts, indent=2).encode())
+        write_whole(f"{stem}.json", json.dumps(facts, indent=2).encode())
 
     def _new_stem(self, report: CrashReport) -> str:
         at = report.at.replace(":", "").replace("+0000", "Z")
@@ -149,7 +150,7 @@ class CrashFolder:
         facts: dict[str, Any] = {"handler": message.handler, "file": None, "gives": gives}
         try:
             parcel = pack(message.head, message.buffers, self._home)
-            _write_whole(f"{stem}.pickle", parcel.data)
+            write_whole(f"{stem}.pickle", parcel.data)
         except OSError as error:
             return {**facts, "left_out": str(error)}
         needs = ["the modules of its classes"]
@@ -167,16 +168,3 @@ class CrashFolder:
             "needs": needs,
             "warning": _WARNING,
         }
-
-
-def _write_whole(path: str, data: bytes) -> None:
-    """Write a file that is there whole, or not at all; readable by its user alone."""
-    flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC
-    try:
-        with open(os.open(f"{path}.new", flags, 0o600), "wb") as file:
-            file.write(data)
-        os.rename(f"{path}.new", path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(f"{path}.new")
-        raise

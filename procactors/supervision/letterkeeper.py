@@ -32,6 +32,7 @@ from procactors.supervision.letterfile import LETTERS_FOLDER, LetterFile, Run, S
 from procactors.wire.definitions import publish, published, published_with
 from procactors.wire.runtime_dir import check_private
 from procactors.wire.station import Station
+from procactors.wire.storage import move_file
 
 __all__ = ["LetterKeeper", "ring"]
 
@@ -170,10 +171,9 @@ class LetterKeeper:
         if blueprint is None or actor in self._linked:
             return None
         self._linked.add(actor)
-        link = os.path.join(self._folder, str(actor))
         with contextlib.suppress(OSError):  # no room for a name: a letter without its class
-            os.link(blueprint, link)
-            return link
+            name = f"{LETTERS_FOLDER}/{actor}"
+            return move_file(self._station.path, blueprint, name, keep=True)
         return None
 
     # -- the thread ---------------------------------------------------------------------------

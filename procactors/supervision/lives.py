@@ -110,7 +110,7 @@ class Lives:
                 start=cell.start,
                 name=cell.name,
                 incarnation=cell.incarnation,
-                blueprint=os.path.join(cell.folder, "blueprint"),
+                blueprint=cell.blueprint,
                 extra=cell.extra,
                 class_name=cell.class_name,
                 parent=cell.parent,

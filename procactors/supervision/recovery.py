@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
@@ -280,7 +279,7 @@ class Recovery:
     def _blueprint(self, cell: Cell | None) -> str | None:
         if cell is None or not self.letters.keeps:
             return None
-        return os.path.join(cell.folder, "blueprint")
+        return cell.blueprint
 
     def _letter(
         self,

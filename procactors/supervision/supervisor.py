@@ -271,7 +271,7 @@ class Supervisor:
         except BaseException:
             os.unlink(command.blueprint)
             raise
-        os.rename(command.blueprint, os.path.join(cell.folder, "blueprint"))
+        cell.take_blueprint(command.blueprint)
         cell.spawner, cell.pooled = who, command.pooled
         self.lives.start(cell)
 

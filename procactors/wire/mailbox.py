@@ -16,6 +16,7 @@ import fcntl
 import functools
 import logging
 import os
+import shutil
 import threading
 import weakref
 from multiprocessing import util
@@ -80,6 +81,7 @@ class MailboxFiles:
                 self._places = Places.create(path, capacity)
         except BaseException:
             self.close()
+            shutil.rmtree(path, ignore_errors=True)  # half of it would only take room
             raise
 
     def seal(self) -> list[bytes]:

@@ -30,7 +30,7 @@ import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from procactors.wire.storage import create, lay_out, root_of
+from procactors.wire.storage import create, is_half_free, lay_out, root_of
 
 __all__ = ["REFERENCE", "Received", "SegmentPool", "mark_consumed", "receive", "sweep_segments"]
 
@@ -155,7 +155,7 @@ class SegmentPool:
         number = self._next
         self._next += 1
         fd, path, place = create(self._home, _FOLDER.format(self._process), str(number), size)
-        keep = len(self._kept) < _KEEP and size <= _KEEP_SIZE and self._kept_bytes() <= _KEEP_SUM
+        keep = not place and self._is_worth_keeping(size)
         try:
             header = _HEADER.pack(1, 0, target, 0 if keep else 1, len(head), len(buffers))
             os.pwrite(fd, header, 0)
@@ -172,6 +172,18 @@ class SegmentPool:
             mapped.close()
             os.close(fd)
         return REFERENCE.pack(self._process, number, 1, place)
+
+    def _is_worth_keeping(self, size: int) -> bool:
+        """Whether a new segment is to be written again, which saves time and takes room.
+
+        Not on a small disk, as containers have: there the room is needed for what comes next.
+        """
+        return (
+            len(self._kept) < _KEEP
+            and size <= _KEEP_SIZE
+            and self._kept_bytes() <= _KEEP_SUM
+            and is_half_free(self._home)
+        )
 
     def _kept_bytes(self) -> int:
         return sum(segment.size for segment in self._kept)

@@ -28,11 +28,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from time import monotonic
 
+from procactors.errors import StorageFull
 from procactors.wire.envelope import CALL_ID
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
 from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame
 from procactors.wire.spin import Spin, try_read
+from procactors.wire.storage import list_folder, remove_folder, write_file
 
 __all__ = ["Answer", "ReplyPort", "ReplySender", "is_port", "remove_ports_of"]
 
@@ -159,8 +161,7 @@ class ReplyPort:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
             self._discard_unread()
-            with contextlib.suppress(OSError):
-                os.rmdir(_spill_path(self._path))
+            remove_folder(self._home.path, _spill_folder(self.number))
         os.close(self._fd)
         self._fd = -1
 
@@ -176,15 +177,9 @@ class ReplyPort:
                 self._home.discard(answer.flags, answer.value)
 
     def _spilled(self) -> Iterator[tuple[int, int, memoryview]]:
-        folder = _spill_path(self._path)
-        try:
-            names = os.listdir(folder)
-        except FileNotFoundError:
-            return
-        for name in names:
-            if name.endswith(".new"):
+        for path in list_folder(self._home.path, _spill_folder(self.number)):
+            if path.endswith(".new"):
                 continue  # still being written, or its writer was killed
-            path = os.path.join(folder, name)
             with open(path, "rb") as file:
                 data = memoryview(file.read())
             os.unlink(path)
@@ -296,9 +291,10 @@ class ReplySender:
         # Kept in this process's memory it would be lost with the process, while its message
         # counts as handled: so it goes to a file, whole or not at all.
         try:
-            _spill(_pipe_path(self._home.path, reply), record)
-        except OSError:
-            # The disk is full as well: better late than lost. A caller that is gone ends the
+            name = f"{_spill_folder(reply)}/{os.getpid():x}-{next(_numbers):x}"
+            write_file(self._home.path, name, record)
+        except (OSError, StorageFull):
+            # The disks are full as well: better late than lost. A caller that is gone ends the
             # wait with EPIPE.
             while not _write_within(fd, record, _SLICE_S):
                 pass
@@ -328,24 +324,12 @@ def _records(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
         at += length
 
 
-def _spill(pipe: str, record: bytes) -> None:
-    folder = _spill_path(pipe)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    path = os.path.join(folder, f"{os.getpid():x}-{next(_numbers):x}")
-    with open(path + ".new", "wb") as file:
-        file.write(record)
-    os.rename(path + ".new", path)
-
-
 def remove_ports_of(home: str, process: int) -> None:
     """Remove the reply pipes of a dead process: an answer then finds nobody."""
     prefix = f"{process & 0x7FFFFFFF:08x}"
-    folder = os.path.join(home, "replies")
-    for name in os.listdir(folder):
-        if name.startswith(prefix):
-            path = os.path.join(folder, name)
-            if name.endswith(".spill"):
+    for path in list_folder(home, "replies"):
+        if os.path.basename(path).startswith(prefix):
+            if path.endswith(".spill"):
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 with contextlib.suppress(FileNotFoundError):
@@ -361,8 +345,8 @@ def _pipe_path(home: str, number: int) -> str:
     return os.path.join(home, "replies", f"{number:016x}")
 
 
-def _spill_path(pipe: str) -> str:
-    return pipe + ".spill"
+def _spill_folder(number: int) -> str:
+    return f"replies/{number:016x}.spill"
 
 
 def _nothing() -> None:

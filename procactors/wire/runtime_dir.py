@@ -29,7 +29,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 __all__ = [
     "FOLDERS",
@@ -107,7 +107,7 @@ class RuntimeDir:
         self.path = _make_in(_roots(base), name)
         try:
             check_private(self.path)
-            self._locks.append(_own(self.path, self.path))
+            self._locks += _own(self.path, self.path)
             for folder in FOLDERS:
                 os.mkdir(os.path.join(self.path, folder), 0o700)
             self._add_overflow()
@@ -128,7 +128,7 @@ class RuntimeDir:
             try:
                 os.mkdir(more, 0o700)
                 check_private(more)
-                self._locks.append(_own(more, self.path))
+                self._locks += _own(more, self.path)
             except OSError:  # no room there either: another root may have some
                 _remove_overflow(self.path)
                 os.unlink(overflow_of(self.path))
@@ -174,18 +174,24 @@ def _make_in(roots: list[str], name: str) -> str:
     )
 
 
-def _own(folder: str, home: str) -> int:
-    """Lock a folder's file `owner` for this process's life; it tells whose the folder is."""
+def _own(folder: str, home: str) -> list[int]:
+    """Lock a folder for this process's life, and write down whose it is; return the locks."""
     path = os.path.join(folder, "owner")
-    fd = os.open(path + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    file = os.open(path + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    locks = [file]
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        os.write(fd, os.fsencode(home))
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.write(file, os.fsencode(home))
         os.rename(path + ".new", path)  # locked already: a sweep never sees it unlocked
+        # The folder itself, too: so systemd-tmpfiles lets it be, however old the files in it are.
+        locks.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        with contextlib.suppress(OSError):  # file systems over a network may refuse
+            fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BaseException:
-        os.close(fd)
+        for fd in locks:
+            os.close(fd)
         raise
-    return fd
+    return locks
 
 
 def overflow_of(home: str) -> str:
@@ -261,13 +267,13 @@ def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:
     """Remove what dead owners left (a power cut, or SIGKILL of everybody), and name it."""
     removed = []
     place = "/dev/shm" if base is None else os.path.abspath(os.fspath(base))
-    for path in _left_behind([place, *temporary_roots()]):
+    for path in _left_behind(dict.fromkeys([place, *temporary_roots()])):
         remove_tree(path)
         removed.append(path)
     return removed
 
 
-def _left_behind(places: list[str]) -> Iterator[str]:
+def _left_behind(places: Iterable[str]) -> Iterator[str]:
     for place in places:
         with contextlib.suppress(OSError):
             for name in os.listdir(place):

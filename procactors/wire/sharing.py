@@ -33,7 +33,7 @@ from procactors.wire.sharefile import (
     name_of,
     read_header,
 )
-from procactors.wire.storage import create, lay_out, too_many_open
+from procactors.wire.storage import create, is_half_free, lay_out, too_many_open
 
 __all__ = ["SharePool", "load_share"]
 
@@ -148,7 +148,7 @@ class SharePool:
 
     def _write_new(self, encoded: Encoded, places: Sequence[int], size: int, kind: str) -> Share:
         number, self._next = self._next, self._next + 1
-        keep = size <= _KEEP_SUM
+        keep = size <= _KEEP_SUM and is_half_free(self._home)
         while keep and (len(self._kept) >= _KEEP or self._kept_bytes() + size > _KEEP_SUM):
             self._give_up(self._kept[0])  # the oldest: most likely one that is here to stay
         try:
@@ -157,6 +157,7 @@ class SharePool:
             )
         except FileNotFoundError as error:
             raise ActorStopped("the actor system was stopped") from error
+        keep = keep and not place  # what has overflowed goes when it is released
         share = Share(self._home, self._process, number, 1, place)
         try:
             with _removing_on_error(path):

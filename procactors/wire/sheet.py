@@ -21,7 +21,6 @@ import contextlib
 import mmap
 import os
 import pickle
-import shutil
 import threading
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ from procactors.wire.failure import unpack
 from procactors.wire.home import Home
 from procactors.wire.payload import Received
 from procactors.wire.record import Kind
+from procactors.wire.storage import create, find_file, remove_file, remove_folder
 
 __all__ = [
     "BATCH",
@@ -44,6 +44,7 @@ __all__ = [
     "PAYLOAD",
     "RESERVE",
     "SINCE",
+    "SIZE",
     "STARTED",
     "VALUE",
     "WHOLE",
@@ -74,7 +75,8 @@ RESERVE = 4096
 _MARKS_AT = _WORDS * 8
 _NUMBERS_AT = _MARKS_AT + MOST_ITEMS * 8
 _AREA_AT = _NUMBERS_AT + MOST_ITEMS * 8
-_SIZE = -(-(_AREA_AT + _AREA_BYTES) // 4096) * 4096
+#: Bytes of a sheet.
+SIZE = -(-(_AREA_AT + _AREA_BYTES) // 4096) * 4096
 
 #: How an item ended, in the low bits of its mark. OUTSIDE is added when the area holds only a
 #: reference to a segment.
@@ -119,6 +121,10 @@ class Sealed(NamedTuple):
 class Sheet:
     """One mapped sheet.
 
+    Args:
+        fd: its file, which is closed when it is mapped.
+        number: what names it in its room.
+
     Attributes:
         number: what names it in its room.
         words: the words above.
@@ -127,15 +133,10 @@ class Sheet:
         area: where pickled results go.
     """
 
-    def __init__(self, path: str, number: int, create: bool = False) -> None:
+    def __init__(self, fd: int, number: int) -> None:
         self.number = number
-        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
-        fd = os.open(path, flags, 0o600)
         try:
-            if create:
-                # Reserved first: a sparse file on a full disk dies of SIGBUS.
-                os.posix_fallocate(fd, 0, _SIZE)
-            self._map = mmap.mmap(fd, _SIZE)
+            self._map = mmap.mmap(fd, SIZE)
         finally:
             os.close(fd)
         whole = memoryview(self._map)
@@ -219,7 +220,7 @@ class SheetRoom:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._folder = _folder(home.path, home.process)
+        self._folder = _folder(home.process)
         self._free: list[Sheet] = []
         self._closed = False
         # Guards the numbers and the list.
@@ -235,17 +236,8 @@ class SheetRoom:
             if self._free:
                 return self._free.pop()
             number = _next_number(self._home.process)
-        path = os.path.join(self._folder, str(number))
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self._folder, 0o700)
-            return Sheet(path, number, create=True)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            raise StorageFull(
-                f"no room for the {_SIZE} bytes of a pool's sheet in {self._folder}: {error}"
-            ) from error
+        fd, _, _ = create(self._home.path, self._folder, str(number), SIZE)
+        return Sheet(fd, number)
 
     def give_back(self, sheet: Sheet) -> None:
         """Take a sheet back on which no worker will write any more."""
@@ -266,7 +258,7 @@ class SheetRoom:
     def _remove(self, sheet: Sheet) -> None:
         sheet.close()
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self._folder, str(sheet.number)))
+            remove_file(self._home.path, os.path.join(self._folder, str(sheet.number)))
 
 
 #: Numbers of this process's sheets, by its token: several pools share its folder.
@@ -287,13 +279,14 @@ def open_sheet(home: str, process: int, number: int) -> Sheet:
     Raises:
         FileNotFoundError: the pool is gone.
     """
-    return Sheet(os.path.join(_folder(home, process), str(number)), number)
+    path = find_file(home, os.path.join(_folder(process), str(number)))
+    return Sheet(os.open(path, os.O_RDWR | os.O_CLOEXEC), number)
 
 
 def remove_sheets_of(home: str, process: int) -> None:
     """Remove the sheets of a process that has ended."""
-    shutil.rmtree(_folder(home, process), ignore_errors=True)
+    remove_folder(home, _folder(process))
 
 
-def _folder(home: str, process: int) -> str:
-    return os.path.join(home, "sheets", f"{process:016x}")
+def _folder(process: int) -> str:
+    return f"sheets/{process:016x}"

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from procactors.errors import StorageFull
@@ -21,13 +22,19 @@ from procactors.wire.runtime_dir import check_overflow, overflow_of
 __all__ = [
     "aligned",
     "create",
+    "find_file",
     "has_room",
+    "is_half_free",
     "lay_out",
+    "list_folder",
+    "move_file",
     "read_file",
     "remove_file",
+    "remove_folder",
     "root_of",
     "too_many_open",
     "write_file",
+    "write_whole",
 ]
 
 T = TypeVar("T")
@@ -35,8 +42,8 @@ T = TypeVar("T")
 #: Data starts on this boundary, and so does each buffer: arrays and Arrow want aligned memory.
 _ALIGN = 64
 
-#: Bytes that payloads leave free: mailboxes (76 kB), orders and sheets can go nowhere else.
-_SPARE = 4 * 1024 * 1024
+#: Bytes that large files leave free: room for some 50 mailboxes, and what is a small file.
+_SPARE, _SMALL = 4 * 1024 * 1024, 64 * 1024
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
@@ -115,13 +122,12 @@ def write_file(home: str, name: str, *parts: bytes | memoryview, what: str = "a 
     Raises:
         StorageFull: neither place has room, or this process has no descriptor left.
     """
-    views = [memoryview(part).cast("B") for part in parts if len(part)]
+    views = _views(parts)
     size = sum(view.nbytes for view in views)
 
     def write(place: int) -> str:
-        root = root_of(home, place)
-        path = os.path.join(_made(root, os.path.dirname(name)), os.path.basename(name))
-        _write_whole(path, views)
+        path = _place_for(home, place, name)
+        _write_views(path, views)
         return path
 
     path = _where_there_is_room(home, size, f"{what} of {size} bytes", write)
@@ -133,17 +139,47 @@ def write_file(home: str, name: str, *parts: bytes | memoryview, what: str = "a 
     return path
 
 
+def find_file(home: str, name: str) -> str:
+    """Return where a file of a runtime directory is; if it is nowhere, where it would be."""
+    beside = os.path.join(home, name)
+    if os.path.exists(beside):
+        return beside
+    more = os.path.join(overflow_of(home), name)
+    return more if os.path.exists(more) else beside
+
+
+def move_file(home: str, path: str, name: str, keep: bool = False) -> str:
+    """Give a file that `write_file` has written another name, where it is; return its new path.
+
+    Args:
+        home: the runtime directory.
+        path: where the file is.
+        name: what it is to be called in the runtime directory, with its folder.
+        keep: it keeps the old name, too.
+    """
+    place = int(path.startswith(overflow_of(home) + os.sep))
+    new = _place_for(home, place, name)
+    (os.link if keep else os.rename)(path, new)
+    return new
+
+
+def write_whole(path: str, *parts: bytes | memoryview) -> None:
+    """Write a file whole or not at all, replacing an older one; readable by its user alone.
+
+    Raises:
+        OSError: the folder is missing, or there is no room.
+    """
+    _write_views(path, _views(parts))
+
+
 def read_file(home: str, name: str) -> bytes:
     """Return what is in a file that `write_file` has written.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    for place in (1, 0):
-        path = os.path.join(root_of(home, place), name)
-        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-            return file.read()
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(home, name))
+    with open(find_file(home, name), "rb") as file:
+        return file.read()
 
 
 def remove_file(home: str, name: str) -> None:
@@ -153,13 +189,38 @@ def remove_file(home: str, name: str) -> None:
             os.unlink(os.path.join(root_of(home, place), name))
 
 
+def remove_folder(home: str, folder: str) -> None:
+    """Remove a folder of a runtime directory with what is in it; gone already is no error."""
+    for place in (0, 1):
+        shutil.rmtree(os.path.join(root_of(home, place), folder), ignore_errors=True)
+
+
+def list_folder(home: str, folder: str) -> list[str]:
+    """Return the paths of what is in a folder of a runtime directory, in both places."""
+    found = []
+    for place in (0, 1):
+        path = os.path.join(root_of(home, place), folder)
+        with contextlib.suppress(FileNotFoundError):
+            found += [os.path.join(path, name) for name in os.listdir(path)]
+    return found
+
+
 def has_room(root: str, size: int) -> bool:
-    """Return whether a directory's disk has room for that many bytes, and some to spare."""
+    """Return whether a directory's disk has room for that many bytes.
+
+    For large ones, some must be left: mailboxes, orders and sheets can go nowhere else.
+    """
     disk = os.statvfs(root)
     if not disk.f_blocks:  # a tmpfs without a limit
         return True
-    spare = min(_SPARE, disk.f_blocks * disk.f_frsize // 8)
+    spare = min(_SPARE, disk.f_blocks * disk.f_frsize // 8) if size > _SMALL else 0
     return size + spare <= disk.f_bavail * disk.f_frsize
+
+
+def is_half_free(root: str) -> bool:
+    """Return whether at least half of a directory's disk is free."""
+    disk = os.statvfs(root)
+    return disk.f_bavail * 2 >= disk.f_blocks
 
 
 def too_many_open(what: str, error: OSError) -> Exception:
@@ -206,6 +267,11 @@ def _named_overflow(home: str) -> str:
     return "a temporary directory on another disk (there was none to write to)"
 
 
+def _place_for(home: str, place: int, name: str) -> str:
+    folder, _, last = name.rpartition(os.sep)
+    return os.path.join(_made(root_of(home, place), folder), last)
+
+
 def _made(root: str, folder: str) -> str:
     """Make a folder in a directory, which itself stays gone if it is: its system has ended."""
     at = root
@@ -216,7 +282,12 @@ def _made(root: str, folder: str) -> str:
     return at
 
 
-def _write_whole(path: str, views: Sequence[memoryview]) -> None:
+def _views(parts: Iterable[bytes | memoryview]) -> list[memoryview]:
+    # Empty ones left out: a view of nothing in several dimensions cannot be cast.
+    return [memoryview(part).cast("B") for part in parts if len(part)]
+
+
+def _write_views(path: str, views: Sequence[memoryview]) -> None:
     try:
         # A file without a name: the kernel removes it with whoever is killed over it.
         fd = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import os
 import signal
+import sys
 import threading
 from collections import Counter
 
@@ -26,6 +28,7 @@ from tests.support.poolwork import (
     report,
     square,
 )
+from tests.support.terminals import Terminal, screen
 from tests.support.waiting import SHORT_S, aside, eventually
 
 
@@ -346,6 +349,28 @@ def test_progress_is_told_as_events(pool, system):
     [theirs] = [event for event in heard if event.source != pool.name]
     assert (theirs.done, theirs.total) == (3, 4)
     assert theirs.source in {ref.name for ref in pool.workers()}
+
+
+@pytest.mark.parametrize("bar", ["rich", "own"])
+def test_what_a_loop_prints_goes_above_the_bar_of_its_map(pool, bar, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    if bar == "own":
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    with contextlib.closing(Terminal()) as terminal:
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, terminal.stream)
+        for result in pool.map(square, range(200), progress=True):
+            print("result", result)
+        assert sys.stdout is terminal.stream
+        next(pool.map(square, range(200), progress=True))
+        print("left alone")
+        eventually(lambda: sys.stdout is terminal.stream, "the bar's end")
+        *lines, last = screen(terminal.shown())
+    assert lines[:200] == [f"result {number**2}" for number in range(200)]
+    assert "200 of 200 items, 100 %" in lines[200]
+    assert "left alone" in lines[201:]
+    assert last == ""
 
 
 def test_a_map_shows_its_progress_in_a_file(pool, tmp_path, monkeypatch):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import io
 import logging
 import os
-import pty
 import re
 import struct
 import sys
@@ -18,8 +18,8 @@ import pytest
 
 from procactors.errors import InvalidSpec
 from procactors.observe.bars import BarView, LogLines, PlainView, ProgressView, open_view
-
-END = "\0end\0"
+from tests.support.terminals import Terminal, screen
+from tests.support.waiting import SHORT_S
 
 
 class Clock:
@@ -29,28 +29,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-class Terminal:
-    """A pseudo terminal: what a program writes to `stream` is what `shown` returns."""
-
-    def __init__(self, encoding):
-        self._master, slave = pty.openpty()
-        self.stream = os.fdopen(slave, "w", encoding=encoding)
-
-    def shown(self):
-        """Return all that was written so far."""
-        self.stream.write(END)
-        self.stream.flush()
-        data = b""
-        while END.encode() not in data:  # what is written comes here a moment later
-            data += os.read(self._master, 65536)
-        return data.decode(self.stream.encoding).replace(END, "").replace("\r\n", "\n")
-
-    def close(self):
-        os.close(self._master)
-        with contextlib.suppress(OSError):
-            self.stream.close()
 
 
 @pytest.fixture
@@ -312,3 +290,118 @@ def test_log_records_come_as_lines_between(terminal, without_rich):
     lines = [line.split("\r")[-1] for line in terminal.shown().split("\n")[:-1]]
     assert lines[0] == "disk is slow"
     assert lines[1].startswith("[....")
+
+
+@pytest.fixture(params=["rich", "own bar"])
+def printing(request, terminal, monkeypatch):
+    """Has the program print on a terminal: called in the test, since pytest sets them before."""
+    if request.param == "own bar":
+        request.getfixturevalue("without_rich")
+
+    def use():
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, terminal.stream)
+        return terminal
+
+    return use
+
+
+def test_what_a_program_prints_meanwhile_goes_above_the_bar(printing, clock):
+    terminal = printing()
+    before = sys.stdout, sys.stderr
+    with open_view("auto", "squares", 5, clock=clock) as view:
+        for number in range(1, 6):
+            clock.now += 1
+            view.advance(number)
+            print("result", number)
+            print("warning", number, file=sys.stderr)
+    assert (sys.stdout, sys.stderr) == before
+    *above, bar, last = screen(terminal.shown())
+    assert above == [f"{word} {n}" for n in range(1, 6) for word in ("result", "warning")]
+    assert "squares: 5 of 5, 100 %" in bar
+    assert last == ""
+
+
+def test_a_line_that_is_printed_in_pieces_stays_in_one_piece(printing, clock):
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock) as view:
+        for number in range(1, 6):
+            print(number, end=" ")
+            clock.now += 1
+            view.advance(number)
+        view.say("a word of the runtime")
+        print("half")
+        print("the rest", end="")
+    lines = screen(terminal.shown())
+    assert lines[:3] == ["1 2 3 4 5", "a word of the runtime", "half"]
+    assert lines[3] == "the rest"
+    assert "squares: 5 of 5" not in "".join(lines[:4])
+
+
+def test_the_bar_stands_below_what_was_printed_last(printing, clock):
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock) as view:
+        clock.now += 1
+        view.advance(2)
+        print("result")
+        lines = screen(terminal.shown())
+        assert lines[0] == "result"
+        assert "squares: 2 of 5" in lines[1]
+
+
+def test_a_stream_that_was_kept_goes_on_behind_the_bar(printing, clock):
+    """A logging handler keeps the stream that it found."""
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock):
+        kept = sys.stderr
+        assert kept.encoding == "utf-8"
+        assert kept.isatty()
+    kept.writelines(["kept\n"])
+    assert screen(terminal.shown())[-2:] == ["kept", ""]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_bars_give_the_streams_back_whichever_ends_first(printing, clock, order):
+    terminal = printing()
+    before = sys.stdout, sys.stderr
+    bars = [open_view("auto", "squares", 5, clock=clock) for _ in range(2)]
+    for number in order:
+        print("still one")
+        bars[number].close()
+    print("behind")
+    assert (sys.stdout, sys.stderr) == before
+    lines = screen(terminal.shown())
+    assert lines.count("still one") == 2
+    assert lines[-2:] == ["behind", ""]
+
+
+def test_a_bar_that_is_dropped_leaves_the_streams_in_use(printing, clock):
+    terminal = printing()
+    open_view("auto", "squares", 5, clock=clock)
+    gc.collect()
+    print("still there")
+    assert "still there" in screen(terminal.shown())[-2]
+
+
+def test_what_goes_elsewhere_is_not_touched(terminal, clock, monkeypatch):
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
+    with open_view("auto", "squares", 5, clock=clock):
+        assert sys.stdout is pipe
+        print("result")
+    assert pipe.getvalue() == "result\n"
+
+
+def test_a_forked_copy_draws_no_bar(printing, clock):
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock) as view:
+        with view._lock:  # the copy's thread has it not, and nobody else ever will
+            pid = os.fork()
+            if pid == 0:
+                other = threading.Thread(target=print, args=("from the copy",), daemon=True)
+                other.start()
+                other.join(SHORT_S)
+                os._exit(other.is_alive())
+        assert os.waitpid(pid, 0)[1] == 0
+        assert terminal.shown().count("squares: ") == 1

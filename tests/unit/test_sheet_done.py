@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from procactors.wire.sheet import Sheet
+import os
+
+from procactors.wire.sheet import SIZE, Sheet
 
 
 class Racing:
@@ -19,7 +21,8 @@ class Racing:
 
 
 def sheet_with(tmp_path, marks=None) -> Sheet:
-    sheet = Sheet(str(tmp_path / "sheet"), 1, create=True)
+    (tmp_path / "sheet").write_bytes(bytes(SIZE))
+    sheet = Sheet(os.open(tmp_path / "sheet", os.O_RDWR), 1)
     sheet.prepare(1, 10)
     if marks is not None:
         sheet.marks = marks
