@@ -202,7 +202,8 @@ class Cell:
             gone = phase == STOPPED and self.parent_gone
             return ExitReason(ExitKind.PARENT_GONE if gone else _ORDERLY[phase]), ""
         if code is None:
-            return ExitReason(ExitKind.UNKNOWN), ""
+            lost = self.child.lost if self.child is not None else ""
+            return ExitReason(ExitKind.UNKNOWN, None, lost), ""
         if code < 0:
             return ExitReason(ExitKind.SIGNAL, -code), ""
         return ExitReason(ExitKind.EXIT, code), ""
