@@ -78,6 +78,10 @@ class Child:
         """Return whether the process has ended."""
         return has_ended(self.pidfd)
 
+    def is_suspended(self) -> bool:
+        """Return whether the process is stopped, as by SIGSTOP or a debugger."""
+        return not self.is_reaped and stat_of(self.pid)[:1] in ([b"T"], [b"t"])
+
     def send(self, number: int) -> None:
         """Send a signal to the process; one that has ended is no error."""
         if self.is_reaped:

@@ -26,6 +26,7 @@ from procactors.wire.definitions import EmptyMain, forget_program
 __all__ = [
     "DUMP",
     "HALT",
+    "LEAVE",
     "PARENT_GONE",
     "TERMINATE",
     "adopt_surroundings",
@@ -41,7 +42,8 @@ _log = logging.getLogger("procactors")
 #: Values of the box's control word. TERMINATE: the SIGTERM that follows is the supervisor's.
 #: PARENT_GONE: the stop in the mailbox is because the parent actor ends.
 #: HALT: stop behind the message in hand; the mailbox is kept for the next incarnation.
-TERMINATE, PARENT_GONE, HALT = 1, 2, 3
+#: LEAVE: stop behind the message in hand, for good; the mailbox is given up.
+TERMINATE, PARENT_GONE, HALT, LEAVE = 1, 2, 3, 4
 
 #: Has an actor with `handle_timeout` write its stacks. A real-time signal, since the ordinary ones
 #: are the application's; not the last ones, which debuggers and Valgrind use.

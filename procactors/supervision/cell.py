@@ -136,6 +136,8 @@ class Cell:
         self.terminate_at = 0.0
         #: Signal that we ended it with; 0 if we did not.
         self.ended_with = 0
+        #: Its process was stopped (SIGSTOP, a debugger) when we ended it.
+        self.was_suspended = False
         #: What the watchdog ends, or has ended, it for; None while it behaves.
         self.verdict: ExitReason | None = None
         #: Most resident bytes of this life, as far as the watchdog has looked at them.
@@ -156,6 +158,14 @@ class Cell:
     def last_reason(self) -> ExitReason | None:
         """How the last life ended, if it crashed."""
         return self.last_crash.reason if self.last_crash is not None else None
+
+    @property
+    def last_handler(self) -> str | None:
+        """The handler in which its last life crashed, or was killed; None if in none."""
+        crash = self.last_crash
+        if crash is None or crash.incarnation != self.incarnation:
+            return None
+        return crash.handler
 
     def status(self) -> ActorStatus:
         """Return what can be seen now."""

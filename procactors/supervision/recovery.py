@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import struct
 import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
@@ -19,7 +20,7 @@ from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.crashdir import CrashFolder, InHand
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
 from procactors.supervision.stopreport import Tally
-from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
+from procactors.wire.blackbox import DELIVERIES, IN_HAND, STATE, pack_state, unpack_state
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
@@ -95,6 +96,19 @@ class Recovery:
                 return _EVENT_HOOKS[EVENT.unpack_from(body)[0]], cell.words[DELIVERIES] + 1
             break
         return None, 0
+
+    def at_work(self, cell: Cell) -> str | None:
+        """Return the handler that an actor is in now; None: in none, or it has just gone on."""
+        word = cell.words[STATE]
+        if not word & IN_HAND:
+            return None
+        _, offset, _ = unpack_state(word)
+        try:
+            kind, _, body = self._record(cell, offset)
+            handler = open_envelope(body).handler if kind == Kind.CALL else None
+        except (ValueError, struct.error, IndexError):
+            return None  # its bytes have changed under our eyes
+        return handler if cell.words[STATE] == word else None
 
     def keep_crash(self, cell: Cell, report: CrashReport) -> None:
         """Have a crash written to the folder, if there is one; before the message is settled."""

@@ -37,6 +37,7 @@ __all__ = [
     "PROCESS",
     "STATE",
     "STOP_ORDERED",
+    "SYSTEM_ENDS",
     "WAITING_ON",
     "BlackBox",
     "pack_state",
@@ -49,6 +50,8 @@ HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, PID, _BATCH_BYTE
 STOP_ORDERED = 14
 #: Set by the supervisor in its own box: somebody listens to the progress of actors.
 LISTENED = 15
+#: Set by the supervisor in its own box: the whole system is being stopped.
+SYSTEM_ENDS = 16
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192

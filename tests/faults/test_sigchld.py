@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import signal
@@ -91,8 +90,7 @@ def number_used_again(pid: int) -> subprocess.Popen[bytes]:
         try:
             with open("/proc/sys/kernel/ns_last_pid", "w") as file:
                 file.write(str(pid - 1))
-        except OSError as error:
-            assert error.errno in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.EROFS)
+        except OSError:
             pytest.skip("needs leave to choose the next process's number")
         process = sleeper()
         if process.pid == pid:
