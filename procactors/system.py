@@ -197,6 +197,7 @@ class ActorSystem(SystemHandle):
                 self._order_stop(max(0.0, deadline - monotonic()), drain)
             except BaseException:
                 # A signal handler's, while we waited: no more patience, but for handlers that run.
+                self._station.is_abandoned = True
                 if drain and timeout > 0:
                     deadline = monotonic() + UNWIND_S
                     # The next one ends that, too. Not chained to the first: it says the same.
@@ -216,6 +217,7 @@ class ActorSystem(SystemHandle):
 
     def _break_off(self, error: BaseException) -> None:
         """Stop because the block is left by `error`: what is left to do is not done."""
+        self._station.is_abandoned = True
         try:
             self._stop_once(UNWIND_S, drain=False)
         except KeyboardInterrupt:

@@ -70,6 +70,8 @@ class Recovery:
         self.letters = letters
         #: What a system's stop leaves, for its report.
         self.tally = Tally()
+        #: The system ends without finishing what there is to do.
+        self.is_abandoned = False
         self._crashes = crashes
         self._replies = ReplySender(home)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
@@ -284,7 +286,9 @@ class Recovery:
         letter = self._letter(name, flags, envelope, why, report, cell, actor)
         self.tally.unhandled(name)
         self.letters.add(letter, self._blueprint(cell))
-        _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)
+        # Of a system that was left by an exception, the report of the stop counts them.
+        level = logging.DEBUG if self.is_abandoned else logging.ERROR
+        _log.log(level, "dead letter: %s of %s: %s", envelope.handler, name, why)
 
     def _quarantine(self, flags: int, envelope: Envelope, report: CrashReport, cell: Cell) -> None:
         """Keep an ask that killed its actor in the file; its caller has been told."""

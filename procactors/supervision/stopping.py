@@ -326,6 +326,7 @@ class Stopping:
         self._end_by = end_by
         self._orderly = command.drain and command.timeout > 0
         if not command.drain:
+            self._supervisor.recovery.is_abandoned = True
             self._supervisor.branches.stop_all()
             self._leave(list(self._supervisor.cells.values()), end_by)
         elif self._orderly:

@@ -77,6 +77,8 @@ class Station:
         self._callbacks: SimpleQueue[Callable[[], None] | None] | None = None
         self._closed = False
         self._closing: list[Callable[[], None]] = []
+        #: The program has broken off what it did here: it looks at no reply any more.
+        self.is_abandoned = False
         #: Whether the actor that this process is, is being stopped.
         self.is_stopping: Callable[[], bool] = lambda: False
         #: Called with a record that can no longer be delivered: makes the dead letter.
