@@ -215,11 +215,15 @@ class ActorSystem(SystemHandle):
         with contextlib.suppress(ActorStopped):
             self._command(c.StopAll(timeout, drain), timeout + _SLACK_S)
 
+    def _leave(self) -> StopReport:
+        """Stop without finishing the mailboxes; handlers that run have a second to unwind."""
+        self._station.is_abandoned = True
+        return self._stop_once(UNWIND_S, drain=False)
+
     def _break_off(self, error: BaseException) -> None:
         """Stop because the block is left by `error`: what is left to do is not done."""
-        self._station.is_abandoned = True
         try:
-            self._stop_once(UNWIND_S, drain=False)
+            self._leave()
         except KeyboardInterrupt:
             # A second Ctrl-C: all is killed by now. The first one says it, in one traceback.
             self.kill()

@@ -15,7 +15,6 @@ import os
 import random
 import signal
 import sys
-import types
 from time import monotonic
 
 from procactors.process.order import StartOrder, read_order

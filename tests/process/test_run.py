@@ -111,6 +111,25 @@ def test_an_error_is_a_traceback_of_the_program_alone_and_exit_code_1():
         assert re.findall(r"in (\w+)$", errors, re.MULTILINE) == ["main", "deeper"]
 
 
+def test_a_function_that_raises_does_not_finish_what_it_has_begun():
+    """As the block of a system that is left by an exception."""
+    text = """
+        def main(system):
+            ref = system.spawn(Worker)
+            ref.tell(Worker.hold)
+            busy(ref)
+            ref.tell(Worker.work, 1)
+            raise ValueError("boom")
+        sys.exit(run(main, stop_timeout=3600.0))
+    """
+    with program(text) as started:
+        code, _, errors = started.end()
+        assert code == 1
+        assert errors.count("Traceback") == 1
+        assert "waiting up to 1.0 s for worker-1 (in Worker.hold)" in errors
+        started.await_nothing_left()
+
+
 def test_a_result_that_is_no_exit_code_is_an_error():
     text = """
         def main(system):
