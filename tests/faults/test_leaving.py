@@ -154,12 +154,12 @@ BLOCKS = {
     """,
     "stop": """
         system = ActorSystem(start_method=sys.argv[1])
-        system.spawn(Worker).tell(Worker.hold)
+        system.spawn(Worker).tell(Worker.hold_once_stopping)
         system.stop(3600.0)
     """,
     "drain": """
         with ActorSystem(start_method=sys.argv[1], stop_timeout=3600.0) as system:
-            system.spawn(Worker).tell(Worker.hold)
+            system.spawn(Worker).tell(Worker.hold_once_stopping)
     """,
     "pool": """
         with ActorSystem(start_method=sys.argv[1]) as system:
@@ -186,6 +186,10 @@ def hold(_=None):
         signal.pause()
 class Worker(Actor):
     def hold(self):
+        hold()
+    def hold_once_stopping(self):
+        while not self.context.stopping:
+            pass
         hold()
 """
 
