@@ -59,6 +59,8 @@ class Context:
         self._loop: Loop | None = None
         self._children = False
         self._leaving = False
+        #: Whether an end was ordered from outside.
+        self._is_ordered: Callable[[], bool] = lambda: False
         self._watching: Watching | None = None
         self._report: Callable[[int, int | None], None] = self._first_report
 
@@ -172,6 +174,17 @@ class Context:
         self._leaving = True
         if self._loop is not None:
             self._loop.leaving = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this actor is about to stop: whoever works for long, or for ever, ends here.
+
+        True from the moment in which a stop is ordered, by whomever, though messages that were
+        sent before it are still to be handled, and to the end of `on_stop`. What the actor tells
+        then to itself, or to others that have been stopped with it, becomes a dead letter.
+        Recycling is no stop.
+        """
+        return self._leaving or self._is_ordered()
 
     @property
     def deadline(self) -> float | None:

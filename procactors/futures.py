@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from multiprocessing.context import BaseContext
 from time import monotonic
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from procactors.checks import modules, one_of, patience, plain_function, whole
@@ -27,6 +28,7 @@ from procactors.pool.reply import PoolReply
 from procactors.process.cpus import usable_cpus
 from procactors.process.launcher import START_METHODS
 from procactors.reply import Reply
+from procactors.supervision.stopping import is_broken_off
 from procactors.wire.sheet import FAILURE, Sealed
 
 if TYPE_CHECKING:
@@ -227,6 +229,26 @@ class ActorPoolExecutor(Executor):
             engine.end()
         else:
             engine.end_later()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Shut down and wait, also after an exception, as the standard library's executors do.
+
+        After one, a line says what that waits for, and a Ctrl-C kills the workers.
+        """
+        if is_broken_off(error):
+            self._engine.say_what_is_left()
+        try:
+            self.shutdown()
+        except KeyboardInterrupt:
+            self.kill_workers()
+            # A second one: its traceback would say what the first one's does.
+            if not isinstance(error, KeyboardInterrupt):
+                raise
 
     def kill_workers(self) -> None:
         """End the workers at once, and the executor with them.

@@ -53,7 +53,14 @@ from procactors.process.setup import (
 from procactors.ref import ActorRef
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.wire.blackbox import CONTROL, INCARNATION, PHASE, PROCESS
+from procactors.wire.blackbox import (
+    CLOSED,
+    CONTROL,
+    INCARNATION,
+    PHASE,
+    PROCESS,
+    STOP_ORDERED,
+)
 from procactors.wire.codec import decode, split
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
@@ -245,7 +252,15 @@ class _Life:
         parent = None
         if order.parent:
             parent = ActorRef[Any](home, order.parent, f"actor {order.parent}", ref._overflow)
-        return Context(self._handle, ref, parent, order.incarnation, order.seed)
+        context = Context(self._handle, ref, parent, order.incarnation, order.seed)
+        context._is_ordered = functools.partial(_is_stop_ordered, self._words)
+        self._station.is_stopping = lambda: context.stopping
+        return context
+
+
+def _is_stop_ordered(words: memoryview) -> bool:
+    # In a life that finishes the mailbox of a crashed one, the first word alone is set at once.
+    return bool(words[STOP_ORDERED] or words[CONTROL] or words[CLOSED])
 
 
 def _decides(cls: type) -> bool:

@@ -35,7 +35,8 @@ class Reply(Future[R]):
 
     Every reply ends with a result or an error that names the cause: it never waits on the dead.
     Callbacks run in one thread of the runtime's, in order, and may submit again. A reply that
-    carries an exception nobody asked for is logged when it is collected. ``cancel()`` gives up
+    carries an exception nobody asked for is logged when it is collected, unless the system was left
+    by an exception. ``cancel()`` gives up
     the reply, not the message.
     """
 
@@ -154,7 +155,7 @@ class Reply(Future[R]):
             return
         if self._station.is_copy:
             return  # the answer's segment is not ours to let go
-        if self._is_failure():
+        if self._is_failure() and not self._station.is_abandoned:
             # Not here: this may run in the reader thread, or, as garbage is collected, on top of
             # anybody's frames.
             self._station.run_callback(self._tell_unheard)

@@ -102,7 +102,8 @@ def run(
     killed, whether or not the function has returned. A second signal kills at once, and is raised
     again. A function that is in C code, or in a finalizer, hears of a signal when it is back.
     Handlers are installed in the main thread only, for signals that are not ignored, and what
-    was there is put back.
+    was there is put back. A function that raises ends its actors as a ``with`` block does: those
+    in a handler get SIGTERM at once, and SIGKILL a second later.
 
     Under systemd (``Type=notify``) it tells ``READY=1`` after a tree's start, and just before a
     function is called; ``STOPPING=1`` when the end begins.
@@ -137,6 +138,7 @@ class _Run:
         self._manager = manager
         self._system: ActorSystem | None = None
         self._signum: int | None = None  # the first signal
+        self._failed = False  # the function raised, and no signal had come
         self._hurried = False  # there was a second one
         self._deadline = 0.0
         self._gave_up = False  # and that was told
@@ -157,7 +159,11 @@ class _Run:
                 ):
                     code = self._outcome(self._system)
                     self._manager.stopping(self._why())
-                    report = self._system.stop(self._time_left())
+                    report = (
+                        self._system._leave()
+                        if self._failed
+                        else self._system.stop(self._time_left())
+                    )
                 if self._signum is not None:
                     _log.info("%s: %s", self._why(), report)
                 return self._final(code, self._system.failure)
@@ -177,7 +183,8 @@ class _Run:
             return _exit_code(error)
         except BaseException as error:  # noqa: BLE001 - a program's end, whatever ended it, is told
             self._fail(error)
-            return 1 if self._signum is None else None
+            self._failed = self._signum is None
+            return 1 if self._failed else None
 
     def _call(self, system: ActorSystem) -> int | None:
         """Run the target. A signal raises while this frame is on the stack, and only then."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -32,6 +33,7 @@ from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.crashdir import CrashFolder
 from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.recovery import Recovery
+from procactors.supervision.stopping import UNWIND_S, is_broken_off
 from procactors.supervision.stopreport import StopReport
 from procactors.supervision.supervisor import Supervisor
 from procactors.wire.runtime_dir import RuntimeDir, sweep
@@ -56,8 +58,11 @@ _LETTERS_S = 2.0
 class ActorSystem(SystemHandle):
     """Starts, supervises and stops actors, each in a process of its own.
 
-    Use it as a context manager (also ``async with``): leaving it stops everything. A program
-    that forgets to stop it is stopped at exit; one that is killed takes its actors with it.
+    Use it as a context manager (also ``async with``): leaving it stops everything. Left by an
+    exception, Ctrl-C among them, it does not finish the mailboxes: handlers that run get SIGTERM
+    at once and SIGKILL a second later; another Ctrl-C kills at once. (``sys.exit()`` with code 0
+    is no such exception.) A program that forgets to stop it is stopped at exit; one that is
+    killed takes its actors with it.
 
     Args:
         name: for people; the runtime directory's name if None.
@@ -174,7 +179,13 @@ class ActorSystem(SystemHandle):
 
         Idempotent: another stop returns the same report. One that names a `timeout` while
         another thread is stopping makes that stop end by this deadline too.
+
+        A Ctrl-C (or any exception of a signal handler) while it waits ends the patience, as when
+        the ``with`` block is left by it; another one kills at once. It is raised when all is over.
         """
+        return self._stop_once(timeout, drain=True)
+
+    def _stop_once(self, timeout: float | None, *, drain: bool) -> StopReport:
         if timeout is not None:
             timeout = deadline("timeout", timeout)
         if self._report is not None:
@@ -186,27 +197,55 @@ class ActorSystem(SystemHandle):
         if not self._ending.acquire(blocking=False):
             if timeout is not None:
                 with contextlib.suppress(ActorStopped):
-                    self._command(c.StopAll(timeout), timeout + _SLACK_S)
+                    self._command(c.StopAll(timeout, drain), timeout + _SLACK_S)
             self._ending.acquire()
         try:
-            return self._stop(self._stop_timeout if timeout is None else timeout)
+            return self._stop(self._stop_timeout if timeout is None else timeout, drain)
         finally:
             self._ending.release()
 
-    def _stop(self, timeout: float) -> StopReport:
+    def _stop(self, timeout: float, drain: bool) -> StopReport:
         if self._report is None:
             until = monotonic() + timeout
-            # What this process has sent and the kernel has not yet taken comes first.
-            self._station.flush(timeout / 2)
             try:
-                # ActorStopped: it has ended by itself, or a stop in a signal handler or in
-                # another thread came first.
-                with contextlib.suppress(ActorStopped):
-                    self._command(c.StopAll(max(0.0, until - monotonic())), timeout + _SLACK_S)
+                if drain:
+                    # What this process has sent and the kernel has not yet taken comes first.
+                    self._station.flush(timeout / 2)
+                self._order_stop(max(0.0, until - monotonic()), drain)
+            except BaseException:
+                # A signal handler's, while we waited: no more patience, but for handlers that run.
+                self._station.is_abandoned = True
+                if drain and timeout > 0:
+                    until = monotonic() + UNWIND_S
+                    # The next one ends that, too. Not chained to the first: it says the same.
+                    with contextlib.suppress(KeyboardInterrupt):
+                        self._order_stop(UNWIND_S, drain=False)
+                raise
             finally:
                 self._finish(until)
         assert self._report is not None
         return self._report
+
+    def _order_stop(self, timeout: float, drain: bool) -> None:
+        # ActorStopped: it has ended by itself, or a stop in a signal handler or in another thread
+        # came first.
+        with contextlib.suppress(ActorStopped):
+            self._command(c.StopAll(timeout, drain), timeout + _SLACK_S)
+
+    def _leave(self) -> StopReport:
+        """Stop without finishing the mailboxes; handlers that run have a second to unwind."""
+        self._station.is_abandoned = True
+        return self._stop_once(UNWIND_S, drain=False)
+
+    def _break_off(self, error: BaseException) -> None:
+        """Stop because the block is left by `error`: what is left to do is not done."""
+        try:
+            self._leave()
+        except KeyboardInterrupt:
+            # A second Ctrl-C: all is killed by now. The first one says it, in one traceback.
+            self.kill()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
 
     def kill(self) -> StopReport:
         """SIGKILL every actor and end the system at once; see `stop` for what it returns."""
@@ -232,8 +271,11 @@ class ActorSystem(SystemHandle):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if is_broken_off(error):
+            self._break_off(error)
+            return
         self.stop()
-        if self.failure is not None and error is None:
+        if self.failure is not None:
             raise self.failure
 
     async def __aenter__(self) -> ActorSystem:  # noqa: PYI034
@@ -247,7 +289,8 @@ class ActorSystem(SystemHandle):
     ) -> None:
         import asyncio
 
-        await asyncio.get_running_loop().run_in_executor(None, self.stop)
+        stop = functools.partial(self._break_off, error) if is_broken_off(error) else self.stop
+        await asyncio.get_running_loop().run_in_executor(None, stop)
         if self.failure is not None and error is None:
             raise self.failure
 
@@ -276,7 +319,8 @@ class ActorSystem(SystemHandle):
         self._supervisor.thread.join(_SLACK_S)
         for cell in list(self._supervisor.cells.values()):
             if not cell.is_inbox:  # left by a stop that was broken off: the next line kills it
-                self._recovery.tally.ended(cell.name, ExitReason(ExitKind.KILLED, signal.SIGKILL))
+                killed = ExitReason(ExitKind.KILLED, signal.SIGKILL)
+                self._recovery.tally.ended(cell.name, killed, self._recovery.at_work(cell))
         # Should an actor have escaped all else, this ends it.
         self._lifeline.cut()
         self._station.close()

@@ -44,16 +44,14 @@ OWNERS: dict[str, set[str]] = {
     "multiprocessing.set_start_method": set(),  # global, and the application's
     "subprocess": {"process.child", "process.launcher"},
     "os.fork": set(),
-    "os.kill": {"demo.job", "process.launcher", "process.setup", "process.zygote"},
+    "os.kill": {"demo.job", "process.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
     "signal.pidfd_send_signal": {"process.child"},
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",
-        "process.launcher",
-        "process.setup",
+        "process.shield",  # in actors and in the zygote
         "process.signals",  # for the application's sake: a command's, or `procactors.run`'s
-        "process.zygote",
     },
     "atexit.register": {
         "pool.engine",  # before the system's: what waits for its workers is done first

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from procactors import Actor, ActorRef, ActorSystem
 from procactors.demo.analysis import FileStats, Totals, analyse, total
+from procactors.demo.stopping import StopAsked, StopRequest
 from procactors.errors import ActorDied, ActorStopped
 from procactors.wire.procstat import STATE, stat_of
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from procactors.demo.progress import Progress
-    from procactors.demo.stopping import StopRequest
 
 __all__ = ["Driver", "Gatherer", "Killing", "Outcome", "Worker", "run_serially", "run_with_actors"]
 
@@ -171,7 +171,11 @@ def run_with_actors(
     try:
         with system:
             driver = Driver(system, progress, stop, workers)
-            totals = driver.run(paths, kill=kill)
+            try:
+                totals = driver.run(paths, kill=kill)
+            except StopAsked:
+                system.stop()  # what is in hand is finished: left by an exception, it is not
+                raise
             killing = driver.killing()
     except KeyboardInterrupt:
         # A second Ctrl-C, while the system was stopping: no more patience.

@@ -7,6 +7,7 @@ Never: takes a worker away that has something in hand.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import logging
@@ -29,6 +30,7 @@ from procactors.reply import Reply
 from procactors.seeds import derive
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
+from procactors.supervision.stopping import UNWIND_S
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import seal
 from procactors.wire.station import SUPERVISOR
@@ -271,9 +273,22 @@ class Crew:
         self._handle._station.check_copy()
         self._finish(0.0)
 
+    def leave(self) -> None:
+        """The same, but what is in hand is unwound by SIGTERM, and killed a second later."""
+        self._handle._station.check_copy()
+        self._refuse_all()
+        with self.dispatcher.lock:
+            actors = tuple(member.ref._actor for member in self.dispatcher.members)
+        with contextlib.suppress(ActorStopped):  # the system ends, and all of them with it
+            self._handle._command(c.Leave(actors, UNWIND_S))
+        self._finish(UNWIND_S)
+
+    def _refuse_all(self) -> None:
+        self.dispatcher.close(ActorStopped(f"{self.name} was stopped; this was not handled"))
+
     def _finish(self, timeout: float | None) -> None:
         dispatcher = self.dispatcher
-        dispatcher.close(ActorStopped(f"{self.name} was stopped; this was not handled"))
+        self._refuse_all()
         with dispatcher.lock:
             members = list(dispatcher.members)
             for member in members:

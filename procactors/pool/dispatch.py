@@ -359,6 +359,13 @@ class Dispatcher:
         """Whether anything waits or is in hand. Under the lock."""
         return bool(self.waiting()) or any(member.batches for member in self.members)
 
+    def unfinished(self) -> int:
+        """Return how many items wait or are in hand."""
+        with self.lock:
+            spans = [*self.queue, *(span for member in self.members for span in member.own)]
+            batches = [batch for member in self.members for batch in member.batches]
+            return sum(map(len, spans)) + sum(batch.count - batch.taken for batch in batches)
+
     def close(self, why: ProcActorsError) -> None:
         """Take no more work; what waits is refused."""
         with self.lock:

@@ -180,6 +180,13 @@ class Engine:
             start = functools.partial(_start_thread, run.finish, "procactors-map", daemon=True)
             pool._station.run_callback(start)
 
+    def say_what_is_left(self) -> None:
+        """Log for what the end of a block waits that was left by an exception."""
+        pool = self.pool
+        if pool is not None and (count := pool._dispatcher.unfinished()):
+            text = "left by an exception, and waits for %d call%s of %s; Ctrl-C kills its workers"
+            _log.warning(text, count, "" if count == 1 else "s", pool.name)
+
     # -- the end --------------------------------------------------------------------------------
 
     def close(self, why: str = SHUT_DOWN) -> None:

@@ -34,6 +34,7 @@ from procactors.pool.spans import Load
 from procactors.process.methods import MethodTable
 from procactors.ref import ActorRef
 from procactors.reply import Reply
+from procactors.supervision.stopping import is_broken_off
 
 __all__ = ["Pool"]
 
@@ -269,10 +270,16 @@ class Pool(Mapper[A]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
+        if not is_broken_off(error):
             self.stop()
-        else:
-            self.kill()  # whoever leaves by an exception waits for no result any more
+            return
+        # Whoever leaves by an exception waits for no result any more.
+        try:
+            self._crew.leave()
+        except KeyboardInterrupt:  # a second Ctrl-C, whose traceback says what the first one's does
+            self.kill()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
 
     def __repr__(self) -> str:
         return f"<Pool {self.name} of {self.size}>"

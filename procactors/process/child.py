@@ -3,23 +3,47 @@
 Layer: process. Runs in: parent.
 Owns: the pidfd (`release`).
 Never: believes anything but the pidfd about life and death: a forgotten descriptor keeps
-multiprocessing's sentinel silent, a killed fork server reports living actors as dead.
+multiprocessing's sentinel silent, a killed fork server reports living actors as dead. Never names
+a process by a number that may be somebody else's by now: children of the parent may be reaped by
+anybody there (SIGCHLD ignored, a handler that waits for all), those of the zygote by init.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import resource
 import select
 import signal
+import struct
 import subprocess
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 from procactors.wire.procstat import STATE, STATUS, stat_of
 
-__all__ = ["Child", "ExecutedChild", "ForkedChild", "ZygoteChild"]
+__all__ = [
+    "Child",
+    "ExecutedChild",
+    "ForkedChild",
+    "ZygoteChild",
+    "has_ended",
+    "kill_by",
+    "reap_by",
+]
+
+#: Flag of pidfd_send_signal(2), Linux 6.9: to the process group that the process led.
+_TO_GROUP = 4
+
+#: ioctl(2) that asks a pidfd for its process, Linux 6.13: _IOWR(0xFF, 11, 64 bytes). With this
+#: bit in the mask (6.15), for the wait status of one that has been reaped, by whomever.
+_GET_INFO, _INFO_EXIT = 0xC040FF0B, 8
+_INFO = struct.Struct("=Q52xi")
+#: Milliseconds for which a process that is not ours to wait for any more may still be about to be
+#: reaped: the kernel tells of the end, and then reaps.
+_REAPED_MS = 100
 
 
 class Reaper(Protocol):
@@ -33,10 +57,16 @@ class Child:
     """One process that runs, or ran, an incarnation.
 
     Attributes:
+        lost: why its exit code is not known, when it is not.
         pid, pidfd: what names it.
         peak_memory: most resident bytes that it had, known once it is reaped; 0: unknown.
-        is_reaped: its number may be somebody else's.
+        is_reaped: it has ended, and its exit code has been asked for.
     """
+
+    lost = (
+        "its exit code was taken by this program, which ignores SIGCHLD or waits for children "
+        "that are not its own"
+    )
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -46,9 +76,11 @@ class Child:
 
     def is_gone(self) -> bool:
         """Return whether the process has ended."""
-        poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
-        return bool(poll.poll(0))
+        return has_ended(self.pidfd)
+
+    def is_suspended(self) -> bool:
+        """Return whether the process is stopped, as by SIGSTOP or a debugger."""
+        return not self.is_reaped and stat_of(self.pid)[:1] in ([b"T"], [b"t"])
 
     def send(self, number: int) -> None:
         """Send a signal to the process; one that has ended is no error."""
@@ -59,12 +91,27 @@ class Child:
 
     def kill_group(self) -> None:
         """SIGKILL the process and all it started, but for those with a session of their own."""
-        self.send(signal.SIGKILL)
         if self.is_reaped:
             return
-        # Safe until the zombie is let go: so long its number is nobody else's.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self.send(signal.SIGKILL)
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL, None, _TO_GROUP)
+        except (ProcessLookupError, PermissionError):
+            pass  # nobody is left of it, or nobody whom we may kill
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._kill_group_by_number()
+
+    def _kill_group_by_number(self) -> None:
+        """Do it before Linux 6.9, if the group's number is surely its own.
+
+        While the process is not reaped, nobody else gets its number. Somebody may reap it behind
+        our look; but numbers are given in turn, so that one comes again after all others.
+        """
+        if _pid_of(self.pidfd) == self.pid:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def exit_code(self) -> int | None:
         """Return the exit code (negative: the signal) of a process that is gone.
@@ -95,6 +142,8 @@ class Child:
 class ZygoteChild(Child):
     """A child of the zygote: read from its zombie, then let go by the zygote."""
 
+    lost = "its exit code was lost with the process that kept it"
+
     def __init__(self, pid: int, zygote: Reaper) -> None:
         super().__init__(pid)
         self._zygote = zygote
@@ -102,7 +151,10 @@ class ZygoteChild(Child):
     def exit_code(self) -> int | None:
         """Return the exit code from the zombie."""
         status = _zombie_status(self.pid)
-        return None if status is None else os.waitstatus_to_exitcode(status)
+        # Looked up behind it: still its own number, so that was its own status.
+        if status is None or _pid_of(self.pidfd) != self.pid:
+            return _kept_code(self.pidfd)  # the zygote is gone, and init was faster
+        return os.waitstatus_to_exitcode(status)
 
     def let_go(self, start: int = 0) -> bool:
         """Have the zygote reap it."""
@@ -121,15 +173,10 @@ class ForkedChild(Child):
 
     def exit_code(self) -> int | None:
         """Return the exit code, and reap."""
-        # Somebody's `active_children()` may have reaped it: then multiprocessing knows the code.
-        with contextlib.suppress(ChildProcessError):
-            # Known to multiprocessing from here on: its own wait would find nothing any more.
-            self._process._popen.returncode, self.peak_memory = _reap(  # type: ignore[attr-defined]
-                self.pid
-            )
-        self._process.join()
-        code = self._process.exitcode
+        code, self.peak_memory = reap_by(self.pidfd)
         self.is_reaped = True
+        # So that it waits for nobody itself, by a number; it has no word for "unknown".
+        self._process._popen.returncode = 0 if code is None else code  # type: ignore[attr-defined]
         self._process.close()
         return code
 
@@ -145,18 +192,63 @@ class ExecutedChild(Child):
 
     def exit_code(self) -> int | None:
         """Return the exit code, and reap."""
-        with contextlib.suppress(ChildProcessError):
-            self._process.returncode, peak = _reap(self.pid)
-            self.peak_memory = peak if peak > self._floor else 0
-        code = self._process.wait()
+        code, peak = reap_by(self.pidfd)
         self.is_reaped = True
+        self.peak_memory = peak if peak > self._floor else 0
+        self._process.returncode = 0 if code is None else code  # as for `ForkedChild`
         return code
 
 
-def _reap(pid: int) -> tuple[int, int]:
-    """Return (exit code, most resident bytes) of a child of ours that is gone."""
-    _, status, usage = os.wait4(pid, 0)
-    return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+def has_ended(pidfd: int, timeout_ms: int = 0) -> bool:
+    """Return whether a process has ended, waiting up to `timeout_ms` for it."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout_ms))
+
+
+def kill_by(pidfd: int) -> None:
+    """SIGKILL a process that may be gone."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def reap_by(pidfd: int) -> tuple[int | None, int]:
+    """Return (exit code, most resident bytes) of a child of ours that is gone, and reap it.
+
+    If somebody else has reaped it: what the kernel still knows; (None, 0) if that is nothing.
+    """
+    with contextlib.suppress(ChildProcessError):
+        left = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        if (seen := os.waitid(os.P_PIDFD, pidfd, left)) is not None:
+            # By its number, for wait4 alone tells the memory. WNOHANG: should another thread reap
+            # it now, and a child be started under its number, that one is not waited for.
+            pid, status, usage = os.wait4(seen.si_pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+    return _kept_code(pidfd), 0
+
+
+def _kept_code(pidfd: int) -> int | None:
+    """Return the exit code that the kernel keeps with the pidfd of a reaped process, or None."""
+    poll = select.poll()
+    poll.register(pidfd, 0)
+    for _ in range(2):
+        info = bytearray(_INFO.pack(_INFO_EXIT, 0))
+        try:
+            fcntl.ioctl(pidfd, _GET_INFO, info)
+        except OSError:
+            return None  # before Linux 6.13
+        mask, status = _INFO.unpack(info)
+        if mask & _INFO_EXIT:
+            return os.waitstatus_to_exitcode(status)
+        poll.poll(_REAPED_MS)  # POLLHUP, once it is reaped
+    return None
+
+
+def _pid_of(pidfd: int) -> int:
+    """Return the number of a process, -1 once it is reaped."""
+    with open(f"/proc/self/fdinfo/{pidfd}") as file:
+        return next(int(line[4:]) for line in file if line.startswith("Pid:"))
 
 
 def _zombie_status(pid: int) -> int | None:

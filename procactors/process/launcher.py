@@ -11,7 +11,6 @@ import contextlib
 import importlib
 import multiprocessing
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,12 +20,24 @@ from collections.abc import Sequence
 from multiprocessing.spawn import get_executable
 
 from procactors.errors import InvalidSpec
-from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
+from procactors.process.child import (
+    Child,
+    ExecutedChild,
+    ForkedChild,
+    ZygoteChild,
+    has_ended,
+    kill_by,
+    reap_by,
+)
+from procactors.process.shield import drop_handlers, held
 from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
 
 __all__ = ["START_METHODS", "Launcher"]
 
 START_METHODS = ("forkserver", "spawn", "fork")
+
+#: Milliseconds for which a zygote that was told to end may take.
+_ZYGOTE_END_MS = 2000
 
 #: Run by a new interpreter: the import path first, since it may be how we ourselves are found.
 #: No such file: the parent died before we came up, and whoever started next has swept.
@@ -98,7 +109,7 @@ class Launcher:
         process = context.Process(
             target=_forked, args=(self._home, actor, start), name=f"actor-{actor}"
         )
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), held():
             # Python 3.12 warns of forking with threads; whoever chose "fork" was told.
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
@@ -129,10 +140,7 @@ class Launcher:
         self._send(ORDER.pack(REAP, pid, start))
 
     def discard(self, pid: int) -> None:
-        """Kill and reap a forked process that cannot be watched."""
-        # Its number is its own until the zygote is told to reap it.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        """Kill and reap a forked process that cannot be watched: the zygote does both."""
         self.reap(pid)
 
     def _send(self, order: bytes) -> None:
@@ -153,7 +161,7 @@ class Launcher:
     def kill_zygote(self) -> None:
         """Kill a zygote that does not answer; its end is noticed as any other's."""
         if self._zygote is not None:
-            self._zygote.kill()
+            kill_by(self.zygote_pidfd)
 
     def renew(self) -> None:
         """Replace a zygote that was killed."""
@@ -167,11 +175,11 @@ class Launcher:
             with contextlib.suppress(OSError):
                 self._socket.send(ORDER.pack(QUIT, 0, 0))
         if self._zygote is not None:
-            try:
-                self._zygote.wait(timeout=2.0)
-            except subprocess.TimeoutExpired:  # stopped by a debugger, or still importing
-                self._zygote.kill()
-                self._zygote.wait()
+            if not has_ended(self.zygote_pidfd, _ZYGOTE_END_MS):
+                kill_by(self.zygote_pidfd)  # stopped by a debugger, or still importing
+                has_ended(self.zygote_pidfd, -1)
+            # By its pidfd: if the application reaps whatever ends, its number may be another's.
+            self._zygote.returncode = reap_by(self.zygote_pidfd)[0] or 0
             os.close(self.zygote_pidfd)
             self._zygote, self.zygote_pidfd = None, -1
         if self._socket is not None:
@@ -189,20 +197,20 @@ class Launcher:
         with open(os.path.join(self._home, "path"), "w") as file:
             file.write("\0".join(sys.path))
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        return subprocess.Popen(
-            [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments],
-            stdin=subprocess.DEVNULL,
-            pass_fds=() if keep is None else (keep,),
-            # A session of its own: the terminal's Ctrl-C is the parent's alone.
-            start_new_session=True,
-        )
+        with held():
+            return subprocess.Popen(
+                [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments],
+                stdin=subprocess.DEVNULL,
+                pass_fds=() if keep is None else (keep,),
+                # A session of its own: the terminal's Ctrl-C is the parent's alone.
+                start_new_session=True,
+            )
 
 
 def _forked(home: str, actor: int, start: int) -> None:
     """First steps of an actor forked from the parent: drop what is the parent's."""
     os.setpgid(0, 0)
-    # The application's handlers would run in the actor, with the parent's state behind them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    drop_handlers()
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             fd = int(name)

@@ -29,7 +29,7 @@ from procactors.errors import (
 )
 from procactors.handlers import kind_of
 from procactors.process.methods import MethodTable, cure, table_of
-from procactors.process.setup import HALT
+from procactors.process.setup import HALT, LEAVE
 from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, DELIVERIES, IN_HAND, PHASE, STATE
 from procactors.wire.culprit import describe_load
 from procactors.wire.envelope import CALL_ID, WHOLE, handler_name, open_envelope
@@ -147,7 +147,7 @@ class Loop:
         patience: float | None = None
         words[PHASE] = RUNNING
         raw = reader.box.raw
-        while not self.leaving and words[CONTROL] != HALT:
+        while not self.leaving and words[CONTROL] < HALT:
             at = advance(patience)
             if at < 0:
                 break
@@ -175,7 +175,8 @@ class Loop:
             return LEFT
         if words[CONTROL] == HALT:
             return HALTED
-        return RECYCLED if recycler is not None and recycler.due else STOPPED
+        makes_way = recycler is not None and recycler.due and words[CONTROL] != LEAVE
+        return RECYCLED if makes_way else STOPPED
 
     def close(self) -> None:
         """Close the reader and the reply ends."""

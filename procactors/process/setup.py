@@ -15,17 +15,17 @@ import os
 import random
 import signal
 import sys
-import threading
-import types
 from time import monotonic
 
 from procactors.process.order import StartOrder, read_order
+from procactors.process.shield import shield
 from procactors.wire.blackbox import CONTROL, PID
 from procactors.wire.definitions import EmptyMain, forget_program
 
 __all__ = [
     "DUMP",
     "HALT",
+    "LEAVE",
     "PARENT_GONE",
     "TERMINATE",
     "adopt_surroundings",
@@ -41,7 +41,8 @@ _log = logging.getLogger("procactors")
 #: Values of the box's control word. TERMINATE: the SIGTERM that follows is the supervisor's.
 #: PARENT_GONE: the stop in the mailbox is because the parent actor ends.
 #: HALT: stop behind the message in hand; the mailbox is kept for the next incarnation.
-TERMINATE, PARENT_GONE, HALT = 1, 2, 3
+#: LEAVE: stop behind the message in hand, for good; the mailbox is given up.
+TERMINATE, PARENT_GONE, HALT, LEAVE = 1, 2, 3, 4
 
 #: Has an actor with `handle_timeout` write its stacks. A real-time signal, since the ordinary ones
 #: are the application's; not the last ones, which debuggers and Valgrind use.
@@ -147,55 +148,8 @@ def seed_generators(seed: int, everywhere: bool) -> None:
 
 
 def set_signals(words: memoryview) -> None:
-    """Install the actor's signal handling.
-
-    Ctrl-C does not reach an actor (it has a process group of its own); a SIGINT or SIGTERM from
-    elsewhere, as batch schedulers send to every process of a job, must not tear a handler: the
-    parent drains. Only a SIGTERM that the supervisor has announced unwinds the handler.
-    """
-
-    def terminate(number: int, _frame: types.FrameType | None) -> None:
-        if words[CONTROL] == TERMINATE:  # the box stays mapped to the end of the process
-            raise SystemExit(128 + number)
-
-    def ignore(_number: int, _frame: types.FrameType | None) -> None:
-        # A handler that does nothing, not SIG_IGN: that would be inherited by programs that
-        # the actor starts.
-        pass
-
-    signal.signal(signal.SIGTERM, terminate)
-    signal.signal(signal.SIGINT, ignore)
-    for number in (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_DFL)
-    # What the actor forks is no actor: a pool ends its workers with SIGTERM, and waits for them.
-    # Held back over the fork: one that came before the copy has its own handling would be noted
-    # for a handler that is no more, and lost.
-    os.register_at_fork(
-        before=_hold_signals,
-        after_in_parent=_release_signals,
-        after_in_child=_default_signals,
-    )
-    # Blocked signals are inherited through fork and exec; an actor starts with none.
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-#: Of each thread that forks: the signals that it had blocked before.
-_held = threading.local()
-
-
-def _hold_signals() -> None:
-    _held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-
-
-def _release_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
-
-
-def _default_signals() -> None:
-    with contextlib.suppress(ValueError):  # not the main thread: nothing can be set there
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    _release_signals()
+    """Install the actor's signal handling (see `process.shield`)."""
+    shield(lambda: words[CONTROL] == TERMINATE)  # the box stays mapped to the end of the process
 
 
 def watch_faults(folder: str, dumps: bool) -> None:

@@ -30,6 +30,7 @@ from time import monotonic
 from typing import Any
 
 from procactors.process.lifeline import is_cut, watch
+from procactors.process.shield import ignore_all
 from procactors.wire.runtime_dir import remove_tree
 
 __all__ = ["ANSWER", "FORK", "ORDER", "QUIT", "REAP", "main"]
@@ -98,7 +99,9 @@ class Zygote:
             except OSError:  # the parent went while we forked
                 return self._await_end()
         elif what == REAP:
-            self._children.discard(number)
+            if number in self._children:  # ours, and not reaped: the number is its own
+                self._children.discard(number)
+                os.kill(number, signal.SIGKILL)  # it is dead, but for one that is discarded
             with contextlib.suppress(ChildProcessError):
                 _, _, usage = os.wait4(number, 0)
                 if start:
@@ -206,8 +209,7 @@ def main(argv: list[str]) -> None:
     """Run as the zygote: ``argv`` is home, descriptor of the socket, spares, preloaded modules."""
     home, descriptor, spares, *preload = argv
     # The parent alone orders: a scheduler's SIGTERM to the whole job must not take us from it.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_all()
     channel = socket.socket(fileno=int(descriptor))
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
@@ -218,6 +220,7 @@ def main(argv: list[str]) -> None:
             importlib.import_module(name)
         except Exception:
             logging.getLogger("procactors").exception("preload of %r failed: it is left out", name)
+    ignore_all()  # again: what was imported may have handlers of its own
     # One tracker for all actors, outside their process groups: killed with an actor's group, it
     # could not remove what the actor left in /dev/shm.
     resource_tracker.ensure_running()

@@ -142,6 +142,8 @@ class Cell:
         self.terminate_at = 0.0
         #: Signal that we ended it with; 0 if we did not.
         self.ended_with = 0
+        #: Its process was stopped (SIGSTOP, a debugger) when we ended it.
+        self.was_suspended = False
         #: What the watchdog ends, or has ended, it for; None while it behaves.
         self.verdict: ExitReason | None = None
         #: Most resident bytes of this life, as far as the watchdog has looked at them.
@@ -162,6 +164,14 @@ class Cell:
     def last_reason(self) -> ExitReason | None:
         """How the last life ended, if it crashed."""
         return self.last_crash.reason if self.last_crash is not None else None
+
+    @property
+    def last_handler(self) -> str | None:
+        """The handler in which its last life crashed, or was killed; None if in none."""
+        crash = self.last_crash
+        if crash is None or crash.incarnation != self.incarnation:
+            return None
+        return crash.handler
 
     def status(self) -> ActorStatus:
         """Return what can be seen now; for the last time just before `bury`."""
@@ -204,7 +214,8 @@ class Cell:
             gone = phase == STOPPED and self.parent_gone
             return ExitReason(ExitKind.PARENT_GONE if gone else _ORDERLY[phase]), ""
         if code is None:
-            return ExitReason(ExitKind.UNKNOWN), ""
+            lost = self.child.lost if self.child is not None else ""
+            return ExitReason(ExitKind.UNKNOWN, None, lost), ""
         if code < 0:
             return ExitReason(ExitKind.SIGNAL, -code), ""
         return ExitReason(ExitKind.EXIT, code), ""

@@ -30,6 +30,7 @@ __all__ = [
     "Describe",
     "Find",
     "Kill",
+    "Leave",
     "Link",
     "ListActors",
     "ListChildren",
@@ -120,8 +121,23 @@ class StopChildren(NamedTuple):
 
 
 class StopAll(NamedTuple):
-    """Stop every actor, in reverse start order, under one deadline. Reply: None."""
+    """Stop every actor under one deadline. Reply: None.
 
+    With `drain` in reverse start order, each behind its messages; else all at once, each behind
+    the message in hand, and a handler that runs is unwound now.
+    """
+
+    timeout: float
+    drain: bool = True
+
+
+class Leave(NamedTuple):
+    """Have actors end behind the message in hand, for good. Reply: None, at once.
+
+    A handler that runs is terminated now, and killed after `timeout` seconds.
+    """
+
+    actors: tuple[int, ...]
     timeout: float
 
 

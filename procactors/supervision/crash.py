@@ -88,8 +88,8 @@ class ExitReason:
         return self.kind not in _ORDERLY
 
     def __str__(self) -> str:
-        if self.kind is ExitKind.UNKNOWN and self.text:
-            return f"ended in an unknown way ({self.text})"
+        if self.kind is ExitKind.UNKNOWN and not self.text:
+            return "ended in an unknown way"
         killer = self.signal_name or "SIGKILL"
         return _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
 
@@ -121,9 +121,7 @@ _SAYS = {
     ExitKind.HANG: "was killed as hung ({text})",
     ExitKind.MEMORY: "was killed at its memory limit ({text})",
     ExitKind.OOM: "was killed by the kernel for lack of memory",
-    ExitKind.UNKNOWN: (
-        "ended in an unknown way (its exit code was lost with the process that kept it)"
-    ),
+    ExitKind.UNKNOWN: "ended in an unknown way ({text})",
 }
 
 

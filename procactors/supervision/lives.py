@@ -77,6 +77,7 @@ class Lives:
         cell.ready_at = None
         cell.ready_early = False
         cell.ended_with = 0
+        cell.was_suspended = False
         cell.words[STOP_ORDERED] = cell.stop_by is not None
         cell.verdict = None
         cell.peak_memory = 0
@@ -402,7 +403,9 @@ class Lives:
         cell.life = Life.OVER
         cell.reason = reason
         if not cell.is_inbox:  # before anybody is told: who then stops the system is too late
-            self._owner.recovery.tally.ended(cell.name, reason)
+            self._owner.recovery.tally.ended(
+                cell.name, reason, cell.last_handler, cell.was_suspended
+            )
         why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
         if because:
             why += f" ({because})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import struct
 import threading
 
 from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
@@ -18,7 +19,7 @@ from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.crashdir import CrashFolder, InHand
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
 from procactors.supervision.stopreport import Tally
-from procactors.wire.blackbox import DELIVERIES, STATE, pack_state
+from procactors.wire.blackbox import DELIVERIES, IN_HAND, STATE, pack_state, unpack_state
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
@@ -68,6 +69,8 @@ class Recovery:
         self.letters = letters
         #: What a system's stop leaves, for its report.
         self.tally = Tally()
+        #: The system ends without finishing what there is to do.
+        self.is_abandoned = False
         self._crashes = crashes
         self._replies = ReplySender(home)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
@@ -94,6 +97,19 @@ class Recovery:
                 return _EVENT_HOOKS[EVENT.unpack_from(body)[0]], cell.words[DELIVERIES] + 1
             break
         return None, 0
+
+    def at_work(self, cell: Cell) -> str | None:
+        """Return the handler that an actor is in now; None: in none, or it has just gone on."""
+        word = cell.words[STATE]
+        if not word & IN_HAND:
+            return None
+        _, offset, _ = unpack_state(word)
+        try:
+            kind, _, body = self._record(cell, offset)
+            handler = open_envelope(body).handler if kind == Kind.CALL else None
+        except (ValueError, struct.error, IndexError):
+            return None  # its bytes have changed under our eyes
+        return handler if cell.words[STATE] == word else None
 
     def keep_crash(self, cell: Cell, report: CrashReport) -> None:
         """Have a crash written to the folder, if there is one; before the message is settled."""
@@ -269,7 +285,9 @@ class Recovery:
         letter = self._letter(name, flags, envelope, why, report, cell, actor)
         self.tally.unhandled(name)
         self.letters.add(letter, self._blueprint(cell))
-        _log.error("dead letter: %s of %s: %s", envelope.handler, name, why)
+        # Of a system that was left by an exception, the report of the stop counts them.
+        level = logging.DEBUG if self.is_abandoned else logging.ERROR
+        _log.log(level, "dead letter: %s of %s: %s", envelope.handler, name, why)
 
     def _quarantine(self, flags: int, envelope: Envelope, report: CrashReport, cell: Cell) -> None:
         """Keep an ask that killed its actor in the file; its caller has been told."""

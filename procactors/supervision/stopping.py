@@ -14,25 +14,34 @@ of each before it, one after the other, latest started first; after half of the 
 from __future__ import annotations
 
 import functools
+import logging
 import signal
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
-from procactors.process.setup import HALT, PARENT_GONE, TERMINATE
+from procactors.process.setup import HALT, LEAVE, PARENT_GONE, TERMINATE
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.wire.blackbox import CONTROL, STOP_ORDERED
+from procactors.wire.blackbox import CONTROL, IN_HAND, STATE, STOP_ORDERED
 from procactors.wire.record import Kind, frame
 
 if TYPE_CHECKING:
     from procactors.supervision.supervisor import Supervisor
 
-__all__ = ["Stopping"]
+__all__ = ["UNWIND_S", "Stopping", "is_broken_off"]
+
+_log = logging.getLogger("procactors")
 
 #: Share of a stop's time, and most seconds, between SIGTERM and SIGKILL.
 _GRACE_SHARE, _GRACE_S = 0.2, 1.0
+#: Seconds between SIGTERM and SIGKILL for a handler that runs when a block is left by an error.
+UNWIND_S = 1.0
+#: Seconds between looks whether an actor that is to leave has begun a handler all the same.
+_LOOK_S = 0.05
+#: Actors that the line names for whom the end waits.
+_NAMED = 8
 #: Share of the time in which a whole system stops actor by actor, latest started first, so that
 #: what they still send to earlier ones arrives; after it all are stopped at once.
 _ORDERLY_SHARE = 0.5
@@ -41,6 +50,14 @@ _ORDERLY_SHARE = 0.5
 _CHILDREN_SHARE = 0.8
 
 _STOPPED = ExitReason(ExitKind.STOPPED)
+
+
+def is_broken_off(error: BaseException | None) -> TypeGuard[BaseException]:
+    """Whether a ``with`` block that is left by `error` is left before its work is done.
+
+    Not by ``sys.exit()`` with code 0: that is how a program ends that is done.
+    """
+    return error is not None and not (isinstance(error, SystemExit) and not error.code)
 
 
 class Row:
@@ -228,6 +245,7 @@ class Stopping:
     def _terminate(self, cell: Cell) -> None:
         cell.final = True
         if cell.child is not None:
+            cell.was_suspended = cell.child.is_suspended()
             cell.ended_with = signal.SIGTERM
             # Announced first: an actor ignores a SIGTERM that nobody ordered.
             cell.words[CONTROL] = TERMINATE
@@ -237,10 +255,55 @@ class Stopping:
         cell.final = True
         cell.ended_with = signal.SIGKILL
         if cell.child is not None:
+            cell.was_suspended = cell.child.is_suspended()
             cell.child.kill_group()
         elif cell.life is not Life.STARTING:
             reason = ExitReason(ExitKind.KILLED, signal.SIGKILL)
             self._supervisor.end_without_process(cell, reason)
+
+    # -- without their mailboxes --------------------------------------------------------------
+
+    def leave(self, command: c.Leave, who: ReplyTo) -> None:
+        """Have actors end without finishing their mailboxes; does not wait for it."""
+        cells = [cell for a in command.actors if (cell := self._supervisor.cells.get(a))]
+        self._leave(cells, monotonic() + command.timeout)
+        self._supervisor.reply(who, None)
+
+    def _leave(self, cells: list[Cell], by: float) -> None:
+        """Have actors end now, but for a handler's time to unwind; say for whom that waits."""
+        busy = []
+        for cell in cells:
+            handler = self._supervisor.recovery.at_work(cell)
+            if handler is not None:
+                busy.append(f"{cell.name} (in {handler})")
+            self._leave_one(cell, by)
+        if busy:
+            more = f" and {len(busy) - _NAMED} others" if len(busy) > _NAMED else ""
+            text = "stopping without finishing the mailboxes: waiting up to %.1f s for %s%s"
+            _log.warning(text, max(0.0, by - monotonic()), ", ".join(busy[:_NAMED]), more)
+
+    def _leave_one(self, cell: Cell, by: float) -> None:
+        if cell.life is Life.OVER:
+            return  # with one before it
+        if cell.child is None:
+            self._kill(cell)
+            return
+        cell.final = True
+        cell.stop_by = by
+        cell.words[STOP_ORDERED] = 1
+        cell.words[CONTROL] = LEAVE
+        # It wakes one that waits for a message, and takes no place.
+        self._supervisor.station.send_control(cell.actor, frame(Kind.NUDGE, 0, b""))
+        self._supervisor.at(by, self._if_still(cell, by, self._kill))
+        self._unwind(cell, by)
+
+    def _unwind(self, cell: Cell, by: float) -> None:
+        """Terminate an actor as soon as it is seen in a handler; an idle one leaves by itself."""
+        if cell.life is Life.STARTING or cell.words[STATE] & IN_HAND:
+            self._terminate(cell)
+        else:
+            again = self._if_still(cell, by, functools.partial(self._unwind, by=by))
+            self._supervisor.at(monotonic() + _LOOK_S, again)
 
     # -- all of them --------------------------------------------------------------------------
 
@@ -254,12 +317,19 @@ class Stopping:
         self.close_intake()
         self._finished.append(who)
         end_by = monotonic() + command.timeout
-        if self.is_ending and end_by >= self._end_by:
-            return
+        if self.is_ending:
+            if command.drain and end_by >= self._end_by:
+                return
+            end_by = min(end_by, self._end_by)
         self.is_ending = True
+        self._supervisor.show_end()
         self._end_by = end_by
-        self._orderly = command.timeout > 0
-        if self._orderly:
+        self._orderly = command.drain and command.timeout > 0
+        if not command.drain:
+            self._supervisor.recovery.is_abandoned = True
+            self._supervisor.branches.stop_all()
+            self._leave(list(self._supervisor.cells.values()), end_by)
+        elif self._orderly:
             hurry_at = monotonic() + command.timeout * _ORDERLY_SHARE
             self._supervisor.at(hurry_at, self._stop_the_rest)
             self._stop_next()

@@ -38,14 +38,27 @@ class StoppedActor:
         name: the actor's name.
         reason: how its last incarnation ended.
         how: in which phase of the stop.
+        handler: in which handler it was terminated, killed, or crashed; None if in none.
+        suspended: its process was stopped (SIGSTOP, a debugger) when it was terminated or killed.
     """
 
     name: str
     reason: ExitReason
     how: StopOutcome
+    handler: str | None = None
+    suspended: bool = False
+
+    @property
+    def where(self) -> str:
+        """Its name, in which handler it was, and whether its process was stopped."""
+        text = f"{self.name} in {self.handler}" if self.handler else self.name
+        return f"{text}, stopped by SIGSTOP or a debugger" if self.suspended else text
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.how.value} ({self.reason})"
+        text = f"{self.name}: {self.how.value}"
+        text += f" in {self.handler}" if self.handler else ""
+        text += ", its process being stopped by SIGSTOP or a debugger" if self.suspended else ""
+        return f"{text} ({self.reason})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +98,12 @@ class StopReport:
         """The report in one line."""
         count = len(self.actors)
         text = f"stopped {count} actor{'' if count == 1 else 's'} in {self.seconds:.2f} s"
-        ends = collections.Counter(actor.how for actor in self.actors)
-        bad = [f"{ends[how]} {how.value}" for how in StopOutcome if how not in _ORDERLY]
-        bad = [part for part in bad if not part.startswith("0 ")]
+        bad = []
+        for how in StopOutcome:
+            ended = [actor.where for actor in self.actors if actor.how is how]
+            if ended and how not in _ORDERLY:
+                more = "; and others" if len(ended) > _ENDS_NAMED else ""
+                bad.append(f"{len(ended)} {how.value} ({'; '.join(ended[:_ENDS_NAMED])}{more})")
         lost = [
             f"{_counted(sum(counts.values()), noun)} {what} ({_by_actor(counts)})"
             for counts, noun, what in (
@@ -111,6 +127,8 @@ _ORDERLY = {StopOutcome.FINISHED, StopOutcome.LEFT}
 
 #: Actors that a headline names; a log's line has an end.
 _NAMED = 8
+#: The same of those that did not end in order: each with its handler.
+_ENDS_NAMED = 4
 
 
 class Tally:
@@ -131,11 +149,18 @@ class Tally:
             if self._began is None:
                 self._began = monotonic()
 
-    def ended(self, name: str, reason: ExitReason) -> None:
-        """An actor is over."""
+    def ended(
+        self,
+        name: str,
+        reason: ExitReason,
+        handler: str | None = None,
+        suspended: bool = False,
+    ) -> None:
+        """An actor is over; see `StoppedActor`."""
         with self._lock:
             if self._began is not None:
-                self._actors.append(StoppedActor(name, reason, _outcome(reason)))
+                end = StoppedActor(name, reason, _outcome(reason), handler, suspended)
+                self._actors.append(end)
 
     def unhandled(self, name: str) -> None:
         """A message for the actor `name` became a dead letter."""

@@ -47,7 +47,7 @@ from procactors.supervision.lives import Lives
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
 from procactors.supervision.watchdog import Watchdog
-from procactors.wire.blackbox import CLOSED, GONE, LISTENED
+from procactors.wire.blackbox import CLOSED, GONE, LISTENED, SYSTEM_ENDS
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
@@ -123,6 +123,7 @@ class Supervisor:
             c.Stop: self.stopping.stop,
             c.StopChildren: self.stopping.stop_children,
             c.StopAll: self.stopping.stop_all,
+            c.Leave: self.stopping.leave,
             c.Kill: self.stopping.kill,
             c.Condemn: self.watchdog.condemn,
             c.Wait: self._wait,
@@ -464,6 +465,10 @@ class Supervisor:
         with self._closing:
             if self._wake >= 0:
                 self._mailbox.box.words[LISTENED] = self._events.wants(Progress)
+
+    def show_end(self) -> None:
+        """Show actors in our box that the whole system is being stopped."""
+        self._mailbox.box.words[SYSTEM_ENDS] = 1
 
     def name_of(self, actor: int) -> str:
         """Return an actor's name, also after its end. From any thread."""

@@ -38,6 +38,7 @@ __all__ = [
     "PROCESS",
     "STATE",
     "STOP_ORDERED",
+    "SYSTEM_ENDS",
     "WAITING_ON",
     "BlackBox",
     "pack_state",
@@ -50,6 +51,8 @@ HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, PID, _BATCH_BYTE
 STOP_ORDERED = 14
 #: Set by the supervisor in its own box: somebody listens to the progress of actors.
 LISTENED = 15
+#: Set by the supervisor in its own box: the whole system is being stopped.
+SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
 

@@ -26,7 +26,7 @@ from procactors.errors import (
     MailboxFull,
     StorageFull,
 )
-from procactors.wire.blackbox import WAITING_ON, BlackBox
+from procactors.wire.blackbox import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import open_envelope, seal
 from procactors.wire.failure import load_answer
@@ -79,6 +79,10 @@ class Station:
         self._closing: list[Callable[[], None]] = []
         #: Names an actor, for errors; by its number where nobody knows more.
         self.name_of: Callable[[int], str] = lambda actor: f"actor {actor}"
+        #: The program has broken off what it did here: it looks at no reply any more.
+        self.is_abandoned = False
+        #: Whether the actor that this process is, is being stopped.
+        self.is_stopping: Callable[[], bool] = lambda: False
         #: Called with a record that can no longer be delivered: makes the dead letter.
         self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
         _stations[path] = self
@@ -96,7 +100,8 @@ class Station:
         """Put a message that wants no answer into an actor's mailbox.
 
         Raises:
-            ActorStopped, MailboxFull, StorageFull: it was not sent.
+            ActorStopped, MailboxFull, StorageFull: it was not sent. But an actor that is being
+                stopped hears of no ActorStopped: its message is a dead letter.
         """
         record = seal(self.home, actor, method, encoded, sender=self.actor)
         self._send(actor, name, record, timeout)
@@ -320,6 +325,9 @@ class Station:
                         self.forget(actor)
                         raise
         except MailboxClosed:
+            if self._is_last_word(actor, record):
+                self.on_lost(actor, record)
+                return None
             self._unsend(record)
             raise ActorStopped(f"{name} has stopped; the message was not handled") from None
         except Full:
@@ -332,6 +340,24 @@ class Station:
             # Not for any exception: one that a signal handler raises may come behind the write.
             self._unsend(record)
             raise
+
+    def _is_last_word(self, actor: int, record: bytes) -> bool:
+        """Whether a message that nobody will handle is a dead letter, and no error of the sender.
+
+        So it is with what an actor tells while it is being stopped itself, or its whole system:
+        who ends first is no affair of the handler's.
+        """
+        if self._waiting is None or actor == SUPERVISOR:
+            return False
+        _, kind, _, padding = FRAME.unpack_from(record)
+        if kind != Kind.CALL:
+            return False
+        body = memoryview(record)[FRAME.size : len(record) - padding]
+        return not open_envelope(body).reply and (self.is_stopping() or self._system_ends())
+
+    def _system_ends(self) -> bool:
+        words = self.words(SUPERVISOR)
+        return words is None or bool(words[SYSTEM_ENDS])
 
     def _unsend(self, record: bytes) -> None:
         _, _, flags, padding = FRAME.unpack_from(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from procactors import Actor, ActorSystem, ExitKind, ExitReason, StopOutcome
 from procactors.errors import ActorDied, ActorStopped, SpawnError
+from procactors.wire.procstat import stat_of
 from tests.support.actors import Counter, Echo, Recorder, recorded
 from tests.support.gates import new_gate
 from tests.support.waiting import CLOCK_TOLERANCE_S, eventually
@@ -90,6 +92,28 @@ def test_what_was_not_handled_is_counted_by_actor(start_method, gate, caplog):
     assert len(system.dead_letters) == 6
     lines = [record.message for record in caplog.records if record.message.startswith("stopped ")]
     assert lines == [report.headline]
+
+
+def test_the_report_says_where_an_actor_was_terminated_or_killed(start_method, gate):
+    system = ActorSystem(start_method=start_method)
+    for name, method in (
+        ("unwound", Stubborn.hold),
+        ("killed", Stubborn.hold_against_sigterm),
+        ("suspended", Stubborn.hold),
+    ):
+        ref = system.options(name=name).spawn(Stubborn)
+        ref.tell(method, gate)
+        pid = gate.arrival()
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: stat_of(pid)[0] == b"T", "the stop of the process")
+    report = system.stop(timeout=1.0)
+    found = {actor.name: (actor.how, actor.handler, actor.suspended) for actor in report.actors}
+    assert found == {
+        "unwound": (StopOutcome.TERMINATED, "Stubborn.hold", False),
+        "killed": (StopOutcome.KILLED, "Stubborn.hold_against_sigterm", False),
+        "suspended": (StopOutcome.KILLED, "Stubborn.hold", True),
+    }
+    assert "suspended in Stubborn.hold, stopped by SIGSTOP or a debugger" in report.headline
 
 
 def test_a_clean_stop_logs_nothing(start_method, caplog):

@@ -59,7 +59,7 @@ K = ExitKind
         (ExitReason(K.PARENT_GONE), "was stopped because its parent ended", False),
         (
             ExitReason(K.UNKNOWN),
-            "ended in an unknown way (its exit code was lost with the process that kept it)",
+            "ended in an unknown way",
             True,
         ),
     ],

@@ -93,7 +93,8 @@ def test_a_report_reads_as_one_line_and_a_line_for_each_bad_end():
         1.5,
         (
             StoppedActor("good", STOPPED, StopOutcome.FINISHED),
-            StoppedActor("slow", KILLED, StopOutcome.KILLED),
+            StoppedActor("slow", KILLED, StopOutcome.KILLED, "Slow.work"),
+            StoppedActor("held", KILLED, StopOutcome.KILLED, None, suspended=True),
         ),
         unhandled={"slow": 5, "good": 1},
         refused={"slow": 1},
@@ -104,13 +105,18 @@ def test_a_report_reads_as_one_line_and_a_line_for_each_bad_end():
         headline
         == report.headline
         == (
-            "stopped 2 actors in 1.50 s: 1 killed, "
+            "stopped 3 actors in 1.50 s: "
+            "2 killed (slow in Slow.work; held, stopped by SIGSTOP or a debugger), "
             "6 messages not handled (5 of slow, 1 of good), "
             "1 call answered with ActorStopped (1 of slow), "
             "2 calls cut off with ActorDied (2 of slow)"
         )
     )
-    assert ends == ["  slow: killed (was killed by the runtime with SIGKILL)"]
+    held = "held: killed, its process being stopped by SIGSTOP or a debugger"
+    assert ends == [
+        "  slow: killed in Slow.work (was killed by the runtime with SIGKILL)",
+        f"  {held} (was killed by the runtime with SIGKILL)",
+    ]
 
 
 def test_a_clean_report_says_that_everything_was_handled():
@@ -122,6 +128,12 @@ def test_a_headline_names_few_of_very_many():
     report = StopReport(1.0, unhandled={f"actor-{number:03}": 2 for number in range(100)})
     assert "2 of actor-007, and 184 of others)" in report.headline
     assert len(report.headline) < 250
+
+
+def test_a_headline_names_few_of_very_many_ends():
+    ends = [StoppedActor(f"a-{n}", KILLED, StopOutcome.KILLED, "A.work") for n in range(100)]
+    expected = "100 killed (a-0 in A.work; a-1 in A.work; a-2 in A.work; a-3 in A.work; and others)"
+    assert StopReport(1.0, tuple(ends)).headline == f"stopped 100 actors in 1.00 s: {expected}"
 
 
 def test_a_report_is_a_value():

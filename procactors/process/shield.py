@@ -1,0 +1,140 @@
+"""Signals that harm no process of ours: what a scheduler sends to every process of a job.
+
+Layer: process. Runs in: parent (`held`), zygote and its spares (`ignore_all`), actor (`shield`).
+Owns: what our own processes do on the signals `SHIELDED`.
+Never: changes what the parent does on a signal: that is the application's.
+
+    parent ──fork, exec: held back──► zygote: ignored ──fork──► spare, actor: ignored
+      └──────fork (, exec): held back──► actor ───────────────────────────┴─► handled
+                                          what an actor starts: Python's, or the system's defaults
+
+Whether the program goes on, or ends and takes its actors with it, is decided in the parent. What
+an actor sends to itself has its usual effect all the same: libraries end their process by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from procactors.process.sender import FROM_KERNEL, FROM_SELF, ask, sender_of
+
+__all__ = ["SHIELDED", "drop_handlers", "held", "ignore_all", "shield"]
+
+#: Those by which schedulers and operators speak to whole jobs, and that would end a process. Not
+#: the others: SIGSTOP, SIGTSTP and SIGCONT suspend a job as ever; SIGALRM, SIGVTALRM and SIGPROF
+#: are timers of the process's own; SIGABRT, SIGSEGV and their like are for whoever wants it dead.
+SHIELDED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGXCPU,
+)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Hold the signals back in this thread, and in what it starts, until that is ready for them.
+
+    A process is born with the mask of the thread that starts it, and keeps it through an exec: so
+    there is no moment at which it could be ended before its first line.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SHIELDED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_all() -> None:
+    """Ignore the signals: for the zygote, whom the parent alone ends.
+
+    A SIGCHLD that is ignored is inherited from whoever started the program, and would have the
+    kernel forget how our children have ended.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in SHIELDED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SHIELDED)
+
+
+def drop_handlers() -> None:
+    """Forget the application's handlers, in a process that was forked from it.
+
+    They would run here with the parent's state behind them; and an event loop's descriptor would
+    have the parent believe that the signal was its own.
+    """
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_IGN if number in SHIELDED else signal.SIG_DFL)
+
+
+def shield(is_ordered: Callable[[], bool]) -> None:
+    """Install the actor's handlers.
+
+    Handlers that do nothing, not SIG_IGN: that would be inherited by programs that the actor
+    starts.
+
+    Args:
+        is_ordered: tells of a SIGTERM whether the supervisor has announced it. That one unwinds
+            the handler that runs.
+    """
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if is_ordered():
+            raise SystemExit(128 + number)
+        _heard(number, frame)
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in SHIELDED:
+        signal.signal(number, terminate if number == signal.SIGTERM else _heard)
+        ask(number)
+    ours: set[object] = {terminate, _heard}
+    # What the actor forks is no actor: a pool ends its workers with SIGTERM, and waits for them.
+    # Held back over the fork: one that came before the copy has its own handling would be noted
+    # for a handler that is no more, and lost.
+    os.register_at_fork(
+        before=_hold,
+        after_in_parent=_release,
+        after_in_child=lambda: _restore_defaults(ours),
+    )
+    # Blocked signals are inherited through fork and exec; an actor starts with none.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _heard(number: int, frame: FrameType | None) -> None:
+    """Do nothing, unless the actor itself has sent it, or has run into its own CPU limit."""
+    sender = sender_of(number)
+    if sender == FROM_SELF or (sender == FROM_KERNEL and number == signal.SIGXCPU):
+        if number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+
+#: Of each thread that forks: the signals that it had blocked before.
+_held = threading.local()
+
+
+def _hold() -> None:
+    _held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SHIELDED)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
+
+
+def _restore_defaults(ours: set[object]) -> None:
+    for number in SHIELDED:
+        if signal.getsignal(number) in ours:  # else it is the user's, and goes over as ever
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
+    _release()
