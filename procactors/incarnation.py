@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from procactors.actor import Actor, Context, set_current
 from procactors.errors import ProcActorsError, SupervisionError
 from procactors.handle import SystemHandle
+from procactors.nesting import ACTOR, become
 from procactors.options import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.limits import bind
@@ -89,6 +90,7 @@ def main(argv: list[str]) -> None:
     except FileNotFoundError:
         sys.exit(0)  # the system, or the actor, ended while this process came up
     words[INCARNATION], words[PHASE] = order.incarnation, STARTING
+    become(ACTOR, order.makers)
     adopt_surroundings(order)
     set_signals(words)
     watch_faults(folder, order.dumps)

@@ -27,7 +27,13 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-from procactors.errors import DeliveryError, InvalidSpec, RestartIntensityExceeded
+from procactors.errors import (
+    DeliveryError,
+    ForeignProcess,
+    InvalidSpec,
+    RestartIntensityExceeded,
+)
+from procactors.nesting import importer
 from procactors.process.notify import Notifier, notifier
 from procactors.process.signals import SIGNAL_BASE, handled_by
 from procactors.system import STOP_TIMEOUT_S, ActorSystem
@@ -93,6 +99,12 @@ def run(target: Supervisor | Program, *, grace: float | None = None, **options: 
         InvalidSpec, TypeError: target, grace or options make no sense; nothing was started.
     """
     _check(target, grace)
+    module = importer()
+    if module is not None:
+        raise ForeignProcess(
+            f"procactors.run was called by the module {module} while an actor's process imported "
+            f"it: put the call under if __name__ == '__main__'"
+        )
     if grace is None:
         grace = options.get("stop_timeout", STOP_TIMEOUT_S)
     with notifier() as manager:

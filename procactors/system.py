@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
+from procactors.nesting import check_depth, importer, note_maker
 from procactors.observe.events import Events
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
@@ -58,6 +59,9 @@ class ActorSystem(SystemHandle):
     Use it as a context manager (also ``async with``): leaving it stops everything. A program
     that forgets to stop it is stopped at exit; one that is killed takes its actors with it.
 
+    A module may make one when it is imported, as web applications do. In an actor that imports
+    this module to find a class, what the module makes is inert, and whoever uses it is told so.
+
     Args:
         name: for people; the runtime directory's name if None.
         backend: where actors run; ``"processes"`` is the only one yet.
@@ -82,6 +86,7 @@ class ActorSystem(SystemHandle):
         InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
             kind of file.
         PermissionError: the `dead_letter_file` is another user's, or open to others.
+        SpawnError: no system can run here: this process is inside of three others already.
 
     Attributes:
         dead_letters: messages that nobody will handle, and why.
@@ -104,6 +109,14 @@ class ActorSystem(SystemHandle):
         crash_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         _check(backend, start_method, spares, stop_timeout, ask_timeout)
+        module = importer()
+        if module is not None:
+            from procactors.inert import become_inert  # only where it is used
+
+            become_inert(self, module, name, ask_timeout)
+            return
+        check_depth("this ActorSystem")
+        note_maker()
         raise_descriptor_limit()
         sweep(runtime_dir)
         # Guards the end: only one thread stops, others wait for it. Reentrant: an application's

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from multiprocessing.spawn import get_executable
 
 from procactors.errors import InvalidSpec
+from procactors.nesting import drop_half_imported, one_deeper
 from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
 from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
 
@@ -193,6 +194,8 @@ class Launcher:
             [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments],
             stdin=subprocess.DEVNULL,
             pass_fds=() if keep is None else (keep,),
+            # From its first line on: it may import a user's module that makes a system.
+            env={**os.environ, **one_deeper()},
             # A session of its own: the terminal's Ctrl-C is the parent's alone.
             start_new_session=True,
         )
@@ -201,6 +204,7 @@ class Launcher:
 def _forked(home: str, actor: int, start: int) -> None:
     """First steps of an actor forked from the parent: drop what is the parent's."""
     os.setpgid(0, 0)
+    drop_half_imported()
     # The application's handlers would run in the actor, with the parent's state behind them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in os.listdir("/proc/self/fd"):

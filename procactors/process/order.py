@@ -41,6 +41,7 @@ class StartOrder(NamedTuple):
         dumps: have `DUMP` write the stacks of all threads to the fault file.
         seed: the incarnation's seed, of its context.
         reseed: seed the module `random` with it: somebody chose the root.
+        makers: files of modules that make systems when they are imported (see `nesting`).
     """
 
     actor: int
@@ -65,6 +66,7 @@ class StartOrder(NamedTuple):
     dumps: bool = False
     seed: int = 0
     reseed: bool = False
+    makers: tuple[str, ...] = ()
 
 
 def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:

@@ -25,12 +25,16 @@ import select
 import signal
 import socket
 import struct
+import threading
 from multiprocessing import resource_tracker
 from time import monotonic
 from typing import Any
 
+from procactors.nesting import ZYGOTE, become, noted_inert
 from procactors.process.lifeline import is_cut, watch
 from procactors.wire.runtime_dir import remove_tree
+
+_log = logging.getLogger("procactors")
 
 __all__ = ["ANSWER", "FORK", "ORDER", "QUIT", "REAP", "main"]
 
@@ -202,22 +206,45 @@ def _run_spare(home: str, pipe: int) -> None:
         _run_actor(home, actor, start)
 
 
+def _preload(name: str) -> None:
+    """Import a module for all actors; warn of what will not be in them as it is elsewhere."""
+    threads, inert = set(threading.enumerate()), len(noted_inert())
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit):  # noqa: BLE001 - the user's; actors do without the module
+        _log.exception("preload of %r failed: it is left out", name)
+    left = sorted(thread.name for thread in set(threading.enumerate()) - threads)
+    if left:
+        _log.warning(
+            "the preloaded module %r has left threads behind: %s. A fork does not take them along, "
+            "and what they hold at that moment stays locked in the actor: start them in a function "
+            "that the actor calls, or do not preload the module",
+            name,
+            ", ".join(left),
+        )
+    if makers := sorted(set(noted_inert()[inert:])):
+        _log.warning(
+            "the preloaded module %r makes an actor system at import (in %s): in the actors it is "
+            "inert, and so is all that was made of it",
+            name,
+            ", ".join(makers),
+        )
+
+
 def main(argv: list[str]) -> None:
     """Run as the zygote: ``argv`` is home, descriptor of the socket, spares, preloaded modules."""
     home, descriptor, spares, *preload = argv
     # The parent alone orders: a scheduler's SIGTERM to the whole job must not take us from it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    become(ZYGOTE)
     channel = socket.socket(fileno=int(descriptor))
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
     importlib.import_module("procactors.incarnation")
     importlib.import_module("procactors.process.batch")  # what a pool's workers need besides
     for name in preload:
-        try:
-            importlib.import_module(name)
-        except Exception:
-            logging.getLogger("procactors").exception("preload of %r failed: it is left out", name)
+        _preload(name)
     # One tracker for all actors, outside their process groups: killed with an actor's group, it
     # could not remove what the actor left in /dev/shm.
     resource_tracker.ensure_running()
