@@ -24,6 +24,7 @@ from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
 from procactors.nesting import check_depth, importer, note_maker
 from procactors.observe.events import Events
+from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
@@ -86,7 +87,9 @@ class ActorSystem(SystemHandle):
         InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
             kind of file.
         PermissionError: the `dead_letter_file` is another user's, or open to others.
-        SpawnError: no system can run here: this process is inside of three others already.
+        SpawnError: no system can run here: inside of three others already, under gevent's or
+            eventlet's patches, in a frozen program that has not called `freeze_support`, or on a
+            Python without what it takes.
 
     Attributes:
         dead_letters: messages that nobody will handle, and why.
@@ -115,6 +118,7 @@ class ActorSystem(SystemHandle):
 
             become_inert(self, module, name, ask_timeout)
             return
+        check_ground()
         check_depth("this ActorSystem")
         note_maker()
         raise_descriptor_limit()

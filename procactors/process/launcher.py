@@ -22,6 +22,7 @@ from multiprocessing.spawn import get_executable
 
 from procactors.errors import InvalidSpec
 from procactors.nesting import drop_half_imported, one_deeper
+from procactors.process import frozen
 from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
 from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
 
@@ -190,15 +191,22 @@ class Launcher:
         with open(os.path.join(self._home, "path"), "w") as file:
             file.write("\0".join(sys.path))
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        return subprocess.Popen(
-            [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments],
-            stdin=subprocess.DEVNULL,
-            pass_fds=() if keep is None else (keep,),
-            # From its first line on: it may import a user's module that makes a system.
-            env={**os.environ, **one_deeper()},
-            # A session of its own: the terminal's Ctrl-C is the parent's alone.
-            start_new_session=True,
-        )
+        words = [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments]
+        passed = [] if keep is None else [keep]
+        with contextlib.ExitStack() as started:
+            if frozen.is_frozen():
+                words, reading = frozen.command(module, arguments)
+                started.callback(os.close, reading)
+                passed.append(reading)
+            return subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                pass_fds=passed,
+                # From its first line on: it may import a user's module that makes a system.
+                env={**os.environ, **one_deeper()},
+                # A session of its own: the terminal's Ctrl-C is the parent's alone.
+                start_new_session=True,
+            )
 
 
 def _forked(home: str, actor: int, start: int) -> None:
