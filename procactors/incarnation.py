@@ -47,6 +47,7 @@ from procactors.process.setup import (
     PARENT_GONE,
     adopt_surroundings,
     claim_mailbox,
+    print_by_lines,
     seed_generators,
     set_signals,
     watch_faults,
@@ -92,6 +93,7 @@ def main(argv: list[str]) -> None:
     words[INCARNATION], words[PHASE] = order.incarnation, STARTING
     become(ACTOR, order.makers)
     adopt_surroundings(order)
+    print_by_lines()
     set_signals(words)
     watch_faults(folder, order.dumps)
     keep_log(folder)

@@ -32,6 +32,7 @@ from typing import Any
 
 from procactors.nesting import ZYGOTE, become, noted_inert
 from procactors.process.lifeline import is_cut, watch
+from procactors.process.setup import print_by_lines
 from procactors.wire.runtime_dir import remove_tree
 
 _log = logging.getLogger("procactors")
@@ -238,6 +239,7 @@ def main(argv: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     become(ZYGOTE)
+    print_by_lines()  # else what a preloaded module prints would be held here, and in each copy
     channel = socket.socket(fileno=int(descriptor))
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
