@@ -52,6 +52,7 @@ from procactors.process.setup import (
     set_signals,
     watch_faults,
 )
+from procactors.process.title import show
 from procactors.ref import ActorRef
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
@@ -92,6 +93,7 @@ def main(argv: list[str]) -> None:
         sys.exit(0)  # the system, or the actor, ended while this process came up
     words[INCARNATION], words[PHASE] = order.incarnation, STARTING
     become(ACTOR, order.makers)
+    show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
     print_by_lines()
     set_signals(words)

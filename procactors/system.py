@@ -144,7 +144,7 @@ class ActorSystem(SystemHandle):
             self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
             self._recovery = Recovery(station.home, station, self.dead_letters, self._crashes)
             station.on_lost = self._report_lost
-            self._launcher = Launcher(self._dir.path, start_method, preload, spares)
+            self._launcher = Launcher(self._dir.path, start_method, preload, spares, self.name)
             self._supervisor = Supervisor(
                 station, self._launcher, self._recovery, stop_timeout, self.events
             )

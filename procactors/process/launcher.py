@@ -24,6 +24,7 @@ from procactors.errors import InvalidSpec
 from procactors.nesting import drop_half_imported, one_deeper
 from procactors.process import frozen
 from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
+from procactors.process.title import plain
 from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
 
 __all__ = ["START_METHODS", "Launcher"]
@@ -53,16 +54,23 @@ class Launcher:
             them: it is also the janitor that sweeps up after a killed parent.
         preload: modules that the zygote imports before it forks.
         spares: blank processes that the zygote keeps ready.
+        system: the system's name, for people.
     """
 
     def __init__(
-        self, home: str, start_method: str, preload: Sequence[str] = (), spares: int = 0
+        self,
+        home: str,
+        start_method: str,
+        preload: Sequence[str] = (),
+        spares: int = 0,
+        system: str = "",
     ) -> None:
         if start_method not in START_METHODS:
             raise InvalidSpec(f"start_method is one of {START_METHODS}, not {start_method!r}")
         self._home = home
         self._method = start_method
         self._preload = tuple(preload)
+        self.system = plain(system)
         self._spares = spares if start_method == "forkserver" else 0
         self._socket: socket.socket | None = None
         self._zygote: subprocess.Popen[bytes] | None = None
@@ -77,7 +85,8 @@ class Launcher:
     def open(self) -> None:
         """Start the zygote; returns before it is up."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        arguments = [self._home, str(theirs.fileno()), str(self._spares), *self._preload]
+        fd, spares = str(theirs.fileno()), str(self._spares)
+        arguments = [self._home, fd, spares, self.system, *self._preload]
         self._zygote = self._execute("procactors.process.zygote", arguments, theirs.fileno())
         theirs.close()
         ours.setblocking(False)

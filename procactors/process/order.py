@@ -42,6 +42,7 @@ class StartOrder(NamedTuple):
         seed: the incarnation's seed, of its context.
         reseed: seed the module `random` with it: somebody chose the root.
         makers: files of modules that make systems when they are imported (see `nesting`).
+        system: the system's name, for people.
     """
 
     actor: int
@@ -67,6 +68,7 @@ class StartOrder(NamedTuple):
     seed: int = 0
     reseed: bool = False
     makers: tuple[str, ...] = ()
+    system: str = ""
 
 
 def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:

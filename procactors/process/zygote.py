@@ -33,6 +33,7 @@ from typing import Any
 from procactors.nesting import ZYGOTE, become, noted_inert
 from procactors.process.lifeline import is_cut, watch
 from procactors.process.setup import print_by_lines
+from procactors.process.title import show
 from procactors.wire.runtime_dir import remove_tree
 
 _log = logging.getLogger("procactors")
@@ -199,6 +200,7 @@ def _run_actor(home: str, actor: int, start: int) -> None:
 
 
 def _run_spare(home: str, pipe: int) -> None:
+    show("actor-spare", "procactors: spare")
     importlib.import_module("procactors.incarnation").rehearse()
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
@@ -233,12 +235,18 @@ def _preload(name: str) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Run as the zygote: ``argv`` is home, descriptor of the socket, spares, preloaded modules."""
-    home, descriptor, spares, *preload = argv
+    """Run as the zygote.
+
+    Args:
+        argv: home, descriptor of the socket, number of spares, name of the system, and the
+            modules to be preloaded.
+    """
+    home, descriptor, spares, system, *preload = argv
     # The parent alone orders: a scheduler's SIGTERM to the whole job must not take us from it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     become(ZYGOTE)
+    show("actor-zygote", f"procactors {system}: zygote")
     print_by_lines()  # else what a preloaded module prints would be held here, and in each copy
     channel = socket.socket(fileno=int(descriptor))
     channel.set_inheritable(False)

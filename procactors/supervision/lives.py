@@ -130,6 +130,7 @@ class Lives:
                 seed=cell.seed,
                 reseed=cell.options.seed is not None,
                 makers=makers(),
+                system=self._launcher.system,
             ),
         )
 
