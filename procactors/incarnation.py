@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from procactors.actor import Actor, Context, set_current
 from procactors.errors import ProcActorsError, SupervisionError
 from procactors.handle import SystemHandle
-from procactors.nesting import ACTOR, become
+from procactors.nesting import ACTOR, become, note_threads
 from procactors.options import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.limits import bind
@@ -155,6 +155,7 @@ class _Life:
 
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
+        note_threads()
         instance = cls(*args, **kwargs)
         if self._order.recycle is not None:
             self._restore(instance)

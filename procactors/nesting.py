@@ -21,6 +21,7 @@ import importlib
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterable
 from types import FrameType
 
@@ -37,6 +38,7 @@ __all__ = [
     "makers",
     "note_inert",
     "note_maker",
+    "note_threads",
     "noted_inert",
     "one_deeper",
 ]
@@ -61,6 +63,8 @@ _role = ""
 _makers: set[str] = set()
 #: Names of modules whose systems were made inert here, in order.
 _inert: list[str] = []
+#: Threads that modules have started while an actor's class was looked for.
+_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def become(role: str, makers: Iterable[str] = ()) -> None:
@@ -109,7 +113,10 @@ def importer() -> str | None:
     main = threading.main_thread().ident
     if main is None or main == threading.get_ident():
         return None
-    # A thread that a module has started, while that module is still being imported.
+    thread = threading.current_thread()
+    if thread in _threads:
+        return _module_of(thread)
+    # Not noted yet: the module that has started it may still be being imported.
     frame = sys._current_frames().get(main)
     module, _, unpickling = _look(frame)
     return module if unpickling else None
@@ -135,6 +142,11 @@ def note_maker() -> None:
     _, file, _ = _look(sys._getframe(1))
     if file:
         _makers.add(file)
+
+
+def note_threads() -> None:
+    """Note the threads that run now: the main thread has done nothing yet but import."""
+    _threads.update(set(threading.enumerate()) - {threading.main_thread()})
 
 
 def note_inert(module: str) -> None:
@@ -180,6 +192,12 @@ def _look(frame: FrameType | None) -> tuple[str, str, bool]:
     is_file = not file.startswith("<")  # else of a console or `-c`: any other has the same name
     unpickling = frame is not None and below.partition(".")[0] in _MACHINERY
     return module, os.path.abspath(file) if is_file else "", unpickling
+
+
+def _module_of(thread: threading.Thread) -> str:
+    """Return the name of the module whose code a thread runs, as far as can be seen."""
+    target = getattr(thread, "_target", None)
+    return str(getattr(target, "__module__", None) or type(thread).__module__)
 
 
 def _is_ours(module: str) -> bool:

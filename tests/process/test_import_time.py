@@ -265,6 +265,32 @@ def test_a_thread_that_a_module_starts_makes_an_inert_one_too(tmp_path):
     assert (code, lines, errors) == (0, ["8", "2 processes"], "")
 
 
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])  # a fork has no such thread
+def test_a_thread_of_a_module_is_known_after_the_import_too(method, tmp_path):
+    """And it is not taken for one that a handler starts, which may make what it likes."""
+    service = """
+        import queue, threading
+        from procactors import Actor, ActorSystem
+        go, told = threading.Event(), queue.SimpleQueue()
+        def make(*wait):
+            for event in wait:
+                event.wait()
+            with ActorSystem(start_method=METHOD) as system:
+                told.put("inert" in repr(system))
+        class Model(Actor):
+            def look(self):
+                go.set()
+                seen = [told.get()]
+                threading.Thread(target=make).start()
+                return [*seen, told.get()]
+        threading.Thread(target=make, args=(go,), daemon=True).start()
+        system = ActorSystem(start_method=METHOD)
+    """
+    main = "import svc\nprint(svc.system.spawn(svc.Model).ask(svc.Model.look))"
+    code, lines, errors = run_program(tmp_path, method, main, svc=service)
+    assert (code, lines, errors) == (0, ["[True, False]"], "")
+
+
 def test_a_class_below_the_systems_own_is_inert_as_well(tmp_path):
     service = """
         from procactors import Actor, ActorSystem
