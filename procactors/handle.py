@@ -77,9 +77,7 @@ class Spawner:
         Raises:
             What `spawn` raises; then nothing is left of the others either.
         """
-        from procactors.pool.start import start_pool  # only where it is used
-
-        return start_pool(self._handle, self._options, self._parent, cls, args, kwargs)
+        return self._handle._pool(self._options, self._parent, cls, args, kwargs)
 
 
 class SystemHandle:
@@ -185,6 +183,18 @@ class SystemHandle:
         blueprint = write_blueprint(self._station, cls, args, kwargs)
         info = self._command(c.Spawn(blueprint, cls.__qualname__, options, parent))
         return self._ref(info, cls)
+
+    def _pool(
+        self,
+        options: Options,
+        parent: int,
+        cls: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Pool[Any]:
+        from procactors.pool.start import start_pool  # only where it is used
+
+        return start_pool(self, options, parent, cls, args, kwargs)
 
     def _spawn_all(
         self,

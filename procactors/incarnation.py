@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from procactors.actor import Actor, Context, set_current
 from procactors.errors import ProcActorsError, SupervisionError
 from procactors.handle import SystemHandle
+from procactors.nesting import ACTOR, become, note_threads
 from procactors.options import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.limits import bind
@@ -46,10 +47,12 @@ from procactors.process.setup import (
     PARENT_GONE,
     adopt_surroundings,
     claim_mailbox,
+    print_by_lines,
     seed_generators,
     set_signals,
     watch_faults,
 )
+from procactors.process.title import show
 from procactors.ref import ActorRef
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
@@ -97,7 +100,10 @@ def main(argv: list[str]) -> None:
     except FileNotFoundError:
         sys.exit(0)  # the system, or the actor, ended while this process came up
     words[INCARNATION], words[PHASE] = order.incarnation, STARTING
+    become(ACTOR, order.makers)
+    show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
+    print_by_lines()
     set_signals(words)
     watch_faults(folder, order.dumps)
     keep_log(folder)
@@ -158,6 +164,7 @@ class _Life:
 
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
+        note_threads()
         instance = cls(*args, **kwargs)
         if self._order.recycle is not None:
             self._restore(instance)

@@ -27,8 +27,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from procactors.checks import deadline
-from procactors.errors import DeliveryError, InvalidSpec, RestartIntensityExceeded
+from procactors.errors import (
+    DeliveryError,
+    ForeignProcess,
+    InvalidSpec,
+    RestartIntensityExceeded,
+)
 from procactors.handlers import kind_of
+from procactors.nesting import importer
 from procactors.process.notify import Notifier, notifier
 from procactors.process.signals import SIGNAL_BASE, handled_by
 from procactors.system import STOP_TIMEOUT_S, ActorSystem
@@ -122,6 +128,12 @@ def run(
         InvalidSpec, TypeError: target, grace or options make no sense; nothing was started.
     """
     _check(target)
+    module = importer()
+    if module is not None:
+        raise ForeignProcess(
+            f"procactors.run was called by the module {module} while an actor's process imported "
+            f"it: put the call under if __name__ == '__main__'"
+        )
     if grace is None:
         grace = options.get("stop_timeout", STOP_TIMEOUT_S)
     grace = deadline("grace", grace)

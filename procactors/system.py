@@ -24,7 +24,9 @@ from procactors.checks import deadline, modules, one_of, path, patience, text, w
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
+from procactors.nesting import check_depth, importer, note_maker
 from procactors.observe.events import Events
+from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
@@ -64,6 +66,9 @@ class ActorSystem(SystemHandle):
     is no such exception.) A program that forgets to stop it is stopped at exit; one that is
     killed takes its actors with it.
 
+    A module may make one when it is imported, as web applications do. In an actor that imports
+    this module to find a class, what the module makes is inert, and whoever uses it is told so.
+
     Args:
         name: for people; the runtime directory's name if None.
         backend: where actors run; ``"processes"`` is the only one yet.
@@ -88,6 +93,9 @@ class ActorSystem(SystemHandle):
         InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
             kind of file.
         PermissionError: the `dead_letter_file` is another user's, or open to others.
+        SpawnError: no system can run here: inside of three others already, under gevent's or
+            eventlet's patches, in a frozen program that has not called `freeze_support`, or on a
+            Python without what it takes.
 
     Attributes:
         dead_letters: messages that nobody will handle, and why.
@@ -120,6 +128,15 @@ class ActorSystem(SystemHandle):
         runtime_dir = _path("runtime_dir", runtime_dir)
         dead_letter_file = _path("dead_letter_file", dead_letter_file)
         crash_dir = _path("crash_dir", crash_dir)
+        module = importer()
+        if module is not None:
+            from procactors.inert import become_inert  # only where it is used
+
+            become_inert(self, module, name, ask_timeout)
+            return
+        check_ground()
+        check_depth("this ActorSystem")
+        note_maker()
         raise_descriptor_limit()
         sweep(runtime_dir)
         # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
@@ -144,7 +161,7 @@ class ActorSystem(SystemHandle):
             self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
             self._recovery = Recovery(station.home, station, self.dead_letters, self._crashes)
             station.on_lost = self._report_lost
-            self._launcher = Launcher(self._dir.path, start_method, preload, spares)
+            self._launcher = Launcher(self._dir.path, start_method, preload, spares, self.name)
             self._supervisor = Supervisor(
                 station, self._launcher, self._recovery, stop_timeout, self.events
             )

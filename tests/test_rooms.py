@@ -22,6 +22,7 @@ OWNERS: dict[str, set[str]] = {
     },
     "pickle": {
         "incarnation",  # the runtime's own values, in files of the runtime directory
+        "process.frozen",  # for multiprocessing to unpickle
         "process.batch",  # items one by one, at the speed of C
         "process.loop",
         "process.order",

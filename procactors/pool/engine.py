@@ -31,6 +31,7 @@ from procactors.errors import (
     SpawnError,
 )
 from procactors.handle import Spawner, SystemHandle
+from procactors.nesting import check_depth, importer, one_deeper
 from procactors.pool.executormap import Run
 from procactors.pool.pool import Pool
 from procactors.system import ActorSystem
@@ -124,8 +125,13 @@ class Engine:
                 raise RuntimeError(self.closed)
             if self._broken is not None:
                 raise _broken_by(self._broken)
-            if self.pool is None:
-                self.pool = self._open()
+            if self.pool is not None:
+                return self.pool
+            if importer() is not None:
+                # Inert, and not kept: whoever submits from a handler later gets workers.
+                name = self._plan.options["name"] or "executor"
+                return ActorSystem().options(name=name).pool(Initialized, None, ())
+            self.pool = self._open()
             return self.pool
 
     def _open(self) -> Pool[Any]:
@@ -150,6 +156,9 @@ class Engine:
         if plan.system is not None:
             return plan.system.options(**options)
         if context is not None:
+            # Workers that make executors, whose workers do: a level each, as systems are.
+            check_depth("this executor")
+            options["env"] = {**one_deeper(), **(options["env"] or {})}
             return context.options(**options)
         if self._own is None:
             self._own = ActorSystem(start_method=plan.start_method, preload=plan.preload)

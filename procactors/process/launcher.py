@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from multiprocessing.spawn import get_executable
 
 from procactors.errors import InvalidSpec
+from procactors.nesting import drop_half_imported, one_deeper
+from procactors.process import frozen
 from procactors.process.child import (
     Child,
     ExecutedChild,
@@ -30,6 +32,7 @@ from procactors.process.child import (
     reap_by,
 )
 from procactors.process.shield import drop_handlers, held
+from procactors.process.title import plain
 from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
 
 __all__ = ["START_METHODS", "Launcher"]
@@ -62,16 +65,23 @@ class Launcher:
             them: it is also the janitor that sweeps up after a killed parent.
         preload: modules that the zygote imports before it forks.
         spares: blank processes that the zygote keeps ready.
+        system: the system's name, for people.
     """
 
     def __init__(
-        self, home: str, start_method: str, preload: Sequence[str] = (), spares: int = 0
+        self,
+        home: str,
+        start_method: str,
+        preload: Sequence[str] = (),
+        spares: int = 0,
+        system: str = "",
     ) -> None:
         if start_method not in START_METHODS:
             raise InvalidSpec(f"start_method is one of {START_METHODS}, not {start_method!r}")
         self._home = home
         self._method = start_method
         self._preload = tuple(preload)
+        self.system = plain(system)
         self._spares = spares if start_method == "forkserver" else 0
         self._socket: socket.socket | None = None
         self._zygote: subprocess.Popen[bytes] | None = None
@@ -86,7 +96,8 @@ class Launcher:
     def open(self) -> None:
         """Start the zygote; returns before it is up."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        arguments = [self._home, str(theirs.fileno()), str(self._spares), *self._preload]
+        fd, spares = str(theirs.fileno()), str(self._spares)
+        arguments = [self._home, fd, spares, self.system, *self._preload]
         self._zygote = self._execute("procactors.process.zygote", arguments, theirs.fileno())
         theirs.close()
         ours.setblocking(False)
@@ -197,11 +208,20 @@ class Launcher:
         with open(os.path.join(self._home, "path"), "w") as file:
             file.write("\0".join(sys.path))
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        with held():
+        words = [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments]
+        passed = [] if keep is None else [keep]
+        with contextlib.ExitStack() as started:
+            started.enter_context(held())
+            if frozen.is_frozen():
+                words, reading = frozen.command(module, arguments)
+                started.callback(os.close, reading)
+                passed.append(reading)
             return subprocess.Popen(
-                [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments],
+                words,
                 stdin=subprocess.DEVNULL,
-                pass_fds=() if keep is None else (keep,),
+                pass_fds=passed,
+                # From its first line on: it may import a user's module that makes a system.
+                env={**os.environ, **one_deeper()},
                 # A session of its own: the terminal's Ctrl-C is the parent's alone.
                 start_new_session=True,
             )
@@ -210,6 +230,7 @@ class Launcher:
 def _forked(home: str, actor: int, start: int) -> None:
     """First steps of an actor forked from the parent: drop what is the parent's."""
     os.setpgid(0, 0)
+    drop_half_imported()
     drop_handlers()
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):

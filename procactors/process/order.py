@@ -43,6 +43,8 @@ class StartOrder(NamedTuple):
         dumps: have `DUMP` write the stacks of all threads to the fault file.
         seed: the incarnation's seed, of its context.
         reseed: seed the module `random` with it: somebody chose the root.
+        makers: files of modules that make systems when they are imported (see `nesting`).
+        system: the system's name, for people.
     """
 
     actor: int
@@ -67,6 +69,8 @@ class StartOrder(NamedTuple):
     dumps: bool = False
     seed: int = 0
     reseed: bool = False
+    makers: tuple[str, ...] = ()
+    system: str = ""
 
 
 def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:

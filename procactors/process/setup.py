@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import fcntl
+import io
 import logging
 import os
 import random
@@ -30,6 +31,7 @@ __all__ = [
     "TERMINATE",
     "adopt_surroundings",
     "claim_mailbox",
+    "print_by_lines",
     "replace_main",
     "seed_generators",
     "set_signals",
@@ -119,6 +121,17 @@ def replace_main(main_file: str | None) -> None:
     if main_file is not None:
         main.__file__ = main_file
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
+
+
+def print_by_lines() -> None:
+    """Have each line that is printed written at once: what a killed process has said is there.
+
+    Into a pipe or a file Python would hold it back, up to 8 KiB.
+    """
+    stdout = sys.stdout  # None where it was closed; any object, put there by the user, under `fork`
+    if isinstance(stdout, io.TextIOWrapper):
+        with contextlib.suppress(OSError, ValueError):  # a full disk; a descriptor closed since
+            stdout.reconfigure(line_buffering=True)
 
 
 def seed_generators(seed: int, everywhere: bool) -> None:

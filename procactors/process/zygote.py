@@ -25,13 +25,19 @@ import select
 import signal
 import socket
 import struct
+import threading
 from multiprocessing import resource_tracker
 from time import monotonic
 from typing import Any
 
+from procactors.nesting import ZYGOTE, become, noted_inert
 from procactors.process.lifeline import is_cut, watch
+from procactors.process.setup import print_by_lines
 from procactors.process.shield import ignore_all
+from procactors.process.title import show
 from procactors.wire.runtime_dir import remove_tree
+
+_log = logging.getLogger("procactors")
 
 __all__ = ["ANSWER", "FORK", "ORDER", "QUIT", "REAP", "main"]
 
@@ -197,6 +203,7 @@ def _run_actor(home: str, actor: int, start: int) -> None:
 
 
 def _run_spare(home: str, pipe: int) -> None:
+    show("actor-spare", "procactors: spare")
     importlib.import_module("procactors.incarnation").rehearse()
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
@@ -205,21 +212,51 @@ def _run_spare(home: str, pipe: int) -> None:
         _run_actor(home, actor, start)
 
 
+def _preload(name: str) -> None:
+    """Import a module for all actors; warn of what will not be in them as it is elsewhere."""
+    threads, inert = set(threading.enumerate()), len(noted_inert())
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit):  # noqa: BLE001 - the user's; actors do without the module
+        _log.exception("preload of %r failed: it is left out", name)
+    left = sorted(thread.name for thread in set(threading.enumerate()) - threads)
+    if left:
+        _log.warning(
+            "the preloaded module %r has left threads behind: %s. A fork does not take them along, "
+            "and what they hold at that moment stays locked in the actor: start them in a function "
+            "that the actor calls, or do not preload the module",
+            name,
+            ", ".join(left),
+        )
+    if makers := sorted(set(noted_inert()[inert:])):
+        _log.warning(
+            "the preloaded module %r makes an actor system at import (in %s): in the actors it is "
+            "inert, and so is all that was made of it",
+            name,
+            ", ".join(makers),
+        )
+
+
 def main(argv: list[str]) -> None:
-    """Run as the zygote: ``argv`` is home, descriptor of the socket, spares, preloaded modules."""
-    home, descriptor, spares, *preload = argv
+    """Run as the zygote.
+
+    Args:
+        argv: home, descriptor of the socket, number of spares, name of the system, and the
+            modules to be preloaded.
+    """
+    home, descriptor, spares, system, *preload = argv
     # The parent alone orders: a scheduler's SIGTERM to the whole job must not take us from it.
     ignore_all()
+    become(ZYGOTE)
+    show("actor-zygote", f"procactors {system}: zygote")
+    print_by_lines()  # else what a preloaded module prints would be held here, and in each copy
     channel = socket.socket(fileno=int(descriptor))
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
     importlib.import_module("procactors.incarnation")
     importlib.import_module("procactors.process.batch")  # what a pool's workers need besides
     for name in preload:
-        try:
-            importlib.import_module(name)
-        except Exception:
-            logging.getLogger("procactors").exception("preload of %r failed: it is left out", name)
+        _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own
     # One tracker for all actors, outside their process groups: killed with an actor's group, it
     # could not remove what the actor left in /dev/shm.

@@ -22,6 +22,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from procactors.errors import SpawnError
+from procactors.nesting import makers, one_deeper
 from procactors.options import Delivery, Limits, Restart
 from procactors.process.child import Child
 from procactors.process.launcher import Launcher
@@ -118,7 +119,7 @@ class Lives:
                 overflow=cell.options.overflow.value,
                 stop_timeout=self._owner.stop_timeout if timeout is None else timeout,
                 report=pickle.dumps(report) if report is not None else b"",
-                environ={**caps, **environ, **(cell.options.env or {})},
+                environ={**caps, **environ, **one_deeper(), **(cell.options.env or {})},
                 cwd=cwd,
                 path=path,
                 argv=argv,
@@ -129,6 +130,8 @@ class Lives:
                 dumps=cell.pooled or cell.options.handle_timeout is not None,
                 seed=cell.seed,
                 reseed=cell.options.seed is not None,
+                makers=makers(),
+                system=self._launcher.system,
             ),
         )
 

@@ -26,6 +26,7 @@ from procactors.errors import (
     MailboxFull,
     StorageFull,
 )
+from procactors.nesting import inert_error
 from procactors.wire.blackbox import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import open_envelope, seal
@@ -37,10 +38,14 @@ from procactors.wire.replyreader import PendingReply, ReplyReader, no_descriptor
 from procactors.wire.rings import LOOK_S, LOOKS, is_asleep, ring_from
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
-__all__ = ["MAIN", "SUPERVISOR", "Station", "actor_path", "station_of"]
+__all__ = ["INERT", "MAIN", "SUPERVISOR", "Station", "actor_path", "enter", "station_of"]
 
 #: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
 MAIN = SUPERVISOR = 0
+
+#: How the path of a system begins that is inert and has no directory (see `inertstation`). It is no
+#: path of a file, so that no other is mistaken for it.
+INERT = "inert:/"
 
 #: Mailboxes whose writing ends a process keeps open: two descriptors each at most.
 _KEPT_WRITERS = 256
@@ -85,7 +90,7 @@ class Station:
         self.is_stopping: Callable[[], bool] = lambda: False
         #: Called with a record that can no longer be delivered: makes the dead letter.
         self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
-        _stations[path] = self
+        enter(self)
 
     # -- sending ------------------------------------------------------------------------------
 
@@ -452,6 +457,11 @@ _FORKED = (
 )
 
 
+def enter(station: Station) -> None:
+    """Have the refs of a system find this station in this process."""
+    _stations[station.path] = station
+
+
 def station_of(path: str, name: str) -> Station:
     """Return this process's station of a system.
 
@@ -462,6 +472,8 @@ def station_of(path: str, name: str) -> Station:
     if station is None:
         if path in _ended:
             raise ActorStopped(f"the system was stopped: {name} is gone with it")
+        if path.startswith(INERT):
+            raise inert_error(name, path.split("/")[1])
         if path in _forked:
             _forked[path].check_process()
         raise ForeignProcess(
