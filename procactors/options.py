@@ -10,12 +10,18 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Collection, Mapping
-from typing import Any
+import operator
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar, cast
 
 from procactors.errors import InvalidSpec
+from procactors.plain import plain
 
 __all__ = ["Backoff", "Delivery", "Limits", "Options", "Overflow", "Recycle", "Restart", "Routing"]
+
+
+_N = TypeVar("_N", int, float)
 
 
 class Overflow(enum.Enum):
@@ -95,7 +101,7 @@ class Backoff:
 
     def __post_init__(self) -> None:
         for name, lowest in (("initial", 0.0), ("maximum", 0.0), ("factor", 1.0), ("jitter", 0.0)):
-            _number(f"Backoff.{name}", getattr(self, name), lowest)
+            _keep(self, name, _number(f"Backoff.{name}", getattr(self, name), lowest))
         if self.jitter > 1.0:
             raise InvalidSpec(f"Backoff.jitter is a share from 0.0 to 1.0, not {self.jitter!r}")
 
@@ -120,20 +126,19 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.memory is not None:
-            _whole("Limits.memory (bytes)", self.memory, 1)
+            _keep(self, "memory", _whole("Limits.memory (bytes)", self.memory, 1))
         if self.threads is not None:
-            _whole("Limits.threads", self.threads, 1)
+            _keep(self, "threads", _whole("Limits.threads", self.threads, 1))
         if self.nice is not None:
-            _whole("Limits.nice", self.nice, -20)
+            _keep(self, "nice", _whole("Limits.nice", self.nice, -20))
             if self.nice > 19:
                 raise InvalidSpec(f"Limits.nice is a whole number up to 19, not {self.nice!r}")
         if self.cpu_affinity is not None:
             cpus = tuple(self.cpu_affinity)
             if not cpus:
                 raise InvalidSpec("Limits.cpu_affinity names at least one CPU, or is None")
-            for cpu in cpus:
-                _whole("each number of Limits.cpu_affinity", cpu, 0)
-            object.__setattr__(self, "cpu_affinity", cpus)
+            each = "each number of Limits.cpu_affinity"
+            _keep(self, "cpu_affinity", tuple(_whole(each, cpu, 0) for cpu in cpus))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,13 +163,14 @@ class Recycle:
         if self.messages is None and self.seconds is None and self.memory_growth is None:
             raise InvalidSpec("Recycle needs at least one of messages, seconds, memory_growth")
         if self.messages is not None:
-            _whole("Recycle.messages", self.messages, 1)
+            _keep(self, "messages", _whole("Recycle.messages", self.messages, 1))
         if self.seconds is not None:
-            _number("Recycle.seconds", self.seconds, 0.0)
+            _keep(self, "seconds", _number("Recycle.seconds", self.seconds, 0.0))
             if self.seconds == 0:
                 raise InvalidSpec("Recycle.seconds is more than 0: it would do nothing else")
         if self.memory_growth is not None:
-            _whole("Recycle.memory_growth (bytes)", self.memory_growth, 1)
+            growth = _whole("Recycle.memory_growth (bytes)", self.memory_growth, 1)
+            _keep(self, "memory_growth", growth)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +197,8 @@ class Options:
             takes the system's.
         limits: what its process may use; None sets no limit.
         recycle_after: when an incarnation makes way for a fresh one; None: never.
-        env: environment variables set in the actor before any of its code is imported.
+        env: environment variables set in the actor before any of its code is imported; a path may
+            stand for a string.
         size: for pools: how many workers; a pair is the least and the most, between which the pool
             follows its load. None: one for each usable CPU.
         routing: for pools: which worker gets a call.
@@ -215,7 +222,7 @@ class Options:
     stop_timeout: float | None = None
     limits: Limits | None = None
     recycle_after: Recycle | None = None
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str | os.PathLike[str]] | None = None
     size: int | tuple[int, int] | None = None
     routing: Routing = Routing.LEAST_LOADED
     seed: int | None = None
@@ -223,31 +230,32 @@ class Options:
     def __post_init__(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
             raise InvalidSpec(f"name is a string that is not empty, not {self.name!r}")
+        _keep(self, "name", plain(self.name))
         if self.mailbox is not None:
-            _whole("mailbox (capacity in messages, or None for unbounded)", self.mailbox, 1)
+            what = "mailbox (capacity in messages, or None for unbounded)"
+            _keep(self, "mailbox", _whole(what, self.mailbox, 1))
         _member("overflow", self.overflow, Overflow)
         _member("restart", self.restart, Restart)
-        _whole("max_restarts", self.max_restarts, 0)
-        _number("within", self.within, 0.0)
+        _keep(self, "max_restarts", _whole("max_restarts", self.max_restarts, 0))
+        _keep(self, "within", _number("within", self.within, 0.0))
         if self.backoff is not None:
             _member("backoff", self.backoff, Backoff)
         _member("delivery", self.delivery, Delivery)
-        _whole("max_deliveries", self.max_deliveries, 1)
+        _keep(self, "max_deliveries", _whole("max_deliveries", self.max_deliveries, 1))
         for name in ("handle_timeout", "start_timeout", "stop_timeout"):
             if getattr(self, name) is not None:
-                _number(name, getattr(self, name), 0.0)
+                _keep(self, name, _number(name, getattr(self, name), 0.0))
         if self.limits is not None:
             _member("limits", self.limits, Limits)
         if self.recycle_after is not None:
             _member("recycle_after", self.recycle_after, Recycle)
-        _check_size(self.size)
+        _keep(self, "size", _size(self.size))
         _member("routing", self.routing, Routing)
         if self.env is not None:
-            _check_env(self.env)
             # A plain dict: it travels to the supervisor, which unpickles no user's classes.
-            object.__setattr__(self, "env", dict(self.env))
+            _keep(self, "env", _env(self.env))
         if self.seed is not None:
-            _whole("seed", self.seed, 0)
+            _keep(self, "seed", _whole("seed", self.seed, 0))
 
     def replace(self, **changes: Any) -> Options:
         """Return a copy with some words changed; an unknown word is named with the known ones.
@@ -262,15 +270,37 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
-def _whole(name: str, value: Any, lowest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+def _keep(of: object, name: str, value: object) -> None:
+    """Set a field of a frozen value to what its check has made of it: it travels, plain."""
+    object.__setattr__(of, name, value)
+
+
+def _whole(name: str, value: Any, lowest: int) -> int:
+    """Return a whole number as an `int`, whatever library it is of."""
+    whole = None if isinstance(value, bool) else _converted(operator.index, value)
+    if whole is None or whole < lowest:
         raise InvalidSpec(f"{name} is a whole number of at least {lowest}, not {value!r}")
+    return whole
 
 
-def _number(name: str, value: Any, lowest: float) -> None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or math.isnan(value) or value < lowest:
+def _number(name: str, value: Any, lowest: float) -> int | float:
+    """Return a number as a `float` or `int`, whatever library it is of."""
+    number: int | float | None = None
+    if not isinstance(value, (bool, str, bytes)):
+        number = _converted(operator.index, value)
+        if number is None and hasattr(type(value), "__float__"):
+            number = _converted(float, value)
+    if number is None or math.isnan(number) or number < lowest:
         raise InvalidSpec(f"{name} is a number of at least {lowest}, not {value!r}")
+    return number
+
+
+def _converted(convert: Callable[[Any], _N], value: Any) -> _N | None:
+    try:
+        # Exactly: of a subclass, `index` returns the very object.
+        return cast("_N", plain(convert(value)))
+    except (TypeError, ValueError, OverflowError):  # no number; an array of several; too large
+        return None
 
 
 def _member(name: str, value: Any, kind: type) -> None:
@@ -278,21 +308,37 @@ def _member(name: str, value: Any, kind: type) -> None:
         raise InvalidSpec(f"{name} is a {kind.__name__}, not {value!r}")
 
 
-def _check_size(size: Any) -> None:
+def _size(size: Any) -> int | tuple[int, int] | None:
     if size is None:
-        return
+        return None
     if not isinstance(size, tuple):
-        _whole("size (workers of a pool)", size, 1)
-        return
+        return _whole("size (workers of a pool)", size, 1)
     if len(size) != 2:
         raise InvalidSpec(f"size is a number of workers, or (least, most), not {size!r}")
-    _whole("the least size", size[0], 1)
-    _whole("the most workers of size", size[1], size[0])
+    least = _whole("the least size", size[0], 1)
+    return least, _whole("the most workers of size", size[1], least)
 
 
-def _check_env(env: Any) -> None:
+def _env(env: Any) -> dict[str, str]:
     if not isinstance(env, Mapping):
         raise InvalidSpec(f"env is a mapping of strings, not {env!r}")
-    for key, value in env.items():
-        if not isinstance(key, str) or not isinstance(value, str) or not key or "=" in key:
-            raise InvalidSpec(f"env maps names to strings, not {key!r} to {value!r}")
+    return {_variable(key): _variable(value, key) for key, value in env.items()}
+
+
+def _variable(value: Any, of: Any = None) -> str:
+    """Return a variable's name, or the value `of` that name, as the kernel will take it."""
+    what = f"the value of {of!r}" if of is not None else "a name"
+    if not isinstance(value, (str, os.PathLike)):
+        raise InvalidSpec(f"env maps names to strings: {what} is {value!r}")
+    plainly: str = plain(value)
+    if of is None and (not plainly or "=" in plainly):
+        raise InvalidSpec(
+            f"env maps names to strings; a name has letters and no '=', not {value!r}"
+        )
+    try:
+        known = b"\0" not in os.fsencode(plainly)
+    except UnicodeEncodeError:  # half of a surrogate pair, that stands for no byte
+        known = False
+    if not known:
+        raise InvalidSpec(f"env maps names to strings: {what} cannot be there, found {value!r}")
+    return plainly

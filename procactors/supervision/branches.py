@@ -28,6 +28,7 @@ from procactors.supervision.branch import (
     Branch,
     Slot,
     Verdict,
+    cells,
     exit_of,
     is_copy,
     plans,
@@ -37,6 +38,7 @@ from procactors.supervision.branch import (
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.group import Ending, Exit, Order, Phase, Stage
+from procactors.supervision.mishaps import as_answer
 from procactors.tree import Strategy
 from procactors.wire.blackbox import CLOSED, CLOSING
 
@@ -181,7 +183,11 @@ class Branches:
         branch.is_held = True
         try:
             while branch.orders:
-                self._obey(branch, branch.orders.popleft())
+                order = branch.orders.popleft()
+                try:
+                    self._obey(branch, order)
+                except Exception as error:  # noqa: BLE001 - so wide: the other orders stand
+                    self._broke(branch, order, error)
         finally:
             branch.is_held = False
         while branch.deferred and branch.group.phase is Phase.RUNNING:
@@ -200,6 +206,46 @@ class Branches:
                 self._stop(slot, order.parks)
             else:
                 self._close(slot)
+
+    def _broke(self, branch: Branch, order: Order, error: Exception) -> None:
+        """An order was broken off by an error of ours: have what it was for come to its end."""
+        _log.error("supervisor %s met an error of its own", branch.name, exc_info=error)
+        if isinstance(order, (g.Ready, g.Over)):
+            starter, branch.starter = branch.starter, None
+            self._owner.reply(starter, as_answer(error, starts=True))
+            if isinstance(order, g.Over):
+                self._bury(branch, reason_of(branch, order.ending))
+            return
+        slot = branch.slots.get(order.key)
+        if slot is None:
+            return
+        if isinstance(order, g.Start):
+            self._cannot_start(slot, error)
+        elif isinstance(order, g.Stop):
+            self._kill(slot)
+        else:
+            self._answer_place(slot)
+
+    def _kill(self, slot: Slot) -> None:
+        """Bring a child down that could not be stopped."""
+        below = [slot.node] if isinstance(slot.node, Cell) else []
+        if isinstance(slot.node, Branch):
+            below = list(cells(slot.node))
+        for cell in below:
+            self._owner.stopping.kill_cell(cell)
+        if not below:
+            self._child_is_down(slot, Exit.SHUTDOWN)
+
+    def collapse(self, slot: Slot, reason: ExitReason) -> None:
+        """Give up the whole tree that an actor belongs to; all who wait for it are told."""
+        branch = slot.branch
+        while branch.above is not None:
+            branch = branch.above.branch
+        starter, branch.starter = branch.starter, None
+        self._owner.reply(starter, SpawnError(f"the tree {branch.name} {reason}"))
+        for cell in cells(branch):
+            self._owner.mishaps.let_go(cell)
+        self._bury(branch, reason)
 
     def _start(self, slot: Slot, wait: float) -> None:
         slot.error = None
@@ -236,7 +282,9 @@ class Branches:
 
     def _cannot_start(self, slot: Slot, error: Exception) -> None:
         slot.error = (
-            error if isinstance(error, ProcActorsError) else SpawnError(f"{slot.name}: {error}")
+            SpawnError(f"{slot.name}: {error}")
+            if isinstance(error, OSError)
+            else as_answer(error, starts=True)
         )
         slot.last = (ExitReason(ExitKind.START, None, str(error)), None)
         slot.branch.failed = slot
@@ -297,14 +345,18 @@ class Branches:
         elif node is not None:
             self._bury(node, reason)
         slot.node = None
+        self._answer_place(slot)
+        if not branch.group.has(slot.key):
+            self.forget(slot)
+
+    def _answer_place(self, slot: Slot) -> None:
+        """Tell who waits for a child's start or end that it is down."""
         starter, slot.starter = slot.starter, None
         if starter is not None:
             self._tell_failed(starter, slot)
         enders, slot.enders = slot.enders, []
         for who in enders:
-            self._owner.reply(who, reason)
-        if not branch.group.has(slot.key):
-            self.forget(slot)
+            self._owner.reply(who, slot.last[0])
 
     def _tell_failed(self, who: ReplyTo | None, slot: Slot) -> None:
         """Answer a start with what failed: this child, or one below it."""

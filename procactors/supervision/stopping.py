@@ -14,6 +14,7 @@ of each before it, one after the other, latest started first; after half of the 
 from __future__ import annotations
 
 import functools
+import logging
 import signal
 from collections.abc import Callable
 from time import monotonic
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from procactors.supervision.supervisor import Supervisor
 
 __all__ = ["Stopping"]
+
+_log = logging.getLogger("procactors")
 
 #: Share of a stop's time, and most seconds, between SIGTERM and SIGKILL.
 _GRACE_SHARE, _GRACE_S = 0.2, 1.0
@@ -143,7 +146,11 @@ class Stopping:
         try:
             while row.left and row.left[-1] != row.told and not row.hurried:
                 row.told = row.left[-1]
-                self._order_in(row, row.told)
+                try:
+                    self._order_in(row, row.told)
+                except Exception:  # noqa: BLE001 - so wide: the rest of the row waits for this one
+                    _log.exception("actor %d could not be told to stop: it is killed", row.told)
+                    self._kill(self._supervisor.cells[row.told])
         finally:
             row.stepping = False
 
@@ -275,6 +282,10 @@ class Stopping:
         if row is not None:
             row.left.remove(cell.actor)
             self._step(row)
+        self.resume()
+
+    def resume(self) -> None:
+        """Go on with the system's stop, should an error have come between."""
         if not self.is_ending:
             return
         if self._orderly:
