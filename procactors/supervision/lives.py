@@ -84,11 +84,11 @@ class Lives:
             cell.seed = self._seed(cell)
             self._order(cell)
             child = self._launcher.start(cell.actor, start)
+            if child is not None:
+                self.adopt(cell, child)
         except Exception as error:  # noqa: BLE001 - so wide: somebody waits for this start
-            self.start_failed(cell, error)
+            self._owner.mishaps.start_broke(cell, error)
             return
-        if child is not None:
-            self.adopt(cell, child)
         limit = cell.options.start_timeout
         if limit is not None:
             self._owner.at(
@@ -142,21 +142,17 @@ class Lives:
     def start_failed(self, cell: Cell, error: Exception) -> None:
         """Count a start that no process came of as a death."""
         said = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        text = f"no process could be started: {said}"
-        self._after(cell, ExitReason(ExitKind.START, None, text), "")
+        reason = ExitReason(ExitKind.START, None, f"no process could be started: {said}")
+        self._owner.mishaps.or_collapse(cell, lambda: self._after(cell, reason, ""))
 
     def adopt(self, cell: Cell, child: Child) -> None:
         """Watch the process that a start has brought."""
         cell.child = child
-        try:
-            self._owner.watch(child.pidfd, cell)
-            self._owner.watchdog.watch(cell)
-            if cell.final and cell.ended_with:
-                child.kill_group()  # killed before its number was known
-        except Exception as error:  # noqa: BLE001 - so wide: somebody waits for this start
-            self._owner.mishaps.start_broke(cell, error)
-            return
-        if cell.ready_early:
+        self._owner.watch(child.pidfd, cell)
+        self._owner.watchdog.watch(cell)
+        if cell.final and cell.ended_with:
+            child.kill_group()  # killed before its number was known
+        elif cell.ready_early:
             self.ready(cell.actor, cell.start, cell.decides)
 
     def ready(self, actor: int, start: int, decides: int) -> None:
@@ -176,16 +172,11 @@ class Lives:
             # stop would take it for an inbox, which has no process, and leave it running.
             cell.ready_early = True
             return
-        try:
-            self._came_up(cell)
-        except Exception as error:  # noqa: BLE001 - so wide: somebody may still wait for this start
-            self._owner.mishaps.start_broke(cell, error)
-
-    def _came_up(self, cell: Cell) -> None:
         cell.life = Life.UP
         cell.lost_starts = 0
         cell.ready_at = monotonic()
-        self._owner.reply(cell.spawner, cell.info)
+        if not self._owner.reply(cell.spawner, cell.info):
+            self._owner.stopping.kill_cell(cell)  # its spawner was told of an error
         cell.spawner = None  # not before: whoever has not been told is told of an error
         self._owner.recovery.letters.actor_up(cell.name)
         ended_as, cell.ended_as = cell.ended_as, None
@@ -221,14 +212,14 @@ class Lives:
         except Exception as error:  # noqa: BLE001 - so wide: nobody else would notice this end
             reason, trace, later = self._owner.mishaps.unknown_end(cell, error), "", False
         if reason.kind is ExitKind.RECYCLED:
-            self._recycled(cell)
+            self._owner.mishaps.or_collapse(cell, lambda: self._recycled(cell))
         elif later:
             self._dying[cell.start] = cell, reason, trace
             # Should the zygote be dead or behind: then the peak stays unknown.
             due = monotonic() + _PEAK_S
             self._owner.at(due, functools.partial(self.reaped, cell.start, 0))
         else:
-            self._after(cell, reason, trace)
+            self._owner.mishaps.or_collapse(cell, lambda: self._after(cell, reason, trace))
 
     def _take_leave(self, cell: Cell) -> tuple[ExitReason, str, bool]:
         """Reap a process; return (why it ended, traceback, whether its peak memory comes later)."""
@@ -256,15 +247,9 @@ class Lives:
             cell, reason, trace = dead
             assert cell.child is not None
             cell.child.peak_memory = peak
-            self._after(cell, reason, trace)
+            self._owner.mishaps.or_collapse(cell, lambda: self._after(cell, reason, trace))
 
     def _recycled(self, cell: Cell) -> None:
-        try:
-            self._make_way(cell)
-        except Exception as error:  # noqa: BLE001 - so wide: its mailbox waits for the next life
-            self._owner.mishaps.collapse(cell, error)
-
-    def _make_way(self, cell: Cell) -> None:
         """An incarnation has made way: start the next one, but for an end that was ordered.
 
         No restart and no crash: nothing is counted, reported or waited for.
@@ -297,12 +282,6 @@ class Lives:
 
     def _after(self, cell: Cell, reason: ExitReason, trace: str) -> None:
         """See what follows from the end of a life."""
-        try:
-            self._see_after(cell, reason, trace)
-        except Exception as error:  # noqa: BLE001 - so wide: all who wait for this actor are told
-            self._owner.mishaps.collapse(cell, error)
-
-    def _see_after(self, cell: Cell, reason: ExitReason, trace: str) -> None:
         in_hand = self._owner.recovery.in_hand(cell)
         report = cell.report(reason, trace, in_hand)
         cell.child = None
@@ -466,17 +445,17 @@ class Lives:
             self._owner.recovery.close_mailbox(cell, why)
 
     def _tell_spawner(self, cell: Cell) -> None:
-        spawner, cell.spawner = cell.spawner, None
-        if spawner is not None:
-            assert cell.reason is not None
+        assert cell.reason is not None
+        if cell.spawner is not None:
             self.tell_failed_start(
-                spawner, cell.class_name, cell.name, cell.reason, cell.last_crash
+                cell.spawner, cell.class_name, cell.name, cell.reason, cell.last_crash
             )
+            cell.spawner = None
 
     def _tell_waiters(self, cell: Cell) -> None:
-        waiters, cell.waiters = cell.waiters, []
-        for who in waiters:
-            self._owner.reply(who, cell.reason)
+        while cell.waiters:
+            self._owner.reply(cell.waiters[0], cell.reason)
+            del cell.waiters[0]  # behind it: should the answer raise, it is tried again
 
     def _tell_parent(self, cell: Cell) -> None:
         if cell.place is not None:

@@ -39,12 +39,24 @@ class Mishaps:
         self._owner = owner
 
     def quietly(self, *steps: Callable[[], object]) -> None:
-        """Take steps that do not depend on each other: each, though one before it raises."""
+        """Take steps that do not depend on each other: each, though one before it raises.
+
+        One that raises is tried once more: so it must be such that it may be begun twice.
+        """
         for step in steps:
-            try:
-                step()
-            except Exception:  # noqa: BLE001 - so wide: the other steps are others' answers
-                _log.exception("the supervisor met an error of its own and goes on")
+            for _ in range(2):
+                try:
+                    step()
+                    break
+                except Exception:  # noqa: BLE001 - so wide: the other steps are others' answers
+                    _log.exception("the supervisor met an error of its own and goes on")
+
+    def or_collapse(self, cell: Cell, step: Callable[[], object]) -> None:
+        """Do what follows from the end of a life; if that raises, the actor ends for good."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - so wide: all who wait for this actor are told
+            self.collapse(cell, error)
 
     def start_broke(self, cell: Cell, error: Exception) -> None:
         """End a life whose start was broken off by an error of ours; it counts as a failed one."""

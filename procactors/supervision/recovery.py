@@ -81,8 +81,12 @@ class Recovery:
         # they can no longer deliver.
         self._sending = threading.Lock()
 
-    def answer(self, reply: int, call: int, kind: int, value: object) -> None:
-        """Send an answer; a caller that is gone, or a full disk, is no trouble of ours."""
+    def answer(self, reply: int, call: int, kind: int, value: object) -> bool:
+        """Send an answer; a caller that is gone is no trouble of ours.
+
+        Returns:
+            False: it could not be sent, and an error was instead.
+        """
         try:
             self._answer(reply, call, kind, value)
         except Exception as error:  # noqa: BLE001 - so wide: he waits for this answer
@@ -91,6 +95,8 @@ class Recovery:
             text = f"the answer could not be sent: {type(error).__name__}: {error}"
             with contextlib.suppress(OSError, ProcActorsError):
                 self._answer(reply, call, Kind.VERDICT, SupervisionError(text))
+            return False
+        return True
 
     def _answer(self, reply: int, call: int, kind: int, value: object) -> None:
         # Not patient: the supervisor waits for nobody; what does not fit is spilled.

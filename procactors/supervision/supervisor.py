@@ -243,7 +243,12 @@ class Supervisor:
                     who = ReplyTo(envelope.reply, envelope.call)
                     self.guarded_command(functools.partial(self._do, taken.flags, envelope), who)
                 elif taken.kind == Kind.READY:
-                    self.lives.ready(*READY.unpack(body))
+                    actor, start, decides = READY.unpack(body)
+                    try:
+                        self.lives.ready(actor, start, decides)
+                    except Exception as error:  # noqa: BLE001 - so wide: a start is waited for
+                        if actor in self.cells:
+                            self.mishaps.start_broke(self.cells[actor], error)
             finally:
                 self._mailbox.done(place=False)
 
@@ -276,11 +281,16 @@ class Supervisor:
         _log.critical("the system ends: %s", error)
         self.on_failure(error)
 
-    def reply(self, who: ReplyTo | None, value: object) -> None:
-        """Answer a command; whoever told, or is gone, gets nothing."""
-        if who is not None and who.reply:
-            kind = Kind.VERDICT if isinstance(value, BaseException) else Kind.RESULT
-            self.recovery.answer(who.reply, who.call, kind, value)
+    def reply(self, who: ReplyTo | None, value: object) -> bool:
+        """Answer a command; whoever told, or is gone, gets nothing.
+
+        Returns:
+            False: an error had to be sent instead.
+        """
+        if who is None or not who.reply:
+            return True
+        kind = Kind.VERDICT if isinstance(value, BaseException) else Kind.RESULT
+        return self.recovery.answer(who.reply, who.call, kind, value)
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -298,20 +308,12 @@ class Supervisor:
         except BaseException:
             os.unlink(command.blueprint)
             raise
+        cell.spawner, cell.pooled = who, command.pooled
         try:
             os.rename(command.blueprint, os.path.join(cell.folder, "blueprint"))
-        except BaseException:
-            self.mishaps.quietly(functools.partial(self._undo, cell))
-            raise
-        cell.spawner, cell.pooled = who, command.pooled
-        self.lives.start(cell)
-
-    def _undo(self, cell: Cell) -> None:
-        """Forget an actor that never came to be started."""
-        parent = self.cells.get(cell.parent)
-        if parent is not None:
-            parent.children.remove(cell.actor)
-        self.remember(cell)
+            self.lives.start(cell)
+        except Exception as error:  # noqa: BLE001 - so wide: its caller is told by its end
+            self.mishaps.collapse(cell, error)
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         options = Options(name=command.name)
@@ -396,7 +398,7 @@ class Supervisor:
         """Keep the facts of an actor that is over; drop the rest."""
         self.mishaps.quietly(
             lambda: self._over.__setitem__(cell.actor, cell.status()),
-            lambda: self.cells.pop(cell.actor),
+            lambda: self.cells.pop(cell.actor, None),
             lambda: self.release_name(cell.name),
             cell.bury,
             lambda: self.station.forget(cell.actor),
@@ -416,28 +418,27 @@ class Supervisor:
         for what, actor, start, outcome in answers:
             if what == REAP:
                 self.lives.reaped(start, outcome)
-            else:
-                self._forked(actor, start, outcome)
+                continue
+            cell = self.cells.get(actor)
+            if cell is None or cell.start != start or cell.child is not None:
+                continue  # of a start that was given up; the incarnation sees that it is late
+            try:
+                self._forked(cell, outcome)
+            except Exception as error:  # noqa: BLE001 - so wide: somebody waits for this start
+                if cell.child is None and outcome > 0:
+                    # No descriptor to watch it by: it must not go on unwatched.
+                    self.mishaps.quietly(functools.partial(self._launcher.discard, outcome))
+                self.mishaps.start_broke(cell, error)
 
-    def _forked(self, actor: int, start: int, pid: int) -> None:
-        """The zygote has forked a process for a start, or says why it could not."""
-        cell = self.cells.get(actor)
-        if cell is None or cell.start != start or cell.child is not None:
-            return  # of a start that was given up; the incarnation sees that it is late
+    def _forked(self, cell: Cell, pid: int) -> None:
+        """The zygote has forked a process for an actor; a negative number says why it could not."""
         if pid > 0 and cell.life is not Life.STARTING:  # given up, and no other one ordered yet
             self._launcher.discard(pid)
             return
         if pid < 0:
             self.lives.start_failed(cell, OSError(-pid, os.strerror(-pid)))
             return
-        try:
-            child = self._launcher.adopt(pid)
-        except Exception as error:  # noqa: BLE001 - so wide: somebody waits for this start
-            # No descriptor to watch it by: it must not go on unwatched.
-            self.mishaps.quietly(functools.partial(self._launcher.discard, pid))
-            self.lives.start_failed(cell, error)
-            return
-        self.lives.adopt(cell, child)
+        self.lives.adopt(cell, self._launcher.adopt(pid))
 
     def _watch_zygote(self) -> None:
         self._epoll.register(self._launcher.fileno(), select.EPOLLIN)
