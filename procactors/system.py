@@ -23,9 +23,11 @@ from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceede
 from procactors.handle import SystemHandle
 from procactors.inbox import Inbox
 from procactors.observe.events import Events
+from procactors.plain import plain
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
+from procactors.process.streams import hold_standard_streams
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.crashdir import CrashFolder
@@ -104,7 +106,10 @@ class ActorSystem(SystemHandle):
         crash_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         _check(backend, start_method, spares, stop_timeout, ask_timeout)
+        hold_standard_streams()
         raise_descriptor_limit()
+        if runtime_dir is not None:  # its files are opened later too, from whatever directory
+            runtime_dir = os.path.abspath(os.fsdecode(runtime_dir))
         sweep(runtime_dir)
         # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
         # SIGTERM handler may stop the system while its main thread is stopping it.
@@ -123,13 +128,13 @@ class ActorSystem(SystemHandle):
             station = Station(self._dir.path)
             undo.callback(station.close)
             super().__init__(station, ask_timeout)
-            self.name = name or os.path.basename(self._dir.path)
+            self.name = plain(name) or os.path.basename(self._dir.path)
             self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
             self._recovery = Recovery(station.home, station, self.dead_letters, self._crashes)
             station.on_lost = self._report_lost
             self._launcher = Launcher(self._dir.path, start_method, preload, spares)
             self._supervisor = Supervisor(
-                station, self._launcher, self._recovery, stop_timeout, self.events
+                station, self._launcher, self._recovery, plain(stop_timeout), self.events
             )
             self._supervisor.on_failure = self._failed
             undo.callback(self._supervisor.close)

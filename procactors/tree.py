@@ -142,7 +142,7 @@ class Supervisor:
         significant: bool = False,
     ) -> None:
         # `Options` knows the checks of these words.
-        Options(name=name, restart=restart, max_restarts=max_restarts, within=within)
+        words = Options(name=name, restart=restart, max_restarts=max_restarts, within=within)
         for child in children:
             if not isinstance(child, (ChildSpec, Supervisor)):
                 raise InvalidSpec(
@@ -162,9 +162,9 @@ class Supervisor:
             raise InvalidSpec("significant is for supervisors that may end: not for PERMANENT")
         self.children = children
         self.strategy = strategy
-        self.max_restarts = max_restarts
-        self.within = float(within)
-        self.name = name
+        self.max_restarts = words.max_restarts
+        self.within = float(words.within)
+        self.name = words.name
         self.restart = restart
         self.auto_shutdown = auto_shutdown
         self.significant = significant

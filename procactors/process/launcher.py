@@ -25,6 +25,7 @@ from multiprocessing.spawn import get_executable
 from procactors.errors import InvalidSpec, SpawnError
 from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
 from procactors.process.order import import_path
+from procactors.process.streams import hold_standard_streams
 from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
 
 __all__ = ["START_METHODS", "Launcher"]
@@ -77,6 +78,7 @@ class Launcher:
 
     def open(self) -> None:
         """Start the zygote; returns before it is up."""
+        hold_standard_streams()  # they may have been closed since
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._socket = ours  # and so closed by `close`, whatever comes now

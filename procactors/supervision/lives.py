@@ -308,7 +308,9 @@ class Lives:
         if reason.is_abnormal:
             cell.last_crash = report
             if not (reason.kind is ExitKind.KILLED and cell.final):
-                _log.error("%s", report)
+                # Of a failed start the caller is told why: the whole cause is shown once, by him.
+                is_told = reason.kind is ExitKind.START and cell.spawner is not None
+                _log.error("%s", dataclasses.replace(report, traceback="") if is_told else report)
                 self._owner.recovery.keep_crash(cell, report)
         try:
             self._owner.recovery.settle(cell, report, again)
