@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, cast
 
 from procactors.errors import SpawnError
 from procactors.options import Delivery, Limits, Restart
-from procactors.process.child import Child
 from procactors.process.launcher import Launcher
 from procactors.process.limits import thread_caps
 from procactors.process.loop import ENDING, STARTING, STOPPING
@@ -83,9 +82,9 @@ class Lives:
             cell.words[STOP_ORDERED] = cell.stop_by is not None
             cell.seed = self._seed(cell)
             self._order(cell)
-            child = self._launcher.start(cell.actor, start)
-            if child is not None:
-                self.adopt(cell, child)
+            cell.child = self._launcher.start(cell.actor, start)
+            if cell.child is not None:
+                self.adopt(cell)
         except Exception as error:  # noqa: BLE001 - so wide: somebody waits for this start
             self._owner.mishaps.start_broke(cell, error)
             return
@@ -145,9 +144,10 @@ class Lives:
         reason = ExitReason(ExitKind.START, None, f"no process could be started: {said}")
         self._owner.mishaps.or_collapse(cell, lambda: self._after(cell, reason, ""))
 
-    def adopt(self, cell: Cell, child: Child) -> None:
-        """Watch the process that a start has brought."""
-        cell.child = child
+    def adopt(self, cell: Cell) -> None:
+        """Watch the process that a start has brought, the cell's child."""
+        child = cell.child
+        assert child is not None
         self._owner.watch(child.pidfd, cell)
         self._owner.watchdog.watch(cell)
         if cell.final and cell.ended_with:

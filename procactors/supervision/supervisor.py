@@ -438,7 +438,8 @@ class Supervisor:
         if pid < 0:
             self.lives.start_failed(cell, OSError(-pid, os.strerror(-pid)))
             return
-        self.lives.adopt(cell, self._launcher.adopt(pid))
+        cell.child = self._launcher.adopt(pid)
+        self.lives.adopt(cell)
 
     def _watch_zygote(self) -> None:
         self._epoll.register(self._launcher.fileno(), select.EPOLLIN)
