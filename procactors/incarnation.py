@@ -75,6 +75,9 @@ __all__ = ["main", "rehearse"]
 #: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
 _FAILED_CODE = 1
 
+#: Most seconds for the end of a life that did not come to know its order.
+_END_S = 1.0
+
 #: What `on_stop` is told of each orderly end.
 _KINDS = {
     STOPPED: ExitKind.STOPPED,
@@ -89,17 +92,41 @@ def main(argv: list[str]) -> None:
     home, actor, start = argv[0], int(argv[1]), int(argv[2])
     folder = actor_path(home, actor)
     try:
+        claimed = _claim(home, folder, start)
+    except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for this start is told
+        _note(folder, start, error)
+        _end(_FAILED_CODE, _END_S)
+    if claimed is None:
+        sys.exit(0)
+    order, reader = claimed
+    words = reader.box.words
+    words[INCARNATION], words[PHASE] = order.incarnation, STARTING
+    station = None
+    code = 0
+    try:
+        _settle_in(order, folder, words)
+        station = _open_station(home, actor, reader)
+        _Life(order, folder, reader, station).run()
+    except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
+        code = _leave(order, folder, station, words, error)
+    _end(code, order.stop_timeout)
+
+
+def _claim(home: str, folder: str, start: int) -> tuple[StartOrder, MailboxReader] | None:
+    """Become the one that serves this mailbox; None: somebody else does, or nobody is to."""
+    try:
         die_with_parent(home)
         order = read_order(folder)
         if order.start != start:
-            sys.exit(0)  # this start was given up; another incarnation has the mailbox
+            return None  # this start was given up; another incarnation has the mailbox
         reader = MailboxReader(folder)
-        words = reader.box.words
-        if not claim_mailbox(folder, words, start):
-            sys.exit(0)
+        return (order, reader) if claim_mailbox(folder, reader.box.words, start) else None
     except FileNotFoundError:
-        sys.exit(0)  # the system, or the actor, ended while this process came up
-    words[INCARNATION], words[PHASE] = order.incarnation, STARTING
+        return None  # the system, or the actor, ended while this process came up
+
+
+def _settle_in(order: StartOrder, folder: str, words: memoryview) -> None:
+    """Set up all that the user's code is to find when it is imported."""
     become(ACTOR, order.makers)
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
@@ -108,18 +135,16 @@ def main(argv: list[str]) -> None:
     watch_faults(folder, order.dumps)
     keep_log(folder)
     seed_generators(order.seed, order.reseed)
+    if order.cpus is not None or order.nice is not None:
+        bind(order.cpus, order.nice)
+
+
+def _open_station(home: str, actor: int, reader: MailboxReader) -> Station:
     station = Station(home, actor, reader.box)
-    words[PROCESS] = station.home.process
+    reader.box.words[PROCESS] = station.home.process
     station.on_lost = lambda target, record: _report_lost(station, target, record)
     station.name_of = lambda other: _name_of(station, other)
-    code = 0
-    try:
-        if order.cpus is not None or order.nice is not None:
-            bind(order.cpus, order.nice)
-        _Life(order, folder, reader, station).run()
-    except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
-        code = _leave(order, folder, station, words, error)
-    _end(code, order.stop_timeout)
+    return station
 
 
 def rehearse() -> None:
@@ -283,7 +308,11 @@ def _hook(instance: Any, name: str, *args: Any) -> None:
 
 
 def _leave(
-    order: StartOrder, folder: str, station: Station, words: memoryview, error: BaseException
+    order: StartOrder,
+    folder: str,
+    station: Station | None,
+    words: memoryview,
+    error: BaseException,
 ) -> int:
     """Note what ended this life, for the report; return the exit code."""
     if isinstance(error, TellFailed):
@@ -294,12 +323,17 @@ def _leave(
     else:
         if words[PHASE] not in (STARTING, ENDING):
             words[PHASE] = FAILED
-        with contextlib.suppress(OSError):  # a full disk: the exit code alone must tell
-            last_words = pickle.dumps((order.start, *describe(error)))
-            write_whole(os.path.join(folder, "error"), last_words)
-    # What it has told others before still goes.
-    station.flush(order.stop_timeout)
+        _note(folder, order.start, error)
+    if station is not None:
+        station.flush(order.stop_timeout)  # what it has told others before still goes
     return code
+
+
+def _note(folder: str, start: int, error: BaseException) -> None:
+    """Leave for the supervisor what ended the life of this start."""
+    with contextlib.suppress(OSError):  # a full disk: the exit code alone must tell
+        last_words = pickle.dumps((start, *describe(error)))
+        write_whole(os.path.join(folder, "error"), last_words)
 
 
 def _exit_code(error: SystemExit) -> int:
@@ -308,7 +342,8 @@ def _exit_code(error: SystemExit) -> int:
         return 0
     if isinstance(error.code, int):
         return error.code & 0xFF
-    sys.stderr.write(f"{error.code}\n")
+    with contextlib.suppress(Exception):  # there may be no stderr, or no text of it
+        sys.stderr.write(f"{error.code}\n")
     return 1
 
 
@@ -319,11 +354,14 @@ def _end(code: int, patience: float) -> NoReturn:
     """
     limit = threading.Timer(patience, os._exit, (code,))
     limit.daemon = True
-    limit.start()
-    with contextlib.suppress(Exception):  # so wide: whatever they raise, the end has come
+    # So wide, at each step: whatever is raised, the end has come.
+    with contextlib.suppress(Exception):
+        limit.start()
+    with contextlib.suppress(Exception):
         util._run_finalizers()  # type: ignore[attr-defined]
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
     os._exit(code)
 
 

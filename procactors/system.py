@@ -30,6 +30,7 @@ from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
+from procactors.process.streams import hold_standard_streams
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.crashdir import CrashFolder
@@ -137,7 +138,10 @@ class ActorSystem(SystemHandle):
         check_ground()
         check_depth("this ActorSystem")
         note_maker()
+        hold_standard_streams()
         raise_descriptor_limit()
+        if runtime_dir is not None:  # its files are opened later too, from whatever directory
+            runtime_dir = os.path.abspath(runtime_dir)
         sweep(runtime_dir)
         # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
         # SIGTERM handler may stop the system while its main thread is stopping it.
@@ -149,8 +153,22 @@ class ActorSystem(SystemHandle):
         self.dead_letters = DeadLetters()
         self.events = Events()
         self.failure: RestartIntensityExceeded | None = None
+        starting = start_method, preload, spares
+        self._open(name, starting, runtime_dir, ask_timeout, dead_letter_file, crash_dir)
+        _systems.add(self)
+
+    def _open(
+        self,
+        name: str | None,
+        starting: tuple[str, tuple[str, ...], int],
+        runtime_dir: str | None,
+        ask_timeout: float | None,
+        dead_letter_file: str | None,
+        crash_dir: str | None,
+    ) -> None:
+        """Make the parts of the system, and start it."""
+        self._dir = RuntimeDir(runtime_dir)
         with contextlib.ExitStack() as undo:
-            self._dir = RuntimeDir(runtime_dir)
             undo.callback(self._dir.remove)
             self._lifeline = Lifeline(self._dir.path)
             undo.callback(self._lifeline.cut)
@@ -161,9 +179,9 @@ class ActorSystem(SystemHandle):
             self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
             self._recovery = Recovery(station.home, station, self.dead_letters, self._crashes)
             station.on_lost = self._report_lost
-            self._launcher = Launcher(self._dir.path, start_method, preload, spares, self.name)
+            self._launcher = Launcher(self._dir.path, *starting, self.name)
             self._supervisor = Supervisor(
-                station, self._launcher, self._recovery, stop_timeout, self.events
+                station, self._launcher, self._recovery, self._stop_timeout, self.events
             )
             self._supervisor.on_failure = self._failed
             undo.callback(self._supervisor.close)
@@ -173,7 +191,6 @@ class ActorSystem(SystemHandle):
                 self.dead_letters.keep_in(self._open_keeper(dead_letter_file))
             self._supervisor.open()
             undo.pop_all()  # all is up: from here on `stop` undoes it
-        _systems.add(self)
 
     def inbox(self, name: str | None = None) -> Inbox:
         """Return a receiver for the main program: its `ref` can be sent to actors.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from procactors import __version__
 from procactors.cli import deadletters, demo, examples, map as map_, run, tree
+from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: by ``argparse`` for ``--help``, ``--version`` and usage errors (code 2), or
             by an example that ends itself.
     """
+    replace_missing_streams()
     arguments = _parsed(argv)
     chosen: Callable[[argparse.Namespace], int] = arguments.run
     try:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import marshal
 import multiprocessing
+import multiprocessing.context
 import os
 import socket
 import subprocess
@@ -19,7 +21,7 @@ from collections import deque
 from collections.abc import Sequence
 from multiprocessing.spawn import get_executable
 
-from procactors.errors import InvalidSpec
+from procactors.errors import InvalidSpec, SpawnError
 from procactors.nesting import drop_half_imported, one_deeper
 from procactors.process import frozen
 from procactors.process.child import (
@@ -31,7 +33,9 @@ from procactors.process.child import (
     kill_by,
     reap_by,
 )
+from procactors.process.order import import_path
 from procactors.process.shield import drop_handlers, held
+from procactors.process.streams import hold_standard_streams
 from procactors.process.title import plain
 from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
 
@@ -45,10 +49,10 @@ _ZYGOTE_END_MS = 2000
 #: Run by a new interpreter: the import path first, since it may be how we ourselves are found.
 #: No such file: the parent died before we came up, and whoever started next has swept.
 _BOOT = """
-import sys
+import marshal, sys
 try:
-    with open(sys.argv[1] + "/path") as file:
-        sys.path[:] = file.read().split(chr(0))
+    with open(sys.argv[1] + "/path", "rb") as file:
+        sys.path[:] = marshal.load(file)
 except FileNotFoundError:
     sys.exit(0)
 import importlib
@@ -95,13 +99,14 @@ class Launcher:
 
     def open(self) -> None:
         """Start the zygote; returns before it is up."""
+        hold_standard_streams()  # they may have been closed since
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        fd, spares = str(theirs.fileno()), str(self._spares)
-        arguments = [self._home, fd, spares, self.system, *self._preload]
-        self._zygote = self._execute("procactors.process.zygote", arguments, theirs.fileno())
-        theirs.close()
-        ours.setblocking(False)
-        self._socket = ours
+        with theirs:
+            self._socket = ours  # and so closed by `close`, whatever comes now
+            ours.setblocking(False)
+            fd, spares = str(theirs.fileno()), str(self._spares)
+            arguments = [self._home, fd, spares, self.system, *self._preload]
+            self._zygote = self._execute("procactors.process.zygote", arguments, theirs.fileno())
         self.zygote_pidfd = os.pidfd_open(self._zygote.pid)
 
     def start(self, actor: int, start: int) -> Child | None:
@@ -115,17 +120,24 @@ class Launcher:
             return None
         if self._method == "spawn":
             arguments = [self._home, str(actor), str(start)]
-            return ExecutedChild(self._execute("procactors.incarnation", arguments))
-        context = multiprocessing.get_context("fork")
-        process = context.Process(
-            target=_forked, args=(self._home, actor, start), name=f"actor-{actor}"
-        )
+            executed = self._execute("procactors.incarnation", arguments)
+            try:
+                return ExecutedChild(executed)
+            except BaseException:  # no descriptor to watch it by: it must not go on unwatched
+                executed.kill()
+                executed.wait()
+                raise
+        process = _Copy(target=_forked, args=(self._home, actor, start), name=f"actor-{actor}")
         with warnings.catch_warnings(), held():
             # Python 3.12 warns of forking with threads; whoever chose "fork" was told.
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
-        multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
-        return ForkedChild(process)
+        try:
+            return ForkedChild(process)
+        except BaseException:
+            process.kill()
+            process.join()
+            raise
 
     def collect(self) -> list[tuple[int, int, int, int]]:
         """Return what the zygote has answered (see `zygote.ANSWER`), oldest first."""
@@ -191,7 +203,6 @@ class Launcher:
                 has_ended(self.zygote_pidfd, -1)
             # By its pidfd: if the application reaps whatever ends, its number may be another's.
             self._zygote.returncode = reap_by(self.zygote_pidfd)[0] or 0
-            os.close(self.zygote_pidfd)
             self._zygote, self.zygote_pidfd = None, -1
         if self._socket is not None:
             self._socket.close()
@@ -205,10 +216,12 @@ class Launcher:
     def _execute(
         self, module: str, arguments: list[str], keep: int | None = None
     ) -> subprocess.Popen[bytes]:
-        with open(os.path.join(self._home, "path"), "w") as file:
-            file.write("\0".join(sys.path))
+        path = os.path.join(self._home, "path")
+        with open(path + ".new", "wb") as file:
+            marshal.dump(import_path(), file)
+        os.rename(path + ".new", path)  # whole: another interpreter may just be reading it
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        words = [get_executable(), *flags, "-c", _BOOT, self._home, module, *arguments]
+        words = [_interpreter(), *flags, "-c", _BOOT, self._home, module, *arguments]
         passed = [] if keep is None else [keep]
         with contextlib.ExitStack() as started:
             started.enter_context(held())
@@ -225,6 +238,45 @@ class Launcher:
                 # A session of its own: the terminal's Ctrl-C is the parent's alone.
                 start_new_session=True,
             )
+
+
+class _Copy(multiprocessing.context.ForkProcess):
+    """A process by `multiprocessing`'s fork, that `multiprocessing` does not look after."""
+
+    def start(self) -> None:
+        """Fork.
+
+        Not by the base class's `start`: that refuses in a daemonic process (a worker of
+        `multiprocessing.Pool`), whose end would leave children behind. Ours hang on the lifeline.
+        And it waits for children that have ended, whose exit codes are ours to read.
+        """
+        self.daemon = False  # the actor may have children
+        self._popen = self._Popen(self)
+        self._sentinel = self._popen.sentinel
+
+
+def _interpreter() -> str | bytes:
+    """Return the program that runs a new interpreter.
+
+    Raises:
+        SpawnError: none is known.
+    """
+    # What `multiprocessing.set_executable` has named; else `sys.executable`, if it is known.
+    known: str | bytes | None = get_executable()
+    if known:
+        return known
+    # Python is embedded in another program: the interpreter that belongs to its library will do.
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    places = [
+        os.path.join(prefix, "bin", name) for prefix in (sys.exec_prefix, sys.base_exec_prefix)
+    ]
+    for place in places:
+        if os.access(place, os.X_OK):
+            return place
+    raise SpawnError(
+        f"expected sys.executable to name the Python interpreter, found {sys.executable!r}, and "
+        f"there is none at {places[0]}: name one by multiprocessing.set_executable(path)"
+    )
 
 
 def _forked(home: str, actor: int, start: int) -> None:

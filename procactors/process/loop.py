@@ -12,7 +12,9 @@ next incarnation gets it); killed behind it, it is handled.
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 import pickle
 import traceback
 from collections.abc import Callable
@@ -52,6 +54,9 @@ _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 #: First byte of a batch's method name (see `process.batch`).
 BATCH_KEY = b"*"
+
+#: How the names of our own files begin.
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 __all__ = [
     "BATCH_KEY",
@@ -337,6 +342,23 @@ def _never_entered(error: TypeError) -> bool:
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """Return (one line, formatted traceback) of an exception that ends the actor."""
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return "".join(traceback.format_exception_only(type(error), error)).strip(), text
+    """Return (one line, formatted traceback from the user's frames on) of what ends the actor."""
+    shown = traceback.TracebackException(type(error), error, error.__traceback__)
+    line = "".join(shown.format_exception_only()).strip()
+    _drop_our_frames(shown, set())
+    return line, "".join(shown.format())
+
+
+def _drop_our_frames(shown: traceback.TracebackException, seen: set[int]) -> None:
+    """Leave out the frames through which we came to the user's code, in the causes too."""
+    if id(shown) in seen:
+        return
+    seen.add(id(shown))
+    ours = itertools.takewhile(lambda frame: frame.filename.startswith(_OURS), shown.stack or ())
+    del shown.stack[: len(list(ours))]
+    if not shown.stack:
+        shown.stack = None  # type: ignore[assignment]  # and so no line says that frames follow
+    causes = (shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ()))
+    for cause in causes:
+        if cause is not None:
+            _drop_our_frames(cause, seen)

@@ -8,13 +8,22 @@ Never: grows with the user's arguments: those are in the blueprint, a file of it
 from __future__ import annotations
 
 import marshal
+import multiprocessing
 import os
 import sys
 from typing import NamedTuple
 
+from procactors.plain import plain, text
 from procactors.wire.storage import write_whole
 
-__all__ = ["StartOrder", "read_order", "surroundings", "write_order"]
+__all__ = [
+    "StartOrder",
+    "Surroundings",
+    "import_path",
+    "read_order",
+    "surroundings",
+    "write_order",
+]
 
 
 class StartOrder(NamedTuple):
@@ -35,7 +44,7 @@ class StartOrder(NamedTuple):
         overflow: what a send to its full mailbox does, for its own ref.
         stop_timeout: seconds for which an orderly end may go on writing what waits to be sent.
         report: the pickled crash report of the life before; empty for the first.
-        environ, cwd, path, argv, main_file: the parent's surroundings at this moment.
+        environ, cwd, path, argv, main_file, authkey: the parent's surroundings at this moment.
         recycle: (messages, seconds, bytes of growth) after which it makes way for the next
             incarnation, each None if it does not matter; None: never.
         cpus: CPUs that it runs on; None: as its parent process.
@@ -63,6 +72,7 @@ class StartOrder(NamedTuple):
     path: list[str]
     argv: list[str]
     main_file: str | None
+    authkey: bytes
     recycle: tuple[int | None, float | None, int | None] | None = None
     cpus: tuple[int, ...] | None = None
     nice: int | None = None
@@ -73,19 +83,56 @@ class StartOrder(NamedTuple):
     system: str = ""
 
 
-def surroundings() -> tuple[dict[str, str], str, list[str], list[str], str | None]:
-    """Return (environ, cwd, path, argv, main file) of this process, for a `StartOrder`."""
+class Surroundings(NamedTuple):
+    """What an actor takes over from the parent: see `StartOrder`."""
+
+    environ: dict[str, str]
+    cwd: str
+    path: list[str]
+    argv: list[str]
+    main_file: str | None
+    authkey: bytes
+
+
+def surroundings() -> Surroundings:
+    """Return the surroundings of this process, for a `StartOrder`.
+
+    Raises:
+        TypeError: something there is of a kind that cannot travel, in the environment perhaps.
+    """
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     try:
         cwd = os.getcwd()
-    except FileNotFoundError:  # removed under us: the actor then keeps its own
+    except OSError:  # removed under us, or out of reach: the actor then keeps its own
         cwd = ""
-    return dict(os.environ), cwd, list(sys.path), list(sys.argv), main_file
+    argv = getattr(sys, "argv", None)  # not there where Python is embedded
+    return Surroundings(
+        environ=plain(dict(os.environ)),
+        cwd=cwd,
+        path=import_path(),
+        argv=[""] if argv is None else [text(argument) for argument in argv],
+        main_file=None if main_file is None else text(main_file),
+        # Proxies of a `multiprocessing.Manager` show it: in the actor too they are the parent's.
+        authkey=bytes(multiprocessing.current_process().authkey),
+    )
+
+
+def import_path() -> list[str]:
+    """Return what imports look at of `sys.path`: strings, and bytes on Python 3.10.
+
+    They pass over anything else, a `pathlib.Path` too. So must the actor: with one more place to
+    look it could find another module under the same name.
+    """
+    return [text(place) for place in sys.path if isinstance(place, (str, bytes))]
 
 
 def write_order(folder: str, order: StartOrder) -> None:
-    """Write the order; it replaces an older one whole."""
-    write_whole(os.path.join(folder, "start"), marshal.dumps(tuple(order)))
+    """Write the order; it replaces an older one whole.
+
+    Raises:
+        TypeError: it has a value that is not plain, and cannot be made so.
+    """
+    write_whole(os.path.join(folder, "start"), marshal.dumps(plain(tuple(order))))
 
 
 def read_order(folder: str) -> StartOrder:

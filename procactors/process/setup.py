@@ -12,10 +12,12 @@ import faulthandler
 import fcntl
 import io
 import logging
+import multiprocessing
 import os
 import random
 import signal
 import sys
+import time
 from time import monotonic
 
 from procactors.process.order import StartOrder, read_order
@@ -49,6 +51,9 @@ TERMINATE, PARENT_GONE, HALT, LEAVE = 1, 2, 3, 4
 #: Has an actor with `handle_timeout` write its stacks. A real-time signal, since the ordinary ones
 #: are the application's; not the last ones, which debuggers and Valgrind use.
 DUMP = signal.SIGRTMAX - 4
+
+#: Where the module `tempfile` looks for the name of the temporary directory, in this order.
+_TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 #: Seconds to wait for the claim of the life before: its holder is dead, the kernel is cleaning.
 _CLAIM_S = 5.0
@@ -97,18 +102,48 @@ def _end_late(pid: int) -> None:
 
 def adopt_surroundings(order: StartOrder) -> None:
     """Take over the parent's environment, directory, import path and arguments of this moment."""
+    temporary = {name: os.environ.get(name) for name in _TEMPORARY}
     for name in set(os.environ) - set(order.environ):
         del os.environ[name]
     for name, value in order.environ.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+    # The C library has read TZ before, at the zygote's start or the parent's: 2 microseconds.
+    time.tzset()
+    if temporary != {name: os.environ.get(name) for name in _TEMPORARY}:
+        _forget_temporary()
     if order.cwd:
         with contextlib.suppress(OSError):
             os.chdir(order.cwd)
-    sys.path[:] = order.path
-    sys.argv[:] = order.argv
+    _refill("path", order.path)
+    _refill("argv", order.argv)
+    multiprocessing.current_process().authkey = order.authkey
     forget_program()
     replace_main(order.main_file)
+
+
+def _refill(name: str, values: list[str]) -> None:
+    """Set a list of the module `sys`: the same object, which others may have imported."""
+    there = getattr(sys, name, None)
+    if isinstance(there, list):
+        there[:] = values
+    else:
+        setattr(sys, name, values)
+
+
+def _forget_temporary() -> None:
+    """Have the temporary directory be what the environment says from now on.
+
+    What the module `tempfile` has found was right in the process that we were forked from.
+    """
+    module = sys.modules.get("tempfile")
+    if module is None:
+        return
+    named = next(filter(None, map(os.environ.get, _TEMPORARY)), "")
+    # Found by name, if that will do: what `tempfile` tries out by itself is a file, which it would
+    # leave behind if the actor is killed at that moment.
+    usable = os.path.isdir(named) and os.access(named, os.W_OK | os.X_OK)
+    module.tempdir = os.path.abspath(named) if usable else None  # type: ignore[attr-defined]
 
 
 def replace_main(main_file: str | None) -> None:

@@ -201,7 +201,7 @@ class BranchCommands:
         comes_back = branch.above is not None and branch.group.parks  # unless the one above ends it
         if branch.group.ending is not None and not comes_back:
             raise ActorStopped(f"supervisor {branch.name} is stopping")
-        branch.deferred.append(lambda: self._owner.guarded_command(again, who))
+        branch.deferred.append(lambda: self._owner.guarded_command(again, who, starts=True))
         return True
 
     def _slot(self, branch: Branch, name: str) -> Slot:

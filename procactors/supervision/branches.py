@@ -27,6 +27,7 @@ from procactors.supervision.branch import (
     Branch,
     Slot,
     Verdict,
+    cells,
     exit_of,
     is_copy,
     plans,
@@ -36,6 +37,7 @@ from procactors.supervision.branch import (
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.group import Ending, Exit, Order, Phase, Stage
+from procactors.supervision.mishaps import as_answer
 from procactors.tree import Strategy
 from procactors.wire.blackbox import CLOSED, CLOSING
 
@@ -62,10 +64,10 @@ class Branches:
 
     def child_started(self, slot: Slot) -> None:
         """A child's start is done."""
-        starter, slot.starter = slot.starter, None
         node = slot.node
         assert node is not None
-        self._owner.reply(starter, node.info)
+        self._owner.reply(slot.starter, node.info)
+        slot.starter = None  # not before: whoever has not been told is told of an error
         branch = slot.branch
         self.step(branch, g.started(branch.group, slot.key, monotonic(), _draw()))
 
@@ -180,7 +182,11 @@ class Branches:
         branch.is_held = True
         try:
             while branch.orders:
-                self._obey(branch, branch.orders.popleft())
+                order = branch.orders.popleft()
+                try:
+                    self._obey(branch, order)
+                except Exception as error:  # noqa: BLE001 - so wide: the other orders stand
+                    self._broke(branch, order, error)
         finally:
             branch.is_held = False
         while branch.deferred and branch.group.phase is Phase.RUNNING:
@@ -199,6 +205,48 @@ class Branches:
                 self._stop(slot, order.parks)
             else:
                 self._close(slot)
+
+    def _broke(self, branch: Branch, order: Order, error: Exception) -> None:
+        """An order was broken off by an error of ours: have what it was for come to its end."""
+        _log.error("supervisor %s met an error of its own", branch.name, exc_info=error)
+        if isinstance(order, (g.Ready, g.Over)):
+            self._owner.reply(branch.starter, as_answer(error, starts=True))
+            branch.starter = None
+            if isinstance(order, g.Over):
+                self._bury(branch, reason_of(branch, order.ending))
+            else:
+                self.step(branch, g.stop(branch.group, parks=False))
+            return
+        slot = branch.slots.get(order.key)
+        if slot is None:
+            return
+        if isinstance(order, g.Start):
+            self._cannot_start(slot, error)
+        elif isinstance(order, g.Stop):
+            self._kill(slot)
+        else:
+            self._answer_place(slot)
+
+    def _kill(self, slot: Slot) -> None:
+        """Bring a child down that could not be stopped."""
+        below = [slot.node] if isinstance(slot.node, Cell) else []
+        if isinstance(slot.node, Branch):
+            below = list(cells(slot.node))
+        for cell in below:
+            self._owner.stopping.kill_cell(cell)
+        if not below:
+            self._child_is_down(slot, Exit.SHUTDOWN)
+
+    def collapse(self, slot: Slot, reason: ExitReason) -> None:
+        """Give up the whole tree that an actor belongs to; all who wait for it are told."""
+        branch = slot.branch
+        while branch.above is not None:
+            branch = branch.above.branch
+        starter, branch.starter = branch.starter, None
+        self._owner.reply(starter, SpawnError(f"the tree {branch.name} {reason}"))
+        for cell in cells(branch):
+            self._owner.mishaps.let_go(cell)
+        self._bury(branch, reason)
 
     def _start(self, slot: Slot, wait: float) -> None:
         slot.error = None
@@ -234,7 +282,9 @@ class Branches:
 
     def _cannot_start(self, slot: Slot, error: Exception) -> None:
         slot.error = (
-            error if isinstance(error, ProcActorsError) else SpawnError(f"{slot.name}: {error}")
+            SpawnError(f"{slot.name}: {error}")
+            if isinstance(error, OSError)
+            else as_answer(error, starts=True)
         )
         slot.last = (ExitReason(ExitKind.START, None, str(error)), None)
         slot.branch.failed = slot
@@ -295,14 +345,21 @@ class Branches:
         elif node is not None:
             self._bury(node, reason)
         slot.node = None
-        starter, slot.starter = slot.starter, None
-        if starter is not None:
-            self._tell_failed(starter, slot)
-        enders, slot.enders = slot.enders, []
-        for who in enders:
-            self._owner.reply(who, reason)
+        self._answer_place(slot)
         if not branch.group.has(slot.key):
             self.forget(slot)
+
+    def _answer_place(self, slot: Slot) -> None:
+        """Tell who waits for a child's start or end that it is down."""
+        if slot.starter is not None:
+            self._tell_failed(slot.starter, slot)
+            slot.starter = None
+        self._tell_enders(slot)
+
+    def _tell_enders(self, slot: Slot) -> None:
+        while slot.enders:
+            self._owner.reply(slot.enders[0], slot.last[0])
+            del slot.enders[0]  # behind it: should the answer raise, it is tried again
 
     def _tell_failed(self, who: ReplyTo | None, slot: Slot) -> None:
         """Answer a start with what failed: this child, or one below it."""
@@ -316,8 +373,10 @@ class Branches:
         self._owner.lives.tell_failed_start(who, slot.plan.class_name, slot.name, reason, report)
 
     def _ready(self, branch: Branch) -> None:
-        starter, branch.starter = branch.starter, None
-        self._owner.reply(starter, branch.info)
+        told = self._owner.reply(branch.starter, branch.info)
+        branch.starter = None
+        if not told:  # but of an error
+            self.step(branch, g.stop(branch.group, parks=False))
         if branch.above is not None:
             self.child_started(branch.above)
 
@@ -354,34 +413,39 @@ class Branches:
         branch.orders.clear()
         gave_up = reason.kind is ExitKind.GAVE_UP
         because = f"its supervisor {branch.name} {reason}" if gave_up else ""
+        # Each step is somebody's answer: none of them hangs on the others.
+        quietly = self._owner.mishaps.quietly
         for slot in reversed(list(branch.slots.values())):
-            node = slot.node
-            if isinstance(node, Cell):
-                self._owner.lives.end(node, slot.last[0], because)
-            elif node is not None:
-                self._bury(node, reason)
-            slot.node = None
-            # Taken out: ending the last actor of a system may have led here from `_close`.
-            enders, slot.enders = slot.enders, []
-            for who in enders:
-                self._owner.reply(who, slot.last[0])
-            starter, slot.starter = slot.starter, None
-            self._owner.reply(starter, ActorStopped(f"supervisor {branch.name} has ended"))
-            self.forget(slot)
+            quietly(functools.partial(self._empty, slot, reason, because))
         if branch.above is None:
             for plan in plans(branch.plan):
                 unlink(plan.blueprint)
-        self._owner.release_name(branch.name)
         self._past[branch.branch] = reason
+        quietly(
+            lambda: self._owner.release_name(branch.name),
+            lambda: self._answer_all(branch, reason),
+        )
         while len(self._past) > _REMEMBERED:
             self._past.popitem(last=False)
-        self._answer_all(branch, reason)
+
+    def _empty(self, slot: Slot, reason: ExitReason, because: str) -> None:
+        """End what is at a place whose supervisor is no more, and tell who waits for it."""
+        node, branch = slot.node, slot.branch
+        if isinstance(node, Cell):
+            self._owner.lives.end(node, slot.last[0], because)
+        elif node is not None:
+            self._bury(node, reason)
+        slot.node = None
+        self._tell_enders(slot)
+        self._owner.reply(slot.starter, ActorStopped(f"supervisor {branch.name} has ended"))
+        slot.starter = None
+        self.forget(slot)
 
     def _answer_all(self, branch: Branch, reason: ExitReason) -> None:
         """Answer whoever waits for the end of a supervisor, or for its restart."""
-        waiters, branch.waiters = branch.waiters, []
-        for who in waiters:
-            self._owner.reply(who, reason)
+        while branch.waiters:
+            self._owner.reply(branch.waiters[0], reason)
+            del branch.waiters[0]
         while branch.deferred:
             branch.deferred.popleft()()  # they are told that it has ended
 

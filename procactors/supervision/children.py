@@ -60,7 +60,14 @@ class Children:
         waiting = self._waiting.pop(command.child, None)
         if cell is None or waiting is None or cell.life is not Life.DOWN:
             return
-        start, reason, ran_s = waiting
+        try:
+            self._carry_out(command, cell, *waiting)
+        except Exception as error:  # noqa: BLE001 - so wide: its mailbox waits for what follows
+            self._owner.mishaps.collapse(cell, error)
+
+    def _carry_out(
+        self, command: c.DecideOnChild, cell: Cell, start: int, reason: ExitReason, ran_s: float
+    ) -> None:
         if cell.start != start or cell.incarnation != command.incarnation:
             return
         if command.directive == "resume":

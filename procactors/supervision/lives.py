@@ -19,12 +19,11 @@ import pickle
 import random
 import signal
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from procactors.errors import SpawnError
 from procactors.nesting import makers, one_deeper
 from procactors.options import Delivery, Limits, Restart
-from procactors.process.child import Child
 from procactors.process.launcher import Launcher
 from procactors.process.limits import thread_caps
 from procactors.process.loop import ENDING, STARTING, STOPPING
@@ -79,17 +78,17 @@ class Lives:
         cell.ready_early = False
         cell.ended_with = 0
         cell.was_suspended = False
-        cell.words[STOP_ORDERED] = cell.stop_by is not None
         cell.verdict = None
         cell.peak_memory = 0
-        cell.seed = self._seed(cell)
         try:
+            cell.words[STOP_ORDERED] = cell.stop_by is not None
+            cell.seed = self._seed(cell)
             self._order(cell)
-            child = self._launcher.start(cell.actor, start)
-            if child is not None:
-                self.adopt(cell, child)
-        except OSError as error:
-            self.start_failed(cell, error)
+            cell.child = self._launcher.start(cell.actor, start)
+            if cell.child is not None:
+                self.adopt(cell)
+        except Exception as error:  # noqa: BLE001 - so wide: somebody waits for this start
+            self._owner.mishaps.start_broke(cell, error)
             return
         limit = cell.options.start_timeout
         if limit is not None:
@@ -98,7 +97,8 @@ class Lives:
             )
 
     def _order(self, cell: Cell) -> None:
-        environ, cwd, path, argv, main_file = surroundings()
+        around = surroundings()
+        env = cast("dict[str, str]", cell.options.env or {})  # made plain by `Options`
         timeout = cell.options.stop_timeout
         recycle = cell.options.recycle_after
         # A recycling is no restart: the hook of that name hears nothing of it.
@@ -119,11 +119,12 @@ class Lives:
                 overflow=cell.options.overflow.value,
                 stop_timeout=self._owner.stop_timeout if timeout is None else timeout,
                 report=pickle.dumps(report) if report is not None else b"",
-                environ={**caps, **environ, **one_deeper(), **(cell.options.env or {})},
-                cwd=cwd,
-                path=path,
-                argv=argv,
-                main_file=main_file,
+                environ={**caps, **around.environ, **one_deeper(), **env},
+                cwd=around.cwd,
+                path=around.path,
+                argv=around.argv,
+                main_file=around.main_file,
+                authkey=around.authkey,
                 recycle=None if recycle is None else dataclasses.astuple(recycle),
                 cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
                 nice=limits.nice,
@@ -141,14 +142,16 @@ class Lives:
             root = derive(self._root, cell.actor)
         return derive(root, cell.incarnation)
 
-    def start_failed(self, cell: Cell, error: OSError) -> None:
+    def start_failed(self, cell: Cell, error: Exception) -> None:
         """Count a start that no process came of as a death."""
-        text = f"no process could be started: {error}"
-        self._after(cell, ExitReason(ExitKind.START, None, text), "")
+        said = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        reason = ExitReason(ExitKind.START, None, f"no process could be started: {said}")
+        self._owner.mishaps.or_collapse(cell, lambda: self._after(cell, reason, ""))
 
-    def adopt(self, cell: Cell, child: Child) -> None:
-        """Watch the process that a start has brought."""
-        cell.child = child
+    def adopt(self, cell: Cell) -> None:
+        """Watch the process that a start has brought, the cell's child."""
+        child = cell.child
+        assert child is not None
         self._owner.watch(child.pidfd, cell)
         self._owner.watchdog.watch(cell)
         if cell.final and cell.ended_with:
@@ -176,8 +179,9 @@ class Lives:
         cell.life = Life.UP
         cell.lost_starts = 0
         cell.ready_at = monotonic()
-        spawner, cell.spawner = cell.spawner, None
-        self._owner.reply(spawner, cell.info)
+        if not self._owner.reply(cell.spawner, cell.info):
+            self._owner.stopping.kill_cell(cell)  # its spawner was told of an error
+        cell.spawner = None  # not before: whoever has not been told is told of an error
         self._owner.recovery.letters.actor_up(cell.name)
         ended_as, cell.ended_as = cell.ended_as, None
         if ended_as is not None:
@@ -201,13 +205,28 @@ class Lives:
             again = functools.partial(self._start_overdue, actor, start, late_s)
             self._owner.at(monotonic() + _OVERDUE_EVERY_S, again)
             return
-        cell.child.kill_group()
         text = f"its on_start took longer than start_timeout={cell.options.start_timeout} s"
-        with open(os.path.join(cell.folder, "error"), "wb") as file:
-            pickle.dump((start, text, ""), file)
+        cell.verdict = ExitReason(ExitKind.START, None, text)
+        cell.child.kill_group()
 
     def gone(self, cell: Cell) -> None:
         """An incarnation has ended: reap it, and see what follows."""
+        try:
+            reason, trace, later = self._take_leave(cell)
+        except Exception as error:  # noqa: BLE001 - so wide: nobody else would notice this end
+            reason, trace, later = self._owner.mishaps.unknown_end(cell, error), "", False
+        if reason.kind is ExitKind.RECYCLED:
+            self._owner.mishaps.or_collapse(cell, lambda: self._recycled(cell))
+        elif later:
+            self._dying[cell.start] = cell, reason, trace
+            # Should the zygote be dead or behind: then the peak stays unknown.
+            due = monotonic() + _PEAK_S
+            self._owner.at(due, functools.partial(self.reaped, cell.start, 0))
+        else:
+            self._owner.mishaps.or_collapse(cell, lambda: self._after(cell, reason, trace))
+
+    def _take_leave(self, cell: Cell) -> tuple[ExitReason, str, bool]:
+        """Reap a process; return (why it ended, traceback, whether its peak memory comes later)."""
         child = cell.child
         assert child is not None
         # The group before the number: once reaped, the number may be somebody else's.
@@ -223,15 +242,7 @@ class Lives:
         wanted = reason.is_abnormal and not cell.final
         later = child.let_go(cell.start if wanted else 0)
         child.release()
-        if reason.kind is ExitKind.RECYCLED:
-            self._recycled(cell)
-        elif later:
-            self._dying[cell.start] = cell, reason, trace
-            # Should the zygote be dead or behind: then the peak stays unknown.
-            due = monotonic() + _PEAK_S
-            self._owner.at(due, functools.partial(self.reaped, cell.start, 0))
-        else:
-            self._after(cell, reason, trace)
+        return reason, trace, later
 
     def reaped(self, start: int, peak: int) -> None:
         """The zygote tells how much memory a dead process had, or took too long to."""
@@ -240,7 +251,7 @@ class Lives:
             cell, reason, trace = dead
             assert cell.child is not None
             cell.child.peak_memory = peak
-            self._after(cell, reason, trace)
+            self._owner.mishaps.or_collapse(cell, lambda: self._after(cell, reason, trace))
 
     def _recycled(self, cell: Cell) -> None:
         """An incarnation has made way: start the next one, but for an end that was ordered.
@@ -274,6 +285,7 @@ class Lives:
             self.respawn(cell, 0.0)
 
     def _after(self, cell: Cell, reason: ExitReason, trace: str) -> None:
+        """See what follows from the end of a life."""
         in_hand = self._owner.recovery.in_hand(cell)
         report = cell.report(reason, trace, in_hand)
         cell.child = None
@@ -300,7 +312,9 @@ class Lives:
         if reason.is_abnormal:
             cell.last_crash = report
             if not (reason.kind is ExitKind.KILLED and cell.final):
-                _log.error("%s", report)
+                # Of a failed start the caller is told why: the whole cause is shown once, by him.
+                is_told = reason.kind is ExitKind.START and cell.spawner is not None
+                _log.error("%s", dataclasses.replace(report, traceback="") if is_told else report)
                 self._owner.recovery.keep_crash(cell, report)
         try:
             self._owner.recovery.settle(cell, report, again)
@@ -401,10 +415,30 @@ class Lives:
         cell.respawns_childless = False
 
     def end(self, cell: Cell, reason: ExitReason, because: str = "") -> None:
-        """End an actor for good: answer for its mailbox, tell whoever waits."""
-        reason = self._owner.deathwatch.final_reason(cell, reason)
+        """End an actor for good: answer for its mailbox, tell whoever waits; once is enough."""
+        if cell.life is Life.OVER:
+            return
         cell.life = Life.OVER
         cell.reason = reason
+        # Each step is somebody's answer: none of them hangs on the others.
+        self._owner.mishaps.quietly(
+            lambda: self._close(cell, because),
+            lambda: self._owner.stopping.stop_cells(list(cell.children)),
+            lambda: self._owner.remember(cell),
+            lambda: self._owner.children.ended(cell),
+            # First: what watchers are told comes before the stop that may come to them now, and
+            # before what is sent by those who wait for this end.
+            lambda: self._owner.deathwatch.ended(cell, cell.reason or reason),
+            lambda: self._tell_spawner(cell),
+            lambda: self._tell_waiters(cell),
+            lambda: self._tell_parent(cell),
+            lambda: self._owner.stopping.ended(cell),
+        )
+
+    def _close(self, cell: Cell, because: str) -> None:
+        """Answer for the mailbox of an actor that is over."""
+        assert cell.reason is not None
+        cell.reason = reason = self._owner.deathwatch.final_reason(cell, cell.reason)
         if not cell.is_inbox:  # before anybody is told: who then stops the system is too late
             self._owner.recovery.tally.ended(
                 cell.name, reason, cell.last_handler, cell.was_suspended
@@ -417,19 +451,21 @@ class Lives:
             cell.mark_gone()  # its reader, in the main program, sees to what is left
         else:
             self._owner.recovery.close_mailbox(cell, why)
-        if cell.children:
-            self._owner.stopping.stop_cells(list(cell.children))
-        self._owner.remember(cell)
-        self._owner.children.ended(cell)
-        # First: what watchers are told comes before the stop that may come to them now, and before
-        # what is sent by those who wait for this end.
-        self._owner.deathwatch.ended(cell, reason)
-        spawner, cell.spawner = cell.spawner, None
-        if spawner is not None:
-            self.tell_failed_start(spawner, cell.class_name, cell.name, reason, cell.last_crash)
-        waiters, cell.waiters = cell.waiters, []
-        for who in waiters:
-            self._owner.reply(who, reason)
+
+    def _tell_spawner(self, cell: Cell) -> None:
+        assert cell.reason is not None
+        if cell.spawner is not None:
+            self.tell_failed_start(
+                cell.spawner, cell.class_name, cell.name, cell.reason, cell.last_crash
+            )
+            cell.spawner = None
+
+    def _tell_waiters(self, cell: Cell) -> None:
+        while cell.waiters:
+            self._owner.reply(cell.waiters[0], cell.reason)
+            del cell.waiters[0]  # behind it: should the answer raise, it is tried again
+
+    def _tell_parent(self, cell: Cell) -> None:
         if cell.place is not None:
             self._owner.branches.child_ended(cell.place)
         parent = self._owner.cells.get(cell.parent)
@@ -439,7 +475,6 @@ class Lives:
             if parent.respawns_childless and not parent.children:
                 parent.respawns_childless = False
                 self.start(parent)
-        self._owner.stopping.ended(cell)
 
     def tell_failed_start(
         self,

@@ -12,7 +12,13 @@ import logging
 import struct
 import threading
 
-from procactors.errors import ActorDied, ActorStopped, ProcActorsError, StorageFull
+from procactors.errors import (
+    ActorDied,
+    ActorStopped,
+    ProcActorsError,
+    StorageFull,
+    SupervisionError,
+)
 from procactors.process.loop import BATCH_KEY
 from procactors.supervision.cell import Cell
 from procactors.supervision.crash import CrashReport, ExitKind
@@ -77,14 +83,27 @@ class Recovery:
         # they can no longer deliver.
         self._sending = threading.Lock()
 
-    def answer(self, reply: int, call: int, kind: int, value: object) -> None:
-        """Send an answer; a caller that is gone, or a full disk, is no trouble of ours."""
+    def answer(self, reply: int, call: int, kind: int, value: object) -> bool:
+        """Send an answer; a caller that is gone is no trouble of ours.
+
+        Returns:
+            False: it could not be sent, and an error was instead.
+        """
         try:
-            # Not patient: the supervisor waits for nobody; what does not fit is spilled.
-            with self._sending:
-                self._replies.answer(reply, call, kind, value, patient=False)
-        except (OSError, ProcActorsError) as error:
+            self._answer(reply, call, kind, value)
+        except Exception as error:  # noqa: BLE001 - so wide: he waits for this answer
             _log.error("could not answer call %d: %s", call, error)
+            # A small one has more chances: it needs no room, and has nothing that is refused.
+            text = f"the answer could not be sent: {type(error).__name__}: {error}"
+            with contextlib.suppress(OSError, ProcActorsError):
+                self._answer(reply, call, Kind.VERDICT, SupervisionError(text))
+            return False
+        return True
+
+    def _answer(self, reply: int, call: int, kind: int, value: object) -> None:
+        # Not patient: the supervisor waits for nobody; what does not fit is spilled.
+        with self._sending:
+            self._replies.answer(reply, call, kind, value, patient=False)
 
     def in_hand(self, cell: Cell) -> tuple[str | None, int]:
         """Return (handler, deliveries) of the message in hand of a dead actor."""

@@ -34,6 +34,8 @@ __all__ = ["UNWIND_S", "Stopping", "is_broken_off"]
 
 _log = logging.getLogger("procactors")
 
+_log = logging.getLogger("procactors")
+
 #: Share of a stop's time, and most seconds, between SIGTERM and SIGKILL.
 _GRACE_SHARE, _GRACE_S = 0.2, 1.0
 #: Seconds between SIGTERM and SIGKILL for a handler that runs when a block is left by an error.
@@ -160,7 +162,11 @@ class Stopping:
         try:
             while row.left and row.left[-1] != row.told and not row.hurried:
                 row.told = row.left[-1]
-                self._order_in(row, row.told)
+                try:
+                    self._order_in(row, row.told)
+                except Exception:  # noqa: BLE001 - so wide: the rest of the row waits for this one
+                    _log.exception("actor %d could not be told to stop: it is killed", row.told)
+                    self._kill(self._supervisor.cells[row.told])
         finally:
             row.stepping = False
 
@@ -345,6 +351,10 @@ class Stopping:
         if row is not None:
             row.left.remove(cell.actor)
             self._step(row)
+        self.resume()
+
+    def resume(self) -> None:
+        """Go on with the system's stop, should an error have come between."""
         if not self.is_ending:
             return
         if self._orderly:

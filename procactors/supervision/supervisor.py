@@ -44,11 +44,12 @@ from procactors.supervision.children import Children
 from procactors.supervision.crash import ExitReason
 from procactors.supervision.deathwatch import DeathWatch
 from procactors.supervision.lives import Lives
+from procactors.supervision.mishaps import Mishaps, as_answer
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
 from procactors.supervision.watchdog import Watchdog
 from procactors.wire.blackbox import CLOSED, GONE, LISTENED, SYSTEM_ENDS
-from procactors.wire.envelope import open_envelope
+from procactors.wire.envelope import Envelope, open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import READY, Kind
@@ -62,6 +63,12 @@ _log = logging.getLogger("procactors")
 _ZYGOTE_RENEWAL_S = 1.0
 #: How often a start is made anew because its zygote died.
 _LOST_STARTS = 3
+
+#: How often what a timer is for is begun if it raises, and how many seconds lie between.
+_TIMER_TRIES, _AGAIN_S = 5, 0.1
+
+#: Commands whose callers wait for a start.
+_STARTS = (c.Spawn, c.OpenInbox, c.Supervise, c.StartChild, c.RestartChild)
 
 #: Ends and statuses kept of actors that are over, for refs that ask later.
 _REMEMBERED = 10_000
@@ -95,11 +102,12 @@ class Supervisor:
         self._names: dict[str, int] = {}
         self._over: OrderedDict[int, c.ActorStatus] = OrderedDict()
         self._ids = itertools.count(1)
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[], None], int]] = []
         self._timer_ids = itertools.count()
         self._by_pidfd: dict[int, Cell] = {}
         self.stopping = Stopping(self)
         self.watchdog = Watchdog(self)
+        self.mishaps = Mishaps(self)
         self.lives = Lives(self, launcher)
         self.branches = Branches(self)
         self.deathwatch = DeathWatch(self)
@@ -161,16 +169,19 @@ class Supervisor:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
 
-    def at(self, when: float, action: Callable[[], None]) -> None:
-        """Run `action` in this thread at the monotonic instant `when`."""
-        heapq.heappush(self._timers, (when, next(self._timer_ids), action))
+    def at(self, when: float, action: Callable[[], None], tries: int = _TIMER_TRIES) -> None:
+        """Run `action` in this thread at the monotonic instant `when`.
+
+        What raises is tried again: so it must be such that it may be begun more than once.
+        """
+        heapq.heappush(self._timers, (when, next(self._timer_ids), action, tries))
 
     def _run(self) -> None:
         while not self._done:
             for fd, _ in self._epoll.poll(self._patience()):
                 self._guarded(functools.partial(self._event, fd))
             while self._timers and self._timers[0][0] <= monotonic():
-                self._guarded(heapq.heappop(self._timers)[2])
+                self._ring()
         # The mark first, as for any mailbox that is closed for good: no command waits for nobody.
         self._mailbox.box.words[CLOSED] = GONE
         self._guarded(self._obey)
@@ -192,13 +203,22 @@ class Supervisor:
     def _patience(self) -> float | None:
         return max(0.0, self._timers[0][0] - monotonic()) if self._timers else None
 
-    def _guarded(self, action: Callable[[], None]) -> None:
+    def _guarded(self, action: Callable[[], None]) -> bool:
         try:
             action()
         except Exception:  # noqa: BLE001 - see below
             # So wide because nobody else would go on: an error over one cell must not leave all
-            # the others without their supervisor.
+            # the others without their supervisor. Where somebody waits, it was caught before.
             _log.exception("the supervisor met an error of its own and goes on")
+            self.at(monotonic() + _AGAIN_S, self.stopping.resume)
+            return False
+        return True
+
+    def _ring(self) -> None:
+        """Do what the next timer is for."""
+        _, _, action, tries = heapq.heappop(self._timers)
+        if not self._guarded(action) and tries > 1:
+            self.at(monotonic() + _AGAIN_S, action, tries - 1)
 
     def _event(self, fd: int) -> None:
         if fd == self._mailbox.fileno():
@@ -221,40 +241,57 @@ class Supervisor:
             try:
                 if taken.kind == Kind.CALL:
                     envelope = open_envelope(body)
-                    command = self.station.home.load(taken.flags, envelope.payload)
                     who = ReplyTo(envelope.reply, envelope.call)
-                    self._do(command, who)
+                    self.guarded_command(functools.partial(self._do, taken.flags, envelope), who)
                 elif taken.kind == Kind.READY:
-                    self.lives.ready(*READY.unpack(body))
+                    actor, start, decides = READY.unpack(body)
+                    try:
+                        self.lives.ready(actor, start, decides)
+                    except Exception as error:  # noqa: BLE001 - so wide: a start is waited for
+                        if actor in self.cells:
+                            self.mishaps.start_broke(self.cells[actor], error)
             finally:
                 self._mailbox.done(place=False)
 
-    def _do(self, command: Any, who: ReplyTo) -> None:
+    def _do(self, flags: int, envelope: Envelope, who: ReplyTo) -> None:
+        command = self.station.home.load(flags, envelope.payload)
         if self._done and not isinstance(command, c.LostMessage):  # a letter is still kept
-            self.reply(who, ActorStopped("the system was stopped"))
-            return
-        handler = self._handlers[type(command)]
-        self.guarded_command(functools.partial(handler, command), who)
+            raise ActorStopped("the system was stopped")
+        handler = functools.partial(self._handlers[type(command)], command)
+        self.guarded_command(handler, who, isinstance(command, _STARTS))
 
-    def guarded_command(self, handler: Callable[[ReplyTo], None], who: ReplyTo) -> None:
-        """Run a command's handler; an error of it is the answer."""
+    def guarded_command(
+        self, handler: Callable[[ReplyTo], None], who: ReplyTo, starts: bool = False
+    ) -> None:
+        """Run a command's handler; an error of it is the answer, whatever it is.
+
+        Args:
+            handler: what is to be done.
+            who: its caller.
+            starts: whether he waits for a start.
+        """
         try:
             handler(who)
-        except ProcActorsError as error:
-            self.reply(who, error)
-        except OSError as error:
-            self.reply(who, SpawnError(f"the supervisor could not do that: {error}"))
+        except Exception as error:  # noqa: BLE001 - so wide: who waits is to be told of each
+            if not isinstance(error, (ProcActorsError, OSError)):
+                _log.exception("the supervisor met an error of its own, and answers with it")
+            self.reply(who, as_answer(error, starts))
 
     def fail(self, error: RestartIntensityExceeded) -> None:
         """End the system: a tree's root has given up."""
         _log.critical("the system ends: %s", error)
         self.on_failure(error)
 
-    def reply(self, who: ReplyTo | None, value: object) -> None:
-        """Answer a command; whoever told, or is gone, gets nothing."""
-        if who is not None and who.reply:
-            kind = Kind.VERDICT if isinstance(value, BaseException) else Kind.RESULT
-            self.recovery.answer(who.reply, who.call, kind, value)
+    def reply(self, who: ReplyTo | None, value: object) -> bool:
+        """Answer a command; whoever told, or is gone, gets nothing.
+
+        Returns:
+            False: an error had to be sent instead.
+        """
+        if who is None or not who.reply:
+            return True
+        kind = Kind.VERDICT if isinstance(value, BaseException) else Kind.RESULT
+        return self.recovery.answer(who.reply, who.call, kind, value)
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -272,9 +309,12 @@ class Supervisor:
         except BaseException:
             os.unlink(command.blueprint)
             raise
-        cell.take_blueprint(command.blueprint)
         cell.spawner, cell.pooled = who, command.pooled
-        self.lives.start(cell)
+        try:
+            cell.take_blueprint(command.blueprint)
+            self.lives.start(cell)
+        except Exception as error:  # noqa: BLE001 - so wide: its caller is told by its end
+            self.mishaps.collapse(cell, error)
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         options = Options(name=command.name)
@@ -336,13 +376,17 @@ class Supervisor:
 
     def watch(self, pidfd: int, cell: Cell) -> None:
         """Have the end of a process be noticed as its actor's."""
-        self._by_pidfd[pidfd] = cell
         self._epoll.register(pidfd, select.EPOLLIN)
+        self._by_pidfd[pidfd] = cell  # behind it: what is in here is watched
 
     def unwatch(self, pidfd: int) -> None:
         """Forget a process that has ended."""
-        self._epoll.unregister(pidfd)
-        del self._by_pidfd[pidfd]
+        if self._by_pidfd.pop(pidfd, None) is not None:
+            self._epoll.unregister(pidfd)
+
+    def watches(self, pidfd: int) -> bool:
+        """Return whether the end of a process will be noticed."""
+        return pidfd in self._by_pidfd
 
     def end_without_process(self, cell: Cell, reason: ExitReason) -> None:
         """End an actor that has no process now: an inbox, or one between incarnations."""
@@ -353,34 +397,50 @@ class Supervisor:
 
     def remember(self, cell: Cell) -> None:
         """Keep the facts of an actor that is over; drop the rest."""
-        self._over[cell.actor] = cell.status()
+        self.mishaps.quietly(
+            lambda: self._over.__setitem__(cell.actor, cell.status()),
+            lambda: self.cells.pop(cell.actor, None),
+            lambda: self.release_name(cell.name),
+            cell.bury,
+            lambda: self.station.forget(cell.actor),
+        )
         while len(self._over) > _REMEMBERED:
             self._over.popitem(last=False)
-        del self.cells[cell.actor]
-        self.release_name(cell.name)
-        cell.bury()
-        self.station.forget(cell.actor)
 
     # -- the zygote ---------------------------------------------------------------------------
 
     def _zygote_answered(self) -> None:
-        for what, actor, start, outcome in self._launcher.collect():
+        try:
+            answers = self._launcher.collect()
+        except Exception:  # noqa: BLE001 - so wide: whoever waits for an answer gets none
+            _log.exception("the zygote's answers could not be read: it is replaced")
+            self._launcher.kill_zygote()  # with a new one, all starts that it had are made anew
+            return
+        for what, actor, start, outcome in answers:
             if what == REAP:
                 self.lives.reaped(start, outcome)
                 continue
-            pid = outcome
             cell = self.cells.get(actor)
             if cell is None or cell.start != start or cell.child is not None:
                 continue  # of a start that was given up; the incarnation sees that it is late
-            if pid < 0:
-                self.lives.start_failed(cell, OSError(-pid, os.strerror(-pid)))
-                continue
             try:
-                self.lives.adopt(cell, self._launcher.adopt(pid))
-            except OSError as error:
-                # No descriptor to watch it by: it must not go on unwatched.
-                self._launcher.discard(pid)
-                self.lives.start_failed(cell, error)
+                self._forked(cell, outcome)
+            except Exception as error:  # noqa: BLE001 - so wide: somebody waits for this start
+                if cell.child is None and outcome > 0:
+                    # No descriptor to watch it by: it must not go on unwatched.
+                    self.mishaps.quietly(functools.partial(self._launcher.discard, outcome))
+                self.mishaps.start_broke(cell, error)
+
+    def _forked(self, cell: Cell, pid: int) -> None:
+        """The zygote has forked a process for an actor; a negative number says why it could not."""
+        if pid > 0 and cell.life is not Life.STARTING:  # given up, and no other one ordered yet
+            self._launcher.discard(pid)
+            return
+        if pid < 0:
+            self.lives.start_failed(cell, OSError(-pid, os.strerror(-pid)))
+            return
+        cell.child = self._launcher.adopt(pid)
+        self.lives.adopt(cell)
 
     def _watch_zygote(self) -> None:
         self._epoll.register(self._launcher.fileno(), select.EPOLLIN)
@@ -388,10 +448,12 @@ class Supervisor:
 
     def _zygote_died(self) -> None:
         """Make a new zygote. Running actors go on; their exit codes will be unknown."""
-        self._zygote_answered()
-        self._epoll.unregister(self._launcher.fileno())
-        self._epoll.unregister(self._launcher.zygote_pidfd)
-        self._launcher.close()
+        fds = (self._launcher.fileno(), self._launcher.zygote_pidfd)
+        self.mishaps.quietly(
+            self._zygote_answered,
+            *(functools.partial(self._epoll.unregister, fd) for fd in fds),
+            self._launcher.close,
+        )
         now = monotonic()
         at_once = now - self._renewed_at > _ZYGOTE_RENEWAL_S
         _log.error("the zygote died; starting another")
@@ -404,23 +466,25 @@ class Supervisor:
         self._renewed_at = monotonic()
         try:
             self._launcher.renew()
-        except OSError as error:  # no descriptor or process left: later, perhaps
+            self._watch_zygote()
+        except Exception as error:  # noqa: BLE001 - no descriptor or process left: later, perhaps
             _log.error("no zygote could be started: %s", error)
             self.at(monotonic() + _ZYGOTE_RENEWAL_S, self._renew_zygote)
-            return
-        self._watch_zygote()
+            why = f"no zygote could be started: {error}"
+        else:
+            why = ""
         for cell in list(self.cells.values()):
             if cell.life is Life.STARTING and cell.child is None and not cell.is_inbox:
-                self._start_anew(cell)
+                self._start_anew(cell, why)
 
-    def _start_anew(self, cell: Cell) -> None:
-        """Start a life again whose order went with a zygote."""
+    def _start_anew(self, cell: Cell, why: str) -> None:
+        """Start a life again whose order went with a zygote; or not yet, for `why`."""
         cell.lost_starts += 1
         if cell.lost_starts > _LOST_STARTS:
             cell.lost_starts = 0
-            why = "the zygote died at each try: does a module of preload= end the process?"
+            why = why or "the zygote died at each try: does a module of preload= end the process?"
             self.lives.start_failed(cell, OSError(why))
-        else:
+        elif not why:
             # A new number: should the old one have been forked after all, it is late.
             cell.incarnation -= 1
             self.lives.start(cell)

@@ -1,0 +1,42 @@
+"""Standard streams that were closed before we came.
+
+Layer: process. Runs in: parent.
+Owns: /dev/null on descriptors 0, 1 and 2 where nothing was open, for the process's life.
+Never: touches a stream that is open; gives a descriptor of ours one of these numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["hold_standard_streams", "replace_missing_streams"]
+
+
+def hold_standard_streams() -> list[int]:
+    """Open /dev/null where a standard descriptor is closed; return which were.
+
+    Else the next that is opened, a mailbox or a user's file, would get the number, and all
+    processes that are started, and every library in C, would write their messages to it.
+    """
+    held = []
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            if opened == fd:
+                os.set_inheritable(fd, True)  # as a standard stream is
+                held.append(fd)
+            else:  # another thread was faster
+                os.close(opened)
+    return held
+
+
+def replace_missing_streams() -> None:
+    """Give a program of ours streams where Python has none: it writes to them as to any other."""
+    hold_standard_streams()
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = open(fd, "r" if fd == 0 else "w", closefd=False)  # noqa: SIM115 - to its end
+            setattr(sys, name, stream)

@@ -1,0 +1,5 @@
+"""A module that asks for the temporary directory when it is imported."""
+
+import tempfile
+
+tempfile.gettempdir()
