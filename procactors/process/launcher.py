@@ -198,15 +198,24 @@ class Launcher:
             with contextlib.suppress(OSError):
                 self._socket.send(ORDER.pack(QUIT, 0, 0))
         if self._zygote is not None:
-            if not has_ended(self.zygote_pidfd, _ZYGOTE_END_MS):
-                kill_by(self.zygote_pidfd)  # stopped by a debugger, or still importing
-                has_ended(self.zygote_pidfd, -1)
-            # By its pidfd: if the application reaps whatever ends, its number may be another's.
-            self._zygote.returncode = reap_by(self.zygote_pidfd)[0] or 0
-            self._zygote, self.zygote_pidfd = None, -1
+            self._end_zygote(self._zygote)
+            self._zygote = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _end_zygote(self, zygote: subprocess.Popen[bytes]) -> None:
+        pidfd, self.zygote_pidfd = self.zygote_pidfd, -1
+        if pidfd < 0:  # no descriptor was left to watch it by
+            zygote.kill()
+            zygote.wait()
+            return
+        if not has_ended(pidfd, _ZYGOTE_END_MS):
+            kill_by(pidfd)  # stopped by a debugger, or still importing
+            has_ended(pidfd, -1)
+        # By its pidfd: if the application reaps whatever ends, its number may be another's.
+        zygote.returncode = reap_by(pidfd)[0] or 0
+        os.close(pidfd)
 
     def forget(self) -> None:
         """Close what a forked copy has inherited."""
