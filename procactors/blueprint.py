@@ -17,6 +17,7 @@ from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
 from procactors.handlers import check_class, cure_for, refusal
 from procactors.options import OPTIONS, Options, Routing
 from procactors.process.methods import table_of
+from procactors.raised import by_signal
 from procactors.supervision import commands as c
 from procactors.tree import ChildSpec, Supervisor
 from procactors.wire.codec import Encoded, join
@@ -132,6 +133,8 @@ def _write(station: Station, encoded: Encoded, what: str) -> str:
     except FileNotFoundError as error:
         raise ActorStopped("the actor system was stopped") from error
     except (OSError, StorageFull) as error:
+        if by_signal(error):  # an alarm's TimeoutError, say
+            raise
         raise SpawnError(str(error)) from error
 
 

@@ -124,8 +124,11 @@ class AskTimeout(ReplyError, TimeoutError):
 class ActorDied(ReplyError):
     """The actor's process ended with this message in hand.
 
+    Its text has four lines at most; the whole report is ``str(error.report)``.
+
     Attributes:
-        report: what is known of the death: exit reason, handler, incarnation.
+        report: what is known of the death: exit reason, handler, incarnation, stacks, last lines
+            of its log.
     """
 
     def __init__(self, text: str, report: CrashReport | None = None) -> None:
@@ -167,16 +170,19 @@ class RemoteError(ReplyError):
         type_name: qualified name of the exception's class in the actor.
         text: ``str()`` of the exception in the actor.
         traceback: the formatted traceback from the actor.
+        why: what kept it from being rebuilt; empty if that is not known.
     """
 
-    def __init__(self, type_name: str, text: str, traceback: str) -> None:
-        super().__init__(f"{type_name}: {text}")
+    def __init__(self, type_name: str, text: str, traceback: str, why: str = "") -> None:
+        told = f"{type_name}: {text}"
+        super().__init__(f"{told} (it could not be rebuilt here: {why})" if why else told)
         self.type_name = type_name
         self.text = text
         self.traceback = traceback
+        self.why = why
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.type_name, self.text, self.traceback))
+        return (type(self), (self.type_name, self.text, self.traceback, self.why))
 
 
 class RemoteTraceback(Exception):
@@ -187,7 +193,7 @@ class RemoteTraceback(Exception):
         self.text = text
 
     def __str__(self) -> str:
-        return f"in the actor's process:\n{self.text}"
+        return f"in the actor's process:\n{self.text.rstrip()}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.text,))

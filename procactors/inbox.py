@@ -149,4 +149,4 @@ class Inbox:
     def _refuse(self, reply: int, call: int) -> None:
         if reply:
             error = UnknownMethod(f"{self.ref.name} is an inbox: tell it messages, do not ask")
-            self._replies.answer(reply, call, Kind.FAILURE, (error, str(error)))
+            self._replies.answer(reply, call, Kind.VERDICT, error)

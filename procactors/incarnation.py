@@ -315,11 +315,12 @@ def _leave(
     error: BaseException,
 ) -> int:
     """Note what ended this life, for the report; return the exit code."""
-    if isinstance(error, TellFailed):
-        error = error.error
+    # By its type: `isinstance` would ask the exception itself, which may refuse to say.
+    if issubclass(type(error), TellFailed):
+        error = error.error  # type: ignore[attr-defined]
     code = _FAILED_CODE
-    if isinstance(error, SystemExit):
-        code = _exit_code(error)
+    if issubclass(type(error), SystemExit):
+        code = _exit_code(error)  # type: ignore[arg-type]
     else:
         if words[PHASE] not in (STARTING, ENDING):
             words[PHASE] = FAILED

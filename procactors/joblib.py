@@ -7,6 +7,7 @@ Never: leaves `Parallel` waiting: whatever goes wrong at a submit is the result 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from procactors.futures import ActorPoolExecutor
 from procactors.options import Limits
 from procactors.process.cpus import usable_cpus
 from procactors.process.limits import thread_caps
+from procactors.raised import unbound
 
 try:
     from joblib.parallel import (
@@ -184,6 +186,13 @@ class ProcActorsBackend(_Base):
         """Return what came of a batch, or raise it."""
         return out.result()
 
+    def retrieval_context(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which nothing is done.
+
+        The base class's is a generator's: one through which no frozen exception comes as itself.
+        """
+        return contextlib.nullcontext()
+
     def terminate(self) -> None:
         """End a `Parallel`: the workers are kept for the next one."""
         self.reset_batch_stats()
@@ -225,9 +234,18 @@ class _Once:
 
     def __call__(self, future: Future[Any]) -> None:
         callback, self._callback = self._callback, None
-        if callback is not None:
+        if callback is None:
+            return
+        try:
             callback(future)
-            future.exception()  # joblib does not look at those of a `Parallel` that has failed
+        except Exception:  # see below; what else it may be is raised again
+            # joblib takes an exception's traceback off by way of its class. One that refuses, as
+            # a frozen dataclass does, never comes to `Parallel`, which then waits for ever.
+            error, register = future.exception(), getattr(callback, "_register_outcome", None)
+            if error is None or register is None:
+                raise
+            register({"result": unbound(error), "status": "Error"})
+        future.exception()  # joblib does not look at those of a `Parallel` that has failed
 
 
 def _run(batch: Callable[[], Any]) -> Any:

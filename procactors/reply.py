@@ -7,15 +7,23 @@ Never: runs user code in the reader thread: unpickling is user code too.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import threading
-from collections.abc import Generator
-from concurrent.futures import Future, InvalidStateError
-from concurrent.futures._base import CANCELLED
+from collections.abc import Callable, Generator
+from concurrent.futures import (
+    CancelledError,
+    Future,
+    InvalidStateError,
+    TimeoutError as FuturesTimeout,
+)
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
-from procactors.wire.failure import load_answer
+from procactors.raised import said
+from procactors.wire.failure import open_answer
 from procactors.wire.record import Kind
 from procactors.wire.reply import Answer
 from procactors.wire.station import Station
@@ -29,6 +37,9 @@ _log = logging.getLogger("procactors")
 #: Stands for a handler's exception until somebody asks for it.
 _UNOPENED = ReplyError("the handler raised; this stands for it until it is decoded")
 
+_CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
+_ENDED = (FINISHED, *_CANCELLED)
+
 
 class Reply(Future[R]):
     """What `submit` returns: a `concurrent.futures.Future` that can also be awaited.
@@ -38,6 +49,10 @@ class Reply(Future[R]):
     carries an exception nobody asked for is logged when it is collected, unless the system was left
     by an exception. ``cancel()`` gives up
     the reply, not the message.
+
+    A signal handler of the program may raise at any line of the main thread. The base class's
+    `Condition` would then stay locked now and then, and the thread that brings all replies would
+    wait for it: so what the main thread calls most takes that lock's inner one, or none.
     """
 
     def __init__(self, station: Station, name: str) -> None:
@@ -46,6 +61,10 @@ class Reply(Future[R]):
         self._name = name
         self._answer: Answer | None = None
         self._asked = False
+        #: Of the base class's condition. By a C lock's own ``with`` nothing comes between.
+        self._guard: Any = self._condition._lock  # type: ignore[attr-defined]
+        # One lock a waiting thread, held until it is to look up.
+        self._sleepers: list[Any] = []
         # Guards the decoding: it happens once, in the first thread that asks.
         self._opening = threading.Lock()
 
@@ -64,16 +83,37 @@ class Reply(Future[R]):
                 self.set_result(None)  # type: ignore[arg-type]  # decoded when asked for
         except InvalidStateError:  # cancelled meanwhile
             self._discard()
+        self._wake()
+
+    def done(self) -> bool:
+        """Whether it has ended: with a result, an exception, or cancelled."""
+        return self._state in _ENDED
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._state in _CANCELLED
+
+    def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
+        """Have `fn` called with this reply when it has ended; at once if it has."""
+        with self._guard:
+            if self._state not in _ENDED:
+                self._done_callbacks.append(fn)  # type: ignore[attr-defined]
+                return
+        try:
+            fn(self)
+        except Exception:  # noqa: BLE001 - the callback's; as the base class has it
+            _log.exception("a callback of a reply from %s raised", self._name)
 
     def cancel(self) -> bool:
         """Give up the reply, not the message; return whether it had not come yet."""
-        with self._condition:  # reentrant
+        with self._guard:  # reentrant
             if not super().cancel():
                 return False
             if self._state == CANCELLED:
                 # Now: no executor will tell those who wait for it among others (`wait`).
                 self.set_running_or_notify_cancel()
-            return True
+        self._wake()
+        return True
 
     def result(self, timeout: float | None = None) -> R:
         """Return the result, waiting up to `timeout` seconds; raise what the handler raised.
@@ -85,17 +125,21 @@ class Reply(Future[R]):
             ReplyError: there is none. ForeignProcess: it had not come when this process was forked.
         """
         self._wait(timeout)
+        error = self._exception
+        if error is None:
+            value: Any = self._result
+            return value  # type: ignore[no-any-return]
         try:
-            return super().result(0)
+            raise error
         finally:
             # An error's traceback has this frame, and the reply has the error: no circle, with
             # which all that the caller's frames hold would wait for the garbage collector.
-            del self
+            del self, error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what `result` would raise, or None."""
         self._wait(timeout)
-        return super().exception(0)
+        return self._exception
 
     def _get_snapshot(self) -> Any:
         """Return its state as `asyncio` from Python 3.14 on asks for it: decoded."""
@@ -106,24 +150,62 @@ class Reply(Future[R]):
     def __await__(self) -> Generator[Any, None, R]:
         import asyncio
 
-        return asyncio.wrap_future(self).__await__()
+        # By a future that carries nothing: `asyncio` refuses some exceptions (a `StopIteration`:
+        # before 3.12 whoever awaited it waited for ever). So what came of it is raised here.
+        ended: Future[None] = Future()
+        self.add_done_callback(functools.partial(_pass_on, ended))
+        try:
+            yield from asyncio.wrap_future(ended)
+            return self.result(0)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        finally:
+            del self  # as in `result`
 
     def _wait(self, timeout: float | None) -> None:
-        if not self.done():
+        """Wait for the end and decode what has come.
+
+        Raises:
+            TimeoutError, CancelledError: no answer.
+        """
+        if self._state not in _ENDED:
             self._station.check_copy()  # where nobody reads the answers
-        super().exception(timeout)
+            self._sleep(timeout)
+        if self._state in _CANCELLED:
+            raise CancelledError
         self._open()
+
+    def _sleep(self, timeout: float | None) -> None:
+        turn = threading.Lock()
+        turn.acquire()
+        self._sleepers.append(turn)
+        try:
+            # Behind the entry: who ends the reply goes through the list behind its last word.
+            if self._state in _ENDED:
+                return
+            limit = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
+            if not turn.acquire(timeout=limit) and self._state not in _ENDED:
+                raise FuturesTimeout
+        finally:
+            with contextlib.suppress(ValueError):
+                self._sleepers.remove(turn)
+
+    def _wake(self) -> None:
+        """Have all that wait look up."""
+        for turn in list(self._sleepers):
+            with contextlib.suppress(RuntimeError):  # by somebody else already
+                turn.release()
 
     def _open(self) -> None:
         self._asked = True
         with self._opening:
             if not self._is_sealed():
                 return
-            self._exception: BaseException | None = None
-            try:
-                self._result = self._decode()
-            except BaseException as error:  # noqa: BLE001 - kept, and raised to whoever asks
-                self._exception = error.with_traceback(None)  # else a circle, as in `result`
+            is_good, value = self._decode()
+            self._result, self._exception = (value, None) if is_good else (None, value)
+            # Last: what a signal handler raises before this leaves it sealed.
+            self._unseal()
 
     def _is_sealed(self) -> bool:
         """Whether an answer waits to be decoded."""
@@ -133,11 +215,14 @@ class Reply(Future[R]):
         """Whether the answer that waits is an exception."""
         return self._answer is not None and self._answer.kind != Kind.RESULT
 
-    def _decode(self) -> Any:
-        """Return the result that waits, or raise its exception; then none waits any more."""
-        answer, self._answer = self._answer, None
-        assert answer is not None
-        return load_answer(self._station.home, answer)
+    def _decode(self) -> tuple[bool, Any]:
+        """Return (True, the result that waits) or (False, the exception); it goes on waiting."""
+        assert self._answer is not None
+        return open_answer(self._station.home, self._answer)
+
+    def _unseal(self) -> None:
+        """No answer waits any more."""
+        self._answer = None
 
     def _discard(self) -> None:
         """Let go of the answer that waits, unread."""
@@ -163,8 +248,18 @@ class Reply(Future[R]):
             self._discard()
 
     def _tell_unheard(self) -> None:
-        try:
-            self._decode()
-        except BaseException as error:  # noqa: BLE001 - it is being reported right here
-            # Its text alone: a handler that keeps the record would keep the traceback's frames.
-            _log.error("a reply from %s was never looked at: %s", self._name, repr(error))
+        _, error = self._decode()
+        self._unseal()
+        # Its text alone: a handler that keeps the record would keep the traceback's frames.
+        text = f"{type(error).__name__}({said(error)!r})"
+        _log.error("a reply from %s was never looked at: %s", self._name, text)
+
+
+def _pass_on(ended: Future[None], reply: Future[Any]) -> None:
+    """Let one future end as another has, but for what came of it."""
+    with contextlib.suppress(InvalidStateError):  # whoever awaited it has been cancelled
+        if reply.cancelled():
+            ended.cancel()
+            ended.set_running_or_notify_cancel()
+        else:
+            ended.set_result(None)

@@ -20,7 +20,6 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType
@@ -37,6 +36,7 @@ from procactors.handlers import kind_of
 from procactors.nesting import importer
 from procactors.process.notify import Notifier, notifier
 from procactors.process.signals import SIGNAL_BASE, handled_by
+from procactors.raised import one_line, shown
 from procactors.system import STOP_TIMEOUT_S, ActorSystem
 from procactors.tree import Supervisor
 
@@ -261,13 +261,13 @@ class _Run:
         return 0 if self._signum is None else SIGNAL_BASE + self._signum
 
     def _fail(self, error: BaseException) -> None:
-        self._manager.status(f"failed: {type(error).__name__}: {error}")
+        self._manager.status(f"failed: {one_line(error)}")
         if isinstance(error, RestartIntensityExceeded):
             self._gave_up = True
-            lines = [f"procactors: {error}", *map(str, error.history)]
+            lines = [f"procactors: {error}", *(report.brief() for report in error.history)]
             sys.stderr.write("\n  ".join("\n".join(lines).splitlines()) + "\n")
         else:
-            traceback.print_exception(error.with_traceback(_without_ours(error)))
+            sys.stderr.write(shown(error, keep_if_alone=True))
 
 
 def _grow(system: ActorSystem, tree: Supervisor, manager: Notifier) -> None:
@@ -310,14 +310,6 @@ def _exit_code(error: SystemExit) -> int:
         return error.code
     sys.stderr.write(f"{error.code}\n")
     return 1
-
-
-def _without_ours(error: BaseException) -> Any:
-    """Return the traceback from the program's own frame on: ours would only be noise."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code is not _Run._call.__code__:
-        trace = trace.tb_next
-    return (trace.tb_next if trace is not None else None) or error.__traceback__
 
 
 def _name(target: object) -> str:

@@ -31,6 +31,7 @@ from procactors.options import Limits
 from procactors.pool.numbered import Numbered, NumberedJob
 from procactors.pool.pool import Pool
 from procactors.process.signals import SIGNAL_BASE, handled_by
+from procactors.raised import cause_of, said
 
 __all__ = ["BROKEN", "FAILED", "Settings", "run_job"]
 
@@ -305,11 +306,11 @@ def _plain(error: BaseException) -> dict[str, str]:
     """Return an exception as plain values."""
     if isinstance(error, ItemFailed):
         return {"type": error.kind, "message": error.text, "traceback": error.traceback}
-    trace = getattr(error.__cause__, "text", "")
-    message = str(error)
+    trace = getattr(cause_of(error), "text", "")
+    message = said(error)
     if isinstance(error, ActorDied) and error.report is not None:
         # The rest is in the report.
-        message = message.removesuffix(str(error.report)).rstrip("; ")
+        message = message.removesuffix(error.report.brief()).rstrip("; ")
         message = (
             f"{message}; worker {error.report.reason}"
             if message

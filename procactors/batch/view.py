@@ -76,7 +76,7 @@ class _Lines(logging.Handler):
         self._view = view
 
     def emit(self, record: logging.LogRecord) -> None:
-        report = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        report = getattr(record, "report", None)
         if isinstance(report, CrashReport) and report.handler is not None:
             return  # of a worker with an item in hand: the item's failure says it
         try:

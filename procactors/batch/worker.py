@@ -9,15 +9,14 @@ parent.
 from __future__ import annotations
 
 import resource
-import traceback
 from collections.abc import Callable
 from time import perf_counter
-from types import TracebackType
 from typing import Any
 
 from procactors.batch.encoding import as_json, in_bytes
 from procactors.batch.journal import Appender
 from procactors.errors import ProcActorsError
+from procactors.raised import name_of, said, shown
 from procactors.treefile import find_attribute
 
 __all__ = ["Finished", "ItemFailed", "Runner", "Task"]
@@ -64,7 +63,6 @@ class Runner:
     def __init__(self, target: str, spread: bool, journal: str | None) -> None:
         function = find_attribute(target)
         self._call: Callable[[Any], Any] = function if not spread else _spread(function)
-        self._frames = 2 if spread else 1  # ours, in front of the function's own
         self._journal = Appender(journal) if journal is not None else None
 
     def run(self, task: Task) -> Finished:
@@ -78,12 +76,12 @@ class Runner:
         try:
             value = self._call(item)
         except Exception as error:  # noqa: BLE001 - whatever the user's function raises
-            raise _failed(error, self._frames) from None
+            raise _failed(error) from None
         seconds = perf_counter() - began
         try:
             result = in_bytes(as_json(value))
         except Exception as error:  # noqa: BLE001 - conversion is the user's code, too
-            text = f"the function returned what JSON cannot hold: {error}"
+            text = f"the function returned what JSON cannot hold: {said(error)}"
             raise ItemFailed(type(error).__qualname__, text, "") from None
         if self._journal is not None:
             self._journal.append(key, index, seconds, result)
@@ -102,16 +100,5 @@ def _spread(function: Callable[..., Any]) -> Callable[[Any], Any]:
     return call
 
 
-def _failed(error: Exception, frames: int) -> ItemFailed:
-    kind = type(error)
-    name = kind.__qualname__
-    if kind.__module__ != "builtins":
-        name = f"{kind.__module__}.{name}"
-    trace: TracebackType | None = error.__traceback__
-    for _ in range(frames):
-        trace = trace.tb_next if trace is not None else None
-    try:
-        lines = traceback.format_exception(kind, error, trace or error.__traceback__)
-        return ItemFailed(name, str(error), "".join(lines))
-    except Exception as broken:  # noqa: BLE001 - a broken __str__ must not hide the failure
-        return ItemFailed(name, f"<its text cannot be had: {type(broken).__name__}>", "")
+def _failed(error: Exception) -> ItemFailed:
+    return ItemFailed(name_of(error), said(error), shown(error))

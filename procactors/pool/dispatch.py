@@ -31,6 +31,7 @@ from procactors.pool.spans import Span, refuse
 from procactors.pool.verdicts import NEVER_BEGUN, Verdicts
 from procactors.process.batch import CALL, pack_batch
 from procactors.process.loop import BATCH_KEY
+from procactors.raised import by_signal
 from procactors.wire.codec import Encoded
 from procactors.wire.failure import load_answer
 from procactors.wire.reply import Answer
@@ -167,26 +168,33 @@ class Dispatcher:
             if not spans:
                 return False
             batch = self._batch(member, spans)
+            # Before it is sent: wherever a signal handler raises, also on top of what is done about
+            # that below, it stays here. The keeper finds out whether it was sent.
+            self.doubts.append(batch)
             self._submit(batch)
+            self.doubts.remove(batch)
         except ActorStopped as error:
             self._unsend(batch)
             self._enqueue(spans, front=True)
             self.gone(member, error)
-        except (DeliveryError, OSError) as error:  # no room, or no descriptor
-            self._unsend(batch)
-            refuse(spans, error)
-        except BaseException:
-            # Raised by a signal handler, at whatever line. Sent or not? The keeper finds out.
-            if batch is not None and batch in member.batches:
+        except BaseException as error:
+            if batch is not None and batch in member.batches and not self._is_refusal(error):
                 batch.lower(0, monotonic())
-                self.doubts.append(batch)
-            else:
-                self._unsend(batch)
+                raise
+            self._unsend(batch)
+            if not self._is_refusal(error):
                 self._enqueue(spans, front=True)
-            raise
+                raise
+            refuse(spans, error)  # type: ignore[arg-type]  # a refusal is an Exception
         finally:
             self._wake()
         return True
+
+    @staticmethod
+    def _is_refusal(error: BaseException) -> bool:
+        """Whether there is no room, or no descriptor; else somebody's signal handler has raised."""
+        # An alarm's TimeoutError is an OSError, too.
+        return isinstance(error, (DeliveryError, OSError)) and not by_signal(error)
 
     def _batch(self, member: Member, spans: list[Span]) -> Batch:
         sheet = self._sheets.lease()
@@ -214,6 +222,8 @@ class Dispatcher:
         if batch is not None:
             if batch in batch.member.batches:
                 batch.member.batches.remove(batch)
+            if batch in self.doubts:
+                self.doubts.remove(batch)
             self._sheets.give_back(batch.sheet)
 
     def _pick(self, member: Member, spans: list[Span]) -> None:

@@ -80,7 +80,7 @@ class Run:
                 return
             job = self._job
             # What nobody can ask for is told in the log; else it is raised where it belongs.
-            on_error = "skip" if self._is_dropped else "mark"
+            on_error = "log" if self._is_dropped else "mark"
             job.rules = job.rules._replace(on_error=on_error, deadline=None)
             outcomes: list[Any] = []
             end: BaseException | None = None
@@ -144,10 +144,12 @@ def _replayed(outcomes: list[Any], end: BaseException | None) -> Generator[Any, 
     """Yield what has been kept, up to the first failure; `end` is what came behind it."""
     outcomes.reverse()
     while outcomes:
-        outcome = outcomes.pop()  # nothing is kept that has been given
-        if type(outcome) is Sealed:
-            outcomes.clear()
-            raise outcome.open()[1]
-        yield outcome
+        if type(outcomes[-1]) is Sealed:
+            del outcomes[:-1]
+            raise outcomes.pop().open()[1]
+        yield outcomes.pop()  # nothing is kept that has been given
     if end is not None:
-        raise end
+        try:
+            raise end
+        finally:
+            del end  # no circle with the traceback, which has this frame

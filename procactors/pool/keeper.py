@@ -12,9 +12,11 @@ a worker; runs a user's code.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -60,7 +62,8 @@ class Keeper:
     def __init__(self, name: str, scale: Callable[[float], float | None]) -> None:
         self.dispatcher: Dispatcher | None = None
         self._scale = scale
-        self._event = threading.Event()
+        # Not an Event: a signal handler that raises in its `set` may leave that locked for ever.
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self._asleep = False
         self._closing = False
         self._awake_since = 0.0
@@ -75,13 +78,13 @@ class Keeper:
     def wake(self) -> None:
         """Look soon: there is something in hand again. Costs nothing while it is awake."""
         if self._asleep:
+            self._bell.put(None)  # first: left here by an exception, it has been woken
             self._asleep = False
-            self._event.set()
 
     def close(self) -> None:
         """End the thread."""
         self._closing = True
-        self._event.set()
+        self._bell.put(None)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -103,8 +106,10 @@ class Keeper:
                 _log.exception("the keeper of %s met an error of its own", dispatcher.name)
                 wait_s = _SLOW_S
             due = now if wait_s is None else now + wait_s
-            self._event.wait(wait_s)
-            self._event.clear()
+            with contextlib.suppress(Empty):
+                self._bell.get(timeout=None if wait_s is None else max(0.0, wait_s))
+                while True:
+                    self._bell.get_nowait()  # one look is enough for all
 
     def _look(self, dispatcher: Dispatcher, now: float) -> float | None:
         """Look at everything; return the seconds until the next look."""

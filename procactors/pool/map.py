@@ -12,12 +12,18 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from procactors.errors import DeliveryError, EncodeError, StorageFull
+from procactors.errors import (
+    DecodeError,
+    DeliveryError,
+    EncodeError,
+    ResultEncodeError,
+    StorageFull,
+)
 from procactors.pool.chunk import BELL, Chunk, Single
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.functions import Target
@@ -26,6 +32,7 @@ from procactors.pool.progress import MapProgress
 from procactors.pool.rules import Rules
 from procactors.pool.sizing import TARGET_S, Pace
 from procactors.pool.spans import QUARANTINE, Load
+from procactors.raised import add_note, one_line
 from procactors.wire.sheet import FAILURE, Sealed
 
 __all__ = ["MapJob"]
@@ -37,6 +44,11 @@ _AHEAD = 2
 #: Bytes of items that go together, if one does not have more: what a worker copies out of a
 #: segment instead of mapping it.
 _CHUNK_BYTES = 1024 * 1024
+_pop = list.pop
+
+#: Of an item, or of its result; no function has raised it.
+_NO_TRAVEL = (EncodeError, ResultEncodeError, DecodeError, StorageFull)
+
 #: Chunks whose results wait for a slow one before them, for each worker, if `in_flight` says
 #: nothing: the others need not stand idle for it.
 _WINDOW = 64
@@ -216,7 +228,7 @@ class MapJob:
 
     # -- the results ----------------------------------------------------------------------------
 
-    def blocks(self) -> Generator[Sequence[Any], None, None]:
+    def blocks(self) -> Generator[Iterable[Any], None, None]:
         """Yield what came of the items, some at a time. Closing it gives up what was not begun.
 
         It is begun: closed, or left to the garbage collector, it tidies up even if nobody has asked
@@ -226,7 +238,7 @@ class MapJob:
         next(generator)
         return generator
 
-    def _blocks(self) -> Generator[Sequence[Any], None, None]:
+    def _blocks(self) -> Generator[Iterable[Any], None, None]:
         try:
             yield ()
             yield from self._all_blocks()
@@ -241,7 +253,7 @@ class MapJob:
         finally:
             self._waiting.clear()  # here alone: `close` may come from a thread beside this one
 
-    def _all_blocks(self) -> Iterator[Sequence[Any]]:
+    def _all_blocks(self) -> Iterator[Iterable[Any]]:
         while True:
             if self.closed:
                 return
@@ -286,7 +298,7 @@ class MapJob:
                 f"the results of {self.target.shown} did not all come in time"
             ) from None
 
-    def _first_in_order(self) -> Iterator[Sequence[Any]]:
+    def _first_in_order(self) -> Iterator[Iterable[Any]]:
         """Yield the outcomes at the head of the line, as far as they are there."""
         while self._waiting:
             self.catch_up()
@@ -314,19 +326,23 @@ class MapJob:
                 self._send_singly(chunk, at, -count)
         return rung
 
-    def _some(self, chunk: Chunk, start: int, stop: int) -> Iterator[Sequence[Any]]:
+    def _some(self, chunk: Chunk, start: int, stop: int) -> Iterator[Iterable[Any]]:
         """Yield some outcomes of a chunk: at once if they are plain, else one by one."""
         if not chunk.is_plain:
-            for value in self._opened(chunk, start, stop):
-                yield (value,)
+            for holder in self._opened(chunk, start, stop):
+                # Taken out when it is handed out: nothing of ours holds a result beyond that.
+                yield map(_pop, (holder,))
         elif start < stop:
             chunk.given += stop - start
             self._given += stop - start
             self._block = chunk.outcomes[start:stop]
             yield self._block
 
-    def _opened(self, chunk: Chunk, start: int, stop: int) -> Iterator[Any]:
-        """Yield some outcomes of a chunk, unpickled, or what `on_error` makes of them."""
+    def _opened(self, chunk: Chunk, start: int, stop: int) -> Iterator[list[Any]]:
+        """Yield some outcomes of a chunk, unpickled, or what `on_error` makes of them.
+
+        Each in a list, out of which it is taken: kept in a variable here it would outlive its use.
+        """
         outcomes = chunk.outcomes
         for at in range(start, stop):
             value = outcomes[at]
@@ -340,14 +356,14 @@ class MapJob:
             outcomes[at] = None
             chunk.given += 1
             self._given += 1
-            if is_good or self._fails(chunk.base + at, value):
-                yield value
-            elif self.rules.on_error == "mark":
-                yield Sealed(FAILURE, value)
+            holder = [value]
+            del value
+            if is_good or self._fails(chunk.base + at, holder):
+                yield holder
 
     def _tries_again(self, chunk: Chunk, at: int, error: BaseException) -> bool:
         """Send an item once more whose exception is one to try again; return whether it was."""
-        if not isinstance(error, self.rules.retry_on):
+        if not issubclass(type(error), self.rules.retry_on):  # `isinstance` would ask the exception
             return False
         number = chunk.base + at
         tries = self.raised(number) + 1
@@ -364,17 +380,24 @@ class MapJob:
             chunk.reopen(at)
         self._send_singly(chunk, at, 1)
 
-    def _fails(self, number: int, error: BaseException) -> bool:
-        """Deal with an item that failed; return whether its error is to be yielded."""
+    def _fails(self, number: int, holder: list[Any]) -> bool:
+        """Deal with an item that failed; return whether what `holder` has then is to be yielded."""
         self.failed += 1
+        error = holder.pop()
         what = f"item {number} of {self.target.shown}"
-        if hasattr(error, "add_note"):
-            error.add_note(f"in {what}")
-        if self.rules.on_error == "raise":
-            raise error
-        if self.rules.on_error == "skip":
-            _log.warning("%s failed and is skipped: %s: %s", what, type(error).__name__, error)
-        return self.rules.on_error == "collect"
+        add_note(error, f"in {what}")
+        on_error = self.rules.on_error
+        # What does not travel is no failure of the function's: left out, results would vanish.
+        if on_error == "raise" or (on_error == "skip" and issubclass(type(error), _NO_TRAVEL)):
+            try:
+                raise error
+            finally:
+                del error  # no circle with the traceback, which has this frame
+        if on_error in ("skip", "log"):
+            _log.warning("%s failed and is skipped: %s", what, one_line(error))
+            return False
+        holder.append(Sealed(FAILURE, error) if on_error == "mark" else error)
+        return True
 
     def close(self) -> None:
         """Give up what has not been begun; what is in hand ends unheard."""

@@ -152,7 +152,8 @@ class Mapper(Generic[A]):
                 10 ms of work at a time.
             on_error: what an item does that failed. ``"raise"``: its exception is raised, and what
                 has not been begun is given up. ``"collect"``: its exception stands in its place.
-                ``"skip"``: it is left out, with a line in the log.
+                ``"skip"``: it is left out, with a line in the log, unless it was the item or
+                its result that did not travel: that is raised.
             retries: how often an item is tried again that has ended its worker, was killed at its
                 timeout, or raised one of `retry_on`.
             retry_on: exceptions worth trying again; none by default: the item did run.

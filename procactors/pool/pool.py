@@ -108,8 +108,11 @@ class Pool(Mapper[A]):
             What `submit` raises; whatever the call raises; ActorDied: it ended its worker.
         """
         reply: PoolReply[Any] = PoolReply(self._station, self.name)
-        self._call(reply, what, args, kwargs, None)
-        return reply.result()
+        try:
+            self._call(reply, what, args, kwargs, None)
+            return reply.result()
+        finally:
+            del reply  # no circle with the exception that it has and the traceback of that
 
     @overload
     def tell(
@@ -149,7 +152,11 @@ class Pool(Mapper[A]):
         replies = self._ask_all(what, args, kwargs)
         for reply in replies:
             reply.exception()
-        return [reply.result() for reply in replies]
+        del reply
+        results: list[Any] = []
+        while replies:
+            results.append(replies.pop(0).result())  # out of the list first, as in `ask`
+        return results
 
     @overload
     def first(

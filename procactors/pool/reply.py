@@ -11,6 +11,7 @@ import functools
 import logging
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from concurrent.futures._base import PENDING, RUNNING
 from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
@@ -18,6 +19,7 @@ from procactors.pool.functions import Target
 from procactors.pool.sizing import Pace
 from procactors.pool.spans import QUARANTINE, Load, Span, death_of
 from procactors.process.batch import CALL
+from procactors.raised import cause_of, one_line
 from procactors.reply import Reply
 from procactors.supervision.crash import CrashReport
 from procactors.wire.sheet import FAILURE, Sealed
@@ -106,24 +108,12 @@ class PoolReply(Reply[R]):
         self._outcome: Any = _NOTHING
         super().__init__(station, name)
 
-    def cancel(self) -> bool:
-        """Take the call back, if no worker has been given it; return whether that was done.
-
-        Who waits for it (`concurrent.futures.wait`, `as_completed`) is told at once.
-        """
-        with self._condition:
-            # Reentrant, so that two that cancel at once do not both tell.
-            is_cancelled = super().cancel()
-            if is_cancelled:
-                self.begin()
-        return is_cancelled
-
     def begin(self) -> bool:
         """Say whether it is still wanted; if so it is running from now on."""
-        with self._condition:
-            if self._state == "CANCELLED_AND_NOTIFIED":
-                return False
-            return self.set_running_or_notify_cancel()
+        with self._guard:
+            if self._state == PENDING:
+                self._state = RUNNING
+        return self._state == RUNNING
 
     def settle(self, outcome: Any) -> None:
         """Take the outcome from whichever thread brings it."""
@@ -136,17 +126,14 @@ class PoolReply(Reply[R]):
     def _is_failure(self) -> bool:
         return type(self._outcome) is Sealed and self._outcome.tag == FAILURE
 
-    def _decode(self) -> Any:
-        outcome, self._outcome = self._outcome, _NOTHING
-        if type(outcome) is not Sealed:
-            return outcome
-        is_good, value = outcome.open()
-        if is_good:
-            return value
-        raise value
+    def _decode(self) -> tuple[bool, Any]:
+        outcome = self._outcome
+        return outcome.open() if type(outcome) is Sealed else (True, outcome)
 
-    def _discard(self) -> None:
+    def _unseal(self) -> None:
         self._outcome = _NOTHING
+
+    _discard = _unseal
 
 
 class Asked(Call):
@@ -225,8 +212,8 @@ class Told(Call):
 
     def _report(self, outcome: Sealed) -> None:
         _, error = outcome.open()
-        trace = getattr(error.__cause__, "text", "")
-        said = f"{type(error).__name__}: {error}"
+        trace = getattr(cause_of(error), "text", "")
+        said = one_line(error)
         _log.error("%s, told to a pool, failed: %s\n%s", self._target.shown, said, trace.rstrip())
         self._lost(self._load, said)
         self._free()

@@ -28,9 +28,9 @@ _MEANT = {
 class Rules(NamedTuple):
     """How a map is to be done; see `Pool.map`.
 
-    Two words of it are for the runtime's own: `deadline`, the instant until which results are
-    waited for (monotonic), and an `on_error` of ``"mark"``, which gives a `Sealed` failure in the
-    place of an item that failed.
+    Some of it is for the runtime's own: `deadline`, the instant until which results are waited for
+    (monotonic); an `on_error` of ``"mark"``, which gives a `Sealed` failure in the place of an item
+    that failed, and one of ``"log"``, which leaves out each item that failed, for whatever reason.
     """
 
     ordered: bool = True

@@ -194,8 +194,10 @@ def death_of(report: CrashReport, deaths: int, timeout: float | None) -> ActorDi
         timeout: what it was allowed to take.
     """
     if report.reason.kind is ExitKind.HANG and timeout is not None:
-        return ItemTimeout(f"the item took longer than timeout={timeout:g} s; {report}", report)
+        return ItemTimeout(
+            f"the item took longer than timeout={timeout:g} s; {report.brief()}", report
+        )
     if deaths > 1:
-        text = f"the item ended {deaths} workers and is not tried again; {report}"
+        text = f"the item ended {deaths} workers and is not tried again; {report.brief()}"
         return Quarantined(text, report)
-    return ActorDied(str(report), report)
+    return ActorDied(report.brief(), report)

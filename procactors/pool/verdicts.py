@@ -46,7 +46,7 @@ class Verdicts:
         return Quarantined(
             f"{span.name.decode().rpartition(':')[2]} has ended {deaths} workers while it was "
             f"loaded, before any item was begun, and this pool does not try it again; look at what "
-            f"its module does when it is imported; {report}",
+            f"its module does when it is imported; {report.brief()}",
             report,
         )
 
@@ -99,7 +99,7 @@ class Verdicts:
             return rest
         if loading and first.load.count > 1:
             # It died while it unpickled them together: which one was it?
-            first.owner.unreadable(first, str(report))
+            first.owner.unreadable(first, report.brief())
             return others
         if len(first) > 1:
             others.insert(0, first.part(first.start + 1, first.stop))

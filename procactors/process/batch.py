@@ -23,9 +23,16 @@ from time import monotonic_ns
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from procactors.errors import DecodeError, EncodeError, ResultEncodeError, StorageFull
+from procactors.errors import (
+    DecodeError,
+    EncodeError,
+    RemoteError,
+    ResultEncodeError,
+    StorageFull,
+)
+from procactors.raised import by_signal, full_name, one_line, said
 from procactors.wire.culprit import describe_load
-from procactors.wire.failure import pack_failure
+from procactors.wire.failure import own_failure, pack_failure
 from procactors.wire.home import Home
 from procactors.wire.sheet import (
     BATCH,
@@ -228,7 +235,7 @@ class BatchRunner:
 
     def _describe(self, span: WireSpan, error: Exception) -> str:
         if not span.alone or span.place == STORED:
-            return f"{type(error).__name__}: {error}"
+            return one_line(error)
         return describe_load(span.payload, (), error)
 
     def _function(self, named: bytes) -> Callable[..., Any]:
@@ -321,7 +328,7 @@ class _Work:
             try:
                 value = function(*item) if spread else function(item)
             except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
-                self._put_failure(at, error.with_traceback(_without_ours(error)))
+                self._put_failure(at, error)
             else:
                 kind = type(value)
                 if kind is int:
@@ -361,7 +368,9 @@ class _Work:
         try:
             # As `Home.encode`, whose first half this is: what is small and plain is done here.
             head = _dumps(value, 5, buffer_callback=found.append)
-        except Exception:  # noqa: BLE001 - the slow way says what is wrong
+        except Exception as error:  # the slow way says what is wrong
+            if by_signal(error):
+                raise
             head = b"\x93"
         if not found and _STACK_GLOBAL not in head and len(head) < RESERVE:
             self._store(at, VALUE, head)
@@ -377,8 +386,9 @@ class _Work:
         try:
             self._put(at, FAILURE, packed)
         except (EncodeError, StorageFull) as full:
-            short = ResultEncodeError(f"{type(error).__qualname__}: {str(error)[:500]}")
-            self._put(at, FAILURE, (short, f"(lost: {full})"[:500]))
+            trace = f"(lost: {full})"[:500]
+            short = RemoteError(full_name(error), said(error)[:500], trace)
+            self._put(at, FAILURE, own_failure(short, trace))
 
     def _put(self, at: int, tag: int, value: Any) -> None:
         """Encode a value; what is too large for the area goes to a segment for the pool."""
@@ -395,9 +405,3 @@ class _Work:
         sheet.area[begin:end] = data
         # Behind the bytes, and by one store: from here on the item is done.
         sheet.marks[at] = end << 8 | tag
-
-
-def _without_ours(error: BaseException) -> Any:
-    """Return the traceback from the function's own frame on."""
-    tb = error.__traceback__
-    return tb.tb_next if tb is not None and tb.tb_next is not None else tb

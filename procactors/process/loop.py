@@ -12,11 +12,8 @@ next incarnation gets it); killed behind it, it is handled.
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
 import pickle
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +29,11 @@ from procactors.errors import (
 from procactors.handlers import kind_of
 from procactors.process.methods import MethodTable, cure, table_of
 from procactors.process.setup import HALT, LEAVE
+from procactors.raised import full_name, last_line, said, shown, trace_of
 from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, DELIVERIES, IN_HAND, PHASE, STATE
 from procactors.wire.culprit import describe_load
 from procactors.wire.envelope import CALL_ID, WHOLE, handler_name, open_envelope
-from procactors.wire.failure import pack_failure
+from procactors.wire.failure import own_failure, pack_failure
 from procactors.wire.home import Home
 from procactors.wire.payload import Received, sweep_segments
 from procactors.wire.reader import MailboxReader
@@ -54,9 +52,6 @@ _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 #: First byte of a batch's method name (see `process.batch`).
 BATCH_KEY = b"*"
-
-#: How the names of our own files begin.
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 __all__ = [
     "BATCH_KEY",
@@ -85,7 +80,7 @@ class TellFailed(Exception):
     """A tell's handler raised: the actor crashes into its supervisor."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
+        super().__init__(said(error))
         self.error = error
 
 
@@ -193,7 +188,7 @@ class Loop:
         try:
             self.on_event(flags, body)
         except Exception as error:
-            raise TellFailed(error.with_traceback(_without_ours(error))) from error
+            raise TellFailed(error) from error
 
     def _serve(self, key: bytes, flags: int, body: memoryview, call: int, reply: int) -> None:
         """Handle the message in hand, and step behind it."""
@@ -238,15 +233,15 @@ class Loop:
 
     def _raised(self, error: Exception, key: bytes, call: int, reply: int) -> None:
         """Answer with the handler's exception; without a caller, crash into the supervisor."""
-        is_bad_call = isinstance(error, TypeError) and _never_entered(error)
-        if is_bad_call and (said := cure(error)):
+        # By its type: `isinstance` would ask the exception itself what it is.
+        is_bad_call = issubclass(type(error), TypeError) and _never_entered(error)
+        if is_bad_call and (hint := cure(error)):
             # A word of ours among the arguments, from where the class is not known.
-            error = TypeError(f"{error}{said}")
-        error = error.with_traceback(_without_ours(error))
+            error = TypeError(f"{error}{hint}")
         if reply:
             self._fail(call, reply, error)
         elif is_bad_call:
-            self._report_lost(str(error))
+            self._report_lost(said(error))
         else:
             raise TellFailed(error) from error
 
@@ -254,7 +249,7 @@ class Loop:
         self, error: Exception, key: bytes, call: int, reply: int, body: bytes | memoryview
     ) -> None:
         """Answer for a message that cannot be handled; the actor lives on."""
-        if not isinstance(error, ProcActorsError):
+        if not issubclass(type(error), ProcActorsError):
             error = DecodeError(
                 f"the message for {handler_name(key)} could not be unpickled in the actor: "
                 f"{describe_load(body, (), error)}"
@@ -262,7 +257,7 @@ class Loop:
         if reply:
             self._fail(call, reply, error)
         else:
-            self._report_lost(str(error))
+            self._report_lost(said(error))
 
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._home)
@@ -270,11 +265,12 @@ class Loop:
             there = self.replies.answer(reply, call, Kind.FAILURE, packed)
         except (EncodeError, StorageFull) as full:
             # A long traceback, and no room for it: what is left must fit into a record.
-            short = RemoteError(type(error).__qualname__, str(error)[:500], f"(lost: {full})"[:500])
-            there = self.replies.answer(reply, call, Kind.FAILURE, (short, short.traceback))
+            trace = f"(lost: {full})"[:500]
+            short = RemoteError(full_name(error), said(error)[:500], trace)
+            there = self.replies.answer(reply, call, Kind.FAILURE, own_failure(short, trace))
         if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
-            _log.error("nobody waits for this failure any more:\n%s", packed[1].rstrip())
+            _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())
 
     def _report_lost(self, why: str) -> None:
         # Whole, as it lies in the pipe: the supervisor keeps it as a dead letter.
@@ -330,35 +326,12 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
     return name, handler
 
 
-def _without_ours(error: BaseException) -> Any:
-    """Return the traceback from the handler's own frame on: ours would only be noise."""
-    tb = error.__traceback__
-    return tb.tb_next if tb is not None and tb.tb_next is not None else tb
-
-
-def _never_entered(error: TypeError) -> bool:
+def _never_entered(error: Exception) -> bool:
     """Whether the call itself was refused: the traceback never left our own frame."""
-    return error.__traceback__ is not None and error.__traceback__.tb_next is None
+    trace = trace_of(error)
+    return trace is not None and trace.tb_next is None
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """Return (one line, formatted traceback from the user's frames on) of what ends the actor."""
-    shown = traceback.TracebackException(type(error), error, error.__traceback__)
-    line = "".join(shown.format_exception_only()).strip()
-    _drop_our_frames(shown, set())
-    return line, "".join(shown.format())
-
-
-def _drop_our_frames(shown: traceback.TracebackException, seen: set[int]) -> None:
-    """Leave out the frames through which we came to the user's code, in the causes too."""
-    if id(shown) in seen:
-        return
-    seen.add(id(shown))
-    ours = itertools.takewhile(lambda frame: frame.filename.startswith(_OURS), shown.stack or ())
-    del shown.stack[: len(list(ours))]
-    if not shown.stack:
-        shown.stack = None  # type: ignore[assignment]  # and so no line says that frames follow
-    causes = (shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ()))
-    for cause in causes:
-        if cause is not None:
-            _drop_our_frames(cause, seen)
+    """Return (one line, formatted traceback without our frames) of what ends the actor."""
+    return last_line(error), shown(error, not issubclass(type(error), ProcActorsError))

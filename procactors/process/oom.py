@@ -2,7 +2,8 @@
 
 Layer: process. Runs in: parent.
 Owns: nothing; the counter's file is opened for each look.
-Never: says yes without the counter: where none can be read, nobody knows.
+Never: says that it was without the counter: where none can be read, `was_short` may say that it
+could have been.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 
-__all__ = ["OomKills", "credit"]
+__all__ = ["OomKills", "credit", "lacked", "was_short"]
 
 #: Seconds for which a kill that was counted, and claimed by nobody, may still be a later death's:
 #: two that are killed together are seen one after the other.
 _FRESH_S = 1.0
+#: Memory is nearly used up when less than one part in so many is left.
+_SHORT = 20
 
 
 def credit(seen: int, left: int, left_at: float, now_seen: int, now: float) -> int:
@@ -25,6 +28,29 @@ def credit(seen: int, left: int, left_at: float, now_seen: int, now: float) -> i
     """
     fresh = left if now - left_at <= _FRESH_S else 0
     return fresh + max(0, now_seen - seen)
+
+
+def lacked(peak: int, free: int, total: int) -> bool:
+    """Whether memory was nearly used up when a process died that had held `peak` bytes.
+
+    Pure. `free` is what was available right behind its death, of `total` bytes; so about
+    ``free - peak`` were available while it lived.
+    """
+    return peak > 0 and free - peak < total // _SHORT
+
+
+def was_short(peak: int) -> bool:
+    """Whether a process that has just died with `peak` bytes resident may have lacked memory."""
+    facts: dict[str, int] = {}
+    with contextlib.suppress(OSError, ValueError), open("/proc/meminfo") as file:
+        for line in file:
+            name, _, rest = line.partition(":")
+            if name in ("MemTotal", "MemAvailable"):
+                facts[name] = int(rest.split()[0]) * 1024
+    if len(facts) == 2 and lacked(peak, facts["MemAvailable"], facts["MemTotal"]):
+        return True
+    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
+    return limit is not None and used is not None and lacked(peak, limit - used, limit)
 
 
 class OomKills:
@@ -79,4 +105,14 @@ def _counter() -> str | None:
             for path in paths:
                 if os.access(path, os.R_OK):
                     return path
+    return None
+
+
+def _cgroup(name: str) -> int | None:
+    """Return a number of our cgroup's (version 2); None if it has none."""
+    counter = _counter()
+    with contextlib.suppress(OSError, ValueError):
+        if counter is not None and counter.endswith("memory.events"):
+            with open(os.path.join(os.path.dirname(counter), name)) as file:
+                return int(file.read())  # "max": no limit
     return None

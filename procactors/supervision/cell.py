@@ -29,6 +29,7 @@ from procactors.process.loop import (
     STOPPED,
     STOPPING,
 )
+from procactors.raised import without_ours
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.policy import History
@@ -250,7 +251,7 @@ class Cell:
             deliveries=deliveries,
             handled=self._handled(),
             traceback=trace,
-            native_stack=self.native_stack(),
+            native_stack=without_ours(self.native_stack()),
             peak_memory=max(self.peak_memory, self.child.peak_memory if self.child else 0),
             at=dt.datetime.now(dt.timezone.utc).isoformat(timespec="microseconds"),
             ran_s=self.ran_s(),

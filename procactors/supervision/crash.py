@@ -12,7 +12,7 @@ import enum
 import signal
 from typing import Any
 
-__all__ = ["CrashReport", "ExitKind", "ExitReason"]
+__all__ = ["ERROR_LINES", "LOG_LINES", "CrashReport", "ExitKind", "ExitReason"]
 
 
 class ExitKind(enum.Enum):
@@ -35,6 +35,11 @@ class ExitKind(enum.Enum):
     PARENT_GONE = "parent gone"  #: the actor that spawned it ends or ended, so it was stopped
     UNKNOWN = "unknown"  #: ended, and nobody is left who could tell how
 
+
+#: Lines of a report in an error's text, and of one that is logged; the rest is in the report.
+ERROR_LINES, LOG_LINES = 4, 7
+#: Characters of one of these lines.
+_WIDTH = 500
 
 #: After these a transient actor stays down.
 _ORDERLY = (
@@ -145,6 +150,8 @@ class CrashReport:
         ran_s: seconds for which the incarnation had been up; 0.0 if its start was not done.
         log: the last lines that it logged, oldest first; empty if none.
         seed: its ``context.seed``: what it drew from that can be drawn again.
+        memory_was_short: whether, when a SIGKILL of unknown origin ended it, memory was nearly used
+            up, as far as the process's peak and what was free right behind it tell.
     """
 
     actor: str
@@ -162,6 +169,7 @@ class CrashReport:
     ran_s: float = 0.0
     log: str = ""
     seed: int = 0
+    memory_was_short: bool = False
 
     @property
     def summary(self) -> str:
@@ -172,7 +180,7 @@ class CrashReport:
             text += f" after {_seconds(self.busy_s)}" if self.busy_s else ""
         elif self.reason.kind is not ExitKind.START:
             text += " while idle"
-        if self.reason.kind is ExitKind.SIGNAL and self.reason.signal_name == "SIGKILL":
+        if self.memory_was_short:
             text += " (possibly for lack of memory)"
         facts = []
         if self.ran_s:
@@ -180,6 +188,28 @@ class CrashReport:
         if self.peak_memory:
             facts.append(f"peak memory {self.peak_memory / 1e6:.1f} MB")
         return f"{text} [{', '.join(facts)}]" if facts else text
+
+    @property
+    def likeness(self) -> str:
+        """What makes two crashes alike: cause, handler and place, whichever actor it was."""
+        reason = self.reason
+        place = _last_frames(self.traceback, 2)
+        # An exception's text may have a number in it: at the same place, its class is enough.
+        text = reason.text.partition(":" if place else "\n")[0]
+        return "\n".join([reason.kind.value, str(reason.code), text, self.handler or "", *place])
+
+    def brief(self, lines: int = ERROR_LINES) -> str:
+        """Return the summary, and where it happened, in so many lines at most.
+
+        As errors have it (`str(ActorDied)`), and as it is logged. The whole is ``str(report)``.
+        """
+        first, *more = self.summary.splitlines()
+        said = [_cut(f"{first} ..." if more else first)]
+        if self.native_stack:
+            said += [_cut(line) for line in self.native_stack.splitlines() if line.strip()]
+        else:
+            said += _last_frames(self.traceback, lines - 1)
+        return "\n".join(said[:lines])
 
     def __str__(self) -> str:
         parts = [self.summary]
@@ -199,6 +229,28 @@ class CrashReport:
         import json
 
         return json.dumps(self.to_dict(), indent=2)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]} ..."
+
+
+def _last_frames(traceback: str, most: int) -> list[str]:
+    """Return the innermost frames of a traceback, file and code of each, in so many lines."""
+    frames: list[list[str]] = []
+    for line in traceback.splitlines():
+        if line.startswith("Traceback "):
+            frames.clear()  # of the exception that this one came from
+        elif line.startswith('  File "'):
+            frames.append([_cut(line)])
+        elif line.startswith("    ") and frames and len(frames[-1]) == 1:
+            frames[-1].append(_cut(line))  # its code; what marks a place in it is left out
+    found: list[str] = []
+    for frame in reversed(frames):
+        if len(found) + len(frame) > most:
+            break
+        found = frame + found
+    return found
 
 
 def _seconds(count: float) -> str:

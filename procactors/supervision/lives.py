@@ -27,16 +27,18 @@ from procactors.options import Delivery, Limits, Restart
 from procactors.process.launcher import Launcher
 from procactors.process.limits import thread_caps
 from procactors.process.loop import ENDING, STARTING, STOPPING
-from procactors.process.oom import OomKills
+from procactors.process.oom import OomKills, was_short
 from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.process.setup import PARENT_GONE
 from procactors.seeds import derive
 from procactors.supervision.branch import Verdict
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.children import AskParent
-from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
+from procactors.supervision.crash import LOG_LINES, CrashReport, ExitKind, ExitReason
+from procactors.supervision.crashlog import CrashLog
 from procactors.supervision.policy import GiveUp, Respawn, decide
 from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS, STOP_ORDERED
+from procactors.wire.failure import own_failure
 from procactors.wire.record import Kind
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ _ZYGOTE_PATIENCE_S = 5.0
 _PEAK_S = 0.2
 
 _UNLIMITED = Limits(threads=None)
+#: By somebody whom we do not know.
+_SIGKILL = ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
 
 
 class Lives:
@@ -64,6 +68,8 @@ class Lives:
         self._launcher = launcher
         self._starts = itertools.count(1)
         self._oom = OomKills()
+        #: What is logged of crashes.
+        self.crashes = CrashLog(owner.at)
         # Of the seeds of all actors that have no root of their own.
         self._root = int.from_bytes(os.urandom(16), "big")
         #: By start: the dead of whom only the peak memory is not known yet.
@@ -180,7 +186,8 @@ class Lives:
         cell.lost_starts = 0
         cell.ready_at = monotonic()
         if not self._owner.reply(cell.spawner, cell.info):
-            self._owner.stopping.kill_cell(cell)  # its spawner was told of an error
+            # Its spawner was told of an error, or has given up, as by Ctrl-C: nobody has the ref.
+            self._owner.stopping.kill_cell(cell)
         cell.spawner = None  # not before: whoever has not been told is told of an error
         self._owner.recovery.letters.actor_up(cell.name)
         ended_as, cell.ended_as = cell.ended_as, None
@@ -235,8 +242,7 @@ class Lives:
         self._owner.unwatch(child.pidfd)
         self._owner.watchdog.unwatch(cell)
         reason, trace = cell.exit_reason(code)
-        is_sigkill = reason == ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
-        if is_sigkill and self._oom.claims(monotonic()):
+        if reason == _SIGKILL and self._oom.claims(monotonic()):
             reason = ExitReason(ExitKind.OOM, signal.SIGKILL)
         # Only a crash is worth the zygote's answer, less than a millisecond later.
         wanted = reason.is_abnormal and not cell.final
@@ -288,6 +294,8 @@ class Lives:
         """See what follows from the end of a life."""
         in_hand = self._owner.recovery.in_hand(cell)
         report = cell.report(reason, trace, in_hand)
+        if reason == _SIGKILL and was_short(report.peak_memory):
+            report = dataclasses.replace(report, memory_was_short=True)
         cell.child = None
         cell.was_recycled = False
         if cell.ready_at is not None:
@@ -314,7 +322,7 @@ class Lives:
             if not (reason.kind is ExitKind.KILLED and cell.final):
                 # Of a failed start the caller is told why: the whole cause is shown once, by him.
                 is_told = reason.kind is ExitKind.START and cell.spawner is not None
-                _log.error("%s", dataclasses.replace(report, traceback="") if is_told else report)
+                self.crashes.note(report, 1 if is_told else LOG_LINES)
                 self._owner.recovery.keep_crash(cell, report)
         try:
             self._owner.recovery.settle(cell, report, again)
@@ -488,6 +496,7 @@ class Lives:
         error = SpawnError(f"{class_name} ({name}) {reason}")
         trace = crash.traceback if crash is not None else ""
         if spawner is not None and trace:
-            self._owner.recovery.answer(spawner.reply, spawner.call, Kind.FAILURE, (error, trace))
+            failure = own_failure(error, trace)
+            self._owner.recovery.answer(spawner.reply, spawner.call, Kind.FAILURE, failure)
         else:
             self._owner.reply(spawner, error)

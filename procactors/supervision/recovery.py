@@ -87,10 +87,10 @@ class Recovery:
         """Send an answer; a caller that is gone is no trouble of ours.
 
         Returns:
-            False: it could not be sent, and an error was instead.
+            False: it could not be sent, and an error was instead; or nobody waits for it any more.
         """
         try:
-            self._answer(reply, call, kind, value)
+            return self._answer(reply, call, kind, value)
         except Exception as error:  # noqa: BLE001 - so wide: he waits for this answer
             _log.error("could not answer call %d: %s", call, error)
             # A small one has more chances: it needs no room, and has nothing that is refused.
@@ -98,12 +98,11 @@ class Recovery:
             with contextlib.suppress(OSError, ProcActorsError):
                 self._answer(reply, call, Kind.VERDICT, SupervisionError(text))
             return False
-        return True
 
-    def _answer(self, reply: int, call: int, kind: int, value: object) -> None:
+    def _answer(self, reply: int, call: int, kind: int, value: object) -> bool:
         # Not patient: the supervisor waits for nobody; what does not fit is spilled.
         with self._sending:
-            self._replies.answer(reply, call, kind, value, patient=False)
+            return self._replies.answer(reply, call, kind, value, patient=False)
 
     def in_hand(self, cell: Cell) -> tuple[str | None, int]:
         """Return (handler, deliveries) of the message in hand of a dead actor."""
@@ -188,7 +187,7 @@ class Recovery:
             return
         envelope = open_envelope(body)
         if envelope.reply:
-            died = ActorDied(str(report), report)
+            died = ActorDied(report.brief(), report)
             self.answer(envelope.reply, envelope.call, Kind.VERDICT, died)
             self.tally.broken(cell.name)
             # Not a batch: its payloads are the pool's, which knows the item that is to blame.
@@ -306,7 +305,8 @@ class Recovery:
         self.letters.add(letter, self._blueprint(cell))
         # Of a system that was left by an exception, the report of the stop counts them.
         level = logging.DEBUG if self.is_abandoned else logging.ERROR
-        _log.log(level, "dead letter: %s of %s: %s", envelope.handler, name, why)
+        said = why if report is None else report.brief(1)  # the crash has been told of
+        _log.log(level, "dead letter: %s of %s: %s", envelope.handler, name, said)
 
     def _quarantine(self, flags: int, envelope: Envelope, report: CrashReport, cell: Cell) -> None:
         """Keep an ask that killed its actor in the file; its caller has been told."""

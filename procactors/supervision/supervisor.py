@@ -185,6 +185,7 @@ class Supervisor:
         # The mark first, as for any mailbox that is closed for good: no command waits for nobody.
         self._mailbox.box.words[CLOSED] = GONE
         self._guarded(self._obey)
+        self._guarded(self.lives.crashes.close)
         self.close()
 
     def close(self) -> None:
@@ -283,10 +284,10 @@ class Supervisor:
         self.on_failure(error)
 
     def reply(self, who: ReplyTo | None, value: object) -> bool:
-        """Answer a command; whoever told, or is gone, gets nothing.
+        """Answer a command; whoever told gets nothing.
 
         Returns:
-            False: an error had to be sent instead.
+            False: an error had to be sent instead, or whoever gave it waits no more.
         """
         if who is None or not who.reply:
             return True

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from procactors.errors import DecodeError, EncodeError
+from procactors.raised import by_signal
 from procactors.wire.byvalue import dumps_by_value
 from procactors.wire.culprit import describe_culprit, describe_load
 from procactors.wire.importable import private_names
-from procactors.wire.interrupts import raised_by_signal_handler
 
 __all__ = ["Encoded", "decode", "encode", "encode_key", "join", "split"]
 
@@ -64,7 +64,7 @@ def encode(value: Any, home: str, what: str = "message", *, hands_over: bool = F
     try:
         head = _dumps(value, 5, buffer_callback=found.append)
     except Exception as error:  # any class's own pickling code may raise anything
-        if raised_by_signal_handler(error):
+        if by_signal(error):
             raise
         head = _BY_VALUE
     # Substring tests: a false alarm costs one slower pickling. A pickled Connection would carry
@@ -78,7 +78,7 @@ def encode(value: Any, home: str, what: str = "message", *, hands_over: bool = F
         try:
             head = dumps_by_value(value, home, found.append, hands_over=hands_over)
         except Exception as error:
-            if raised_by_signal_handler(error):
+            if by_signal(error):
                 raise
             raise EncodeError(describe_culprit(value, what, home, error)) from error
     if not found:
@@ -111,7 +111,7 @@ def decode(head: bytes | memoryview, buffers: Sequence[Any] = (), what: str = "m
     try:
         return _loads(head, buffers=buffers) if buffers else _loads(head)
     except Exception as error:
-        if raised_by_signal_handler(error):
+        if by_signal(error):
             raise
         why = describe_load(head, buffers, error)
         raise DecodeError(f"the {what} could not be unpickled: {why}") from error

@@ -14,6 +14,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from procactors.raised import by_signal, one_line
 from procactors.wire.byvalue import dumps_by_value, names_used
 from procactors.wire.parts import vars_of
 
@@ -147,11 +148,13 @@ def describe_load(data: bytes | memoryview, buffers: Sequence[Any], error: BaseE
 
     It is loaded once more, step by step: only so is it known where it stops.
     """
-    reason = f"{type(error).__name__}: {error}"
+    reason = one_line(error)
     loader = _StepLoader(data, buffers)
     try:
         loader.load()
-    except BaseException:  # noqa: BLE001 - the same once more; what is said is the first
+    except BaseException as again:  # the same once more; what is said is the first
+        if by_signal(again):
+            raise
         name = loader.at
     else:
         return reason

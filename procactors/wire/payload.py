@@ -30,7 +30,7 @@ import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from procactors.wire.storage import create, is_half_free, lay_out, root_of
+from procactors.wire.storage import Descriptors, create, is_half_free, lay_out, root_of
 
 __all__ = ["REFERENCE", "Received", "SegmentPool", "mark_consumed", "receive", "sweep_segments"]
 
@@ -154,7 +154,9 @@ class SegmentPool:
         self._make_room(size)
         number = self._next
         self._next += 1
-        fd, path, place = create(self._home, _FOLDER.format(self._process), str(number), size)
+        opened = Descriptors()
+        path, place = create(opened, self._home, _FOLDER.format(self._process), str(number), size)
+        fd = opened[0]
         keep = not place and self._is_worth_keeping(size)
         try:
             header = _HEADER.pack(1, 0, target, 0 if keep else 1, len(head), len(buffers))
@@ -162,15 +164,16 @@ class SegmentPool:
             mapped = mmap.mmap(fd, size)
             _store(mapped, head, buffers, places)
         except BaseException:
-            os.close(fd)
+            opened.close()
             os.unlink(path)
             raise
         if keep:
             words = memoryview(mapped)[: _HEADER.size].cast("Q")
             self._kept.append(_Segment(number, place, path, fd, mapped, words, size))
+            opened.clear()
         else:
             mapped.close()
-            os.close(fd)
+            opened.close()
         return REFERENCE.pack(self._process, number, 1, place)
 
     def _is_worth_keeping(self, size: int) -> bool:
@@ -254,8 +257,9 @@ def receive(home: str, reference: bytes, once: bool = True) -> Received:
     """
     process, number, generation, place = REFERENCE.unpack(reference)
     path = os.path.join(_folder(home, process, place), str(number))
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    opened = Descriptors()
     try:
+        fd = opened.open(path, os.O_RDWR)
         fcntl.flock(fd, fcntl.LOCK_SH)
         header = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))
         if header[_GENERATION] != generation:
@@ -278,22 +282,17 @@ def receive(home: str, reference: bytes, once: bool = True) -> Received:
                     os.unlink(path)
         head = view[places[0] : places[0] + head_bytes]
         buffers = [view[at : at + n] for at, n in zip(places[1:], lengths, strict=True)]
-        return Received(head, buffers, fd, path, reference)
-    except BaseException:
-        os.close(fd)
-        raise
+        return Received(head, buffers, opened.pop(), path, reference)
+    finally:
+        opened.close()
 
 
 def mark_consumed(home: str, reference: bytes) -> None:
     """Set `consumed` for a record that was handled or dropped; gone already is no error."""
     process, number, generation, place = REFERENCE.unpack(reference)
     path = os.path.join(_folder(home, process, place), str(number))
-    with contextlib.suppress(FileNotFoundError):
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            _consume(fd, path, generation)
-        finally:
-            os.close(fd)
+    with contextlib.suppress(FileNotFoundError), Descriptors() as opened:
+        _consume(opened.open(path, os.O_RDWR), path, generation)
 
 
 def sweep_segments(home: str, process: int, target: int | None) -> set[int]:

@@ -34,7 +34,7 @@ from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
 from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame
 from procactors.wire.spin import Spin, try_read
-from procactors.wire.storage import list_folder, remove_folder, write_file
+from procactors.wire.storage import Descriptors, list_folder, remove_folder, write_file
 
 __all__ = ["Answer", "ReplyPort", "ReplySender", "is_port", "remove_ports_of"]
 
@@ -75,16 +75,18 @@ class ReplyPort:
         self._home = home
         self.number = (home.process & 0x7FFFFFFF) << 32 | next(_numbers)
         self._path = _pipe_path(home.path, self.number)
-        os.mkfifo(self._path, 0o600)
-        # Both ways, so that the pipe never ends while no actor has it open. All our ends go with
-        # this process: then an answer meets EPIPE, and is dropped.
-        self._fd = -1
-        try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            os.unlink(self._path)
-            raise
         self._pid = os.getpid()
+        self._opened = Descriptors()
+        self._retired = False
+        self._buffer = memoryview(b"")
+        try:
+            os.mkfifo(self._path, 0o600)
+            # Both ways, so that the pipe never ends while no actor has it open. All our ends go
+            # with this process: then an answer meets EPIPE, and is dropped.
+            self._fd = self._opened.open(self._path, os.O_RDWR | os.O_NONBLOCK)
+        except BaseException:
+            self.retire()
+            raise
         size = max(_READ_BYTES, fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ))
         self._buffer = memoryview(bytearray(size))
         self._into = (self._buffer,)
@@ -153,17 +155,26 @@ class ReplyPort:
         with contextlib.suppress(BlockingIOError):  # full: then it is awake already
             os.write(self._fd, _NUDGE)
 
+    def give_up(self, call: int) -> None:
+        """Retire it with a call that was left by an exception; its answer may have been read."""
+        buffer = self._buffer
+        length, kind, flags, padding = FRAME.unpack_from(buffer)
+        if flags and kind in _ANSWERS and CALL_ID.unpack_from(buffer, FRAME.size)[0] == call:
+            self._home.discard(flags, buffer[16 : length - padding])  # twice is as once
+        self.retire()
+
     def retire(self) -> None:
         """Remove the pipe: whatever still comes for it finds nobody."""
-        if self._fd < 0:
+        if self._retired:
             return
         if self._pid == os.getpid():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
-            self._discard_unread()
+            if self._buffer:
+                self._discard_unread()
             remove_folder(self._home.path, _spill_folder(self.number))
-        os.close(self._fd)
-        self._fd = -1
+        self._retired = True
+        self._opened.close()
 
     def __del__(self) -> None:
         # A signal handler that raises may take it from its caller at any instruction.

@@ -53,8 +53,12 @@ class ReplyReader:
             threading.Thread(target=target, name=f"procactors-{name}", daemon=True)
             for name, target in (("replies", self._read), ("callbacks", self._call_back))
         ]
+
+    def start(self) -> None:
+        """Start the threads; again, if a signal handler has raised while they were started."""
         for thread in self._threads:
-            thread.start()
+            if thread.ident is None:
+                thread.start()
 
     def close(self) -> None:
         """End both threads; what is still awaited ends with an error."""

@@ -21,6 +21,7 @@ from operator import methodcaller
 from typing import Any
 
 from procactors.errors import EncodeError
+from procactors.raised import by_signal
 from procactors.wire.byvalue import DefinitionPickler
 from procactors.wire.codec import Encoded
 from procactors.wire.culprit import describe_culprit
@@ -39,6 +40,8 @@ def encode_shared(value: Any, home: str) -> Encoded:
     try:
         return _dump(value, home)
     except Exception as error:  # any class's own pickling code may raise anything
+        if by_signal(error):
+            raise
         text = describe_culprit(value, "shared value", home, error, _dump)
         raise EncodeError(text) from error
 

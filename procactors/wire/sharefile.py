@@ -26,7 +26,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from procactors.wire.storage import root_of, too_many_open
+from procactors.wire.storage import Descriptors, root_of, too_many_open
 
 __all__ = [
     "FOLDER",
@@ -34,7 +34,6 @@ __all__ = [
     "MAGIC",
     "Header",
     "Share",
-    "close_locked",
     "disown",
     "folder_of",
     "mark_sent",
@@ -140,8 +139,9 @@ def shares_of(home: str) -> list[tuple[Share, str, int]]:
 @contextlib.contextmanager
 def _held(share: Share) -> Iterator[tuple[int, Header] | None]:
     """Open a share's file, which is not written anew meanwhile; None if it is gone."""
+    opened = Descriptors()
     try:
-        fd = os.open(share.path, os.O_RDWR | os.O_CLOEXEC)
+        fd = opened.open(share.path, os.O_RDWR)
     except FileNotFoundError:
         yield None
         return
@@ -156,7 +156,8 @@ def _held(share: Share) -> Iterator[tuple[int, Header] | None]:
                 found = fd, header
         yield found
     finally:
-        close_locked(fd)
+        fcntl.flock(fd, fcntl.LOCK_UN)  # a fork's copy must not keep it
+        opened.close()
 
 
 def disown(path: str, unless_sent: bool = False) -> None:
@@ -172,12 +173,6 @@ def disown(path: str, unless_sent: bool = False) -> None:
             os.unlink(path)
         finally:
             os.close(fd)
-
-
-def close_locked(fd: int) -> None:
-    """Close a descriptor with a lock: a fork's copy of it must not keep the lock."""
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    os.close(fd)
 
 
 def read_header(fd: int) -> Header:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from procactors.errors import ActorStopped, ShareReleased
+from procactors.raised import by_signal
 from procactors.wire.codec import Encoded, decode
 from procactors.wire.sharefile import (
     FOLDER,
@@ -28,12 +29,11 @@ from procactors.wire.sharefile import (
     MAGIC,
     Header,
     Share,
-    close_locked,
     disown,
     name_of,
     read_header,
 )
-from procactors.wire.storage import create, is_half_free, lay_out, too_many_open
+from procactors.wire.storage import Descriptors, create, is_half_free, lay_out, too_many_open
 
 __all__ = ["SharePool", "load_share"]
 
@@ -107,10 +107,11 @@ class SharePool:
         self, encoded: Encoded, places: Sequence[int], size: int, kind: str
     ) -> Share | None:
         """Write into a file that was released; None if none fits, or if it cannot grow."""
-        found = self._take(size)
+        opened = Descriptors()
+        found = self._take(size, opened)
         if found is None:
             return None
-        kept, fd, last = found
+        (kept, last), fd = found, opened[0]
         share = Share(self._home, self._process, kept.number, last + 1, kept.place)
         try:
             with _removing_on_error(kept.path):
@@ -118,42 +119,51 @@ class SharePool:
                 os.pwrite(fd, _header(share, encoded, kind, keep=True), 0)
                 _resize(fd, kept.size, size)
                 _write(fd, encoded, places, size)
-        except OSError:  # no room: another place may have it
+        except OSError as error:  # no room: another place may have it
+            if by_signal(error):
+                raise
             return None
         finally:
-            close_locked(fd)
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a fork's copy must not keep it
+            opened.close()
         self._kept.append(kept._replace(size=size))
         return share
 
-    def _take(self, size: int) -> tuple[_Kept, int, int] | None:
-        """Take a released file of about that size off the list; (file, descriptor, generation)."""
+    def _take(self, size: int, opened: Descriptors) -> tuple[_Kept, int] | None:
+        """Take a released file of about that size off the list, and open it.
+
+        Returns it and its last generation; None if there is none.
+        """
         for kept in sorted(self._kept, key=lambda kept: abs(kept.size - size)):
             if not kept.size // 2 <= size <= 2 * kept.size:
                 continue
             try:
-                fd = os.open(kept.path, os.O_RDWR | os.O_CLOEXEC)
+                fd = opened.open(kept.path, os.O_RDWR)
             except FileNotFoundError:  # an error or the end of the system has removed it
                 self._discard(kept)
                 continue
-            except OSError:  # no descriptor is left: the new file will say so
+            except OSError as error:  # no descriptor is left: the new file will say so
+                if by_signal(error):
+                    raise
                 return None
             # Looked at before it is locked: a reader of a share that lives must find it unlocked.
             # Only we write it again, so what is released now stays so.
             header = read_header(fd)
             if header.is_released and _lock(fd):
                 self._discard(kept)
-                return kept, fd, header.generation
-            os.close(fd)
+                return kept, header.generation
+            opened.close()
         return None
 
     def _write_new(self, encoded: Encoded, places: Sequence[int], size: int, kind: str) -> Share:
         number, self._next = self._next, self._next + 1
         keep = size <= _KEEP_SUM and is_half_free(self._home)
+        opened = Descriptors()
         while keep and (len(self._kept) >= _KEEP or self._kept_bytes() + size > _KEEP_SUM):
             self._give_up(self._kept[0])  # the oldest: most likely one that is here to stay
         try:
-            fd, path, place = create(
-                self._home, FOLDER, name_of(self._process, number), size, self._make_room
+            path, place = create(
+                opened, self._home, FOLDER, name_of(self._process, number), size, self._make_room
             )
         except FileNotFoundError as error:
             raise ActorStopped("the actor system was stopped") from error
@@ -161,10 +171,10 @@ class SharePool:
         share = Share(self._home, self._process, number, 1, place)
         try:
             with _removing_on_error(path):
-                os.pwrite(fd, _header(share, encoded, kind, keep), 0)
-                _write(fd, encoded, places, 0)
+                os.pwrite(opened[0], _header(share, encoded, kind, keep), 0)
+                _write(opened[0], encoded, places, 0)
         finally:
-            os.close(fd)
+            opened.close()
         if keep:
             self._kept.append(_Kept(number, place, path, size))
         return share
@@ -213,9 +223,9 @@ def load_share(share: Share, what: str) -> Any:
 
 
 def _map(share: Share, what: str) -> _Map:
-    fd = -1
+    opened = Descriptors()
     try:
-        fd = os.open(share.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = opened.open(share.path, os.O_RDONLY)
         # Not to be had: it is being written for another generation.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         header = read_header(fd)
@@ -229,8 +239,7 @@ def _map(share: Share, what: str) -> _Map:
     except OSError as error:
         raise too_many_open(f"a map of the {what}", error) from error
     finally:
-        if fd >= 0:
-            os.close(fd)  # without unlocking: the map has a duplicate
+        opened.close()  # without unlocking: the map has a duplicate
     raise _gone(share, what, "was released")
 
 

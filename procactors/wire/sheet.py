@@ -25,11 +25,12 @@ import threading
 from typing import Any, NamedTuple
 
 from procactors.errors import DecodeError, StorageFull
+from procactors.raised import by_signal, one_line
 from procactors.wire.failure import unpack
 from procactors.wire.home import Home
 from procactors.wire.payload import Received
 from procactors.wire.record import Kind
-from procactors.wire.storage import create, find_file, remove_file, remove_folder
+from procactors.wire.storage import Descriptors, create, find_file, remove_file, remove_folder
 
 __all__ = [
     "BATCH",
@@ -109,10 +110,10 @@ class Sealed(NamedTuple):
                 value = pickle.loads(data)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - one value's code must not end the caller
-            return False, DecodeError(
-                f"the result could not be unpickled: {type(error).__name__}: {error}"
-            )
+        except BaseException as error:  # one value's code must not end the caller
+            if by_signal(error):
+                raise  # the caller's own: the value is still here
+            return False, DecodeError(f"the result could not be unpickled: {one_line(error)}")
         if self.tag == VALUE:
             return True, value
         return False, unpack(Kind.FAILURE, value)
@@ -236,8 +237,9 @@ class SheetRoom:
             if self._free:
                 return self._free.pop()
             number = _next_number(self._home.process)
-        fd, _, _ = create(self._home.path, self._folder, str(number), SIZE)
-        return Sheet(fd, number)
+        with Descriptors() as opened:
+            create(opened, self._home.path, self._folder, str(number), SIZE)
+            return Sheet(opened.pop(), number)
 
     def give_back(self, sheet: Sheet) -> None:
         """Take a sheet back on which no worker will write any more."""

@@ -22,11 +22,13 @@ from procactors.errors import (
     ActorStopped,
     AskCycleError,
     AskTimeout,
+    DeliveryError,
     ForeignProcess,
     MailboxFull,
     StorageFull,
 )
 from procactors.nesting import inert_error
+from procactors.raised import by_signal
 from procactors.wire.blackbox import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import open_envelope, seal
@@ -79,6 +81,8 @@ class Station:
         self._ports: list[ReplyPort] = []
         self._calls = itertools.count(1)
         self._replies: ReplyReader | None = None
+        # The same from before its threads are started.
+        self._reading: ReplyReader | None = None
         self._callbacks: SimpleQueue[Callable[[], None] | None] | None = None
         self._closed = False
         self._closing: list[Callable[[], None]] = []
@@ -140,8 +144,14 @@ class Station:
                 deadline=deadline or 0.0,
             )
             self._send(actor, name, record, place_timeout)
+        except (DeliveryError, OSError) as error:
+            if by_signal(error):
+                port.give_up(call)
+            else:
+                self._give_back(port)  # nothing was sent: no answer will come
+            raise
         except BaseException:
-            self._give_back(port)  # nothing was sent: no answer will come
+            port.give_up(call)  # raised by a signal handler, perhaps behind the write
             raise
         try:
             if self._waiting is None:
@@ -151,7 +161,7 @@ class Station:
             if answer is None:
                 raise _late(name, timeout)
         except BaseException:
-            port.retire()  # an answer may still come: it must find nobody
+            port.give_up(call)  # an answer may still come: it must find nobody
             raise
         try:
             return load_answer(self.home, answer)
@@ -270,7 +280,7 @@ class Station:
             _ended.add(self.path)
             writers = list(self._writers.items())
             self._writers.clear()
-            replies, self._replies = self._replies, None
+            replies, self._replies = self._reading, None
         for action in list(self._closing):
             action()
         for actor, writer in writers:
@@ -341,9 +351,11 @@ class Station:
             raise MailboxFull(
                 f"the mailbox of {name} is full: {capacity} of {capacity} places taken"
             ) from None
-        except (OSError, StorageFull):
-            # Not for any exception: one that a signal handler raises may come behind the write.
-            self._unsend(record)
+        except (OSError, StorageFull) as error:
+            # Not for any exception: one that a signal handler raises may come behind the write, and
+            # an alarm's TimeoutError is an OSError.
+            if not by_signal(error):
+                self._unsend(record)
             raise
 
     def _is_last_word(self, actor: int, record: bytes) -> bool:
@@ -440,10 +452,11 @@ class Station:
             with self._lock:
                 if self._closed:
                     raise ActorStopped("the system was stopped")
-                if self._replies is None:
-                    self._replies = ReplyReader(self.home)
-                    self._callbacks = self._replies.callbacks
-                replies = self._replies
+                replies = self._reading
+                if replies is None:
+                    replies = self._reading = ReplyReader(self.home)
+                replies.start()
+                self._callbacks, self._replies = replies.callbacks, replies
         return replies
 
 

@@ -13,6 +13,7 @@ import errno
 import os
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from procactors.errors import StorageFull
 from procactors.wire.runtime_dir import check_overflow, overflow_of
 
 __all__ = [
+    "Descriptors",
     "aligned",
     "create",
     "find_file",
@@ -56,6 +58,33 @@ def aligned(at: int) -> int:
     return -(-at // _ALIGN) * _ALIGN
 
 
+class Descriptors(list[int]):
+    """Descriptors that are closed behind their block, also if a signal handler raises in it.
+
+    Such a handler runs when a call returns that a signal has interrupted or met: so an ordinary
+    ``fd = os.open(...)`` loses the descriptor now and then, before it has a name.
+    """
+
+    def open(self, path: str, flags: int) -> int:
+        """Open a file, for its user alone if it is made."""
+        # All in C: there is no line between the opening and its place in the list.
+        self.extend(map(os.open, (path,), (flags | os.O_CLOEXEC,), (0o600,)))
+        return self[-1]
+
+    def close(self) -> None:
+        """Close all that was not taken out."""
+        deque(map(os.close, map(self.pop, [-1] * len(self))), 0)  # in one call of C, too
+
+    def __enter__(self) -> Descriptors:  # noqa: PYI034 - `Self` is of Python 3.11
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def lay_out(table_at: int, head_bytes: int, lengths: Sequence[int]) -> list[int]:
     """Return where a pickle, and then each of its buffers, starts in a file.
 
@@ -79,11 +108,17 @@ def root_of(home: str, place: int) -> str:
 
 
 def create(
-    home: str, folder: str, name: str, size: int, make_room: Callable[[], bool] | None = None
-) -> tuple[int, str, int]:
-    """Make a file with its space reserved; return (descriptor, path, place).
+    opened: Descriptors,
+    home: str,
+    folder: str,
+    name: str,
+    size: int,
+    make_room: Callable[[], bool] | None = None,
+) -> tuple[str, int]:
+    """Make a file with its space reserved, and open it; return (path, place).
 
     Args:
+        opened: has its descriptor from then on.
         home: the runtime directory.
         folder: the folder in it.
         name: the file's.
@@ -94,16 +129,16 @@ def create(
         StorageFull: neither place has room, or this process has no descriptor left.
     """
 
-    def reserve(place: int) -> tuple[int, str, int]:
+    def reserve(place: int) -> tuple[str, int]:
         path = os.path.join(_made(root_of(home, place), folder), name)
-        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(fd, 0, size)
+            os.posix_fallocate(opened.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR), 0, size)
         except BaseException:
-            os.close(fd)
-            os.unlink(path)
+            if opened:
+                os.unlink(path)
+            opened.close()
             raise
-        return fd, path, place
+        return path, place
 
     return _where_there_is_room(home, size, f"a payload of {size} bytes", reserve, make_room)
 

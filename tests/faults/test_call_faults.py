@@ -144,8 +144,9 @@ def test_a_result_that_does_not_load_fails_that_call_alone(system):
 
 def test_an_exception_that_does_not_load_here_fails_that_call_alone(system):
     giver = system.spawn(Giver)
-    with pytest.raises(errors.DecodeError, match="Fault: on purpose"):
+    with pytest.raises(errors.RemoteError, match=r"ValueError.*Fault: on purpose") as raised:
         giver.ask(Giver.raises_what_breaks, "exception", os.getpid())
+    assert "in raises_what_breaks" in raised.value.traceback
     with pytest.raises(errors.RemoteError, match="ValueError"):
         giver.ask(Giver.raises_what_breaks, "exception", giver.ask(Giver.pid))
     assert giver.ask(Giver.take, 1) == 1

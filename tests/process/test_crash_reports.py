@@ -308,3 +308,67 @@ def test_reports_of_many_that_die_at_once_are_all_written(written, folder):
     found = files(folder, 10)
     assert {facts["actor"] for _, facts in found} == {report.actor for report in reports}
     assert all(message_of(path, facts) for path, facts in found)
+
+
+class Deep(Actor):
+    def fall(self, depth: int) -> None:
+        if depth:
+            self.fall(depth - 1)
+        raise ValueError("bottom\nof\nmany\nlines")
+
+    def kill(self, depth: int) -> None:
+        if depth:
+            self.kill(depth - 1)
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_the_error_of_a_death_is_short_and_its_report_whole(system):
+    deep = system.spawn(Deep)
+    with pytest.raises(ActorDied) as died:
+        deep.ask(Deep.kill, 50)
+    assert 2 <= len(str(died.value).splitlines()) <= 4
+    assert str(died.value.report).count("in kill") > 50
+    with system.options(size=1).pool() as pool, pytest.raises(ActorDied) as died:
+        pool.ask(kill_deeply, 50)
+    assert len(str(died.value).splitlines()) <= 4
+    assert str(died.value.report).count("in kill_deeply") > 50
+
+
+def kill_deeply(depth):
+    if depth:
+        kill_deeply(depth - 1)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+LOUD = """
+import sys
+from procactors import ActorSystem
+from tests.process.test_crash_reports import Deep
+with ActorSystem(start_method=sys.argv[1]) as system:
+    deep = system.options(max_restarts=100).spawn(Deep)
+    for _ in range(5):
+        deep.tell(Deep.fall, 50)
+"""
+
+
+def test_stderr_shows_a_crash_in_few_lines_and_counts_those_alike(start_method):
+    done = subprocess.run(
+        [sys.executable, "-c", LOUD, start_method], capture_output=True, text=True, check=True
+    )
+    lines = done.stderr.splitlines()
+    letters = [line for line in lines if line.startswith("dead letter: Deep.fall of deep-1: ")]
+    more = [line for line in lines if line.startswith("… ")]
+    crash = lines[: lines.index(letters[0])]
+    assert len(crash) + 1 <= 8
+    assert crash[0].startswith("actor deep-1 (incarnation 1, pid ")
+    assert 'raise ValueError("bottom' in crash[-1]
+    # One line or more, as the restarts take their time.
+    assert sum(int(line.split()[1]) for line in more) == 4
+    rest = [line for line in lines if line not in [*crash, *letters, *more]]
+    assert [line for line in rest if not line.startswith("stopped 1 actor in ")] == []
+
+
+def test_a_killed_process_did_not_lack_memory(system):
+    with pytest.raises(ActorDied, match="SIGKILL") as died:
+        system.spawn(Witness).ask(Witness.die_silently)
+    assert "lack of memory" not in str(died.value.report)

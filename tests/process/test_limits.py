@@ -228,9 +228,21 @@ def test_a_kill_that_the_kernel_counted_as_for_lack_of_memory_is_called_so(syste
     with pytest.raises(ActorDied, match="killed by the kernel for lack of memory") as died:
         ref.ask(Crasher.crash, "SIGKILL")
     assert died.value.report.reason.kind is ExitKind.OOM
-    with pytest.raises(ActorDied, match=r"SIGKILL.*possibly for lack of memory") as died:
+    with pytest.raises(ActorDied, match=r"ended by signal SIGKILL") as died:
         ref.ask(Crasher.crash, "SIGKILL")
     assert died.value.report.reason.kind is ExitKind.SIGNAL
+    assert "lack of memory" not in str(died.value.report)
+
+
+def test_a_kill_while_memory_was_short_is_possibly_for_that(system, monkeypatch):
+    """Whoever sent it, and whether a counter can be read or not."""
+    monkeypatch.setattr("procactors.supervision.lives.was_short", lambda peak: peak > 0)
+    ref = system.spawn(Crasher)
+    with pytest.raises(ActorDied, match=r"SIGKILL.*\(possibly for lack of memory\)"):
+        ref.ask(Crasher.crash, "SIGKILL")
+    with pytest.raises(ActorDied) as died:
+        ref.ask(Crasher.crash, "os._exit(7)")
+    assert "lack of memory" not in str(died.value.report)
 
 
 def test_a_kill_of_ours_is_never_called_lack_of_memory(system, tmp_path):

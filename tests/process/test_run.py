@@ -146,8 +146,14 @@ def test_giving_up_is_told_with_its_history_and_without_a_traceback():
     text = """
         def main(system):
             error = RestartIntensityExceeded("the tree gave up: 4 restarts within 5 s")
-            error.history = ("first crash\\nwith a second line", "second crash")
+            text = "ValueError: one line\\nand another"
+            trace = '  File "/a.py", line 1, in work\\n    fail()\\n'
+            reason = ExitReason(ExitKind.ERROR, None, text)
+            first = CrashReport("a", 1, 2, reason, "A.work", traceback=trace, log="much")
+            second = CrashReport("b", 1, 3, ExitReason(ExitKind.EXIT, 3))
+            error.history = (first, second)
             raise error
+        from procactors import CrashReport, ExitKind, ExitReason
         sys.exit(run(main))
     """
     with program(text) as started:
@@ -155,9 +161,10 @@ def test_giving_up_is_told_with_its_history_and_without_a_traceback():
         assert (code, out) == (1, "")
         assert errors.splitlines() == [
             "procactors: the tree gave up: 4 restarts within 5 s",
-            "  first crash",
-            "  with a second line",
-            "  second crash",
+            "  actor a (incarnation 1, pid 2) raised ValueError: one line ...",
+            '    File "/a.py", line 1, in work',
+            "      fail()",
+            "  actor b (incarnation 1, pid 3) exited with code 3 while idle",
         ]
 
 

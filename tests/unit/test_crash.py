@@ -114,11 +114,75 @@ def test_a_report_ends_with_what_was_logged_last():
     assert str(report).splitlines()[1:] == ["last lines of its log:", "  one", "  two"]
 
 
-def test_only_a_sigkill_of_unknown_origin_is_possibly_for_lack_of_memory():
+def test_lack_of_memory_is_spoken_of_only_where_memory_was_short():
     text = "possibly for lack of memory"
-    assert text in str(CrashReport("w", 1, 1, ExitReason(K.SIGNAL, signal.SIGKILL)))
-    for kind in (K.OOM, K.HANG, K.MEMORY, K.KILLED):
-        assert text not in str(CrashReport("w", 1, 1, ExitReason(kind, signal.SIGKILL)))
+    killed = CrashReport("w", 1, 1, ExitReason(K.SIGNAL, signal.SIGKILL))
+    assert text not in str(killed)
+    assert text in str(dataclasses.replace(killed, memory_was_short=True))
+
+
+TRACE = """Traceback (most recent call last):
+  File "/a/first.py", line 1, in first
+    second()
+OSError: no
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/a/one.py", line 1, in one
+    two(1)
+    ^^^^^^
+  File "/a/two.py", line 2, in two
+    three()
+  File "/a/three.py", line 3, in three
+    raise ValueError("bad\\nworse")
+ValueError: bad
+worse
+"""
+
+
+def crashed(text="ValueError: bad\nworse", trace=TRACE, handler="A.run", actor="w"):
+    return CrashReport(actor, 1, 1, ExitReason(K.ERROR, None, text), handler, traceback=trace)
+
+
+def test_a_brief_report_has_the_innermost_frames_of_the_last_exception():
+    assert crashed().brief().splitlines() == [
+        "actor w (incarnation 1, pid 1) raised ValueError: bad ...",
+        '  File "/a/three.py", line 3, in three',
+        '    raise ValueError("bad\\nworse")',
+    ]
+    assert crashed().brief(7).splitlines()[1:3] == [
+        '  File "/a/one.py", line 1, in one',
+        "    two(1)",
+    ]
+    assert len(crashed().brief(7).splitlines()) == 7
+    assert len(crashed().brief(1).splitlines()) == 1
+
+
+@pytest.mark.parametrize("lines", range(1, 9))
+def test_a_brief_report_is_never_longer(lines):
+    native = "Fatal Python error\n\n" + "\n".join(f"  File {n}" for n in range(100))
+    dead = CrashReport("w", 1, 1, ExitReason(K.SIGNAL, signal.SIGSEGV), native_stack=native)
+    long = crashed(text="x" * 100_000 + "\n" * 50)
+    for report in (dead, long, crashed()):
+        assert len(report.brief(lines).splitlines()) <= lines
+        assert len(report.brief(lines)) < 700 * lines
+    assert "Fatal Python error" in dead.brief(2)
+
+
+def test_crashes_are_alike_by_cause_handler_and_place():
+    alike = crashed().likeness
+    assert crashed(actor="other").likeness == alike
+    assert crashed(text="ValueError: another number").likeness == alike
+    for other in (
+        crashed(text="KeyError: bad"),
+        crashed(handler="A.walk"),
+        crashed(trace=TRACE.replace("line 3", "line 4")),
+        CrashReport("w", 1, 1, ExitReason(K.EXIT, 3), "A.run"),
+    ):
+        assert other.likeness != alike
+    ends = [CrashReport("w", 1, 1, ExitReason(K.START, None, text)) for text in ("a: b", "a: c")]
+    assert ends[0].likeness != ends[1].likeness
 
 
 def test_a_report_as_json_has_all_of_it():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from procactors.process.oom import OomKills, credit
+from procactors.process.oom import OomKills, credit, lacked, was_short
 
 V2 = "low 0\nhigh 3\nmax 7\noom 2\noom_kill {}\noom_group_kill 9\n"
 V1 = "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"
@@ -52,3 +52,26 @@ def test_this_machines_own_counter_is_found_or_not_without_an_error():
 
 def test_a_counter_that_starts_anew_gives_no_credit():
     assert credit(seen=5, left=0, left_at=0.0, now_seen=0, now=0.0) == 0
+
+
+GB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("peak", "free", "short"),
+    [
+        (6 * GB, 6 * GB, True),  # there was nothing left while it lived
+        (6 * GB, 6 * GB + GB // 4, True),
+        (6 * GB, 7 * GB, False),
+        (10_000_000, 6 * GB, False),  # a small one is killed by somebody
+        (10_000_000, 10_000_000, True),  # unless others have used all
+        (0, 0, False),  # its peak is not known
+    ],
+)
+def test_memory_was_short_if_next_to_nothing_was_left_beside_the_dead_process(peak, free, short):
+    assert lacked(peak, free, 8 * GB) is short
+
+
+def test_a_small_process_on_this_machine_lacked_nothing():
+    assert not was_short(0)
+    assert was_short(1 << 60)
