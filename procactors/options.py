@@ -371,15 +371,23 @@ def _size(size: Any) -> int | tuple[int, int] | None:
     return least, whole("the most workers of size", size[1], least)
 
 
+def _is_for_the_kernel(value: str) -> bool:
+    """Whether a text can be an environment variable's: no NUL, and bytes in the end."""
+    try:
+        return b"\0" not in os.fsencode(str.__str__(value))
+    except UnicodeEncodeError:
+        return False
+
+
 def _environment(env: Any) -> dict[str, str]:
     if not isinstance(env, Mapping):
         raise InvalidSpec(f"env is a mapping of names to strings, not {env!r}")
     plain = {}
     for key, value in env.items():
-        good = isinstance(key, str) and key and "=" not in key and "\0" not in key
+        good = isinstance(key, str) and key and "=" not in key and _is_for_the_kernel(key)
         if good and isinstance(value, os.PathLike):
             plain[str.__str__(key)] = path(f"env[{key!r}]", value)
-        elif good and isinstance(value, str) and "\0" not in value:
+        elif good and isinstance(value, str) and _is_for_the_kernel(value):
             plain[str.__str__(key)] = str.__str__(value)
         else:
             raise InvalidSpec(f"env maps names to strings, not {key!r} to {value!r}")

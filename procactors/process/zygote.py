@@ -35,6 +35,7 @@ from procactors.process.lifeline import is_cut, watch
 from procactors.process.setup import print_by_lines
 from procactors.process.shield import ignore_all
 from procactors.process.title import show
+from procactors.wire.importable import private_names
 from procactors.wire.runtime_dir import remove_tree
 
 _log = logging.getLogger("procactors")
@@ -258,6 +259,7 @@ def main(argv: list[str]) -> None:
     for name in preload:
         _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own
+    private_names()  # looked up once for all copies: their first message needs them
     # One tracker for all actors, outside their process groups: killed with an actor's group, it
     # could not remove what the actor left in /dev/shm.
     resource_tracker.ensure_running()
