@@ -92,6 +92,12 @@ class _InertSystem:
         number = self._number("inbox")
         return _InertInbox(self._station, self._ref_of(number, name or f"inbox-{number}"))
 
+    def _enter(self) -> Any:
+        return self
+
+    def _break_off(self, error: BaseException) -> None:
+        pass
+
     def stop(self, timeout: float | None = None) -> StopReport:
         return StopReport(0.0)
 

@@ -129,6 +129,12 @@ class ActorSystem(SystemHandle):
         runtime_dir = _path("runtime_dir", runtime_dir)
         dead_letter_file = _path("dead_letter_file", dead_letter_file)
         crash_dir = _path("crash_dir", crash_dir)
+        # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
+        # SIGTERM handler may stop the system while its main thread is stopping it.
+        self._ending = threading.RLock()
+        self._ended = threading.Event()
+        self._report: StopReport | None = None
+        self._closing = self._entered = False
         module = importer()
         if module is not None:
             from procactors.inert import become_inert  # only where it is used
@@ -143,12 +149,6 @@ class ActorSystem(SystemHandle):
         if runtime_dir is not None:  # its files are opened later too, from whatever directory
             runtime_dir = os.path.abspath(runtime_dir)
         sweep(runtime_dir)
-        # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
-        # SIGTERM handler may stop the system while its main thread is stopping it.
-        self._ending = threading.RLock()
-        self._ended = threading.Event()
-        self._report: StopReport | None = None
-        self._closing = self._entered = False
         self._stop_timeout = stop_timeout
         self.dead_letters = DeadLetters()
         self.events = Events()

@@ -187,7 +187,8 @@ class Lives:
         cell.ready_at = monotonic()
         if not self._owner.reply(cell.spawner, cell.info):
             # Its spawner was told of an error, or has given up, as by Ctrl-C: nobody has the ref.
-            self._owner.stopping.kill_cell(cell)
+            # In order: its `on_start` has run, so its `on_stop` runs too.
+            self._owner.stopping.order(cell)
         cell.spawner = None  # not before: whoever has not been told is told of an error
         self._owner.recovery.letters.actor_up(cell.name)
         ended_as, cell.ended_as = cell.ended_as, None

@@ -249,7 +249,7 @@ def test_without_the_option_nothing_is_watched(system, gate):
     gate.open()
     assert reply.result() == pid
     assert system._supervisor._timers == [] or all(
-        "_look" not in repr(action) for _, _, action in system._supervisor._timers
+        "_look" not in repr(action) for _, _, action, _ in system._supervisor._timers
     )
 
 

@@ -218,7 +218,7 @@ def test_a_call_that_cannot_be_made_leaves_no_segment(pool):
     table = list(range(50_000))
     with pytest.raises(errors.EncodeError):
         pool.submit(lambda at: table[at], threading.Lock())
-    with pytest.raises(TypeError, match="not iterable"):
+    with pytest.raises(errors.InvalidSpec, match="an iterable of its arguments, not 5"):
         pool.map(lambda at: table[at], 5)
     assert stored(pool) == 0
 

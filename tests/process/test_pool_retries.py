@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import sys
@@ -51,6 +52,7 @@ def deadly(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     module = types.ModuleType("deadly")
+    module.__spec__ = importlib.util.spec_from_file_location("deadly", tmp_path / "deadly.py")
     exec("def work(item=0): return item", vars(module))
     monkeypatch.setitem(sys.modules, "deadly", module)
     module.notes = notes

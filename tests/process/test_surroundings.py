@@ -291,7 +291,8 @@ def test_a_failed_start_shows_its_whole_cause_once_from_the_users_frames_on(syst
     assert len(files) == 2
     assert all(__file__ in line for line in files)
     said = [it.getMessage() for it in caplog.records if it.levelno > logging.DEBUG]
-    assert len(said) == 1 and "Traceback" not in said[0]
+    assert len(said) == 1
+    assert "Traceback" not in said[0]
 
 
 CLOSED = """

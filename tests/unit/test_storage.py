@@ -13,7 +13,14 @@ import pytest
 from procactors.errors import StorageFull
 from procactors.wire import storage
 from procactors.wire.runtime_dir import RuntimeDir
-from procactors.wire.storage import create, has_room, read_file, remove_file, write_file
+from procactors.wire.storage import (
+    Descriptors,
+    create,
+    has_room,
+    read_file,
+    remove_file,
+    write_file,
+)
 
 MIB = 1024 * 1024
 
@@ -134,10 +141,10 @@ def test_a_writer_that_is_killed_leaves_no_part(home):
 
 def test_a_file_with_reserved_space_goes_to_the_overflow_directory_too(home, full):
     full.add(home)
-    fd, path, place = create(home, "segments/1", "7", MIB)
-    assert (path, place) == (f"{home}/more/segments/1/7", 1)
-    assert os.fstat(fd).st_blocks * 512 >= MIB
-    os.close(fd)
+    with Descriptors() as opened:
+        path, place = create(opened, home, "segments/1", "7", MIB)
+        assert (path, place) == (f"{home}/more/segments/1/7", 1)
+        assert os.fstat(opened[-1]).st_blocks * 512 >= MIB
 
 
 def test_nothing_comes_into_a_directory_that_is_gone(home):
