@@ -324,6 +324,8 @@ class Pool(Mapper[A]):
         try:
             with self._dispatcher.lock:  # or another thread takes the place
                 self._await_place()
+                # Once more: a stop may have come since, and may have seen that nothing is left.
+                self._dispatcher.check_open()
                 self._dispatcher.push([span])
         except ProcActorsError:
             load.free()
