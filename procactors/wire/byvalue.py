@@ -127,7 +127,10 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if is_found(cls) or cls in _NAMELESS:
             return super().reducer_override(cls)
         # Named before it is taken apart, which costs ten times as much.
-        return self._name(cls) or self._write_out(cls, _class_parts(cls))
+        return self._name(cls) or self._write_out(cls, self._parts_of(cls))
+
+    def _parts_of(self, cls: Any) -> tuple[Any, Any, Any, Any]:
+        return _class_parts(cls)
 
     def _reduce_function(self, function: Any) -> Any:
         if is_found(function):
@@ -208,21 +211,23 @@ class _Digester(DefinitionPickler):
     """Writes a definition with all that it uses, but for where it stands: lines and files.
 
     Attributes:
-        functions, classes: what was written out by value.
+        proof: of what was written out by value.
     """
 
     def __init__(self, file: _DigestFile) -> None:
         super().__init__(file, "", file.add_buffer, is_code=True)
-        self.functions: list[types.FunctionType] = []
-        self.classes: list[type] = []
+        self.proof = Proof(names_used)
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is types.CodeType:
             return tuple, (code_facts(obj),)
         return super().reducer_override(obj)
 
+    def _parts_of(self, cls: Any) -> tuple[Any, Any, Any, Any]:
+        self.proof.add_class(cls)
+        return super()._parts_of(cls)
+
     def _write_out(self, obj: Any, parts: tuple[Any, Any, Any, Any]) -> Any:
-        self.classes.append(obj)
         make, args, set_state, state = parts
         attributes = {key: value for key, value in state[0].items() if key != "__firstlineno__"}
         if not attributes.get("__annotations__", True):
@@ -230,13 +235,8 @@ class _Digester(DefinitionPickler):
         return make, args, (attributes, state[1]), None, None, set_state
 
     def _function_parts(self, function: Any) -> tuple[Any, Any, Any, Any]:
-        parts = super()._function_parts(function)
-        if type(function) is types.FunctionType:
-            self.functions.append(function)
-            if parts[2] is fill_function:
-                # What else is imported by now is no part of it.
-                parts[3][1].pop("_cloudpickle_submodules", None)
-        return parts
+        self.proof.add_function(function)
+        return super()._function_parts(function)
 
 
 class _DigestFile:
@@ -286,8 +286,7 @@ def _digest(obj: Any) -> tuple[str, int, Proof]:
     file = _DigestFile()
     pickler = _Digester(file)
     pickler.dump(obj)
-    proof = Proof(pickler.functions, pickler.classes, names_used)
-    return file.digest.hexdigest(), file.size, proof
+    return file.digest.hexdigest(), file.size, pickler.proof
 
 
 def _write_root(obj: Any, home: str, known: Known) -> bytes:

@@ -17,9 +17,11 @@ import functools
 import hashlib
 import logging
 import pickle
+import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABCMeta, get_cache_token
+from collections.abc import Callable, Iterable
 from operator import is_not
 from typing import Any
 
@@ -30,34 +32,34 @@ __all__ = ["Proof"]
 _ABSENT = object()
 
 #: Values of these types are the same as long as they are the same object.
-_FIXED: tuple[type, ...] = (
-    bool,
-    int,
-    float,
-    complex,
-    type(None),
-    type(Ellipsis),
-    type(NotImplemented),
-    type,
-    types.FunctionType,  # by value or not: one by value has comparisons of its own
-    types.BuiltinFunctionType,
-    types.MethodDescriptorType,
-    types.WrapperDescriptorType,
-    types.MemberDescriptorType,
-    types.GetSetDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.GenericAlias,
-    types.UnionType,
-    staticmethod,
-    classmethod,
-    property,
-    functools.cached_property,
-    functools._lru_cache_wrapper,
-    enum.Enum,
-    logging.Logger,
-    range,
-    typing.TypeVar,
-    typing.NewType,
+_FIXED: frozenset[type] = frozenset(
+    (
+        bool,
+        int,
+        float,
+        complex,
+        type(None),
+        type(Ellipsis),
+        type(NotImplemented),
+        types.FunctionType,  # by value or not: one by value has comparisons of its own
+        types.BuiltinFunctionType,
+        types.MethodDescriptorType,
+        types.WrapperDescriptorType,
+        types.MemberDescriptorType,
+        types.GetSetDescriptorType,
+        types.ClassMethodDescriptorType,
+        types.GenericAlias,
+        types.UnionType,
+        staticmethod,
+        classmethod,
+        property,
+        functools.cached_property,
+        functools._lru_cache_wrapper,
+        logging.Logger,
+        range,
+        typing.TypeVar,
+        typing.NewType,
+    )
 )
 #: Likewise, by name: not each program has a use for their modules.
 _FIXED_NAMES = frozenset(
@@ -76,18 +78,35 @@ _FIXED_NAMES = frozenset(
 )
 #: Longest text or bytes that a proof keeps alive; longer ones are compared by what is in them.
 _LONGEST = 64 * 1024
-#: Attributes that decorators and metaclasses write once, beside all with two underscores.
+#: Attributes of classes that decorators and metaclasses write once, and hold what cannot be pickled
+#: by itself. (An edit of annotations in place is not seen.)
 _GENERATED = frozenset(
     (
+        "__abstractmethods__",
+        "__annotations__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__dict__",
+        "__doc__",
+        "__orig_bases__",
+        "__parameters__",
+        "__slotnames__",
+        "__weakref__",
         "_abc_cache",
         "_abc_impl",
         "_abc_negative_cache",
         "_abc_registry",
-        "_field_defaults",
-        "_fields",
+    )
+)
+#: Likewise, of enums and named tuples.
+_OF_ENUMS = frozenset(
+    (
+        "_hashable_values_",
         "_member_map_",
         "_member_names_",
         "_member_type_",
+        "_unhashable_values_",
+        "_unhashable_values_map_",
         "_value2member_map_",
     )
 )
@@ -96,75 +115,122 @@ _GENERATED = frozenset(
 class Proof:
     """What is to be compared, for one definition and all definitions that travel with it.
 
+    Each part is added before it is written out: what changes in between is seen as a change.
+
     Args:
-        functions: those that were written out by value.
-        classes: likewise.
         names_of: returns the names of the globals that a function's code uses.
     """
 
-    def __init__(
-        self,
-        functions: Iterable[types.FunctionType],
-        classes: Iterable[type],
-        names_of: Callable[[types.CodeType], Iterable[str]],
-    ) -> None:
+    def __init__(self, names_of: Callable[[types.CodeType], Iterable[str]]) -> None:
+        self._names_of = names_of
         self._functions: list[tuple[Any, ...]] = []
         self._names: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
         self._cells: list[tuple[Any, Any]] = []
-        self._dicts: list[tuple[Any, tuple[Any, ...]]] = []
+        self._classes: list[tuple[type, tuple[type, ...], str]] = []
+        self._tables: list[tuple[Callable[[], Any], tuple[str, ...], tuple[Any, ...]]] = []
         self._data: list[tuple[Callable[[], Any], bytes]] = []
+        #: Which of the data are one object.
+        self._ids: list[int] = []
         #: Some data can be compared by writing out all of it only.
         self._is_void = False
-        for function in functions:
-            self._add_function(function, names_of(function.__code__))
-        for cls in classes:
-            self._add_dict(cls, vars(cls))
+        #: How many modules there were, if submodules of a package matter; and the number that
+        #: changes when a class is registered with an abstract one.
+        self._modules = 0
+        self._abc_token: object = None
 
     def holds(self) -> bool:
         """Return whether all is as it was."""
-        if self._is_void:
+        if self._is_void or (self._modules and self._modules != len(sys.modules)):
             return False
-        for function, code, defaults, keywords in self._functions:
+        if self._abc_token is not None and self._abc_token != get_cache_token():
+            return False
+        return (
+            self._is_code_the_same()
+            and self._are_names_the_same()
+            and self._are_tables_the_same()
+            and self._is_data_the_same()
+        )
+
+    def _is_code_the_same(self) -> bool:
+        for function, code, defaults, name, text in self._functions:
             if (
                 function.__code__ is not code
                 or function.__defaults__ is not defaults
-                or function.__kwdefaults__ is not keywords
+                or function.__name__ is not name
+                or function.__doc__ is not text
             ):
                 return False
+        return True
+
+    def _are_names_the_same(self) -> bool:
         for namespace, name, value in self._names.values():
             if namespace.get(name, _ABSENT) is not value:
                 return False
-        for cell, value in self._cells:
-            if _contents(cell) is not value:
-                return False
-        for owner, values in self._dicts:
-            now = vars(owner).values()
-            if len(now) != len(values) or any(map(is_not, now, values)):
-                return False
-        return all(_fingerprint(get()) == data for get, data in self._data)
+        return all(_contents(cell) is value for cell, value in self._cells)
 
-    def _add_function(self, function: types.FunctionType, names: Iterable[str]) -> None:
-        code, defaults, keywords = function.__code__, function.__defaults__, function.__kwdefaults__
-        self._functions.append((function, code, defaults, keywords))
+    def _are_tables_the_same(self) -> bool:
+        for cls, bases, name in self._classes:
+            if cls.__bases__ != bases or cls.__name__ != name:
+                return False
+        for get_table, names, values in self._tables:
+            now = get_table()
+            if tuple(now) != names or any(map(is_not, now.values(), values)):
+                return False
+        return True
+
+    def _is_data_the_same(self) -> bool:
+        if not self._data:
+            return True
+        values = [get() for get, _ in self._data]
+        if _firsts(map(id, values)) != _firsts(self._ids):
+            return False
+        return all(
+            _fingerprint(value) == fingerprint
+            for value, (_, fingerprint) in zip(values, self._data, strict=True)
+        )
+
+    def add_function(self, function: Any) -> None:
+        """Add a function that is about to be written out; a cached one for its attributes."""
+        self._add_table(functools.partial(vars, function))
+        if not isinstance(function, types.FunctionType):
+            return
+        code, defaults = function.__code__, function.__defaults__
+        self._functions.append((function, code, defaults, function.__name__, function.__doc__))
         self._add_data(defaults or (), lambda: function.__defaults__ or ())
-        self._add_data(tuple((keywords or {}).values()), lambda: tuple(_keywords(function)))
+        if function.__kwdefaults__:
+            self._add_table(lambda: function.__kwdefaults__ or {})
         namespace = function.__globals__
-        for name in names:
+        for name in self._names_of(code):
             value = namespace.get(name, _ABSENT)
+            if isinstance(value, types.ModuleType) and hasattr(value, "__path__"):
+                self._modules = len(sys.modules)
             if self._add_data(value, functools.partial(namespace.get, name, _ABSENT)):
                 self._names[id(namespace), name] = namespace, name, value
         for cell in function.__closure__ or ():
             value = _contents(cell)
             if self._add_data(value, functools.partial(_contents, cell)):
                 self._cells.append((cell, value))
-        if vars(function):
-            self._add_dict(function, vars(function))
 
-    def _add_dict(self, owner: Any, attributes: Any) -> None:
-        self._dicts.append((owner, tuple(attributes.values())))
-        for name, value in attributes.items():
-            if not (name[:2] == name[-2:] == "__" or name in _GENERATED):
-                self._add_data(value, functools.partial(_attribute, owner, name))
+    def add_class(self, cls: type) -> None:
+        """Add a class that is about to be written out."""
+        self._classes.append((cls, cls.__bases__, cls.__name__))
+        if isinstance(cls, ABCMeta):
+            self._abc_token = get_cache_token()
+        skipped = _GENERATED
+        if issubclass(cls, enum.Enum):
+            skipped = skipped | _OF_ENUMS
+        elif issubclass(cls, tuple):
+            skipped = skipped | {"_field_defaults"}
+        self._add_table(functools.partial(vars, cls), skipped)
+
+    def _add_table(
+        self, get_table: Callable[[], Any], skipped: frozenset[str] = frozenset()
+    ) -> None:
+        table = dict(get_table())
+        self._tables.append((get_table, tuple(table), tuple(table.values())))
+        for name, value in table.items():
+            if name not in skipped:
+                self._add_data(value, lambda name=name: get_table().get(name, _ABSENT))  # type: ignore[misc]
 
     def _add_data(self, value: Any, get: Callable[[], Any]) -> bool:
         """Note data that can change in place; return whether identity is all there is to it."""
@@ -173,21 +239,31 @@ class Proof:
         fingerprint = _fingerprint(value)
         if fingerprint is None:
             self._is_void = True
-        else:
+        elif not self._is_void:
             self._data.append((get, fingerprint))
+            self._ids.append(id(value))
         return False
 
 
+def _firsts(ids: Iterable[int]) -> list[int]:
+    """Return for each number where it stands first."""
+    first: dict[int, int] = {}
+    return [first.setdefault(number, index) for index, number in enumerate(ids)]
+
+
 def _is_fixed(value: Any) -> bool:
-    if isinstance(value, (str, bytes)):
+    cls = type(value)
+    if cls in (str, bytes):
         return len(value) <= _LONGEST
-    if type(value) in (tuple, frozenset):
+    if cls in (tuple, frozenset):
         return all(map(_is_fixed, value))
     if isinstance(value, types.ModuleType):
         return is_importable(value.__name__)
-    if isinstance(value, _FIXED):
+    if isinstance(value, enum.Enum):
+        # A member is one object for ever; but its value, and what was set on it, may change.
+        return all(map(_is_fixed, vars(value).values()))
+    if isinstance(value, type) or cls in _FIXED:
         return True
-    cls = type(value)
     return cls.__module__ == "typing" or f"{cls.__module__}.{cls.__qualname__}" in _FIXED_NAMES
 
 
@@ -213,11 +289,3 @@ def _contents(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # empty
         return _ABSENT
-
-
-def _keywords(function: types.FunctionType) -> Iterator[Any]:
-    return iter((function.__kwdefaults__ or {}).values())
-
-
-def _attribute(owner: Any, name: str) -> Any:
-    return vars(owner).get(name, _ABSENT)
