@@ -293,6 +293,11 @@ class ActorRef(Generic[A_co]):
                 f"is sent alone, a call is ask({method}, ...)"
             )
         if isinstance(what, MethodType) and table is not None and table.has(what.__func__):
+            if isinstance(what.__self__, type):
+                raise TypeError(
+                    f"{what.__qualname__} is a class method, which is called here and not in the "
+                    f"actor: ask for a plain method of {name} that calls it, or for a static method"
+                )
             raise TypeError(
                 f"{what.__qualname__} is bound to an object of this process; the actor's own is "
                 f"called by the class's: ask({method}, ...)"

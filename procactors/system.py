@@ -13,6 +13,7 @@ import functools
 import logging
 import os
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Iterable
@@ -416,9 +417,15 @@ _systems: weakref.WeakSet[ActorSystem] = weakref.WeakSet()
 def _stop_at_exit() -> None:
     # Registered after multiprocessing's own exit handler, so it runs before it: that one would
     # wait for actors which nobody has stopped.
+    # What ends a program is left there by the interpreter; in a console, any exception before.
+    is_broken = hasattr(sys, "last_type") and not hasattr(sys, "ps1")
     for system in list(_systems):
-        with contextlib.suppress(Exception):  # so wide: the others must be stopped too
-            system.stop()
+        # So wide: the others must be stopped too. A Ctrl-C here has no frame to come to.
+        with contextlib.suppress(Exception, KeyboardInterrupt):
+            if is_broken:
+                system._leave()
+            else:
+                system.stop()
 
 
 def _forget_in_child() -> None:

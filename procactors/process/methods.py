@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from procactors.errors import InvalidSpec, UnknownMethod
 from procactors.handlers import cure_for, kind_of, refusal
 from procactors.options import OPTIONS
-from procactors.wire.byvalue import code_facts, is_found
+from procactors.wire.byvalue import code_facts
+from procactors.wire.importable import is_found
 
 __all__ = ["Method", "MethodTable", "cure", "is_method_reference", "key_of", "table_of"]
 

@@ -16,6 +16,7 @@ follows, and none of them is only a line in the log:
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -115,7 +116,11 @@ def as_answer(error: Exception, starts: bool) -> ProcActorsError:
     if isinstance(error, ProcActorsError):
         return error
     if isinstance(error, OSError):
-        return SpawnError(f"the supervisor could not do that: {error}")
+        room = ""
+        if error.errno == errno.ENOSPC:
+            room = "; what an actor is started by has its place in the runtime directory alone: "
+            room += "make room there (/dev/shm, or runtime_dir=)"
+        return SpawnError(f"the supervisor could not do that: {error}{room}")
     kind = SpawnError if starts else SupervisionError
     return kind(f"the supervisor could not do that: {_said(error)}")
 

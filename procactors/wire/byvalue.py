@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import io
 import sys
 import types
@@ -37,10 +38,11 @@ from procactors.wire.definitions import (
     make_definition,
     publish,
 )
-from procactors.wire.importable import is_importable, is_python_class
+from procactors.wire.importable import is_found, is_importable, is_python_class, stands_in
 from procactors.wire.parts import vars_of
 from procactors.wire.rebuilding import (
     fill_cached,
+    fill_enum,
     fill_module,
     fill_named,
     fill_single_dispatch,
@@ -56,14 +58,18 @@ from procactors.wire.rebuilding import (
 )
 from procactors.wire.unchanged import Proof
 
-__all__ = ["DefinitionPickler", "code_facts", "dumps_by_value", "is_found", "names_used"]
+__all__ = ["DefinitionPickler", "code_facts", "dumps_by_value", "names_used"]
 
-#: Bytes of a function, with all that it uses, beyond which it is never a file of its own: segments
-#: are freed behind a map, such files stay.
+#: Bytes of a definition, with all that it uses, beyond which it is never a file of its own, and no
+#: function of that size is kept by its receiver: segments are freed behind a map, those would stay.
 _LARGE = 64 * 1024
 #: Versions that were sent once, in full. Most are never sent again.
 _sent: OrderedDict[str, None] = OrderedDict()
 _MOST_SENT = 4_096
+#: Files that this process has written, by directory: definitions that change all the time are few,
+#: but a program may run for weeks.
+_files: dict[str, int] = {}
+_MOST_FILES = 1_000
 
 _CachedFunction = functools._lru_cache_wrapper
 #: Classes of `types` and the like, which stand in no module under their own names.
@@ -97,6 +103,8 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._home = home
         self._is_code = is_code
         self._as_it_is = is_code or hands_over
+        #: What was written out, and what was known of it: to be looked at once more.
+        self.written: list[tuple[Any, Known]] = []
         #: Ids of what is used by code that is written out, and so is written out itself.
         self._used: set[int] = set()
 
@@ -141,7 +149,8 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reference
         self._seed_globals(function)
         parts = self._function_parts(function)
-        if is_named and not self._is_code and id(function) not in self._used:
+        is_own = is_named and not self._is_code and id(function) not in self._used
+        if is_own and self._known(function).size <= _LARGE:
             return self._write_out(function, parts)
         self._mark_used(function)
         make, args, set_state, state = parts
@@ -152,7 +161,7 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if self._is_code or id(obj) in self._used:
             return None
         known = self._known(obj)
-        if not self._is_at_hand(obj, known):
+        if known.size > _LARGE or not self._is_at_hand(obj, known):
             return None
         return _definition, (known.identity, known.version, self._home)
 
@@ -161,7 +170,7 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
         version = known.version
         if is_published(self._home, version):
             return True
-        if known.size > _LARGE and not isinstance(obj, type):
+        if _files.get(self._home, 0) >= _MOST_FILES:
             return False
         if version not in _sent and not (known.is_loaded and not self._as_it_is):
             _sent[version] = None
@@ -169,6 +178,7 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
                 _sent.popitem(last=False)
             return False
         publish(self._home, version, _write_root(obj, self._home, known))
+        _files[self._home] = _files.get(self._home, 0) + 1
         return True
 
     def _write_out(self, obj: Any, parts: tuple[Any, Any, Any, Any]) -> Any:
@@ -176,11 +186,20 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
         known = self._known(obj)
         make, args, set_state, state = parts
         self._mark_used(obj)
+        self.written.append((obj, known))
         content = known.version, set_state, state
         return make_definition, (known.identity, make, args), content, None, None, fill
 
     def _known(self, obj: Any) -> Known:
         return know(obj, _digest, self._as_it_is or not isinstance(obj, type))
+
+    def is_consistent(self) -> bool:
+        """Whether nothing has changed between its digest and the end of the writing.
+
+        Else what another thread has just set would arrive under the name of what was before, and
+        stay there under that name.
+        """
+        return all(self._known(obj) == known for obj, known in self.written)
 
     def _mark_used(self, obj: Any) -> None:
         """Have what a definition uses be written out with it, as it shares its globals."""
@@ -197,8 +216,14 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
             registry = {cls: call for cls, call in function.registry.items() if cls is not object}
             state = registry, _extras(function)
             return make_single_dispatch, (function.__wrapped__,), fill_single_dispatch, state
-        make, args, state, _, _, _ = self._dynamic_function_reduce(function)
-        return make, args, fill_function, state
+        make, args, (attributes, slots), _, _, _ = self._dynamic_function_reduce(function)
+        namespace = function.__globals__
+        for name in _names_of_class_bodies(function.__code__):
+            if name in namespace:
+                slots["__globals__"].setdefault(name, namespace[name])
+        if getattr(function, "__type_params__", ()):
+            slots["__type_params__"] = function.__type_params__
+        return make, args, fill_function, (attributes, slots)
 
     def _seed_globals(self, function: Any) -> None:
         if type(function) is types.FunctionType:
@@ -232,7 +257,7 @@ class _Digester(DefinitionPickler):
         attributes = {key: value for key, value in state[0].items() if key != "__firstlineno__"}
         if not attributes.get("__annotations__", True):
             del attributes["__annotations__"]  # made by whoever looks for them
-        return make, args, (attributes, state[1]), None, None, set_state
+        return make, args, (attributes, *state[1:]), None, None, set_state
 
     def _function_parts(self, function: Any) -> tuple[Any, Any, Any, Any]:
         self.proof.add_function(function)
@@ -270,16 +295,42 @@ def dumps_by_value(
     hands_over: bool = False,
 ) -> bytes:
     """Pickle a value whose definitions the receiver may not be able to import."""
-    file = io.BytesIO()
-    DefinitionPickler(file, home, buffer_callback, is_code=is_code, hands_over=hands_over).dump(
-        value
-    )
+    for _ in range(_TRIES):
+        found: list[Any] = []
+        file = io.BytesIO()
+        collect = None if buffer_callback is None else found.append
+        pickler = DefinitionPickler(file, home, collect, is_code=is_code, hands_over=hands_over)
+        pickler.dump(value)
+        if pickler.is_consistent():
+            break
+    else:
+        raise RuntimeError(_RESTLESS)
+    if buffer_callback is not None:
+        for buffer in found:
+            buffer_callback(buffer)
     return file.getvalue()
 
 
 def names_used(code: types.CodeType) -> Iterable[str]:
     """Return the names of the globals that a function's code uses, nested functions included."""
-    return cp._extract_code_globals(code)  # type: ignore[no-any-return]
+    return (*cp._extract_code_globals(code), *_names_of_class_bodies(code))
+
+
+def _names_of_class_bodies(code: types.CodeType) -> Iterable[str]:
+    """Return what class statements in a function look up: by name, not as globals."""
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            if not constant.co_flags & inspect.CO_OPTIMIZED:
+                yield from constant.co_names
+            yield from _names_of_class_bodies(constant)
+
+
+#: How often something is written that another thread edits meanwhile.
+_TRIES = 20
+_RESTLESS = (
+    "what is sent is edited by another thread all the time: expected it to hold still for as long "
+    "as it takes to write it; send a copy, or edit it under a lock that the sender holds too"
+)
 
 
 def _digest(obj: Any) -> tuple[str, int, Proof]:
@@ -291,10 +342,14 @@ def _digest(obj: Any) -> tuple[str, int, Proof]:
 
 def _write_root(obj: Any, home: str, known: Known) -> bytes:
     """Return the pickle of a definition by itself."""
-    file = io.BytesIO()
-    pickler = _RootPickler(file, home, obj, known)
-    pickler.dump(obj)
-    return file.getvalue()
+    for _ in range(_TRIES):
+        file = io.BytesIO()
+        pickler = _RootPickler(file, home, obj, known)
+        pickler.dump(obj)
+        if know(obj, _digest, not known.is_loaded) == known and pickler.is_consistent():
+            return file.getvalue()
+        known = know(obj, _digest, not known.is_loaded)
+    raise RuntimeError(_RESTLESS)
 
 
 class _RootPickler(DefinitionPickler):
@@ -323,6 +378,13 @@ def _class_parts(cls: Any) -> tuple[Any, Any, Any, Any]:
     make, args, (attributes, slots), _, _, set_state = cp._dynamic_class_reduce(cls)
     # Not its identities: they are random, where the same text must be the same class.
     args = (*args[:-2], None, args[-1])
+    if make is cp._make_skeleton_enum:
+        # With aliases and composite flags, which iterating leaves out.
+        members = {name: member.value for name, member in cls.__members__.items()}
+        args = (*args[:3], members, *args[4:])
+        attributes = {key: value for key, value in attributes.items() if key not in members}
+        state = attributes, _attributes_of_members(cls), set_state
+        return make, args, fill_enum, state
     if make is cp._make_skeleton_class:
         make = make_class
         if "__slots__" in vars(cls) and not issubclass(cls, tuple):  # a `NamedTuple` sets its own
@@ -333,23 +395,18 @@ def _class_parts(cls: Any) -> tuple[Any, Any, Any, Any]:
     return make, args, set_state, (own, slots)
 
 
+def _attributes_of_members(cls: Any) -> dict[str, dict[str, Any]]:
+    """Return what is in an enum's members: their values, and what has been set on them."""
+    own = ("_name_", "__objclass__", "_sort_order_", "_inverted_")
+    return {
+        name: set_here
+        for name, member in cls.__members__.items()
+        if (set_here := {key: it for key, it in vars(member).items() if key not in own})
+    }
+
+
 def _is_slot_of(cls: type, value: Any) -> bool:
     return isinstance(value, types.MemberDescriptorType) and value.__objclass__ is cls
-
-
-def is_found(obj: Any) -> bool:
-    """Whether receivers find an object by its module and name."""
-    module = getattr(obj, "__module__", None)
-    return isinstance(module, str) and _stands_in(module, obj.__qualname__, obj)
-
-
-def _stands_in(module: str, name: str, obj: Any) -> bool:
-    if not is_importable(module):
-        return False
-    found: object = sys.modules[module]
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found is obj
 
 
 def _used_by(obj: Any) -> Iterable[Any]:
@@ -393,7 +450,7 @@ _MADE = frozenset(
 def _reduce_named(obj: Any, name: str) -> Any:
     """Reduce an object that pickles by its name (a sentinel, a `NewType`)."""
     module = cp._whichmodule(obj, name) or "__main__"
-    if _stands_in(module, name, obj):
+    if stands_in(module, name, obj):
         return name
     if isinstance(obj, _TYPING_NAMES):
         value = getattr(obj, "__supertype__", None) or getattr(obj, "__value__", None)
@@ -463,7 +520,7 @@ def _reduce_module(module: types.ModuleType) -> Any:
 
 
 def _reduce_typevar(variable: Any) -> Any:
-    if _stands_in(variable.__module__, variable.__name__, variable):
+    if stands_in(variable.__module__, variable.__name__, variable):
         return NotImplemented
     *parts, _ = cp._decompose_typevar(variable)
     return cp._make_typevar, (*parts, None)

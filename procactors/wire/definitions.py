@@ -29,6 +29,7 @@ import re
 import sys
 import threading
 import types
+import uuid
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Set as AbstractSet
@@ -82,7 +83,7 @@ _by_identity: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionar
 #: The last loaded definitions, by identity: what a function keeps in its globals, or a class in
 #: its attributes, lasts from one message to the next.
 _loaded: OrderedDict[str, Any] = OrderedDict()
-_MOST_LOADED = 1_000
+_MOST_LOADED = 256
 #: Attributes that a loaded class was sent with.
 _names: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
 #: Proofs for the definitions sent last, by their object's id. They keep what they compare alive.
@@ -128,7 +129,9 @@ def know(obj: Any, digest: Digest, as_it_is: bool) -> Known:
             return kept[2]
         content, size, proof = digest(obj)
         if known is None or not isinstance(obj, type):
-            known = Known(content, content, is_loaded, size)
+            known = Known(_identity_of(obj, content), content, is_loaded, size)
+            if known.identity != content:
+                known = known._replace(version=_version_of(known.identity, content))
         else:
             version = _version_of(known.identity, content)
             known = Known(known.identity, version, is_loaded, size)
@@ -139,6 +142,18 @@ def know(obj: Any, digest: Digest, as_it_is: bool) -> Known:
         if len(_proofs) > _MOST_PROOFS:
             _proofs.popitem(last=False)
         return known
+
+
+def _identity_of(obj: Any, content: str) -> str:
+    """Return the identity of what was not sent before: its content, as a rule.
+
+    A cell that is run again makes the same class. But of a class statement in a function there may
+    be several at the same time.
+    """
+    other = _by_identity.get(content)
+    if other is None or other is obj or "<locals>" not in obj.__qualname__:
+        return content
+    return uuid.uuid4().hex
 
 
 def _version_of(identity: str, content: str) -> str:

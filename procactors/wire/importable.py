@@ -26,7 +26,7 @@ from typing import Any
 
 import cloudpickle
 
-__all__ = ["is_importable", "is_python_class", "private_names"]
+__all__ = ["is_found", "is_importable", "is_python_class", "private_names", "stands_in"]
 
 #: The program itself: never imported again, whatever its file is called.
 _MAINS = frozenset(("__main__", "__mp_main__"))
@@ -44,6 +44,22 @@ def is_importable(name: str) -> bool:
     if name in _MAINS or name in cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES:
         return False
     return _verdict(name, sys.modules.get(name), set(sys.path))
+
+
+def is_found(obj: Any) -> bool:
+    """Return whether a process of ours finds a class or function by its module and name."""
+    module = getattr(obj, "__module__", None)
+    return isinstance(module, str) and stands_in(module, obj.__qualname__, obj)
+
+
+def stands_in(module: str, name: str, obj: Any) -> bool:
+    """Return whether an importable module has an object under that name."""
+    if not is_importable(module):
+        return False
+    found: object = sys.modules[module]
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is obj
 
 
 def private_names() -> frozenset[bytes]:

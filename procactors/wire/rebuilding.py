@@ -7,6 +7,7 @@ Never: touches a module that can be imported.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import types
 from importlib.machinery import ModuleSpec
@@ -14,8 +15,11 @@ from typing import Any
 
 from cloudpickle import cloudpickle as cp
 
+from procactors.wire.importable import is_found
+
 __all__ = [
     "fill_cached",
+    "fill_enum",
     "fill_module",
     "fill_named",
     "fill_single_dispatch",
@@ -37,6 +41,13 @@ _named: dict[str, Any] = {}
 class _Quiet:
     """Stands before a class's bases while it is made: their `__init_subclass__` is not run."""
 
+    def __init_subclass__(cls, **_: Any) -> None:
+        pass
+
+
+class _QuietWithSlots:
+    """The same, for bases whose instances have no dictionary: both must have one, or none."""
+
     __slots__ = ()
 
     def __init_subclass__(cls, **_: Any) -> None:
@@ -48,19 +59,37 @@ def make_class(
 ) -> Any:
     """Make a class without attributes, for `cloudpickle` to fill.
 
-    Where a base's `__init_subclass__` wants arguments, which no class remembers, it is not run:
-    what it did to the class comes with the class's attributes.
+    A base's `__init_subclass__` is not run: it may want arguments, which no class remembers, and it
+    may enter the class in a registry. What it did to the class comes with the class's attributes.
+    Nor is a metaclass of the program's own run; those of libraries are.
     """
-    try:
+    real = types.resolve_bases(bases)
+    maker = next(cls for cls in metaclass.__mro__ if issubclass(cls, type) and is_found(cls))
+    is_quiet = not any(
+        "__init_subclass__" in vars(base) and base.__module__ != "typing"
+        for cls in real
+        for base in cls.__mro__[:-1]
+    )
+    if maker is metaclass and is_quiet:
         return cp._make_skeleton_class(metaclass, name, bases, namespace, None, None)
-    except Exception:  # whatever a user's `__init_subclass__` raises for want of arguments
-        made = types.resolve_bases(bases)
-        if not any("__init_subclass__" in vars(base) for cls in made for base in cls.__mro__[:-1]):
-            raise
-        quiet = (_Quiet, *(() if made == (object,) else made))
-        cls = cp._make_skeleton_class(metaclass, name, quiet, namespace, None, None)
-        cls.__bases__ = made
-        return cls
+    if is_quiet:
+        return _made(maker, metaclass, name, real, namespace)
+    for quiet in (_Quiet, _QuietWithSlots):
+        # TypeError: the bases are of another kind; bases in C may go with neither.
+        with contextlib.suppress(TypeError):
+            cls = _made(maker, metaclass, name, (quiet, *real), namespace)
+            cls.__bases__ = real
+            return cls
+    return _made(maker, metaclass, name, real, namespace)
+
+
+def _made(
+    maker: Any, metaclass: Any, name: str, bases: tuple[Any, ...], namespace: dict[str, Any]
+) -> Any:
+    """Make a class of a metaclass by the way of another, which that derives from."""
+    cls = maker.__new__(metaclass, name, bases, dict(namespace))
+    maker.__init__(cls, name, bases, dict(namespace))
+    return cls
 
 
 def make_named(key: str, cls: Any, args: tuple[Any, ...]) -> Any:
@@ -86,7 +115,8 @@ def remember_named(key: str, obj: Any) -> None:
 def make_typing_name(kind: Any, name: str, module: str, value: Any) -> Any:
     """Make a `NewType`, a `ParamSpec` or the like."""
     made = kind(name) if value is None else kind(name, value)
-    made.__module__ = module
+    with contextlib.suppress(AttributeError):  # of a `type` statement's it is not writable
+        made.__module__ = module
     return made
 
 
@@ -123,6 +153,14 @@ def make_cached_property(function: Any, name: str | None) -> Any:
 def make_spec(name: str, origin: str | None, is_package: bool) -> ModuleSpec:
     """Make a module's spec, for relative imports: its loader means nothing here."""
     return ModuleSpec(name, None, origin=origin, is_package=is_package)
+
+
+def fill_enum(cls: Any, state: tuple[Any, dict[str, dict[str, Any]], Any]) -> None:
+    """Set an enum's methods, and what was set on its members."""
+    attributes, of_members, set_state = state
+    set_state(cls, (attributes, {}))
+    for name, values in of_members.items():
+        vars(cls.__members__[name]).update(values)
 
 
 def make_module(name: str) -> types.ModuleType:

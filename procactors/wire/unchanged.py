@@ -219,6 +219,8 @@ class Proof:
         skipped = _GENERATED
         if issubclass(cls, enum.Enum):
             skipped = skipped | _OF_ENUMS
+            for member in cls.__members__.values():
+                self._add_table(functools.partial(vars, member))
         elif issubclass(cls, tuple):
             skipped = skipped | {"_field_defaults"}
         self._add_table(functools.partial(vars, cls), skipped)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import weakref
 
 import pytest
 
 from procactors import Actor
 from procactors.futures import ActorPoolExecutor
+from tests.support.waiting import SHORT_S
 
 
 class Thing:
@@ -120,7 +122,7 @@ def test_an_exception_that_was_awaited_is_not_kept(system, no_collector):
         error = await fails()
         deadline = time.monotonic() + SHORT_S
         # The thread that brought it has it in its frame until it is given the processor again.
-        while error() is not None and time.monotonic() < deadline:
+        while error() is not None and time.monotonic() < deadline:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.001)
         return error() is None
 

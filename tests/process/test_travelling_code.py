@@ -74,6 +74,138 @@ SCRIPTS = {
         del Item.discount
         assert caller.ask(Caller.call, lambda item: hasattr(item, "discount"), Item(1)) is False
     """,
+    "edits_that_are_hard_to_see": """
+        import abc, enum, functools
+        class Duck(abc.ABC): pass
+        class Registry:
+            __registry__ = {}
+            _fields = []
+        class Kind(enum.Enum):
+            A = {"x": 1}
+            B = 2
+        @functools.lru_cache
+        def cached(x): return cached.k + x
+        cached.k = 1
+        def keyword(x, *, k=1): return k
+        def marked(x): return getattr(marked, "k", 0) + x
+        marks = lambda: sorted(vars(marked).items())
+        class Int(int): pass
+        number = Int(3)
+        number.note = "a"
+        one = [1]
+        other = one
+        def shared(x):
+            one.append(x)
+            found = list(other)
+            one.pop()
+            return found
+        import xml
+        def xml_name(): return xml.dom.__name__
+        def isduck(x): return isinstance(x, Duck)
+        def look(x):
+            return (
+                isduck(1), Registry.__registry__, Registry._fields, Kind.A.value,
+                getattr(Kind.B, "note", None), cached(0), keyword(0), marked(0), number.note,
+                shared(2), keyword.__doc__,
+            )
+        def here_and_there():
+            there = pool.ask(look, 0)
+            assert there == look(0), (there, look(0))
+        here_and_there()
+        Duck.register(int); here_and_there()
+        Registry.__registry__["a"] = 1; here_and_there()
+        Registry._fields.append("x"); here_and_there()
+        Kind.A.value["x"] = 2; here_and_there()
+        Kind.B.note = "n"; here_and_there()
+        cached.k = 5; cached.cache_clear(); here_and_there()
+        keyword.__kwdefaults__["k"] = 9; here_and_there()
+        marked.k = 5; here_and_there()
+        number.note = "b"; here_and_there()
+        other = list(one); here_and_there()
+        keyword.__doc__ = "text"; here_and_there()
+        assert isinstance(pool.submit(xml_name).exception(), AttributeError)
+        import xml.dom
+        assert pool.ask(xml_name) == "xml.dom"
+    """,
+    "what_cloudpickle_loses": """
+        import enum
+        GG = 7
+        def body(x):
+            class Inner: y = GG
+            return Inner.y
+        class Planet(enum.Enum):
+            EARTH = (1, 2)
+            TERRA = (1, 2)
+            def __init__(self, a, b): self.sum = a + b
+        class Labelled(int, enum.Enum):
+            A = (1, "one")
+            def __new__(cls, value, label):
+                it = int.__new__(cls, value)
+                it._value_, it.label = value, label
+                return it
+        class Bits(enum.Flag):
+            A = 1
+            B = 2
+            AB = 3
+        names = []
+        class Plugin:
+            def __init_subclass__(cls, **more): names.append(cls.__name__)
+        class One(Plugin): pass
+        class Meta(type):
+            def __new__(meta, name, bases, space):
+                names.append(space["required"])
+                return super().__new__(meta, name, bases, space)
+        class Made(metaclass=Meta): required = "m"
+        assert pool.ask(body, 0) == 7
+        assert pool.ask(lambda: (Planet.EARTH.sum, Planet["TERRA"] is Planet.EARTH)) == (3, True)
+        assert pool.ask(lambda: (Labelled.A.label, Labelled.A + 1)) == ("one", 2)
+        assert pool.ask(lambda: Bits["AB"] == Bits.A | Bits.B)
+        assert pool.ask(lambda: (One.__name__, Made.required, names)) == ("One", "m", ["One", "m"])
+        assert pool.ask(lambda x: x, Planet.EARTH) is Planet.EARTH
+    """,
+    "classes_of_one_text": """
+        def twin():
+            class Item: n = 0
+            return Item
+        first, second = twin(), twin()
+        back = pool.ask(lambda items: items, [first(), second(), first()])
+        assert [type(item) for item in back] == [first, second, first]
+        first.n, second.n = 1, 2
+        assert pool.ask(lambda items: [item.n for item in items], [first(), second()]) == [1, 2]
+    """,
+    "an_edit_by_another_thread_during_the_call": """
+        import threading, time
+        FLAG, DATA = 0, bytearray(20_000_000)
+        def flag(x): return FLAG, len(DATA)
+        def edit():
+            global FLAG
+            time.sleep(0.005)
+            FLAG = 1
+        thread = threading.Thread(target=edit)
+        thread.start()
+        assert list(pool.map(flag, [0]))[0][0] in (0, 1)
+        thread.join()
+        FLAG = 0
+        assert [list(pool.map(flag, [0])) for _ in range(3)] == 3 * [[(0, 20_000_000)]]
+    """,
+    "versions_do_not_pile_up": """
+        import os, psutil
+        WEIGHTS = b""
+        class Big: table = b""
+        def step(x): return len(WEIGHTS), psutil.Process().memory_info().rss
+        def size():
+            folder = os.path.join(system._station.path, "defs")
+            return sum(entry.stat().st_size for entry in os.scandir(folder))
+        first = None
+        for epoch in range(12):
+            WEIGHTS = os.urandom(10_000_000)
+            Big.table = os.urandom(2_000_000)
+            length, memory = pool.ask(step, 0)
+            assert length == 10_000_000 and pool.ask(lambda b: len(b.table), Big()) == 2_000_000
+            first = first or memory
+        assert memory < first + 60_000_000, (first, memory)
+        assert size() < 1_000_000
+    """,
     "two_versions_of_one_class": """
         class Point:
             def name(self): return "old"
