@@ -31,6 +31,7 @@ from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
+from procactors.process.shield import held
 from procactors.process.streams import hold_standard_streams
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
@@ -57,6 +58,8 @@ _SLACK_S = 5.0
 #: Seconds beyond it for events, and for dead letters: those of the end itself are to be written
 #: and shown, too.
 _LETTERS_S = 2.0
+#: How often the last steps of a stop are begun, should a Ctrl-C come among them.
+_TRIES = 5
 
 
 class ActorSystem(SystemHandle):
@@ -348,8 +351,16 @@ class ActorSystem(SystemHandle):
         return f"<ActorSystem {self.name}{' (stopped)' if self._ended.is_set() else ''}>"
 
     def _finish(self, until: float) -> None:
-        if self._ended.is_set():
-            return
+        # Ctrl-C waits: between the zygote's end, who would sweep up else, and the last file's, it
+        # would leave something behind. A step more or less may be interrupted before that holds.
+        with held():
+            for _ in range(_TRIES):
+                if self._ended.is_set():
+                    return
+                with contextlib.suppress(KeyboardInterrupt):
+                    self._close_all(until)
+
+    def _close_all(self, until: float) -> None:
         self._supervisor.finish()
         self._supervisor.thread.join(_SLACK_S)
         for cell in list(self._supervisor.cells.values()):

@@ -25,13 +25,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import os
 import stat
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 __all__ = [
     "FOLDERS",
@@ -149,28 +147,7 @@ class RuntimeDir:
         if not self._locks or self._pid != os.getpid():
             return
         self.forget()
-        _undisturbed(functools.partial(remove_tree, self.path))
-
-
-def _undisturbed(action: Callable[[], None]) -> None:
-    """Do something to its end, however many Ctrl-C come meanwhile; the last one is raised behind it.
-
-    In a thread of its own: signal handlers run in the main thread alone.
-    """
-    thread = threading.Thread(target=action, name="procactors-remove")
-    try:
-        thread.start()
-    except RuntimeError:  # the interpreter is in its last moments, and has no new threads
-        action()
-        return
-    last: BaseException | None = None
-    while thread.is_alive():
-        try:
-            thread.join()
-        except BaseException as error:  # noqa: BLE001 - a signal handler's, raised below
-            last = error
-    if last is not None:
-        raise last
+        remove_tree(self.path)
 
 
 def _roots(base: str | os.PathLike[str] | None) -> list[str]:
