@@ -23,8 +23,11 @@ PARALLEL := $(PYTEST) --numprocesses=$(J) --dist=worksteal
 # These load libraries with threads of their own (polars, scikit-learn) into the test run. Tests that
 # fork would copy their locks, so they have a run for themselves; 5: ARGS has selected none of them.
 THREADED := tests/process/test_joblib.py tests/process/test_share.py
+# What dies, hangs, makes way or is imported at any moment: long, and run by `make faults`.
+MOMENTS := $(addprefix tests/process/test_,death_watch.py frozen.py hangs.py import_time.py \
+	pool_ends.py pool_moments.py recycle.py stop_order.py tree_moments.py trees.py)
 # These have targets of their own: `make examples` and `make faults`.
-APART := tests/test_examples.py tests/faults tests/stress
+APART := tests/test_examples.py tests/faults tests/stress $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
@@ -69,7 +72,7 @@ test: compiled ## Run the tests under the default start method; 5 minutes on two
 	$(PARALLEL) $(THREADED) $(ARGS) || [ $$? -eq 5 ]
 
 faults: compiled ## Run the fault tests: whatever dies, at every moment of what it does
-	$(PARALLEL) tests/faults tests/stress $(ARGS)
+	$(PARALLEL) tests/faults tests/stress $(MOMENTS) $(ARGS)
 
 test-all: compiled ## Run the tests and examples under all start methods: PYTHON=python3.12
 	$(PARALLEL) --start-methods=all $(ARGS)

@@ -240,9 +240,9 @@ class ActorPoolExecutor(Executor):
 
         After one, a line says what that waits for, and a Ctrl-C kills the workers.
         """
-        if is_broken_off(error):
-            self._engine.say_what_is_left()
         try:
+            if is_broken_off(error):
+                self._engine.say_what_is_left()
             self.shutdown()
         except KeyboardInterrupt:
             self.kill_workers()
