@@ -367,6 +367,9 @@ class ActorSystem(SystemHandle):
             if not cell.is_inbox:  # left by a stop that was broken off: the next line kills it
                 killed = ExitReason(ExitKind.KILLED, signal.SIGKILL)
                 self._recovery.tally.ended(cell.name, killed, self._recovery.at_work(cell))
+        for cell in (*self._supervisor.cells.values(), *self._supervisor.unburied):
+            with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
+                cell.bury()
         # Should an actor have escaped all else, this ends it.
         self._lifeline.cut()
         self._station.close()

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from procactors.errors import (
     ActorStopped,
     NameTaken,
-    ProcActorsError,
     RestartIntensityExceeded,
     SpawnError,
 )
@@ -256,7 +255,7 @@ class Branches:
         if slot.node is None:
             try:
                 slot.node = self._new_cell(slot, slot.plan)
-            except (ProcActorsError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - so wide: its supervisor waits for this start
                 self._cannot_start(slot, error)
                 return
         assert isinstance(slot.node, Cell)
@@ -271,7 +270,7 @@ class Branches:
         cell = self._owner.new_cell(options, plan.class_name, 0, prefix)
         try:
             cell.take_blueprint(plan.blueprint, is_shared=True)
-        except OSError:
+        except BaseException:  # whatever it is: nobody else knows of this actor yet
             self._owner.remember(cell)
             raise
         cell.extra = plan.extra

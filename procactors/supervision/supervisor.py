@@ -98,6 +98,8 @@ class Supervisor:
         self.stop_timeout = stop_timeout
         self._events = events
         self.cells: dict[int, Cell] = {}
+        #: Actors that are over, and whose descriptors are not closed yet.
+        self.unburied: list[Cell] = []
         self._launcher = launcher
         self._names: dict[str, int] = {}
         self._over: OrderedDict[int, c.ActorStatus] = OrderedDict()
@@ -398,15 +400,20 @@ class Supervisor:
 
     def remember(self, cell: Cell) -> None:
         """Keep the facts of an actor that is over; drop the rest."""
+        self.unburied.append(cell)
         self.mishaps.quietly(
             lambda: self._over.__setitem__(cell.actor, cell.status()),
             lambda: self.cells.pop(cell.actor, None),
             lambda: self.release_name(cell.name),
-            cell.bury,
+            lambda: self._bury(cell),
             lambda: self.station.forget(cell.actor),
         )
         while len(self._over) > _REMEMBERED:
             self._over.popitem(last=False)
+
+    def _bury(self, cell: Cell) -> None:
+        cell.bury()
+        self.unburied.remove(cell)  # not before: what could not be closed is closed at the end
 
     # -- the zygote ---------------------------------------------------------------------------
 
