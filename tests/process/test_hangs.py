@@ -254,13 +254,13 @@ def test_without_the_option_nothing_is_watched(system, gate):
 
 
 PROGRAM = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from procactors import Actor, ActorSystem
 
 class Waiter(Actor):
     def wait(self, path):
-        print("handling", flush=True)
+        say("handling")
         while not Path(path).exists():
             time.sleep(0.01)
         return self.context.incarnation
@@ -268,11 +268,15 @@ class Waiter(Actor):
     def get(self):
         return self.context.incarnation
 
+def say(*words):
+    # In one piece: two processes write to one pipe, unbuffered perhaps.
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
 with ActorSystem(start_method=sys.argv[1]) as system:
     spawner = system.options(handle_timeout=2.0)
     busy, stopped = spawner.spawn(Waiter), spawner.spawn(Waiter)
     reply = busy.submit(Waiter.wait, sys.argv[2])
-    print(stopped.ask(Waiter.get), stopped.status().pid, busy.status().pid, flush=True)
+    say(stopped.ask(Waiter.get), stopped.status().pid, busy.status().pid)
     print(reply.result(), flush=True)
     print(stopped.ask(Waiter.get), flush=True)
 """
