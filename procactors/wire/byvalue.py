@@ -291,7 +291,6 @@ def dumps_by_value(
     home: str,
     buffer_callback: Callable[[Any], Any] | None = None,
     *,
-    is_code: bool = False,
     hands_over: bool = False,
 ) -> bytes:
     """Pickle a value whose definitions the receiver may not be able to import."""
@@ -299,7 +298,7 @@ def dumps_by_value(
         found: list[Any] = []
         file = io.BytesIO()
         collect = None if buffer_callback is None else found.append
-        pickler = DefinitionPickler(file, home, collect, is_code=is_code, hands_over=hands_over)
+        pickler = DefinitionPickler(file, home, collect, hands_over=hands_over)
         pickler.dump(value)
         if pickler.is_consistent():
             break
