@@ -28,30 +28,17 @@ from procactors.options import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.limits import bind
 from procactors.process.logtail import keep_log
-from procactors.process.loop import (
-    ENDING,
-    FAILED,
-    HALTED,
-    LEFT,
-    RECYCLED,
-    RECYCLING,
-    STARTING,
-    STOPPED,
-    Loop,
-    TellFailed,
-    describe,
-)
+from procactors.process.loop import Loop, TellFailed, describe
 from procactors.process.methods import MethodTable
 from procactors.process.order import StartOrder, read_order
 from procactors.process.setup import (
-    PARENT_GONE,
     adopt_surroundings,
     claim_mailbox,
-    print_by_lines,
     seed_generators,
     set_signals,
     watch_faults,
 )
+from procactors.process.streams import print_by_lines
 from procactors.process.title import show
 from procactors.ref import ActorRef
 from procactors.supervision import commands as c
@@ -59,10 +46,19 @@ from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.wire.blackbox import (
     CLOSED,
     CONTROL,
+    ENDING,
+    FAILED,
+    HALTED,
     INCARNATION,
+    LEFT,
+    PARENT_GONE,
     PHASE,
     PROCESS,
+    RECYCLED,
+    RECYCLING,
+    STARTING,
     STOP_ORDERED,
+    STOPPED,
 )
 from procactors.wire.codec import decode, split
 from procactors.wire.reader import MailboxReader

@@ -17,7 +17,7 @@ from typing import Any
 
 from procactors.errors import ForeignProcess
 from procactors.inbox import Inbox
-from procactors.nesting import importer, inert_error, note_inert
+from procactors.nesting import importer, note_inert
 from procactors.observe.events import Event, Events
 from procactors.observe.subscription import Feed, Subscription
 from procactors.options import Options
@@ -34,6 +34,7 @@ from procactors.tree import Supervisor
 from procactors.wire.inertstation import InertStation
 from procactors.wire.sharefile import Share
 from procactors.wire.sheet import FAILURE, Sealed
+from procactors.wire.station import inert_error
 
 __all__ = ["become_inert"]
 

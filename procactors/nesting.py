@@ -25,7 +25,7 @@ import weakref
 from collections.abc import Iterable
 from types import FrameType
 
-from procactors.errors import ForeignProcess, SpawnError
+from procactors.errors import SpawnError
 
 __all__ = [
     "ACTOR",
@@ -34,7 +34,6 @@ __all__ = [
     "check_depth",
     "drop_half_imported",
     "importer",
-    "inert_error",
     "makers",
     "note_inert",
     "note_maker",
@@ -157,16 +156,6 @@ def note_inert(module: str) -> None:
 def noted_inert() -> list[str]:
     """Return the modules that were noted so far."""
     return list(_inert)
-
-
-def inert_error(name: str, module: str) -> ForeignProcess:
-    """Return what somebody is told who uses a thing that is inert."""
-    return ForeignProcess(
-        f"{name} is inert: the module {module} made it while an actor's process imported it, and "
-        f"at import nothing is started there, or each actor would start all of it again; send the "
-        f"program's own ref to the actor, as an argument of spawn or in a message, or make what "
-        f"an actor needs for itself in its constructor or handler"
-    )
 
 
 def _look(frame: FrameType | None) -> tuple[str, str, bool]:

@@ -21,11 +21,10 @@ from procactors.handle import SystemHandle
 from procactors.options import Overflow
 from procactors.process.loop import find_handler
 from procactors.process.methods import table_of
-from procactors.process.setup import replace_main
 from procactors.ref import ActorRef
 from procactors.supervision.letterfile import LetterFile, Run, StoredLetter
 from procactors.wire.codec import Encoded, decode, split
-from procactors.wire.definitions import offer
+from procactors.wire.definitions import offer, replace_main
 from procactors.wire.envelope import handler_name
 from procactors.wire.home import Home
 from procactors.wire.station import Station, station_of

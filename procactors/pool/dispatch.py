@@ -30,9 +30,9 @@ from procactors.pool.probe import Probe
 from procactors.pool.spans import Span, refuse
 from procactors.pool.verdicts import NEVER_BEGUN, Verdicts
 from procactors.process.batch import CALL, pack_batch
-from procactors.process.loop import BATCH_KEY
 from procactors.raised import by_signal
 from procactors.wire.codec import Encoded
+from procactors.wire.envelope import BATCH_KEY
 from procactors.wire.failure import load_answer
 from procactors.wire.reply import Answer
 from procactors.wire.sheet import SheetRoom

@@ -28,11 +28,26 @@ from procactors.errors import (
 )
 from procactors.handlers import kind_of
 from procactors.process.methods import MethodTable, cure, table_of
-from procactors.process.setup import HALT, LEAVE
 from procactors.raised import full_name, last_line, said, shown, trace_of
-from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, DELIVERIES, IN_HAND, PHASE, STATE
+from procactors.wire.blackbox import (
+    CLOSED,
+    CLOSING,
+    CONTROL,
+    DELIVERIES,
+    HALT,
+    HALTED,
+    IN_HAND,
+    LEAVE,
+    LEFT,
+    PHASE,
+    RECYCLED,
+    RUNNING,
+    STATE,
+    STOPPED,
+    STOPPING,
+)
 from procactors.wire.culprit import describe_load
-from procactors.wire.envelope import CALL_ID, WHOLE, handler_name, open_envelope
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.failure import own_failure, pack_failure
 from procactors.wire.home import Home
 from procactors.wire.payload import Received, sweep_segments
@@ -50,30 +65,8 @@ _unpack = WHOLE.unpack_from
 _CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
-#: First byte of a batch's method name (see `process.batch`).
-BATCH_KEY = b"*"
 
-__all__ = [
-    "BATCH_KEY",
-    "ENDING",
-    "FAILED",
-    "HALTED",
-    "LEFT",
-    "RECYCLED",
-    "RECYCLING",
-    "RUNNING",
-    "STARTING",
-    "STOPPED",
-    "STOPPING",
-    "Loop",
-    "TellFailed",
-    "find_handler",
-]
-
-#: Values of the box's phase word; LEFT is a stop of its own will, STOPPED an ordered one, HALTED
-#: one by the supervisor that will start it again; ENDING is between the last message and these.
-#: RECYCLED made way for the next incarnation, RECYCLING is between the last message and that.
-STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING, RECYCLING, RECYCLED, HALTED = range(10)
+__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
 
 
 class TellFailed(Exception):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import fcntl
-import io
 import logging
 import multiprocessing
 import os
@@ -21,36 +20,19 @@ import time
 from time import monotonic
 
 from procactors.process.order import StartOrder, read_order
-from procactors.process.shield import shield
-from procactors.wire.blackbox import CONTROL, PID
-from procactors.wire.definitions import EmptyMain, forget_program
+from procactors.process.shield import DUMP, shield
+from procactors.wire.blackbox import CONTROL, PID, TERMINATE
+from procactors.wire.definitions import forget_program, replace_main
 
 __all__ = [
-    "DUMP",
-    "HALT",
-    "LEAVE",
-    "PARENT_GONE",
-    "TERMINATE",
     "adopt_surroundings",
     "claim_mailbox",
-    "print_by_lines",
-    "replace_main",
     "seed_generators",
     "set_signals",
     "watch_faults",
 ]
 
 _log = logging.getLogger("procactors")
-
-#: Values of the box's control word. TERMINATE: the SIGTERM that follows is the supervisor's.
-#: PARENT_GONE: the stop in the mailbox is because the parent actor ends.
-#: HALT: stop behind the message in hand; the mailbox is kept for the next incarnation.
-#: LEAVE: stop behind the message in hand, for good; the mailbox is given up.
-TERMINATE, PARENT_GONE, HALT, LEAVE = 1, 2, 3, 4
-
-#: Has an actor with `handle_timeout` write its stacks. A real-time signal, since the ordinary ones
-#: are the application's; not the last ones, which debuggers and Valgrind use.
-DUMP = signal.SIGRTMAX - 4
 
 #: Where the module `tempfile` looks for the name of the temporary directory, in this order.
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
@@ -144,29 +126,6 @@ def _forget_temporary() -> None:
     # leave behind if the actor is killed at that moment.
     usable = os.path.isdir(named) and os.access(named, os.W_OK | os.X_OK)
     module.tempdir = os.path.abspath(named) if usable else None  # type: ignore[attr-defined]
-
-
-def replace_main(main_file: str | None) -> None:
-    """Give the process an empty `__main__`, into which definitions of the parent's arrive.
-
-    The parent's main module is not imported again: it may be a script without a guard, standard
-    input or a notebook.
-    """
-    main = EmptyMain("__main__")
-    if main_file is not None:
-        main.__file__ = main_file
-    sys.modules["__main__"] = sys.modules["__mp_main__"] = main
-
-
-def print_by_lines() -> None:
-    """Have each line that is printed written at once: what a killed process has said is there.
-
-    Into a pipe or a file Python would hold it back, up to 8 KiB.
-    """
-    stdout = sys.stdout  # None where it was closed; any object, put there by the user, under `fork`
-    if isinstance(stdout, io.TextIOWrapper):
-        with contextlib.suppress(OSError, ValueError):  # a full disk; a descriptor closed since
-            stdout.reconfigure(line_buffering=True)
 
 
 def seed_generators(seed: int, everywhere: bool) -> None:

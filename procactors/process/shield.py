@@ -23,7 +23,7 @@ from types import FrameType
 
 from procactors.process.sender import FROM_KERNEL, FROM_SELF, ask, sender_of
 
-__all__ = ["SHIELDED", "drop_handlers", "held", "ignore_all", "shield"]
+__all__ = ["DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "shield"]
 
 #: Those by which schedulers and operators speak to whole jobs, and that would end a process. Not
 #: the others: SIGSTOP, SIGTSTP and SIGCONT suspend a job as ever; SIGALRM, SIGVTALRM and SIGPROF
@@ -37,6 +37,10 @@ SHIELDED = (
     signal.SIGUSR2,
     signal.SIGXCPU,
 )
+
+#: Has an actor with `handle_timeout` write its stacks. A real-time signal, since the ordinary ones
+#: are the application's; not the last ones, which debuggers and Valgrind use.
+DUMP = signal.SIGRTMAX - 4
 
 
 @contextlib.contextmanager

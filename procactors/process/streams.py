@@ -1,16 +1,18 @@
-"""Standard streams that were closed before we came.
+"""Standard streams: those that were closed before we came, and what is printed before a kill.
 
-Layer: process. Runs in: parent.
+Layer: process. Runs in: parent; zygote and actor (`print_by_lines`).
 Owns: /dev/null on descriptors 0, 1 and 2 where nothing was open, for the process's life.
 Never: touches a stream that is open; gives a descriptor of ours one of these numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 
-__all__ = ["hold_standard_streams", "replace_missing_streams"]
+__all__ = ["hold_standard_streams", "print_by_lines", "replace_missing_streams"]
 
 
 def hold_standard_streams() -> list[int]:
@@ -31,6 +33,17 @@ def hold_standard_streams() -> list[int]:
             else:  # another thread was faster
                 os.close(opened)
     return held
+
+
+def print_by_lines() -> None:
+    """Have each line that is printed written at once: what a killed process has said is there.
+
+    Into a pipe or a file Python would hold it back, up to 8 KiB.
+    """
+    stdout = sys.stdout  # None where it was closed; any object, put there by the user, under `fork`
+    if isinstance(stdout, io.TextIOWrapper):
+        with contextlib.suppress(OSError, ValueError):  # a full disk; a descriptor closed since
+            stdout.reconfigure(line_buffering=True)
 
 
 def replace_missing_streams() -> None:

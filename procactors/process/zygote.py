@@ -32,8 +32,8 @@ from typing import Any
 
 from procactors.nesting import ZYGOTE, become, noted_inert
 from procactors.process.lifeline import is_cut, watch
-from procactors.process.setup import print_by_lines
 from procactors.process.shield import ignore_all
+from procactors.process.streams import print_by_lines
 from procactors.process.title import show
 from procactors.wire.importable import private_names
 from procactors.wire.runtime_dir import remove_tree

@@ -19,16 +19,6 @@ from typing import TYPE_CHECKING, Any
 from procactors.options import Options
 from procactors.process.child import Child
 from procactors.process.logtail import read_log
-from procactors.process.loop import (
-    ENDING,
-    HALTED,
-    LEFT,
-    RECYCLED,
-    RECYCLING,
-    STARTING,
-    STOPPED,
-    STOPPING,
-)
 from procactors.raised import without_ours
 from procactors.supervision.commands import ActorInfo, ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
@@ -36,12 +26,20 @@ from procactors.supervision.policy import History
 from procactors.wire.blackbox import (
     BUSY_SINCE,
     CLOSED,
+    ENDING,
     GONE,
+    HALTED,
     HANDLED,
     HANDLED_OWN,
     IN_HAND,
+    LEFT,
     PHASE,
+    RECYCLED,
+    RECYCLING,
+    STARTING,
     STATE,
+    STOPPED,
+    STOPPING,
     BlackBox,
     unpack_state,
 )

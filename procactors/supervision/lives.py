@@ -26,10 +26,8 @@ from procactors.nesting import makers, one_deeper
 from procactors.options import Delivery, Limits, Restart
 from procactors.process.launcher import Launcher
 from procactors.process.limits import thread_caps
-from procactors.process.loop import ENDING, STARTING, STOPPING
 from procactors.process.oom import OomKills, was_short
 from procactors.process.order import StartOrder, surroundings, write_order
-from procactors.process.setup import PARENT_GONE
 from procactors.seeds import derive
 from procactors.supervision.branch import Verdict
 from procactors.supervision.cell import Cell, Life, ReplyTo
@@ -37,7 +35,18 @@ from procactors.supervision.children import AskParent
 from procactors.supervision.crash import LOG_LINES, CrashReport, ExitKind, ExitReason
 from procactors.supervision.crashlog import CrashLog
 from procactors.supervision.policy import GiveUp, Respawn, decide
-from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, PHASE, PROCESS, STOP_ORDERED
+from procactors.wire.blackbox import (
+    CLOSED,
+    CLOSING,
+    CONTROL,
+    ENDING,
+    PARENT_GONE,
+    PHASE,
+    PROCESS,
+    STARTING,
+    STOP_ORDERED,
+    STOPPING,
+)
 from procactors.wire.failure import own_failure
 from procactors.wire.record import Kind
 

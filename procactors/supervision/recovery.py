@@ -19,14 +19,13 @@ from procactors.errors import (
     StorageFull,
     SupervisionError,
 )
-from procactors.process.loop import BATCH_KEY
 from procactors.supervision.cell import Cell
 from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.crashdir import CrashFolder, InHand
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
 from procactors.supervision.stopreport import Tally
 from procactors.wire.blackbox import DELIVERIES, IN_HAND, STATE, pack_state, unpack_state
-from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, Envelope, open_envelope
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
 from procactors.wire.record import (

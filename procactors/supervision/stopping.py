@@ -20,11 +20,19 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, TypeGuard
 
-from procactors.process.setup import HALT, LEAVE, PARENT_GONE, TERMINATE
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, Life, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.wire.blackbox import CONTROL, IN_HAND, STATE, STOP_ORDERED
+from procactors.wire.blackbox import (
+    CONTROL,
+    HALT,
+    IN_HAND,
+    LEAVE,
+    PARENT_GONE,
+    STATE,
+    STOP_ORDERED,
+    TERMINATE,
+)
 from procactors.wire.record import Kind, frame
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ import signal
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from procactors.process.loop import RUNNING, STOPPING
-from procactors.process.setup import DUMP
+from procactors.process.shield import DUMP
 from procactors.supervision import commands as c
 from procactors.supervision.cell import Cell, ReplyTo
 from procactors.supervision.crash import ExitKind, ExitReason
@@ -34,7 +33,7 @@ from procactors.supervision.health import (
     is_over,
     standstill,
 )
-from procactors.wire.blackbox import BUSY_SINCE, HANDLED, IN_HAND, PHASE, STATE
+from procactors.wire.blackbox import BUSY_SINCE, HANDLED, IN_HAND, PHASE, RUNNING, STATE, STOPPING
 from procactors.wire.places import bytes_in
 from procactors.wire.procstat import stat_of
 

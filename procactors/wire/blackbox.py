@@ -27,18 +27,32 @@ __all__ = [
     "CLOSING",
     "CONTROL",
     "DELIVERIES",
+    "ENDING",
+    "FAILED",
     "GONE",
+    "HALT",
+    "HALTED",
     "HANDLED",
     "HANDLED_OWN",
     "INCARNATION",
     "IN_HAND",
+    "LEAVE",
+    "LEFT",
     "LISTENED",
+    "PARENT_GONE",
     "PHASE",
     "PID",
     "PROCESS",
+    "RECYCLED",
+    "RECYCLING",
+    "RUNNING",
+    "STARTING",
     "STATE",
+    "STOPPED",
+    "STOPPING",
     "STOP_ORDERED",
     "SYSTEM_ENDS",
+    "TERMINATE",
     "WAITING_ON",
     "BlackBox",
     "pack_state",
@@ -66,6 +80,17 @@ _TAIL = 64
 #: Values of the closed mark. CLOSING: no new message is taken, what is there is still handled.
 #: GONE: the actor is over; set before its pipe is sealed.
 CLOSING, GONE = 1, 2
+
+#: Values of the control word. TERMINATE: the SIGTERM that follows is the supervisor's.
+#: PARENT_GONE: the stop in the mailbox is because the parent actor ends.
+#: HALT: stop behind the message in hand; the mailbox is kept for the next incarnation.
+#: LEAVE: stop behind the message in hand, for good; the mailbox is given up.
+TERMINATE, PARENT_GONE, HALT, LEAVE = 1, 2, 3, 4
+
+#: Values of the phase word. LEFT is a stop of the actor's own will, STOPPED an ordered one, HALTED
+#: one by the supervisor that will start it again; ENDING is between the last message and these.
+#: RECYCLED made way for the next incarnation, RECYCLING is between the last message and that.
+STARTING, RUNNING, STOPPING, STOPPED, LEFT, FAILED, ENDING, RECYCLING, RECYCLED, HALTED = range(10)
 
 #: Flag in the low bits of the state word: the record at the offset is in hand.
 IN_HAND = 1

@@ -41,7 +41,6 @@ from procactors.wire.storage import read_file, write_file
 from procactors.wire.unchanged import Proof
 
 __all__ = [
-    "EmptyMain",
     "Known",
     "belong_to",
     "fill",
@@ -54,6 +53,7 @@ __all__ = [
     "publish",
     "published",
     "published_with",
+    "replace_main",
     "tokens_in",
 ]
 
@@ -214,6 +214,18 @@ def forget_program() -> None:
         _known.clear()
         _by_identity.clear()
         _proofs.clear()
+
+
+def replace_main(main_file: str | None) -> None:
+    """Give the process an empty `__main__`, into which definitions of the program's arrive.
+
+    The program's main module is not imported again: it may be a script without a guard, standard
+    input or a notebook.
+    """
+    main = EmptyMain("__main__")
+    if main_file is not None:
+        main.__file__ = main_file
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main
 
 
 def make_definition(identity: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -14,7 +14,7 @@ from procactors.wire.codec import Encoded
 from procactors.wire.home import Home
 from procactors.wire.record import BODY_LIMIT, PADDING, Kind
 
-__all__ = ["CALL_ID", "WHOLE", "Envelope", "handler_name", "open_envelope", "seal"]
+__all__ = ["BATCH_KEY", "CALL_ID", "WHOLE", "Envelope", "handler_name", "open_envelope", "seal"]
 
 _HEADER = struct.Struct("=QQQdH")
 #: A reply's header: the id of the call that it answers.
@@ -23,6 +23,9 @@ CALL_ID = struct.Struct("=Q")
 #: Frame and header in one: length, kind, flags, padding, call, reply, sender, deadline, length of
 #: the method's name. The name follows, then the payload.
 WHOLE = struct.Struct("=IBBHQQQdH")
+
+#: First byte of the method's name of a pool's batch.
+BATCH_KEY = b"*"
 
 _CALL = int(Kind.CALL)
 _pack = _HEADER.pack

@@ -11,10 +11,10 @@ import itertools
 import os
 from typing import Any
 
-from procactors.nesting import importer, inert_error
+from procactors.nesting import importer
 from procactors.wire.codec import Encoded
 from procactors.wire.home import Home
-from procactors.wire.station import INERT, MAIN, SUPERVISOR, Station, enter
+from procactors.wire.station import INERT, MAIN, SUPERVISOR, Station, enter, inert_error
 
 __all__ = ["InertStation"]
 

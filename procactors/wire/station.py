@@ -27,7 +27,6 @@ from procactors.errors import (
     MailboxFull,
     StorageFull,
 )
-from procactors.nesting import inert_error
 from procactors.raised import by_signal
 from procactors.wire.blackbox import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.codec import Encoded
@@ -40,7 +39,16 @@ from procactors.wire.replyreader import PendingReply, ReplyReader, no_descriptor
 from procactors.wire.rings import LOOK_S, LOOKS, is_asleep, ring_from
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
-__all__ = ["INERT", "MAIN", "SUPERVISOR", "Station", "actor_path", "enter", "station_of"]
+__all__ = [
+    "INERT",
+    "MAIN",
+    "SUPERVISOR",
+    "Station",
+    "actor_path",
+    "enter",
+    "inert_error",
+    "station_of",
+]
 
 #: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
 MAIN = SUPERVISOR = 0
@@ -494,6 +502,21 @@ def station_of(path: str, name: str) -> Station:
             f"the system at {path} nor is one of its actors"
         )
     return station
+
+
+def inert_error(name: str, module: str) -> ForeignProcess:
+    """Return what is raised where a thing is used that a module made inert.
+
+    Args:
+        name: the thing's.
+        module: that made it while it was imported.
+    """
+    return ForeignProcess(
+        f"{name} is inert: the module {module} made it while an actor's process imported it, and "
+        f"at import nothing is started there, or each actor would start all of it again; send the "
+        f"program's own ref to the actor, as an argument of spawn or in a message, or make what "
+        f"an actor needs for itself in its constructor or handler"
+    )
 
 
 def _late(name: str, timeout: float | None) -> AskTimeout:

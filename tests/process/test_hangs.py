@@ -12,7 +12,7 @@ import pytest
 
 from procactors import Actor, ActorSystem, Delivery, ExitKind, Restart
 from procactors.errors import ActorDied, ActorStopped
-from procactors.process.setup import DUMP
+from procactors.process.shield import DUMP
 from tests.support.actors import Echo, Sleeper
 from tests.support.faults import Fault
 from tests.support.programs import running

@@ -8,9 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from procactors.process.loop import ENDING, RUNNING, STARTING, STOPPING
 from procactors.supervision.watchdog import _look
-from procactors.wire.blackbox import PHASE, STATE, BlackBox
+from procactors.wire.blackbox import ENDING, PHASE, RUNNING, STARTING, STATE, STOPPING, BlackBox
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind, frame
