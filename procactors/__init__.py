@@ -35,7 +35,7 @@ from procactors.run import Interrupted, run
 from procactors.shared import Shared
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
-from procactors.supervision.deadletters import DeadLetter
+from procactors.supervision.letter import DeadLetter
 from procactors.supervision.stopreport import StopOutcome, StoppedActor, StopReport
 from procactors.supervisorref import Child, ChildCounts, SupervisorRef
 from procactors.system import ActorSystem

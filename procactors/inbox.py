@@ -19,8 +19,8 @@ from procactors.ref import ActorRef
 from procactors.wire.envelope import open_envelope
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind
-from procactors.wire.reply import ReplySender
-from procactors.wire.sealing import records, seal
+from procactors.wire.replysender import ReplySender
+from procactors.wire.sealing import close_for_good
 from procactors.wire.station import Station, actor_path
 
 if TYPE_CHECKING:
@@ -140,9 +140,8 @@ class Inbox:
             while self._reader.take(0.0) is not None:
                 self._lost(self.ref.name, self._reader.in_hand(), "has stopped")
                 self._reader.done(place=True)
-            for data in seal(os.dup(self._reader.fileno())):
-                for record in records(data):
-                    self._lost(self.ref.name, record, "has stopped")
+            for record in close_for_good(os.dup(self._reader.fileno())):
+                self._lost(self.ref.name, record, "has stopped")
             self._reader.close()
             self._replies.close()
 

@@ -27,7 +27,8 @@ from procactors.pool.reply import PoolReply
 from procactors.process.methods import table_of
 from procactors.ref import ActorRef
 from procactors.shared import Shared
-from procactors.supervision.deadletters import DeadLetter, DeadLetters
+from procactors.supervision.deadletters import DeadLetters
+from procactors.supervision.letter import DeadLetter
 from procactors.supervision.stopreport import StopReport
 from procactors.supervisorref import SupervisorRef
 from procactors.tree import Supervisor

@@ -32,7 +32,7 @@ from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.stopping import UNWIND_S
 from procactors.wire.codec import Encoded
-from procactors.wire.envelope import seal
+from procactors.wire.envelope import build_message
 from procactors.wire.station import SUPERVISOR
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class Crew:
             encoded = Encoded(bytes(received.head), list(received.buffers))
             received.leave()
         actor = self.dispatcher.mailbox
-        record = seal(home, actor, target.name, encoded, sender=station.actor)
+        record = build_message(home, actor, target.name, encoded, sender=station.actor)
         command = home.encode(c.LostMessage(actor, record, why))
         try:
             station.tell(SUPERVISOR, "the supervisor", b"", command)

@@ -52,8 +52,8 @@ from procactors.wire.failure import own_failure, pack_failure
 from procactors.wire.home import Home
 from procactors.wire.payload import Received, sweep_segments
 from procactors.wire.reader import MailboxReader
-from procactors.wire.record import FRAME, Kind
-from procactors.wire.reply import ReplySender
+from procactors.wire.record import FRAME, Kind, parse
+from procactors.wire.replysender import ReplySender
 
 if TYPE_CHECKING:
     from procactors.process.batch import BatchRunner
@@ -124,9 +124,9 @@ class Loop:
     def handler(self) -> str:
         """Name of the handler of the message in hand; empty if there is none."""
         record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
-        if len(record) <= FRAME.size or FRAME.unpack_from(record)[1] != Kind.CALL:
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
             return ""
-        return handler_name(open_envelope(memoryview(record)[FRAME.size :]).method)
+        return open_envelope(parsed.body).handler
 
     def run(self) -> int:
         """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.

@@ -44,8 +44,8 @@ from procactors.wire.blackbox import (
     unpack_state,
 )
 from procactors.wire.mailbox import MailboxFiles
-from procactors.wire.record import FRAME, Kind
-from procactors.wire.sealing import peek, records
+from procactors.wire.record import Kind, parse, parse_all
+from procactors.wire.sealing import peek
 from procactors.wire.storage import move_file, remove_file, remove_folder
 
 if TYPE_CHECKING:
@@ -299,12 +299,12 @@ class Cell:
         if self.child or self.is_inbox:  # its reader lives: look, do not settle
             fill, offset, in_hand = unpack_state(self.words[STATE])
         else:
-            fill, offset, in_hand = self.box.settle()
+            fill, offset, in_hand = self.box.recover()
         batch = self.box.batch
         places = [at for at, _ in self.box.walk(offset, fill)][in_hand:]
-        kinds = [FRAME.unpack_from(batch, at)[1] for at in places]
+        kinds = [parse(batch, at).kind for at in places]
         with contextlib.suppress(OSError):  # no descriptor is left: then what is in the batch
-            kinds += [FRAME.unpack_from(one)[1] for one in records(peek(self.files.read_end))]
+            kinds += [record.kind for record in parse_all(peek(self.files.read_end))]
         return kinds.count(Kind.CALL)
 
     def _last_words(self) -> tuple[str, str]:

@@ -1,97 +1,47 @@
-"""Messages that nobody will handle, and why.
+"""A system's dead letters in memory: looking at them, and sending them again.
 
 Layer: supervision. Runs in: parent; written by the supervisor's thread, read by anybody.
-Owns: the letters, up to a bound; older ones go, their number is kept. Subscriptions and the
-letters' keeper, with a thread each (`close`).
-Never: unpickles a message by itself: that may run, or kill, anything.
+Owns: the letters, up to a bound; older ones go, their number is kept. Subscriptions, with a thread
+each, and what writes the letters to a file (`close`).
+Never: unpickles a message: that may run, or kill, anything.
 """
 
 from __future__ import annotations
 
 import builtins
 import collections
-import dataclasses
 import itertools
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 from procactors.checks import flag, patience, plain_function, text
-from procactors.errors import ActorStopped, DeliveryError, InvalidSpec
+from procactors.errors import ActorStopped, InvalidSpec
 from procactors.observe.subscription import Subscription
-from procactors.wire.codec import Encoded, decode
+from procactors.supervision.letter import DeadLetter
+from procactors.wire.station import Station
 
-if TYPE_CHECKING:
-    from procactors.supervision.letterkeeper import LetterKeeper
-    from procactors.wire.station import Station
-
-__all__ = ["DeadLetter", "DeadLetters"]
+__all__ = ["DeadLetters", "LetterSink"]
 
 #: Letters kept in memory; a flood of them must not fill the parent's.
 _KEPT = 10_000
 
 
-@dataclasses.dataclass(frozen=True)
-class DeadLetter:
-    """A message that was not handled to its end.
+class LetterSink(Protocol):
+    """What keeps the letters in a file besides; its methods return at once, but for `close`."""
 
-    Attributes:
-        actor: name of the actor that it was sent to.
-        handler: name of the method, or ``receive``.
-        reason: why nobody will handle it, in words; the crash report if it was in hand.
-        deliveries: how often its handling was begun.
-        sender: id of the actor that sent it; 0 is the main program.
-        at: when it was given up, in UTC, ISO 8601.
-        class_name: qualified name of the actor's class; empty if it is not known any more.
-        killed: its actor's process ended with it in hand, and not by our order: run it again with
-            care. So too a tell whose handler raised.
-        asked: it was an ask, whose caller has been told. Such letters are in a file only (see
-            ``ActorSystem(dead_letter_file=...)``), and only if they are `killed`.
-    """
+    def keep(self, letter: DeadLetter, blueprint: str | None) -> None:
+        """Have a letter written, with its actor's blueprint, if that is still there."""
 
-    actor: str
-    handler: str
-    reason: str
-    deliveries: int
-    sender: int
-    head: bytes = dataclasses.field(repr=False)
-    buffers: tuple[bytes, ...] = dataclasses.field(default=(), repr=False)
-    is_call: bool = dataclasses.field(default=False, repr=False)
-    at: str = ""
-    class_name: str = ""
-    killed: bool = False
-    asked: bool = False
-    #: How the method travels, for sending it again.
-    method: bytes = dataclasses.field(default=b"", repr=False)
-    #: The actor's id, and the letter's number, in its system.
-    actor_id: int = dataclasses.field(default=0, repr=False)
-    serial: int = dataclasses.field(default=0, repr=False)
+    def forget(self, serial: int) -> None:
+        """Have a letter removed that was sent again."""
 
-    @property
-    def message(self) -> Any:
-        """The message, unpickled now, in this process; for a method ``(args, kwargs)``.
+    def actor_up(self, name: str) -> None:
+        """Note that an actor has come up: letters may be marked for it."""
 
-        Unpickling runs code that the message names, and what killed an actor may kill this
-        process too.
-
-        Raises:
-            DecodeError: it cannot be unpickled here.
-        """
-        return decode(self.head, [bytearray(buffer) for buffer in self.buffers])
-
-    @property
-    def encoded(self) -> Encoded:
-        """The message as it travels.
-
-        Raises:
-            DeliveryError: its content was lost.
-        """
-        if not self.head:
-            raise DeliveryError(
-                f"the content of this letter to {self.actor} was lost, so it cannot be sent again"
-            )
-        return Encoded(self.head, [memoryview(buffer) for buffer in self.buffers])
+    def close(self, timeout: float) -> None:
+        """Write what waits, within `timeout` seconds, and close the file."""
 
 
 class DeadLetters:
@@ -114,7 +64,7 @@ class DeadLetters:
         self._subscriptions: list[Subscription[DeadLetter]] = []
         self._missed = 0
         self._closed = False
-        self._keeper: LetterKeeper | None = None
+        self._file: LetterSink | None = None
         self._station: Station | None = None
         self._address_of: Callable[[str], int | None] = lambda _name: None
         self.total = 0
@@ -219,8 +169,8 @@ class DeadLetters:
             gone = True
         finally:
             self.end_leaving(letter.serial, gone)
-        if self._keeper is not None:
-            self._keeper.forget(letter.serial)
+        if self._file is not None:
+            self._file.forget(letter.serial)
 
     def requeue_all(self, actor: str | None = None, timeout: float | None = None) -> int:
         """Send all letters again (see `requeue`), oldest first; return how many were sent.
@@ -260,15 +210,15 @@ class DeadLetters:
     @property
     def keeps(self) -> bool:
         """Whether letters go to a file too."""
-        return self._keeper is not None
+        return self._file is not None
 
     def connect(self, station: Station, address_of: Callable[[str], int | None]) -> None:
         """Say by whom, and to which ids, letters are sent again."""
         self._station, self._address_of = station, address_of
 
-    def keep_in(self, keeper: LetterKeeper) -> None:
-        """Hand all that comes from now on to a keeper, too."""
-        self._keeper = keeper
+    def keep_in(self, file: LetterSink) -> None:
+        """Have all that comes from now on kept in a file, too."""
+        self._file = file
 
     def stamp(self) -> tuple[str, int]:
         """Return (time, number) for the next letter."""
@@ -293,8 +243,8 @@ class DeadLetters:
                 self.total += 1
                 for subscription in self._subscriptions:
                     subscription.feed.offer(letter)
-            if self._keeper is not None:
-                self._keeper.keep(letter, blueprint)
+            if self._file is not None:
+                self._file.keep(letter, blueprint)
 
     def begin_leaving(self, serial: int) -> bool:
         """Claim a letter for sending it; False if another thread has done so."""
@@ -314,8 +264,8 @@ class DeadLetters:
 
     def actor_up(self, name: str) -> None:
         """Note that an actor of that name is up: letters may wait for it."""
-        if self._keeper is not None:
-            self._keeper.actor_up(name)
+        if self._file is not None:
+            self._file.actor_up(name)
 
     def close(self, timeout: float) -> None:
         """Write and show what is left, within `timeout` seconds; end the threads."""
@@ -323,8 +273,8 @@ class DeadLetters:
         with self._lock:
             self._closed = True
             subscriptions = list(self._subscriptions)
-        if self._keeper is not None:
-            self._keeper.close(timeout)
+        if self._file is not None:
+            self._file.close(timeout)
         for subscription in subscriptions:
             subscription.finish()
         for subscription in subscriptions:

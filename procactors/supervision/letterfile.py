@@ -22,7 +22,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from procactors.supervision.deadletters import DeadLetter
+from procactors.supervision.letter import DeadLetter
 from procactors.wire.codec import Encoded, join, split
 
 __all__ = ["LETTERS_FOLDER", "LetterFile", "NoSuchLetter", "NotLetters", "Run", "StoredLetter"]
@@ -244,7 +244,7 @@ class LetterFile:
             self._set_state("taken", [one for (one,) in rows])
         return [self.letter(one) for (one,) in rows]
 
-    def settle(self, sent: Sequence[int], back: Sequence[int]) -> None:
+    def handed_over(self, sent: Sequence[int], back: Sequence[int]) -> None:
         """Remove the letters that were handed over; leave the others marked."""
         with self._change():
             self._db.executemany("DELETE FROM letters WHERE id = ?", [(one,) for one in sent])

@@ -27,7 +27,8 @@ from time import monotonic
 from typing import NamedTuple
 
 from procactors.errors import MailboxFull, ProcActorsError
-from procactors.supervision.deadletters import DeadLetter, DeadLetters
+from procactors.supervision.deadletters import DeadLetters
+from procactors.supervision.letter import DeadLetter
 from procactors.supervision.letterfile import LETTERS_FOLDER, LetterFile, Run, StoredLetter
 from procactors.wire.definitions import publish, published, published_with
 from procactors.wire.runtime_dir import check_private
@@ -307,7 +308,7 @@ class LetterKeeper:
                 continue
             sent, wait = self._send_all(file, actor, taken)
             back = [stored.id for stored in taken[len(sent) :]]
-            _insist(functools.partial(file.settle, sent, back))
+            _insist(functools.partial(file.handed_over, sent, back))
             if wait is not None:
                 patience = wait if patience is None else min(patience, wait)
         return patience

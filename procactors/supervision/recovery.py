@@ -22,7 +22,8 @@ from procactors.errors import (
 from procactors.supervision.cell import Cell
 from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.crashdir import CrashFolder, InHand
-from procactors.supervision.deadletters import DeadLetter, DeadLetters
+from procactors.supervision.deadletters import DeadLetters
+from procactors.supervision.letter import DeadLetter
 from procactors.supervision.stopreport import Tally
 from procactors.wire.blackbox import DELIVERIES, IN_HAND, STATE, pack_state, unpack_state
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, Envelope, open_envelope
@@ -31,15 +32,15 @@ from procactors.wire.payload import sweep_segments
 from procactors.wire.record import (
     CHILD_FAILED,
     EVENT,
-    FRAME,
     RESTARTED,
     SETTLED,
     TERMINATED,
     Kind,
     frame,
+    parse,
 )
-from procactors.wire.reply import ReplySender, is_port, remove_ports_of
-from procactors.wire.sealing import records
+from procactors.wire.reply import is_port, remove_ports_of
+from procactors.wire.replysender import ReplySender
 from procactors.wire.sharefile import sweep_shares
 from procactors.wire.sheet import remove_sheets_of
 from procactors.wire.station import Station
@@ -105,9 +106,9 @@ class Recovery:
 
     def in_hand(self, cell: Cell) -> tuple[str | None, int]:
         """Return (handler, deliveries) of the message in hand of a dead actor."""
-        fill, offset, in_hand = cell.box.settle()
+        fill, offset, in_hand = cell.box.recover()
         for at, _ in cell.box.walk(offset, fill):
-            kind, _, body = self._record(cell, at)
+            kind, _, body = parse(cell.box.batch, at)
             if in_hand and kind == Kind.CALL:
                 return open_envelope(body).handler, cell.words[DELIVERIES] + 1
             if in_hand and kind == Kind.EVENT:
@@ -122,7 +123,7 @@ class Recovery:
             return None
         _, offset, _ = unpack_state(word)
         try:
-            kind, _, body = self._record(cell, offset)
+            kind, _, body = parse(cell.box.batch, offset)
             handler = open_envelope(body).handler if kind == Kind.CALL else None
         except (ValueError, struct.error, IndexError):
             return None  # its bytes have changed under our eyes
@@ -134,10 +135,10 @@ class Recovery:
             self._crashes.add(report, self._copy_in_hand(cell))
 
     def _copy_in_hand(self, cell: Cell) -> InHand | None:
-        _, offset, in_hand = cell.box.settle()
+        _, offset, in_hand = cell.box.recover()
         if not in_hand:
             return None
-        kind, flags, body = self._record(cell, offset)
+        kind, flags, body = parse(cell.box.batch, offset)
         if kind != Kind.CALL:
             return None
         envelope = open_envelope(body)
@@ -163,12 +164,12 @@ class Recovery:
             again: hand it to the next incarnation.
         """
         box, words = cell.box, cell.words
-        fill, offset, in_hand = box.settle()
+        fill, offset, in_hand = box.recover()
         for at, _ in box.walk(0, offset):
             self._free(cell, at)
         if not in_hand:
             return
-        kind, flags, body = self._record(cell, offset)
+        kind, flags, body = parse(cell.box.batch, offset)
         if kind == Kind.EVENT:
             # Told once: again only if the hook was cut off, not if it has raised.
             again = report.reason.kind is not ExitKind.ERROR and report.deliveries < _EVENT_TRIES
@@ -204,15 +205,12 @@ class Recovery:
         """Answer everything that is left in the mailbox of an actor that is gone for good."""
         # The mark first: a writer that finds the sealed pipe full looks at it.
         cell.mark_gone()
-        fill, offset, _ = cell.box.settle()
+        fill, offset, _ = cell.box.recover()
         for at, _ in cell.box.walk(offset, fill):
-            self._refuse(cell, *self._record(cell, at), why)
+            self._refuse(cell, *parse(cell.box.batch, at), why)
         cell.words[STATE] = pack_state(fill, fill)
-        for data in cell.files.seal():
-            for record in records(data):
-                _, kind, flags, padding = FRAME.unpack_from(record)
-                body = memoryview(record)[FRAME.size : len(record) - padding]
-                self._refuse(cell, kind, flags, body, why)
+        for record in cell.files.close_for_good():
+            self._refuse(cell, *parse(record), why)
 
     def lost(
         self, name: str, record: bytes, why: str, cell: Cell | None = None, actor: int = 0
@@ -226,8 +224,7 @@ class Recovery:
             cell: the actor's, in the supervisor's thread alone, while it is there.
             actor: the actor's id, for whoever has no cell.
         """
-        _, kind, flags, padding = FRAME.unpack_from(record)
-        body = memoryview(record)[FRAME.size : len(record) - padding]
+        kind, flags, body = parse(record)
         if kind == Kind.CALL:
             self._refuse_call(name, flags, open_envelope(body), why, cell, actor)
 
@@ -252,12 +249,8 @@ class Recovery:
         with self._sending:
             self._replies.close()
 
-    def _record(self, cell: Cell, at: int) -> tuple[int, int, memoryview]:
-        length, kind, flags, padding = FRAME.unpack_from(cell.box.batch, at)
-        return kind, flags, cell.box.batch[at + FRAME.size : at + length - padding]
-
     def _free(self, cell: Cell, at: int) -> None:
-        kind, flags, body = self._record(cell, at)
+        kind, flags, body = parse(cell.box.batch, at)
         if kind == Kind.CALL:
             self._home.discard(flags, open_envelope(body).payload)
 

@@ -216,7 +216,7 @@ def _look(cell: Cell, now: float) -> Look:
         return Look(now, handled, words[BUSY_SINCE] / 1e9, True)
     fill, offset = word >> 40, (word >> 16) & 0xFFFFFF
     # Stopped right behind its read, it has not yet noted how much it got: then the first length
-    # in the batch tells (`BlackBox.settle`, which must not be called while the reader lives).
+    # in the batch tells (`BlackBox.recover`, which must not be called while the reader lives).
     in_box = offset < fill or (word == 0 and cell.box.lengths[0] > 0)
     return Look(now, handled, None, in_box or bytes_in(cell.files.read_end) > 0)
 

@@ -159,7 +159,7 @@ class BlackBox:
             yield offset, length
             offset += length
 
-    def settle(self) -> tuple[int, int, bool]:
+    def recover(self) -> tuple[int, int, bool]:
         """Return (fill, offset, in hand), finding the fill if the reader ended inside its read."""
         word = self.words[STATE]
         if word == 0:

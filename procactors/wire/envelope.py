@@ -14,7 +14,15 @@ from procactors.wire.codec import Encoded
 from procactors.wire.home import Home
 from procactors.wire.record import BODY_LIMIT, PADDING, Kind
 
-__all__ = ["BATCH_KEY", "CALL_ID", "WHOLE", "Envelope", "handler_name", "open_envelope", "seal"]
+__all__ = [
+    "BATCH_KEY",
+    "CALL_ID",
+    "WHOLE",
+    "Envelope",
+    "build_message",
+    "handler_name",
+    "open_envelope",
+]
 
 _HEADER = struct.Struct("=QQQdH")
 #: A reply's header: the id of the call that it answers.
@@ -65,7 +73,7 @@ def handler_name(method: bytes) -> str:
     return method.decode().lstrip("*").rpartition(":")[2].partition("@")[0] or "receive"
 
 
-def seal(
+def build_message(
     home: Home,
     target: int,
     method: bytes,

@@ -33,15 +33,16 @@ from procactors.wire.blackbox import (
     IN_HAND,
     STATE,
     BlackBox,
+    pack_state,
     unpack_state,
 )
 from procactors.wire.codec import decode
 from procactors.wire.home import Home, home_of
 from procactors.wire.places import Places
-from procactors.wire.reader import MailboxReader, Taken
-from procactors.wire.record import FRAME, Kind
+from procactors.wire.reader import MailboxReader
+from procactors.wire.record import Kind, Record, parse, parse_all
 from procactors.wire.runtime_dir import RuntimeDir, sweep
-from procactors.wire.sealing import peek, records, seal
+from procactors.wire.sealing import close_for_good, peek
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
 __all__ = ["Mailbox", "MailboxFiles"]
@@ -84,10 +85,10 @@ class MailboxFiles:
             shutil.rmtree(path, ignore_errors=True)  # half of it would only take room
             raise
 
-    def seal(self) -> list[bytes]:
-        """Close the pipe for good; return all that was still in it, in whole records."""
+    def close_for_good(self) -> list[bytes]:
+        """Close the pipe for good; return the records that were still in it."""
         read_end, self.read_end = self.read_end, -1
-        return seal(read_end)
+        return close_for_good(read_end)
 
     def close(self) -> None:
         """Close the descriptors; the pipe's content goes with the last one."""
@@ -193,7 +194,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
                     return self._open(reader, taken)
                 reader.done(place=False)  # a nudge: a sender waits for places that are lost
 
-    def _open(self, reader: MailboxReader, taken: Taken) -> Any:
+    def _open(self, reader: MailboxReader, taken: Record) -> Any:
         """Decode the record in hand, and step behind it."""
         received = None
         try:
@@ -316,14 +317,14 @@ class Mailbox(Queue):  # type: ignore[type-arg]
         words = box.words
         if not words[STATE] & IN_HAND:
             return
-        fill, offset, _ = box.settle()
+        fill, offset, _ = box.recover()
         words[DELIVERIES] += 1
         if words[DELIVERIES] < _MOST_TRIES:
-            words[STATE] = fill << 40 | offset << 16
+            words[STATE] = pack_state(fill, offset)
             return
         _log.error("%r: dropped a message that killed %d readers", self, _MOST_TRIES)
         words[DELIVERIES] = 0
-        words[STATE] = fill << 40 | (offset + box.lengths[offset >> 2]) << 16
+        words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
 
 
 #: Writers of this process whose backlog a normal end must not lose, and the process that knows.
@@ -352,11 +353,11 @@ def _lost(mailbox: str, record: bytes) -> None:
 
 def free_handled(box: BlackBox, home: Home) -> None:
     """Free the segments of all records before the offset: a dead reader may not have come to it."""
-    _, handled, _ = box.settle()
-    for offset, length in box.walk(0, handled):
-        _, kind, flags, padding = FRAME.unpack_from(box.batch, offset)
+    _, handled, _ = box.recover()
+    for offset, _ in box.walk(0, handled):
+        kind, flags, body = parse(box.batch, offset)
         if kind == Kind.ITEM:
-            home.discard(flags, box.batch[offset + FRAME.size : offset + length - padding])
+            home.discard(flags, body)
 
 
 def _open_mailbox(path: str, maxsize: int) -> Mailbox:
@@ -384,14 +385,14 @@ def _remove(files: MailboxFiles, home: RuntimeDir) -> None:
 
 def _discard(home: Home, record: bytes) -> None:
     """Free the segment of a record that was not sent."""
-    _, _, flags, padding = FRAME.unpack_from(record)
-    home.discard(flags, memoryview(record)[FRAME.size : len(record) - padding])
+    _, flags, body = parse(record)
+    home.discard(flags, body)
 
 
 def _count_in_pipe(path: str) -> int:
     """Count the records in the pipe without taking any."""
     source = os.open(os.path.join(path, "pipe"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return sum(1 for _ in records(peek(source)))
+        return sum(1 for _ in parse_all(peek(source)))
     finally:
         os.close(source)

@@ -84,7 +84,7 @@ class Places:
     def take(
         self, timeout: float | None, check: Callable[[], None], wake: Callable[[], None]
     ) -> None:
-        """Take a place, with a claim on it until `settle`; wait up to `timeout` seconds.
+        """Take a place, with a claim on it until `give_up`; wait up to `timeout` seconds.
 
         Args:
             timeout: seconds; None waits for ever.
@@ -100,9 +100,9 @@ class Places:
             try:
                 os.read(self._tokens, 1)
             except BlockingIOError:
-                self.settle()
+                self.give_up()
             except BaseException:
-                self.settle()
+                self.give_up()
                 raise
             else:
                 return
@@ -110,7 +110,7 @@ class Places:
             if not self._wait(deadline):
                 wake()
 
-    def settle(self) -> None:
+    def give_up(self) -> None:
         """Give up one claim: the record is written, or never will be."""
         with self._lock:
             self._claimed -= 1

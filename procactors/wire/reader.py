@@ -10,7 +10,7 @@ between any two instructions.
 
 Each write of a sender is whole, and the batch is at least as large as the pipe: so a read ends
 on a record's boundary. State 0 with bytes in the batch means that the reader ended between the
-read and the store of its length: the records' own lengths then tell (`BlackBox.settle`).
+read and the store of its length: the records' own lengths then tell (`BlackBox.recover`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import os
 import select
 import weakref
 from time import monotonic, monotonic_ns
-from typing import NamedTuple
 
 from procactors.wire.blackbox import (
     BUSY_SINCE,
@@ -34,24 +33,16 @@ from procactors.wire.blackbox import (
     pack_state,
 )
 from procactors.wire.places import Places, bytes_in
-from procactors.wire.record import FRAME, Kind, frame
+from procactors.wire.record import Kind, Record, frame, parse
 from procactors.wire.spin import Spin, try_read
 
-__all__ = ["MailboxReader", "Taken"]
+__all__ = ["MailboxReader"]
 
 #: Zeros for a batch as large as an ordinary pipe; made in the zygote, and shared by all actors.
 _ZEROS = memoryview(bytes(1 << 16))
 
 #: Seconds between an idle reader's tries to bring back the places of killed senders.
 _HEAL_EVERY_S = 0.2
-
-
-class Taken(NamedTuple):
-    """A record in hand; `body` is a view of the batch and ends with `MailboxReader.done`."""
-
-    kind: int
-    flags: int
-    body: memoryview
 
 
 class MailboxReader:
@@ -122,14 +113,13 @@ class MailboxReader:
         words[STATE] = word | IN_HAND
         return offset
 
-    def take(self, timeout: float | None = None) -> Taken | None:
-        """Return the next record, as `advance` does; None if none came in time."""
+    def take(self, timeout: float | None = None) -> Record | None:
+        """Return the next record, in hand as with `advance`; None if none came in time.
+
+        Its body is a view of the batch, and good until `done`.
+        """
         at = self.advance(timeout)
-        if at < 0:
-            return None
-        batch = self.box.batch
-        length, kind, flags, padding = FRAME.unpack_from(batch, at)
-        return Taken(kind, flags, batch[at + 8 : at + length - padding])
+        return None if at < 0 else parse(self.box.batch, at)
 
     def in_hand(self) -> bytes:
         """Return a copy of the whole record in hand."""
@@ -178,7 +168,7 @@ class MailboxReader:
         fill = words[STATE] >> 40
         if not fill:
             # An earlier read may have ended between the bytes and the store of their number.
-            fill, offset, _ = self.box.settle()
+            fill, offset, _ = self.box.recover()
             if offset < fill:
                 return True
         if fill:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import enum
 import select
 import struct
+from collections.abc import Iterator
+from typing import NamedTuple
 
 __all__ = [
     "BODY_LIMIT",
@@ -26,7 +28,11 @@ __all__ = [
     "TERMINATED",
     "WITH_BUFFERS",
     "Kind",
+    "Record",
     "frame",
+    "parse",
+    "parse_all",
+    "whole_records",
 ]
 
 FRAME = struct.Struct("=IBBH")
@@ -50,6 +56,14 @@ IN_SEGMENT = 1
 WITH_BUFFERS = 2
 
 
+class Record(NamedTuple):
+    """What a record says; `body` is a view of the bytes that it was read from."""
+
+    kind: int
+    flags: int
+    body: memoryview
+
+
 class Kind(enum.IntEnum):
     """What a record is for."""
 
@@ -68,6 +82,7 @@ class Kind(enum.IntEnum):
 #: Indexed by a body's size modulo eight.
 PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
 _pack = FRAME.pack
+_unpack = FRAME.unpack_from
 
 
 def frame(kind: int, flags: int, body: bytes) -> bytes:
@@ -75,3 +90,27 @@ def frame(kind: int, flags: int, body: bytes) -> bytes:
     size = len(body)
     padding = -size & 7
     return _pack(size + 8 + padding, kind, flags, padding) + body + PADDING[size & 7]
+
+
+def parse(data: bytes | memoryview, at: int = 0) -> Record:
+    """Return the record that begins at an offset of `data`."""
+    length, kind, flags, padding = _unpack(data, at)
+    return Record(kind, flags, memoryview(data)[at + 8 : at + length - padding])
+
+
+def parse_all(data: bytes | memoryview) -> Iterator[Record]:
+    """Yield the records in `data`, which begins and ends with whole ones."""
+    view, at = memoryview(data), 0
+    while at < len(view):
+        length, kind, flags, padding = _unpack(view, at)
+        yield Record(kind, flags, view[at + 8 : at + length - padding])
+        at += length
+
+
+def whole_records(data: bytes) -> Iterator[bytes]:
+    """Yield the records in `data` as they are, with their frames."""
+    at = 0
+    while at < len(data):
+        length = _unpack(data, at)[0]
+        yield data[at : at + length]
+        at += length

@@ -1,8 +1,8 @@
-"""Reply pipes: where a caller waits, and how an answer gets there without ever blocking.
+"""Reply pipes, the caller's end: where it waits for its answer.
 
-Layer: wire. Runs in: caller (`ReplyPort`); actor and supervisor (`ReplySender`).
-Owns: a port's named pipe and descriptor (`retire`); a sender's cached write ends (`close`).
-Never: a write that waits for a stopped caller; an answer taken for another call's.
+Layer: wire. Runs in: caller.
+Owns: a port's named pipe and descriptor, and its spill directory (`retire`).
+Never: an answer taken for another call's.
 
     caller                                actor, or supervisor for the dead
     1. lease a port, note the call id
@@ -11,43 +11,34 @@ Never: a write that waits for a stopped caller; an answer taken for another call
                                           4b. pipe full: a file in the spill directory, a nudge
     5. other ids are late: dropped
 
-A port on which a call was given up is retired: its pipe is removed, a late answer finds nobody.
+A port on which a call was given up is retired: its pipe is removed, and a late answer is dropped by
+its sender.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import itertools
 import os
 import select
 import shutil
-import struct
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from time import monotonic
 
-from procactors.errors import StorageFull
 from procactors.wire.envelope import CALL_ID
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
-from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame
+from procactors.wire.record import FRAME, Kind, Record, frame, parse, parse_all
 from procactors.wire.spin import Spin, try_read
-from procactors.wire.storage import Descriptors, list_folder, remove_folder, write_file
+from procactors.wire.storage import Descriptors, list_folder, remove_folder
 
-__all__ = ["Answer", "ReplyPort", "ReplySender", "is_port", "remove_ports_of"]
+__all__ = ["Answer", "ReplyPort", "is_port", "pipe_path", "remove_ports_of", "spill_folder"]
 
 #: Bytes of an ordinary pipe; a read as large as the pipe ends on a record's boundary.
 _READ_BYTES = 1 << 16
 #: Seconds between looks at whether the other side still exists.
 _SLICE_S = 1.0
-#: Seconds for which an actor waits once for a full reply pipe; a live reader empties it in less.
-_PATIENCE_S = 0.02
-#: Write ends of reply pipes that are kept open.
-_KEPT = 64
-
-_pack = struct.Struct("=IBBHQ").pack  # frame and call id in one
 
 _ANSWERS = frozenset((Kind.RESULT, Kind.FAILURE, Kind.VERDICT))
 _NUDGE = frame(Kind.NUDGE, 0, b"")
@@ -74,7 +65,7 @@ class ReplyPort:
     def __init__(self, home: Home) -> None:
         self._home = home
         self.number = (home.process & 0x7FFFFFFF) << 32 | next(_numbers)
-        self._path = _pipe_path(home.path, self.number)
+        self._path = pipe_path(home.path, self.number)
         self._pid = os.getpid()
         self._opened = Descriptors()
         self._retired = False
@@ -132,7 +123,7 @@ class ReplyPort:
         # A pipe that was full may have had no room for the nudge that tells of a spilled answer:
         # so after any large read too, look.
         look, fences = count > select.PIPE_BUF, []
-        for kind, flags, body in _records(self._buffer[:count]):
+        for kind, flags, body in parse_all(self._buffer[:count]):
             if kind in _ANSWERS:
                 yield CALL_ID.unpack_from(body)[0], Answer(kind, flags, body[8:])
             else:
@@ -157,10 +148,9 @@ class ReplyPort:
 
     def give_up(self, call: int) -> None:
         """Retire it with a call that was left by an exception; its answer may have been read."""
-        buffer = self._buffer
-        length, kind, flags, padding = FRAME.unpack_from(buffer)
-        if flags and kind in _ANSWERS and CALL_ID.unpack_from(buffer, FRAME.size)[0] == call:
-            self._home.discard(flags, buffer[16 : length - padding])  # twice is as once
+        kind, flags, body = parse(self._buffer)
+        if flags and kind in _ANSWERS and CALL_ID.unpack_from(body)[0] == call:
+            self._home.discard(flags, body[8:])  # twice is as once
         self.retire()
 
     def retire(self) -> None:
@@ -172,7 +162,7 @@ class ReplyPort:
                 os.unlink(self._path)
             if self._buffer:
                 self._discard_unread()
-            remove_folder(self._home.path, _spill_folder(self.number))
+            remove_folder(self._home.path, spill_folder(self.number))
         self._retired = True
         self._opened.close()
 
@@ -187,14 +177,14 @@ class ReplyPort:
             for _, answer in self.answers(count):
                 self._home.discard(answer.flags, answer.value)
 
-    def _spilled(self) -> Iterator[tuple[int, int, memoryview]]:
-        for path in list_folder(self._home.path, _spill_folder(self.number)):
+    def _spilled(self) -> Iterator[Record]:
+        for path in list_folder(self._home.path, spill_folder(self.number)):
             if path.endswith(".new"):
                 continue  # still being written, or its writer was killed
             with open(path, "rb") as file:
-                data = memoryview(file.read())
+                data = file.read()
             os.unlink(path)
-            yield from _records(data)
+            yield from parse_all(data)
 
     def _read(self, deadline: float | None, check: Callable[[], None]) -> int:
         window = self._spin.window()
@@ -218,123 +208,6 @@ class ReplyPort:
             check()
 
 
-class ReplySender:
-    """Answers to anybody's reply pipe, from one thread, never blocking for long."""
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self._ends: OrderedDict[int, int] = OrderedDict()
-        #: Pipes that stayed full through one wait: not waited for again until they take a write.
-        self._slow: set[int] = set()
-
-    def answer(self, reply: int, call: int, kind: int, value: object, patient: bool = True) -> bool:
-        """Encode and send an answer; return whether its caller still had the pipe open.
-
-        Raises:
-            EncodeError: the value cannot be pickled.
-            StorageFull: no room for a large one.
-        """
-        home = self._home
-        encoded = home.encode(value, "result")
-        head, buffers = encoded
-        size = 8 + len(head)
-        if not buffers and size <= BODY_LIMIT:  # nearly every answer: in one piece
-            padding = -size & 7
-            record = _pack(size + 8 + padding, kind, 0, padding, call) + head + PADDING[size & 7]
-        else:
-            record = home.record(kind, CALL_ID.pack(call), encoded, reply)
-        if self.send(reply, record, patient):
-            return True
-        _, _, flags, padding = FRAME.unpack_from(record)
-        home.discard(flags, memoryview(record)[16 : len(record) - padding])
-        return False
-
-    def send(self, reply: int, record: bytes, patient: bool = True) -> bool:
-        """Send a whole record; return whether the pipe was still there."""
-        fd = self._ends.get(reply)
-        try:
-            if fd is None:
-                fd = self._open(reply)
-            os.write(fd, record)
-        except BlockingIOError:
-            assert fd is not None
-            try:
-                self._write_full(fd, reply, record, patient)
-            except BrokenPipeError:
-                self._close_end(reply)
-                return False
-            return True
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENXIO, errno.EPIPE):
-                raise
-            self._close_end(reply)
-            return False
-        if self._slow:
-            self._slow.discard(reply)
-        return True
-
-    def close(self) -> None:
-        """Close the write ends."""
-        for fd in self._ends.values():
-            os.close(fd)
-        self._ends.clear()
-
-    def _open(self, reply: int) -> int:
-        path = _pipe_path(self._home.path, reply)
-        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._ends[reply] = fd
-        if len(self._ends) > _KEPT:
-            _, oldest = self._ends.popitem(last=False)
-            os.close(oldest)
-        return fd
-
-    def _close_end(self, reply: int) -> None:
-        fd = self._ends.pop(reply, None)
-        if fd is not None:
-            os.close(fd)
-        self._slow.discard(reply)
-
-    def _write_full(self, fd: int, reply: int, record: bytes, patient: bool) -> None:
-        if patient and reply not in self._slow:
-            if _write_within(fd, record, _PATIENCE_S):
-                return
-            self._slow.add(reply)
-        # Kept in this process's memory it would be lost with the process, while its message
-        # counts as handled: so it goes to a file, whole or not at all.
-        try:
-            name = f"{_spill_folder(reply)}/{os.getpid():x}-{next(_numbers):x}"
-            write_file(self._home.path, name, record)
-        except (OSError, StorageFull):
-            # The disks are full as well: better late than lost. A caller that is gone ends the
-            # wait with EPIPE.
-            while not _write_within(fd, record, _SLICE_S):
-                pass
-            return
-        # The reader may have emptied the pipe before the file was there: wake it. If the pipe is
-        # still full, its reader looks for spilled answers after so large a read by itself.
-        with contextlib.suppress(BlockingIOError):
-            os.write(fd, _NUDGE)
-
-
-def _write_within(fd: int, record: bytes, timeout: float) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    if poll.poll(timeout * 1000):
-        with contextlib.suppress(BlockingIOError):
-            os.write(fd, record)
-            return True
-    return False
-
-
-def _records(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """Yield (kind, flags, body) of the records in `data`."""
-    at = 0
-    while at < len(data):
-        length, kind, flags, padding = FRAME.unpack_from(data, at)
-        yield kind, flags, data[at + FRAME.size : at + length - padding]
-        at += length
-
-
 def remove_ports_of(home: str, process: int) -> None:
     """Remove the reply pipes of a dead process: an answer then finds nobody."""
     prefix = f"{process & 0x7FFFFFFF:08x}"
@@ -352,11 +225,13 @@ def is_port(number: int) -> bool:
     return number >> 32 != 0
 
 
-def _pipe_path(home: str, number: int) -> str:
+def pipe_path(home: str, number: int) -> str:
+    """Return the path of a reply pipe."""
     return os.path.join(home, "replies", f"{number:016x}")
 
 
-def _spill_folder(number: int) -> str:
+def spill_folder(number: int) -> str:
+    """Return the folder, in the runtime directory, of the answers that a full pipe did not take."""
     return f"replies/{number:016x}.spill"
 
 

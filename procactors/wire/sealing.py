@@ -1,8 +1,9 @@
 """Closing a pipe for good: whatever was written is found, and nothing more can be.
 
 Layer: wire. Runs in: parent.
-Owns: nothing beyond a call; `seal` closes the read end that it is given.
-Never: leaves a sender in doubt: a write that succeeded is in what `seal` returns (or was read).
+Owns: nothing beyond a call; `close_for_good` closes the read end that it is given.
+Never: leaves a sender in doubt: a write that succeeded is in what `close_for_good` returns (or was
+read before).
 
 Draining and then closing loses what comes in between. So the pipe is made small, filled to its
 last byte, and copied with `tee(2)`, which takes nothing out; then its read end is closed. A write
@@ -17,17 +18,16 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator
 
-from procactors.wire.record import FRAME, Kind, frame
+from procactors.wire.record import Kind, frame, whole_records
 
-__all__ = ["peek", "records", "seal", "tee"]
+__all__ = ["close_for_good", "peek", "tee"]
 
 _SPLICE_F_NONBLOCK = 2
 
 
-def seal(read_end: int) -> list[bytes]:
-    """Close a pipe's read end for good; return all that was written, in order.
+def close_for_good(read_end: int) -> list[bytes]:
+    """Close a pipe's read end for good; return all records that were written, in order.
 
     The mark in the box must be set before: it is what a sender looks at when the pipe is full.
     """
@@ -46,16 +46,7 @@ def seal(read_end: int) -> list[bytes]:
         chunks.append(_read(read_end))
     finally:
         os.close(read_end)
-    return chunks
-
-
-def records(data: bytes) -> Iterator[bytes]:
-    """Yield the whole records in what `seal` returned."""
-    at = 0
-    while at < len(data):
-        length = FRAME.unpack_from(data, at)[0]
-        yield data[at : at + length]
-        at += length
+    return [record for chunk in chunks for record in whole_records(chunk)]
 
 
 def peek(read_end: int) -> bytes:

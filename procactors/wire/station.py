@@ -30,10 +30,10 @@ from procactors.errors import (
 from procactors.raised import by_signal
 from procactors.wire.blackbox import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.codec import Encoded
-from procactors.wire.envelope import open_envelope, seal
+from procactors.wire.envelope import build_message, open_envelope
 from procactors.wire.failure import load_answer
 from procactors.wire.home import Home, home_of
-from procactors.wire.record import FRAME, Kind, frame
+from procactors.wire.record import Kind, frame, parse
 from procactors.wire.reply import Answer, ReplyPort
 from procactors.wire.replyreader import PendingReply, ReplyReader, no_descriptor
 from procactors.wire.rings import LOOK_S, LOOKS, is_asleep, ring_from
@@ -120,7 +120,7 @@ class Station:
             ActorStopped, MailboxFull, StorageFull: it was not sent. But an actor that is being
                 stopped hears of no ActorStopped: its message is a dead letter.
         """
-        record = seal(self.home, actor, method, encoded, sender=self.actor)
+        record = build_message(self.home, actor, method, encoded, sender=self.actor)
         self._send(actor, name, record, timeout)
 
     def ask(
@@ -141,7 +141,7 @@ class Station:
         port = self._lease()
         call = next(self._calls)
         try:
-            record = seal(
+            record = build_message(
                 self.home,
                 actor,
                 method,
@@ -195,7 +195,7 @@ class Station:
         replies = self._reply_reader()
         call = next(self._calls)
         deadline = 0.0 if timeout is None else monotonic() + timeout
-        record = seal(
+        record = build_message(
             self.home,
             actor,
             method,
@@ -374,10 +374,9 @@ class Station:
         """
         if self._waiting is None or actor == SUPERVISOR:
             return False
-        _, kind, _, padding = FRAME.unpack_from(record)
+        kind, _, body = parse(record)
         if kind != Kind.CALL:
             return False
-        body = memoryview(record)[FRAME.size : len(record) - padding]
         return not open_envelope(body).reply and (self.is_stopping() or self._system_ends())
 
     def _system_ends(self) -> bool:
@@ -385,9 +384,8 @@ class Station:
         return words is None or bool(words[SYSTEM_ENDS])
 
     def _unsend(self, record: bytes) -> None:
-        _, _, flags, padding = FRAME.unpack_from(record)
-        envelope = open_envelope(memoryview(record)[FRAME.size : len(record) - padding])
-        self.home.discard(flags, envelope.payload)
+        _, flags, body = parse(record)
+        self.home.discard(flags, open_envelope(body).payload)
 
     def _writer(self, actor: int) -> MailboxWriter:
         with self._lock:
@@ -415,9 +413,8 @@ class Station:
 
     def _lost(self, actor: int, record: bytes) -> None:
         """Answer for a record of our backlog that was never sent. Runs in the feeder thread."""
-        if FRAME.unpack_from(record)[1] != Kind.CALL:
-            return
-        self.on_lost(actor, record)
+        if parse(record).kind == Kind.CALL:
+            self.on_lost(actor, record)
 
     def _check(self, actor: int, name: str) -> None:
         """Called while an ask waits: end it if the actor is gone and nobody answered."""

@@ -124,7 +124,7 @@ class MailboxWriter:
                     queued = self._write(record, claimed=True)
             finally:
                 if not queued:  # else the feeder holds the claim until the record is written
-                    places.settle()
+                    places.give_up()
         finally:
             with self._lock:
                 self._inside -= 1
@@ -293,7 +293,7 @@ class MailboxWriter:
     def _pop(self) -> bytes:
         record, claimed = self._backlog.popleft()
         if claimed and self._places is not None:
-            self._places.settle()
+            self._places.give_up()
         return record
 
     def _after_fork(self) -> None:

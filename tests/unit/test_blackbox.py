@@ -59,7 +59,7 @@ def test_the_fill_is_found_when_the_reader_ended_inside_its_read(box, sizes):
     box.batch[:] = bytes(BATCH)
     box.batch[: len(data)] = data
     box.words[STATE] = 0
-    assert box.settle() == (len(data), 0, False)
+    assert box.recover() == (len(data), 0, False)
     assert box.words[STATE] == pack_state(len(data), 0)
     assert [length for _, length in box.walk(0, len(data))] == [len(r) for r in records]
 
@@ -67,7 +67,7 @@ def test_the_fill_is_found_when_the_reader_ended_inside_its_read(box, sizes):
 def test_a_full_batch_is_walked_to_its_end(box):
     record = frame(Kind.CALL, 0, bytes(4_088))
     box.batch[:] = record * (BATCH // len(record))
-    assert box.settle() == (BATCH, 0, False)
+    assert box.recover() == (BATCH, 0, False)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,7 +14,8 @@ import pytest
 from procactors.errors import ActorStopped, DecodeError, DeliveryError
 from procactors.observe import subscription
 from procactors.supervision import letterfile
-from procactors.supervision.deadletters import DeadLetter, DeadLetters
+from procactors.supervision.deadletters import DeadLetters
+from procactors.supervision.letter import DeadLetter
 from procactors.supervision.letterfile import LetterFile, NoSuchLetter, NotLetters, Run
 from procactors.wire.codec import encode
 from tests.support.waiting import SHORT_S, eventually
@@ -216,7 +217,7 @@ def test_what_was_sent_goes_and_what_was_not_stays_marked(file):
     file.add("run", [letter(serial) for serial in range(4)])
     file.mark([1, 2, 3])
     assert [one.id for one in file.take("w", 3)] == [1, 2, 3]
-    file.settle([1], [2, 3])
+    file.handed_over([1], [2, 3])
     assert [(one.id, one.state) for one in file.letters()] == [
         (2, "marked"),
         (3, "marked"),

@@ -15,7 +15,8 @@ from procactors.wire.codec import Encoded
 from procactors.wire.home import Home
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.record import Kind
-from procactors.wire.reply import ReplyPort, ReplySender, remove_ports_of
+from procactors.wire.reply import ReplyPort, remove_ports_of
+from procactors.wire.replysender import ReplySender
 from procactors.wire.runtime_dir import RuntimeDir, overflow_of
 from procactors.wire.sheet import SheetRoom, open_sheet, remove_sheets_of
 from procactors.wire.storage import move_file, read_file, remove_folder, write_file

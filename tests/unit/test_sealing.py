@@ -11,8 +11,8 @@ import pytest
 
 from procactors.wire.blackbox import CLOSED, GONE, BlackBox
 from procactors.wire.mailbox import MailboxFiles
-from procactors.wire.record import FRAME, Kind, frame
-from procactors.wire.sealing import records, seal
+from procactors.wire.record import Kind, frame, parse, whole_records
+from procactors.wire.sealing import close_for_good
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
 ROUNDS = 60
@@ -33,10 +33,8 @@ def write_until_closed(path, start, results, size):
     os.write(results, (count - len(left) - len(lost)).to_bytes(8, "little"))
 
 
-def items(chunks):
-    return sum(
-        FRAME.unpack_from(record)[1] == Kind.ITEM for data in chunks for record in records(data)
-    )
+def items(records):
+    return sum(parse(record).kind == Kind.ITEM for record in records)
 
 
 @pytest.mark.parametrize("size", [8, 200, 3000])
@@ -58,9 +56,9 @@ def test_a_sender_is_never_in_doubt(tmp_path, size):
         if number % 2:
             while not found[1:]:
                 with suppress(BlockingIOError):
-                    found.append(os.read(files.read_end, 1 << 20))
+                    found += whole_records(os.read(files.read_end, 1 << 20))
         box.words[CLOSED] = GONE
-        found += files.seal()
+        found += files.close_for_good()
         for writer in writers:
             writer.join()
             writer.close()
@@ -72,7 +70,7 @@ def test_a_sender_is_never_in_doubt(tmp_path, size):
             os.close(fd)
 
 
-def test_a_full_pipe_is_sealed_with_all_that_is_in_it(tmp_path):
+def test_a_full_pipe_is_closed_with_all_that_is_in_it(tmp_path):
     files = MailboxFiles(str(tmp_path / "mailbox"))
     end = os.open(os.path.join(files.path, "pipe"), os.O_WRONLY | os.O_NONBLOCK)
     count = 0
@@ -80,7 +78,7 @@ def test_a_full_pipe_is_sealed_with_all_that_is_in_it(tmp_path):
         while True:
             os.write(end, frame(Kind.ITEM, 0, bytes(24)))
             count += 1
-    assert items(files.seal()) == count
+    assert items(files.close_for_good()) == count
     with pytest.raises(BrokenPipeError):
         os.write(end, frame(Kind.ITEM, 0, b""))
     os.close(end)
@@ -92,7 +90,7 @@ def test_a_copy_of_the_read_end_lets_no_write_through(tmp_path):
     files = MailboxFiles(str(tmp_path / "mailbox"))
     copy = os.dup(files.read_end)
     end = os.open(os.path.join(files.path, "pipe"), os.O_WRONLY | os.O_NONBLOCK)
-    assert items(files.seal()) == 0
+    assert items(files.close_for_good()) == 0
     with pytest.raises(BlockingIOError):
         os.write(end, frame(Kind.ITEM, 0, b""))
     os.close(end)
@@ -111,11 +109,11 @@ def test_without_descriptors_what_was_written_is_still_found(tmp_path, monkeypat
         return real(path, *args, **kwargs)
 
     monkeypatch.setattr(os, "open", no_descriptor)
-    assert items(seal(read_end)) == 1
+    assert items(close_for_good(read_end)) == 1
     os.close(write_end)
 
 
-def test_sealing_while_threads_of_the_same_process_write(tmp_path):
+def test_closing_while_threads_of_the_same_process_write(tmp_path):
     files = MailboxFiles(str(tmp_path / "mailbox"))
     lost, sent = [], []
     writer = MailboxWriter(files.path, lost.append)
@@ -132,7 +130,7 @@ def test_sealing_while_threads_of_the_same_process_write(tmp_path):
     for thread in threads:
         thread.start()
     writer.words[CLOSED] = GONE
-    found = items(files.seal())
+    found = items(files.close_for_good())
     for thread in threads:
         thread.join()
     left = writer.close()
