@@ -33,6 +33,7 @@ from procactors.ref import ActorRef
 from procactors.reply import Reply
 from procactors.run import Interrupted, run
 from procactors.shared import Shared
+from procactors.stored import STORED as _STORED  # noqa: F401 - pickles name it
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.letter import DeadLetter

@@ -172,18 +172,19 @@ class ActorSystem(SystemHandle):
     ) -> None:
         """Make the parts of the system, and start it."""
         self._dir = RuntimeDir(runtime_dir)
+        self.name = name or os.path.basename(self._dir.path)
         with contextlib.ExitStack() as undo:
             undo.callback(self._dir.remove)
+            self._launcher = Launcher(self._dir.path, *starting, self.name)
+            undo.callback(self._launcher.close)
             self._lifeline = Lifeline(self._dir.path)
             undo.callback(self._lifeline.cut)
             station = Station(self._dir.path)
             undo.callback(station.close)
             super().__init__(station, ask_timeout)
-            self.name = name or os.path.basename(self._dir.path)
             self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
             self._recovery = Recovery(station.home, station, self.dead_letters, self._crashes)
             station.on_lost = self._report_lost
-            self._launcher = Launcher(self._dir.path, *starting, self.name)
             self._supervisor = Supervisor(
                 station, self._launcher, self._recovery, self._stop_timeout, self.events
             )
@@ -351,8 +352,8 @@ class ActorSystem(SystemHandle):
         return f"<ActorSystem {self.name}{' (stopped)' if self._ended.is_set() else ''}>"
 
     def _finish(self, until: float) -> None:
-        # Ctrl-C waits: between the zygote's end, who would sweep up else, and the last file's, it
-        # would leave something behind. A step more or less may be interrupted before that holds.
+        # Ctrl-C waits, as far as it can: another thread may take the signal, and this one still get
+        # the exception. A step that it breaks off is done again.
         with held():
             for _ in range(_TRIES):
                 if self._ended.is_set():
@@ -370,8 +371,6 @@ class ActorSystem(SystemHandle):
         for cell in (*self._supervisor.cells.values(), *self._supervisor.unburied):
             with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
                 cell.bury()
-        # Should an actor have escaped all else, this ends it.
-        self._lifeline.cut()
         self._station.close()
         self._recovery.close()
         self.events.close(max(0.0, until - monotonic()) + _LETTERS_S)
@@ -379,7 +378,11 @@ class ActorSystem(SystemHandle):
         self.dead_letters.close(max(0.0, until - monotonic()) + _LETTERS_S)
         if self._crashes is not None:
             self._crashes.close(_SLACK_S)  # before its messages' definitions go
+        # Should an actor have escaped all else, this ends it. And it has the zygote sweep up, which
+        # is waited for last: so the directory goes, at whatever line this process may end.
+        self._lifeline.cut()
         self._dir.remove()
+        self._launcher.close()
         if self._report is None:  # else a stop in a signal handler has come to this line first
             self._report = report = self._recovery.tally.report()
             if report.left:

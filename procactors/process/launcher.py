@@ -37,13 +37,13 @@ from procactors.process.order import import_path
 from procactors.process.shield import drop_handlers, held
 from procactors.process.streams import hold_standard_streams
 from procactors.process.title import plain
-from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
+from procactors.process.zygote import ANSWER, FORK, ORDER, REAP
 
 __all__ = ["START_METHODS", "Launcher"]
 
 START_METHODS = ("forkserver", "spawn", "fork")
 
-#: Milliseconds for which a zygote that was told to end may take.
+#: Milliseconds that the zygote may take to sweep up and end.
 _ZYGOTE_END_MS = 2000
 
 #: Run by a new interpreter: the import path first, since it may be how we ourselves are found.
@@ -193,10 +193,10 @@ class Launcher:
         self.open()
 
     def close(self) -> None:
-        """End the zygote and wait for it."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.send(ORDER.pack(QUIT, 0, 0))
+        """Wait for the end of the zygote, which is dead, or goes now that the lifeline is cut.
+
+        May be begun again, where a signal handler has raised in it.
+        """
         if self._zygote is not None:
             self._end_zygote(self._zygote)
             self._zygote = None
@@ -205,7 +205,7 @@ class Launcher:
             self._socket = None
 
     def _end_zygote(self, zygote: subprocess.Popen[bytes]) -> None:
-        pidfd, self.zygote_pidfd = self.zygote_pidfd, -1
+        pidfd = self.zygote_pidfd
         if pidfd < 0:  # no descriptor was left to watch it by
             zygote.kill()
             zygote.wait()
@@ -215,6 +215,7 @@ class Launcher:
             has_ended(pidfd, -1)
         # By its pidfd: if the application reaps whatever ends, its number may be another's.
         zygote.returncode = reap_by(pidfd)[0] or 0
+        self.zygote_pidfd = -1
         os.close(pidfd)
 
     def forget(self) -> None:

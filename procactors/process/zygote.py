@@ -40,14 +40,14 @@ from procactors.wire.runtime_dir import remove_tree
 
 _log = logging.getLogger("procactors")
 
-__all__ = ["ANSWER", "FORK", "ORDER", "QUIT", "REAP", "main"]
+__all__ = ["ANSWER", "FORK", "ORDER", "REAP", "main"]
 
 #: Parent to zygote: what, actor or pid, start.
 ORDER = struct.Struct("=QQQ")
 #: Zygote to parent: what was ordered, actor or pid, start, and the outcome: with FORK the pid (or
 #: minus the error number), with REAP the most resident bytes that the process had.
 ANSWER = struct.Struct("=QQQq")
-FORK, REAP, QUIT = 1, 2, 3
+FORK, REAP = 1, 2
 
 #: Seconds for which the janitor waits for the kernel's kills to have worked.
 _JANITOR_S = 5.0
@@ -71,40 +71,37 @@ class Zygote:
         self._context = multiprocessing.get_context("fork")
 
     def serve(self) -> None:
-        """Obey until the parent says quit, or is gone."""
+        """Obey until the lifeline is cut, then sweep up.
+
+        Also at an orderly end, when the parent is about to remove its directory itself: should it
+        be killed over that, no file is left.
+        """
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
         poll.register(self._lifeline, 0)
-        if is_cut(self._lifeline):
-            self._clean_up()
-            return
-        while True:
+        while not is_cut(self._lifeline):
             short = len(self._spares) < self._wanted
             ready = {fd for fd, _ in poll.poll(_QUIET_MS if short else None)}
-            if self._lifeline in ready:
-                self._clean_up()
-                return
             if self._channel.fileno() in ready:
-                try:
-                    data = self._channel.recv(ORDER.size)
-                except ConnectionResetError:  # the parent went with an answer unread
-                    data = b""
-                if not self._obey(data):
-                    return
-            elif short:
+                self._obey()
+            elif short and not ready:
                 self._add_spare()
+        self._clean_up()
 
-    def _obey(self, data: bytes) -> bool:
+    def _obey(self) -> None:
+        """Carry out the next order; without one the parent is just going: wait for that."""
+        try:
+            data = self._channel.recv(ORDER.size)
+        except ConnectionResetError:  # the parent went with an answer unread
+            data = b""
         if not data:
-            # The socket ended but the lifeline holds: the parent is just going. Wait for it.
-            return self._await_end()
+            is_cut(self._lifeline, None)
+            return
         what, number, start = ORDER.unpack(data)
         if what == FORK:
             answer = ANSWER.pack(FORK, number, start, self._start(number, start))
-            try:
+            with contextlib.suppress(OSError):  # the parent went while we forked
                 self._channel.send(answer)
-            except OSError:  # the parent went while we forked
-                return self._await_end()
         elif what == REAP:
             if number in self._children:  # ours, and not reaped: the number is its own
                 self._children.discard(number)
@@ -113,12 +110,6 @@ class Zygote:
                 _, _, usage = os.wait4(number, 0)
                 if start:
                     self._tell_peak(ANSWER.pack(REAP, number, start, usage.ru_maxrss * 1024))
-        elif what == QUIT:
-            for pid, pipe in self._spares:
-                os.close(pipe)
-                os.waitpid(pid, 0)
-            return False
-        return True
 
     def _tell_peak(self, answer: bytes) -> None:
         # Never patient: a parent that reads nothing now gets on without it.
@@ -171,13 +162,11 @@ class Zygote:
         assert process.pid is not None
         return process.pid
 
-    def _await_end(self) -> bool:
-        is_cut(self._lifeline, None)
-        self._clean_up()
-        return False
-
     def _clean_up(self) -> None:
-        """The parent is gone: see that its actors are, and remove what it left."""
+        """See that all actors are gone, and remove what is left of the runtime directory.
+
+        The parent may be removing it, too: what one of both finds gone is no error.
+        """
         for pid in self._children | {pid for pid, _ in self._spares}:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
@@ -208,7 +197,7 @@ def _run_spare(home: str, pipe: int) -> None:
     importlib.import_module("procactors.incarnation").rehearse()
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
-    if data:  # else the zygote quit
+    if data:  # else the zygote was killed
         _, actor, start = ORDER.unpack(data)
         _run_actor(home, actor, start)
 

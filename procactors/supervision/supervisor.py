@@ -197,7 +197,6 @@ class Supervisor:
                 return
             os.close(self._wake)
             self._wake = -1
-        self._launcher.close()
         self._epoll.close()
         self._timers.clear()
         self._mailbox.close()

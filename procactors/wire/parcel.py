@@ -18,8 +18,10 @@ from procactors.wire.definitions import offer, published_with
 
 __all__ = ["Parcel", "open_parcel", "pack"]
 
-#: Every pickle with a definition in it names this room; one that has it elsewhere this function.
-_ROOM, _ELSEWHERE = b"procactors.wire.definitions", b"\x8c\x0b_definition"
+#: How the name of what makes a definition stands in a pickle: of one that is elsewhere, and of one
+#: that is in the pickle itself.
+_ELSEWHERE = b"\x8c\x0b_definition"
+_INSIDE = (b"\x8c\x0fmake_definition", b"\x8c\x0dfill_function")
 
 
 class Parcel(NamedTuple):
@@ -55,7 +57,8 @@ def pack(head: bytes, buffers: Sequence[bytes], home: str) -> Parcel:
         data = pickle.dumps(_Packed(head, tuple(buffers), definitions), 5)
     gone = names_some and not definitions
     why = "the definitions that it names are gone" if gone else ""
-    return Parcel(data, _ROOM in head, why)
+    has_code = names_some or any(name in head for name in _INSIDE)
+    return Parcel(data, has_code, why)
 
 
 def open_parcel(head: bytes, buffers: Sequence[bytes], definitions: dict[str, bytes]) -> Any:

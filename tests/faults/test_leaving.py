@@ -209,14 +209,9 @@ def test_a_second_ctrl_c_kills_at_once_with_one_traceback(start_method, block):
         program.await_nothing_left()
 
 
-@pytest.mark.stress
 @pytest.mark.parametrize("block", BLOCKS)
 def test_many_ctrl_c_in_a_row_end_the_program(start_method, block):
-    """At whatever moment of the end they come: thousands, more than anybody's fingers bring.
-
-    Now and then one comes between the zygote's end and the directory's, which the next start
-    removes then.
-    """
+    """At whatever moment of the end they come: thousands, more than anybody's fingers bring."""
     with running(HEAD + textwrap.dedent(BLOCKS[block]), start_method) as program:
         assert program.line() == "holding"
         while program.process.poll() is None:
