@@ -15,6 +15,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from procactors.client import Client
 from procactors.errors import ForeignProcess
 from procactors.inbox import Inbox
 from procactors.nesting import importer, inert_error, note_inert
@@ -56,6 +57,7 @@ def become_inert(system: Any, module: str, name: str | None, ask_timeout: float 
     system.dead_letters = _InertLetters()
     system.failure = None
     system._station = InertStation(module)
+    system._client = Client(system._station)
     system._ask_timeout = ask_timeout
     system._ids = itertools.count(1)
     note_inert(module)

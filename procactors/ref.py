@@ -22,6 +22,7 @@ from typing import (
 )
 
 from procactors.checks import deadline, patience, suggestion
+from procactors.client import Client
 from procactors.errors import (
     ActorStopped,
     AskCycleError,
@@ -36,8 +37,7 @@ from procactors.reply import Reply
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitReason
 from procactors.wire.codec import Encoded
-from procactors.wire.envelope import seal
-from procactors.wire.station import SUPERVISOR, Station, station_of
+from procactors.wire.transport import SUPERVISOR, Transport, transport_of
 
 __all__ = ["ActorRef"]
 
@@ -114,14 +114,14 @@ class ActorRef(Generic[A_co]):
             DeliveryError: it was not sent; sending again is safe.
             TypeError: the method does not take these arguments.
         """
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         method, encoded = self._encode(station, what, args, kwargs)
         try:
             station.tell(self._actor, self.name, method, encoded, self._place)
         except MailboxFull as error:
             if self._overflow is not Overflow.DROP:
                 raise
-            self._drop(station, method, encoded, str(error))
+            Client(station).report_lost(self._actor, method, encoded, str(error))
 
     @overload
     def ask(
@@ -143,7 +143,7 @@ class ActorRef(Generic[A_co]):
             ReplyError: may have been handled: `ActorDied`, `AskTimeout`, ...
             AskCycleError: the actors would wait for each other for ever.
         """
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         if self._actor == station.actor != SUPERVISOR:
             raise AskCycleError(
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
@@ -165,7 +165,7 @@ class ActorRef(Generic[A_co]):
         Raises:
             DeliveryError: it was not sent.
         """
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         method, encoded = self._encode(station, what, args, kwargs)
         reply: Reply[Any] = Reply(station, self.name)
         station.submit(self._actor, self.name, method, encoded, reply, self._timeout, self._place)
@@ -206,7 +206,7 @@ class ActorRef(Generic[A_co]):
         """
         if timeout is not None:
             timeout = deadline("timeout", timeout)
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         if self._actor == station.actor != SUPERVISOR:
             raise AskCycleError(f"{self.name} waits for its own end; use self.context.stop()")
         station.stop_in_order(self._actor)
@@ -265,19 +265,19 @@ class ActorRef(Generic[A_co]):
     # -- inside -------------------------------------------------------------------------------
 
     def _encode(
-        self, station: Station, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, station: Transport, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[bytes, Encoded]:
         """Return (how the method travels, the encoded arguments or message)."""
         if type(what) is FunctionType or is_method_reference(what):
             table = self._table
             if table is None:
-                return key_of(what), station.home.encode((args, kwargs), "arguments")
+                return key_of(what), station.encode((args, kwargs), "arguments")
             method = table.method(what)
             if kwargs or not method.least <= len(args) <= method.most:
                 method.check(args, kwargs)
-            return method.key, station.home.encode((args, kwargs), "arguments")
+            return method.key, station.encode((args, kwargs), "arguments")
         self._check_message(what, args, kwargs)
-        return b"", station.home.encode(what)
+        return b"", station.encode(what)
 
     def _check_message(self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse what is no message; say which method may have been meant."""
@@ -332,15 +332,8 @@ class ActorRef(Generic[A_co]):
             f"its result, ref.tell({shown}, ...) to go on, or ref.proxy().{name}(...)"
         )
 
-    def _drop(self, station: Station, method: bytes, encoded: Encoded, why: str) -> None:
-        record = seal(station.home, self._actor, method, encoded, sender=station.actor)
-        command = station.home.encode(c.LostMessage(self._actor, record, why))
-        station.tell(SUPERVISOR, "the supervisor", b"", command)
-
     def _command(self, command: Any, timeout: float | None = None) -> Any:
-        station = station_of(self._home, self.name)
-        encoded = station.home.encode(command)
-        return station.ask(SUPERVISOR, "the supervisor", b"", encoded, timeout)
+        return Client(transport_of(self._home, self.name)).ask(command, timeout)
 
 
 class _Proxy:

@@ -32,8 +32,7 @@ from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.stopping import UNWIND_S
 from procactors.wire.codec import Encoded
-from procactors.wire.envelope import seal
-from procactors.wire.station import SUPERVISOR
+from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
     from procactors.handle import SystemHandle
@@ -71,6 +70,8 @@ class Crew:
         self.least, self.most = size if isinstance(size, tuple) else (size, size)
         self.name = name
         self._handle = handle
+        self._station = handle._station
+        self._client = handle._client
         self._options = options.replace(size=None)
         self._parent = parent
         self._made_of = (cls, args, kwargs)
@@ -92,7 +93,7 @@ class Crew:
         """
         self._grow(self.least)
         self._keeper.open(self.dispatcher)
-        self._handle._station.on_close(self._system_ends)
+        self._station.on_close(self._system_ends)
 
     @property
     def size(self) -> int:
@@ -133,7 +134,7 @@ class Crew:
             self.dispatcher.check()
         for member in members:
             # Heard of at once, and not only when the next batch is refused.
-            end = self._handle._later(c.Wait(member.ref._actor))
+            end = self._client.submit(c.Wait(member.ref._actor))
             end.add_done_callback(functools.partial(self._worker_ended, member))
 
     def _worker_ended(self, member: Member, end: Reply[ExitReason]) -> None:
@@ -173,14 +174,14 @@ class Crew:
 
     def _end(self, members: list[Member], timeout: float | None) -> None:
         """Stop workers side by side, and wait for their ends."""
-        station = self._handle._station
+        station = self._station
         replies = []
         for member in members:
             actor = member.ref._actor
             try:
                 station.check_process()
                 station.stop_in_order(actor)
-                replies.append(self._handle._later(c.Stop(actor, timeout)))
+                replies.append(self._client.submit(c.Stop(actor, timeout)))
             except ActorStopped:
                 break  # the system ends, and all of them with it
         for reply in replies:
@@ -232,7 +233,7 @@ class Crew:
 
         That of a method: it can be sent again, to any worker. One of a function is only logged.
         """
-        station, home = self._handle._station, self._handle._station.home
+        station, home = self._station, self._station.home
         if not target.is_method or station.actor != SUPERVISOR:
             return
         if load.place == INLINE:
@@ -242,10 +243,8 @@ class Crew:
             encoded = Encoded(bytes(received.head), list(received.buffers))
             received.leave()
         actor = self.dispatcher.mailbox
-        record = seal(home, actor, target.name, encoded, sender=station.actor)
-        command = home.encode(c.LostMessage(actor, record, why))
         try:
-            station.tell(SUPERVISOR, "the supervisor", b"", command)
+            self._client.report_lost(actor, target.name, encoded, why)
         except ProcActorsError as error:
             _log.error("no dead letter could be made of a call of %s: %s", target.shown, error)
 
@@ -256,7 +255,7 @@ class Crew:
 
         Called again, or by two threads, it waits for the same end.
         """
-        self._handle._station.check_copy()
+        self._station.check_copy()
         deadline = None if timeout is None else monotonic() + timeout
         dispatcher = self.dispatcher
         with dispatcher.lock:
@@ -270,17 +269,17 @@ class Crew:
 
     def kill(self) -> None:
         """End all workers at once; what was not done is refused."""
-        self._handle._station.check_copy()
+        self._station.check_copy()
         self._finish(0.0)
 
     def leave(self) -> None:
         """The same, but what is in hand is unwound by SIGTERM, and killed a second later."""
-        self._handle._station.check_copy()
+        self._station.check_copy()
         self._refuse_all()
         with self.dispatcher.lock:
             actors = tuple(member.ref._actor for member in self.dispatcher.members)
         with contextlib.suppress(ActorStopped):  # the system ends, and all of them with it
-            self._handle._command(c.Leave(actors, UNWIND_S))
+            self._client.ask(c.Leave(actors, UNWIND_S))
         self._finish(UNWIND_S)
 
     def _refuse_all(self) -> None:
@@ -298,7 +297,7 @@ class Crew:
         finally:
             self._keeper.close()
             dispatcher.end()
-            self._handle._station.off_close(self._system_ends)
+            self._station.off_close(self._system_ends)
 
     def _system_ends(self) -> None:
         """The system is stopped: what waits here is waited for by somebody."""

@@ -36,7 +36,7 @@ from procactors.wire.codec import Encoded
 from procactors.wire.failure import load_answer
 from procactors.wire.reply import Answer
 from procactors.wire.sheet import SheetRoom
-from procactors.wire.station import SUPERVISOR, Station
+from procactors.wire.transport import SUPERVISOR, Transport
 
 __all__ = ["Dispatcher"]
 
@@ -64,7 +64,7 @@ class Dispatcher:
         closing: no new work is taken, what was taken is finished.
     """
 
-    def __init__(self, station: Station, name: str, wake: Callable[[], None]) -> None:
+    def __init__(self, station: Transport, name: str, wake: Callable[[], None]) -> None:
         self.station = station
         self.name = name
         self.members: list[Member] = []

@@ -20,11 +20,11 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from procactors.client import Client
 from procactors.supervision import commands as c
 from procactors.wire.blackbox import HANDLED, PID
 from procactors.wire.reply import Answer
 from procactors.wire.sheet import FUNCTION, LOADING, SINCE
-from procactors.wire.station import SUPERVISOR
 
 if TYPE_CHECKING:
     from procactors.pool.batch import Batch
@@ -204,10 +204,7 @@ class Keeper:
         return _SLOW_S
 
     def _accuse(self, dispatcher: Dispatcher, member: Member, command: c.Condemn) -> None:
-        station = dispatcher.station
-        encoded = station.home.encode(command)
-        sentence = _Sentence(dispatcher, member)
-        station.submit(SUPERVISOR, "the supervisor", b"", encoded, sentence)
+        Client(dispatcher.station).submit_to(_Sentence(dispatcher, member), command)
         member.accused = True  # behind it: where it cannot be sent, the next look tries again
 
 

@@ -14,7 +14,7 @@ from procactors.errors import ForeignProcess, InvalidSpec
 from procactors.handlers import check_function, cure_for, refusal
 from procactors.options import OPTIONS
 from procactors.process.methods import MethodTable
-from procactors.wire.station import Station
+from procactors.wire.transport import Transport
 
 __all__ = ["check_call", "check_home", "check_inputs", "no_attribute"]
 
@@ -103,7 +103,7 @@ def check_inputs(what: Any, items: Any, more: tuple[Any, ...], verb: str) -> Non
     )
 
 
-def check_home(station: Station, name: str) -> None:
+def check_home(station: Transport, name: str) -> None:
     """Refuse a forked copy of a pool, as under a function that this very pool runs.
 
     Raises:

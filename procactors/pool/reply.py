@@ -23,7 +23,7 @@ from procactors.raised import cause_of, one_line
 from procactors.reply import Reply
 from procactors.supervision.crash import CrashReport
 from procactors.wire.sheet import FAILURE, Sealed
-from procactors.wire.station import Station
+from procactors.wire.transport import Transport
 
 __all__ = ["Asked", "PoolReply", "Told"]
 
@@ -104,7 +104,7 @@ class PoolReply(Reply[R]):
     As `Reply`; but ``cancel()`` takes a call back that no worker has been given yet.
     """
 
-    def __init__(self, station: Station, name: str) -> None:
+    def __init__(self, station: Transport, name: str) -> None:
         self._outcome: Any = _NOTHING
         super().__init__(station, name)
 
@@ -182,7 +182,7 @@ class Told(Call):
 
     def __init__(
         self,
-        station: Station,
+        station: Transport,
         lost: Callable[[Load, str], None],
         target: Target,
         load: Load,
