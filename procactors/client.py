@@ -27,10 +27,10 @@ class Client:
         transport: of this process.
     """
 
-    __slots__ = ("_transport",)
+    __slots__ = ("transport",)
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+        self.transport = transport
 
     def ask(self, command: Any, timeout: float | None = None) -> Any:
         """Give a command and wait for what comes of it, up to `timeout` seconds (None: for ever).
@@ -39,7 +39,7 @@ class Client:
             What the supervisor raises. ActorStopped: the system was stopped. ForeignProcess: this
             is a forked copy of a process of the system. AskTimeout: `timeout` has passed.
         """
-        transport = self._transport
+        transport = self.transport
         transport.check_process()
         return transport.ask(SUPERVISOR, _NAME, b"", transport.encode(command), timeout)
 
@@ -49,7 +49,7 @@ class Client:
         Raises:
             DeliveryError: it was not sent.
         """
-        transport = self._transport
+        transport = self.transport
         transport.tell(SUPERVISOR, _NAME, b"", transport.encode(command))
 
     def submit(self, command: Any) -> Reply[Any]:
@@ -58,7 +58,7 @@ class Client:
         Raises:
             DeliveryError: it was not sent.
         """
-        reply: Reply[Any] = Reply(self._transport, _NAME)
+        reply: Reply[Any] = Reply(self.transport, _NAME)
         self.submit_to(reply, command)
         return reply
 
@@ -68,7 +68,7 @@ class Client:
         Raises:
             DeliveryError: it was not sent, and `pending` will hear nothing.
         """
-        transport = self._transport
+        transport = self.transport
         transport.submit(SUPERVISOR, _NAME, b"", transport.encode(command), pending)
 
     def report_lost(self, actor: int, method: bytes, encoded: Encoded, why: str) -> None:
@@ -83,6 +83,6 @@ class Client:
         Raises:
             DeliveryError: the supervisor could not be told.
         """
-        transport = self._transport
+        transport = self.transport
         record = seal(transport.home, actor, method, encoded, sender=transport.actor)
         self.tell(c.LostMessage(actor, record, why))

@@ -7,7 +7,7 @@ Never: starts or ends the system: that is `ActorSystem`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from procactors.blueprint import check_options, plan_of, write_blueprint
@@ -16,7 +16,6 @@ from procactors.client import Client
 from procactors.errors import InvalidSpec
 from procactors.options import Options, worded
 from procactors.ref import ActorRef
-from procactors.reply import Reply
 from procactors.shared import Shared, share_in, shared_in
 from procactors.supervision import commands as c
 from procactors.supervisorref import SupervisorRef
@@ -194,64 +193,11 @@ class SystemHandle:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Pool[Any]:
-        from procactors.pool.start import start_pool  # only where it is used
+        from procactors.pool.pool import open_pool  # only where it is used
 
-        return start_pool(self, options, parent, cls, args, kwargs)
-
-    def _spawn_all(
-        self,
-        options: Sequence[Options],
-        parent: int,
-        cls: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> list[ActorRef[Any]]:
-        """Start a pool's workers, one for each of `options`, side by side.
-
-        Raises:
-            What `_spawn` raises, for the first that failed; the others are killed again.
-        """
-        station = self._station
-        station.check_process()
-        replies: list[Reply[c.ActorInfo]] = []
-        errors: list[BaseException] = []
-        try:
-            self._order_all(options, parent, cls, args, kwargs, replies)
-        except Exception as failed:  # noqa: BLE001 - raised below: those ordered so far come up
-            errors.append(failed)
-        try:
-            errors += [error for reply in replies if (error := reply.exception()) is not None]
-        except BaseException:  # Ctrl-C while it waits: they come up, and nobody knows them
-            for reply in replies:
-                reply.add_done_callback(self._end_unwanted)
-            raise
-        refs = [self._ref(reply.result(), cls) for reply in replies if reply.exception() is None]
-        if errors:
-            for ref in refs:
-                ref.kill()
-            raise errors[0]
-        return refs
-
-    def _order_all(
-        self,
-        options: Sequence[Options],
-        parent: int,
-        cls: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        replies: list[Reply[c.ActorInfo]],
-    ) -> None:
-        for one in options:
-            blueprint = write_blueprint(
-                self._station, cls, args, kwargs, "options({{}}).pool({}, ...)"
-            )
-            replies.append(
-                self._client.submit(c.Spawn(blueprint, cls.__qualname__, one, parent, True))
-            )
-
-    def _end_unwanted(self, reply: Any) -> None:
-        if reply.exception() is None:
-            self._ref(reply.result()).kill()
+        events = getattr(self, "events", None)  # an actor's part of the system has none
+        timeout = self._ask_timeout
+        return open_pool(self._client, events, options, parent, timeout, cls, args, kwargs)
 
     def __reduce__(self) -> Any:
         raise TypeError(

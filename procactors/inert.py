@@ -22,9 +22,9 @@ from procactors.nesting import importer, inert_error, note_inert
 from procactors.observe.events import Event, Events
 from procactors.observe.subscription import Feed, Subscription
 from procactors.options import Options
-from procactors.pool.member import Member
+from procactors.pool.batch import WorkerSlot
+from procactors.pool.calls import PoolReply
 from procactors.pool.pool import Pool
-from procactors.pool.reply import PoolReply
 from procactors.process.methods import table_of
 from procactors.ref import ActorRef
 from procactors.shared import Shared
@@ -146,12 +146,12 @@ class _InertSystem:
 class _InertPool(Pool[Any]):
     """A pool without workers."""
 
-    _station: InertStation
+    _transport: InertStation
 
-    def __init__(self, station: InertStation, name: str, cls: type, options: Options) -> None:
-        # Nothing of the base class's: there is no crew, no keeper and no queue.
+    def __init__(self, transport: InertStation, name: str, cls: type, options: Options) -> None:
+        # Nothing of the base class's: there are no workers, no monitor and no queue.
         self.name = name
-        self._station = station
+        self._transport = transport
         self._table = table_of(cls)
         self._options = options
 
@@ -180,21 +180,21 @@ class _InertPool(Pool[Any]):
         what: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        member: Member | None,
+        slot: WorkerSlot | None,
     ) -> None:
         if reply is not None:
-            reply.settle(Sealed(FAILURE, self._error()))
+            reply.resolve(Sealed(FAILURE, self._error()))
         elif importer() is None:
             raise self._error()
 
-    def _members(self) -> list[Member]:
+    def _slots(self) -> list[WorkerSlot]:
         raise self._error()
 
     def _check_open(self) -> None:
         raise self._error()
 
     def _error(self) -> ForeignProcess:
-        return inert_error(self.name, self._station.module)
+        return inert_error(self.name, self._transport.module)
 
 
 class _InertInbox(Inbox):
