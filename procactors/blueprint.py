@@ -15,7 +15,7 @@ from typing import Any
 
 from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
 from procactors.handlers import check_class, cure_for, refusal
-from procactors.options import OPTIONS, Options, Routing
+from procactors.options import OPTIONS, Options
 from procactors.process.methods import table_of
 from procactors.raised import by_signal
 from procactors.supervision import commands as c
@@ -63,7 +63,7 @@ def check_options(options: Options) -> None:
     """
     if options.size is not None:
         raise InvalidSpec(f"size={options.size!r} is for pools: use options(size=...).pool(...)")
-    if options.routing is not Routing.LEAST_LOADED:
+    if options.routing is not None:
         raise InvalidSpec(f"routing={options.routing} is for pools: use options(...).pool(...)")
 
 

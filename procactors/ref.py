@@ -7,6 +7,7 @@ Never: guesses: a misspelled method must be an error, not a message.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import (
@@ -188,8 +189,12 @@ class ActorRef(Generic[A_co]):
         return ActorRef(self._home, self._actor, self.name, self._overflow, cls, timeout)
 
     def proxy(self) -> A_co:
-        """Return an object with the actor's methods: ``proxy.increment(2)`` is an ask."""
-        return cast("A_co", _Proxy(self))
+        """Return an object with the actor's methods: ``proxy.increment(2)`` is an ask.
+
+        ``proxy.submit.increment(2)`` returns the reply as a future; a type checker, to which a
+        proxy is the actor itself, does not know it, as it knows ``ref.submit(Class.method, ...)``.
+        """
+        return cast("A_co", _Proxy(self, self.ask))
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -336,15 +341,19 @@ class ActorRef(Generic[A_co]):
         return Client(transport_of(self._home, self.name)).ask(command, timeout)
 
 
-class _Proxy:
-    """The actor's methods as asks."""
+class _Methods:
+    """The methods of an actor's class, by their names, as calls of `send`."""
 
-    __slots__ = ("_ref",)
+    __slots__ = ("_ref", "_send")
 
-    def __init__(self, ref: ActorRef[Any]) -> None:
+    def __init__(self, ref: ActorRef[Any], send: Callable[..., Any]) -> None:
         self._ref = ref
+        self._send = send
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        return functools.partial(self._send, self._method(name))
+
+    def _method(self, name: str) -> Any:
         ref = self._ref
         if ref._table is None:
             raise UnknownMethod(
@@ -355,10 +364,29 @@ class _Proxy:
         function = getattr(cls, name, None)
         if function is None or name.startswith("_"):
             raise AttributeError(f"{cls.__qualname__} has no public method {name!r}")
-        return lambda *args, **kwargs: ref.ask(function, *args, **kwargs)
+        return function
 
     def __repr__(self) -> str:
         return f"<proxy of {self._ref.name}>"
+
+
+class _Proxy(_Methods):
+    """The actor's methods as asks; those of `submit` return the reply as a future."""
+
+    __slots__ = ()
+
+    @property
+    def submit(self) -> _Submits:
+        return _Submits(self._ref, self._ref.submit)
+
+
+class _Submits(_Methods):
+    """The actor's methods as submits; called, it asks for the method that is named `submit`."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._ref.ask(self._method("submit"), *args, **kwargs)
 
 
 def _make_ref(home: str, actor: int, name: str, overflow: str) -> ActorRef[Any]:

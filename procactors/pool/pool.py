@@ -377,7 +377,7 @@ class Pool(Mapper[A]):
 
     def _route(self, args: tuple[Any, ...]) -> WorkerSlot | None:
         routing = self._options.routing
-        if routing is Routing.LEAST_LOADED:
+        if routing is None or routing is Routing.LEAST_LOADED:
             return None
         slots = self._slots()
         if not slots:

@@ -74,6 +74,7 @@ class Workers:
         self._plan = plan
         self._options = options.replace(
             size=None,
+            routing=None,
             # The pool's own: its workers are sent one batch after the other, in which many items
             # are, and what is in hand at a crash is the pool's to try again.
             mailbox=None,

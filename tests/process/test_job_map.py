@@ -190,7 +190,7 @@ def test_what_was_done_behind_a_gap_comes_at_the_end_of_a_drain(system, gate: Ga
         job = pool._job_map(Doer.do, source, Judge(), ordered=ordered, chunk=1)
         job.wait_s = 0.01
         found, batches = [], job.batches()
-        while source.items or job._open > 1:
+        while source.items or job.state.open > 1:
             found += next(batches)
         if ordered:
             assert found == []
