@@ -44,8 +44,8 @@ from procactors.terminated import Restarted, Terminated
 from procactors.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
 
 if _TYPE_CHECKING:
+    from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
-    from procactors.pool.results import MapResults
 
 __all__ = [
     "Actor",
@@ -98,7 +98,7 @@ __version__ = "0.1.0"
 
 # Where they are first asked for: whoever has no pool need not carry its modules, an idle actor
 # 0.1 MB of them.
-_LATE = {"Pool": "procactors.pool.pool", "MapResults": "procactors.pool.results"}
+_LATE = {"Pool": "procactors.pool.pool", "MapResults": "procactors.pool.map"}
 
 
 def __getattr__(name: str) -> _Any:

@@ -15,20 +15,20 @@ from typing import Any
 
 from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
 from procactors.handlers import check_class, cure_for, refusal
-from procactors.options import OPTIONS, Options, Routing
+from procactors.options import OPTIONS, Options
 from procactors.process.methods import table_of
 from procactors.raised import by_signal
 from procactors.supervision import commands as c
 from procactors.tree import ChildSpec, Supervisor
 from procactors.wire.codec import Encoded, join
-from procactors.wire.station import Station
 from procactors.wire.storage import write_file
+from procactors.wire.transport import Transport
 
 __all__ = ["check_options", "plan_of", "write_blueprint", "write_extra"]
 
 
 def write_blueprint(
-    station: Station,
+    station: Transport,
     cls: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -52,7 +52,7 @@ def write_blueprint(
     _check_arguments(cls, args, kwargs, say.format(cls.__qualname__))
     table_of(cls)
     what = f"{cls.__qualname__} arguments"
-    return _write(station, station.home.encode((cls, args, kwargs), what, hands_over=True), what)
+    return _write(station, station.encode((cls, args, kwargs), what, hands_over=True), what)
 
 
 def check_options(options: Options) -> None:
@@ -63,19 +63,19 @@ def check_options(options: Options) -> None:
     """
     if options.size is not None:
         raise InvalidSpec(f"size={options.size!r} is for pools: use options(size=...).pool(...)")
-    if options.routing is not Routing.LEAST_LOADED:
+    if options.routing is not None:
         raise InvalidSpec(f"routing={options.routing} is for pools: use options(...).pool(...)")
 
 
-def write_extra(station: Station, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def write_extra(station: Transport, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Write further arguments of a dynamic child; return the file's path, empty for none."""
     if not args and not kwargs:
         return ""
     what = "arguments of the dynamic child"
-    return _write(station, station.home.encode((args, kwargs), what, hands_over=True), what)
+    return _write(station, station.encode((args, kwargs), what, hands_over=True), what)
 
 
-def plan_of(station: Station, tree: ChildSpec[Any] | Supervisor) -> Any:
+def plan_of(station: Transport, tree: ChildSpec[Any] | Supervisor) -> Any:
     """Return a tree as the supervisor takes it, its blueprints written.
 
     Raises:
@@ -121,12 +121,12 @@ def _dynamic(tree: ChildSpec[Any] | Supervisor) -> list[int]:
     return [number for child in tree.children for number in _dynamic(child)]
 
 
-def _write_part(station: Station, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def _write_part(station: Transport, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     what = f"{cls.__qualname__} arguments"
-    return _write(station, station.home.encode((cls, args, kwargs), what, hands_over=True), what)
+    return _write(station, station.encode((cls, args, kwargs), what, hands_over=True), what)
 
 
-def _write(station: Station, encoded: Encoded, what: str) -> str:
+def _write(station: Transport, encoded: Encoded, what: str) -> str:
     name = f"actors/new-{os.urandom(8).hex()}"
     try:
         return write_file(station.path, name, join(encoded), what=f"the {what}")

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from procactors.checks import modules, one_of, patience, plain_function, whole
 from procactors.errors import ActorStopped, EncodeError, ForeignProcess, InvalidSpec, PoolBroken
+from procactors.executors.engine import SHUT_DOWN, Engine, Plan
+from procactors.executors.executor_map import ExecutorMap, MapReading, Tuples
 from procactors.handle import SystemHandle
 from procactors.handlers import check_function
 from procactors.options import Delivery, Limits, Options, Recycle
-from procactors.pool.engine import SHUT_DOWN, Engine, Plan
-from procactors.pool.executormap import ExecutorMap, Run, Tuples
+from procactors.pool.calls import PoolReply
 from procactors.pool.pool import Pool
-from procactors.pool.reply import PoolReply
 from procactors.process.cpus import usable_cpus
 from procactors.process.launcher import START_METHODS
 from procactors.reply import Reply
@@ -150,8 +150,8 @@ class ActorPoolExecutor(Executor):
             return pool.submit(fn, *args, **kwargs)
         except (EncodeError, InvalidSpec, TypeError) as error:
             # Whoever has a list of futures looks for failures there, and not here.
-            failed: PoolReply[R] = PoolReply(pool._station, pool.name)
-            failed.settle(Sealed(FAILURE, error))
+            failed: PoolReply[R] = PoolReply(pool._transport, pool.name)
+            failed.resolve(Sealed(FAILURE, error))
             return failed
         except ActorStopped as error:
             raise self._ended(error) from error
@@ -196,7 +196,7 @@ class ActorPoolExecutor(Executor):
         check_function(fn)
         pool = self._open_pool()
         is_single = len(iterables) == 1
-        rules = {
+        words = {
             "chunk": "auto" if chunksize == 1 else chunksize,
             "in_flight": buffersize,
             "retries": self._retries,
@@ -204,11 +204,12 @@ class ActorPoolExecutor(Executor):
         }
         try:
             job = pool._job(
-                fn, iterables[0] if is_single else Tuples(iterables), not is_single, rules
+                fn, iterables[0] if is_single else Tuples(iterables), not is_single, words
             )
         except ActorStopped as error:
             raise self._ended(error) from error
-        return ExecutorMap(Run(self._engine, job, is_bounded=buffersize is not None))
+        is_bounded = buffersize is not None
+        return ExecutorMap(MapReading(self._engine.unread, job, is_bounded=is_bounded))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, finish those that were taken, and end the workers.

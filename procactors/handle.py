@@ -7,20 +7,20 @@ Never: starts or ends the system: that is `ActorSystem`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from procactors.blueprint import check_options, plan_of, write_blueprint
 from procactors.checks import text
+from procactors.client import Client
 from procactors.errors import InvalidSpec
 from procactors.options import Options, worded
 from procactors.ref import ActorRef
-from procactors.reply import Reply
 from procactors.shared import Shared, share_in, shared_in
 from procactors.supervision import commands as c
 from procactors.supervisorref import SupervisorRef
 from procactors.tree import Supervisor
-from procactors.wire.station import MAIN, SUPERVISOR, Station
+from procactors.wire.transport import MAIN, Transport
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -83,8 +83,9 @@ class Spawner:
 class SystemHandle:
     """What main program and actors can do with the system alike."""
 
-    def __init__(self, station: Station, ask_timeout: float | None) -> None:
+    def __init__(self, station: Transport, ask_timeout: float | None) -> None:
         self._station = station
+        self._client = Client(station)
         self._ask_timeout = ask_timeout
 
     def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
@@ -114,7 +115,7 @@ class SystemHandle:
         Raises:
             InvalidSpec: no name.
         """
-        info = self._command(c.Find(text("an actor's name", name)))
+        info = self._client.ask(c.Find(text("an actor's name", name)))
         return None if info is None else self._ref(info)
 
     def __getitem__(self, name: str) -> ActorRef[Any]:
@@ -125,7 +126,7 @@ class SystemHandle:
 
     def actors(self) -> list[ActorRef[Any]]:
         """Return the live actors in start order."""
-        return [self._ref(info) for info in self._command(c.ListActors())]
+        return [self._ref(info) for info in self._client.ask(c.ListActors())]
 
     def supervise(self, tree: Supervisor) -> SupervisorRef:
         """Start a supervision tree; return the ref of its root supervisor.
@@ -142,7 +143,7 @@ class SystemHandle:
             raise InvalidSpec(
                 f"supervise takes a tree, as in Supervisor(spec(Class, ...), ...), not {tree!r}"
             )
-        info = self._command(c.Supervise(plan_of(self._station, tree)))
+        info = self._client.ask(c.Supervise(plan_of(self._station, tree)))
         return SupervisorRef(self._station.path, info.branch, info.name, self._ask_timeout)
 
     def share(self, value: T) -> Shared[T]:
@@ -181,7 +182,7 @@ class SystemHandle:
     ) -> Any:
         check_options(options)
         blueprint = write_blueprint(self._station, cls, args, kwargs)
-        info = self._command(c.Spawn(blueprint, cls.__qualname__, options, parent))
+        info = self._client.ask(c.Spawn(blueprint, cls.__qualname__, options, parent))
         return self._ref(info, cls)
 
     def _pool(
@@ -192,62 +193,11 @@ class SystemHandle:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Pool[Any]:
-        from procactors.pool.start import start_pool  # only where it is used
+        from procactors.pool.pool import open_pool  # only where it is used
 
-        return start_pool(self, options, parent, cls, args, kwargs)
-
-    def _spawn_all(
-        self,
-        options: Sequence[Options],
-        parent: int,
-        cls: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> list[ActorRef[Any]]:
-        """Start a pool's workers, one for each of `options`, side by side.
-
-        Raises:
-            What `_spawn` raises, for the first that failed; the others are killed again.
-        """
-        station = self._station
-        station.check_process()
-        replies: list[Reply[c.ActorInfo]] = []
-        errors: list[BaseException] = []
-        try:
-            self._order_all(options, parent, cls, args, kwargs, replies)
-        except Exception as failed:  # noqa: BLE001 - raised below: those ordered so far come up
-            errors.append(failed)
-        try:
-            errors += [error for reply in replies if (error := reply.exception()) is not None]
-        except BaseException:  # Ctrl-C while it waits: they come up, and nobody knows them
-            for reply in replies:
-                reply.add_done_callback(self._end_unwanted)
-            raise
-        refs = [self._ref(reply.result(), cls) for reply in replies if reply.exception() is None]
-        if errors:
-            for ref in refs:
-                ref.kill()
-            raise errors[0]
-        return refs
-
-    def _order_all(
-        self,
-        options: Sequence[Options],
-        parent: int,
-        cls: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        replies: list[Reply[c.ActorInfo]],
-    ) -> None:
-        for one in options:
-            blueprint = write_blueprint(
-                self._station, cls, args, kwargs, "options({{}}).pool({}, ...)"
-            )
-            replies.append(self._later(c.Spawn(blueprint, cls.__qualname__, one, parent, True)))
-
-    def _end_unwanted(self, reply: Any) -> None:
-        if reply.exception() is None:
-            self._ref(reply.result()).kill()
+        events = getattr(self, "events", None)  # an actor's part of the system has none
+        timeout = self._ask_timeout
+        return open_pool(self._client, events, options, parent, timeout, cls, args, kwargs)
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -264,15 +214,3 @@ class SystemHandle:
             cls,
             self._ask_timeout,
         )
-
-    def _later(self, command: Any) -> Reply[Any]:
-        """Give the supervisor a command, and return its reply as a future."""
-        reply: Reply[Any] = Reply(self._station, "the supervisor")
-        encoded = self._station.home.encode(command)
-        self._station.submit(SUPERVISOR, "the supervisor", b"", encoded, reply)
-        return reply
-
-    def _command(self, command: Any, timeout: float | None = None) -> Any:
-        self._station.check_process()
-        encoded = self._station.home.encode(command)
-        return self._station.ask(SUPERVISOR, "the supervisor", b"", encoded, timeout)

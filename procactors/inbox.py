@@ -21,7 +21,8 @@ from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind
 from procactors.wire.replysender import ReplySender
 from procactors.wire.sealing import close_for_good
-from procactors.wire.station import Station, actor_path
+from procactors.wire.station import actor_path
+from procactors.wire.transport import Transport
 
 if TYPE_CHECKING:
     from procactors.watching import Watching
@@ -38,7 +39,7 @@ class Inbox:
 
     def __init__(
         self,
-        station: Station,
+        station: Transport,
         ref: ActorRef[Any],
         lost: Callable[[str, bytes, str], None],
     ) -> None:

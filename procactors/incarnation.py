@@ -21,6 +21,7 @@ from multiprocessing import util
 from typing import Any, NoReturn
 
 from procactors.actor import Actor, Context, set_current
+from procactors.client import Client
 from procactors.errors import ProcActorsError, SupervisionError
 from procactors.handle import SystemHandle
 from procactors.nesting import ACTOR, become, note_threads
@@ -63,8 +64,9 @@ from procactors.wire.blackbox import (
 from procactors.wire.codec import decode, split
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
-from procactors.wire.station import SUPERVISOR, Station, actor_path
+from procactors.wire.station import Station, actor_path
 from procactors.wire.storage import write_whole
+from procactors.wire.transport import SUPERVISOR
 
 __all__ = ["main", "rehearse"]
 
@@ -259,8 +261,7 @@ class _Life:
         # First: from here on the mailbox is not served, and that is no hang.
         self._words[PHASE] = ENDING
         if self._context._children:
-            encoded = self._station.home.encode(c.StopChildren(self._order.actor))
-            self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)
+            Client(self._station).ask(c.StopChildren(self._order.actor))
         kind = _KINDS[phase]
         if phase == STOPPED and self._words[CONTROL] == PARENT_GONE:
             kind = ExitKind.PARENT_GONE
@@ -363,9 +364,8 @@ def _end(code: int, patience: float) -> NoReturn:
 
 
 def _name_of(station: Station, actor: int) -> str:
-    command = station.home.encode(c.Describe(actor))
     try:
-        status: c.ActorStatus = station.ask(SUPERVISOR, "the supervisor", b"", command)
+        status: c.ActorStatus = Client(station).ask(c.Describe(actor))
     except ProcActorsError:  # the system is just ending: the error that needs the name says more
         return f"actor {actor}"
     return status.name
@@ -377,4 +377,4 @@ def _report_lost(station: Station, target: int, record: bytes) -> None:
 
 def _tell_supervisor(station: Station, command: Any) -> None:
     with contextlib.suppress(ProcActorsError):  # the system is ending: nobody is left to tell
-        station.tell(SUPERVISOR, "the supervisor", b"", station.home.encode(command))
+        Client(station).tell(command)

@@ -15,15 +15,16 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from procactors.client import Client
 from procactors.errors import ForeignProcess
 from procactors.inbox import Inbox
 from procactors.nesting import importer, note_inert
 from procactors.observe.events import Event, Events
 from procactors.observe.subscription import Feed, Subscription
 from procactors.options import Options
-from procactors.pool.member import Member
+from procactors.pool.batch import WorkerSlot
+from procactors.pool.calls import PoolReply
 from procactors.pool.pool import Pool
-from procactors.pool.reply import PoolReply
 from procactors.process.methods import table_of
 from procactors.ref import ActorRef
 from procactors.shared import Shared
@@ -35,7 +36,7 @@ from procactors.tree import Supervisor
 from procactors.wire.inertstation import InertStation
 from procactors.wire.sharefile import Share
 from procactors.wire.sheet import FAILURE, Sealed
-from procactors.wire.station import inert_error
+from procactors.wire.transport import inert_error
 
 __all__ = ["become_inert"]
 
@@ -58,6 +59,7 @@ def become_inert(system: Any, module: str, name: str | None, ask_timeout: float 
     system.dead_letters = _InertLetters()
     system.failure = None
     system._station = InertStation(module)
+    system._client = Client(system._station)
     system._ask_timeout = ask_timeout
     system._ids = itertools.count(1)
     note_inert(module)
@@ -146,12 +148,12 @@ class _InertSystem:
 class _InertPool(Pool[Any]):
     """A pool without workers."""
 
-    _station: InertStation
+    _transport: InertStation
 
-    def __init__(self, station: InertStation, name: str, cls: type, options: Options) -> None:
-        # Nothing of the base class's: there is no crew, no keeper and no queue.
+    def __init__(self, transport: InertStation, name: str, cls: type, options: Options) -> None:
+        # Nothing of the base class's: there are no workers, no monitor and no queue.
         self.name = name
-        self._station = station
+        self._transport = transport
         self._table = table_of(cls)
         self._options = options
 
@@ -180,21 +182,21 @@ class _InertPool(Pool[Any]):
         what: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        member: Member | None,
+        slot: WorkerSlot | None,
     ) -> None:
         if reply is not None:
-            reply.settle(Sealed(FAILURE, self._error()))
+            reply.resolve(Sealed(FAILURE, self._error()))
         elif importer() is None:
             raise self._error()
 
-    def _members(self) -> list[Member]:
+    def _slots(self) -> list[WorkerSlot]:
         raise self._error()
 
     def _check_open(self) -> None:
         raise self._error()
 
     def _error(self) -> ForeignProcess:
-        return inert_error(self.name, self._station.module)
+        return inert_error(self.name, self._transport.module)
 
 
 class _InertInbox(Inbox):

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         recycle_after: Recycle | None
         env: Mapping[str, str | os.PathLike[str]] | None
         size: int | tuple[int, int] | None
-        routing: Routing
+        routing: Routing | None
         seed: int | None
 
 
@@ -244,7 +244,7 @@ class Options:
         env: environment variables set in the actor before any of its code is imported.
         size: for pools: how many workers; a pair is the least and the most, between which the pool
             follows its load. None: one for each usable CPU.
-        routing: for pools: which worker gets a call.
+        routing: for pools: which worker gets a call; None: the least loaded.
         seed: root of the actor's random numbers, from 0 on: incarnation n has the ``context.seed``
             ``seeds.derive(seed, n)``, in each run, and begins with the module `random` seeded by
             it. Two actors with the same root draw the same numbers: give each its own. None: a
@@ -267,7 +267,7 @@ class Options:
     recycle_after: Recycle | None = None
     env: Mapping[str, str] | None = None
     size: int | tuple[int, int] | None = None
-    routing: Routing = Routing.LEAST_LOADED
+    routing: Routing | None = None
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -298,8 +298,8 @@ class Options:
         member("overflow", self.overflow, Overflow)
         member("restart", self.restart, Restart)
         member("delivery", self.delivery, Delivery)
-        member("routing", self.routing, Routing)
-        for name, kind in (("backoff", Backoff), ("limits", Limits), ("recycle_after", Recycle)):
+        kinds = {"backoff": Backoff, "limits": Limits, "recycle_after": Recycle, "routing": Routing}
+        for name, kind in kinds.items():
             if getattr(self, name) is not None:
                 member(name, getattr(self, name), kind)
 

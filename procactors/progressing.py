@@ -12,30 +12,31 @@ import os
 from collections.abc import Callable
 from time import monotonic
 
+from procactors.client import Client
 from procactors.errors import ForeignProcess, ProcActorsError
 from procactors.observe.meter import Meter
 from procactors.supervision import commands as c
 from procactors.wire.blackbox import LISTENED
-from procactors.wire.station import SUPERVISOR, Station
+from procactors.wire.transport import SUPERVISOR, Transport
 
 __all__ = ["meter_of"]
 
 
-def meter_of(station: Station, handler: Callable[[], str]) -> Meter:
+def meter_of(station: Transport, handler: Callable[[], str]) -> Meter:
     """Return the meter of the actor that this process is.
 
     Args:
         station: the process's.
         handler: names the handler of the message in hand; empty if there is none.
     """
+    client = Client(station)
 
     def send(done: int, total: int | None) -> None:
         try:
             station.check_process()
             if _is_listened_to(station):
                 command = c.ReportProgress(station.actor, done, total, monotonic(), handler())
-                encoded = station.home.encode(command)
-                station.tell(SUPERVISOR, "the supervisor", b"", encoded)
+                client.tell(command)
         except ForeignProcess:
             raise  # a forked copy is no actor: whoever wrote that must know
         except ProcActorsError:
@@ -47,7 +48,7 @@ def meter_of(station: Station, handler: Callable[[], str]) -> Meter:
     return meter
 
 
-def _is_listened_to(station: Station) -> bool:
+def _is_listened_to(station: Transport) -> bool:
     words = station.words(SUPERVISOR)
     with contextlib.suppress(ValueError):  # its mailbox was closed in this process meanwhile
         return words is not None and bool(words[LISTENED])

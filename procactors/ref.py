@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from types import FunctionType, MethodType
 from typing import (
@@ -27,6 +28,7 @@ from typing import (
 )
 
 from procactors.checks import deadline, patience, suggestion
+from procactors.client import Client
 from procactors.errors import (
     ActorStopped,
     AskCycleError,
@@ -41,8 +43,7 @@ from procactors.reply import Reply
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitReason
 from procactors.wire.codec import Encoded
-from procactors.wire.envelope import build_message
-from procactors.wire.station import SUPERVISOR, Station, station_of
+from procactors.wire.transport import SUPERVISOR, Transport, transport_of
 
 __all__ = ["ActorRef"]
 
@@ -144,14 +145,14 @@ class ActorRef(Generic[A_co]):
             DeliveryError: it was not sent; sending again is safe.
             TypeError: the method does not take these arguments.
         """
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         method, encoded = self._encode(station, what, args, kwargs)
         try:
             station.tell(self._actor, self.name, method, encoded, self._place)
         except MailboxFull as error:
             if self._overflow is not Overflow.DROP:
                 raise
-            self._drop(station, method, encoded, str(error))
+            Client(station).report_lost(self._actor, method, encoded, str(error))
 
     @overload
     def ask(
@@ -173,7 +174,7 @@ class ActorRef(Generic[A_co]):
             ReplyError: may have been handled: `ActorDied`, `AskTimeout`, ...
             AskCycleError: the actors would wait for each other for ever.
         """
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         if self._actor == station.actor != SUPERVISOR:
             raise AskCycleError(
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
@@ -195,7 +196,7 @@ class ActorRef(Generic[A_co]):
         Raises:
             DeliveryError: it was not sent.
         """
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         method, encoded = self._encode(station, what, args, kwargs)
         reply: Reply[Any] = Reply(station, self.name)
         station.submit(self._actor, self.name, method, encoded, reply, self._timeout, self._place)
@@ -218,8 +219,12 @@ class ActorRef(Generic[A_co]):
         return ActorRef(self._home, self._actor, self.name, self._overflow, cls, timeout)
 
     def proxy(self) -> A_co:
-        """Return an object with the actor's methods: ``proxy.increment(2)`` is an ask."""
-        return cast("A_co", _Proxy(self))
+        """Return an object with the actor's methods: ``proxy.increment(2)`` is an ask.
+
+        ``proxy.submit.increment(2)`` returns the reply as a future; a type checker, to which a
+        proxy is the actor itself, does not know it, as it knows ``ref.submit(Class.method, ...)``.
+        """
+        return cast("A_co", _Proxy(self, self.ask))
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -236,7 +241,7 @@ class ActorRef(Generic[A_co]):
         """
         if timeout is not None:
             timeout = deadline("timeout", timeout)
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         if self._actor == station.actor != SUPERVISOR:
             raise AskCycleError(f"{self.name} waits for its own end; use self.context.stop()")
         station.stop_in_order(self._actor)
@@ -295,19 +300,19 @@ class ActorRef(Generic[A_co]):
     # -- inside -------------------------------------------------------------------------------
 
     def _encode(
-        self, station: Station, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, station: Transport, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[bytes, Encoded]:
         """Return (how the method travels, the encoded arguments or message)."""
         if type(what) is FunctionType or is_method_reference(what):
             table = self._table
             if table is None:
-                return key_of(what), station.home.encode((args, kwargs), "arguments")
+                return key_of(what), station.encode((args, kwargs), "arguments")
             method = table.method(what)
             if kwargs or not method.least <= len(args) <= method.most:
                 method.check(args, kwargs)
-            return method.key, station.home.encode((args, kwargs), "arguments")
+            return method.key, station.encode((args, kwargs), "arguments")
         self._check_message(what, args, kwargs)
-        return b"", station.home.encode(what)
+        return b"", station.encode(what)
 
     def _check_message(self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse what is no message; say which method may have been meant."""
@@ -362,26 +367,23 @@ class ActorRef(Generic[A_co]):
             f"its result, ref.tell({shown}, ...) to go on, or ref.proxy().{name}(...)"
         )
 
-    def _drop(self, station: Station, method: bytes, encoded: Encoded, why: str) -> None:
-        record = build_message(station.home, self._actor, method, encoded, sender=station.actor)
-        command = station.home.encode(c.LostMessage(self._actor, record, why))
-        station.tell(SUPERVISOR, "the supervisor", b"", command)
-
     def _command(self, command: Any, timeout: float | None = None) -> Any:
-        station = station_of(self._home, self.name)
-        encoded = station.home.encode(command)
-        return station.ask(SUPERVISOR, "the supervisor", b"", encoded, timeout)
+        return Client(transport_of(self._home, self.name)).ask(command, timeout)
 
 
-class _Proxy:
-    """The actor's methods as asks."""
+class _Methods:
+    """The methods of an actor's class, by their names, as calls of `send`."""
 
-    __slots__ = ("_ref",)
+    __slots__ = ("_ref", "_send")
 
-    def __init__(self, ref: ActorRef[Any]) -> None:
+    def __init__(self, ref: ActorRef[Any], send: Callable[..., Any]) -> None:
         self._ref = ref
+        self._send = send
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        return functools.partial(self._send, self._method(name))
+
+    def _method(self, name: str) -> Any:
         ref = self._ref
         if ref._table is None:
             raise UnknownMethod(
@@ -392,10 +394,29 @@ class _Proxy:
         function = getattr(cls, name, None)
         if function is None or name.startswith("_"):
             raise AttributeError(f"{cls.__qualname__} has no public method {name!r}")
-        return lambda *args, **kwargs: ref.ask(function, *args, **kwargs)
+        return function
 
     def __repr__(self) -> str:
         return f"<proxy of {self._ref.name}>"
+
+
+class _Proxy(_Methods):
+    """The actor's methods as asks; those of `submit` return the reply as a future."""
+
+    __slots__ = ()
+
+    @property
+    def submit(self) -> _Submits:
+        return _Submits(self._ref, self._ref.submit)
+
+
+class _Submits(_Methods):
+    """The actor's methods as submits; called, it asks for the method that is named `submit`."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._ref.ask(self._method("submit"), *args, **kwargs)
 
 
 def _make_ref(home: str, actor: int, name: str, overflow: str) -> ActorRef[Any]:

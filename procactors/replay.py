@@ -27,7 +27,8 @@ from procactors.wire.codec import Encoded, decode, split
 from procactors.wire.definitions import offer, replace_main
 from procactors.wire.envelope import handler_name
 from procactors.wire.home import Home
-from procactors.wire.station import Station, station_of
+from procactors.wire.station import Station
+from procactors.wire.transport import transport_of
 
 __all__ = ["NotReplayable", "Replay", "surroundings_of"]
 
@@ -97,7 +98,7 @@ class Replay:
 
     def _context(self) -> Context:
         home, letter = self._run.home, self._letter
-        handle = _NoSystem(station_of(home, letter.actor), None)
+        handle = _NoSystem(transport_of(home, letter.actor), None)
         ref: ActorRef[Any] = ActorRef(home, letter.actor_id, letter.actor, Overflow.BLOCK)
         context = Context(handle, ref, None, 1)
         # What the context asks its loop for: the message is in hand once more.
@@ -190,6 +191,3 @@ class _NoSystem(SystemHandle):
 
     def _spawn(self, *_: Any) -> NoReturn:
         raise SpawnError(f"{_REPLAY}: no actor can be started")
-
-    def _command(self, command: Any, timeout: float | None = None) -> NoReturn:
-        raise ForeignProcess(f"{_REPLAY}: there is no supervisor for {type(command).__name__}")

@@ -23,10 +23,9 @@ from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
 from procactors.raised import said
-from procactors.wire.failure import open_answer
 from procactors.wire.record import Kind
 from procactors.wire.reply import Answer
-from procactors.wire.station import Station
+from procactors.wire.transport import Transport
 
 __all__ = ["Reply"]
 
@@ -55,7 +54,7 @@ class Reply(Future[R]):
     wait for it: so what the main thread calls most takes that lock's inner one, or none.
     """
 
-    def __init__(self, station: Station, name: str) -> None:
+    def __init__(self, station: Transport, name: str) -> None:
         super().__init__()
         self._station = station
         self._name = name
@@ -218,7 +217,7 @@ class Reply(Future[R]):
     def _decode(self) -> tuple[bool, Any]:
         """Return (True, the result that waits) or (False, the exception); it goes on waiting."""
         assert self._answer is not None
-        return open_answer(self._station.home, self._answer)
+        return self._station.open(self._answer)
 
     def _unseal(self) -> None:
         """No answer waits any more."""
@@ -228,7 +227,7 @@ class Reply(Future[R]):
         """Let go of the answer that waits, unread."""
         answer, self._answer = self._answer, None
         if answer is not None:
-            self._station.home.discard(answer.flags, answer.value)
+            self._station.discard(answer)
 
     def _invoke_callbacks(self) -> None:
         if self._done_callbacks:  # type: ignore[attr-defined]

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from procactors.blueprint import plan_of, write_extra
 from procactors.checks import deadline, patience
+from procactors.client import Client
 from procactors.errors import ActorStopped, ForeignProcess, InvalidSpec
 from procactors.options import Restart
 from procactors.ref import ActorRef
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitReason
 from procactors.tree import ChildSpec, Supervisor
-from procactors.wire.station import SUPERVISOR, Station, station_of
+from procactors.wire.transport import transport_of
 
 __all__ = ["Child", "ChildCounts", "SupervisorRef"]
 
@@ -119,7 +120,7 @@ class SupervisorRef:
             SpawnError: it did not start; nothing of it is left. NameTaken: its name is.
             InvalidSpec: not what this supervisor takes.
         """
-        station = station_of(self._home, self.name)
+        station = transport_of(self._home, self.name)
         if len(what) == 1 and not kwargs and isinstance(what[0], (ChildSpec, Supervisor)):
             info = self._command(c.StartChild(self._branch, plan_of(station, what[0])))
             cls = what[0].cls if isinstance(what[0], ChildSpec) else None
@@ -214,10 +215,7 @@ class SupervisorRef:
         return ActorRef[Any](self._home, info.actor, info.name, overflow, cls, self._ask_timeout)
 
     def _command(self, command: Any, timeout: float | None = None) -> Any:
-        station: Station = station_of(self._home, self.name)
-        station.check_process()
-        encoded = station.home.encode(command)
-        return station.ask(SUPERVISOR, "the supervisor", b"", encoded, timeout)
+        return Client(transport_of(self._home, self.name)).ask(command, timeout)
 
 
 def _name(child: Any) -> str:

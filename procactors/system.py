@@ -108,6 +108,8 @@ class ActorSystem(SystemHandle):
         failure: why the system ended by itself: a tree's root gave up; None otherwise.
     """
 
+    _station: Station
+
     def __init__(
         self,
         name: str | None = None,
@@ -205,7 +207,7 @@ class ActorSystem(SystemHandle):
         """
         if name is not None:
             name = text("an inbox's name", name)
-        ref = self._ref(self._command(c.OpenInbox(name)))
+        ref = self._ref(self._client.ask(c.OpenInbox(name)))
         return Inbox(self._station, ref, self._recovery.lost)
 
     def stop(self, timeout: float | None = None) -> StopReport:
@@ -236,7 +238,7 @@ class ActorSystem(SystemHandle):
         if not self._ending.acquire(blocking=False):
             if timeout is not None:
                 with contextlib.suppress(ActorStopped):
-                    self._command(c.StopAll(timeout, drain), timeout + _SLACK_S)
+                    self._client.ask(c.StopAll(timeout, drain), timeout + _SLACK_S)
             self._ending.acquire()
         try:
             return self._stop(self._stop_timeout if timeout is None else timeout, drain)
@@ -269,7 +271,7 @@ class ActorSystem(SystemHandle):
         # ActorStopped: it has ended by itself, or a stop in a signal handler or in another thread
         # came first.
         with contextlib.suppress(ActorStopped):
-            self._command(c.StopAll(timeout, drain), timeout + _SLACK_S)
+            self._client.ask(c.StopAll(timeout, drain), timeout + _SLACK_S)
 
     def _leave(self) -> StopReport:
         """Stop without finishing the mailboxes; handlers that run have a second to unwind."""

@@ -11,13 +11,14 @@ from collections import OrderedDict
 from typing import Any
 
 from procactors.checks import flag
+from procactors.client import Client
 from procactors.errors import ForeignProcess, InvalidSpec
 from procactors.options import Overflow
 from procactors.ref import ActorRef
 from procactors.supervision import commands as c
 from procactors.terminated import Restarted, Terminated
 from procactors.wire.record import EVENT, SETTLED, TERMINATED
-from procactors.wire.station import SUPERVISOR, Station
+from procactors.wire.transport import Transport
 
 __all__ = ["Watching"]
 
@@ -33,8 +34,9 @@ class Watching:
         me: the watcher.
     """
 
-    def __init__(self, station: Station, me: ActorRef[Any]) -> None:
+    def __init__(self, station: Transport, me: ActorRef[Any]) -> None:
         self._station = station
+        self._client = Client(station)
         self._me = me
         #: By actor that is watched no more: number up to which events about it do not count. An
         #: entry goes when the event of that number comes: the last of those.
@@ -48,24 +50,24 @@ class Watching:
         self._check("watch", ref)
         restarts = flag("restarts", restarts)
         self._told.pop(ref._actor, None)
-        self._command(c.Watch(ref._actor, self._me._actor, restarts))
+        self._client.ask(c.Watch(ref._actor, self._me._actor, restarts))
 
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """Undo it; see `Context.unwatch`."""
         self._check("unwatch", ref)
-        number = self._command(c.Unwatch(ref._actor, self._me._actor))
+        number = self._client.ask(c.Unwatch(ref._actor, self._me._actor))
         if number:
             self._settled[ref._actor] = number
 
     def link(self, ref: ActorRef[Any]) -> None:
         """Have each of both end with the other; see `Context.link`."""
         self._check("link", ref)
-        self._command(c.Link(self._me._actor, ref._actor))
+        self._client.ask(c.Link(self._me._actor, ref._actor))
 
     def unlink(self, ref: ActorRef[Any]) -> None:
         """Undo it."""
         self._check("unlink", ref)
-        self._command(c.Unlink(self._me._actor, ref._actor))
+        self._client.ask(c.Unlink(self._me._actor, ref._actor))
 
     def open(self, flags: int, body: memoryview) -> Terminated | Restarted | None:
         """Return what an event's record says; None if it does not count (any more)."""
@@ -102,8 +104,3 @@ class Watching:
             raise ForeignProcess(f"{ref.name} belongs to another actor system: {verb} it there")
         if ref == self._me:
             raise InvalidSpec(f"{ref.name} cannot {verb} itself: it hears nothing after its end")
-
-    def _command(self, command: Any) -> Any:
-        self._station.check_process()
-        encoded = self._station.home.encode(command)
-        return self._station.ask(SUPERVISOR, "the supervisor", b"", encoded)

@@ -55,7 +55,7 @@ OWNERS: dict[str, set[str]] = {
         "process.signals",  # for the application's sake: a command's, or `procactors.run`'s
     },
     "atexit.register": {
-        "pool.engine",  # before the system's: what waits for its workers is done first
+        "executors.engine",  # before the system's: what waits for its workers is done first
         "system",
         "wire.definitions",  # what it keeps alive of the program
     },

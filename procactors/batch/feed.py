@@ -27,7 +27,7 @@ _Waiting = tuple[int, object, "int | None"]
 
 
 class Feed:
-    """The source of a job's map (`pool.numbered.Source`), and the way of results to the output.
+    """The source of a job's map (`pool.job_map.Source`), and the way of results to the output.
 
     Args:
         intake: the input.

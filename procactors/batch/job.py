@@ -28,7 +28,7 @@ from procactors.batch.view import open_view
 from procactors.batch.worker import ItemFailed, Runner
 from procactors.errors import ActorDied, DeliveryError, InvalidSpec, ProcActorsError
 from procactors.options import Limits
-from procactors.pool.numbered import Numbered, NumberedJob
+from procactors.pool.job_map import ItemOutcome, JobMap
 from procactors.pool.pool import Pool
 from procactors.process.signals import SIGNAL_BASE, handled_by
 from procactors.raised import cause_of, said
@@ -91,7 +91,7 @@ def run_job(settings: Settings, out: int) -> int:
 
 
 class _Job:
-    """One run; it is the judge of its map, too (`pool.numbered.Judge`)."""
+    """One run; it is the judge of its map, too (`pool.job_map.Judge`)."""
 
     def __init__(self, settings: Settings, out: int, files: contextlib.ExitStack) -> None:
         self._settings = settings
@@ -157,7 +157,7 @@ class _Job:
             try:
                 pool = self._start(system)
                 self._summary.workers = pool.size
-                job = pool._map_numbered(
+                job = pool._job_map(
                     Runner.run,
                     self._feed,
                     self,
@@ -194,7 +194,7 @@ class _Job:
         finally:
             self._stop.raises = False
 
-    def _drive(self, job: NumberedJob) -> None:
+    def _drive(self, job: JobMap) -> None:
         """Take what comes until nothing more does."""
         synced_at = monotonic()
         for outcomes in job.batches():
@@ -238,7 +238,7 @@ class _Job:
 
     # -- outcomes -------------------------------------------------------------------------------
 
-    def _settle(self, outcome: Numbered) -> None:
+    def _settle(self, outcome: ItemOutcome) -> None:
         """Put one outcome where it belongs."""
         entry = self._feed.entry(outcome.item)
         if outcome.is_good:

@@ -1,34 +1,275 @@
-"""A batch on its way: which spans it has, on which sheet, and how far it is.
+"""What a pool sends, and to which worker: spans of items, batches of spans, a slot a worker.
 
-Layer: api. Runs in: the pool's process.
-Owns: the lease of its sheet, until its answer has come.
-Never: decides what follows: that is the dispatcher's.
+Layer: api. Runs in: the pool's process, under the dispatcher's lock.
+Owns: the segment of a large payload (`Load.free`).
+Never: decides what is sent next (`dispatch`), or what follows from an answer (`batch_policy`);
+runs a user's code: values are encoded before they come here, and decoded where they go.
+
+    owner (a call, a chunk of a map) ─► span ─► batch of spans ─► worker slot
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
-from procactors.pool.spans import Span
-from procactors.process.batch import TIMED
+from procactors.errors import ActorDied, ItemTimeout, Quarantined
+from procactors.pool.sizing import PREFETCH_S, Pace
+from procactors.process.batch import INLINE, STORED, TIMED, WireSpan
+from procactors.ref import ActorRef
+from procactors.supervision.crash import CrashReport, ExitKind
+from procactors.wire.codec import Encoded
+from procactors.wire.home import Home
 from procactors.wire.reply import Answer
 from procactors.wire.sheet import LIMIT, STARTED, Sheet
 
-if TYPE_CHECKING:
-    from procactors.pool.dispatch import Dispatcher
-    from procactors.pool.member import Member
+__all__ = ["QUARANTINE", "Batch", "Load", "Owner", "Span", "WorkerSlot", "death_of", "refuse"]
 
-__all__ = ["Batch"]
+#: Bytes of a payload that travels in the message itself: with frame, envelope, sheet and the
+#: function's name it must fit into the 4096 of a record.
+_INLINE_BYTES = 3000
+
+#: Workers that one item may kill. After that it is not tried again, whatever `retries` says.
+QUARANTINE = 3
+
+
+class Load:
+    """Encoded items: in the message, or in a segment that stays until the last has ended.
+
+    Args:
+        home: of this process.
+        encoded: the items.
+        target: a worker's mailbox; the segment is swept with it when its process has left it.
+        count: how many items there are.
+
+    Raises:
+        StorageFull: no room for a segment.
+    """
+
+    __slots__ = ("_home", "count", "data", "place")
+
+    def __init__(self, home: Home, encoded: Encoded, target: int, count: int = 1) -> None:
+        self._home = home
+        self.count = count
+        if not encoded.buffers and len(encoded.head) <= _INLINE_BYTES:
+            self.data, self.place = encoded.head, INLINE
+        else:
+            self.data, self.place = home.store(encoded, target), STORED
+
+    def encoded(self) -> Encoded:
+        """Return the items as they were encoded.
+
+        Raises:
+            FileNotFoundError: their segment is gone.
+        """
+        if self.place == INLINE:
+            return Encoded(self.data, ())
+        received = self._home.fetch(self.data)
+        encoded = Encoded(bytes(received.head), list(received.buffers))
+        received.leave()
+        return encoded
+
+    def free(self) -> None:
+        """Let the segment be written again. Called once, when no worker will read it."""
+        if self.place == STORED:
+            self.place = INLINE
+            data, self.data = self.data, b""
+            self._home.free(data)
+
+
+class Owner(Protocol):
+    """What a span's items belong to: it takes their outcomes.
+
+    Called in whichever thread brings the news, under the dispatcher's lock, and brief.
+
+    Attributes:
+        pace: what its items cost.
+        source: what all of it is withdrawn with (see `Dispatcher.withdraw`).
+    """
+
+    pace: Pace
+
+    @property
+    def source(self) -> object:
+        """What the owner is part of: its map; a call is part of nothing but itself."""
+
+    def begins(self, span: Span) -> bool:
+        """Return whether the span, about to be sent, is still wanted."""
+
+    def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
+        """Take the outcomes of the items from `at` on: their results, or `sheet.Sealed` ones.
+
+        `is_plain` says that none of them is sealed.
+        """
+
+    def died(self, span: Span, report: CrashReport) -> Span | None:
+        """Hear that the worker ended with this one item in hand; return what tries it again."""
+
+    def unreadable(self, span: Span, why: str) -> None:
+        """Hear that the items could not be loaded together, and none of them was begun."""
+
+    def refused(self, span: Span, error: Exception) -> None:
+        """Hear that none of the items was begun, and none will be."""
+
+    def cancel(self, span: Span) -> bool:
+        """Give the items up, and return True; False: they were sent before."""
+
+
+class Span:
+    """Items of one load, in a row: what is sent, split, taken back and sent again.
+
+    Attributes:
+        owner: takes the outcomes.
+        name: what is called, for people.
+        function: what is called, as a batch names it.
+        load: the items.
+        form: how they are used (see `process.batch`).
+        start, stop: which of them.
+        timeout: seconds that one may take; None: any time.
+        pinned: the worker that alone may have it, as long as it is there; None: any.
+        is_strict: no other may have it when that one has gone.
+    """
+
+    __slots__ = (
+        "form",
+        "function",
+        "is_strict",
+        "load",
+        "name",
+        "owner",
+        "pinned",
+        "start",
+        "stop",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        owner: Owner,
+        name: bytes,
+        function: bytes,
+        load: Load,
+        form: int,
+        start: int,
+        stop: int,
+        timeout: float | None = None,
+    ) -> None:
+        self.owner = owner
+        self.name = name
+        self.function = function
+        self.load = load
+        self.form = form
+        self.start = start
+        self.stop = stop
+        self.timeout = timeout
+        self.pinned: WorkerSlot | None = None
+        self.is_strict = False
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def part(self, start: int, stop: int) -> Span:
+        """Return a span of some of its items."""
+        part = Span(
+            self.owner,
+            self.name,
+            self.function,
+            self.load,
+            self.form,
+            start,
+            stop,
+            self.timeout,
+        )
+        part.pinned, part.is_strict = self.pinned, self.is_strict
+        return part
+
+    def wire(self) -> WireSpan:
+        """Return it as it travels."""
+        load = self.load
+        return WireSpan(
+            self.function,
+            load.data,
+            load.place,
+            self.form,
+            self.start,
+            self.stop,
+            load.count == 1,
+        )
+
+    @property
+    def wire_bytes(self) -> int:
+        """About how many bytes it takes in a message."""
+        return len(self.function) + len(self.load.data) + 32
+
+
+class WorkerSlot:
+    """One worker as its pool sees it, and what is on its way to it.
+
+    Attributes:
+        ref: the actor; the system's, not the slot's.
+        index: its number in the pool, from 0; never given to another.
+        batches: what it has been sent and has not answered, oldest first.
+        own: spans that only it may have.
+        leaving: it gets nothing new.
+        accused: it is being killed, perhaps: nothing is sent until that is known.
+        idle_since: when it last ran out of work (monotonic).
+        false_starts: deaths in a row before it had looked at the batch in hand.
+    """
+
+    __slots__ = (
+        "accused",
+        "batches",
+        "false_starts",
+        "idle_since",
+        "index",
+        "leaving",
+        "own",
+        "ref",
+    )
+
+    def __init__(self, ref: ActorRef[Any], index: int, now: float) -> None:
+        self.ref = ref
+        self.index = index
+        self.batches: list[Batch] = []
+        self.own: deque[Span] = deque()
+        self.leaving = False
+        self.accused = False
+        self.idle_since = now
+        self.false_starts = 0
+
+    @property
+    def load(self) -> int:
+        """How many items it has before it."""
+        return sum(batch.count for batch in self.batches) + sum(map(len, self.own))
+
+    def release(self) -> list[Span]:
+        """Return what has waited for it alone; it waits no more."""
+        spans = list(self.own)
+        self.own.clear()
+        return spans
+
+    def has_room(self) -> bool:
+        """Whether it may be sent something now: it is free, or nearly."""
+        if self.accused or len(self.batches) > 1:
+            return False
+        if not self.batches:
+            return True
+        expected = self.batches[0].expected_s()
+        return expected is not None and expected <= PREFETCH_S
 
 
 class Batch:
     """Some spans that one worker has been sent in one message.
 
+    Args:
+        on_answer: called in the reader thread with the batch, and the worker's answer or the error
+            that stands for it.
+
     Attributes:
-        member: the worker.
+        slot: the worker.
         spans: in the order in which they are run.
-        sheet: where their outcomes are written down.
+        sheet: where their outcomes are written down; leased until the answer has come.
         number: names it on its sheet.
         count: items in sum.
         sent_at: when it was sent (monotonic).
@@ -42,15 +283,15 @@ class Batch:
     """
 
     __slots__ = (
+        "_on_answer",
         "accused_of",
         "count",
-        "dispatcher",
         "limit",
         "limited_at",
-        "member",
         "number",
         "sent_at",
         "sheet",
+        "slot",
         "spans",
         "stolen_from",
         "suspect",
@@ -59,15 +300,15 @@ class Batch:
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
-        member: Member,
+        slot: WorkerSlot,
         spans: list[Span],
         sheet: Sheet,
         number: int,
         now: float,
+        on_answer: Callable[[Batch, Answer | None, BaseException | None], None],
     ) -> None:
-        self.dispatcher = dispatcher
-        self.member = member
+        self._on_answer = on_answer
+        self.slot = slot
         self.spans = spans
         self.sheet = sheet
         self.number = number
@@ -81,7 +322,7 @@ class Batch:
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the worker's answer from the reader thread."""
-        self.dispatcher.ended(self, answer, error)
+        self._on_answer(self, answer, error)
 
     @property
     def flags(self) -> int:
@@ -99,7 +340,7 @@ class Batch:
         return self.sheet.words[STARTED] == 1
 
     def expected_s(self) -> float | None:
-        """Return the seconds that it will take in sum; None if nobody knows."""
+        """Return the seconds that it will take in sum; None if that is not known yet."""
         return self.spans[0].owner.pace.takes_s(self.count)
 
     def done(self) -> int:
@@ -124,3 +365,27 @@ class Batch:
                 part = span if whole else span.part(first + offset, last + offset)
                 yield part, first
             at += len(span)
+
+
+def refuse(spans: Iterable[Span], error: Exception) -> None:
+    """Let the owners of these spans know that nothing of them will be done."""
+    for span in spans:
+        span.owner.refused(span, error)
+
+
+def death_of(report: CrashReport, deaths: int, timeout: float | None) -> ActorDied:
+    """Return the error of an item that has ended a worker, and is not tried again.
+
+    Args:
+        report: of the last of the workers.
+        deaths: how many workers the item has ended.
+        timeout: seconds that the item was allowed to take.
+    """
+    if report.reason.kind is ExitKind.HANG and timeout is not None:
+        return ItemTimeout(
+            f"the item took longer than timeout={timeout:g} s; {report.brief()}", report
+        )
+    if deaths > 1:
+        text = f"the item ended {deaths} workers and is not tried again; {report.brief()}"
+        return Quarantined(text, report)
+    return ActorDied(report.brief(), report)

@@ -1,7 +1,8 @@
 """Who gets which work: a queue that free workers draw from, and what follows from each answer.
 
-Layer: api. Runs in: the pool's process: whoever brings work, and the station's reader thread.
-Owns: the pool's sheets (`close`).
+Layer: api. Runs in: the pool's process: the thread that brings work, and the one that reads
+replies.
+Owns: the pool's sheets (`end`).
 Never: runs a user's code, which may block or raise; waits for a worker.
 
     push ─► queue ─► a worker with room ─► batch ─► answer ─┬─► outcomes to their owners
@@ -11,87 +12,100 @@ Never: runs a user's code, which may block or raise; waits for a worker.
 
 from __future__ import annotations
 
+import functools
 import itertools
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
 
 from procactors.errors import (
+    ActorDied,
     ActorStopped,
     DeliveryError,
     PoolBroken,
     ProcActorsError,
 )
-from procactors.pool.batch import Batch
-from procactors.pool.member import Member
-from procactors.pool.probe import Probe
-from procactors.pool.spans import Span, refuse
-from procactors.pool.verdicts import NEVER_BEGUN, Verdicts
+from procactors.pool.batch import Batch, Span, WorkerSlot, refuse
+from procactors.pool.batch_policy import NEVER_BEGUN, BatchPolicy
 from procactors.process.batch import CALL, pack_batch
 from procactors.raised import by_signal
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import BATCH_KEY
-from procactors.wire.failure import load_answer
 from procactors.wire.reply import Answer
 from procactors.wire.sheet import SheetRoom
-from procactors.wire.station import SUPERVISOR, Station
+from procactors.wire.transport import SUPERVISOR, Transport
 
-__all__ = ["Dispatcher"]
-
-_log = logging.getLogger("procactors")
+__all__ = ["Dispatcher", "OnAnswer"]
 
 #: Bytes of calls that are sent together: they are to fit into one record.
 _TOGETHER_BYTES = 3200
 #: A message that every worker answers at once.
-PROBE_KEY, PROBE = BATCH_KEY, Encoded(b"", ())
+_PROBE_KEY, _PROBE = BATCH_KEY, Encoded(b"", ())
 #: Longest name of what a batch calls, for people, in bytes.
 _NAME_BYTES = 200
+
+
+class OnAnswer:
+    """Calls a function when an answer has come, or an error that stands for it.
+
+    Args:
+        action: called without arguments, in the thread that reads replies.
+    """
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Take the answer; what it says does not matter."""
+        self._action()
 
 
 class Dispatcher:
     """The work of one pool.
 
     Attributes:
+        transport: of this process.
         name: the pool's.
-        members: its workers, in the order of their numbers.
-        queue: what waits for whoever is free, in the order in which it is to be sent.
-        lock: guards all of this; held briefly, never while waiting. Reentrant: an owner that is
-            told of an outcome may bring new work at once.
+        slots: its workers, in the order of their numbers.
+        queue: what waits for any free worker, in the order in which it is to be sent.
+        lock: guards all of this; held briefly, never while waiting. Reentrant: an owner that takes
+            an outcome may bring new work at once.
         changed: notified when a batch has ended, a worker has gone, or the queue has got shorter.
         broken: why no work is taken any more; None while it is.
         closing: no new work is taken, what was taken is finished.
+        on_work: called when a worker has been sent something.
+        doubts: batches that were sent, or were not: a signal handler raised while they were.
     """
 
-    def __init__(self, station: Station, name: str, wake: Callable[[], None]) -> None:
-        self.station = station
+    def __init__(self, transport: Transport, name: str) -> None:
+        self.transport = transport
         self.name = name
-        self.members: list[Member] = []
+        self.slots: list[WorkerSlot] = []
         self.queue: deque[Span] = deque()
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.broken: ProcActorsError | None = None
         self.closing = False
-        self._wake = wake
-        self._sheets = SheetRoom(station.home)
-        self._verdicts = Verdicts()
-        self._numbers = itertools.count(1)
-        #: Batches of which nobody knows whether they were sent.
+        self.on_work: Callable[[], None] = lambda: None
         self.doubts: list[Batch] = []
+        self._sheets = SheetRoom(transport.home)
+        self._policy = BatchPolicy()
+        self._numbers = itertools.count(1)
 
     @property
     def mailbox(self) -> int:
-        """Number of a worker's mailbox, for payloads that any of them may read (`spans.Load`)."""
-        members = self.members
-        return members[0].ref._actor if members else SUPERVISOR
+        """Number of a worker's mailbox, for payloads that any of them may read (`batch.Load`)."""
+        slots = self.slots
+        return slots[0].ref._actor if slots else SUPERVISOR
 
     # -- work comes ---------------------------------------------------------------------------
 
     def push(self, spans: Iterable[Span]) -> None:
         """Take work, and send what can be sent; refuse it if none is taken any more.
 
-        Whoever brings new work looks first (`check`); what is brought again is taken to the end.
+        New work is brought behind a look whether any is taken (`check_open`); what is brought again
+        is taken to the end.
         """
         with self.lock:
             self._enqueue(list(spans))
@@ -103,7 +117,7 @@ class Dispatcher:
             return
         for span in reversed(spans) if front else spans:
             queue, wanted = self.queue, span.pinned
-            if wanted is not None and wanted in self.members and not wanted.leaving:
+            if wanted is not None and wanted in self.slots and not wanted.leaving:
                 queue = wanted.own
             elif wanted is not None and span.is_strict:
                 name = wanted.ref.name
@@ -116,31 +130,31 @@ class Dispatcher:
             else:
                 queue.append(span)
 
-    def move(self, member: Member) -> None:
+    def move(self, slot: WorkerSlot) -> None:
         """Give what waits for one worker alone to the others. Under the lock."""
-        self._enqueue(member.release(), front=True)
+        self._enqueue(slot.release(), front=True)
 
-    def withdraw(self, wanted: Callable[[Span], bool]) -> None:
-        """Drop what waits and is not `wanted`, and let workers begin no more of it."""
+    def withdraw(self, source: object) -> None:
+        """Drop what waits and belongs to `source`, and let workers begin no more of it."""
         with self.lock:
-            for queue in (self.queue, *(member.own for member in self.members)):
-                # One by one, and in place: Ctrl-C at any line of this loses nobody's work.
+            for queue in (self.queue, *(slot.own for slot in self.slots)):
+                # One by one, and in place: Ctrl-C at any line of this loses no other work.
                 for _ in range(len(queue)):
                     span = queue[0]
-                    if wanted(span) or span.owner.begins(span):
+                    if span.owner.source is not source or span.owner.begins(span):
                         queue.rotate(-1)
                     else:
                         queue.popleft()
-            for member in self.members:
-                for batch in member.batches:
-                    if not any(wanted(span) for span in batch.spans):
+            for slot in self.slots:
+                for batch in slot.batches:
+                    if all(span.owner.source is source for span in batch.spans):
                         batch.lower(0, monotonic())
             self.changed.notify_all()
 
     def cancel_waiting(self) -> None:
         """Take back what has never been sent to a worker."""
         with self.lock:
-            for queue in (self.queue, *(member.own for member in self.members)):
+            for queue in (self.queue, *(slot.own for slot in self.slots)):
                 spans = list(queue)
                 queue.clear()
                 queue.extend(span for span in spans if not span.owner.cancel(span))
@@ -149,36 +163,36 @@ class Dispatcher:
     # -- work goes ----------------------------------------------------------------------------
 
     def feed(self) -> None:
-        """Send what waits to whoever has room for it. Under the lock."""
+        """Send what waits to the workers that have room for it. Under the lock."""
         sent = True
-        while sent and (self.queue or any(member.own for member in self.members)):
+        while sent and (self.queue or any(slot.own for slot in self.slots)):
             sent = False
-            # Those without any work first: nobody is given a second batch before them.
-            for member in sorted(self.members, key=lambda member: len(member.batches)):
-                has_work = member.own or (self.queue and not member.leaving)
-                if has_work and member.has_room() and member in self.members:
-                    sent = self._send(member) or sent
+            # Those without any work first: none is given a second batch before them.
+            for slot in sorted(self.slots, key=lambda slot: len(slot.batches)):
+                has_work = slot.own or (self.queue and not slot.leaving)
+                if has_work and slot.has_room() and slot in self.slots:
+                    sent = self._send(slot) or sent
 
-    def _send(self, member: Member) -> bool:
-        """Send a member its next batch; return whether anything has changed."""
+    def _send(self, slot: WorkerSlot) -> bool:
+        """Send a worker its next batch; return whether anything has changed."""
         spans: list[Span] = []
         batch: Batch | None = None
         try:
-            self._pick(member, spans)
+            self._pick(slot, spans)
             if not spans:
                 return False
-            batch = self._batch(member, spans)
+            batch = self._batch(slot, spans)
             # Before it is sent: wherever a signal handler raises, also on top of what is done about
-            # that below, it stays here. The keeper finds out whether it was sent.
+            # that below, it stays here. The monitor has it found out whether it was sent.
             self.doubts.append(batch)
             self._submit(batch)
             self.doubts.remove(batch)
         except ActorStopped as error:
             self._unsend(batch)
             self._enqueue(spans, front=True)
-            self.gone(member, error)
+            self.gone(slot, error)
         except BaseException as error:
-            if batch is not None and batch in member.batches and not self._is_refusal(error):
+            if batch is not None and batch in slot.batches and not self._is_refusal(error):
                 batch.lower(0, monotonic())
                 raise
             self._unsend(batch)
@@ -187,51 +201,51 @@ class Dispatcher:
                 raise
             refuse(spans, error)  # type: ignore[arg-type]  # a refusal is an Exception
         finally:
-            self._wake()
+            self.on_work()
         return True
 
     @staticmethod
     def _is_refusal(error: BaseException) -> bool:
-        """Whether there is no room, or no descriptor; else somebody's signal handler has raised."""
+        """Whether there is no room, or no descriptor; else a user's signal handler has raised."""
         # An alarm's TimeoutError is an OSError, too.
         return isinstance(error, (DeliveryError, OSError)) and not by_signal(error)
 
-    def _batch(self, member: Member, spans: list[Span]) -> Batch:
+    def _batch(self, slot: WorkerSlot, spans: list[Span]) -> Batch:
         sheet = self._sheets.lease()
         try:
-            return Batch(self, member, spans, sheet, next(self._numbers), monotonic())
+            return Batch(slot, spans, sheet, next(self._numbers), monotonic(), self.ended)
         except BaseException:
             self._sheets.give_back(sheet)
             raise
 
     def _submit(self, batch: Batch) -> None:
-        station, ref = self.station, batch.member.ref
+        transport, ref = self.transport, batch.slot.ref
         packed = pack_batch(
-            station.home.process,
+            transport.home.process,
             batch.sheet.number,
             batch.number,
-            station.reply_number,
+            transport.reply_number,
             batch.flags,
             [span.wire() for span in batch.spans],
         )
         key = BATCH_KEY + batch.spans[0].name[:_NAME_BYTES]
-        batch.member.batches.append(batch)
-        station.submit(ref._actor, ref.name, key, Encoded(packed, ()), batch)
+        batch.slot.batches.append(batch)
+        transport.submit(ref._actor, ref.name, key, Encoded(packed, ()), batch)
 
     def _unsend(self, batch: Batch | None) -> None:
         if batch is not None:
-            if batch in batch.member.batches:
-                batch.member.batches.remove(batch)
+            if batch in batch.slot.batches:
+                batch.slot.batches.remove(batch)
             if batch in self.doubts:
                 self.doubts.remove(batch)
             self._sheets.give_back(batch.sheet)
 
-    def _pick(self, member: Member, spans: list[Span]) -> None:
-        """Move the next spans for a member from its own queue, or the common one, to `spans`."""
-        for queue in (member.own, self.queue) if not member.leaving else (member.own,):
+    def _pick(self, slot: WorkerSlot, spans: list[Span]) -> None:
+        """Move the next spans for a worker from its own queue, or the common one, to `spans`."""
+        for queue in (slot.own, self.queue) if not slot.leaving else (slot.own,):
             while queue:
                 span = queue.popleft()
-                if fatal := self._verdicts.fatal(span):
+                if fatal := self._policy.fatal(span):
                     refuse([span], fatal)
                 elif span.owner.begins(span):
                     spans.append(span)
@@ -244,7 +258,7 @@ class Dispatcher:
     def _join_calls(self, spans: list[Span], queue: deque[Span]) -> None:
         """Add the calls that may go in the same message as the first."""
         first = spans[0]
-        most = first.owner.pace.size(len(queue) + 1, max(1, len(self.members)))
+        most = first.owner.pace.size(len(queue) + 1, max(1, len(self.slots)))
         size = first.wire_bytes
         while queue and len(spans) < most:
             span = queue[0]
@@ -257,66 +271,63 @@ class Dispatcher:
                 spans.append(span)
 
     def clear_up(self) -> None:
-        """Ask workers behind the batches in doubt: by then these are done. Under the lock."""
+        """Send a probe behind each batch in doubt. Under the lock.
+
+        A mailbox keeps the order: when the probe is answered, the batch has been, or never will be.
+        """
         while self.doubts:
             batch = self.doubts.pop()
-            probe = Probe(self, batch)
+            ref, probe = batch.slot.ref, OnAnswer(functools.partial(self._clear_up, batch))
             try:
-                self.station.submit(
-                    batch.member.ref._actor, batch.member.ref.name, PROBE_KEY, PROBE, probe
-                )
+                self.transport.submit(ref._actor, ref.name, _PROBE_KEY, _PROBE, probe)
             except (ProcActorsError, OSError) as error:
                 self.ended(batch, None, error)
+
+    def _clear_up(self, batch: Batch) -> None:
+        """End a batch in doubt: its own answer may be lost, but its sheet says how far it came."""
+        gone = ActorDied("a worker ended with this item in hand, and its report was lost")
+        with self.lock:
+            if batch in batch.slot.batches:  # else it was sent, and its sheet is another's by now
+                self.ended(batch, None, gone if batch.is_cut_off else None)
 
     # -- answers ------------------------------------------------------------------------------
 
     def ended(self, batch: Batch, answer: Answer | None, error: BaseException | None) -> None:
-        """A worker has answered, or somebody for it. Runs in the station's reader thread."""
-        verdict: object = NEVER_BEGUN if error is None else error
+        """Take a worker's answer, or what stands for it. Runs in the thread that reads replies."""
+        outcome: object = NEVER_BEGUN if error is None else error
         if answer is not None:
             try:
-                verdict = load_answer(self.station.home, answer)
+                _, outcome = self.transport.open(answer)
             except Exception as raised:  # noqa: BLE001 - what it says is sorted out below
-                verdict = raised
-        member = batch.member
+                outcome = raised
+        slot = batch.slot
         with self.lock:
-            if batch not in member.batches:
+            if batch not in slot.batches:
                 return
-            member.batches.remove(batch)
+            slot.batches.remove(batch)
             done = batch.done()
             self.hand_over(batch, done)
-            back = self._verdicts.follow(batch, done, verdict)
-            # Nobody writes on it any more: the worker has answered, or is gone.
+            back = self._policy.follow(batch, done, outcome)
+            # Written on no more: the worker has answered, or is gone.
             self._sheets.give_back(batch.sheet)
             self._enqueue(back, front=True)
-            if isinstance(verdict, ActorStopped):
-                self.gone(member, verdict)
-            if not member.batches:
-                member.idle_since = monotonic()
+            if isinstance(outcome, ActorStopped):
+                self.gone(slot, outcome)
+            if not slot.batches:
+                slot.idle_since = monotonic()
             self.changed.notify_all()
             self.feed()
 
     def hand_over(self, batch: Batch, done: int) -> None:
-        """Tell the owners of the items that are done. Under the lock."""
+        """Give the owners the outcomes of the items that are done. Under the lock."""
         start = batch.taken
         if done <= start:
             return
-        outcomes, is_plain = batch.sheet.take(self.station.home, start, done)
+        outcomes, is_plain = batch.sheet.take(self.transport.home, start, done)
         batch.taken = done
         for span, at in batch.parts(start, done):
             part = outcomes[at - start : at - start + len(span)]
             span.owner.ended(span, span.start, part, is_plain)
-
-    # -- workers ------------------------------------------------------------------------------
-
-    def join(self, members: Iterable[Member]) -> bool:
-        """Take workers in; return whether there is any use for them."""
-        with self.lock:
-            if self.broken is not None:
-                return False
-            self.members.extend(members)
-            self.feed()
-            return True
 
     def steal(self, batch: Batch, start: int, ways: int) -> None:
         """Take the items from `start` on back from a worker that will not begin them.
@@ -337,17 +348,41 @@ class Dispatcher:
         self._enqueue(back, front=True)
         self.feed()
 
-    def gone(self, member: Member, error: ProcActorsError) -> None:
-        """A worker is over. Under the lock."""
-        if member not in self.members:
+    # -- workers ------------------------------------------------------------------------------
+
+    def join(self, slots: Iterable[WorkerSlot]) -> bool:
+        """Take workers in; return whether there is any use for them."""
+        with self.lock:
+            if self.broken is not None:
+                return False
+            self.slots.extend(slots)
+            self.feed()
+            return True
+
+    def gone(self, slot: WorkerSlot, error: ProcActorsError) -> None:
+        """Go on without a worker that is over. Under the lock."""
+        if slot not in self.slots:
             return
-        self.members.remove(member)
-        self.move(member)
+        self.slots.remove(slot)
+        self.move(slot)
         self.changed.notify_all()
-        if member.leaving or self.broken is not None:
+        if slot.leaving or self.broken is not None:
             return
-        if all(other.leaving for other in self.members):
+        if all(other.leaving for other in self.slots):
             self.close(PoolBroken(f"no worker of {self.name} is left: {error}"))
+
+    def acquit(self, slot: WorkerSlot) -> None:
+        """Send an accused worker work again: its next incarnation has it, if it was killed."""
+        with self.lock:
+            slot.accused = False
+            self.feed()
+
+    def staying(self) -> list[WorkerSlot]:
+        """Return the workers that are to stay, in the order of their numbers."""
+        with self.lock:
+            return [slot for slot in self.slots if not slot.leaving]
+
+    # -- state and end ------------------------------------------------------------------------
 
     def check(self) -> None:
         """Raise PoolBroken or ActorStopped if no work is taken any more."""
@@ -355,25 +390,25 @@ class Dispatcher:
         if broken is not None:
             raise type(broken)(str(broken))  # a fresh one: it is raised to many callers
 
-    def waiting(self) -> int:
-        """Return how many spans wait for a worker, whichever it is. Under the lock."""
-        return len(self.queue) + sum(len(member.own) for member in self.members)
-
     def check_open(self) -> None:
         """Raise also while what was taken is being finished: there is to be no new work."""
         self.check()
         if self.closing:
             raise ActorStopped(f"{self.name} is being stopped and takes no more work")
 
+    def waiting(self) -> int:
+        """Return how many spans wait for a worker, whichever it is. Under the lock."""
+        return len(self.queue) + sum(len(slot.own) for slot in self.slots)
+
     def is_busy(self) -> bool:
         """Whether anything waits or is in hand. Under the lock."""
-        return bool(self.waiting()) or any(member.batches for member in self.members)
+        return bool(self.waiting()) or any(slot.batches for slot in self.slots)
 
     def unfinished(self) -> int:
         """Return how many items wait or are in hand."""
         with self.lock:
-            spans = [*self.queue, *(span for member in self.members for span in member.own)]
-            batches = [batch for member in self.members for batch in member.batches]
+            spans = [*self.queue, *(span for slot in self.slots for span in slot.own)]
+            batches = [batch for slot in self.slots for batch in slot.batches]
             return sum(map(len, spans)) + sum(batch.count - batch.taken for batch in batches)
 
     def close(self, why: ProcActorsError) -> None:
@@ -383,8 +418,8 @@ class Dispatcher:
                 self.broken = why
             waiting = [*self.queue]
             self.queue.clear()
-            for member in self.members:
-                waiting += member.release()
+            for slot in self.slots:
+                waiting += slot.release()
             refuse(waiting, why)
             self.changed.notify_all()
 

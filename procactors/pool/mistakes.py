@@ -1,4 +1,4 @@
-"""What whoever uses a pool wrongly is told.
+"""The errors of a pool that is used wrongly.
 
 Layer: api. Runs in: the pool's process; a forked copy of it.
 Owns: nothing.
@@ -13,23 +13,14 @@ from typing import Any
 from procactors.errors import ForeignProcess, InvalidSpec
 from procactors.handlers import check_function, cure_for, refusal
 from procactors.options import OPTIONS
+from procactors.pool.map_options import MAP_WORDS
 from procactors.process.methods import MethodTable
-from procactors.wire.station import Station
+from procactors.wire.transport import Transport
 
 __all__ = ["check_call", "check_home", "check_inputs", "no_attribute"]
 
 #: Words that are said of a pool's calls, or of a map, and are no arguments of the function.
-_WORDS = OPTIONS | {
-    "chunk",
-    "in_flight",
-    "on_error",
-    "ordered",
-    "progress",
-    "retries",
-    "retry_on",
-    "timeout",
-    "workers",
-}
+_WORDS = OPTIONS | MAP_WORDS.keys() | {"workers"}
 
 #: Methods of the standard library's pools, and ours.
 _ELSEWHERE = {
@@ -103,7 +94,7 @@ def check_inputs(what: Any, items: Any, more: tuple[Any, ...], verb: str) -> Non
     )
 
 
-def check_home(station: Station, name: str) -> None:
+def check_home(station: Transport, name: str) -> None:
     """Refuse a forked copy of a pool, as under a function that this very pool runs.
 
     Raises:

@@ -1,7 +1,7 @@
 """A pool: many actors of one class as one, for work on all cores.
 
 Layer: api. Runs in: the process that made it: main program or actor.
-Owns: the workers, the keeper's thread and the sheets (`stop`, `kill`).
+Owns: the workers, the monitor's thread and the sheets (`stop`, `kill`).
 Never: loses an item: each ends with a result or with an error that names the cause.
 """
 
@@ -9,34 +9,40 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import random
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from procactors.checks import deadline
+from procactors.client import Client
 from procactors.errors import (
     InvalidSpec,
     MailboxFull,
     PoolBroken,
     ProcActorsError,
 )
+from procactors.handlers import check_class
+from procactors.observe.events import Events
 from procactors.options import Delivery, Options, Overflow, Routing
-from procactors.pool.crew import Crew
-from procactors.pool.functions import Target, target_of
-from procactors.pool.mapping import Mapper
-from procactors.pool.member import Member
+from procactors.pool.batch import Load, WorkerSlot
+from procactors.pool.calls import AskCall, PoolReply, TellCall
+from procactors.pool.mapper import Mapper
 from procactors.pool.mistakes import check_call, check_home
-from procactors.pool.reply import Asked, PoolReply, Told
 from procactors.pool.routing import Ring, key_bytes
 from procactors.pool.sizing import Paces
-from procactors.pool.spans import Load
-from procactors.process.methods import MethodTable
+from procactors.pool.targets import Target, target_of
+from procactors.pool.workers import WorkerPlan, Workers
+from procactors.process.methods import MethodTable, table_of
 from procactors.ref import ActorRef
 from procactors.reply import Reply
 from procactors.supervision.stopping import is_broken_off
+from procactors.wire.transport import MAIN
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "open_pool"]
+
+_log = logging.getLogger("procactors")
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -45,7 +51,7 @@ P = ParamSpec("P")
 
 
 class Pool(Mapper[A]):
-    """Actors of one class that share work: whoever is free draws the next call from one queue.
+    """Actors of one class that share work: each that is free draws the next call from one queue.
 
     Made by ``system.pool(cls, ...)`` or ``system.options(size=...).pool(cls, ...)``; use it as a
     context manager. It is used from the process that made it, by any number of its threads.
@@ -59,10 +65,18 @@ class Pool(Mapper[A]):
         name: the pool's; its workers have it with their number behind it.
     """
 
-    def __init__(self, crew: Crew, options: Options, table: MethodTable) -> None:
-        super().__init__(crew.dispatcher, table, options.handle_timeout, crew.events)
-        self.name = crew.name
-        self._crew = crew
+    def __init__(
+        self,
+        client: Client,
+        workers: Workers,
+        options: Options,
+        table: MethodTable,
+        events: Events | None,
+    ) -> None:
+        super().__init__(workers.dispatcher, table, options.handle_timeout, events)
+        self.name = workers.name
+        self._client = client
+        self._workers = workers
         self._options = options
         self._paces = Paces()
         self._turns = itertools.count()
@@ -91,7 +105,7 @@ class Pool(Mapper[A]):
                 pickled. MailboxFull: no place (``Overflow.RAISE`` or ``DROP``).
             ActorStopped, PoolBroken: the pool takes no more work.
         """
-        reply: PoolReply[Any] = PoolReply(self._station, self.name)
+        reply: PoolReply[Any] = PoolReply(self._transport, self.name)
         self._call(reply, what, args, kwargs, None)
         return reply
 
@@ -107,7 +121,7 @@ class Pool(Mapper[A]):
         Raises:
             What `submit` raises; whatever the call raises; ActorDied: it ended its worker.
         """
-        reply: PoolReply[Any] = PoolReply(self._station, self.name)
+        reply: PoolReply[Any] = PoolReply(self._transport, self.name)
         try:
             self._call(reply, what, args, kwargs, None)
             return reply.result()
@@ -131,7 +145,7 @@ class Pool(Mapper[A]):
             if self._options.overflow is not Overflow.DROP:
                 raise
             target, load = self._encode(what, args, kwargs)
-            self._lost(target, load, str(error))
+            self._report_lost(target, load, str(error))
             load.free()
             target.free()
 
@@ -184,7 +198,7 @@ class Pool(Mapper[A]):
         finally:
             for reply in replies:
                 reply.cancel()
-                reply.add_done_callback(_hear)
+                reply.add_done_callback(_mark_heard)
         assert error is not None
         raise error
 
@@ -198,8 +212,8 @@ class Pool(Mapper[A]):
     ) -> None: ...
     def broadcast(self, what: Any, /, *args: Any, **kwargs: Any) -> None:
         """Tell every worker that there is now. One that comes later, or anew, is not told."""
-        for member in self._members():
-            self._call(None, what, args, kwargs, member)
+        for slot in self._slots():
+            self._call(None, what, args, kwargs, slot)
 
     def by_key(self, key: Any) -> ActorRef[A]:
         """Return the worker that a key belongs to: the same one for equal keys.
@@ -214,14 +228,14 @@ class Pool(Mapper[A]):
 
     def workers(self) -> list[ActorRef[A]]:
         """Return the workers, in the order of their numbers."""
-        return [member.ref for member in self._members()]
+        return [slot.ref for slot in self._slots()]
 
     # -- size and end -------------------------------------------------------------------------
 
     @property
     def size(self) -> int:
         """How many workers there are."""
-        return self._crew.size
+        return self._workers.size
 
     def resize(self, size: int) -> None:
         """Have so many workers from now on.
@@ -235,7 +249,7 @@ class Pool(Mapper[A]):
         if not isinstance(options.size, int):
             raise InvalidSpec(f"resize takes one number of workers, not {size!r}")
         self._check_open()
-        self._crew.resize(options.size)
+        self._workers.resize(options.size)
 
     def autoscale(self, least: int, most: int) -> None:
         """Let the number of workers follow the load between two bounds from now on.
@@ -248,7 +262,7 @@ class Pool(Mapper[A]):
         size = self._options.replace(size=(least, most)).size
         assert isinstance(size, tuple)
         self._check_open()
-        self._crew.bound(*size)
+        self._workers.bound(*size)
 
     def stop(self, timeout: float | None = None) -> None:
         """Take no more work, finish what was taken, and stop the workers.
@@ -259,13 +273,13 @@ class Pool(Mapper[A]):
         """
         if timeout is not None:
             timeout = deadline("timeout", timeout)
-        check_home(self._station, self.name)
-        self._crew.stop(self._options.stop_timeout if timeout is None else timeout)
+        check_home(self._transport, self.name)
+        self._workers.stop(self._options.stop_timeout if timeout is None else timeout)
 
     def kill(self) -> None:
         """End all workers at once; what was not done ends as with `stop` at its deadline."""
-        check_home(self._station, self.name)
-        self._crew.kill()
+        check_home(self._transport, self.name)
+        self._workers.kill()
 
     def __enter__(self) -> Pool[A]:
         self._check_open()
@@ -280,9 +294,9 @@ class Pool(Mapper[A]):
         if not is_broken_off(error):
             self.stop()
             return
-        # Whoever leaves by an exception waits for no result any more.
+        # A block that is left by an exception waits for no result any more.
         try:
-            self._crew.leave()
+            self._workers.leave()
         except KeyboardInterrupt:  # a second Ctrl-C, whose traceback says what the first one's does
             self.kill()
             if not isinstance(error, KeyboardInterrupt):
@@ -306,24 +320,25 @@ class Pool(Mapper[A]):
         what: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        member: Member | None,
+        slot: WorkerSlot | None,
     ) -> None:
-        """Queue a call, for one worker and no other, or for whom the routing says."""
+        """Queue a call: for the worker of `slot` and no other, or for the one that routing says."""
         self._check_open()
         check_call(what, self._table, args, kwargs)
         target, load = self._encode(what, args, kwargs)
         pace = self._paces.of(target.name)
-        call: Asked | Told
+        call: AskCall | TellCall
         if reply is not None:
-            call = Asked(reply, target, load, pace, self._retries, self._timeout)
+            call = AskCall(reply, target, load, pace, self._retries, self._timeout)
         else:
-            lost = functools.partial(self._lost, target)
-            call = Told(self._station, lost, target, load, pace, self._retries, self._timeout)
+            lost = functools.partial(self._report_lost, target)
+            run = self._transport.run_callback
+            call = TellCall(run, lost, target, load, pace, self._retries, self._timeout)
         span = call.span()
-        span.pinned, span.is_strict = member or self._route(args), member is not None
+        span.pinned, span.is_strict = slot or self._route(args), slot is not None
         try:
-            with self._dispatcher.lock:  # or another thread takes the place
-                self._await_place()
+            with self._dispatcher.lock:  # or another thread takes the free place
+                self._await_room()
                 # Once more: a stop may have come since, and may have seen that nothing is left.
                 self._dispatcher.check_open()
                 self._dispatcher.push([span])
@@ -335,7 +350,7 @@ class Pool(Mapper[A]):
     def _encode(
         self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Target, Load]:
-        home, mailbox = self._station.home, self._dispatcher.mailbox
+        home, mailbox = self._transport.home, self._dispatcher.mailbox
         target = target_of(what, self._table, home, mailbox, (args, kwargs))
         try:
             return target, Load(home, home.encode((args, kwargs), "arguments"), mailbox)
@@ -347,48 +362,47 @@ class Pool(Mapper[A]):
         self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> list[PoolReply[Any]]:
         replies = []
-        for member in self._members():
-            reply: PoolReply[Any] = PoolReply(self._station, member.ref.name)
-            self._call(reply, what, args, kwargs, member)
+        for slot in self._slots():
+            reply: PoolReply[Any] = PoolReply(self._transport, slot.ref.name)
+            self._call(reply, what, args, kwargs, slot)
             replies.append(reply)
         if not replies:
             raise PoolBroken(f"{self.name} has no worker")
         return replies
 
-    def _members(self) -> list[Member]:
-        check_home(self._station, self.name)  # where the lock may be held by nobody, for ever
-        self._station.check_process()
-        with self._dispatcher.lock:
-            return [member for member in self._dispatcher.members if not member.leaving]
+    def _slots(self) -> list[WorkerSlot]:
+        check_home(self._transport, self.name)  # in a copy, the lock may stay held for ever
+        self._transport.check_process()
+        return self._dispatcher.staying()
 
-    def _route(self, args: tuple[Any, ...]) -> Member | None:
+    def _route(self, args: tuple[Any, ...]) -> WorkerSlot | None:
         routing = self._options.routing
-        if routing is Routing.LEAST_LOADED:
+        if routing is None or routing is Routing.LEAST_LOADED:
             return None
-        members = self._members()
-        if not members:
+        slots = self._slots()
+        if not slots:
             return None
         if routing is Routing.RANDOM:
-            return random.choice(members)  # noqa: S311 - chance, not a secret
+            return random.choice(slots)  # noqa: S311 - chance, not a secret
         if routing is Routing.ROUND_ROBIN:
-            return members[next(self._turns) % len(members)]
+            return slots[next(self._turns) % len(slots)]
         return self._keyed(args[0] if args else None)
 
-    def _keyed(self, key: Any) -> Member:
-        members = {member.index: member for member in self._members()}
-        if not members:
+    def _keyed(self, key: Any) -> WorkerSlot:
+        slots = {slot.index: slot for slot in self._slots()}
+        if not slots:
             raise PoolBroken(f"{self.name} has no worker")
         indexes, ring = self._ring
-        if indexes != tuple(members):
-            ring = Ring(members)
-            self._ring = tuple(members), ring
-        return members[ring.member(key_bytes(key))]
+        if indexes != tuple(slots):
+            ring = Ring(slots)
+            self._ring = tuple(slots), ring
+        return slots[ring.worker(key_bytes(key))]
 
-    def _await_place(self) -> None:
-        """Wait for a place in a queue that is bounded. Under the lock, let go while it waits.
+    def _await_room(self) -> None:
+        """Wait until a bounded queue has room. Under the lock, let go while it waits.
 
         Raises:
-            MailboxFull: there is none, and the options say not to wait.
+            MailboxFull: it has none, and the options say not to wait.
         """
         capacity, dispatcher = self._options.mailbox, self._dispatcher
         if capacity is None:
@@ -401,16 +415,60 @@ class Pool(Mapper[A]):
             dispatcher.changed.wait()
 
     def _check_open(self) -> None:
-        check_home(self._station, self.name)
-        self._station.check_process()
+        check_home(self._transport, self.name)
+        self._transport.check_process()
         self._dispatcher.check_open()
 
-    def _lost(self, target: Target, load: Load, why: str) -> None:
-        """Keep a tell that failed as a dead letter, if a method was told."""
-        self._crew.bury(target, load, why)
+    def _report_lost(self, target: Target, load: Load, why: str) -> None:
+        """Keep a tell that failed as a dead letter, if a method was told.
+
+        That can be sent again, to any worker. The call of a function is only logged.
+        """
+        if not target.is_method or self._transport.actor != MAIN:
+            return
+        try:
+            mailbox = self._dispatcher.mailbox
+            self._client.report_lost(mailbox, target.name, load.encoded(), why)
+        except ProcActorsError as error:
+            _log.error("no dead letter could be made of a call of %s: %s", target.shown, error)
 
 
-def _hear(reply: Any) -> None:
-    """Have looked at a reply, so that nobody is told that nobody did."""
+def open_pool(
+    client: Client,
+    events: Events | None,
+    options: Options,
+    parent: int,
+    ask_timeout: float | None,
+    cls: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Pool[Any]:
+    """Start a pool; see `Spawner.pool`.
+
+    Args:
+        client: of this process.
+        events: of the system; None in an actor, which has none.
+        options: the pool's.
+        parent: id of the actor that has the pool; 0 is the main program.
+        ask_timeout: seconds that an ask of a worker's ref waits; None: for ever.
+        cls: the workers' class.
+        args: its constructor's arguments.
+        kwargs: those by name.
+    """
+    check_class("pool", cls)
+    actor = client.transport.actor
+    infix = f"{actor}-" if actor else ""
+    name = options.name or f"{cls.__qualname__.lower()}-pool-{infix}{next(_numbers)}"
+    workers = Workers(client, name, options, WorkerPlan(cls, args, kwargs, parent, ask_timeout))
+    workers.open()
+    return Pool(client, workers, options, table_of(cls), events)
+
+
+#: Numbers of the pools of this process that have no name.
+_numbers = itertools.count(1)
+
+
+def _mark_heard(reply: Any) -> None:
+    """Look at a reply, which is else logged as one that was never looked at."""
     if not reply.cancelled():
         reply.exception()

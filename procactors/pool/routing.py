@@ -25,19 +25,19 @@ class Ring:
     """A consistent hash ring (Karger et al., 1997): a worker more or less moves few keys.
 
     Args:
-        members: numbers of the workers.
+        workers: their numbers.
     """
 
-    def __init__(self, members: Iterable[int]) -> None:
+    def __init__(self, workers: Iterable[int]) -> None:
         self._points = sorted(
-            (_place(b"%d:%d" % (member, point)), member)
-            for member in members
+            (_point(b"%d:%d" % (worker, point)), worker)
+            for worker in workers
             for point in range(_POINTS)
         )
 
-    def member(self, key: bytes) -> int:
+    def worker(self, key: bytes) -> int:
         """Return the worker that a key belongs to."""
-        at = bisect.bisect_right(self._points, (_place(key), -1))
+        at = bisect.bisect_right(self._points, (_point(key), -1))
         return self._points[at % len(self._points)][1]
 
 
@@ -52,5 +52,5 @@ def key_bytes(key: Any) -> bytes:
     return b"p" + encode_key(key)
 
 
-def _place(data: bytes) -> int:
+def _point(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")

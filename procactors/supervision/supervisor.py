@@ -53,7 +53,8 @@ from procactors.wire.envelope import Envelope, open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import READY, Kind
-from procactors.wire.station import SUPERVISOR, Station, actor_path
+from procactors.wire.station import Station, actor_path
+from procactors.wire.transport import SUPERVISOR
 
 __all__ = ["Supervisor"]
 

@@ -16,22 +16,16 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from procactors.errors import ActorStopped, AskTimeout, StorageFull
 from procactors.wire.home import Home
-from procactors.wire.reply import Answer, ReplyPort
+from procactors.wire.reply import ReplyPort
+from procactors.wire.transport import PendingReply
 
-__all__ = ["PendingReply", "ReplyReader", "no_descriptor"]
+__all__ = ["ReplyReader", "no_descriptor"]
 
 _log = logging.getLogger("procactors")
-
-
-class PendingReply(Protocol):
-    """What the reader thread hands an answer to."""
-
-    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
-        """Take the answer, or the error that stands for it. Must run no user code."""
 
 
 class ReplyReader:

@@ -31,31 +31,16 @@ from procactors.raised import by_signal
 from procactors.wire.blackbox import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import build_message, open_envelope
-from procactors.wire.failure import load_answer
+from procactors.wire.failure import load_answer, open_answer
 from procactors.wire.home import Home, home_of
 from procactors.wire.record import Kind, frame, parse
 from procactors.wire.reply import Answer, ReplyPort
-from procactors.wire.replyreader import PendingReply, ReplyReader, no_descriptor
+from procactors.wire.replyreader import ReplyReader, no_descriptor
 from procactors.wire.rings import LOOK_S, LOOKS, is_asleep, ring_from
+from procactors.wire.transport import MAIN, SUPERVISOR, PendingReply, enter, leave
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
-__all__ = [
-    "INERT",
-    "MAIN",
-    "SUPERVISOR",
-    "Station",
-    "actor_path",
-    "enter",
-    "inert_error",
-    "station_of",
-]
-
-#: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
-MAIN = SUPERVISOR = 0
-
-#: How the path of a system begins that is inert and has no directory (see `inertstation`). It is no
-#: path of a file, so that no other is mistaken for it.
-INERT = "inert:/"
+__all__ = ["Station", "actor_path"]
 
 #: Mailboxes whose writing ends a process keeps open: two descriptors each at most.
 _KEPT_WRITERS = 256
@@ -67,7 +52,7 @@ def actor_path(home: str, actor: int) -> str:
 
 
 class Station:
-    """What a process needs to talk to the actors of one system; thread-safe.
+    """A process's `Transport` over pipes: all that it needs to talk to one system's actors.
 
     Args:
         path: the system's runtime directory.
@@ -80,6 +65,7 @@ class Station:
         self.path = path
         self.actor = actor
         self.home: Home = home_of(path)
+        self.encode: Callable[..., Encoded] = self.home.encode
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()
@@ -219,6 +205,14 @@ class Station:
         """Number of the pipe on which the answers to this process's submits come."""
         return self._reply_reader().port.number
 
+    def open(self, answer: Answer) -> tuple[bool, Any]:
+        """Return (True, the result that an answer carries) or (False, the exception)."""
+        return open_answer(self.home, answer)
+
+    def discard(self, answer: Answer) -> None:
+        """Let go of an answer's payload, unread."""
+        self.home.discard(answer.flags, answer.value)
+
     def stop_in_order(self, actor: int) -> None:
         """Put a stop behind everything that this process has sent to the actor so far."""
         self.send_control(actor, frame(Kind.STOP, 0, b""))  # unless it has stopped already
@@ -283,9 +277,7 @@ class Station:
         """Close everything; calls that still wait here end with an error."""
         with self._lock:
             self._closed = True
-            if _stations.get(self.path) is self:
-                del _stations[self.path]
-            _ended.add(self.path)
+            leave(self)
             writers = list(self._writers.items())
             self._writers.clear()
             replies, self._replies = self._reading, None
@@ -465,65 +457,11 @@ class Station:
         return replies
 
 
-_stations: dict[str, Station] = {}
-#: Systems of this process that were stopped: some ref of them may still be held.
-_ended: set[str] = set()
-
 _FORKED = (
     "process {pid} is a forked copy of process {parent} and does not belong to the actor system: "
     "use refs in the program that started the system or in its actors, or send results back to it"
 )
 
 
-def enter(station: Station) -> None:
-    """Have the refs of a system find this station in this process."""
-    _stations[station.path] = station
-
-
-def station_of(path: str, name: str) -> Station:
-    """Return this process's station of a system.
-
-    Raises:
-        ForeignProcess: this process does not belong to that system.
-    """
-    station = _stations.get(path)
-    if station is None:
-        if path in _ended:
-            raise ActorStopped(f"the system was stopped: {name} is gone with it")
-        if path.startswith(INERT):
-            raise inert_error(name, path.split("/")[1])
-        if path in _forked:
-            _forked[path].check_process()
-        raise ForeignProcess(
-            f"the ref of {name} is used outside its system: process {os.getpid()} neither started "
-            f"the system at {path} nor is one of its actors"
-        )
-    return station
-
-
-def inert_error(name: str, module: str) -> ForeignProcess:
-    """Return what is raised where a thing is used that a module made inert.
-
-    Args:
-        name: the thing's.
-        module: that made it while it was imported.
-    """
-    return ForeignProcess(
-        f"{name} is inert: the module {module} made it while an actor's process imported it, and "
-        f"at import nothing is started there, or each actor would start all of it again; send the "
-        f"program's own ref to the actor, as an argument of spawn or in a message, or make what "
-        f"an actor needs for itself in its constructor or handler"
-    )
-
-
 def _late(name: str, timeout: float | None) -> AskTimeout:
     return AskTimeout(f"no reply from {name} within {timeout} s; the message is not taken back")
-
-
-def _forget_in_child() -> None:
-    _forked.update(_stations)
-    _stations.clear()
-
-
-_forked: dict[str, Station] = {}
-os.register_at_fork(after_in_child=_forget_in_child)

@@ -51,6 +51,27 @@ def test_a_proxys_methods_are_asks(system):
         counter.incremet()
 
 
+def test_a_proxys_submit_gives_the_reply_as_a_future(system):
+    counter = system.spawn(Counter).proxy()
+    futures = [counter.submit.increment(2), counter.submit.increment(by=3)]
+    assert [future.result() for future in futures] == [2, 5]
+    with pytest.raises(AttributeError, match="Counter has no public method 'incremet'"):
+        counter.submit.incremet()
+    with pytest.raises(AttributeError, match="Counter has no public method 'submit'"):
+        counter.submit(2)
+
+
+class Office(Actor):
+    def submit(self, paper: str) -> str:
+        return f"{paper} submitted"
+
+
+def test_a_method_that_is_named_submit_is_called_by_its_name(system):
+    office = system.spawn(Office).proxy()
+    assert office.submit("form") == "form submitted"
+    assert office.submit.submit("form").result() == "form submitted"
+
+
 class Base(Actor):
     def name(self) -> str:
         return "base"

@@ -10,7 +10,7 @@ import pytest
 from procactors import Actor, ActorSystem, Event, Progress, current_context
 from procactors.errors import ForeignProcess
 from procactors.wire.blackbox import LISTENED
-from procactors.wire.station import SUPERVISOR
+from procactors.wire.transport import SUPERVISOR
 from tests.support.waiting import SHORT_S, aside, eventually
 
 

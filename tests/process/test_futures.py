@@ -732,7 +732,7 @@ def test_a_submit_at_the_interpreters_exit_is_refused(tmp_path):
 
         executor = ActorPoolExecutor(1)
         executor.submit(pow, 2, 3).add_done_callback(lambda future: late())
-        import procactors.pool.engine as engine
+        import procactors.executors.engine as engine
         real = engine._end_at_exit
         atexit.unregister(real)
         atexit.register(late)

@@ -439,7 +439,7 @@ def test_what_is_for_every_worker_is_for_no_other(system, gate):
         stuck = first.submit(Tally.wait, gate)
         gate.arrival()
         busy = aside(pool.gather, Tally.add, 1)
-        eventually(lambda: pool._dispatcher.members[0].batches, "the call on its way")
+        eventually(lambda: pool._dispatcher.slots[0].batches, "the call on its way")
         first.kill()
         assert isinstance(busy.exception(SHORT_S), errors.ActorStopped)
         assert isinstance(stuck.exception(SHORT_S), errors.ActorDied)

@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 
 from procactors import ActorSystem, ExitKind, Progress, errors
-from procactors.pool.chunk import Chunk
+from procactors.pool.map_state import Chunk
 from tests.support.faults import BreaksWhenPickled, Fault, Unrebuildable
 from tests.support.gates import Gate, new_gate
 from tests.support.poolwork import (

@@ -18,7 +18,7 @@ import pytest
 
 from procactors import Actor, ActorSystem, errors
 from procactors.blueprint import write_blueprint
-from procactors.pool.reply import PoolReply
+from procactors.pool.calls import PoolReply
 from procactors.supervision.commands import Condemn
 from procactors.wire.blackbox import HANDLED, PID
 from tests.support.faults import Fault
@@ -89,7 +89,7 @@ def test_what_lies_behind_a_slow_item_is_taken_over_though_the_limit_came_late(s
         with pool._dispatcher.lock:
             [batch] = [
                 batch
-                for member in pool._dispatcher.members
+                for member in pool._dispatcher.slots
                 for batch in member.batches
                 if batch.count == 41
             ]
@@ -122,7 +122,7 @@ def test_nobody_waits_for_workers_that_are_all_on_their_way_out(system, tmp_path
         pids = {gate.arrival() for _ in stuck}
         shrinking = aside(pool.resize, 1)
         eventually(lambda: pool.size == 1, "the order")
-        [stays] = [member.ref for member in pool._members()]
+        [stays] = [member.ref for member in pool._slots()]
         flag.touch()
         os.kill(stays.status().pid, signal.SIGKILL)
         stays.wait(SHORT_S)
@@ -136,7 +136,7 @@ def test_nobody_waits_for_workers_that_are_all_on_their_way_out(system, tmp_path
 
 
 def test_a_call_for_one_worker_and_no_other_is_refused_when_it_has_just_gone(pool):
-    gone = pool._members()[0]
+    gone = pool._slots()[0]
     gone.ref.stop()
     assert pool.ask(square, 2) == 4
     eventually(lambda: pool.ask(square, 2) == 4 and pool.size == 1, "the loss to be seen")
@@ -432,9 +432,9 @@ def test_interrupted_while_they_start_no_workers_are_left(system, gate):
 def test_a_stop_that_comes_together_with_the_systems_is_no_error(start_method):
     with ActorSystem(start_method=start_method) as system:
         pool = system.options(size=2).pool()
-        members = pool._members()
+        members = pool._slots()
         stopping = aside(system.stop)
         while not stopping.done():
-            pool._crew._end(members, 0.0)
-        pool._crew._end(members, 0.0)
+            pool._workers._end(members, 0.0)
+        pool._workers._end(members, 0.0)
     pool.stop()

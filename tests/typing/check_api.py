@@ -190,6 +190,7 @@ def proxies(counter: ActorRef[Counter]) -> None:
     handle = counter.proxy()
     assert_type(handle, Counter)
     assert_type(handle.increment(2), int)
+    handle.submit.increment(2)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     handle.increment("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

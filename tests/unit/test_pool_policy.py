@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from procactors import Options, errors
+from procactors.pool.map_options import checked_options
 from procactors.pool.routing import Ring, key_bytes
-from procactors.pool.rules import checked_rules
 from procactors.pool.scaling import WAIT_S, Demand, wanted
 from procactors.pool.sizing import TARGET_S, Pace, Paces
 from procactors.wire.sheet import MOST_ITEMS
@@ -145,7 +145,7 @@ def test_the_bounds_hold(workers, waiting, waited_s, idle, least):
 def test_equal_keys_mean_the_same_worker_in_every_ring():
     for key in ("a", b"a", 7, ("a", 7), None):
         first, second = Ring([0, 1, 2]), Ring([2, 1, 0])
-        assert first.member(key_bytes(key)) == second.member(key_bytes(key))
+        assert first.worker(key_bytes(key)) == second.worker(key_bytes(key))
 
 
 def test_one_and_one_are_different_keys_by_type():
@@ -155,14 +155,14 @@ def test_one_and_one_are_different_keys_by_type():
 def test_a_worker_more_moves_few_keys():
     keys = [key_bytes(f"key-{number}") for number in range(5000)]
     before, after = Ring(range(9)), Ring(range(10))
-    moved = [key for key in keys if before.member(key) != after.member(key)]
-    assert all(after.member(key) == 9 for key in moved)
+    moved = [key for key in keys if before.worker(key) != after.worker(key)]
+    assert all(after.worker(key) == 9 for key in moved)
     assert len(moved) < 2 * len(keys) / 10
 
 
 def test_keys_are_spread():
     ring = Ring(range(10))
-    counts = Counter(ring.member(key_bytes(number)) for number in range(20_000))
+    counts = Counter(ring.worker(key_bytes(number)) for number in range(20_000))
     assert len(counts) == 10
     assert max(counts.values()) < 2 * 20_000 / 10
 
@@ -188,12 +188,12 @@ def test_a_key_that_cannot_be_pickled_is_named():
 )
 def test_an_argument_of_a_map_that_makes_no_sense_is_named(given, text):
     with pytest.raises(errors.InvalidSpec, match=text):
-        checked_rules(False, None, given)
+        checked_options(False, None, given)
 
 
 def test_an_argument_of_a_map_that_is_not_known_is_named():
     with pytest.raises(TypeError, match="chunksize"):
-        checked_rules(False, None, {"chunksize": 1})
+        checked_options(False, None, {"chunksize": 1})
 
 
 @pytest.mark.parametrize("size", [0, -1, True, "2", 1.5, (1,), (0, 2), (3, 2), (1, 2, 3)])

@@ -9,7 +9,7 @@ import pytest
 
 from procactors import Actor
 from procactors.errors import ActorDied, ItemTimeout, PoolBroken, Quarantined
-from procactors.pool.numbered import Numbered
+from procactors.pool.job_map import ItemOutcome
 from tests.support.gates import Gate
 
 
@@ -61,8 +61,8 @@ class Judge:
         return tries <= self.tries
 
 
-def run(pool, items, judge, **rules) -> list[Numbered]:
-    job = pool._map_numbered(Doer.do, ListSource(items), judge, **rules)
+def run(pool, items, judge, **rules) -> list[ItemOutcome]:
+    job = pool._job_map(Doer.do, ListSource(items), judge, **rules)
     return [outcome for batch in job.batches() for outcome in batch]
 
 
@@ -139,7 +139,7 @@ class SlowSource:
 def test_results_come_while_the_source_has_nothing(system):
     source = SlowSource()
     with system.options(size=2).pool(Doer) as pool:
-        job = pool._map_numbered(Doer.do, source, Judge())
+        job = pool._job_map(Doer.do, source, Judge())
         batches = job.batches()
         for number in range(3):
             source.there = [("value", number)]
@@ -154,7 +154,7 @@ def test_results_come_while_the_source_has_nothing(system):
 
 def test_a_wake_and_a_wait_that_is_over_yield_nothing(system):
     with system.options(size=1).pool(Doer) as pool:
-        job = pool._map_numbered(Doer.do, SlowSource(), Judge())
+        job = pool._job_map(Doer.do, SlowSource(), Judge())
         job.wait_s = 0.01
         batches = job.batches()
         assert next(batches) == []
@@ -169,7 +169,7 @@ def test_a_drain_ends_what_is_in_hand_and_begins_nothing_more(system, gate: Gate
     items = [("gate", gate), *(("value", number) for number in range(1000))]
     source = ListSource(items)
     with system.options(size=1).pool(Doer) as pool:
-        job = pool._map_numbered(Doer.do, source, Judge(), ordered=ordered, chunk=10)
+        job = pool._job_map(Doer.do, source, Judge(), ordered=ordered, chunk=10)
         batches = job.batches()
         job.feed()
         gate.arrival()
@@ -187,10 +187,10 @@ def test_what_was_done_behind_a_gap_comes_at_the_end_of_a_drain(system, gate: Ga
     items = [("gate", gate), *(("value", number) for number in range(40))]
     with system.options(size=2).pool(Doer) as pool:
         source = ListSource(items)
-        job = pool._map_numbered(Doer.do, source, Judge(), ordered=ordered, chunk=1)
+        job = pool._job_map(Doer.do, source, Judge(), ordered=ordered, chunk=1)
         job.wait_s = 0.01
         found, batches = [], job.batches()
-        while source.items or job._open > 1:
+        while source.items or job.state.open > 1:
             found += next(batches)
         if ordered:
             assert found == []
@@ -204,7 +204,7 @@ def test_what_was_done_behind_a_gap_comes_at_the_end_of_a_drain(system, gate: Ga
 def test_a_pool_that_breaks_ends_every_item(system):
     with system.options(size=1, max_restarts=0).pool(Doer) as pool:
         source, judge = SlowSource(), Judge(tries=9)
-        job = pool._map_numbered(Doer.do, source, judge)
+        job = pool._job_map(Doer.do, source, judge)
         (worker,) = pool.workers()
         worker.kill()
         source.there = [("value", 1)]

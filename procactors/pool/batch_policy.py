@@ -14,13 +14,12 @@ Never: blames an item that was not begun.
 from __future__ import annotations
 
 from procactors.errors import ActorDied, ActorStopped, Quarantined
-from procactors.pool.batch import Batch
-from procactors.pool.spans import QUARANTINE, Span, refuse
+from procactors.pool.batch import QUARANTINE, Batch, Span, refuse
 from procactors.process.batch import Outcome
 from procactors.supervision.crash import CrashReport
 from procactors.wire.sheet import FUNCTION, LOADING
 
-__all__ = ["NEVER_BEGUN", "Verdicts"]
+__all__ = ["NEVER_BEGUN", "BatchPolicy"]
 
 #: Stands for the answer to a batch that was never begun, or of which all that was is done.
 NEVER_BEGUN = Outcome(0, 0, "")
@@ -29,8 +28,8 @@ NEVER_BEGUN = Outcome(0, 0, "")
 _FALSE_STARTS = 3
 
 
-class Verdicts:
-    """One pool's, with what it knows of functions that end workers."""
+class BatchPolicy:
+    """Judges the batches of one pool, and remembers which functions have ended workers."""
 
     def __init__(self) -> None:
         # Deaths while a function was loaded, and the report of the last.
@@ -50,23 +49,23 @@ class Verdicts:
             report,
         )
 
-    def follow(self, batch: Batch, done: int, verdict: object) -> list[Span]:
+    def follow(self, batch: Batch, done: int, outcome: object) -> list[Span]:
         """Return what is to be sent again of a batch that has ended, `done` items being done.
 
         Args:
-            batch: it.
+            batch: the batch.
             done: how many of its items are marked.
-            verdict: the worker's `Outcome`, or the exception that stands for it.
+            outcome: the worker's `Outcome`, or the exception that stands for it.
         """
         rest = [span for span, _ in batch.parts(done, batch.stolen_from)]
-        if isinstance(verdict, Outcome):
-            return self._answered(batch, rest, verdict)
-        if isinstance(verdict, ActorStopped) or not rest:
+        if isinstance(outcome, Outcome):
+            return self._answered(batch, rest, outcome)
+        if isinstance(outcome, ActorStopped) or not rest:
             return rest
-        if isinstance(verdict, ActorDied) and verdict.report is not None:
-            return self._bury(batch, rest, verdict.report)
-        reason = verdict if isinstance(verdict, Exception) else RuntimeError(f"found {verdict!r}")
-        if isinstance(verdict, ActorDied):
+        if isinstance(outcome, ActorDied) and outcome.report is not None:
+            return self._died(batch, rest, outcome.report)
+        reason = outcome if isinstance(outcome, Exception) else RuntimeError(f"found {outcome!r}")
+        if isinstance(outcome, ActorDied):
             first = rest[0]
             refuse([first.part(first.start, first.start + 1)], reason)
             others = [first.part(first.start + 1, first.stop)] if len(first) > 1 else []
@@ -76,7 +75,7 @@ class Verdicts:
 
     def _answered(self, batch: Batch, rest: list[Span], outcome: Outcome) -> list[Span]:
         first = batch.spans[0]
-        batch.member.false_starts = 0
+        batch.slot.false_starts = 0
         first.owner.pace.seen(outcome.done, outcome.spent_ns / 1e9)
         if outcome.done:
             self._deaths.pop(first.function, None)
@@ -85,11 +84,11 @@ class Verdicts:
             return rest[1:]
         return rest
 
-    def _bury(self, batch: Batch, rest: list[Span], report: CrashReport) -> list[Span]:
+    def _died(self, batch: Batch, rest: list[Span], report: CrashReport) -> list[Span]:
         """Return what is to be sent again after a worker's death with a batch in hand."""
-        member = batch.member
-        if not batch.has_started and member.false_starts < _FALSE_STARTS:
-            member.false_starts += 1  # killed before it looked at it, as a rule
+        slot = batch.slot
+        if not batch.has_started and slot.false_starts < _FALSE_STARTS:
+            slot.false_starts += 1  # killed before it looked at it, as a rule
             return rest
         first, others = rest[0], rest[1:]
         loading = batch.sheet.words[LOADING]

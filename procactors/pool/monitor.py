@@ -1,4 +1,4 @@
-"""The pool's keeper: a thread that looks after batches that take longer than they should.
+"""The pool's monitor: a thread that looks after batches that take longer than they should.
 
 Layer: api. Runs in: the pool's process, in a thread of its own.
 Owns: that thread (`close`).
@@ -13,25 +13,21 @@ a worker; runs a user's code.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING
 
+from procactors.client import Client
+from procactors.pool.batch import Batch, WorkerSlot
+from procactors.pool.dispatch import Dispatcher, OnAnswer
 from procactors.supervision import commands as c
 from procactors.wire.blackbox import HANDLED, PID
-from procactors.wire.reply import Answer
 from procactors.wire.sheet import FUNCTION, LOADING, SINCE
-from procactors.wire.station import SUPERVISOR
 
-if TYPE_CHECKING:
-    from procactors.pool.batch import Batch
-    from procactors.pool.dispatch import Dispatcher
-    from procactors.pool.member import Member
-
-__all__ = ["Keeper"]
+__all__ = ["Monitor"]
 
 _log = logging.getLogger("procactors")
 
@@ -51,16 +47,18 @@ _IMPORT_S = 60.0
 _LATE_S = 1.0
 
 
-class Keeper:
+class Monitor:
     """Looks after one dispatcher's batches.
 
     Args:
+        dispatcher: the pool's.
         scale: called at each look with the instant, under the dispatcher's lock; returns the
             seconds until it wants to be called again, None for: when something changes.
     """
 
-    def __init__(self, name: str, scale: Callable[[float], float | None]) -> None:
-        self.dispatcher: Dispatcher | None = None
+    def __init__(self, dispatcher: Dispatcher, scale: Callable[[float], float | None]) -> None:
+        self._dispatcher = dispatcher
+        self._client = Client(dispatcher.transport)
         self._scale = scale
         # Not an Event: a signal handler that raises in its `set` may leave that locked for ever.
         self._bell: SimpleQueue[None] = SimpleQueue()
@@ -68,11 +66,13 @@ class Keeper:
         self._closing = False
         self._awake_since = 0.0
         self._wait_s = _QUICK_S
-        self._thread = threading.Thread(target=self._run, name=f"procactors-{name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=f"procactors-{dispatcher.name}", daemon=True
+        )
+        dispatcher.on_work = self.wake
 
-    def open(self, dispatcher: Dispatcher) -> None:
+    def open(self) -> None:
         """Begin."""
-        self.dispatcher = dispatcher
         self._thread.start()
 
     def wake(self) -> None:
@@ -89,8 +89,7 @@ class Keeper:
             self._thread.join()
 
     def _run(self) -> None:
-        dispatcher = self.dispatcher
-        assert dispatcher is not None
+        dispatcher = self._dispatcher
         wait_s: float | None = None
         due = monotonic()
         while not self._closing:
@@ -99,11 +98,11 @@ class Keeper:
                 self._awake_since = now
             try:
                 with dispatcher.lock:
-                    wait_s = self._look(dispatcher, now)
+                    wait_s = self._look(now)
                     self._asleep = wait_s is None
             except Exception:  # noqa: BLE001 - see below
-                # So wide because nobody else would look after the rest of the batches.
-                _log.exception("the keeper of %s met an error of its own", dispatcher.name)
+                # So wide because the rest of the batches would be left without a monitor.
+                _log.exception("the monitor of %s met an error of its own", dispatcher.name)
                 wait_s = _SLOW_S
             due = now if wait_s is None else now + wait_s
             with contextlib.suppress(Empty):
@@ -111,17 +110,18 @@ class Keeper:
                 while True:
                     self._bell.get_nowait()  # one look is enough for all
 
-    def _look(self, dispatcher: Dispatcher, now: float) -> float | None:
+    def _look(self, now: float) -> float | None:
         """Look at everything; return the seconds until the next look."""
+        dispatcher = self._dispatcher
         if dispatcher.doubts:
             dispatcher.clear_up()
         scale_s = self._scale(now)
         free = [
-            member
-            for member in dispatcher.members
-            if not member.batches and not member.leaving and not member.accused
+            slot
+            for slot in dispatcher.slots
+            if not slot.batches and not slot.leaving and not slot.accused
         ]
-        batches = [batch for member in dispatcher.members for batch in member.batches]
+        batches = [batch for slot in dispatcher.slots for batch in slot.batches]
         if not batches:
             self._wait_s = _QUICK_S
             return scale_s
@@ -133,28 +133,26 @@ class Keeper:
         else:
             self._wait_s = _QUICK_S
         for batch in batches:
-            wait_s = min(wait_s, self._look_at(dispatcher, batch, ways, now))
+            wait_s = min(wait_s, self._look_at(batch, ways, now))
         return wait_s if scale_s is None else min(wait_s, scale_s)
 
-    def _look_at(self, dispatcher: Dispatcher, batch: Batch, ways: int, now: float) -> float:
+    def _look_at(self, batch: Batch, ways: int, now: float) -> float:
         # In this order: an item that ends in between is seen at the next look.
         started = batch.has_started
         done = batch.done() if started else 0
         if done > batch.taken and now - batch.sent_at > _HOLD_S:
-            dispatcher.hand_over(batch, done)
+            self._dispatcher.hand_over(batch, done)
         wait_s = _SLOW_S
         if started and batch.spans[0].timeout is not None and done < batch.stolen_from:
-            wait_s = self._time(dispatcher, batch, batch.spans[0].timeout, done, now)
+            wait_s = self._time(batch, batch.spans[0].timeout, done, now)
         if ways:
-            self._relieve(dispatcher, batch, started, done, ways, now)
+            self._relieve(batch, started, done, ways, now)
         return wait_s
 
-    def _relieve(
-        self, dispatcher: Dispatcher, batch: Batch, started: bool, done: int, ways: int, now: float
-    ) -> None:
+    def _relieve(self, batch: Batch, started: bool, done: int, ways: int, now: float) -> None:
         """Take back what waits behind an item in hand while other workers have nothing to do."""
         if batch.stolen_from < batch.count or batch.spans[0].pinned is not None:
-            return  # what was left to be taken has been, or it is nobody else's
+            return  # what was left to be taken has been, or only this worker may have it
         first = done + 1 if started else 0
         if batch.limited_at is None:
             if first < batch.count and not _ends_soon(batch, done, now):
@@ -165,13 +163,11 @@ class Keeper:
             # lowered, it may have one item more in hand.
             first = batch.limit if done < batch.limit or not started else done + 1
             if first < batch.count:
-                dispatcher.steal(batch, first, ways + 1)
+                self._dispatcher.steal(batch, first, ways + 1)
 
-    def _time(
-        self, dispatcher: Dispatcher, batch: Batch, timeout: float, done: int, now: float
-    ) -> float:
+    def _time(self, batch: Batch, timeout: float, done: int, now: float) -> float:
         """Look at the item in hand; return the seconds until it has to be looked at again."""
-        member = batch.member
+        slot = batch.slot
         words = batch.sheet.words
         since = words[SINCE]
         if (loading := words[LOADING]) or not since:
@@ -187,45 +183,27 @@ class Keeper:
         left = max(began, self._awake_since) + timeout - now
         if left > 0:
             return max(left, _SETTLED_S)
-        box = dispatcher.station.words(member.ref._actor)
+        box = self._dispatcher.transport.words(slot.ref._actor)
         if box is None:
             return _SLOW_S  # it has gone for good: its answer is on its way
         # What it is at is named together with the item: the worker may go on to its next message.
         charge = (done, since, box[PID], box[HANDLED])
         if batch.accused_of != charge:
             # Seen once, and its successors are held back: at the next look, it is still this one,
-            # or has ended, and nobody else is blamed.
+            # or has ended, and no other item is blamed.
             batch.accused_of = charge
             batch.lower(done + 1, now)
             return _QUICK_S
-        if not member.accused:
+        if not slot.accused:
             text = f"an item took longer than timeout={timeout:g} s"
-            self._accuse(dispatcher, member, c.Condemn(member.ref._actor, *charge[2:], text))
+            self._accuse(slot, c.Condemn(slot.ref._actor, *charge[2:], text))
         return _SLOW_S
 
-    def _accuse(self, dispatcher: Dispatcher, member: Member, command: c.Condemn) -> None:
-        station = dispatcher.station
-        encoded = station.home.encode(command)
-        sentence = _Sentence(dispatcher, member)
-        station.submit(SUPERVISOR, "the supervisor", b"", encoded, sentence)
-        member.accused = True  # behind it: where it cannot be sent, the next look tries again
-
-
-class _Sentence:
-    """Hears what has come of an accused worker: it is killed, or has gone on. Either way it works.
-
-    What is sent to a killed one from now on is handled by its next incarnation.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, member: Member) -> None:
-        self._dispatcher = dispatcher
-        self._member = member
-
-    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
-        """Take the answer from the reader thread; whatever it says, the waiting is over."""
-        with self._dispatcher.lock:
-            self._member.accused = False
-            self._dispatcher.feed()
+    def _accuse(self, slot: WorkerSlot, command: c.Condemn) -> None:
+        # Whatever the supervisor answers: the worker was killed, or has gone on, and works again.
+        acquit = functools.partial(self._dispatcher.acquit, slot)
+        self._client.submit_to(OnAnswer(acquit), command)
+        slot.accused = True  # behind it: where it cannot be sent, the next look tries again
 
 
 def _ends_soon(batch: Batch, done: int, now: float) -> bool:

@@ -1,38 +1,91 @@
-"""Items that one map has taken from its input at once, and what came of them.
+"""One map's state and its chunks: items taken from the input at once, and what came of them.
 
-Layer: api. Runs in: the pool's process: the thread that iterates, and whichever brings news.
-Owns: the segments of their payloads, until the last of them has ended.
-Never: runs a user's code: items are encoded, and outcomes opened, by the map.
+Layer: api. Runs in: the pool's process: the thread that iterates the map, and any that brings news.
+Owns: the segments of the items' payloads, until the last of a chunk has ended; the map's target.
+Never: runs a user's code: items are encoded, and outcomes opened, by the map's job.
+
+    job: items ─► Chunk ─► span ─► dispatcher ─► Chunk.ended ─► MapState.events ─► job
 """
 
 from __future__ import annotations
 
 import contextlib
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import Any, TypeAlias
 
 from procactors.errors import ReplyError
-from procactors.pool.spans import QUARANTINE, Load, Span, death_of
+from procactors.pool.batch import QUARANTINE, Load, Span, death_of
+from procactors.pool.map_options import MapOptions
+from procactors.pool.sizing import Pace
+from procactors.pool.targets import Target
 from procactors.process.batch import ITEMS, STAR
 from procactors.supervision.crash import CrashReport
 from procactors.wire.sheet import FAILURE, Sealed
 
-if TYPE_CHECKING:
-    from procactors.pool.map import MapJob
-
-__all__ = ["BELL", "Chunk", "Single"]
+__all__ = ["BELL", "Chunk", "MapState", "News", "Single"]
 
 #: An item that has not ended.
 _PENDING: Any = object()
 
+#: (chunk, from which item, how many have ended; negative: so many are to be sent one by one).
+News: TypeAlias = "tuple[Chunk, int, int]"
+
+
+class MapState:
+    """What the chunks of a map have in common, and the map's job with them.
+
+    Attributes:
+        target: what is called.
+        options: how; changed by an executor that reads the map aside.
+        pace: what an item costs, as seen so far.
+        events: news of the chunks, for the thread that iterates.
+        closed: no more of its results are wanted.
+        draining: nothing more is begun, and what is in hand is still wanted.
+        open: chunks that have not ended. Under the dispatcher's lock.
+        tries: of items that raised and were tried again, by their number: how often.
+        keeps_items: items are wanted until their outcome has been looked at.
+    """
+
+    def __init__(self, target: Target, options: MapOptions, pace: Pace) -> None:
+        self.target = target
+        self.options = options
+        self.pace = pace
+        self.events: SimpleQueue[News] = SimpleQueue()
+        self.closed = False
+        self.draining = False
+        self.open = 0
+        self.tries: dict[int, int] = {}
+        self.keeps_items = bool(options.retry_on)
+
+    def chunk_ended(self) -> None:
+        """Count one chunk less. Under the dispatcher's lock."""
+        self.open -= 1
+        if self.open:
+            return
+        if self.closed:
+            self.target.free()
+        if self.draining:
+            self.events.put(BELL)  # the last chunk may be what the drain waits for
+
+    def close(self) -> None:
+        """Want no more results; what comes later is dropped. Under the dispatcher's lock."""
+        self.closed = True
+        if not self.open:
+            self.target.free()
+        while not self.events.empty():
+            chunk, _, count = self.events.get_nowait()
+            if count < 0:
+                chunk.unwanted(-count)
+
 
 class Chunk:
-    """Some items in a row that were taken from the input at once (a `spans.Owner`).
+    """Some items in a row that were taken from the input at once (a `batch.Owner`).
 
     Attributes:
         base: number of its first item in the input.
         items: as they came; kept for those that have to be encoded once more.
-        outcomes: what came of each; `_PENDING` while nothing did.
+        outcomes: what came of each; `_PENDING` until something has.
         left: how many have not ended.
         given: how many of the outcomes have been yielded.
         is_plain: all outcomes so far are values as they are, nothing has to be opened.
@@ -41,19 +94,19 @@ class Chunk:
     __slots__ = (
         "_deaths",
         "_loads",
+        "_state",
         "base",
         "given",
         "is_plain",
         "items",
-        "job",
         "left",
         "outcomes",
         "pace",
     )
 
-    def __init__(self, job: MapJob, base: int, items: list[Any]) -> None:
-        self.job = job
-        self.pace = job.pace
+    def __init__(self, state: MapState, base: int, items: list[Any]) -> None:
+        self._state = state
+        self.pace = state.pace
         self.base = base
         self.items = items
         self.outcomes: list[Any] = [_PENDING] * len(items)
@@ -63,63 +116,68 @@ class Chunk:
         self._deaths: dict[int, int] = {}
         self._loads: list[Load] = []
 
+    @property
+    def source(self) -> object:
+        """The map, which is withdrawn as a whole."""
+        return self._state
+
     def span(self, load: Load, start: int, stop: int) -> Span:
         """Return the span of some of its items, whose payload is its own from now on."""
         self._loads.append(load)
-        job = self.job
+        state = self._state
         return Span(
             self,
-            job.target.name,
-            job.target.named,
+            state.target.name,
+            state.target.named,
             load,
-            STAR if job.rules.spread else ITEMS,
+            STAR if state.options.spread else ITEMS,
             start,
             stop,
-            job.rules.timeout,
+            state.options.timeout,
         )
 
     def begins(self, span: Span) -> bool:
-        """Say whether anybody still wants the map's results."""
-        if self.job.closed or self.job.draining:
-            self._settle(len(span))
+        """Return whether the map's results are still wanted."""
+        if self._state.closed or self._state.draining:
+            self._count_ended(len(span))
             return False
         return True
 
     def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
         """Keep outcomes until they are asked for."""
-        if not self.job.closed:
+        if not self._state.closed:
             self.is_plain = self.is_plain and is_plain
             self.outcomes[at : at + len(outcomes)] = outcomes
-            self.job.events.put((self, at, len(outcomes)))
-        self._settle(len(outcomes))
+            self._state.events.put((self, at, len(outcomes)))
+        self._count_ended(len(outcomes))
 
     def died(self, span: Span, report: CrashReport) -> Span | None:
         """Try the item again if that is allowed; else its error stands in its place."""
-        at = span.start
+        at, state = span.start, self._state
         self._deaths[at] = deaths = self._deaths.get(at, 0) + 1
-        tries = deaths + self.job.raised(self.base + at)
-        if tries <= self.job.rules.retries and deaths < QUARANTINE:
+        tries = deaths + state.tries.get(self.base + at, 0)
+        if tries <= state.options.retries and deaths < QUARANTINE:
             return span
         self.ended(span, at, [Sealed(FAILURE, death_of(report, deaths, span.timeout))])
         return None
 
     def unreadable(self, span: Span, why: str) -> None:
         """Have the items sent one by one: the one that cannot be loaded is to stand alone."""
-        if self.job.closed:
-            self._settle(len(span))
+        if self._state.closed:
+            self._count_ended(len(span))
         else:
-            self.job.events.put((self, span.start, -len(span)))
+            self._state.events.put((self, span.start, -len(span)))
 
     def unwanted(self, count: int) -> None:
-        """Nobody will send so many of the items again. Under the dispatcher's lock."""
-        self._settle(count)
+        """Count so many items as ended: the job sends them no more. Under the dispatcher's lock."""
+        self._count_ended(count)
 
     def refused(self, span: Span, error: Exception) -> None:
         """Let the error stand for each of the items."""
         self.ended(span, span.start, [Sealed(FAILURE, error)] * len(span))
 
     def cancel(self, span: Span) -> bool:
-        """Whoever iterates is told at the first of its items."""
+        """Let a CancelledError stand for each of the items: it is raised at the first of them."""
         self.refused(span, CancelledError())
         return True
 
@@ -127,7 +185,7 @@ class Chunk:
         """Return behind which item from `start` on the first one lies that has not ended."""
         # Read first: what ends after it is found at the next look. In a drain, what was not begun
         # has ended without an outcome.
-        if self.left or self.job.draining:
+        if self.left or self._state.draining:
             with contextlib.suppress(ValueError):
                 return self.outcomes.index(_PENDING, start)
         return len(self.outcomes)
@@ -136,12 +194,12 @@ class Chunk:
         """Let an error stand in an item's place. Under the dispatcher's lock."""
         self.is_plain = False
         self.outcomes[at] = Sealed(FAILURE, error)
-        self.job.events.put((self, at, 1))
-        self._settle(1)
+        self._state.events.put((self, at, 1))
+        self._count_ended(1)
 
     def give_up(self) -> None:
-        """Nothing of it was sent, or will be waited for. Under the dispatcher's lock."""
-        self._settle(self.left)
+        """Count all of it as ended: it was not sent, or is not wanted. Under the lock."""
+        self._count_ended(self.left)
 
     def is_done(self, at: int) -> bool:
         """Whether an item has ended and its outcome has not been taken."""
@@ -155,10 +213,10 @@ class Chunk:
         """Let one of its items be run once more. Under the dispatcher's lock."""
         self.outcomes[at] = _PENDING
         if not self.left:
-            self.job.chunk_opened()
+            self._state.open += 1
         self.left += 1
 
-    def _settle(self, count: int) -> None:
+    def _count_ended(self, count: int) -> None:
         if self.left <= 0:
             return  # it has been given up, and this comes of what was sent of it all the same
         self.left -= count
@@ -166,9 +224,9 @@ class Chunk:
             for load in self._loads:
                 load.free()
             self._loads.clear()
-            if not self.job.keeps_items:
+            if not self._state.keeps_items:
                 self.items = []  # they may be large, and their results may wait for long
-            self.job.chunk_ended()
+            self._state.chunk_ended()
 
 
 class Single:
@@ -177,24 +235,28 @@ class Single:
     def __init__(self, chunk: Chunk, at: int) -> None:
         self._chunk = chunk
         self._at = at
-        self.job = chunk.job
         self.pace = chunk.pace
 
+    @property
+    def source(self) -> object:
+        """The map, which is withdrawn as a whole."""
+        return self._chunk.source
+
     def begins(self, span: Span) -> bool:
-        """As the chunk's."""
+        """Return whether the map's results are still wanted."""
         return self._chunk.begins(span)
 
     def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
-        """As the chunk's, at its place there."""
+        """Keep the outcome at the item's place in the chunk."""
         self._chunk.ended(span, self._at, outcomes, is_plain)
 
     def died(self, span: Span, report: CrashReport) -> Span | None:
-        """As the chunk's, at its place there."""
+        """Try the item again if that is allowed; else its error stands in its place."""
         moved = span.part(self._at, self._at + 1)
         return None if self._chunk.died(moved, report) is None else span
 
     def unreadable(self, span: Span, why: str) -> None:
-        """Let the reason stand in its place: there is nobody else to blame."""
+        """Let the reason stand in its place: no other item can be to blame."""
         self._chunk.ended(span, self._at, [Sealed(FAILURE, ReplyError(why))])
 
     def refused(self, span: Span, error: Exception) -> None:
@@ -202,16 +264,16 @@ class Single:
         self._chunk.ended(span, self._at, [Sealed(FAILURE, error)])
 
     def cancel(self, span: Span) -> bool:
-        """As the chunk's, at its place there."""
+        """Let a CancelledError stand in its place."""
         self.refused(span, CancelledError())
         return True
 
 
 def _no_items() -> Chunk:
-    chunk = Chunk.__new__(Chunk)  # of no job: left in a queue, it would hold that in a circle
+    chunk = Chunk.__new__(Chunk)  # of no map: left in a queue, it would hold that in a cycle
     chunk.items, chunk.outcomes, chunk.given, chunk.is_plain = [], [], 0, True
     return chunk
 
 
 #: News of no items: there is something to look at that is no outcome.
-BELL = (_no_items(), 0, 0)
+BELL: News = (_no_items(), 0, 0)

@@ -1,35 +1,54 @@
 """Many items: what a pool's `map` and `starmap` are called with.
 
 Layer: api. Runs in: the pool's process.
-Owns: nothing: a map's own is its job's.
+Owns: nothing: what a map has is its job's.
 Never: begins a map whose arguments make no sense.
 """
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
-from procactors.checks import flag
 from procactors.handlers import check_function
 from procactors.observe.events import Events
 from procactors.pool.dispatch import Dispatcher
-from procactors.pool.functions import target_of
-from procactors.pool.map import MapJob
+from procactors.pool.job_map import JobMap, Judge, Source
+from procactors.pool.map import MapJob, MapResults
+from procactors.pool.map_options import MAP_WORDS, MapOptions, checked_options
+from procactors.pool.map_state import MapState
 from procactors.pool.mistakes import check_inputs, no_attribute
-from procactors.pool.numbered import Judge, NumberedJob, Source
 from procactors.pool.progress import MapProgress
-from procactors.pool.results import MapResults
-from procactors.pool.rules import checked_rules
 from procactors.pool.sizing import Paces
+from procactors.pool.targets import target_of
 from procactors.process.methods import MethodTable, table_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from procactors.pool.map_options import MapWords
 
 __all__ = ["Mapper"]
 
 A = TypeVar("A")
 T = TypeVar("T")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _with_words(function: F) -> F:
+    """Show what may be said of a map in a method's signature: for help() and notebooks."""
+    shown = inspect.signature(function)
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    own = [one for one in shown.parameters.values() if one.kind not in variable]
+    words = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in MAP_WORDS.items()
+    ]
+    function.__signature__ = shown.replace(parameters=[*own, *words])  # type: ignore[attr-defined]
+    return function
 
 
 class Mapper(Generic[A]):
@@ -51,7 +70,7 @@ class Mapper(Generic[A]):
     ) -> None:
         self._events = events
         self._dispatcher = dispatcher
-        self._station = dispatcher.station
+        self._transport = dispatcher.transport
         self._table = table
         self._timeout = timeout
         self._seen = Paces()
@@ -75,13 +94,7 @@ class Mapper(Generic[A]):
         items: Iterable[T],
         *,
         on_error: Literal["raise", "skip"] = "raise",
-        ordered: bool = True,
-        in_flight: int | None = None,
-        chunk: int | Literal["auto"] = "auto",
-        retries: int = 0,
-        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-        timeout: float | None = None,
-        progress: bool = False,
+        **words: Unpack[MapWords],
     ) -> MapResults[R]: ...
     @overload
     def map(
@@ -91,13 +104,7 @@ class Mapper(Generic[A]):
         items: Iterable[T],
         *,
         on_error: Literal["collect"],
-        ordered: bool = True,
-        in_flight: int | None = None,
-        chunk: int | Literal["auto"] = "auto",
-        retries: int = 0,
-        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-        timeout: float | None = None,
-        progress: bool = False,
+        **words: Unpack[MapWords],
     ) -> MapResults[R | BaseException]: ...
     @overload
     def map(
@@ -107,13 +114,7 @@ class Mapper(Generic[A]):
         items: Iterable[T],
         *,
         on_error: Literal["raise", "skip"] = "raise",
-        ordered: bool = True,
-        in_flight: int | None = None,
-        chunk: int | Literal["auto"] = "auto",
-        retries: int = 0,
-        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-        timeout: float | None = None,
-        progress: bool = False,
+        **words: Unpack[MapWords],
     ) -> MapResults[R]: ...
     @overload
     def map(
@@ -123,23 +124,18 @@ class Mapper(Generic[A]):
         items: Iterable[T],
         *,
         on_error: Literal["collect"],
-        ordered: bool = True,
-        in_flight: int | None = None,
-        chunk: int | Literal["auto"] = "auto",
-        retries: int = 0,
-        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-        timeout: float | None = None,
-        progress: bool = False,
+        **words: Unpack[MapWords],
     ) -> MapResults[R | BaseException]: ...
-    def map(  # noqa: D417 - the overloads above name what `rules` are
-        self, what: Any, /, items: Iterable[Any], *more: Any, **rules: Any
+    @_with_words
+    def map(  # noqa: D417 - the words are named in `MapWords`
+        self, what: Any, /, items: Iterable[Any], *more: Any, **words: Any
     ) -> MapResults[Any]:
         """Call a method or a function once for each item; return an iterator of the results.
 
         Lazy: items are taken from the input as workers need them, and results come as they are
-        done, so that an endless input is no trouble. What is in the making when nobody iterates
-        goes on to its end, and no further. A worker that ends costs the item that it had in hand;
-        those before it are done, those behind it are done by another.
+        done, so that an endless input is no trouble. What is in the making when the iteration
+        stops goes on to its end, and no further. A worker that ends costs the item that it had in
+        hand; those before it are done, those behind it are done by another.
 
         Args:
             what: a method of the workers' class, or any function, of one argument.
@@ -168,7 +164,7 @@ class Mapper(Generic[A]):
         """
         self._check_open()
         check_inputs(what, items, more, "map")
-        return self._map(what, items, False, rules)
+        return MapResults(self._job(what, items, False, words))
 
     @overload
     def starmap(
@@ -178,13 +174,7 @@ class Mapper(Generic[A]):
         items: Iterable[tuple[Any, ...]],
         *,
         on_error: Literal["raise", "skip"] = "raise",
-        ordered: bool = True,
-        in_flight: int | None = None,
-        chunk: int | Literal["auto"] = "auto",
-        retries: int = 0,
-        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-        timeout: float | None = None,
-        progress: bool = False,
+        **words: Unpack[MapWords],
     ) -> MapResults[R]: ...
     @overload
     def starmap(
@@ -194,59 +184,53 @@ class Mapper(Generic[A]):
         items: Iterable[tuple[Any, ...]],
         *,
         on_error: Literal["collect"],
-        ordered: bool = True,
-        in_flight: int | None = None,
-        chunk: int | Literal["auto"] = "auto",
-        retries: int = 0,
-        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-        timeout: float | None = None,
-        progress: bool = False,
+        **words: Unpack[MapWords],
     ) -> MapResults[R | BaseException]: ...
+    @_with_words
     def starmap(
-        self, what: Any, /, items: Iterable[Any], *more: Any, **rules: Any
+        self, what: Any, /, items: Iterable[Any], *more: Any, **words: Any
     ) -> MapResults[Any]:
-        """As `map`, where each item is a tuple of arguments."""
+        """Do what `map` does, where each item is a tuple of arguments."""
         self._check_open()
         check_inputs(what, items, more, "starmap")
-        return self._map(what, items, True, rules)
+        return MapResults(self._job(what, items, True, words))
 
-    def _map(
-        self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]
-    ) -> MapResults[Any]:
-        return MapResults(self._job(what, items, spread, rules))
-
-    def _job(self, what: Any, items: Iterable[Any], spread: bool, rules: dict[str, Any]) -> MapJob:
+    def _job(self, what: Any, items: Iterable[Any], spread: bool, words: dict[str, Any]) -> MapJob:
         """Return a map that is on its way."""
         self._check_open()
-        is_shown = flag("progress", rules.pop("progress", False))
-        checked = checked_rules(spread, self._timeout, rules)
+        options = checked_options(spread, self._timeout, words)
         # First: the user's code, which may raise; the target may have a segment to be freed.
         taken, hint = iter(items), operator.length_hint(items, -1)
-        target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
+        state = self._state(what, options)
         progress = MapProgress(
-            self._dispatcher.name, target.shown, hint if hint >= 0 else None, self._events, is_shown
+            self._dispatcher.name,
+            state.target.shown,
+            hint if hint >= 0 else None,
+            self._events,
+            options.progress,
         )
-        pace = self._seen.begin(target.named)
-        job = MapJob(self._dispatcher, target, taken, hint, checked, progress, pace)
+        job = MapJob(self._dispatcher, state, taken, hint, progress)
         try:
-            job.feed()  # the first items are on their way before anybody asks for a result
+            job.feed()  # the first items are on their way before a result is asked for
         except BaseException:
             job.close()
             raise
         return job
 
-    def _map_numbered(self, what: Any, source: Source, judge: Judge, **rules: Any) -> NumberedJob:
+    def _job_map(self, what: Any, source: Source, judge: Judge, **words: Any) -> JobMap:
         """Map for a job that looks after failures, waiting and the end itself.
 
         Args:
-            what: as `map`'s.
+            what: a method of the workers' class, or any function, of one argument.
             source: of the items.
             judge: of failures.
-            rules: ordered, in_flight, chunk, timeout of `map`.
+            words: ordered, in_flight, chunk, timeout of `map`.
         """
         self._check_open()
         check_function(what)
-        checked = checked_rules(False, self._timeout, rules)
-        target = target_of(what, self._table, self._station.home, self._dispatcher.mailbox)
-        pace = self._seen.begin(target.named)
-        return NumberedJob(self._dispatcher, target, source, checked, judge, pace)
+        options = checked_options(False, self._timeout, words)
+        return JobMap(self._dispatcher, self._state(what, options), source, judge)
+
+    def _state(self, what: Any, options: MapOptions) -> MapState:
+        target = target_of(what, self._table, self._transport.home, self._dispatcher.mailbox)
+        return MapState(target, options, self._seen.begin(target.named))

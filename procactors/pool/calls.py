@@ -15,17 +15,17 @@ from concurrent.futures._base import PENDING, RUNNING
 from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
-from procactors.pool.functions import Target
+from procactors.pool.batch import QUARANTINE, Load, Span, death_of
 from procactors.pool.sizing import Pace
-from procactors.pool.spans import QUARANTINE, Load, Span, death_of
+from procactors.pool.targets import Target
 from procactors.process.batch import CALL
 from procactors.raised import cause_of, one_line
 from procactors.reply import Reply
 from procactors.supervision.crash import CrashReport
 from procactors.wire.sheet import FAILURE, Sealed
-from procactors.wire.station import Station
+from procactors.wire.transport import Transport
 
-__all__ = ["Asked", "PoolReply", "Told"]
+__all__ = ["AskCall", "PoolReply", "TellCall"]
 
 _log = logging.getLogger("procactors")
 
@@ -36,7 +36,7 @@ _NOTHING: Any = object()
 
 
 class Call:
-    """One call, from its queueing to its end (a `spans.Owner`). Subclasses say who hears of it.
+    """One call, from its queueing to its end (a `batch.Owner`). Subclasses use its outcome.
 
     Args:
         target: what is called.
@@ -56,21 +56,27 @@ class Call:
         self._timeout = timeout
         self._deaths = 0
 
+    @property
+    def source(self) -> object:
+        """A call is part of nothing but itself."""
+        return self
+
     def span(self) -> Span:
-        """Return what is sent. Not kept here: a ring would hold the outcome until it is found."""
+        """Return what is sent. Not kept here: a cycle would hold the outcome until it is found."""
         target = self._target
         return Span(self, target.name, target.named, self._load, CALL, 0, 1, self._timeout)
 
     def begins(self, span: Span) -> bool:
-        """Say whether it is still wanted."""
+        """Return whether it is still wanted."""
         return True
 
     def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
         """Pass its outcome on."""
         self._free()
-        self.settle(outcomes[0])
+        self.resolve(outcomes[0])
 
     def died(self, span: Span, report: CrashReport) -> Span | None:
+        """Try again, if that is allowed; else the death is the call's error."""
         self._deaths += 1
         if self._deaths <= self._retries and self._deaths < QUARANTINE:
             return span
@@ -78,18 +84,20 @@ class Call:
         return None
 
     def unreadable(self, span: Span, why: str) -> None:
+        """Take why as its error."""
         self.refused(span, ReplyError(why))  # of one call the worker says itself what it is
 
     def refused(self, span: Span, error: Exception) -> None:
+        """Take the error as its outcome."""
         self._free()
-        self.settle(Sealed(FAILURE, error))
+        self.resolve(Sealed(FAILURE, error))
 
     def cancel(self, span: Span) -> bool:
         """Give the call up."""
         self.refused(span, CancelledError())
         return True
 
-    def settle(self, outcome: Any) -> None:
+    def resolve(self, outcome: Any) -> None:
         """Pass the outcome on."""
         raise NotImplementedError
 
@@ -101,22 +109,22 @@ class Call:
 class PoolReply(Reply[R]):
     """The reply to a call of a pool: what `Pool.submit` returns.
 
-    As `Reply`; but ``cancel()`` takes a call back that no worker has been given yet.
+    A `Reply` whose ``cancel()`` takes the call back, if no worker has been given it yet.
     """
 
-    def __init__(self, station: Station, name: str) -> None:
+    def __init__(self, station: Transport, name: str) -> None:
         self._outcome: Any = _NOTHING
         super().__init__(station, name)
 
     def begin(self) -> bool:
-        """Say whether it is still wanted; if so it is running from now on."""
+        """Return whether it is still wanted; if so it is running from now on."""
         with self._guard:
             if self._state == PENDING:
                 self._state = RUNNING
         return self._state == RUNNING
 
-    def settle(self, outcome: Any) -> None:
-        """Take the outcome from whichever thread brings it."""
+    def resolve(self, outcome: Any) -> None:
+        """Take the outcome, in any thread."""
         self._outcome = outcome
         self.deliver(None, None)
 
@@ -136,7 +144,7 @@ class PoolReply(Reply[R]):
     _discard = _unseal
 
 
-class Asked(Call):
+class AskCall(Call):
     """A call whose caller holds a `PoolReply`."""
 
     def __init__(
@@ -153,7 +161,7 @@ class Asked(Call):
         self._begun = False
 
     def begins(self, span: Span) -> bool:
-        """Say whether it has not been cancelled; from now on it cannot be."""
+        """Return whether it has not been cancelled; from now on it cannot be."""
         if not self._begun:
             self._begun = self._reply.begin()
             if not self._begun:
@@ -167,22 +175,22 @@ class Asked(Call):
         self._free()
         return True
 
-    def settle(self, outcome: Any) -> None:
+    def resolve(self, outcome: Any) -> None:
         """Fulfil the future."""
-        self._reply.settle(outcome)
+        self._reply.resolve(outcome)
 
 
-class Told(Call):
-    """A call that nobody waits for; what fails is logged, and kept as a dead letter.
+class TellCall(Call):
+    """A call without a caller that waits: a failure is logged, and kept as a dead letter.
 
     Args:
-        station: of this process.
+        run_callback: runs a function in the thread for callbacks.
         lost: called with its arguments and why, when it was not handled or has failed.
     """
 
     def __init__(
         self,
-        station: Station,
+        run_callback: Callable[[Callable[[], None]], None],
         lost: Callable[[Load, str], None],
         target: Target,
         load: Load,
@@ -191,22 +199,22 @@ class Told(Call):
         timeout: float | None,
     ) -> None:
         super().__init__(target, load, pace, retries, timeout)
-        self._station = station
+        self._run_callback = run_callback
         self._lost = lost
 
     def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
-        """Look at what came of it; its arguments are kept until a failure is told."""
-        self.settle(outcomes[0])
+        """Look at what came of it; its arguments are kept until a failure is reported."""
+        self.resolve(outcomes[0])
 
     def refused(self, span: Span, error: Exception) -> None:
-        """Tell that it was not handled."""
-        self.settle(Sealed(FAILURE, error))
+        """Report that it was not handled."""
+        self.resolve(Sealed(FAILURE, error))
 
-    def settle(self, outcome: Any) -> None:
-        """Tell of a failure, in the thread for callbacks."""
+    def resolve(self, outcome: Any) -> None:
+        """Report a failure, in the thread for callbacks."""
         if type(outcome) is Sealed and outcome.tag == FAILURE:
             # Not here: to unpickle an exception is to run a user's code.
-            self._station.run_callback(functools.partial(self._report, outcome))
+            self._run_callback(functools.partial(self._report, outcome))
             return
         self._free()
 

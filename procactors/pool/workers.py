@@ -1,7 +1,7 @@
 """The workers of a pool: how many there are, how they come and go.
 
 Layer: api. Runs in: the pool's process; growing and shrinking by load in a thread for each time.
-Owns: the workers, the keeper (`stop`, `kill`).
+Owns: the workers, the monitor (`stop`, `kill`).
 Never: takes a worker away that has something in hand.
 """
 
@@ -13,32 +13,25 @@ import itertools
 import logging
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
+from procactors.blueprint import write_blueprint
+from procactors.client import Client
 from procactors.errors import ActorStopped, ProcActorsError
-from procactors.observe.events import Events
-from procactors.options import Options
+from procactors.options import Delivery, Limits, Options, Overflow
+from procactors.pool.batch import WorkerSlot
 from procactors.pool.dispatch import Dispatcher
-from procactors.pool.functions import Target
-from procactors.pool.keeper import Keeper
-from procactors.pool.member import Member
+from procactors.pool.monitor import Monitor
 from procactors.pool.scaling import IDLE_S, Demand, wanted
-from procactors.pool.spans import Load
-from procactors.process.batch import INLINE
 from procactors.process.cpus import usable_cpus
+from procactors.ref import ActorRef
 from procactors.reply import Reply
 from procactors.seeds import derive
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.stopping import UNWIND_S
-from procactors.wire.codec import Encoded
-from procactors.wire.envelope import build_message
-from procactors.wire.station import SUPERVISOR
 
-if TYPE_CHECKING:
-    from procactors.handle import SystemHandle
-
-__all__ = ["Crew"]
+__all__ = ["WorkerPlan", "Workers"]
 
 _log = logging.getLogger("procactors")
 
@@ -46,39 +39,53 @@ _log = logging.getLogger("procactors")
 _SCALE_EVERY_S = 0.05
 
 
-class Crew:
+class WorkerPlan(NamedTuple):
+    """What each worker of a pool is made of.
+
+    Attributes:
+        cls, args, kwargs: its class, and the arguments of that.
+        parent: id of the actor that has the pool; 0 is the main program.
+        ask_timeout: seconds that an ask of its ref waits; None: for ever.
+    """
+
+    cls: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    parent: int
+    ask_timeout: float | None
+
+
+class Workers:
     """The workers of one pool.
 
     Args:
-        handle: the system.
-        options: of each worker; `name` and `size` are the pool's.
-        parent: id of the actor that has the pool; 0 is the main program.
-        cls, args, kwargs: what makes a worker.
+        client: of the pool's process.
         name: the pool's.
+        options: the pool's.
+        plan: what a worker is made of.
     """
 
-    def __init__(
-        self,
-        handle: SystemHandle,
-        options: Options,
-        parent: int,
-        cls: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        name: str,
-    ) -> None:
+    def __init__(self, client: Client, name: str, options: Options, plan: WorkerPlan) -> None:
         size = options.size if options.size is not None else usable_cpus()
         self.least, self.most = size if isinstance(size, tuple) else (size, size)
         self.name = name
-        self._handle = handle
-        self._options = options.replace(size=None)
-        self._parent = parent
-        self._made_of = (cls, args, kwargs)
+        self._client = client
+        self._transport = client.transport
+        self._plan = plan
+        self._options = options.replace(
+            size=None,
+            routing=None,
+            # The pool's own: its workers are sent one batch after the other, in which many items
+            # are, and what is in hand at a crash is the pool's to try again.
+            mailbox=None,
+            overflow=Overflow.BLOCK,
+            delivery=Delivery.AT_MOST_ONCE,
+            handle_timeout=None,
+            limits=options.limits or Limits(),
+        )
         self._indexes = itertools.count()
-        self._keeper = Keeper(name, self._scale)
-        #: What happens in the system; an actor's part of it has none.
-        self.events: Events | None = getattr(handle, "events", None)
-        self.dispatcher = Dispatcher(handle._station, name, self._keeper.wake)
+        self.dispatcher = Dispatcher(client.transport, name)
+        self._monitor = Monitor(self.dispatcher, self._scale)
         # Guards growing and shrinking: one at a time. Never taken under the dispatcher's lock.
         self._sizing = threading.RLock()
         self._scaler: threading.Thread | None = None
@@ -91,13 +98,13 @@ class Crew:
             What spawning raises.
         """
         self._grow(self.least)
-        self._keeper.open(self.dispatcher)
-        self._handle._station.on_close(self._system_ends)
+        self._monitor.open()
+        self._transport.on_close(self._system_ends)
 
     @property
     def size(self) -> int:
         """How many workers there are that are to stay."""
-        return sum(not member.leaving for member in self.dispatcher.members)
+        return sum(not slot.leaving for slot in self.dispatcher.slots)
 
     def resize(self, size: int) -> None:
         """Have so many workers from now on; blocks until those too many have ended."""
@@ -118,33 +125,76 @@ class Crew:
         elif size < now:
             self._shrink(now - size)
 
+    # -- workers come and go ------------------------------------------------------------------
+
     def _grow(self, count: int) -> None:
         indexes = list(itertools.islice(self._indexes, count))
-        cls, args, kwargs = self._made_of
-        options = [self._options_of(index) for index in indexes]
-        refs = self._handle._spawn_all(options, self._parent, cls, args, kwargs)
-        members = [
-            Member(ref, index, monotonic()) for ref, index in zip(refs, indexes, strict=True)
+        refs = self._spawn([self._options_of(index) for index in indexes])
+        slots = [
+            WorkerSlot(ref, index, monotonic()) for ref, index in zip(refs, indexes, strict=True)
         ]
-        if not self.dispatcher.join(members):
-            # Stopped while they started: nobody else would end them.
+        if not self.dispatcher.join(slots):
+            # Stopped while they started: the end of the pool did not see them.
             for ref in refs:
                 ref.kill()
             self.dispatcher.check()
-        for member in members:
+        for slot in slots:
             # Heard of at once, and not only when the next batch is refused.
-            end = self._handle._later(c.Wait(member.ref._actor))
-            end.add_done_callback(functools.partial(self._worker_ended, member))
+            end = self._client.submit(c.Wait(slot.ref._actor))
+            end.add_done_callback(functools.partial(self._worker_ended, slot))
 
-    def _worker_ended(self, member: Member, end: Reply[ExitReason]) -> None:
+    def _spawn(self, options: list[Options]) -> list[ActorRef[Any]]:
+        """Start workers, one for each of `options`, side by side.
+
+        Raises:
+            What `Spawner.spawn` raises, for the first that failed; the others are killed again.
+        """
+        self._transport.check_process()
+        replies: list[Reply[c.ActorInfo]] = []
+        errors: list[BaseException] = []
+        try:
+            for one in options:
+                replies.append(self._order(one))  # noqa: PERF401 - those before an error are kept
+        except Exception as failed:  # noqa: BLE001 - raised below: those ordered so far come up
+            errors.append(failed)
+        try:
+            errors += [error for reply in replies if (error := reply.exception()) is not None]
+        except BaseException:  # Ctrl-C while it waits: they come up, and no pool has them
+            for reply in replies:
+                reply.add_done_callback(self._end_unwanted)
+            raise
+        refs = [self._ref(reply.result()) for reply in replies if reply.exception() is None]
+        if errors:
+            for ref in refs:
+                ref.kill()
+            raise errors[0]
+        return refs
+
+    def _order(self, options: Options) -> Reply[c.ActorInfo]:
+        cls, args, kwargs, parent, _ = self._plan
+        blueprint = write_blueprint(
+            self._transport, cls, args, kwargs, "options({{}}).pool({}, ...)"
+        )
+        return self._client.submit(c.Spawn(blueprint, cls.__qualname__, options, parent, True))
+
+    def _end_unwanted(self, reply: Any) -> None:
+        if reply.exception() is None:
+            self._ref(reply.result()).kill()
+
+    def _ref(self, info: c.ActorInfo) -> ActorRef[Any]:
+        plan, path = self._plan, self._transport.path
+        overflow = info.options.overflow
+        return ActorRef(path, info.actor, info.name, overflow, plan.cls, plan.ask_timeout)
+
+    def _worker_ended(self, slot: WorkerSlot, end: Reply[ExitReason]) -> None:
         """A worker is over. Runs in the thread for callbacks."""
         error = end.exception()
         reason = end.result() if error is None else None
         how = str(error) if reason is None else f"it {reason}"
         with self.dispatcher.lock:
             if reason is not None and reason.is_abnormal and reason.kind is not ExitKind.KILLED:
-                _log.error("%s goes on without %s: %s", self.name, member.ref.name, how)
-            self.dispatcher.gone(member, ActorStopped(how))
+                _log.error("%s goes on without %s: %s", self.name, slot.ref.name, how)
+            self.dispatcher.gone(slot, ActorStopped(how))
             self.dispatcher.feed()
 
     def _options_of(self, index: int) -> Options:
@@ -156,31 +206,31 @@ class Crew:
         """Let workers go that have least to do; each ends what it has first."""
         dispatcher = self.dispatcher
         with dispatcher.lock:
-            staying = [member for member in dispatcher.members if not member.leaving]
-            leaving = sorted(staying, key=lambda member: (member.load, member.idle_since))[:count]
-            for member in leaving:
-                member.leaving = True
-                dispatcher.move(member)
+            staying = dispatcher.staying()
+            leaving = sorted(staying, key=lambda slot: (slot.load, slot.idle_since))[:count]
+            for slot in leaving:
+                slot.leaving = True
+                dispatcher.move(slot)
             try:
                 dispatcher.feed()
-                while any(member.batches for member in leaving) and dispatcher.broken is None:
+                while any(slot.batches for slot in leaving) and dispatcher.broken is None:
                     dispatcher.changed.wait()
             except BaseException:  # Ctrl-C while it waits: they stay
-                for member in leaving:
-                    member.leaving = False
+                for slot in leaving:
+                    slot.leaving = False
                 raise
         self._end(leaving, None)
 
-    def _end(self, members: list[Member], timeout: float | None) -> None:
+    def _end(self, slots: list[WorkerSlot], timeout: float | None) -> None:
         """Stop workers side by side, and wait for their ends."""
-        station = self._handle._station
+        transport = self._transport
         replies = []
-        for member in members:
-            actor = member.ref._actor
+        for slot in slots:
+            actor = slot.ref._actor
             try:
-                station.check_process()
-                station.stop_in_order(actor)
-                replies.append(self._handle._later(c.Stop(actor, timeout)))
+                transport.check_process()
+                transport.stop_in_order(actor)
+                replies.append(self._client.submit(c.Stop(actor, timeout)))
             except ActorStopped:
                 break  # the system ends, and all of them with it
         for reply in replies:
@@ -188,13 +238,13 @@ class Crew:
             if error is not None and not isinstance(error, ActorStopped):
                 raise error
         with self.dispatcher.lock:
-            for member in members:
-                self.dispatcher.gone(member, ActorStopped("it was stopped"))
+            for slot in slots:
+                self.dispatcher.gone(slot, ActorStopped("it was stopped"))
 
     # -- following the load -------------------------------------------------------------------
 
     def _scale(self, now: float) -> float | None:
-        """See whether the size fits the load; called by the keeper, under the lock."""
+        """See whether the size fits the load; called by the monitor, under the lock."""
         if self.least == self.most or self.dispatcher.broken is not None:
             return None
         dispatcher = self.dispatcher
@@ -203,8 +253,8 @@ class Crew:
         elif self._waits_since is None:
             self._waits_since = now
         waited_s = 0.0 if self._waits_since is None else now - self._waits_since
-        staying = [member for member in dispatcher.members if not member.leaving]
-        idle = sum(not member.batches and now - member.idle_since >= IDLE_S for member in staying)
+        staying = dispatcher.staying()
+        idle = sum(not slot.batches and now - slot.idle_since >= IDLE_S for slot in staying)
         demand = Demand(len(staying), len(dispatcher.queue), waited_s, idle)
         size = wanted(demand, self.least, self.most)
         if size != demand.workers and (self._scaler is None or not self._scaler.is_alive()):
@@ -227,28 +277,6 @@ class Crew:
                 if self.dispatcher.broken is None:
                     _log.error("%s keeps its size: %s", self.name, error)
 
-    def bury(self, target: Target, load: Load, why: str) -> None:
-        """Keep a call that nobody waits for, and that has failed, as a dead letter.
-
-        That of a method: it can be sent again, to any worker. One of a function is only logged.
-        """
-        station, home = self._handle._station, self._handle._station.home
-        if not target.is_method or station.actor != SUPERVISOR:
-            return
-        if load.place == INLINE:
-            encoded = Encoded(load.data, ())
-        else:
-            received = home.fetch(load.data)
-            encoded = Encoded(bytes(received.head), list(received.buffers))
-            received.leave()
-        actor = self.dispatcher.mailbox
-        record = build_message(home, actor, target.name, encoded, sender=station.actor)
-        command = home.encode(c.LostMessage(actor, record, why))
-        try:
-            station.tell(SUPERVISOR, "the supervisor", b"", command)
-        except ProcActorsError as error:
-            _log.error("no dead letter could be made of a call of %s: %s", target.shown, error)
-
     # -- the end ------------------------------------------------------------------------------
 
     def stop(self, timeout: float | None) -> None:
@@ -256,7 +284,7 @@ class Crew:
 
         Called again, or by two threads, it waits for the same end.
         """
-        self._handle._station.check_copy()
+        self._transport.check_copy()
         deadline = None if timeout is None else monotonic() + timeout
         dispatcher = self.dispatcher
         with dispatcher.lock:
@@ -270,17 +298,17 @@ class Crew:
 
     def kill(self) -> None:
         """End all workers at once; what was not done is refused."""
-        self._handle._station.check_copy()
+        self._transport.check_copy()
         self._finish(0.0)
 
     def leave(self) -> None:
-        """The same, but what is in hand is unwound by SIGTERM, and killed a second later."""
-        self._handle._station.check_copy()
+        """End all workers: what is in hand is unwound by SIGTERM, and killed a second later."""
+        self._transport.check_copy()
         self._refuse_all()
         with self.dispatcher.lock:
-            actors = tuple(member.ref._actor for member in self.dispatcher.members)
+            actors = tuple(slot.ref._actor for slot in self.dispatcher.slots)
         with contextlib.suppress(ActorStopped):  # the system ends, and all of them with it
-            self._handle._command(c.Leave(actors, UNWIND_S))
+            self._client.ask(c.Leave(actors, UNWIND_S))
         self._finish(UNWIND_S)
 
     def _refuse_all(self) -> None:
@@ -290,18 +318,18 @@ class Crew:
         dispatcher = self.dispatcher
         self._refuse_all()
         with dispatcher.lock:
-            members = list(dispatcher.members)
-            for member in members:
-                member.leaving = True
+            slots = list(dispatcher.slots)
+            for slot in slots:
+                slot.leaving = True
         try:
-            self._end(members, timeout)
+            self._end(slots, timeout)
         finally:
-            self._keeper.close()
+            self._monitor.close()
             dispatcher.end()
-            self._handle._station.off_close(self._system_ends)
+            self._transport.off_close(self._system_ends)
 
     def _system_ends(self) -> None:
-        """The system is stopped: what waits here is waited for by somebody."""
+        """Refuse what waits: the system is stopped, and callers may wait for it."""
         self.dispatcher.close(ActorStopped(f"{self.name} ended with its actor system"))
-        self._keeper.close()
+        self._monitor.close()
         self.dispatcher.end()

@@ -1,4 +1,4 @@
-"""How a map is to be done, as its caller has said it.
+"""How a map is to be done: what its caller says, checked.
 
 Layer: api. Runs in: the pool's process.
 Owns: nothing.
@@ -7,15 +7,40 @@ Never: lets an argument pass that makes no sense.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from procactors.checks import deadline, flag, one_of, suggestion, whole
 from procactors.errors import InvalidSpec
 from procactors.wire.sheet import MOST_ITEMS
 
-__all__ = ["Rules", "checked_rules"]
+if TYPE_CHECKING:
+    from typing import TypedDict
 
-_KNOWN = {"ordered", "in_flight", "chunk", "on_error", "retries", "retry_on", "timeout"}
+    class MapWords(TypedDict, total=False):
+        """What may be said of a map besides `on_error`, for editors and type checkers alone."""
+
+        ordered: bool
+        in_flight: int | None
+        chunk: int | Literal["auto"]
+        retries: int
+        retry_on: type[BaseException] | tuple[type[BaseException], ...]
+        timeout: float | None
+        progress: bool
+
+
+__all__ = ["MAP_WORDS", "MapOptions", "checked_options"]
+
+#: What the caller of a map may say, with the defaults.
+MAP_WORDS: dict[str, Any] = {
+    "on_error": "raise",
+    "ordered": True,
+    "in_flight": None,
+    "chunk": "auto",
+    "retries": 0,
+    "retry_on": (),
+    "timeout": None,
+    "progress": False,
+}
 #: What is meant by the words of other libraries.
 _MEANT = {
     "chunksize": "; say chunk=...",
@@ -25,8 +50,8 @@ _MEANT = {
 }
 
 
-class Rules(NamedTuple):
-    """How a map is to be done; see `Pool.map`.
+class MapOptions(NamedTuple):
+    """How a map is to be done; see `Pool.map`. `spread` says that items are tuples of arguments.
 
     Some of it is for the runtime's own: `deadline`, the instant until which results are waited for
     (monotonic); an `on_error` of ``"mark"``, which gives a `Sealed` failure in the place of an item
@@ -41,10 +66,11 @@ class Rules(NamedTuple):
     retry_on: tuple[type[BaseException], ...] = ()
     timeout: float | None = None
     spread: bool = False
+    progress: bool = False
     deadline: float | None = None
 
 
-def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) -> Rules:
+def checked_options(spread: bool, timeout: float | None, given: dict[str, Any]) -> MapOptions:
     """Return how a map is to be done, from what its caller has said.
 
     Args:
@@ -55,22 +81,23 @@ def checked_rules(spread: bool, timeout: float | None, given: dict[str, Any]) ->
     Raises:
         InvalidSpec: one that makes no sense. TypeError: one that is not known.
     """
-    if unknown := sorted(given.keys() - _KNOWN - {"deadline"}):
-        offered = sorted({*_KNOWN, "progress"})
+    if unknown := sorted(given.keys() - MAP_WORDS.keys() - {"deadline"}):
+        offered = sorted(MAP_WORDS)
         hint = _MEANT.get(unknown[0], "") or suggestion(unknown[0], offered)
         raise TypeError(f"map has no argument {unknown[0]!r}; it has {offered}{hint}")
-    in_flight, chunk = given.get("in_flight"), given.get("chunk", "auto")
-    limit = given.get("timeout")
-    return Rules(
-        ordered=flag("ordered", given.get("ordered", True)),
+    words = {**MAP_WORDS, **given}
+    in_flight, limit = words["in_flight"], words["timeout"]
+    return MapOptions(
+        ordered=flag("ordered", words["ordered"]),
         in_flight=None if in_flight is None else whole("in_flight", in_flight, 1),
-        chunk=_chunk(chunk),
-        on_error=one_of("on_error", given.get("on_error", "raise"), ("raise", "collect", "skip")),
-        retries=whole("retries", given.get("retries", 0), 0),
-        retry_on=_kinds(given.get("retry_on", ())),
+        chunk=_chunk(words["chunk"]),
+        on_error=one_of("on_error", words["on_error"], ("raise", "collect", "skip")),
+        retries=whole("retries", words["retries"], 0),
+        retry_on=_kinds(words["retry_on"]),
         timeout=timeout if limit is None else _limit(limit),
         spread=spread,
-        deadline=given.get("deadline"),
+        progress=flag("progress", words["progress"]),
+        deadline=words.get("deadline"),
     )
 
 

@@ -1,18 +1,17 @@
 """What runs behind an executor: its pool, the system if that is its own, and how both end.
 
-Layer: api. Runs in: the process that made the executor; its end in a thread of its own if nobody
+Layer: api. Runs in: the process that made the executor; its end in a thread of its own if no caller
 waits for it.
 Owns: the pool, and a system that it made itself (`end`, `kill`); the exit handler that ends them.
 Never: holds its executor: when that one is collected, this ends by itself, its work done.
 
-    start ─► (system) ─► pool ─► close ─► maps that nobody reads ─► pool.stop ─► (system.stop)
+    start ─► (system) ─► pool ─► close ─► unread maps ─► pool.stop ─► (system.stop)
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import itertools
 import logging
 import os
@@ -30,9 +29,9 @@ from procactors.errors import (
     ProcActorsError,
     SpawnError,
 )
+from procactors.executors.executor_map import UnreadMaps, start_thread
 from procactors.handle import Spawner, SystemHandle
 from procactors.nesting import check_depth, importer, one_deeper
-from procactors.pool.executormap import Run
 from procactors.pool.pool import Pool
 from procactors.system import ActorSystem
 
@@ -43,7 +42,7 @@ __all__ = ["Engine", "Initialized", "Plan"]
 
 _log = logging.getLogger("procactors")
 
-#: What a submit is told, in the words of the standard library, which programs look for.
+#: Errors of a submit, in the words of the standard library, which programs look for.
 SHUT_DOWN = "cannot schedule new futures after shutdown"
 EXITING = "cannot schedule new futures after interpreter shutdown"
 
@@ -91,12 +90,14 @@ class Engine:
 
     Attributes:
         pool: None until then.
-        closed: why no work is taken any more, as a submit is told; empty while it is.
+        closed: why no work is taken any more, as the error says; empty while it is.
+        unread: maps that are to be done though they are not read.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.pool: Pool[Any] | None = None
         self.closed = ""
+        self.unread = UnreadMaps()
         self._plan = plan
         self._own: ActorSystem | None = None
         self._broken: SpawnError | None = None
@@ -105,8 +106,6 @@ class Engine:
         # Held by the one thread that ends it; others wait for it.
         self._ending = threading.RLock()
         self._ended = False
-        #: Maps that nobody has begun to read; they are done in full all the same.
-        self._unread: set[Run] = set()
 
     # -- work comes -----------------------------------------------------------------------------
 
@@ -128,7 +127,7 @@ class Engine:
             if self.pool is not None:
                 return self.pool
             if importer() is not None:
-                # Inert, and not kept: whoever submits from a handler later gets workers.
+                # Inert, and not kept: a handler that submits later gets workers.
                 name = self._plan.options["name"] or "executor"
                 return ActorSystem().options(name=name).pool(Initialized, None, ())
             self.pool = self._open()
@@ -150,8 +149,8 @@ class Engine:
         context = context_here()
         if context is not None and not _is_at_home(context.system):
             context = None
-        place = f"{context.system._station.actor}-" if context is not None else ""
-        name = plan.options["name"] or f"executor-{place}{next(_numbers)}"
+        infix = f"{context.system._station.actor}-" if context is not None else ""
+        name = plan.options["name"] or f"executor-{infix}{next(_numbers)}"
         options: OptionWords = {**plan.options, "name": name}
         if plan.system is not None:
             return plan.system.options(**options)
@@ -163,31 +162,6 @@ class Engine:
         if self._own is None:
             self._own = ActorSystem(start_method=plan.start_method, preload=plan.preload)
         return self._own.options(**options)
-
-    def keep(self, run: Run) -> None:
-        """Take on a map that has to be done even if nobody reads its results."""
-        with self._lock:
-            if not self.closed:
-                self._unread.add(run)
-                return
-        error = RuntimeError(self.closed)
-        run.give_up(error)
-        raise error
-
-    def forget(self, run: Run) -> None:
-        """Somebody reads that map now: its rest is his."""
-        self._unread.discard(run)
-
-    def read_aside(self, run: Run) -> None:
-        """Have a map done whose results nobody can ask for any more.
-
-        Called wherever the last reference goes, perhaps by the garbage collector in the middle of
-        anything: here only a queue is touched, the thread is started from another.
-        """
-        pool = self.pool
-        if pool is not None and run in self._unread:
-            start = functools.partial(_start_thread, run.finish, "procactors-map", daemon=True)
-            pool._station.run_callback(start)
 
     def say_what_is_left(self) -> None:
         """Log for what the end of a block waits that was left by an exception."""
@@ -202,11 +176,11 @@ class Engine:
         """Take no more work."""
         with self._lock:
             self.closed = self.closed or why
+        self.unread.close(self.closed)
 
     def cancel(self) -> None:
         """Cancel all that no worker has been given."""
-        for run in self._take_unread():
-            run.give_up(CancelledError())
+        self.unread.give_up(CancelledError())
         if self.pool is not None:
             self.pool._dispatcher.cancel_waiting()
 
@@ -216,8 +190,7 @@ class Engine:
         with self._ending:
             if self._ended:
                 return
-            for run in self._take_unread():
-                run.finish()
+            self.unread.finish()
             if self.pool is not None:
                 self.pool.stop()
             if self._own is not None:
@@ -226,35 +199,35 @@ class Engine:
             _engines.discard(self)
 
     def end_later(self) -> None:
-        """The same in a thread of its own, for which the interpreter waits at its exit."""
+        """End in a thread of its own, for which the interpreter waits at its exit."""
         self.close()
         # In the interpreter's last moments there are no new threads: the exit handler ends it.
-        _start_thread(self._end_alone, "procactors-executor", daemon=False)
+        start_thread(self._end_alone, "procactors-executor", daemon=False)
 
     def kill(self) -> None:
         """End pool and system at once; what was not done ends with an error."""
         self.close()
-        for run in self._take_unread():
-            run.give_up(ActorStopped("the executor's workers were killed; this was not handled"))
+        self.unread.give_up(
+            ActorStopped("the executor's workers were killed; this was not handled")
+        )
         if self.pool is not None:
             self.pool.kill()
         self.end()
 
     def abandon(self) -> None:
-        """End without anybody who waits: the executor was collected. Touches a queue only."""
-        system = self.pool or self._own
-        if system is not None and not self._ended:
-            system._station.run_callback(self.end_later)
+        """End without a caller that waits: the executor was collected. Touches a queue only."""
+        if self._ended:
+            return
+        if self.pool is not None:
+            self.pool._transport.run_callback(self.end_later)
+        elif self._own is not None:
+            self._own._station.run_callback(self.end_later)
 
     def _end_alone(self) -> None:
         try:
             self.end()
-        except Exception:  # noqa: BLE001 - nobody else hears of it
+        except Exception:  # noqa: BLE001 - it would be lost with this thread
             _log.exception("an executor did not end in order")
-
-    def _take_unread(self) -> list[Run]:
-        with self._lock:
-            return list(self._unread)
 
 
 def _broken_by(error: SpawnError) -> PoolBroken:
@@ -270,12 +243,6 @@ def _is_at_home(system: SystemHandle) -> bool:
     except ForeignProcess:
         return False
     return True
-
-
-def _start_thread(target: Callable[[], None], name: str, *, daemon: bool) -> None:
-    thread = threading.Thread(target=target, name=name, daemon=daemon)
-    with contextlib.suppress(RuntimeError):  # refused while the interpreter shuts down
-        thread.start()
 
 
 #: Numbers of the executors of this process that have no name.

@@ -46,7 +46,7 @@ class Target:
 
     @property
     def shown(self) -> str:
-        """Its name."""
+        """Its name, for people."""
         return handler_name(self.name)
 
     def free(self) -> None:
@@ -69,7 +69,7 @@ def target_of(
         what: a method of the workers' class, or a callable.
         table: that class's methods.
         home: of this process.
-        mailbox: a worker's (see `spans.Load`).
+        mailbox: a worker's (see `batch.Load`).
         arguments: checked against a method's parameters.
 
     Raises:

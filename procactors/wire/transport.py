@@ -1,0 +1,211 @@
+"""How a process sends to the actors of a system: what each kind of endpoint does alike.
+
+Layer: wire. Runs in: parent and actor.
+Owns: the table of this process's transports by their systems' paths.
+Never: says how bytes travel: `station` does, over pipes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from procactors.errors import ActorStopped, ForeignProcess
+from procactors.wire.codec import Encoded
+from procactors.wire.home import Home
+from procactors.wire.reply import Answer
+
+__all__ = [
+    "INERT",
+    "MAIN",
+    "SUPERVISOR",
+    "PendingReply",
+    "Transport",
+    "enter",
+    "inert_error",
+    "leave",
+    "transport_of",
+]
+
+#: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
+MAIN = SUPERVISOR = 0
+
+#: How the path of a system begins that is inert and has no directory (see `inertstation`). It is no
+#: path of a file, so that no other is mistaken for it.
+INERT = "inert:/"
+
+
+class PendingReply(Protocol):
+    """What an answer to a `submit` is handed to."""
+
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Take the answer, or the error that stands for it. Must run no user code."""
+
+
+class Transport(Protocol):
+    """A process's sending end in one system; thread-safe.
+
+    Attributes:
+        path: names the system, in this process and in the refs that it sends.
+        actor: id of the actor that this process is; `MAIN` for the main program.
+        is_abandoned: the program has broken off what it did here and looks at no reply any more.
+        encode: pickles a value for the system's other processes: `Home.encode`. An attribute, so
+            that a message costs no call more.
+    """
+
+    path: str
+    actor: int
+    is_abandoned: bool
+    encode: Callable[..., Encoded]
+
+    @property
+    def home(self) -> Home:
+        """Where payloads lie that other processes of the system map."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is a forked copy: nothing here is its own, and no thread goes on."""
+
+    @property
+    def reply_number(self) -> int:
+        """Number of the way on which the answers to this process's submits come."""
+
+    def tell(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        timeout: float | None = None,
+    ) -> None:
+        """Put a message that wants no answer into an actor's mailbox.
+
+        Raises:
+            DeliveryError: it was not sent.
+        """
+
+    def ask(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        timeout: float | None = None,
+        place_timeout: float | None = None,
+    ) -> Any:
+        """Put a message and wait for its answer, up to `timeout` seconds (None: for ever).
+
+        Raises:
+            DeliveryError: it was not sent. ReplyError: no answer. Whatever the handler raised.
+        """
+
+    def submit(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        pending: PendingReply,
+        timeout: float | None = None,
+        place_timeout: float | None = None,
+    ) -> None:
+        """Put a message whose answer is handed to `pending`, in a thread of the transport's.
+
+        Raises:
+            DeliveryError: it was not sent, and `pending` will hear nothing.
+        """
+
+    def stop_in_order(self, actor: int) -> None:
+        """Put a stop behind everything that this process has sent to the actor so far."""
+
+    def open(self, answer: Answer) -> tuple[bool, Any]:
+        """Return (True, the result that an answer carries) or (False, the exception)."""
+
+    def discard(self, answer: Answer) -> None:
+        """Let go of an answer's payload, unread."""
+
+    def words(self, actor: int) -> memoryview | None:
+        """Return the words of an actor's black box; None if it is gone."""
+
+    def run_callback(self, callback: Callable[[], None]) -> None:
+        """Run a user's callback in the thread for callbacks, so that it may submit again."""
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Run `action` when the transport is closed, unless it is taken back before."""
+
+    def off_close(self, action: Callable[[], None]) -> None:
+        """Take an action back: what it belongs to has ended, and is not to be kept by it."""
+
+    def check_process(self) -> None:
+        """Raise ForeignProcess in a forked copy of this process, ActorStopped after the end."""
+
+    def check_copy(self) -> None:
+        """Raise ForeignProcess in a forked copy of this process."""
+
+
+_transports: dict[str, Transport] = {}
+#: Systems of this process that were stopped: some ref of them may still be held.
+_ended: set[str] = set()
+#: Those of the process from which this one was forked.
+_forked: dict[str, Transport] = {}
+
+
+def enter(transport: Transport) -> None:
+    """Have the refs of a system find this transport in this process."""
+    _transports[transport.path] = transport
+
+
+def leave(transport: Transport) -> None:
+    """Have the refs of a system hear from now on that it was stopped."""
+    if _transports.get(transport.path) is transport:
+        del _transports[transport.path]
+    _ended.add(transport.path)
+
+
+def transport_of(path: str, name: str) -> Transport:
+    """Return this process's transport of a system.
+
+    Args:
+        path: the system's.
+        name: who is to be sent something, for the error.
+
+    Raises:
+        ForeignProcess: this process does not belong to that system.
+    """
+    transport = _transports.get(path)
+    if transport is None:
+        if path in _ended:
+            raise ActorStopped(f"the system was stopped: {name} is gone with it")
+        if path.startswith(INERT):
+            raise inert_error(name, path.split("/")[1])
+        if path in _forked:
+            _forked[path].check_process()
+        raise ForeignProcess(
+            f"the ref of {name} is used outside its system: process {os.getpid()} neither started "
+            f"the system at {path} nor is one of its actors"
+        )
+    return transport
+
+
+def inert_error(name: str, module: str) -> ForeignProcess:
+    """Return what is raised where a thing is used that a module made inert.
+
+    Args:
+        name: the thing's.
+        module: that made it while it was imported.
+    """
+    return ForeignProcess(
+        f"{name} is inert: the module {module} made it while an actor's process imported it, and "
+        f"at import nothing is started there, or each actor would start all of it again; send the "
+        f"program's own ref to the actor, as an argument of spawn or in a message, or make what "
+        f"an actor needs for itself in its constructor or handler"
+    )
+
+
+def _forget_in_child() -> None:
+    _forked.update(_transports)
+    _transports.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
