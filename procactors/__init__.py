@@ -17,7 +17,7 @@ from procactors.actor import Actor, current_context
 from procactors.childfailure import ChildFailure, Directive
 from procactors.inbox import Inbox
 from procactors.messages import Message
-from procactors.observe.events import Event, Progress
+from procactors.observe.event import Event, Progress
 from procactors.options import (
     Backoff,
     Delivery,
@@ -29,10 +29,11 @@ from procactors.options import (
     Routing,
 )
 from procactors.process.cpus import usable_cpus
+from procactors.program import run
 from procactors.ref import ActorRef
 from procactors.reply import Reply
-from procactors.run import Interrupted, run
 from procactors.shared import Shared
+from procactors.stop_signal import Interrupted
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetter

@@ -18,7 +18,8 @@ from typing import Any
 from procactors.errors import ForeignProcess
 from procactors.inbox import Inbox
 from procactors.nesting import importer, inert_error, note_inert
-from procactors.observe.events import Event, Events
+from procactors.observe.event import Event
+from procactors.observe.events import Events
 from procactors.observe.subscription import Feed, Subscription
 from procactors.options import Options
 from procactors.pool.member import Member

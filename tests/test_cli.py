@@ -38,7 +38,7 @@ def running_demo():
     process = start("demo", "--workers", "2")
     try:
         for line in process.stdout:
-            if line.startswith("actors: "):
+            if line.startswith("actors at work: "):
                 break
         yield process, family_of(process)
     finally:

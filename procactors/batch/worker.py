@@ -17,7 +17,7 @@ from procactors.batch.encoding import as_json, in_bytes
 from procactors.batch.journal import Appender
 from procactors.errors import ProcActorsError
 from procactors.raised import name_of, said, shown
-from procactors.treefile import find_attribute
+from procactors.tree_toml import find_attribute
 
 __all__ = ["Finished", "ItemFailed", "Runner", "Task"]
 

@@ -46,7 +46,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the target and return its exit code. Blocks until every actor has stopped."""
-    from procactors.run import run as run_program
+    from procactors import run as run_program
 
     try:
         target = find_target(arguments.target)

@@ -12,14 +12,14 @@ import os
 from pathlib import Path
 
 import pytest
+from procactors.batch.stopping import StopRequest
 
 from procactors.batch.encoding import as_json, in_bytes, item_json
-from procactors.batch.feed import Feed
 from procactors.batch.intake import Intake
+from procactors.batch.item_flow import ItemFlow
 from procactors.batch.items import Entry
 from procactors.batch.journal import Appender, Journal, Keys
 from procactors.batch.results import ErrorLog, Output
-from procactors.batch.stopping import StopRequest
 from procactors.batch.summary import Summary
 from procactors.batch.worker import ItemFailed, Runner
 
@@ -112,7 +112,7 @@ def feed_of(items, journal, ordered, path, refused=lambda entry: None):
     output = Output(fd, bare=True, is_over=lambda: False)
     entries = (Entry(number, item, "list", number + 1) for number, item in enumerate(items))
     intake = Intake(entries, may_block=False)
-    feed = Feed(intake, output, journal, ordered, refused, lambda: False)
+    feed = ItemFlow(intake, output, journal, ordered, refused, lambda: False)
 
     def lines():
         feed.flush()

@@ -16,7 +16,7 @@ from procactors.batch.journal import Journal, Keys
 from procactors.batch.results import Output
 from procactors.batch.worker import Task
 
-__all__ = ["Feed"]
+__all__ = ["ItemFlow"]
 
 #: Items that may wait in the order for a slow one before them.
 _WAITING = 16_384
@@ -26,7 +26,7 @@ _WAITING = 16_384
 _Waiting = tuple[int, object, "int | None"]
 
 
-class Feed:
+class ItemFlow:
     """The source of a job's map (`pool.numbered.Source`), and the way of results to the output.
 
     Args:
