@@ -13,8 +13,9 @@ if _sys.platform != "linux":
     raise ImportError(f"procactors runs on Linux only so far, not on {_sys.platform}")
 
 from procactors import errors
-from procactors.actor import Actor, current_context
+from procactors.actor import Actor, Context, current_context
 from procactors.childfailure import ChildFailure, Directive
+from procactors.handle import Spawner
 from procactors.inbox import Inbox
 from procactors.messages import Message
 from procactors.observe.event import Event, Progress
@@ -36,16 +37,18 @@ from procactors.shared import Shared
 from procactors.stop_signal import Interrupted
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
-from procactors.supervision.deadletters import DeadLetter
+from procactors.supervision.deadletters import DeadLetter, DeadLetters
 from procactors.supervision.stopreport import StopOutcome, StoppedActor, StopReport
 from procactors.supervisorref import Child, ChildCounts, SupervisorRef
 from procactors.system import ActorSystem
 from procactors.terminated import Restarted, Terminated
 from procactors.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
+from procactors.wire.mailbox import Mailbox
 
 if _TYPE_CHECKING:
     from procactors.pool.pool import Pool
     from procactors.pool.results import MapResults
+    from procactors.tree_toml import load_tree
 
 __all__ = [
     "Actor",
@@ -58,8 +61,10 @@ __all__ = [
     "ChildCounts",
     "ChildFailure",
     "ChildSpec",
+    "Context",
     "CrashReport",
     "DeadLetter",
+    "DeadLetters",
     "Delivery",
     "Directive",
     "Event",
@@ -68,6 +73,7 @@ __all__ = [
     "Inbox",
     "Interrupted",
     "Limits",
+    "Mailbox",
     "MapResults",
     "Message",
     "Options",
@@ -80,6 +86,7 @@ __all__ = [
     "Restarted",
     "Routing",
     "Shared",
+    "Spawner",
     "StopOutcome",
     "StopReport",
     "StoppedActor",
@@ -89,6 +96,7 @@ __all__ = [
     "Terminated",
     "current_context",
     "errors",
+    "load_tree",
     "run",
     "spec",
     "usable_cpus",
@@ -96,9 +104,13 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Where they are first asked for: whoever has no pool need not carry its modules, an idle actor
-# 0.1 MB of them.
-_LATE = {"Pool": "procactors.pool.pool", "MapResults": "procactors.pool.results"}
+# Imported where they are first asked for: a process that has no pool need not carry its modules;
+# of an idle actor that is 0.1 MB.
+_LATE = {
+    "MapResults": "procactors.pool.results",
+    "Pool": "procactors.pool.pool",
+    "load_tree": "procactors.tree_toml",
+}
 
 
 def __getattr__(name: str) -> _Any:

@@ -60,7 +60,8 @@ def open_view(
     if mode == "none" or stream is None:  # pythonw and daemons have no standard error
         return ProgressView()
     words = Words(label, unit, clock)
-    if mode == "plain" or os.environ.get("TERM") in _DUMB:  # rich would draw nothing there
+    is_dumb = not is_notebook and os.environ.get("TERM") in _DUMB  # rich would draw nothing there
+    if mode == "plain" or is_dumb:
         return PlainLines(stream, words, total)
     try:
         from procactors.observe.rich_bar import RichBar

@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 
 import pytest
-from procactors.batch.stopping import StopRequest
 
 from procactors.batch.encoding import as_json, in_bytes, item_json
 from procactors.batch.intake import Intake
@@ -198,18 +197,6 @@ def test_the_summary_of_nothing_has_no_slowest():
         "0 done, 0 failed in 0.00 s (0.0 items/s)",
         "1 worker, 0 restarts",
     ]
-
-
-def test_a_second_signal_ends_the_patience():
-    rung: list[int] = []
-    stop = StopRequest(100.0)
-    stop.wake = lambda: rung.append(1)
-    assert not stop.is_over()
-    stop(15, None)
-    assert (stop.signum, stop.is_over()) == (15, False)
-    assert 0 < stop.left_s <= 100
-    stop(2, None)
-    assert (stop.signum, stop.is_over(), stop.left_s, rung) == (15, True, 0.0, [1, 1])
 
 
 def breaks(item):

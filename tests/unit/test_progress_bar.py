@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.machinery
 import io
 import os
 import re
 import sys
 import threading
+import types
+from typing import ClassVar
 
 import pytest
 
@@ -259,6 +262,80 @@ def test_closed_a_view_shows_nothing_more(log):
     view.advance(1)
     view.say("late")
     assert written(log) == []
+
+
+class Output:
+    """What a notebook's widget shows; stands for ipywidgets'."""
+
+    shown: ClassVar[list[str]] = []
+
+    def clear_output(self, *, wait):
+        assert wait
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+def show(*things):
+    """Show a widget, or what rich has drawn; stands for IPython's."""
+    Output.shown += [thing.text for thing in things if hasattr(thing, "text")]
+
+
+class ZMQInteractiveShell:
+    """By this class's name a kernel's shell is known."""
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """Has the program be a kernel: called in the test; the stream that its cells show."""
+    Output.shown = []
+    for name, members in {
+        "IPython": {"get_ipython": ZMQInteractiveShell},
+        "IPython.display": {"display": show},
+        "ipywidgets": {"Output": Output},
+    }.items():
+        module = types.ModuleType(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def use():
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return use
+
+
+def test_a_notebook_gets_a_bar_and_its_prints_stay_where_they_are(notebook, clock):
+    cells = notebook()
+    with open_view("auto", "squares", 4, clock=clock) as view:
+        assert sys.stderr is cells
+        clock.now = 1.0
+        view.advance(4)
+    assert re.search("━━━.* squares: 4 of 4, 100 %", "".join(Output.shown))
+    assert cells.getvalue() == ""
+
+
+@pytest.mark.parametrize("missing", ["ipywidgets", RichBar.__module__])
+def test_a_notebook_without_what_draws_bars_gets_plain_lines(notebook, missing, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    cells = notebook()
+    with open_view("auto", "squares", 1) as view:
+        view.advance(1)
+    assert cells.getvalue().startswith("squares: 1 of 1, 100 %")
+
+
+def test_a_terminal_with_ipython_is_no_notebook(terminal, notebook, monkeypatch):
+    class TerminalInteractiveShell:
+        pass
+
+    notebook()
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", TerminalInteractiveShell)
+    assert type(open_view("auto", "squares", 1)) is ProgressView
 
 
 @pytest.fixture
