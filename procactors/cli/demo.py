@@ -13,6 +13,8 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from procactors.cli.arguments import whole
+
 if TYPE_CHECKING:
     from procactors import ActorSystem
 
@@ -34,10 +36,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         ),
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="analyse only N files, evenly spread"
+        "--limit", type=whole(1), metavar="N", help="analyse only N files, evenly spread"
     )
     parser.add_argument(
-        "--workers", type=_positive, metavar="N", help="actors that parse (default: usable CPUs)"
+        "--workers", type=whole(1), metavar="N", help="actors that parse (default: usable CPUs)"
     )
     parser.add_argument("--no-kill", action="store_true", help="do not kill an actor half-way")
     parser.add_argument(
@@ -85,10 +87,3 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number

@@ -14,13 +14,13 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from procactors import Supervisor, load_tree
 from procactors.errors import InvalidSpec
 
 if TYPE_CHECKING:
     import argparse
 
     from procactors.program import Program
-    from procactors.tree import Supervisor
 
 __all__ = ["USAGE", "add_target", "check_module", "complain", "find_function", "find_target"]
 
@@ -47,7 +47,7 @@ def find_target(text: str) -> Supervisor | Program:
         InvalidSpec: a mistake in the text, in the file, or in the module; what a module or a
             function of the user's raised is the ``__cause__``.
     """
-    from procactors.tree_toml import find_attribute, load_tree
+    from procactors.tree_toml import find_attribute
 
     _import_from_here()
     if text.endswith(".toml"):
@@ -139,8 +139,6 @@ def complain(error: InvalidSpec) -> int:
 
 
 def _understood(text: str, found: Any) -> Supervisor | Program:
-    from procactors.tree import Supervisor
-
     if isinstance(found, Supervisor):
         return found
     if not inspect.isroutine(found):

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from procactors import AutoShutdown, ChildSpec, Options, Supervisor
 from procactors.cli.target import USAGE, add_target, complain, find_target
 from procactors.errors import InvalidSpec
-from procactors.options import Options
-from procactors.tree import AutoShutdown, ChildSpec, Supervisor
 
 if TYPE_CHECKING:
     import argparse
