@@ -130,7 +130,7 @@ class _Execution:
         self._manager = manager
         self._system: ActorSystem | None = None
         self._failed = False  # the function raised, and no signal had come
-        self._gave_up = False  # and that was told
+        self._gave_up = False  # a tree did, and stderr says so
         # One None a signal, True at the end. A SimpleQueue, because a signal handler puts.
         self._orders: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
         self._stop = StopSignal(grace)
@@ -143,7 +143,7 @@ class _Execution:
         watcher.start()
         try:
             with handled_by(self._stop):
-                # A tree that gave up is told below, with its history.
+                # `_final` says that a tree gave up, with its history.
                 with (
                     contextlib.suppress(RestartIntensityExceeded),
                     ActorSystem(**options) as self._system,
@@ -172,7 +172,7 @@ class _Execution:
             return SIGNAL_BASE + signal.SIGINT
         except SystemExit as error:
             return _exit_code(error)
-        except BaseException as error:  # noqa: BLE001 - a program's end, whatever ended it, is told
+        except BaseException as error:  # noqa: BLE001 - whatever ended the program: stderr says it
             self._fail(error)
             self._failed = self._stop.signum is None
             return 1 if self._failed else None

@@ -1,4 +1,4 @@
-"""The main job: same totals with actors and without, whoever is killed on the way."""
+"""The main job: same totals with actors and without, whatever is killed on the way."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Console:
 
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:
-        """Say what the runtime logs inside the block; what became of items is told elsewhere."""
+        """Say what the runtime logs inside the block, but for what `ErrorLog` says of items."""
         log = logging.getLogger("procactors")
         before, handler = log.propagate, _Lines(self)
         log.addHandler(handler)

@@ -82,7 +82,7 @@ def run_job(settings: Settings, out: int) -> int:
 
     Raises:
         InvalidSpec: input, output or journal make no sense; nothing was run or written.
-        BrokenPipeError: nobody reads the output any more.
+        BrokenPipeError: the reader of the output has gone.
     """
     with contextlib.ExitStack() as files:
         return _Job(settings, out, files).run()
@@ -106,7 +106,7 @@ class _Job:
         if fd < 0:
             raise InvalidSpec("the standard output is closed; --output FILE writes elsewhere")
         errors = _opened(settings.errors, files) if settings.errors is not None else None
-        # Results on a terminal would tear a bar on it; and who is quiet wants none, unless he says.
+        # Results on a terminal would tear a bar on it; --quiet wants none, but by --progress.
         is_plain = settings.quiet or os.isatty(fd)
         mode = "none" if settings.progress == "auto" and is_plain else settings.progress
         count = None if mode == "none" else inputs.count()
@@ -124,7 +124,7 @@ class _Job:
         self._synced = 0
 
     def run(self) -> int:
-        """Do all of it."""
+        """Run the job to its end; return its exit code."""
         began = monotonic()
         with handled_by(self._stop), self._console.logged():
             try:

@@ -135,7 +135,7 @@ class Journal:
         try:
             self._take()
             self._open()
-            # Others may lock it shared from now on. Whoever came in between would have it.
+            # Workers may lock it shared from now on. Another run that came in between has it.
             if not self._locks(fcntl.LOCK_SH):
                 raise self._in_use()
         except BaseException:
@@ -182,7 +182,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of it."""
-        with contextlib.suppress(JournalError):  # was told where it mattered
+        with contextlib.suppress(JournalError):  # where it mattered it was raised before
             self.sync()
         os.close(self._fd)
 

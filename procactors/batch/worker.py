@@ -1,9 +1,9 @@
-"""The worker: calls the function, and writes what it finished down before anybody hears of it.
+"""The worker: calls the function, and writes a result down before it answers.
 
 Layer: batch. Runs in: worker.
 Owns: its end of the journal, for the life of the process.
-Never: sends an exception of the user's: it travels as text, so that no code of theirs runs in the
-parent.
+Never: sends an exception of the user's: it travels as text, so that the parent runs no code of the
+user's.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ __all__ = ["add_items", "add_to", "run"]
 _EXIT_CODES = """\
 exit codes:
   0    every item succeeded
-  1    some failed (see --errors), or nobody read the output to its end
+  1    some failed (see --errors), or the output was not read to its end
   2    a mistake in arguments, function, input or journal; nothing was run
   3    the job could not go on: workers do not start, a disk is full
   130  after SIGINT    143  after SIGTERM: what was in hand is finished within the grace time

@@ -2,7 +2,7 @@
 
 Layer: observe. Runs in: parent and actor.
 Owns: nothing.
-Never: tells anybody: that is the hub's work (`observe.events`).
+Never: passes an event on; that is the hub's work (`observe.events`).
 """
 
 from __future__ import annotations

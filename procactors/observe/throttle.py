@@ -1,4 +1,4 @@
-"""A throttle: how often progress is passed on, however often it is told.
+"""A throttle: how often progress is passed on, however often it is reported.
 
 Layer: observe. Runs in: actor.
 Owns: nothing.
