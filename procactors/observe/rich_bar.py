@@ -37,7 +37,8 @@ class RichBar(StateView):
         self, stream: TextIO, words: Words, total: int | None, *, is_notebook: bool
     ) -> None:
         super().__init__(words, total)
-        self._stream = stream
+        # Where a bar is open already, `sys.stderr` is rich's stand-in for the terminal.
+        self._stream = stream = getattr(stream, "rich_proxied_file", stream)
         self._due = -math.inf
         with _open.lock:
             self._display = _open.on(stream, is_notebook)

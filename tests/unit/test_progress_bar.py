@@ -404,16 +404,18 @@ def test_a_stream_that_was_kept_goes_on_behind_the_bar(printing, clock):
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_two_bars_give_the_streams_back_whichever_ends_first(printing, clock, order):
+def test_two_bars_are_shown_and_give_the_streams_back_whichever_ends_first(printing, clock, order):
     terminal = printing()
     before = sys.stdout, sys.stderr
-    bars = [open_view("auto", "squares", 5, clock=clock) for _ in range(2)]
+    bars = [open_view("auto", label, 5, clock=clock) for label in ("squares", "cubes")]
     for number in order:
         print("still one")
         bars[number].close()
     print("behind")
     assert (sys.stdout, sys.stderr) == before
-    lines = screen(terminal.shown())
+    shown = terminal.shown()
+    assert re.search(r"squares: 0 of 5.*\n.*cubes: 0 of 5", shown)
+    lines = screen(shown)
     assert lines.count("still one") == 2
     assert lines[-2:] == ["behind", ""]
 
