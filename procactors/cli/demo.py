@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     job = Job(paths, _say)
     python = f"{platform.python_implementation()} {platform.python_version()}"
 
-    def program(system: ActorSystem) -> int:
+    def compare(system: ActorSystem) -> int:
         actors = job.run_with_actors(
             system, arguments.workers or cpus, kill=not arguments.no_kill, started=started
         )
@@ -75,9 +75,19 @@ def run(arguments: argparse.Namespace) -> int:
         _say(report.render(folder, actors, serial, cpus))
         return 0 if actors.totals == serial.totals else 1
 
+    def program(system: ActorSystem) -> int:
+        try:
+            return compare(system)
+        except BrokenPipeError as error:  # what the program raises would be shown
+            unread.append(error)
+            return 1
+
+    unread: list[BrokenPipeError] = []
     _say(f"the standard library of {python}: {len(paths)} files under {folder}")
     started = perf_counter()
     code = run_program(program, name="demo", start_method=arguments.start_method)
+    if unread:
+        raise unread[0]
     if code > SIGNAL_BASE:
         ended = Interrupted(code - SIGNAL_BASE)
         done = f"{job.done} of {len(paths)} files done"

@@ -1,8 +1,7 @@
 """Bars drawn by rich: one display for all jobs that are shown on one stream.
 
 Layer: observe. Runs in: parent, in whichever thread counts.
-Owns: the places of `sys.stdout` and `sys.stderr` while a bar is open: rich writes what the program
-    prints above it.
+Owns: the places of `sys.stdout` and `sys.stderr` while a bar is open (`_Display.end`).
 Never: has a thread; is imported where rich may be missing; draws in a forked copy.
 """
 
@@ -19,6 +18,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress as RichProgress, TaskID, TextColumn
 
+from procactors.observe.prints_above import PrintsAbove
 from procactors.observe.progress_view import StateView, writable
 from procactors.observe.progress_words import Words
 
@@ -37,8 +37,8 @@ class RichBar(StateView):
         self, stream: TextIO, words: Words, total: int | None, *, is_notebook: bool
     ) -> None:
         super().__init__(words, total)
-        # Where a bar is open already, `sys.stderr` is rich's stand-in for the terminal.
-        self._stream = stream = getattr(stream, "rich_proxied_file", stream)
+        # Where a bar is open already, something stands for `sys.stderr`.
+        self._stream = stream = stream.stream if isinstance(stream, PrintsAbove) else stream
         self._due = -math.inf
         with _open.lock:
             self._display = _open.on(stream, is_notebook)
@@ -90,13 +90,18 @@ class _Display:
             TextColumn("{task.fields[state]}", style="none", markup=False),
             console=self._console,
             auto_refresh=False,  # it would have a thread
-            # What goes to a file or a pipe is none of the terminal's business.
-            redirect_stdout=not is_notebook and _is_terminal(sys.stdout),
-            redirect_stderr=not is_notebook and _is_terminal(sys.stderr),
+            redirect_stdout=False,  # it would wrap lines, and send to stderr what goes to a pipe
+            redirect_stderr=False,
         )
         self._bars.start()
+        self._prints: dict[str, PrintsAbove] = {}
+        for name in () if is_notebook else ("stdout", "stderr"):
+            before = getattr(sys, name)
+            if _is_terminal(before) and not isinstance(before, PrintsAbove):
+                self._prints[name] = PrintsAbove(before, self._console)
+                setattr(sys, name, self._prints[name])
         # Kept: until Python 3.13 a `print` in another thread holds no reference to its stream.
-        _kept[:] = sys.stdout, sys.stderr
+        _kept[:] = self._prints.values()
 
     def begin(self, total: int | None) -> TaskID:
         return self._bars.add_task("", total=total, state="")
@@ -105,7 +110,8 @@ class _Display:
         self._bars.update(task, completed=done, total=total, state=state, refresh=True)
 
     def write(self, text: str) -> None:
-        self._end_lines()
+        for prints in self._prints.values():
+            prints.end_line()
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def end(self, task: TaskID) -> None:
@@ -113,26 +119,21 @@ class _Display:
         if os.getpid() != self._pid:
             return
         with _open.lock:
-            self._end_lines()
             if len(self._bars.tasks) > 1:
                 [row] = [one for one in self._bars.tasks if one.id == task]
                 self._bars.remove_task(task)
                 self._console.print(self._bars.make_tasks_table([row]))
             else:
                 self.is_over = True
+                self.give_streams_back()
                 self._bars.stop()
 
     def give_streams_back(self) -> None:
-        """Undo the redirection in a forked copy: its bars are the original's."""
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            setattr(sys, name, getattr(stream, "rich_proxied_file", stream))
-
-    def _end_lines(self) -> None:
-        """Write the lines that the program has begun and not ended."""
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "rich_proxied_file"):
-                stream.flush()
+        """Have the program print to its own streams again."""
+        for name, prints in self._prints.items():
+            prints.end()
+            if getattr(sys, name) is prints:  # else another stream has been put in its place
+                setattr(sys, name, prints.stream)
 
 
 class _OpenDisplays:
@@ -158,7 +159,7 @@ class _OpenDisplays:
         """In a forked copy: leave the bars to the original."""
         for display in self._displays:
             display.give_streams_back()
-        self._displays.clear()
+        self._displays = []
         self.lock = threading.RLock()  # the old one may be held by a thread that was not copied
 
 
@@ -166,7 +167,7 @@ _open = _OpenDisplays()
 os.register_at_fork(after_in_child=_open.forget)
 
 #: What stood last for `sys.stdout` and `sys.stderr`: see where it is set.
-_kept: list[Any] = []
+_kept: list[PrintsAbove] = []
 
 
 def _is_terminal(stream: Any) -> bool:

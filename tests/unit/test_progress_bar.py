@@ -382,6 +382,13 @@ def test_a_line_that_is_printed_in_pieces_stays_in_one_piece(printing, clock):
     assert "squares: 5 of 5" not in "".join(lines[:4])
 
 
+def test_a_long_line_is_printed_as_it_is(printing, clock):
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock):
+        print("[b]word " * 40, "\x1b[1mbold\x1b[0m")
+    assert "[b]word " * 40 + " \x1b[1mbold\x1b[0m\n" in terminal.shown()
+
+
 def test_the_bar_stands_below_what_was_printed_last(printing, clock):
     terminal = printing()
     with open_view("auto", "squares", 5, clock=clock) as view:
@@ -398,6 +405,7 @@ def test_a_stream_that_was_kept_goes_on_behind_the_bar(printing, clock):
     terminal = printing()
     with open_view("auto", "squares", 5, clock=clock):
         kept = sys.stderr
+        assert kept.encoding == "utf-8"
         assert kept.isatty()
     kept.writelines(["kept\n"])
     assert screen(terminal.shown())[-2:] == ["kept", ""]
