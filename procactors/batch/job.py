@@ -191,7 +191,7 @@ class _Job:
         synced_at = monotonic()
         for outcomes in job.batches():
             for outcome in outcomes:
-                self._settle(outcome)
+                self._put(outcome)
             self._flow.flush()
             self._show()
             if self._is_ending() and not job.draining:
@@ -230,7 +230,7 @@ class _Job:
 
     # -- outcomes -------------------------------------------------------------------------------
 
-    def _settle(self, outcome: Numbered) -> None:
+    def _put(self, outcome: Numbered) -> None:
         """Put one outcome where it belongs."""
         entry = self._flow.entry(outcome.item)
         if outcome.is_good:
@@ -261,8 +261,8 @@ class _Job:
         if self._journal is None or not isinstance(error, ActorDied):
             return None
         self._journal.refresh()
-        place = self._journal.find(item[1])
-        return None if place is None else (self._journal.result(place), 0.0, 0)
+        position = self._journal.find(item[1])
+        return None if position is None else (self._journal.result(position), 0.0, 0)
 
     def tries_again(self, item: Any, error: BaseException, tries: int) -> bool:
         """Say whether an item may be begun once more."""

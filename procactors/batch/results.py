@@ -144,12 +144,12 @@ class ErrorLog:
         if self._fd is None:
             if self._count <= _NAMED:
                 first = error["message"].partition("\n")[0]
-                self._say(f"item {entry.number}{_place(entry)} failed: {error['type']}: {first}")
+                self._say(f"item {entry.number}{_origin(entry)} failed: {error['type']}: {first}")
             return
-        place = {"file": entry.file or None, "line": entry.line or None}
+        origin = {"file": entry.file or None, "line": entry.line or None}
         rest = in_bytes(
             f'{{"index": {entry.number}, "item": {item_json(entry.item)}, '
-            f"{as_json({**place, 'error': error, 'tries': tries, 'report': report})[1:]}\n"
+            f"{as_json({**origin, 'error': error, 'tries': tries, 'report': report})[1:]}\n"
         )
         while rest:
             rest = rest[os.write(self._fd, rest) :]
@@ -161,7 +161,7 @@ class ErrorLog:
             self._say(f"{more} more failed; --errors FILE keeps all of them, with tracebacks")
 
 
-def _place(entry: Entry) -> str:
+def _origin(entry: Entry) -> str:
     if not entry.file:
         return f" ({entry.item})"
     file = "<stdin>" if entry.file == "-" else entry.file

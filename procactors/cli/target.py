@@ -149,7 +149,7 @@ def _understood(text: str, found: Any) -> Supervisor | Program:
         return found
     try:
         made = found()
-    except Exception as error:  # so wide: it is the user's code, and the place is to be named
+    except Exception as error:  # so wide: it is the user's code, and the error is to name it
         raise InvalidSpec(f"{text}() raised {type(error).__name__}: {error}") from error
     if isinstance(made, Supervisor):
         return made
