@@ -166,7 +166,7 @@ class Job:
     def _note_lost(self, task: Task, error: ActorDied) -> None:
         report = error.report
         if not task.is_fatal or report is None or report.pid is None:
-            self._say(f"{error}")
+            self._say(str(error))
         else:
             victim = f"{report.actor} (pid {report.pid}, with a file in hand)"
             self._say(f"killed {victim} with SIGKILL; going on")
