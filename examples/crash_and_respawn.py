@@ -1,8 +1,8 @@
-"""A crash and what comes after: who is told, what is kept, what is lost.
+"""A crash and what comes after: what the caller gets, what is kept, what is lost.
 
 An exception in a handler is the caller's, and the actor lives on. A process that dies is
 replaced: the new incarnation starts from the constructor's arguments, under the same ref, with
-the same mailbox. Only the message in hand is lost, and its caller is told why.
+the same mailbox. Only the message in hand is lost, and its caller gets an error that says why.
 
 Run it: procactors examples crash_and_respawn
 

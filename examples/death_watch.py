@@ -1,8 +1,8 @@
 """Death watch and links: actors that learn of each other's ends, or end together.
 
-A watcher is told once when an actor has ended for good, however it ended, and also if that was
-before it began to watch. Who asks for it hears of restarts too. Actors that are linked end
-together: a restart is no end, but when one is gone for good, the other is stopped.
+A watcher gets one message when an actor has ended for good, however it ended, and also if that
+was before it began to watch; if it asks for them, one for each restart too. Actors that are linked
+end together: a restart is no end, but when one is gone for good, the other is stopped.
 
 Run it: procactors examples death_watch
 

@@ -2,7 +2,7 @@
 
 The inner supervisor allows one restart in five seconds. With the second death it stops its other
 child and gives up; the outer one restarts it as a whole. When the outer one has had enough too,
-nobody is above it: the system ends, and says why.
+there is no supervisor above it: the system ends, and says why.
 
 Run it: procactors examples escalation
 

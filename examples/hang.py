@@ -1,8 +1,8 @@
 """A stuck handler: it is named, its stacks are shown, it is killed, and its actor comes back.
 
 `handle_timeout` is how long one message may take. It holds for code in C as well, which no
-exception can reach: here a pattern that backtracks for ever, with Python's own lock held. The
-caller is told within a moment, and what waits in the mailbox is handled by the next incarnation.
+exception can reach: here a pattern that backtracks for ever, with Python's own lock held. Its
+caller gets an error within a moment; what waits in the mailbox is for the next incarnation.
 
 Run it: procactors examples hang
 

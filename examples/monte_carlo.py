@@ -1,4 +1,4 @@
-"""Monte Carlo with seeds: the same digits of pi, whoever does which item, and after a crash.
+"""Monte Carlo with seeds: the same digits of pi, whichever worker does an item, and after a crash.
 
 A worker's own random numbers depend on which items it was given, and that is chance. So each item
 has a seed of its own, `derive(SEED, item)`: it is the same in each run, on any number of workers,

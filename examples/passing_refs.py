@@ -1,4 +1,4 @@
-"""Actors that pass refs to each other, and so find whom to talk to.
+"""Actors that pass refs to each other, and so find each other.
 
 A ref is a value. It may be given to a constructor, sent in a message and returned in a reply,
 and it stays good when the actor behind it is respawned.
@@ -35,7 +35,7 @@ class Person(Actor):
         self.greeted_by: list[str] = []
 
     def on_start(self) -> None:
-        # An actor knows itself as `self.context.ref`, and may give that to anybody.
+        # An actor knows itself as `self.context.ref`, and may give that to any other.
         self.book.tell(PhoneBook.enter, self.name, self.context.ref)
 
     def greet(self, name: str) -> str:

@@ -1,7 +1,7 @@
 """Primes on all cores: a pool with a worker for each CPU, one piece of the numbers at a time.
 
-`starmap` gives the next piece to whoever is free. The last pieces take longest; with a queue for
-all, nobody stands idle while another has work left.
+`starmap` gives the next piece to a worker that is free. The last pieces take longest; with one
+queue for all, none stands idle while there is work left.
 
 Run it: procactors examples primes
 

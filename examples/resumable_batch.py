@@ -2,7 +2,7 @@
 
 `procactors map` calls a function for each line of its input and writes a line of JSON for each
 result. With --resume it keeps a journal: each worker writes down what it has finished before it
-tells anybody. So the parent may be killed with SIGKILL at any moment; the same command again skips
+answers. So the parent may be killed with SIGKILL at any moment; the same command again skips
 what the journal has, and writes all results, in the order of the input with --ordered.
 
 Only what was in hand at the kill is begun once more: one item a worker, two here.

@@ -17,8 +17,7 @@ Expected output:
 import sys
 from pathlib import Path
 
-from procactors import Actor, ExitReason, run
-from procactors.treefile import load_tree
+from procactors import Actor, ExitReason, load_tree, run
 
 
 class Sink(Actor):

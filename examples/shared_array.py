@@ -31,7 +31,9 @@ except ImportError:
 
 class Reader(Actor):
     def total(self, shared: "Shared[np.ndarray]", part: int) -> int:
-        self.array = shared.get()  # mapped: whoever holds it may read it, also after its release
+        self.array = (
+            shared.get()
+        )  # mapped: it may be read as long as it is held, also after its release
         return int(self.array[part::4].sum())
 
     def roots(self) -> "Shared[np.ndarray]":

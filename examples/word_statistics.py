@@ -1,8 +1,9 @@
 """Word statistics over a folder: a map over its files, and a worker that is killed half-way.
 
-The pool has a worker for each usable CPU. `map` gives each file to whoever is free, and the counts
-come back in the order of the files. Half-way a worker is killed. What it had done stays done; the
-one file in its hand is read again, as `retries=1` says; and the pool has a new process by then.
+The pool has a worker for each usable CPU. `map` gives each file to a worker that is free; the
+counts come back in the order of the files. Half-way a worker is killed. What it had done stays
+done; the one file in its hand is read again, as `retries=1` says; and the pool has a new process
+by then.
 
 Run it: procactors examples word_statistics   (as a script it also takes a folder)
 

@@ -13,11 +13,12 @@ if _sys.platform != "linux":
     raise ImportError(f"procactors runs on Linux only so far, not on {_sys.platform}")
 
 from procactors import errors
-from procactors.actor import Actor, current_context
+from procactors.actor import Actor, Context, current_context
 from procactors.childfailure import ChildFailure, Directive
+from procactors.handle import Spawner
 from procactors.inbox import Inbox
 from procactors.messages import Message
-from procactors.observe.events import Event, Progress
+from procactors.observe.event import Event, Progress
 from procactors.options import (
     Backoff,
     Delivery,
@@ -29,13 +30,15 @@ from procactors.options import (
     Routing,
 )
 from procactors.process.cpus import usable_cpus
+from procactors.program import run
 from procactors.ref import ActorRef
 from procactors.reply import Reply
-from procactors.run import Interrupted, run
 from procactors.shared import Shared
+from procactors.stop_signal import Interrupted
 from procactors.stored import STORED as _STORED  # noqa: F401 - pickles name it
 from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
+from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.letter import DeadLetter
 from procactors.supervision.stopreport import StopOutcome, StoppedActor, StopReport
 from procactors.supervisorref import Child, ChildCounts, SupervisorRef
@@ -46,6 +49,8 @@ from procactors.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
 if _TYPE_CHECKING:
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
+    from procactors.tree_toml import load_tree
+    from procactors.wire.mailbox import Mailbox
 
 __all__ = [
     "Actor",
@@ -58,8 +63,10 @@ __all__ = [
     "ChildCounts",
     "ChildFailure",
     "ChildSpec",
+    "Context",
     "CrashReport",
     "DeadLetter",
+    "DeadLetters",
     "Delivery",
     "Directive",
     "Event",
@@ -68,6 +75,7 @@ __all__ = [
     "Inbox",
     "Interrupted",
     "Limits",
+    "Mailbox",
     "MapResults",
     "Message",
     "Options",
@@ -80,6 +88,7 @@ __all__ = [
     "Restarted",
     "Routing",
     "Shared",
+    "Spawner",
     "StopOutcome",
     "StopReport",
     "StoppedActor",
@@ -89,6 +98,7 @@ __all__ = [
     "Terminated",
     "current_context",
     "errors",
+    "load_tree",
     "run",
     "spec",
     "usable_cpus",
@@ -96,9 +106,14 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Where they are first asked for: whoever has no pool need not carry its modules, an idle actor
-# 0.1 MB of them.
-_LATE = {"Pool": "procactors.pool.pool", "MapResults": "procactors.pool.map"}
+# Imported where they are first asked for: a process that has no pool need not carry its modules;
+# of an idle actor that is 0.1 MB.
+_LATE = {
+    "Mailbox": "procactors.wire.mailbox",
+    "MapResults": "procactors.pool.map",
+    "Pool": "procactors.pool.pool",
+    "load_tree": "procactors.tree_toml",
+}
 
 
 def __getattr__(name: str) -> _Any:

@@ -82,7 +82,7 @@ class Inbox:
         If it is over already, at once. Watching twice is watching once.
 
         Args:
-            ref: whom to watch.
+            ref: of the actor to watch.
             restarts: receive a `Restarted` for each new incarnation too.
 
         Raises:

@@ -19,7 +19,8 @@ from procactors.client import Client
 from procactors.errors import ForeignProcess
 from procactors.inbox import Inbox
 from procactors.nesting import importer, note_inert
-from procactors.observe.events import Event, Events
+from procactors.observe.event import Event
+from procactors.observe.events import Events
 from procactors.observe.subscription import Feed, Subscription
 from procactors.options import Options
 from procactors.pool.batch import WorkerSlot

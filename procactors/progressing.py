@@ -14,7 +14,7 @@ from time import monotonic
 
 from procactors.client import Client
 from procactors.errors import ForeignProcess, ProcActorsError
-from procactors.observe.meter import Meter
+from procactors.observe.throttle import Throttle
 from procactors.supervision import commands as c
 from procactors.wire.blackbox import LISTENED
 from procactors.wire.transport import SUPERVISOR, Transport
@@ -22,8 +22,8 @@ from procactors.wire.transport import SUPERVISOR, Transport
 __all__ = ["meter_of"]
 
 
-def meter_of(station: Transport, handler: Callable[[], str]) -> Meter:
-    """Return the meter of the actor that this process is.
+def meter_of(station: Transport, handler: Callable[[], str]) -> Throttle:
+    """Return the throttle of the progress of the actor that this process is.
 
     Args:
         station: the process's.
@@ -42,10 +42,10 @@ def meter_of(station: Transport, handler: Callable[[], str]) -> Meter:
         except ProcActorsError:
             pass  # the system is ending, or has no descriptor left: progress is worth no error
 
-    meter = Meter(send)
+    throttle = Throttle(send)
     # A forked copy meets its error at the first call, not only when the next one would be due.
-    os.register_at_fork(after_in_child=meter.hurry)
-    return meter
+    os.register_at_fork(after_in_child=throttle.hurry)
+    return throttle
 
 
 def _is_listened_to(station: Transport) -> bool:

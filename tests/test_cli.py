@@ -38,7 +38,7 @@ def running_demo():
     process = start("demo", "--workers", "2")
     try:
         for line in process.stdout:
-            if line.startswith("actors: "):
+            if line.startswith("actors at work: "):
                 break
         yield process, family_of(process)
     finally:
@@ -133,6 +133,15 @@ def test_output_that_nobody_reads_is_no_traceback():
     )
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_a_demo_whose_reader_leaves_ends_with_1_and_no_traceback():
+    """`procactors demo | head -1` analyses no files that nobody hears of."""
+    process = start("demo", "--limit", "10", "--workers", "1", "--no-kill")
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None
+    assert end_of(process) == (1, [])
 
 
 def test_ctrl_c_ends_the_demo_with_130_and_one_line():

@@ -1,38 +1,42 @@
-"""The main job: same totals with actors and without, whoever is killed on the way."""
+"""The main job: same totals with actors and without, whatever is killed on the way."""
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import signal
 
 import pytest
 
-from procactors import ActorSystem
+from procactors import ActorSystem, run
 from procactors.cli import main
-from procactors.demo import corpus, job
-from procactors.demo.analysis import Failure, Totals, analyse, total
-from procactors.demo.progress import Progress
-from procactors.demo.stopping import StopAsked, StopRequest
-from procactors.errors import ActorStopped
+from procactors.demo import corpus
+from procactors.demo.analysis import Totals, analyse, total
+from procactors.demo.job import Job, Measured
+from procactors.errors import PoolBroken
 
 
-class Hook(Progress):
+def kill_for_good(system):
+    """What a user does to an actor that must not come back."""
+    system["worker-1"].kill()
+
+
+class HookedJob(Job):
     """Calls a function once, when a number of files is done."""
 
-    def __init__(self, when, call):
-        super().__init__(io.StringIO())
+    def __init__(self, paths, when, call):
+        super().__init__(paths, lambda text: None)
         self.when = when
         self.call = call
-        self.is_called = False
 
-    def advance(self, done):
-        super().advance(done)
-        # Once: after the gatherer's death the same number comes again.
-        if done == self.when and not self.is_called:
-            self.is_called = True
+    def advance(self):
+        super().advance()
+        if self.done == self.when:
             self.call()
+
+
+def job_of(paths):
+    return Job(paths, lambda text: None)
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +58,6 @@ def library(tmp_path, monkeypatch):
 def shown(path):
     """A file as the report shows it."""
     return re.escape(os.path.relpath(path, corpus.stdlib_folder()))
-
-
-def kill(system, name):
-    """What the kernel does to an actor that takes too much memory."""
-    os.kill(system[name].status().pid, signal.SIGKILL)
-
-
-def kill_for_good(system, name):
-    """What a user does to an actor that must not come back."""
-    system[name].kill()
 
 
 def test_the_demo_kills_an_actor_and_still_gets_equal_totals(capsys):
@@ -96,9 +90,10 @@ def test_the_kill_always_meets_a_file_in_hand(number, library):
         path = library / f"short_{name}.py"
         path.write_text("x = [1, 2, 3]\n" * 300)
         paths.append(str(path))
-    outcome = job.run_with_actors(paths, Progress(io.StringIO()), StopRequest(), workers=2)
-    assert outcome.totals == total(map(analyse, paths))
-    assert outcome.killing.lost in paths
+    with ActorSystem() as system:
+        actors = job_of(paths).run_with_actors(system, 2, kill=True)
+    assert actors.totals == total(map(analyse, paths))
+    assert actors.killing.lost in paths
 
 
 def test_without_the_kill_no_actor_is_respawned(capsys):
@@ -124,7 +119,7 @@ def test_a_file_that_fails_to_parse_is_listed_with_its_error(library, capsys):
 
 def test_totals_that_differ_end_with_1(library, capsys, monkeypatch):
     """The verdict is the exit code."""
-    monkeypatch.setattr(job, "run_serially", lambda *_: job.Outcome(Totals(files=2), 1.0))
+    monkeypatch.setattr(Job, "run_serially", lambda self: Measured(Totals(files=2), 1.0))
     assert main(["demo", "--workers", "1", "--no-kill"]) == 1
     assert "one process: DIFFERENT in files" in capsys.readouterr().out
 
@@ -137,79 +132,66 @@ def test_a_library_without_source_ends_with_1(tmp_path, capsys, monkeypatch):
 
 
 def test_totals_are_equal_under_every_start_method(start_method, paths):
-    """The kill's report names the file that was analysed again, or that none was in hand."""
-    progress = Progress(io.StringIO())
-    actors = job.run_with_actors(
-        paths, progress, StopRequest(), workers=2, start_method=start_method
-    )
-    assert actors.totals == job.run_serially(paths, progress, StopRequest()).totals
+    """The kill's report names the file that was analysed again."""
+    job = job_of(paths)
+    with ActorSystem(start_method=start_method) as system:
+        actors = job.run_with_actors(system, 2, kill=True)
+    assert actors.totals == job.run_serially().totals
     assert (actors.killing.incarnation, actors.killing.restarts) == (2, 1)
     assert actors.killing.pid != actors.killing.new_pid
     assert actors.killing.lost in paths
 
 
-@pytest.mark.parametrize("name", ["worker-1", "gatherer"])
-def test_a_kill_by_somebody_else_costs_time_and_no_file(name, paths):
-    """Even the gatherer may lose its memory: the driver has the missing files done again."""
+def test_a_kill_by_somebody_else_costs_time_and_no_file(paths):
+    """Whatever the worker had in hand is analysed again."""
     with ActorSystem() as system:
-        progress = Hook(when=20, call=lambda: kill(system, name))
-        driver = job.Driver(system, progress, StopRequest(), workers=2)
-        totals = driver.run(paths, kill=False)
-        assert system[name].status().restarts == 1
-    assert totals == total(map(analyse, paths))
+        job = HookedJob(paths, 20, lambda: os.kill(system["worker-1"].status().pid, 9))
+        assert job.run_with_actors(system, 2, kill=False).totals == total(map(analyse, paths))
 
 
 def test_an_actor_that_stays_down_leaves_its_work_to_the_others(paths):
     """What waited in its mailbox is given to the actors that are left."""
     with ActorSystem() as system:
-        progress = Hook(when=20, call=lambda: kill_for_good(system, "worker-1"))
-        driver = job.Driver(system, progress, StopRequest(), workers=2)
-        assert driver.run(paths, kill=False) == total(map(analyse, paths))
-
-
-def test_without_the_gatherer_the_job_fails_in_its_name(paths):
-    """No actor that parses is blamed for it."""
-    with ActorSystem() as system:
-        progress = Hook(when=5, call=lambda: kill_for_good(system, "gatherer"))
-        driver = job.Driver(system, progress, StopRequest(), workers=2)
-        with pytest.raises(ActorStopped, match="gatherer"):
-            driver.run(paths, kill=False)
-        assert [system[f"worker-{number}"].is_alive() for number in (1, 2)] == [True, True]
+        job = HookedJob(paths, 20, lambda: kill_for_good(system))
+        assert job.run_with_actors(system, 2, kill=False).totals == total(map(analyse, paths))
 
 
 def test_without_any_actor_left_the_job_fails(paths):
     """It says so instead of waiting."""
     with ActorSystem() as system:
-        progress = Hook(when=5, call=lambda: kill_for_good(system, "worker-1"))
-        driver = job.Driver(system, progress, StopRequest(), workers=1)
-        with pytest.raises(ActorStopped):
-            driver.run(paths, kill=False)
+        job = HookedJob(paths * 20, 5, lambda: kill_for_good(system))
+        with pytest.raises(PoolBroken):
+            job.run_with_actors(system, 1, kill=False)
+
+
+def test_a_file_that_ends_each_worker_is_a_failure_like_any_other(library, monkeypatch):
+    """It costs no other file; a parser may crash."""
+    deadly = str(library / "bad.py")
+    paths = [str(library / "good.py"), deadly, str(library / "other.py")]
+
+    def die(path):
+        if path == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return analyse(path)
+
+    monkeypatch.setattr("procactors.demo.job.analyse", die)
+    with ActorSystem(start_method="fork") as system:
+        totals = job_of(paths).run_with_actors(system, 1, kill=False).totals
+    assert totals.files == 3
+    assert [failure.path for failure in totals.failures] == [deadly]
+    assert "SIGKILL" in totals.failures[0].error
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_signal_ends_the_run_with_actors(signum, paths):
-    """Between two files, after the system has stopped."""
-    stop = StopRequest()
-    with pytest.raises(StopAsked) as caught:
-        job.run_with_actors(paths, Hook(10, lambda: stop(signum, None)), stop, workers=2)
-    assert caught.value.signum is signum
+@pytest.mark.parametrize("serially", [False, True], ids=["actors", "one process"])
+def test_a_stop_signal_ends_a_run_between_two_files(signum, serially, paths):
+    job = HookedJob(paths, 10, lambda: signal.raise_signal(signum))
 
+    def program(system):
+        if serially:
+            job.run_serially()
+        else:
+            job.run_with_actors(system, 2, kill=False)
 
-def test_a_stop_signal_ends_the_serial_run(paths):
-    """It looks after each file."""
-    stop = StopRequest()
-    progress = Hook(10, lambda: stop(signal.SIGINT, None))
-    with pytest.raises(StopAsked):
-        job.run_serially(paths, progress, stop)
-    assert progress.done == 10
-
-
-def test_the_gatherer_counts_a_path_once(library):
-    """A file that is analysed twice, because of a kill, counts once."""
-    bad = str(library / "bad.py")
-    gatherer = job.Gatherer()
-    gatherer.add(analyse(bad))
-    gatherer.add(analyse(bad))
-    missing, totals = gatherer.report([bad, "other"])
-    assert missing == ["other"]
-    assert (totals.files, totals.failures) == (1, (Failure(bad, analyse(bad).error),))
+    assert run(program) == 128 + signum
+    assert job.done == 10

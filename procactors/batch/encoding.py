@@ -2,7 +2,7 @@
 
 Layer: batch. Runs in: worker (results), parent (items).
 Owns: nothing.
-Never: writes what is no JSON (NaN), or changes a value so that nobody notices.
+Never: writes what is no JSON (NaN), or changes a value in silence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Items as they are there: a pipe that has nothing to say holds nobody up.
+"""Items as they come: a pipe in which there is nothing does not hold up the job.
 
 Layer: batch. Runs in: parent; a thread reads what may block.
 Owns: that thread. It may be waiting for the input for ever, so it ends with the process.
@@ -31,9 +31,9 @@ class Intake:
     def __init__(self, entries: Iterator[Entry], may_block: bool) -> None:
         self._entries = entries
         self._may_block = may_block
-        self._wake: Callable[[], None] = _nobody
+        self._wake: Callable[[], None] = _no_wake
         self._read: deque[Entry] = deque()
-        self._hungry = False  # `take` came in vain, and is to be told
+        self._hungry = False  # `take` came in vain: the next entry wakes it
         self._ended = False
         self._error: Exception | None = None
         self._room = threading.Event()
@@ -92,5 +92,5 @@ class Intake:
             self._wake()
 
 
-def _nobody() -> None:
-    """Wake nobody: the reading has not begun."""
+def _no_wake() -> None:
+    """Stand for `wake` until the reading begins."""

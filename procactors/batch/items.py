@@ -90,7 +90,7 @@ class Inputs:
 
     @property
     def may_block(self) -> bool:
-        """Whether reading may have to wait for somebody: a pipe, a terminal."""
+        """Whether reading may have to wait, as at a pipe or a terminal."""
         return self._paths is None and not all(map(_is_regular, self._names))
 
     def count(self) -> int | None:
@@ -201,7 +201,7 @@ def _csv_rows(stream: BinaryIO) -> Iterator[_Found]:
     try:
         yield from _objects(csv.reader(text))
     finally:
-        text.detach()  # the stream is closed by who opened it
+        text.detach()  # its opener closes the stream
 
 
 def _objects(reader: Any) -> Iterator[_Found]:

@@ -4,7 +4,7 @@ Layer: batch. Runs in: parent, main thread.
 Owns: the actor system, the files of output and errors, the journal, for the length of `run_job`.
 Never: begins an item before all that was asked for makes sense; ends with a worker left.
 
-    input ─► feed ─► pool ─► worker: call, JSON, journal ─► outcome ─┬─► output
+    input ─► flow ─► pool ─► worker: call, JSON, journal ─► outcome ─┬─► output
               └── what the journal has ──────────────────────────────┘ └─► errors
 """
 
@@ -16,22 +16,20 @@ import os
 from time import monotonic
 from typing import Any
 
-from procactors import ActorSystem
-from procactors.batch.feed import Feed
+from procactors import ActorSystem, Limits, Pool
+from procactors.batch.console import open_console
 from procactors.batch.intake import Intake
+from procactors.batch.item_flow import ItemFlow
 from procactors.batch.items import Entry, Inputs
 from procactors.batch.journal import Journal, JournalError
 from procactors.batch.results import Abandoned, ErrorLog, Output
-from procactors.batch.stopping import StopRequest
 from procactors.batch.summary import Summary
-from procactors.batch.view import open_view
 from procactors.batch.worker import ItemFailed, Runner
 from procactors.errors import ActorDied, DeliveryError, InvalidSpec, ProcActorsError
-from procactors.options import Limits
 from procactors.pool.job_map import ItemOutcome, JobMap
-from procactors.pool.pool import Pool
-from procactors.process.signals import SIGNAL_BASE, handled_by
+from procactors.process.signals import handled_by
 from procactors.raised import cause_of, said
+from procactors.stop_signal import StopSignal
 
 __all__ = ["BROKEN", "FAILED", "Settings", "run_job"]
 
@@ -84,7 +82,7 @@ def run_job(settings: Settings, out: int) -> int:
 
     Raises:
         InvalidSpec: input, output or journal make no sense; nothing was run or written.
-        BrokenPipeError: nobody reads the output any more.
+        BrokenPipeError: the reader of the output has gone.
     """
     with contextlib.ExitStack() as files:
         return _Job(settings, out, files).run()
@@ -96,7 +94,7 @@ class _Job:
     def __init__(self, settings: Settings, out: int, files: contextlib.ExitStack) -> None:
         self._settings = settings
         self._summary = Summary()
-        self._stop = StopRequest(settings.grace)
+        self._stop = StopSignal(settings.grace)
         self._broken: Exception | None = None
         inputs = Inputs(settings.items, settings.input)
         _check_apart(settings, inputs.files)
@@ -108,14 +106,14 @@ class _Job:
         if fd < 0:
             raise InvalidSpec("the standard output is closed; --output FILE writes elsewhere")
         errors = _opened(settings.errors, files) if settings.errors is not None else None
-        # Results on a terminal would tear a bar on it; and who is quiet wants none, unless he says.
+        # Results on a terminal would tear a bar on it; --quiet wants none, but by --progress.
         is_plain = settings.quiet or os.isatty(fd)
         mode = "none" if settings.progress == "auto" and is_plain else settings.progress
         count = None if mode == "none" else inputs.count()
-        self._view = files.enter_context(open_view(mode, settings.target, count))
-        self._errors = ErrorLog(errors, self._view.say)
+        self._console = files.enter_context(open_console(mode, settings.target, count))
+        self._errors = ErrorLog(errors, self._console.say)
         self._intake = Intake(inputs.entries(), inputs.may_block)
-        self._feed = Feed(
+        self._flow = ItemFlow(
             self._intake,
             Output(fd, settings.bare, self._stop.is_over),
             self._journal,
@@ -126,9 +124,9 @@ class _Job:
         self._synced = 0
 
     def run(self) -> int:
-        """Do all of it."""
+        """Run the job to its end; return its exit code."""
         began = monotonic()
-        with handled_by(self._stop), self._view.logged():
+        with handled_by(self._stop), self._console.logged():
             try:
                 self._work()
             except (InvalidSpec, BrokenPipeError):
@@ -138,15 +136,15 @@ class _Job:
             except Abandoned:
                 pass
             except KeyboardInterrupt:
-                if self._stop.signum is None:  # somebody else's
+                if self._stop.signum is None:  # raised by hand: no signal came
                     raise
             self._intake.close()
-            self._view.close()
+            self._console.close()
             self._tell(monotonic() - began)
         if self._broken is not None:
             return BROKEN
         if self._stop.signum is not None:
-            return SIGNAL_BASE + self._stop.signum
+            return self._stop.exit_code
         return FAILED if self._summary.failed else 0
 
     # -- the pool -------------------------------------------------------------------------------
@@ -155,18 +153,18 @@ class _Job:
         settings = self._settings
         with ActorSystem(start_method=settings.start_method, preload=settings.preload) as system:
             try:
-                pool = self._start(system)
+                pool = self._stop.interruptible(self._start, system)
                 self._summary.workers = pool.size
                 job = pool._job_map(
                     Runner.run,
-                    self._feed,
+                    self._flow,
                     self,
                     ordered=settings.ordered or settings.bare,
                     chunk=settings.chunk or "auto",
                     timeout=settings.timeout,
                 )
                 job.wait_s = self._wait_s()
-                self._stop.wake = job.wake
+                self._stop.on_signal = job.wake
                 self._intake.begin(job.wake)
                 try:
                     self._drive(job)
@@ -186,21 +184,15 @@ class _Job:
             start_timeout=_START_S,
         )
         journal = None if self._journal is None else self._journal.path
-        self._stop.raises = True
-        try:
-            if self._stop.signum is not None:
-                raise KeyboardInterrupt
-            return options.pool(Runner, settings.target, settings.spread, journal)
-        finally:
-            self._stop.raises = False
+        return options.pool(Runner, settings.target, settings.spread, journal)
 
     def _drive(self, job: JobMap) -> None:
         """Take what comes until nothing more does."""
         synced_at = monotonic()
         for outcomes in job.batches():
             for outcome in outcomes:
-                self._settle(outcome)
-            self._feed.flush()
+                self._put(outcome)
+            self._flow.flush()
             self._show()
             if self._is_ending() and not job.draining:
                 job.drain()
@@ -210,15 +202,15 @@ class _Job:
                 self._sync()
                 synced_at = monotonic()
             job.wait_s = self._wait_s()
-        self._feed.finish()
+        self._flow.finish()
         self._show()
         self._sync()
 
     def _show(self) -> None:
-        self._summary.skipped = self._feed.skipped
-        if self._feed.is_all:
-            self._view.total(self._feed.taken)  # from now on it is no estimate
-        self._view.advance(self._summary.seen, self._summary.failed)
+        self._summary.skipped = self._flow.skipped
+        if self._flow.is_all:
+            self._console.total(self._flow.taken)  # from now on it is no estimate
+        self._console.advance(self._summary.seen, self._summary.failed)
 
     def _is_ending(self) -> bool:
         return self._stop.signum is not None or self._broken is not None
@@ -238,15 +230,15 @@ class _Job:
 
     # -- outcomes -------------------------------------------------------------------------------
 
-    def _settle(self, outcome: ItemOutcome) -> None:
+    def _put(self, outcome: ItemOutcome) -> None:
         """Put one outcome where it belongs."""
-        entry = self._feed.entry(outcome.item)
+        entry = self._flow.entry(outcome.item)
         if outcome.is_good:
             result, seconds, peak = outcome.value
             self._summary.finished(entry.number, entry.item, seconds, peak)
-            self._feed.came(entry, result)
+            self._flow.came(entry, result)
             return
-        self._feed.came(entry, None)
+        self._flow.came(entry, None)
         error = outcome.value
         if isinstance(error, (JournalError, DeliveryError)):
             # Not the item's fault; it is not done, and will be when the job is run again.
@@ -269,8 +261,8 @@ class _Job:
         if self._journal is None or not isinstance(error, ActorDied):
             return None
         self._journal.refresh()
-        place = self._journal.find(item[1])
-        return None if place is None else (self._journal.result(place), 0.0, 0)
+        position = self._journal.find(item[1])
+        return None if position is None else (self._journal.result(position), 0.0, 0)
 
     def tries_again(self, item: Any, error: BaseException, tries: int) -> bool:
         """Say whether an item may be begun once more."""
@@ -281,17 +273,15 @@ class _Job:
     def _tell(self, seconds: float) -> None:
         self._errors.close()
         if self._broken is not None:
-            self._view.say(f"the job could not go on: {self._broken}")
+            self._console.say(f"the job could not go on: {self._broken}")
         if self._settings.quiet:
             return
-        ended = ""
-        if self._stop.signum is not None:
-            ended = f"stopped by {self._stop.signum.name}"
+        ended = self._stop.why
         if self._is_ending() and self._journal is not None:
             again = f"go on with --resume {self._settings.resume}"
             ended = f"{ended}; {again}" if ended else again
         for line in self._summary.lines(seconds, ended):
-            self._view.say(line)
+            self._console.say(line)
 
 
 def _restarts(pool: Pool[Runner]) -> int:

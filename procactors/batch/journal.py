@@ -35,7 +35,7 @@ _FORM = "procactors map, 1"
 #: Seconds for which the workers of a killed run may take to be gone. They are killed by the kernel
 #: within some milliseconds; the rest is for giving back gigabytes of memory.
 _STRAGGLERS_S, _LOOK_S = 2.0, 0.01
-#: A place in the file as one number, which takes a third of the memory of a pair.
+#: A position in the file as one number, which takes a third of the memory of a pair.
 _LENGTH_BITS = 40
 _LENGTH = (1 << _LENGTH_BITS) - 1
 
@@ -125,7 +125,7 @@ class Journal:
     def __init__(self, path: str, target: str, spread: bool) -> None:
         self.path = os.path.abspath(path)
         self._name = path
-        self._places: dict[str, int] = {}
+        self._positions: dict[str, int] = {}
         self._read_to = 0
         self._header = {"journal": _FORM, "target": target, "spread": spread}
         try:
@@ -135,7 +135,7 @@ class Journal:
         try:
             self._take()
             self._open()
-            # Others may lock it shared from now on. Whoever came in between would have it.
+            # Workers may lock it shared from now on. Another run that came in between has it.
             if not self._locks(fcntl.LOCK_SH):
                 raise self._in_use()
         except BaseException:
@@ -144,16 +144,16 @@ class Journal:
 
     def __len__(self) -> int:
         """How many finished items are known, without those that were found."""
-        return len(self._places)
+        return len(self._positions)
 
     def find(self, key: str) -> int | None:
-        """Return the place of a finished item, and forget it: each is asked for once."""
-        return self._places.pop(key, None)
+        """Return the position of a finished item, and forget it: each is asked for once."""
+        return self._positions.pop(key, None)
 
-    def result(self, place: int) -> bytes:
-        """Return the JSON of the result at a place."""
-        length = place & _LENGTH
-        record = os.pread(self._fd, length, place >> _LENGTH_BITS)
+    def result(self, position: int) -> bytes:
+        """Return the JSON of the result at a position."""
+        length = position & _LENGTH
+        record = os.pread(self._fd, length, position >> _LENGTH_BITS)
         return record[record.index(_RESULT) + len(_RESULT) : -1]
 
     def refresh(self) -> None:
@@ -166,7 +166,7 @@ class Journal:
                     return  # a line on its way, or the piece of one that will never be more
                 if record is not None and line.startswith(_RECORD):
                     length = len(line) - line.endswith(b"\n")
-                    self._places[record["key"]] = self._read_to << _LENGTH_BITS | length
+                    self._positions[record["key"]] = self._read_to << _LENGTH_BITS | length
                 self._read_to += len(line)
 
     def sync(self) -> None:
@@ -182,7 +182,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of it."""
-        with contextlib.suppress(JournalError):  # was told where it mattered
+        with contextlib.suppress(JournalError):  # where it mattered it was raised before
             self.sync()
         os.close(self._fd)
 

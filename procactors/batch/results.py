@@ -25,17 +25,17 @@ _GATHERED = 64 * 1024
 _PIECE = select.PIPE_BUF
 #: Milliseconds between two looks whether the job is to end, while a pipe is full.
 _LOOK_MS = 100
-#: Failed items that are told on stderr, if there is no file for them.
-_TOLD = 20
+#: Failed items that are named on stderr, if there is no file for them.
+_NAMED = 20
 
 
 class Abandoned(Exception):
-    """The time for the end is over, or nobody wants to wait for it."""
+    """The time for the end is over, or a second signal has ended the patience."""
 
 
 @contextlib.contextmanager
 def apart() -> Iterator[int]:
-    """Yield a descriptor of the standard output that nobody else has; -1 if it is closed.
+    """Yield a descriptor of the standard output that no other code has; -1 if it is closed.
 
     What functions print, in whichever process, goes to stderr inside the block: it would stand in
     the middle of the results.
@@ -98,7 +98,7 @@ class Output:
         """Write all lines that were added.
 
         Raises:
-            OSError: BrokenPipeError, if nobody reads them. Abandoned: nobody has, until the end.
+            OSError: BrokenPipeError, if the reader has gone. Abandoned: it reads nothing.
         """
         if not self._lines:
             return
@@ -122,7 +122,7 @@ class ErrorLog:
     """The items that failed: lines of a file, or the first of them on stderr.
 
     Args:
-        fd: of the file; None: they are told.
+        fd: of the file; None: the first items are named by `say`.
         say: writes a line on stderr.
     """
 
@@ -142,26 +142,26 @@ class ErrorLog:
         """
         self._count += 1
         if self._fd is None:
-            if self._count <= _TOLD:
+            if self._count <= _NAMED:
                 first = error["message"].partition("\n")[0]
-                self._say(f"item {entry.number}{_place(entry)} failed: {error['type']}: {first}")
+                self._say(f"item {entry.number}{_origin(entry)} failed: {error['type']}: {first}")
             return
-        place = {"file": entry.file or None, "line": entry.line or None}
+        origin = {"file": entry.file or None, "line": entry.line or None}
         rest = in_bytes(
             f'{{"index": {entry.number}, "item": {item_json(entry.item)}, '
-            f"{as_json({**place, 'error': error, 'tries': tries, 'report': report})[1:]}\n"
+            f"{as_json({**origin, 'error': error, 'tries': tries, 'report': report})[1:]}\n"
         )
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
     def close(self) -> None:
-        """Tell how many were not told."""
-        if self._fd is None and self._count > _TOLD:
-            more = self._count - _TOLD
+        """Say how many were not named."""
+        if self._fd is None and self._count > _NAMED:
+            more = self._count - _NAMED
             self._say(f"{more} more failed; --errors FILE keeps all of them, with tracebacks")
 
 
-def _place(entry: Entry) -> str:
+def _origin(entry: Entry) -> str:
     if not entry.file:
         return f" ({entry.item})"
     file = "<stdin>" if entry.file == "-" else entry.file

@@ -1,9 +1,9 @@
-"""The worker: calls the function, and writes what it finished down before anybody hears of it.
+"""The worker: calls the function, and writes a result down before it answers.
 
 Layer: batch. Runs in: worker.
 Owns: its end of the journal, for the life of the process.
-Never: sends an exception of the user's: it travels as text, so that no code of theirs runs in the
-parent.
+Never: sends an exception of the user's: it travels as text, so that the parent runs no code of the
+user's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from procactors.batch.encoding import as_json, in_bytes
 from procactors.batch.journal import Appender
 from procactors.errors import ProcActorsError
 from procactors.raised import name_of, said, shown
-from procactors.treefile import find_attribute
+from procactors.tree_toml import find_attribute
 
 __all__ = ["Finished", "ItemFailed", "Runner", "Task"]
 

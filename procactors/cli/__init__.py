@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("procactors: interrupted", file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone (`procactors demo | head`). Python flushes stdout
+        # The reader of our output has gone (`procactors demo | head`). Python flushes stdout
         # once more at exit and would complain, so that must go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1

@@ -2,7 +2,7 @@
 
 Layer: cli. Runs in: parent.
 Owns: the open file, and in a replay what `procactors.replay` owns.
-Never: unpickles unless it is told to (``show --open``, ``replay``).
+Never: unpickles but where the user asks for it (``show --open``, ``replay``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["add_to", "run"]
 
 _UNPICKLES = (
     "It unpickles the letter, which runs code that the letter names: do it only to files that "
-    "nobody else could write. What killed an actor may kill this command too."
+    "only you could write. What killed an actor may kill this command too."
 )
 
 
@@ -242,9 +242,9 @@ def _requeue(file: LetterFile, arguments: argparse.Namespace) -> int:
         arguments.usage_error("--actor goes with --all")
     marked = file.mark(None if arguments.all else arguments.ids, arguments.actor)
     told = [ring(run.home) for run in file.runs()] if marked else []
-    who = "a running system hands" if any(told) else "the next system with this file hands"
+    hands = "a running system hands" if any(told) else "the next system with this file hands"
     what = "1 letter" if marked == 1 else f"{marked} letters"
-    print(f"{what} marked; {who} {'it' if marked == 1 else 'them'} over")
+    print(f"{what} marked; {hands} {'it' if marked == 1 else 'them'} over")
     return 0
 
 
@@ -254,7 +254,7 @@ def _requeue(file: LetterFile, arguments: argparse.Namespace) -> int:
 def _replay_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         f"{parser.description} Prints the handler's result, or the traceback of what it raises. "
-        f"What it tells others is not sent; it can ask and spawn nobody. {_UNPICKLES}"
+        f"What it tells others is not sent; it can neither ask nor spawn. {_UNPICKLES}"
     )
     parser.add_argument(
         "--pdb", action="store_true", help="when it raises, look at the place in the debugger"

@@ -1,7 +1,7 @@
 """``procactors demo``: the standard library analysed by actors, checked against a serial run.
 
 Layer: cli. Runs in: parent.
-Owns: the handlers of SIGINT and SIGTERM while it runs.
+Owns: nothing: `procactors.run` owns the system and the signal handlers.
 Never: takes its verdict from anything but the two totals.
 """
 
@@ -10,15 +10,18 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
+from time import perf_counter
 from typing import TYPE_CHECKING
 
-from procactors.demo.stopping import StopAsked, StopRequest
-from procactors.process.signals import SIGNAL_BASE, handled_by
+from procactors.cli.arguments import whole
 
 if TYPE_CHECKING:
-    from procactors.demo.progress import Progress
+    from procactors import ActorSystem
 
 __all__ = ["add_to", "run"]
+
+#: What a shell reports for a process that a signal ended is this and the signal's number.
+SIGNAL_BASE = 128
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,10 +36,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         ),
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="analyse only N files, evenly spread"
+        "--limit", type=whole(1), metavar="N", help="analyse only N files, evenly spread"
     )
     parser.add_argument(
-        "--workers", type=_positive, metavar="N", help="actors that parse (default: usable CPUs)"
+        "--workers", type=whole(1), metavar="N", help="actors that parse (default: usable CPUs)"
     )
     parser.add_argument("--no-kill", action="store_true", help="do not kill an actor half-way")
     parser.add_argument(
@@ -50,27 +53,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo and return its exit code. Blocks until every actor has stopped."""
-    from procactors.demo.progress import Progress
-    from procactors.observe.bars import LogLines, logged_to
-
-    progress = Progress(sys.stdout)
-    stop = StopRequest()
-    with handled_by(stop), logged_to(LogLines(progress.say)):
-        try:
-            return _demonstrate(arguments, progress, stop)
-        except StopAsked as asked:
-            progress.clear()
-            done = f"{progress.done} of {progress.total} files done"
-            print(f"procactors: {asked}, {done}, all actors stopped", file=sys.stderr)
-            return SIGNAL_BASE + asked.signum
-        except KeyboardInterrupt:
-            progress.clear()
-            raise
-
-
-def _demonstrate(arguments: argparse.Namespace, progress: Progress, stop: StopRequest) -> int:
-    from procactors import usable_cpus
-    from procactors.demo import corpus, job, report
+    from procactors import Interrupted, run as run_program, usable_cpus
+    from procactors.demo import corpus, report
+    from procactors.demo.job import Job
 
     folder = corpus.stdlib_folder()
     paths = corpus.sample(corpus.source_files(folder), arguments.limit)
@@ -78,24 +63,37 @@ def _demonstrate(arguments: argparse.Namespace, progress: Progress, stop: StopRe
         print(f"procactors: no source files of Python under {folder}", file=sys.stderr)
         return 1
     cpus = usable_cpus()
-    workers = arguments.workers or cpus
+    job = Job(paths, _say)
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    progress.say(f"the standard library of {python}: {len(paths)} files under {folder}")
-    actors = job.run_with_actors(
-        paths,
-        progress,
-        stop,
-        workers=workers,
-        kill=not arguments.no_kill,
-        start_method=arguments.start_method,
-    )
-    serial = job.run_serially(paths, progress, stop)
-    progress.say(report.render(folder, actors, serial, cpus))
-    return 0 if actors.totals == serial.totals else 1
+
+    def compare(system: ActorSystem) -> int:
+        actors = job.run_with_actors(
+            system, arguments.workers or cpus, kill=not arguments.no_kill, started=started
+        )
+        _say("and now in one process")
+        serial = job.run_serially()
+        _say(report.render(folder, actors, serial, cpus))
+        return 0 if actors.totals == serial.totals else 1
+
+    def program(system: ActorSystem) -> int:
+        try:
+            return compare(system)
+        except BrokenPipeError as error:  # what the program raises would be shown
+            unread.append(error)
+            return 1
+
+    unread: list[BrokenPipeError] = []
+    _say(f"the standard library of {python}: {len(paths)} files under {folder}")
+    started = perf_counter()
+    code = run_program(program, name="demo", start_method=arguments.start_method)
+    if unread:
+        raise unread[0]
+    if code > SIGNAL_BASE:
+        ended = Interrupted(code - SIGNAL_BASE)
+        done = f"{job.done} of {len(paths)} files done"
+        print(f"procactors: {ended}, {done}, all actors stopped", file=sys.stderr)
+    return code
 
 
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
-import re
 
+from procactors.cli.arguments import seconds, seconds_of_work, size, whole
 from procactors.cli.target import check_module, complain, find_function
 from procactors.errors import InvalidSpec
 
 __all__ = ["add_items", "add_to", "run"]
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-
 _EXIT_CODES = """\
 exit codes:
   0    every item succeeded
-  1    some failed (see --errors), or nobody read the output to its end
+  1    some failed (see --errors), or the output was not read to its end
   2    a mistake in arguments, function, input or journal; nothing was run
   3    the job could not go on: workers do not start, a disk is full
   130  after SIGINT    143  after SIGTERM: what was in hand is finished within the grace time
@@ -107,26 +103,33 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def _add_work(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("work")
     group.add_argument(
-        "-j", "--jobs", type=_count, metavar="N", help="workers (default: usable CPUs)"
+        "-j", "--jobs", type=whole(1), metavar="N", help="workers (default: usable CPUs)"
     )
     group.add_argument(
-        "--timeout", type=_positive, metavar="SECONDS", help="for one item; then it has failed"
+        "--timeout",
+        type=seconds_of_work,
+        metavar="SECONDS",
+        help="for one item; then it has failed",
     )
     group.add_argument(
-        "--memory", type=_size, metavar="SIZE", help="of one worker, as in 500M, 2G or 2Gi"
+        "--memory", type=size, metavar="SIZE", help="of one worker, as in 500M, 2G or 2Gi"
     )
     group.add_argument(
-        "--retries", type=_whole, default=0, metavar="N", help="more tries for an item that failed"
+        "--retries",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="more tries for an item that failed",
     )
     group.add_argument(
         "--grace",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         metavar="SECONDS",
         help="from the first signal to the end (default: 10)",
     )
     group.add_argument(
-        "--chunk", type=_count, metavar="N", help="items that travel together (default: measured)"
+        "--chunk", type=whole(1), metavar="N", help="items that travel together (default: measured)"
     )
     group.add_argument(
         "--preload",
@@ -159,45 +162,3 @@ def run(arguments: argparse.Namespace) -> int:
             return run_job(Settings(**words), out)
         except InvalidSpec as error:
             return complain(error)
-
-
-def _count(text: str) -> int:
-    return _at_least(text, 1)
-
-
-def _whole(text: str) -> int:
-    return _at_least(text, 0)
-
-
-def _at_least(text: str, lowest: int) -> int:
-    number = int(text) if text.isdecimal() else -1
-    if number < lowest:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {lowest}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on")
-    return seconds
-
-
-def _positive(text: str) -> float:
-    seconds = _seconds(text)
-    if not seconds:
-        raise argparse.ArgumentTypeError("an item needs more than 0 seconds")
-    return seconds
-
-
-def _size(text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", text.strip(), re.IGNORECASE)
-    unit = found[2].lower() if found else ""
-    factor = _UNITS.get(unit) or _BINARY.get(unit)
-    size = int(float(found[1]) * factor) if found and factor else 0
-    if size < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size, as in 500M, 2G or 2Gi")
-    return size

@@ -8,8 +8,9 @@ Never: starts anything before the target is understood as a whole.
 from __future__ import annotations
 
 import argparse
-import math
 
+from procactors import run as run_program
+from procactors.cli.arguments import seconds
 from procactors.cli.target import add_target, complain, find_target
 from procactors.errors import InvalidSpec
 
@@ -31,7 +32,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add_target(parser)
     parser.add_argument(
         "--grace",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="from the first signal to the end (default: 10)",
     )
@@ -46,20 +47,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the target and return its exit code. Blocks until every actor has stopped."""
-    from procactors.run import run as run_program
-
     try:
         target = find_target(arguments.target)
     except InvalidSpec as error:
         return complain(error)
     return run_program(target, grace=arguments.grace, start_method=arguments.start_method)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on")
-    return seconds

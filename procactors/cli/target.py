@@ -14,13 +14,13 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from procactors import Supervisor, load_tree
 from procactors.errors import InvalidSpec
 
 if TYPE_CHECKING:
     import argparse
 
-    from procactors.run import Program
-    from procactors.tree import Supervisor
+    from procactors.program import Program
 
 __all__ = ["USAGE", "add_target", "check_module", "complain", "find_function", "find_target"]
 
@@ -47,7 +47,7 @@ def find_target(text: str) -> Supervisor | Program:
         InvalidSpec: a mistake in the text, in the file, or in the module; what a module or a
             function of the user's raised is the ``__cause__``.
     """
-    from procactors.treefile import find_attribute, load_tree
+    from procactors.tree_toml import find_attribute
 
     _import_from_here()
     if text.endswith(".toml"):
@@ -72,7 +72,7 @@ def find_function(text: str, spread: bool = False) -> str:
     Raises:
         InvalidSpec: as `find_target`.
     """
-    from procactors.treefile import find_attribute
+    from procactors.tree_toml import find_attribute
 
     _import_from_here()
     name, colon, attribute = text.rpartition(":")
@@ -139,8 +139,6 @@ def complain(error: InvalidSpec) -> int:
 
 
 def _understood(text: str, found: Any) -> Supervisor | Program:
-    from procactors.tree import Supervisor
-
     if isinstance(found, Supervisor):
         return found
     if not inspect.isroutine(found):
@@ -151,7 +149,7 @@ def _understood(text: str, found: Any) -> Supervisor | Program:
         return found
     try:
         made = found()
-    except Exception as error:  # so wide: it is the user's code, and the place is to be named
+    except Exception as error:  # so wide: it is the user's code, and the error is to name it
         raise InvalidSpec(f"{text}() raised {type(error).__name__}: {error}") from error
     if isinstance(made, Supervisor):
         return made

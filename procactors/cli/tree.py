@@ -11,10 +11,9 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from procactors import AutoShutdown, ChildSpec, Options, Supervisor
 from procactors.cli.target import USAGE, add_target, complain, find_target
 from procactors.errors import InvalidSpec
-from procactors.options import Options
-from procactors.tree import AutoShutdown, ChildSpec, Supervisor
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +27,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "tree",
         help="print a supervision tree without starting it",
         description=(
-            "Print a tree: who is started in which order, who is restarted when, and how often. "
+            "Print a tree: what is started in which order, restarted when, and how often. "
             "Nothing is started; the modules of its classes are imported. Exit code 2 for a "
             "mistake, which is named with file, key and what was expected."
         ),
@@ -76,7 +75,7 @@ def _supervisor(tree: Supervisor, *, root: bool) -> str:
         tree.strategy.value,
         f"at most {count} restart{'' if count == 1 else 's'} within {tree.within:g} s",
     ]
-    if not root:  # nobody restarts a root
+    if not root:  # a root is not restarted
         words.append(tree.restart.value)
     if tree.auto_shutdown is not AutoShutdown.NEVER:
         words.append(f"auto_shutdown {tree.auto_shutdown.value}")

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from procactors.demo.analysis import Failure, Function, Totals
-    from procactors.demo.job import Killing, Outcome
+    from procactors.demo.job import Killing, Measured
 
 __all__ = ["render"]
 
 
-def render(folder: str, actors: Outcome, serial: Outcome, cpus: int) -> str:
+def render(folder: str, actors: Measured, serial: Measured, cpus: int) -> str:
     """Return the whole report as text, without a newline at its end.
 
     Args:
@@ -43,7 +43,7 @@ def render(folder: str, actors: Outcome, serial: Outcome, cpus: int) -> str:
     return "\n".join(lines)
 
 
-def _table(actors: Outcome, serial: Outcome) -> Iterator[str]:
+def _table(actors: Measured, serial: Measured) -> Iterator[str]:
     rows = [("", _actors(actors.workers), "one process")]
     for name, there, here in _counts(actors.totals, serial.totals):
         rows.append((name, f"{there:,}", f"{here:,}"))
@@ -69,7 +69,7 @@ def _length(totals: Totals) -> int:
     return totals.longest.lines if totals.longest else 0
 
 
-def _speed(actors: Outcome, serial: Outcome, cpus: int) -> str:
+def _speed(actors: Measured, serial: Measured, cpus: int) -> str:
     ratio = serial.seconds / actors.seconds
     return (
         f"{_actors(actors.workers)} on {cpus} usable CPUs, start and stop included: "
@@ -80,10 +80,7 @@ def _speed(actors: Outcome, serial: Outcome, cpus: int) -> str:
 def _restart(folder: str, killing: Killing | None) -> Iterator[str]:
     if killing is None:
         return
-    if killing.lost is None:
-        lost = "with no file in hand"
-    else:
-        lost = f"with {_shown(folder, killing.lost)} in hand, analysed again"
+    lost = f"with {_shown(folder, killing.lost)} in hand, analysed again"
     yield f"{killing.name} (pid {killing.pid}) was killed after {killing.done} files, {lost}"
     yield (
         f"{killing.name} came back as incarnation {killing.incarnation} (pid {killing.new_pid}), "

@@ -1,13 +1,12 @@
-"""What happens in a system, as values, and the hub that tells whoever listens.
+"""The hub of a system's events: it passes what is published to all that listen.
 
 Layer: observe. Runs in: parent; callbacks in threads of their own.
 Owns: the subscriptions and streams, until they are closed or the system ends (`close`).
-Never: holds up whoever publishes; costs anything while nobody listens.
+Never: holds up the thread that publishes; costs anything while there is no listener.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
@@ -15,37 +14,10 @@ from typing import Any, TypeVar, overload
 
 from procactors.checks import plain_function
 from procactors.errors import ActorStopped, InvalidSpec
+from procactors.observe.event import Event
 from procactors.observe.subscription import Feed, Subscription
 
-__all__ = ["Event", "EventStream", "Events", "Progress"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that happened in a system.
-
-    Attributes:
-        source: name of the actor or pool in which it did.
-        at: when, in seconds of the monotonic clock, which all processes of a machine share.
-    """
-
-    source: str
-    at: float = dataclasses.field(default_factory=monotonic)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Progress(Event):
-    """How far somebody is, in steps of his own.
-
-    Attributes:
-        done: steps that are done.
-        total: steps that there are; None if that is not known.
-        what: the handler that reports it, or another label; empty if there is none.
-    """
-
-    done: int
-    total: int | None = None
-    what: str = ""
+__all__ = ["EventStream", "Events"]
 
 
 E = TypeVar("E", bound=Event)
@@ -93,7 +65,7 @@ class Events:
         # Guards the listeners, and lets one thread at a time offer. Reentrant: a collection in
         # this very thread may close a stream, and a signal handler may stop the system.
         self._lock = threading.RLock()
-        # Never changed in place: whoever publishes may be walking over it.
+        # Never changed in place: a thread that publishes may be walking over it.
         self._listeners: tuple[tuple[_Kinds, Feed[Event]], ...] = ()
         self._subscriptions: list[Subscription[Any]] = []
         self._closed = False
@@ -115,8 +87,8 @@ class Events:
         """Have `callback` called with each event from now on; close what is returned to end that.
 
         Each subscription has a thread of its own, in which its events come in order. An exception
-        in the callback is logged, and the next event comes. A callback that is slow holds up
-        nobody: of more than 10 000 events that wait for it the oldest are dropped, counted
+        in the callback is logged, and the next event comes. A slow callback does not hold up the
+        system: of more than 10 000 events that wait for it the oldest are dropped, counted
         (`dropped`) and logged. When the system stops, it gets what is left within the stop's
         deadline.
 
@@ -152,7 +124,7 @@ class Events:
     # -- the runtime's side -------------------------------------------------------------------
 
     def publish(self, event: Event) -> None:
-        """Tell all who listen. Never blocks; from any thread of the parent."""
+        """Offer an event to all listeners. Never blocks; from any thread of the parent."""
         if not self._listeners:
             return
         with self._lock:
@@ -161,11 +133,11 @@ class Events:
                     feed.offer(event)
 
     def wants(self, kind: type[Event]) -> bool:
-        """Return whether anybody listens to events of that class: else they need not be made."""
+        """Return whether there is a listener to events of that class: else none need be made."""
         return any(issubclass(kind, kinds) for kinds, _ in self._listeners)
 
     def on_change(self, action: Callable[[], None]) -> None:
-        """Run `action` now, and whenever somebody begins or ends to listen."""
+        """Run `action` now, and whenever a listener comes or goes."""
         with self._lock:
             self._on_change = action
             action()

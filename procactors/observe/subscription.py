@@ -1,8 +1,8 @@
-"""One who is told things as they come: what waits for him, a thread, his callback.
+"""A subscription: what waits for one reader, and the thread that calls its callback.
 
 Layer: observe. Runs in: parent; the callback in a thread of its own.
 Owns: that thread (`finish`, `cancel`, `close`).
-Never: holds up whoever offers; lets an exception of the callback end the thread.
+Never: holds up the thread that offers; lets an exception of the callback end the thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Feed(Generic[T]):
     """What waits for one reader, up to a bound; beyond it something is dropped, and counted.
 
     Args:
-        reader: whom it is for, in the log.
+        reader: what it is for, in the log.
         things: what they are called, in the log.
         latest: beyond the bound, drop the oldest that waits; else what comes.
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from time import monotonic
 
-from procactors.observe.bars import ProgressView, open_view
-from procactors.observe.events import Events, Progress
+from procactors.observe.event import Progress
+from procactors.observe.events import Events
+from procactors.observe.progress_bar import open_view
+from procactors.observe.progress_view import ProgressView
 
 __all__ = ["MapProgress"]
 

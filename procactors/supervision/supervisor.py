@@ -32,7 +32,8 @@ from procactors.errors import (
     RestartIntensityExceeded,
     SpawnError,
 )
-from procactors.observe.events import Events, Progress
+from procactors.observe.event import Progress
+from procactors.observe.events import Events
 from procactors.options import Options
 from procactors.process.launcher import Launcher
 from procactors.process.zygote import REAP

@@ -351,12 +351,9 @@ def test_progress_is_told_as_events(pool, system):
     assert theirs.source in {ref.name for ref in pool.workers()}
 
 
-@pytest.mark.parametrize("bar", ["rich", "own"])
-def test_what_a_loop_prints_goes_above_the_bar_of_its_map(pool, bar, monkeypatch):
+def test_what_a_loop_prints_goes_above_the_bar_of_its_map(pool, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    if bar == "own":
-        monkeypatch.setitem(sys.modules, "rich.console", None)
     with contextlib.closing(Terminal()) as terminal:
         for name in ("stdout", "stderr"):
             monkeypatch.setattr(sys, name, terminal.stream)

@@ -388,8 +388,7 @@ def test_a_function_that_does_not_return_does_not_keep_its_actors_beyond_the_dea
 def test_a_signal_during_the_start_ends_the_program_before_it_begins(tmp_path):
     """It is noted while the system is being made, and the function is never called."""
     text = """
-        import procactors.run as module, importlib
-        module = importlib.import_module("procactors.run")
+        import procactors.program as module
         class Slow(ActorSystem):
             def __init__(self, **options):
                 super().__init__(**options)

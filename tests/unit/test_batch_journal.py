@@ -1,4 +1,4 @@
-"""The journal: what it keeps, what it does not believe, and whom it does not let in."""
+"""The journal: what it keeps, what it does not believe, and which runs it does not let in."""
 
 from __future__ import annotations
 

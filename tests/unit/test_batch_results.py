@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 
 from procactors.batch.encoding import as_json, in_bytes, item_json
-from procactors.batch.feed import Feed
 from procactors.batch.intake import Intake
+from procactors.batch.item_flow import ItemFlow
 from procactors.batch.items import Entry
 from procactors.batch.journal import Appender, Journal, Keys
 from procactors.batch.results import ErrorLog, Output
-from procactors.batch.stopping import StopRequest
 from procactors.batch.summary import Summary
 from procactors.batch.worker import ItemFailed, Runner
 
@@ -112,7 +111,7 @@ def feed_of(items, journal, ordered, path, refused=lambda entry: None):
     output = Output(fd, bare=True, is_over=lambda: False)
     entries = (Entry(number, item, "list", number + 1) for number, item in enumerate(items))
     intake = Intake(entries, may_block=False)
-    feed = Feed(intake, output, journal, ordered, refused, lambda: False)
+    feed = ItemFlow(intake, output, journal, ordered, refused, lambda: False)
 
     def lines():
         feed.flush()
@@ -198,18 +197,6 @@ def test_the_summary_of_nothing_has_no_slowest():
         "0 done, 0 failed in 0.00 s (0.0 items/s)",
         "1 worker, 0 restarts",
     ]
-
-
-def test_a_second_signal_ends_the_patience():
-    rung: list[int] = []
-    stop = StopRequest(100.0)
-    stop.wake = lambda: rung.append(1)
-    assert not stop.is_over()
-    stop(15, None)
-    assert (stop.signum, stop.is_over()) == (15, False)
-    assert 0 < stop.left_s <= 100
-    stop(2, None)
-    assert (stop.signum, stop.is_over(), stop.left_s, rung) == (15, True, 0.0, [1, 1])
 
 
 def breaks(item):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from procactors.demo.analysis import Failure, Function, Totals
-from procactors.demo.job import Killing, Outcome
+from procactors.demo.job import Killing, Measured
 from procactors.demo.report import render
 
 TOTALS = Totals(
@@ -18,8 +18,8 @@ TOTALS = Totals(
     failures=(Failure("/lib/test/bad.py", "SyntaxError: no (line 3)"),),
 )
 KILLING = Killing("worker-1", 41, 850, "/lib/io.py", new_pid=44, incarnation=2, restarts=1)
-ACTORS = Outcome(TOTALS, 5.0, workers=2, killing=KILLING)
-SERIAL = Outcome(TOTALS, 9.0)
+ACTORS = Measured(TOTALS, 5.0, workers=2, killing=KILLING)
+SERIAL = Measured(TOTALS, 9.0)
 
 
 def test_the_whole_report():
@@ -47,13 +47,6 @@ def test_the_whole_report():
         "",
         "totals of the actors and of one process: equal",
     ]
-
-
-def test_a_kill_that_met_an_idle_actor_says_so():
-    """No file was lost, and none is named."""
-    idle = dataclasses.replace(KILLING, lost=None)
-    text = render("/lib", dataclasses.replace(ACTORS, killing=idle), SERIAL, cpus=2)
-    assert "worker-1 (pid 41) was killed after 850 files, with no file in hand\n" in text
 
 
 def test_without_a_kill_there_is_no_line_about_one():

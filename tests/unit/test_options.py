@@ -152,7 +152,7 @@ def test_checkers_know_the_words_that_there_are():
     fields = [field.name for field in dataclasses.fields(Options)]
     assert words_of("procactors.options", "OptionWords") == fields
     system = [*inspect.signature(ActorSystem).parameters]
-    assert words_of("procactors.run", "SystemWords") == system
+    assert words_of("procactors.program", "SystemWords") == system
 
 
 @pytest.mark.parametrize("take", [SystemHandle.options, Context.options, ChildSpec.options])

@@ -1,4 +1,4 @@
-"""A meter: how often progress is passed on, however often it is told.
+"""A throttle: how often progress is passed on, however often it is reported.
 
 Layer: observe. Runs in: actor.
 Owns: nothing.
@@ -11,14 +11,14 @@ import operator
 from collections.abc import Callable
 from time import monotonic
 
-__all__ = ["Meter"]
+__all__ = ["Throttle"]
 
 #: Seconds between two reports: a display redraws as often, and a thousand actors that report are
 #: still no load for the one thread that hears them all.
 EVERY_S = 0.1
 
 
-class Meter:
+class Throttle:
     """Takes a count of steps as often as one likes, and passes it on at most ten times a second.
 
     The first one at once, and always the one that completes the total.

@@ -1,11 +1,11 @@
-"""The meter: ten reports a second at most, the first at once, the last always."""
+"""The throttle: ten reports a second at most, the first at once, the last always."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from procactors.observe.meter import Meter
+from procactors.observe.throttle import Throttle
 
 
 class Clock:
@@ -29,32 +29,32 @@ def sent():
 
 
 @pytest.fixture
-def meter(sent, clock):
-    return Meter(lambda done, total: sent.append((done, total)), clock)
+def throttle(sent, clock):
+    return Throttle(lambda done, total: sent.append((done, total)), clock)
 
 
-def test_the_first_goes_at_once_and_the_next_when_it_is_time(meter, sent, clock):
+def test_the_first_goes_at_once_and_the_next_when_it_is_time(throttle, sent, clock):
     for done in range(1000):
         clock.now = 100.0 + done / 1000
-        meter.report(done)
+        throttle.report(done)
     assert sent == [(done, None) for done in range(0, 1000, 100)]
 
 
-def test_the_one_that_completes_the_total_always_goes(meter, sent):
+def test_the_one_that_completes_the_total_always_goes(throttle, sent):
     for done in range(4):
-        meter.report(done, 3)
+        throttle.report(done, 3)
     assert sent == [(0, 3), (3, 3)]
 
 
-def test_an_empty_total_is_complete_at_once(meter, sent):
-    meter.report(1)
-    meter.report(0, 0)
+def test_an_empty_total_is_complete_at_once(throttle, sent):
+    throttle.report(1)
+    throttle.report(0, 0)
     assert sent == [(1, None), (0, 0)]
 
 
-def test_numbers_of_numpy_go_as_plain_ones(meter, sent):
+def test_numbers_of_numpy_go_as_plain_ones(throttle, sent):
     for done in np.arange(3):
-        meter.report(done, np.int64(2))
+        throttle.report(done, np.int64(2))
     assert sent == [(0, 2), (2, 2)]
     assert all(type(number) is int for pair in sent for number in pair)
 
@@ -73,17 +73,17 @@ def test_numbers_of_numpy_go_as_plain_ones(meter, sent):
         (3, 2, "done is at most the total, 2, not 3"),
     ],
 )
-def test_a_bad_value_is_named_whether_or_not_it_is_time(meter, sent, done, total, text):
+def test_a_bad_value_is_named_whether_or_not_it_is_time(throttle, sent, done, total, text):
     for _ in range(2):
         with pytest.raises(ValueError, match=text):
-            meter.report(done, total)
-        meter.report(0)
+            throttle.report(done, total)
+        throttle.report(0)
     assert sent == [(0, None)]
 
 
-def test_hurried_it_passes_the_next_one_on(meter, sent):
-    meter.report(1)
-    meter.hurry()
-    meter.report(2)
-    meter.report(3)
+def test_hurried_it_passes_the_next_one_on(throttle, sent):
+    throttle.report(1)
+    throttle.hurry()
+    throttle.report(2)
+    throttle.report(3)
     assert sent == [(1, None), (2, None)]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
+import importlib.machinery
 import io
-import logging
 import os
 import re
-import struct
 import sys
-import termios
 import threading
+import types
+from typing import ClassVar
 
 import pytest
 
 from procactors.errors import InvalidSpec
-from procactors.observe.bars import BarView, LogLines, PlainView, ProgressView, open_view
+from procactors.observe.progress_bar import open_view
+from procactors.observe.progress_view import PlainLines, ProgressView
+from procactors.observe.rich_bar import RichBar
 from tests.support.terminals import Terminal, screen
 from tests.support.waiting import SHORT_S
 
@@ -55,6 +56,7 @@ def terminal():
 def without_rich(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
         monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, RichBar.__module__)
     monkeypatch.setitem(sys.modules, "rich", None)
 
 
@@ -178,29 +180,25 @@ def test_a_mode_that_there_is_not_is_named():
         open_view("bars", "squares", 1)
 
 
-def test_a_terminal_without_rich_gets_one_line_that_is_written_over(terminal, clock, without_rich):
-    with open_view("auto", "squares", 4, terminal.stream, clock=clock) as view:
-        assert type(view) is BarView
-        clock.now = 1.0
-        view.advance(2)
-        view.say("half-way")
-        clock.now = 2.0
-        view.advance(4)
-    lines = [line.split("\r") for line in terminal.shown().split("\n")[:-1]]
-    assert [line[-1].rstrip() for line in lines] == [
+def test_a_terminal_without_rich_gets_plain_lines(terminal, clock, without_rich):
+    for mode in ("auto", "bar"):
+        with open_view(mode, "squares", 4, terminal.stream, clock=clock) as view:
+            assert type(view) is PlainLines
+            view.advance(2)
+            view.say("half-way")
+            view.advance(4)
+    assert [line.partition(",")[0] for line in terminal.shown().splitlines()] == [
+        "squares: 2 of 4",
         "half-way",
-        f"[{'#' * 30}] squares: 4 of 4, 100 %, 2.0/s, 2.0 s",
-    ]
-    assert lines[0][1].startswith(f"[{'.' * 30}] squares: 0 of 4, 0 %, 0.0 s")
-    assert lines[0][2].startswith(f"[{'#' * 15}{'.' * 15}] squares: 2 of 4, 50 %, 2.0/s, 1 s left")
+        "squares: 4 of 4",
+    ] * 2
 
 
 def test_with_rich_a_terminal_gets_its_bar_and_our_words(terminal, clock):
     threads = threading.active_count()
-    before = sys.stdout, sys.stderr
     with open_view("auto", "[b]squares", 4, terminal.stream, clock=clock) as view:
-        assert type(view) is not BarView
-        assert (sys.stdout, sys.stderr, threading.active_count()) == (*before, threads)
+        assert type(view) is RichBar
+        assert threading.active_count() == threads
         clock.now = 1.0
         view.advance(2)
         view.say("half-way [red]")
@@ -212,10 +210,7 @@ def test_with_rich_a_terminal_gets_its_bar_and_our_words(terminal, clock):
     assert text.endswith("━━━ [b]squares: 4 of 4, 100 %, 2.0/s, 2.0 s\n")
 
 
-@pytest.mark.parametrize("rich", [True, False])
-def test_redraws_are_limited_and_the_last_state_stands(terminal, clock, rich, request):
-    if not rich:
-        request.getfixturevalue("without_rich")
+def test_redraws_are_limited_and_the_last_state_stands(terminal, clock):
     with open_view("auto", "squares", None, terminal.stream, clock=clock) as view:
         for done in range(1, 1001):
             clock.now = done / 1000
@@ -227,15 +222,8 @@ def test_redraws_are_limited_and_the_last_state_stands(terminal, clock, rich, re
 
 def test_a_terminal_that_cannot_go_back_gets_plain_lines(terminal, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
-    assert type(open_view("auto", "squares", 4, terminal.stream)) is PlainView
-    assert type(open_view("bar", "squares", 4, terminal.stream)) is BarView
-
-
-def test_a_narrow_terminal_gets_a_short_line(terminal, monkeypatch, without_rich):
-    monkeypatch.delenv("COLUMNS")
-    fcntl.ioctl(terminal.stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
-    open_view("auto", "squares", 4, terminal.stream).advance(1)
-    assert all(len(line) == 19 for line in terminal.shown().split("\r")[1:])
+    for mode in ("auto", "bar"):
+        assert type(open_view(mode, "squares", 4, terminal.stream)) is PlainLines
 
 
 @pytest.mark.parametrize("rich", [True, False])
@@ -276,27 +264,83 @@ def test_closed_a_view_shows_nothing_more(log):
     assert written(log) == []
 
 
-def test_log_records_come_as_lines_between(terminal, without_rich):
-    logger = logging.getLogger("tests.bars")
-    view = open_view("bar", "squares", 4, terminal.stream)
-    handler = LogLines(view.say)
-    logger.addHandler(handler)
-    try:
-        logger.warning("disk is %s", "slow")
-        logger.info("not this")
-    finally:
-        logger.removeHandler(handler)
-    view.close()
-    lines = [line.split("\r")[-1] for line in terminal.shown().split("\n")[:-1]]
-    assert lines[0] == "disk is slow"
-    assert lines[1].startswith("[....")
+class Output:
+    """What a notebook's widget shows; stands for ipywidgets'."""
+
+    shown: ClassVar[list[str]] = []
+
+    def clear_output(self, *, wait):
+        assert wait
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
 
 
-@pytest.fixture(params=["rich", "own bar"])
-def printing(request, terminal, monkeypatch):
+def show(*things):
+    """Show a widget, or what rich has drawn; stands for IPython's."""
+    Output.shown += [thing.text for thing in things if hasattr(thing, "text")]
+
+
+class ZMQInteractiveShell:
+    """By this class's name a kernel's shell is known."""
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """Has the program be a kernel: called in the test; the stream that its cells show."""
+    Output.shown = []
+    for name, members in {
+        "IPython": {"get_ipython": ZMQInteractiveShell},
+        "IPython.display": {"display": show},
+        "ipywidgets": {"Output": Output},
+    }.items():
+        module = types.ModuleType(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def use():
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return use
+
+
+def test_a_notebook_gets_a_bar_and_its_prints_stay_where_they_are(notebook, clock):
+    cells = notebook()
+    with open_view("auto", "squares", 4, clock=clock) as view:
+        assert sys.stderr is cells
+        clock.now = 1.0
+        view.advance(4)
+    assert re.search("━━━.* squares: 4 of 4, 100 %", "".join(Output.shown))
+    assert cells.getvalue() == ""
+
+
+@pytest.mark.parametrize("missing", ["ipywidgets", RichBar.__module__])
+def test_a_notebook_without_what_draws_bars_gets_plain_lines(notebook, missing, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    cells = notebook()
+    with open_view("auto", "squares", 1) as view:
+        view.advance(1)
+    assert cells.getvalue().startswith("squares: 1 of 1, 100 %")
+
+
+def test_a_terminal_with_ipython_is_no_notebook(terminal, notebook, monkeypatch):
+    class TerminalInteractiveShell:
+        pass
+
+    notebook()
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", TerminalInteractiveShell)
+    assert type(open_view("auto", "squares", 1)) is ProgressView
+
+
+@pytest.fixture
+def printing(terminal, monkeypatch):
     """Has the program print on a terminal: called in the test, since pytest sets them before."""
-    if request.param == "own bar":
-        request.getfixturevalue("without_rich")
 
     def use():
         for name in ("stdout", "stderr"):
@@ -338,6 +382,13 @@ def test_a_line_that_is_printed_in_pieces_stays_in_one_piece(printing, clock):
     assert "squares: 5 of 5" not in "".join(lines[:4])
 
 
+def test_a_long_line_is_printed_as_it_is(printing, clock):
+    terminal = printing()
+    with open_view("auto", "squares", 5, clock=clock):
+        print("[b]word " * 40, "\x1b[1mbold\x1b[0m")
+    assert "[b]word " * 40 + " \x1b[1mbold\x1b[0m\n" in terminal.shown()
+
+
 def test_the_bar_stands_below_what_was_printed_last(printing, clock):
     terminal = printing()
     with open_view("auto", "squares", 5, clock=clock) as view:
@@ -361,16 +412,18 @@ def test_a_stream_that_was_kept_goes_on_behind_the_bar(printing, clock):
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_two_bars_give_the_streams_back_whichever_ends_first(printing, clock, order):
+def test_two_bars_are_shown_and_give_the_streams_back_whichever_ends_first(printing, clock, order):
     terminal = printing()
     before = sys.stdout, sys.stderr
-    bars = [open_view("auto", "squares", 5, clock=clock) for _ in range(2)]
+    bars = [open_view("auto", label, 5, clock=clock) for label in ("squares", "cubes")]
     for number in order:
         print("still one")
         bars[number].close()
     print("behind")
     assert (sys.stdout, sys.stderr) == before
-    lines = screen(terminal.shown())
+    shown = terminal.shown()
+    assert re.search(r"squares: 0 of 5.*\n.*cubes: 0 of 5", shown)
+    lines = screen(shown)
     assert lines.count("still one") == 2
     assert lines[-2:] == ["behind", ""]
 

@@ -1,4 +1,4 @@
-"""Trees from TOML: each key checked, each mistake named with its file and place.
+"""Trees from TOML: each key checked, each mistake named with its file and key.
 
 Layer: api. Runs in: parent.
 Owns: nothing; the file is read and closed.
@@ -76,7 +76,7 @@ def load_tree(path: str | os.PathLike[str]) -> Supervisor:
         table = toml.loads(data.decode())
     except ValueError as error:  # also what is not UTF-8
         raise InvalidSpec(f"{name}: expected TOML: {error}") from None
-    return _supervisor(_Place(name), table)
+    return _supervisor(_Location(name), table)
 
 
 def find_attribute(reference: str) -> Any:
@@ -92,7 +92,7 @@ def find_attribute(reference: str) -> Any:
         )
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:  # so wide: a module may raise anything, and the place is to be named
+    except Exception as error:  # so wide: a module may raise anything, and the error is to name it
         raise InvalidSpec(f"the module {module_name} cannot be imported: {error}") from error
     for name in path.split("."):
         if not hasattr(found, name):
@@ -102,14 +102,14 @@ def find_attribute(reference: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Place:
+class _Location:
     """Where in which file we are, for complaints."""
 
     file: str
     key: str = ""
 
-    def at(self, key: str) -> _Place:
-        return _Place(self.file, f"{self.key}.{key}" if self.key else key)
+    def at(self, key: str) -> _Location:
+        return _Location(self.file, f"{self.key}.{key}" if self.key else key)
 
     def error(self, text: object) -> InvalidSpec:
         return InvalidSpec(
@@ -117,75 +117,77 @@ class _Place:
         )
 
 
-def _supervisor(place: _Place, table: Mapping[str, Any]) -> Supervisor:
-    _known(place, table, _SUPERVISOR_KEYS, "a supervisor")
+def _supervisor(location: _Location, table: Mapping[str, Any]) -> Supervisor:
+    _known(location, table, _SUPERVISOR_KEYS, "a supervisor")
     words = {
-        key: _value(place.at(key), key, value) for key, value in table.items() if key != "children"
+        key: _value(location.at(key), key, value)
+        for key, value in table.items()
+        if key != "children"
     }
     children = table.get("children", [])
     if not isinstance(children, list) or not all(isinstance(child, dict) for child in children):
-        raise place.at("children").error("expected an array of tables, each headed [[children]]")
-    below = [_child(place.at(f"children[{n}]"), child) for n, child in enumerate(children)]
-    return _made(place, Supervisor, *below, **words)
+        raise location.at("children").error("expected an array of tables, each headed [[children]]")
+    below = [_child(location.at(f"children[{n}]"), child) for n, child in enumerate(children)]
+    return _made(location, Supervisor, *below, **words)
 
 
-def _child(place: _Place, table: Mapping[str, Any]) -> ChildSpec[Any] | Supervisor:
+def _child(location: _Location, table: Mapping[str, Any]) -> ChildSpec[Any] | Supervisor:
     if "class" in table and "children" in table:
-        raise place.error(
+        raise location.error(
             'expected either "class" (an actor) or "children" (a supervisor), found both'
         )
     if "class" in table:
-        return _actor(place, table)
+        return _actor(location, table)
     if "children" in table:
-        return _supervisor(place, table)
-    _known(place, table, {*_ACTOR_KEYS, *_SUPERVISOR_KEYS}, "a child")
-    raise place.error('expected "class" (an actor) or "children" (a supervisor), found neither')
+        return _supervisor(location, table)
+    _known(location, table, {*_ACTOR_KEYS, *_SUPERVISOR_KEYS}, "a child")
+    raise location.error('expected "class" (an actor) or "children" (a supervisor), found neither')
 
 
-def _actor(place: _Place, table: Mapping[str, Any]) -> ChildSpec[Any]:
-    _known(place, table, _ACTOR_KEYS, "an actor")
-    cls = _class(place.at("class"), table["class"])
+def _actor(location: _Location, table: Mapping[str, Any]) -> ChildSpec[Any]:
+    _known(location, table, _ACTOR_KEYS, "an actor")
+    cls = _class(location.at("class"), table["class"])
     args, kwargs = table.get("args", []), table.get("kwargs", {})
     if not isinstance(args, list):
-        raise place.at("args").error(f"expected an array, found {args!r}")
+        raise location.at("args").error(f"expected an array, found {args!r}")
     if not isinstance(kwargs, dict):
-        raise place.at("kwargs").error(f"expected a table, found {kwargs!r}")
+        raise location.at("kwargs").error(f"expected a table, found {kwargs!r}")
     rest = ("class", "args", "kwargs", "significant")
     options = {
-        key: _value(place.at(key), key, value) for key, value in table.items() if key not in rest
+        key: _value(location.at(key), key, value) for key, value in table.items() if key not in rest
     }
     significant = table.get("significant", False)
     if not isinstance(significant, bool):
-        raise place.at("significant").error(f"expected true or false, found {significant!r}")
-    bare = _made(place, spec, cls, *args, **kwargs)
-    return _made(place, bare.options, significant=significant, **options)
+        raise location.at("significant").error(f"expected true or false, found {significant!r}")
+    bare = _made(location, spec, cls, *args, **kwargs)
+    return _made(location, bare.options, significant=significant, **options)
 
 
-def _class(place: _Place, reference: Any) -> type:
+def _class(location: _Location, reference: Any) -> type:
     if not isinstance(reference, str):
-        raise place.error(f'expected "module:Class", found {reference!r}')
+        raise location.error(f'expected "module:Class", found {reference!r}')
     try:
         found = find_attribute(reference)
     except InvalidSpec as error:
-        raise place.error(error) from error.__cause__
+        raise location.error(error) from error.__cause__
     if not isinstance(found, type):
-        raise place.error(f"expected a class, found {found!r}")
+        raise location.error(f"expected a class, found {found!r}")
     return found
 
 
-def _value(place: _Place, key: str, value: Any) -> Any:
+def _value(location: _Location, key: str, value: Any) -> Any:
     """Return a word's value in Python's terms; the last check is the word's own class's."""
     if key in _ENUMS:
-        return _member(place, _ENUMS[key], value)
+        return _member(location, _ENUMS[key], value)
     if key in _TABLES:
         cls = _TABLES[key]
         if not isinstance(value, dict):
-            raise place.error(f"expected a table with {_listed(_fields(cls))}, found {value!r}")
-        _known(place, value, _fields(cls), cls.__name__)
+            raise location.error(f"expected a table with {_listed(_fields(cls))}, found {value!r}")
+        _known(location, value, _fields(cls), cls.__name__)
         words = {name: _or_none(cls, name, inner) for name, inner in value.items()}
-        return _made(place, cls, **words)
+        return _made(location, cls, **words)
     if key == "significant" and not isinstance(value, bool):
-        raise place.error(f"expected true or false, found {value!r}")
+        raise location.error(f"expected true or false, found {value!r}")
     return _or_none(Options, key, value)
 
 
@@ -199,29 +201,29 @@ def _or_none(cls: Any, name: str, value: Any) -> Any:
     return value
 
 
-def _member(place: _Place, kind: type[Enum], value: Any) -> Enum:
+def _member(location: _Location, kind: type[Enum], value: Any) -> Enum:
     try:
         return kind(value)
     except ValueError:
         words = [member.value for member in kind]
-        raise place.error(
+        raise location.error(
             f"expected one of {_listed(words)}, found {value!r}{suggestion(value, words)}"
         ) from None
 
 
-def _known(place: _Place, table: Mapping[str, Any], keys: Iterable[str], what: str) -> None:
+def _known(location: _Location, table: Mapping[str, Any], keys: Iterable[str], what: str) -> None:
     keys = list(keys)
     for key in table:
         if key not in keys:
             hint = suggestion(key, keys) or f"; {what} takes {_listed(keys)}"
-            raise place.error(f"{what} has no key {key!r}{hint}")
+            raise location.error(f"{what} has no key {key!r}{hint}")
 
 
-def _made(place: _Place, make: Callable[..., T], *args: Any, **words: Any) -> T:
+def _made(location: _Location, make: Callable[..., T], *args: Any, **words: Any) -> T:
     try:
         return make(*args, **words)
     except (InvalidSpec, TypeError) as error:  # TypeError: an option among the arguments
-        raise place.error(error) from None
+        raise location.error(error) from None
 
 
 def _fields(cls: Any) -> list[str]:

@@ -21,9 +21,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from time import monotonic
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from procactors.checks import deadline
 from procactors.errors import (
@@ -37,6 +35,7 @@ from procactors.nesting import importer
 from procactors.process.notify import Notifier, notifier
 from procactors.process.signals import SIGNAL_BASE, handled_by
 from procactors.raised import one_line, shown
+from procactors.stop_signal import Interrupted, StopSignal
 from procactors.system import STOP_TIMEOUT_S, ActorSystem
 from procactors.tree import Supervisor
 
@@ -62,30 +61,12 @@ if TYPE_CHECKING:
         crash_dir: str | os.PathLike[str] | None
 
 
-__all__ = ["Interrupted", "Program", "run"]
+__all__ = ["Program", "run"]
 
 _log = logging.getLogger("procactors")
 
 #: A program as a function: takes the system, returns its exit code or None.
 Program = Callable[[ActorSystem], "int | None"]
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal asks the program to end; raised in the function that `run` runs.
-
-    A `KeyboardInterrupt`, for SIGTERM too: what a function does for the one, it does for the
-    other.
-
-    Attributes:
-        signum: the signal, as a member of ``signal.Signals``.
-    """
-
-    def __init__(self, signum: int) -> None:
-        self.signum = signal.Signals(signum)
-        super().__init__(f"stopped by {self.signum.name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (int(self.signum),))
 
 
 def run(
@@ -138,24 +119,22 @@ def run(
         grace = options.get("stop_timeout", STOP_TIMEOUT_S)
     grace = deadline("grace", grace)
     with notifier() as manager:
-        return _Run(target, grace, manager).code(options)
+        return _Execution(target, grace, manager).code(options)
 
 
-class _Run:
+class _Execution:
     """One run of one program."""
 
     def __init__(self, target: Supervisor | Program, grace: float, manager: Notifier) -> None:
         self._target = target
-        self._grace = grace
         self._manager = manager
         self._system: ActorSystem | None = None
-        self._signum: int | None = None  # the first signal
         self._failed = False  # the function raised, and no signal had come
-        self._hurried = False  # there was a second one
-        self._deadline = 0.0
-        self._gave_up = False  # and that was told
+        self._gave_up = False  # a tree did, and stderr says so
         # One None a signal, True at the end. A SimpleQueue, because a signal handler puts.
         self._orders: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
+        self._stop = StopSignal(grace)
+        self._stop.on_signal = lambda: self._orders.put(None)
 
     def code(self, options: SystemWords) -> int:
         """Run it to its end; return the exit code."""
@@ -163,8 +142,8 @@ class _Run:
         watcher = threading.Thread(target=self._watch, name="procactors-run", daemon=True)
         watcher.start()
         try:
-            with handled_by(self._signalled):
-                # A tree that gave up is told below, with its history.
+            with handled_by(self._stop):
+                # `_final` says that a tree gave up, with its history.
                 with (
                     contextlib.suppress(RestartIntensityExceeded),
                     ActorSystem(**options) as self._system,
@@ -176,7 +155,7 @@ class _Run:
                         if self._failed
                         else self._system.stop(self._time_left())
                     )
-                if self._signum is not None:
+                if self._stop.signum is not None:
                     _log.info("%s: %s", self._why(), report)
                 return self._final(code, self._system.failure)
         finally:
@@ -186,22 +165,20 @@ class _Run:
     def _outcome(self, system: ActorSystem) -> int | None:
         """Run the program; return its exit code, None if it names none."""
         try:
-            return self._call(system)
+            return self._stop.interruptible(self._call, system)
         except Interrupted:
             return None
         except KeyboardInterrupt:  # raised by hand, or in another thread's name
             return SIGNAL_BASE + signal.SIGINT
         except SystemExit as error:
             return _exit_code(error)
-        except BaseException as error:  # noqa: BLE001 - a program's end, whatever ended it, is told
+        except BaseException as error:  # noqa: BLE001 - whatever ended the program: stderr says it
             self._fail(error)
-            self._failed = self._signum is None
+            self._failed = self._stop.signum is None
             return 1 if self._failed else None
 
     def _call(self, system: ActorSystem) -> int | None:
-        """Run the target. A signal raises while this frame is on the stack, and only then."""
-        if self._signum is not None:  # it came during the start
-            raise Interrupted(self._signum)
+        """Run the target; return the exit code that it names."""
         if isinstance(self._target, Supervisor):
             _grow(system, self._target, self._manager)
             return None
@@ -214,43 +191,24 @@ class _Run:
             )
         return result
 
-    def _signalled(self, signum: int, frame: FrameType | None) -> None:
-        """The handler. The first signal begins the end, the second one ends the patience."""
-        if self._signum is None:
-            self._signum = signum
-            self._deadline = monotonic() + self._grace
-        else:
-            self._hurried = True
-        self._orders.put(None)
-        while frame is not None:
-            # Nowhere else: an exception inside the system's own start or stop would only tear it.
-            if frame.f_code is _Run._call.__code__ and frame.f_locals["self"] is self:
-                raise Interrupted(signum)
-            frame = frame.f_back
-
     def _watch(self) -> None:
         """Keep the deadline in a thread of its own: the main one may be in the user's hands."""
         if self._orders.get():
             return
         self._manager.stopping(self._why())
-        patience = max(0.0, self._deadline - monotonic())
         try:
-            done = self._orders.get(timeout=min(patience, threading.TIMEOUT_MAX))
+            done = self._orders.get(timeout=min(self._stop.left_s, threading.TIMEOUT_MAX))
         except queue.Empty:
             done = None
-        # A system that is only just being made sees `_hurried` when it is.
+        # A system that is only just being made finds no time left when it is.
         if not done and self._system is not None:
             self._system.kill()
 
     def _time_left(self) -> float | None:
-        if self._signum is None:
-            return None
-        return 0.0 if self._hurried else max(0.0, self._deadline - monotonic())
+        return None if self._stop.signum is None else self._stop.left_s
 
     def _why(self) -> str:
-        if self._signum is None:
-            return "the program has ended"
-        return f"stopped by {signal.Signals(self._signum).name}"
+        return self._stop.why or "the program has ended"
 
     def _final(self, code: int | None, failure: BaseException | None) -> int:
         if failure is not None and not self._gave_up:
@@ -258,7 +216,7 @@ class _Run:
             code = code or 1
         if code is not None:
             return int(code)
-        return 0 if self._signum is None else SIGNAL_BASE + self._signum
+        return self._stop.exit_code
 
     def _fail(self, error: BaseException) -> None:
         self._manager.status(f"failed: {one_line(error)}")

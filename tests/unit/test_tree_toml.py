@@ -14,7 +14,7 @@ from procactors.cli.tree import render
 from procactors.errors import InvalidSpec
 from procactors.options import Limits, Recycle
 from procactors.tree import AutoShutdown, Strategy, Supervisor, spec
-from procactors.treefile import find_attribute, load_tree
+from procactors.tree_toml import find_attribute, load_tree
 from tests.support.actors import Counter, Echo
 
 if sys.version_info < (3, 11):

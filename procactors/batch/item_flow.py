@@ -16,17 +16,17 @@ from procactors.batch.journal import Journal, Keys
 from procactors.batch.results import Output
 from procactors.batch.worker import Task
 
-__all__ = ["Feed"]
+__all__ = ["ItemFlow"]
 
 #: Items that may wait in the order for a slow one before them.
 _WAITING = 16_384
 
-#: An item whose turn in the order has not come: index, the item and its place in the journal.
+#: An item whose turn in the order has not come: index, the item and its position in the journal.
 #: None for both: it is with the workers.
 _Waiting = tuple[int, object, "int | None"]
 
 
-class Feed:
+class ItemFlow:
     """The source of a job's map (`pool.job_map.Source`), and the way of results to the output.
 
     Args:
@@ -60,7 +60,7 @@ class Feed:
         self._refused = refused
         self._is_stopping = is_stopping
         self._order: deque[_Waiting] = deque()
-        self._places: dict[int, tuple[str, int]] = {}
+        self._origins: dict[int, tuple[str, int]] = {}
         self.skipped = 0
         self.taken = 0
         self.is_all = False
@@ -89,7 +89,7 @@ class Feed:
     def entry(self, task: Task) -> Entry:
         """Return the entry of an item that has come back."""
         index, _, item = task
-        return Entry(index, item, *self._places.pop(index))
+        return Entry(index, item, *self._origins.pop(index))
 
     def came(self, entry: Entry, result: bytes | None) -> None:
         """Put a result out, as soon as it is its turn; None: it has none."""
@@ -116,28 +116,28 @@ class Feed:
             self._refused(entry)
             return
         key = "" if self._keys is None else self._keys.key(entry.item)
-        place = None if self._journal is None else self._journal.find(key)
-        if place is None:
+        position = None if self._journal is None else self._journal.find(key)
+        if position is None:
             tasks.append((entry.number, key, entry.item))
-            self._places[entry.number] = entry.file, entry.line
+            self._origins[entry.number] = entry.file, entry.line
             if self._ordered:
                 self._order.append((entry.number, None, None))
             return
         self.skipped += 1
         if self._order:
-            self._order.append((entry.number, entry.item, place))
+            self._order.append((entry.number, entry.item, position))
         else:
-            self._put_known(entry.number, entry.item, place)
+            self._put_known(entry.number, entry.item, position)
 
     def _let_out(self, index: int | None) -> None:
-        """Put out what the journal has, up to and with an item's place, or to the next gap."""
+        """Put out what the journal has, up to and with an item, or to the next gap."""
         order = self._order
         while order and (index is not None or order[0][2] is not None):
-            first, item, place = order.popleft()
+            first, item, position = order.popleft()
             if first == index:
                 return
-            self._put_known(first, item, place)
+            self._put_known(first, item, position)
 
-    def _put_known(self, index: int, item: object, place: int | None) -> None:
-        if place is not None and self._journal is not None:
-            self._output.put(index, item, self._journal.result(place))
+    def _put_known(self, index: int, item: object, position: int | None) -> None:
+        if position is not None and self._journal is not None:
+            self._output.put(index, item, self._journal.result(position))
