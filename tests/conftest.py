@@ -24,6 +24,7 @@ import pytest
 from procactors import ActorSystem
 from tests.support import leaks
 from tests.support.gates import Gate, new_gate
+from tests.support.namespaces import Place, own_place
 from tests.support.waiting import LONG_S
 
 START_METHODS = ("forkserver", "spawn", "fork")
@@ -139,6 +140,13 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     """A closed gate; further ones are made by `support.gates.new_gate`."""
     with new_gate(tmp_path / "gate") as gate:
         yield gate
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Where programs run whose remains are looked for: no neighbour's start sweeps them."""
+    with own_place(tmp_path) as place:
+        yield place
 
 
 @pytest.fixture
