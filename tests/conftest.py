@@ -14,19 +14,23 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from procactors import ActorSystem
 from tests.support import leaks
 from tests.support.gates import Gate, new_gate
+from tests.support.namespaces import Place, own_place
 from tests.support.waiting import LONG_S
 
 START_METHODS = ("forkserver", "spawn", "fork")
+
+#: Share of its time after which a test that still waits has failed.
+PATIENCE = 0.75
 
 #: Which process and thread said it. Not in setup.cfg, where setuptools would interpolate it.
 LOG_FORMAT = "%(asctime)s %(processName)s/%(threadName)s %(levelname)s %(name)s: %(message)s"
@@ -91,10 +95,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Dump all stacks and end the run when a test hangs; pytest 8 by itself would only dump."""
-    limit = float(item.config.getini("faulthandler_timeout"))
-    if limit > 0:  # with 0, a debugger may hold a test as long as it likes
-        limit = LONG_S if item.get_closest_marker("stress") else limit
+    if limit := _limit_s(item):
         faulthandler.dump_traceback_later(limit, exit=True, file=item.config.stash[STDERR])
+
+
+def _limit_s(item: pytest.Item) -> float:
+    """Seconds that a test may take; 0: as long as it likes, since a debugger may hold it."""
+    limit = float(item.config.getini("faulthandler_timeout"))
+    return LONG_S if limit and item.get_closest_marker("stress") else limit
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Have a test that waits for ever fail, by its name and where it waits, and the run go on.
+
+    The watchdog above is for what no exception ends. A test that takes this alarm for its own
+    purposes has that alone.
+    """
+    limit = PATIENCE * _limit_s(item)
+
+    def give_up(signum: int, frame: object) -> NoReturn:
+        pytest.fail(f"the test waits still, after {limit:g} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +168,13 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     """A closed gate; further ones are made by `support.gates.new_gate`."""
     with new_gate(tmp_path / "gate") as gate:
         yield gate
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Where programs run whose remains are looked for: no neighbour's start sweeps them."""
+    with own_place(tmp_path) as place:
+        yield place
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import sys
 
 import pytest
 
+from procactors.batch import job
 from procactors.cli import main
 from tests.support.gates import new_gate
 from tests.support.programs import environment, running_python
@@ -93,6 +94,12 @@ def large(text):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     return text * 2000
 
+def gated_large(text):
+    return large(gated(text))
+
+def gated_raise(text):
+    raise KeyError(gated(text))
+
 async def later(item):
     return item
 
@@ -106,6 +113,7 @@ def nothing():
 #: The command line as a program that tells its workers who it is.
 COMMAND = """
 import os, sys
+from procactors.batch import job
 from procactors.cli import main
 os.environ["PARENT"] = str(os.getpid())
 sys.exit(main())
@@ -378,6 +386,32 @@ def test_a_signal_drains_and_leaves_a_journal_to_go_on_with(folder, signum):
     assert (folder / "begun").read_text().split().count("gate") == 1
 
 
+@pytest.mark.parametrize(
+    ("function", "code", "says"),
+    [
+        ("gated_large", 3, "the job could not go on: the journal cannot be written: "),
+        ("gated_raise", 143, "0 done, 1 failed in "),
+        ("gated", 143, "1 done, 0 failed in "),
+    ],
+)
+def test_the_exit_code_is_of_what_weighs_most(folder, function, code, says):
+    """A job that cannot go on comes before a signal, a signal before items that failed."""
+    (folder / "list").write_text("gate\n")
+    arguments = ("-m", "procactors", "map", f"jobs:{function}", "list", "--resume", "journal")
+    with (
+        new_gate(folder / "gate") as gate,
+        running_python(*arguments, cwd=folder) as program,
+    ):
+        gate.arrival()
+        program.process.terminate()
+        eventually(lambda: signal_was_seen(program.process.pid, signal.SIGTERM), "the signal")
+        gate.let_pass()
+        ended, _, errors = program.end()
+        assert says in errors
+        assert "stopped by SIGTERM; go on with --resume journal\n" in errors
+        assert ended == code
+
+
 def signal_was_seen(pid, signum):
     """Whether no such signal is pending for a process any more."""
     with open(f"/proc/{pid}/status") as status:
@@ -537,6 +571,76 @@ def test_an_option_that_makes_no_sense_is_a_usage_error(arguments, says, capsys)
         main(["map", "jobs:same", *arguments])
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.fixture
+def asked_for(monkeypatch):
+    """Run the command up to its job; return what the job is asked for."""
+    found = []
+
+    def run_job(settings, out):
+        found.append(settings)
+        return 0
+
+    def ask(*arguments):
+        assert main(["map", "json:loads", *arguments]) == 0
+        return found[-1]
+
+    monkeypatch.setattr(job, "run_job", run_job)
+    return ask
+
+
+def test_each_option_reaches_the_job(asked_for):
+    assert asked_for() == job.Settings(target="json:loads")
+    found = asked_for(
+        *("a", "--input", "csv", "--spread", "--output", "o", "--bare", "--ordered", "b"),
+        *("--errors", "e", "--resume", "r", "--jobs", "3", "--timeout", "1.5", "--memory", "2M"),
+        *("--retries", "4", "--chunk", "5", "--preload", "json", "--preload", "csv"),
+        *("--start-method", "spawn", "--grace", "0", "--progress", "plain", "--quiet", "c"),
+    )
+    assert found == job.Settings(
+        target="json:loads",
+        items=("a", "b", "c"),
+        input="csv",
+        spread=True,
+        output="o",
+        bare=True,
+        ordered=True,
+        errors="e",
+        resume="r",
+        jobs=3,
+        timeout=1.5,
+        memory=2_000_000,
+        retries=4,
+        chunk=5,
+        preload=("json", "csv"),
+        start_method="spawn",
+        grace=0.0,
+        progress="plain",
+        quiet=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", 1),
+        ("1k", 10**3),
+        ("1K", 10**3),
+        ("1kB", 10**3),
+        ("1.5m", 1_500_000),
+        ("500M", 500 * 10**6),
+        ("2G", 2 * 10**9),
+        ("1T", 10**12),
+        ("1ki", 2**10),
+        ("1KiB", 2**10),
+        ("3Mi", 3 * 2**20),
+        ("2Gi", 2 * 2**30),
+        ("0.5Ti", 2**39),
+    ],
+)
+def test_sizes_count_in_thousands_and_with_an_i_in_1024s(asked_for, text, size):
+    assert asked_for("--memory", text).memory == size
 
 
 def test_a_journal_in_use_is_refused(folder):

@@ -152,6 +152,17 @@ def test_a_signal_stops_a_function_in_order(folder, signum, code):
         program.await_nothing_left()
 
 
+def test_the_grace_time_is_the_one_that_was_given(folder):
+    """Without any, an actor that is idle is killed and has no last words."""
+    arguments = ("-m", "procactors", "run", "my_program:waits", "--grace", "0")
+    with running_python(*arguments, cwd=folder) as program:
+        assert program.line() == "waits up"
+        program.process.terminate()
+        code, out, _ = program.end()
+        assert (code, out) == (143, "")
+        program.await_nothing_left()
+
+
 def test_the_grace_time_bounds_the_stop(folder):
     arguments = ("-m", "procactors", "run", "my_program:stuck", "--grace", "0.3")
     with running_python(*arguments, cwd=folder) as program:

@@ -236,7 +236,8 @@ class Stopping:
         cell.stop_by = deadline
         # Its life is not to make way for another one, now that it goes to its end.
         cell.words[STOP_ORDERED] = 1
-        grace = min(_GRACE_S, (deadline - monotonic()) * _GRACE_SHARE)
+        # A deadline that has passed leaves none: a SIGTERM behind its SIGKILL would be reported.
+        grace = min(_GRACE_S, max(0.0, deadline - monotonic()) * _GRACE_SHARE)
         cell.terminate_at = deadline - grace
         if cell.childless_waiters:  # it is about to stop by itself: its children have less time now
             self.stop_cells(list(cell.children), _children_by(cell))

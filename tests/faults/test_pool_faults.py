@@ -158,4 +158,5 @@ def test_workers_that_are_killed_at_random_lose_nothing_and_repeat_nothing(
     caplog.set_level(logging.CRITICAL, "procactors")
     outcome = run(system, tmp_path, 4000, seed, retries, ordered=True)
     assert (outcome.wrong, outcome.twice, outcome.missing) == (0, 0, 0)
+    assert outcome.kills > 5
     assert outcome.died <= outcome.kills

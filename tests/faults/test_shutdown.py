@@ -84,7 +84,7 @@ def test_ctrl_c_in_a_plain_program_ends_it_as_python_does(start_method):
         program.await_nothing_left()
 
 
-def test_a_second_ctrl_c_does_not_wait_for_the_stop(start_method):
+def test_a_second_ctrl_c_does_not_wait_for_the_stop(start_method, place):
     """KeyboardInterrupt inside stop() ends everything at once."""
     code = """
         import sys, signal
@@ -102,7 +102,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_stop(start_method):
         print(system.name, flush=True)
         system.stop(3600.0)
     """
-    with running(code, start_method) as program:
+    with place.running(code, start_method) as program:
         name = program.line()
         # In the stop, or just before it: either way it must end.
         program.process.send_signal(signal.SIGINT)
@@ -187,7 +187,7 @@ def test_shared_memory_of_an_actor_makes_no_noise_at_its_end():
         assert program.end() == (0, "1\n", "")
 
 
-def test_a_program_that_ends_by_os_exit_leaves_nothing(start_method):
+def test_a_program_that_ends_by_os_exit_leaves_nothing(start_method, place):
     """Nothing of Python's own end runs; the lifeline is enough."""
     code = """
         import os, sys
@@ -199,7 +199,7 @@ def test_a_program_that_ends_by_os_exit_leaves_nothing(start_method):
         print(system.name, flush=True)
         os._exit(9)
     """
-    with running(code, start_method) as program:
+    with place.running(code, start_method) as program:
         name = program.line()
         assert program.end()[0] == 9
         program.await_nothing_left(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 
@@ -191,12 +192,14 @@ def test_an_idle_actor_is_left_alone(limited):
 
 def test_start_and_end_are_not_handling(limited, gate):
     """Constructor and `on_stop` have limits of their own, though messages wait meanwhile."""
+    other = limited.spawn(Stuck)
     started = threading.Thread(target=lambda: refs.append(limited.spawn(SlowStart, gate)))
     refs = []
     started.start()
     gate.arrival()
-    late = time.monotonic() + 2 * LIMIT
-    eventually(lambda: time.monotonic() > late, "more than a handler's time")
+    for _ in range(2):
+        with pytest.raises(ActorDied):  # a handler's time is over
+            other.ask(Stuck.sleep)
     gate.open()
     started.join()
     (ref,) = refs
@@ -253,17 +256,27 @@ def test_without_the_option_nothing_is_watched(system, gate):
     )
 
 
+#: Its actor is in its handler for longer than `handle_timeout`, and goes on until it may end. The
+#: second hang is there to be found: by then the watchdog has looked at everybody.
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
 from procactors import Actor, ActorSystem
+from procactors.errors import ActorDied
 
 class Waiter(Actor):
     def wait(self, path):
         say("handling")
+        began = time.monotonic()
+        while time.monotonic() - began < 3.0:
+            time.sleep(0.01)
+        say("over its time")
         while not Path(path).exists():
             time.sleep(0.01)
         return self.context.incarnation
+
+    def hang(self):
+        time.sleep(3600)
 
     def get(self):
         return self.context.incarnation
@@ -274,45 +287,72 @@ def say(*words):
 
 with ActorSystem(start_method=sys.argv[1]) as system:
     spawner = system.options(handle_timeout=2.0)
-    busy, stopped = spawner.spawn(Waiter), spawner.spawn(Waiter)
+    busy, idle = spawner.spawn(Waiter), spawner.spawn(Waiter)
+    hasty = system.options(handle_timeout=0.3).spawn(Waiter)
     reply = busy.submit(Waiter.wait, sys.argv[2])
-    say(stopped.ask(Waiter.get), stopped.status().pid, busy.status().pid)
-    print(reply.result(), flush=True)
-    print(stopped.ask(Waiter.get), flush=True)
+    say(idle.ask(Waiter.get), *(ref.status().pid for ref in (busy, idle, hasty)))
+    sys.stdin.readline()
+    try:
+        hasty.ask(Waiter.hang)
+    except ActorDied:
+        say("looked")
+    print(reply.exception() or reply.result(), idle.ask(Waiter.get), flush=True)
 """
+
+
+def begun(program):
+    """Wait until its handler is at work; return the numbers of its processes, its own first."""
+    lines = sorted([program.line(), program.line()])
+    assert lines[1] == "handling"
+    assert lines[0].startswith("1 ")
+    return [program.process.pid, *map(int, lines[0].split()[1:])]
+
+
+def go_on(program):
+    """Tell it that it has been awakened."""
+    program.process.stdin.write("\n")
+    program.process.stdin.flush()
+
+
+def ends_with_one_hang(program):
+    """The one that is there to be found."""
+    code, out, errors = program.end()
+    assert (code, out) == (0, "")
+    assert re.findall(r"actor (\S+) .* was killed as hung", errors) == ["waiter-3"]
 
 
 def test_nobody_is_blamed_for_the_time_for_which_the_parent_was_stopped(start_method, tmp_path):
     """Longer than `handle_timeout`: the handler has its full time again from the awakening."""
     path = tmp_path / "go"
-    with running(PROGRAM, start_method, path) as program:
-        lines = sorted([program.line(), program.line()])
-        assert lines[1] == "handling"
-        assert lines[0].startswith("1 ")
+    with running(PROGRAM, start_method, path, stdin=subprocess.PIPE) as program:
+        begun(program)
         os.kill(program.process.pid, signal.SIGSTOP)
-        late = time.monotonic() + 3.0
-        eventually(lambda: time.monotonic() > late, "more than a handler's time")
+        assert program.line() == "over its time"
         os.kill(program.process.pid, signal.SIGCONT)
+        go_on(program)
+        assert program.line() == "looked"
         path.touch()
-        assert (program.line(), program.line()) == ("1", "1")
-        assert program.end() == (0, "", "")
+        assert program.line() == "1 1"
+        ends_with_one_hang(program)
 
 
-def test_all_of_a_program_may_be_stopped_for_a_while(start_method, tmp_path):
+def test_all_of_a_program_may_be_stopped_for_a_while(system, start_method, tmp_path):
     """As a cgroup freezer, or a sleeping laptop, does it: with the actors."""
     path = tmp_path / "go"
-    with running(PROGRAM, start_method, path) as program:
-        lines = sorted([program.line(), program.line()])
-        pids = [program.process.pid, *map(int, lines[0].split()[1:])]
+    awake = system.options(handle_timeout=3.0).spawn(Stuck)
+    with running(PROGRAM, start_method, path, stdin=subprocess.PIPE) as program:
+        pids = begun(program)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        late = time.monotonic() + 3.0
-        eventually(lambda: time.monotonic() > late, "more than a handler's time")
-        path.touch()
+        with pytest.raises(ActorDied):  # elsewhere, a longer time than theirs is over
+            awake.ask(Stuck.sleep)
         for pid in pids:  # the parent first: it sees the others still stopped
             os.kill(pid, signal.SIGCONT)
-        assert (program.line(), program.line()) == ("1", "1")
-        assert program.end() == (0, "", "")
+        go_on(program)
+        assert sorted([program.line(), program.line()]) == ["looked", "over its time"]
+        path.touch()
+        assert program.line() == "1 1"
+        ends_with_one_hang(program)
 
 
 def test_a_stopped_zygote_does_not_keep_a_death_from_being_seen(start_method):

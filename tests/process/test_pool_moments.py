@@ -7,6 +7,7 @@ import itertools
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -23,7 +24,16 @@ from procactors.supervision.commands import Condemn
 from procactors.wire.blackbox import HANDLED, PID
 from tests.support.faults import Fault
 from tests.support.gates import ALL, new_gate
-from tests.support.poolwork import Tally, gate_or_square, note, once_bad, square, wait_at
+from tests.support.poolwork import (
+    Tally,
+    end_when_looked_at,
+    gate_or_square,
+    note,
+    once_bad,
+    square,
+    wait_at,
+)
+from tests.support.programs import running
 from tests.support.waiting import SHORT_S, aside, eventually
 
 
@@ -363,6 +373,95 @@ def test_a_worker_that_has_gone_on_is_not_condemned_for_what_it_does_next(system
         gate.open()
         assert stuck.result(SHORT_S) > 0
         assert ref.status().incarnation == 1
+
+
+def test_the_item_behind_one_that_ends_at_the_last_moment_is_not_blamed_for_it(
+    system, gate, caplog
+):
+    """What lies behind an item that is over its time is held back before its worker is killed."""
+    with system.options(size=1).pool() as pool:
+        items = ["over its time", gate]
+        results = aside(
+            list,
+            pool.map(end_when_looked_at, items, timeout=1.5, chunk=2, on_error="collect"),
+        )
+        gate.arrival()
+        eventually(lambda: "but it went on" in caplog.text or results.done(), "the last look")
+        gate.open()
+        late, good = results.result(SHORT_S)
+    assert type(late) is Fault
+    assert good == "gate"
+
+
+def test_the_import_of_a_functions_module_is_no_items_time(system, tmp_path, monkeypatch):
+    (tmp_path / "large_module.py").write_text(
+        f"import os, time\nif os.getpid() != {os.getpid()}: time.sleep(1.0)\n"
+        "def same(item): return item\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import large_module
+
+    with system.options(size=1).pool() as pool:
+        assert list(pool.map(large_module.same, [1, 2], timeout=0.3)) == [1, 2]
+
+
+#: Its item takes longer than its time, and goes on until it may end. The second map's item is there
+#: to be found: by then the pool has looked at all of its workers.
+PROGRAM = """
+import os, sys, threading, time
+from pathlib import Path
+from procactors import ActorSystem
+
+def work(path):
+    if path == "hang":
+        time.sleep(3600)
+    say(os.getpid())
+    began = time.monotonic()
+    while time.monotonic() - began < 3.0:
+        time.sleep(0.01)
+    say("over its time")
+    while not Path(path).exists():
+        time.sleep(0.01)
+    return "good"
+
+def say(word):
+    # In one piece: two processes write to one pipe, unbuffered perhaps.
+    os.write(1, f"{word}\\n".encode())
+
+def consume():
+    say(*pool.map(work, [sys.argv[2]], timeout=2.0, on_error="collect"))
+
+with ActorSystem(start_method=sys.argv[1]) as system, system.options(size=2).pool() as pool:
+    thread = threading.Thread(target=consume)
+    thread.start()
+    sys.stdin.readline()
+    [error] = pool.map(work, ["hang"], timeout=0.3, on_error="collect")
+    say(type(error).__name__)
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize("stopped", ["program", "worker too"])
+def test_no_item_is_blamed_for_the_time_for_which_its_pool_was_stopped(
+    start_method, tmp_path, stopped
+):
+    path = tmp_path / "go"
+    with running(PROGRAM, start_method, path, stdin=subprocess.PIPE) as program:
+        worker = int(program.line())
+        os.kill(program.process.pid, signal.SIGSTOP)
+        assert program.line() == "over its time"
+        if stopped == "worker too":
+            os.kill(worker, signal.SIGSTOP)
+        os.kill(program.process.pid, signal.SIGCONT)
+        program.process.stdin.write("\n")
+        program.process.stdin.flush()
+        assert program.line() == "ItemTimeout"
+        if stopped == "worker too":
+            os.kill(worker, signal.SIGCONT)
+        path.touch()
+        assert program.line() == "good"
+        code, out, _ = program.end()
+        assert (code, out) == (0, "")
 
 
 @pytest.mark.parametrize("ordered", [True, False])

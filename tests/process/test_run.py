@@ -55,9 +55,9 @@ PREFACE = """
 """
 
 
-def program(code, *arguments, **options):
+def program(code, *arguments, run=running, **options):
     """Run a program that begins with the preface."""
-    return running(textwrap.dedent(PREFACE) + textwrap.dedent(code), *arguments, **options)
+    return run(textwrap.dedent(PREFACE) + textwrap.dedent(code), *arguments, **options)
 
 
 # -- without a signal -----------------------------------------------------------------------------
@@ -335,10 +335,11 @@ def test_an_error_on_the_way_out_is_shown_and_the_signals_code_stays():
 
 
 def test_the_deadline_covers_the_whole_tree_of_actors():
-    """Ten that will not stop cost one grace time, and what they left is reported."""
+    """Ten that will not stop, and may take an hour each: what they left is reported."""
     text = """
         def main(system):
-            refs = [system.spawn(Worker) for _ in range(10)]
+            patient = system.options(stop_timeout=3600.0)
+            refs = [patient.spawn(Worker) for _ in range(10)]
             for ref in refs:
                 ref.tell(Worker.hold)
                 ref.tell(Worker.work, 1)
@@ -346,9 +347,7 @@ def test_the_deadline_covers_the_whole_tree_of_actors():
                 busy(ref)
             say("ready")
             forever()
-        began = time.monotonic()
-        code = run(main, grace=1.0)
-        sys.exit(code)
+        sys.exit(run(main, grace=1.0))
     """
     with program(text) as started:
         assert started.line() == "ready"
@@ -356,9 +355,7 @@ def test_the_deadline_covers_the_whole_tree_of_actors():
         code, _, errors = started.end()
         assert code == 143
         (line,) = [line for line in errors.splitlines() if line.startswith("stopped 10 actors")]
-        seconds = float(re.search(r"in ([\d.]+) s", line)[1])
-        # The lower bound is the grace's; the upper one says that it was not ten of them.
-        assert 1.0 - CLOCK_TOLERANCE_S <= seconds < 9.0
+        assert float(re.search(r"in ([\d.]+) s", line)[1]) >= 1.0 - CLOCK_TOLERANCE_S
         assert re.search(r"10 killed \(.*; and others\), 20 messages not handled", line)
         started.await_nothing_left()
 
@@ -444,7 +441,7 @@ def test_a_program_in_a_program_keeps_its_signal_to_itself():
 
 @pytest.mark.parametrize(("first", "code"), SIGNALS)
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_second_signal_while_it_stops_kills_at_once(first, code, second):
+def test_a_second_signal_while_it_stops_kills_at_once(first, code, second, place):
     """The code is the first signal's: that one asked."""
     text = """
         def main(system):
@@ -459,7 +456,7 @@ def test_a_second_signal_while_it_stops_kills_at_once(first, code, second):
                 say("stopping")
         sys.exit(run(main, grace=3600.0))
     """
-    with program(text) as started:
+    with program(text, run=place.running) as started:
         name = started.line()
         assert started.line() == "ready"
         started.process.send_signal(first)
@@ -495,7 +492,7 @@ def test_a_second_signal_reaches_a_function_that_is_still_cleaning_up():
         started.await_nothing_left()
 
 
-def test_many_signals_at_once_end_it_cleanly():
+def test_many_signals_at_once_end_it_cleanly(place):
     """However they fall into the main thread: one exit code, nothing left."""
     text = """
         def main(system):
@@ -506,7 +503,7 @@ def test_many_signals_at_once_end_it_cleanly():
         sys.exit(run(main, grace=3600.0))
     """
     for _ in range(5):
-        with program(text) as started:
+        with program(text, run=place.running) as started:
             name = started.line()
             with contextlib.suppress(ProcessLookupError):
                 while started.process.poll() is None:

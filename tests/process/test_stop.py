@@ -9,10 +9,21 @@ import time
 
 import pytest
 
-from procactors import Actor, ActorSystem, ExitKind, ExitReason, Restart
+from procactors import (
+    Actor,
+    ActorSystem,
+    ExitKind,
+    ExitReason,
+    Restart,
+    StopOutcome,
+    Supervisor,
+    spec,
+)
 from procactors.errors import ActorStopped, AskCycleError, AskTimeout
+from procactors.wire import sealing
+from procactors.wire.sealing import peek
 from tests.support.actors import Counter, Crasher, Echo, Recorder, recorded
-from tests.support.waiting import eventually
+from tests.support.waiting import SHORT_S, aside, eventually, within
 
 STOPPED = ExitReason(ExitKind.STOPPED)
 KILLED = ExitReason(ExitKind.KILLED, signal.SIGKILL)
@@ -108,6 +119,35 @@ def test_what_is_sent_after_the_stop_is_refused(system):
     for send in (ref.tell, ref.ask, ref.submit):
         with pytest.raises(ActorStopped, match=f"{ref.name} has stopped; the message was not"):
             send(Echo.echo, 1)
+
+
+@pytest.mark.parametrize("end", ["stop", "stop bounded", "kill", "crash", "tree"])
+def test_a_send_in_the_moment_of_the_end_is_refused_at_once(start_method, monkeypatch, end):
+    """While its pipe is closed for good: a sender that met it full would else wait in a queue."""
+    outcomes = []
+
+    def send_and_peek(read_end):
+        """What was written is copied now: nothing more can be."""
+        outcomes.extend(aside(ref.tell, "late").exception(SHORT_S) for _ in range(2))
+        return peek(read_end)
+
+    with ActorSystem(start_method=start_method) as system:
+        mailbox = 8 if "bounded" in end else None
+        if end == "tree":
+            system.supervise(Supervisor(spec(Echo).options(name="leaf")))
+            ref = system["leaf"]
+        else:
+            ref = system.options(mailbox=mailbox, restart=Restart.TEMPORARY).spawn(Echo)
+        ref.tell("early")  # opens its end
+        monkeypatch.setattr(sealing, "peek", send_and_peek)
+        if end == "crash":
+            os.kill(ref.status().pid, signal.SIGKILL)
+            ref.wait(SHORT_S)
+        elif end == "kill":
+            ref.kill()
+        elif "stop" in end:
+            ref.stop()
+    assert [type(outcome) for outcome in outcomes] == [ActorStopped] * 2
 
 
 def test_asks_queued_behind_a_stop_are_answered_as_stopped(system, gate, tmp_path):
@@ -323,19 +363,55 @@ class LastWords(Actor):
         self.to.tell(Recorder.record, self.number)
 
 
-def test_a_system_stop_ends_by_one_deadline_for_all(start_method, tmp_path):
-    """Ten stubborn actors do not take ten times as long; all are killed."""
-    from tests.support.gates import new_gate
+#: Seconds of an actor's own. A stop that gives it these does not end while its test does.
+OWN = 600.0
 
-    with new_gate(tmp_path / "gate") as gate:
-        system = ActorSystem(start_method=start_method)
-        refs = [system.spawn(Stubborn) for _ in range(10)]
-        replies = [ref.submit(Stubborn.hold_against_sigterm, gate) for ref in refs]
-        for _ in refs:
-            gate.arrival()
-        system.stop(timeout=0.5)
-        for reply in replies:
-            assert "killed by the runtime" in str(reply.exception())
+
+class Patron(Stubborn):
+    """Has a child that will not end, nor will it itself."""
+
+    def hire(self, gate):
+        child = self.context.options(stop_timeout=OWN).spawn(Stubborn)
+        child.tell(Stubborn.hold_against_sigterm, gate)
+        return child
+
+
+def patient_actors(system, gate):
+    """Stubborn actors of each kind that have more time than their system; return their refs."""
+    own = system.options(stop_timeout=OWN)
+    under_way, patron, *others = (own.spawn(Patron) for _ in range(4))
+    child = patron.ask(Patron.hire, gate)
+    tree = Supervisor(
+        *(spec(Stubborn).options(name=name, stop_timeout=OWN) for name in ("first", "last"))
+    )
+    system.supervise(tree)
+    leaves = [system["first"], system["last"]]
+    for ref in (under_way, patron, *others, *leaves):
+        ref.tell(Stubborn.hold_against_sigterm, gate)
+    refs = [under_way, patron, child, *others, *leaves]
+    for _ in refs:
+        gate.arrival()
+    aside(under_way.stop, OWN)
+    eventually(lambda: under_way.status().state == "stopping", "a stop with a time of its own")
+    return refs
+
+
+def test_a_system_stop_ends_by_one_deadline_for_all(start_method, gate):
+    """No actor's longer time counts: not its option, nor that of a stop which is under way."""
+    system = ActorSystem(start_method=start_method)
+    refs = patient_actors(system, gate)
+    report = within(system.stop, 0.5)
+    assert [actor.how for actor in report.actors] == [StopOutcome.KILLED] * len(refs)
+
+
+def test_a_later_and_shorter_stop_of_the_system_is_the_one_deadline(start_method, gate):
+    system = ActorSystem(start_method=start_method)
+    refs = patient_actors(system, gate)
+    first = aside(system.stop, OWN)
+    eventually(lambda: system["last"].status().state == "stopping", "the first of them")
+    within(system.stop, 0.5)
+    report = first.result(SHORT_S)
+    assert [actor.how for actor in report.actors] == [StopOutcome.KILLED] * len(refs)
 
 
 def test_a_system_stops_while_actors_are_being_restarted(start_method, tmp_path):

@@ -15,8 +15,13 @@ from typing import Any
 from procactors import ActorSystem, Pool
 from procactors.errors import ActorDied
 
-#: Seconds between two kills, at most.
-_KILL_EVERY_S = 0.02
+#: Bytes that the workers write down between two kills, at most: some hundred items. Bound to their
+#: progress, since on a busy machine they take longer to start than any time that is drawn.
+_KILL_EVERY_BYTES = 1000
+#: Share of the kills that come at once behind the one before, at workers that start.
+_AT_ONCE = 0.2
+#: Seconds by which a kill comes behind the progress that it waits for, at most.
+_BEHIND_S = 0.005
 
 
 @dataclasses.dataclass
@@ -69,18 +74,23 @@ def answer(item: int) -> Any:
 
 
 @contextlib.contextmanager
-def killer(pool: Pool[Any], seed: int, outcome: Outcome) -> Any:
-    """Kill a worker of the pool every now and then while the block runs."""
+def killer(pool: Pool[Any], log: Path, seed: int, outcome: Outcome) -> Any:
+    """Kill a worker of the pool now and then, as what they write down grows, in the block."""
     draw = random.Random(seed)
     done = threading.Event()
 
     def kill() -> None:
-        while not done.wait(draw.uniform(0, _KILL_EVERY_S)):
+        due = 0
+        while not done.wait(draw.uniform(0, _BEHIND_S)):
+            size = log.stat().st_size if log.exists() else 0
+            if size < due:
+                continue
             pid = draw.choice(pool.workers()).status().pid
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                     outcome.kills += 1
+            due = size if draw.random() < _AT_ONCE else size + draw.randrange(_KILL_EVERY_BYTES)
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -98,7 +108,7 @@ def run(
     log = folder / f"log-{retries}-{ordered}"
     outcome = Outcome(items)
     with system.options(size=3, max_restarts=10**6).pool(Noter, str(log)) as pool:
-        with killer(pool, seed, outcome):
+        with killer(pool, log, seed, outcome):
             results = pool.map(
                 Noter.note, range(items), on_error="collect", retries=retries, ordered=ordered
             )

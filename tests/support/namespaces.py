@@ -6,15 +6,74 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.programs import Program, running_python
+from tests.support.leaks import SHARED_MEMORY
+from tests.support.programs import Program, environment, running, running_python
 
 #: Root needs no namespace of users; everybody else becomes root in one.
 _FLAGS = ("--mount",) if os.geteuid() == 0 else ("--map-root-user", "--mount")
+
+
+class Place:
+    """A /dev/shm and a temporary directory of a program's own, which are seen from here too.
+
+    Any system's start sweeps what the dead have left, be it of a neighbour's test: so where it is
+    looked for what is left, programs run apart from the others.
+
+    Args:
+        shared: their /dev/shm.
+        temporary: their temporary directory.
+    """
+
+    def __init__(self, shared: Path, temporary: Path) -> None:
+        self._roots = (shared, temporary)
+        self._mount = f"mount --make-rprivate / && mount --bind {shared} /dev/shm"
+        #: Whether this is allowed; where it is not, its programs run among their neighbours.
+        self.is_apart = _is_allowed(self._mount)
+
+    @contextlib.contextmanager
+    def running(self, code: str, *arguments: object, **options: object) -> Iterator[Program]:
+        """Run `code` as ``python -c`` here."""
+        if not self.is_apart:
+            with running(code, *arguments, **options) as program:
+                yield program
+            return
+        command = (*_FLAGS, "sh", "-c", f'{self._mount} && exec "$@"', "sh", sys.executable, "-c")
+        options = {"env": {**environment(), "TMPDIR": str(self._roots[1])}, **options}
+        with running_python(
+            *command,
+            textwrap.dedent(code),
+            *arguments,
+            python="unshare",
+            roots=self._roots,
+            **options,
+        ) as program:
+            yield program
+
+
+@contextlib.contextmanager
+def own_place(temporary: Path) -> Iterator[Place]:
+    """Make a place whose /dev/shm is in the real one, where no sweep looks."""
+    with tempfile.TemporaryDirectory(prefix="apart-", dir=SHARED_MEMORY) as shared:
+        # Open, so that the leak check of a neighbour's test sees that it is not its own.
+        held = os.open(shared, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield Place(Path(shared), temporary)
+        finally:
+            os.close(held)
+
+
+def _is_allowed(mount: str) -> bool:
+    tried = subprocess.run(
+        ["unshare", *_FLAGS, "sh", "-c", mount], capture_output=True, check=False
+    )
+    return tried.returncode == 0
 
 
 @contextlib.contextmanager

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 from procactors import Actor, current_context
+from procactors.process.setup import DUMP
 from tests.support.faults import BreaksWhenLoaded, BreaksWhenPickled, Fault, commit
 from tests.support.gates import Gate
 
@@ -117,6 +120,21 @@ def gate_or_square(item: Any) -> Any:
         item.wait()
         return "gate"
     return item * item
+
+
+def end_when_looked_at(item: Any) -> Any:
+    """Take for ever; end with an error when the worker is asked for its stacks."""
+    if isinstance(item, Gate):
+        item.wait()
+        return "gate"
+    signal.signal(DUMP, _wake)
+    threading.Event().wait()
+    return None
+
+
+def _wake(number: int, frame: Any) -> None:
+    signal.signal(DUMP, signal.SIG_IGN)
+    raise Fault("woken")
 
 
 def once_bad(path: str) -> str:

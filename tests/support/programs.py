@@ -22,6 +22,10 @@ from tests.support.waiting import LONG_S, eventually
 #: All processes of one program carry its token in their environment under this name.
 VARIABLE = "PROCACTORS_TEST_PROGRAM"
 
+#: Seconds that a program may take to its end: less than the watchdog gives a test, which would end
+#: the whole run.
+END_S = 45.0
+
 
 @dataclass(frozen=True)
 class Program:
@@ -29,6 +33,8 @@ class Program:
 
     process: subprocess.Popen[str]
     token: str
+    #: Where it makes directories.
+    roots: tuple[Path, ...]
 
     def line(self) -> str:
         """Return the next line that it prints; empty at its end."""
@@ -36,7 +42,14 @@ class Program:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end; return (exit code, what else it printed, its errors)."""
-        out, errors = self.process.communicate(timeout=LONG_S)
+        try:
+            out, errors = self.process.communicate(timeout=END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(
+                f"waited {END_S:g} s for a program's end; by then it had printed "
+                f"{self.process.communicate()}"
+            ) from None
         return self.process.returncode, out, errors
 
     def tree(self) -> list[psutil.Process]:
@@ -53,7 +66,11 @@ class Program:
         """Wait until none of its processes lives and its system's directory is gone."""
         eventually(lambda: not self.tree(), f"the end of {self.tree()}")
         if system:
-            eventually(lambda: not directories_of(system), f"the removal of {system}")
+            eventually(lambda: not self.directories_of(system), f"the removal of {system}")
+
+    def directories_of(self, system: str) -> list[Path]:
+        """Return the runtime directories that a system of that name has now."""
+        return [path for root in self.roots for path in root.glob(f"{system}*")]
 
 
 @contextlib.contextmanager
@@ -73,15 +90,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(procactors.__file__).parents[1])}
 
 
-def directories_of(system: str) -> list[Path]:
-    """Return the runtime directories that a system of that name has now."""
-    roots = {SHARED_MEMORY, Path(tempfile.gettempdir())}
-    return [path for root in roots for path in root.glob(f"{system}*")]
-
-
 def _run(command, arguments, options) -> Iterator[Program]:
     token = secrets.token_hex(8)
     python = options.pop("python", sys.executable)
+    roots = options.pop("roots", (SHARED_MEMORY, Path(tempfile.gettempdir())))
     process = subprocess.Popen(
         [python, *map(str, command), *map(str, arguments)],
         **{
@@ -94,7 +106,7 @@ def _run(command, arguments, options) -> Iterator[Program]:
             "env": {**options.get("env", environment()), VARIABLE: token},
         },
     )
-    program = Program(process, token)
+    program = Program(process, token, roots)
     try:
         yield program
     finally:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
 from procactors.wire.places import bytes_in
@@ -53,6 +53,22 @@ def bytes_waiting(ref: Any) -> int:
         return bytes_in(fd)
     finally:
         os.close(fd)
+
+
+def within(call: Callable[..., T], *args: Any, timeout: float = SHORT_S) -> T:
+    """Make a call that must be over in time, and return its value.
+
+    Raises:
+        AssertionError: it is still at it after `timeout` seconds, and goes on in its thread.
+    """
+    future = aside(call, *args)
+    try:
+        return future.result(timeout)
+    except FutureTimeout:
+        if future.done():  # its own error
+            raise
+        name = getattr(call, "__qualname__", repr(call))
+        raise AssertionError(f"waited {timeout:g} s for {name}{args!r} to be over") from None
 
 
 def aside(call: Callable[..., T], *args: Any) -> Future[T]:
