@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+from tests.support.waiting import SHORT_S
 
 
 def forked(target: Callable[..., object], *args: Any) -> int:
@@ -25,4 +29,15 @@ def forked(target: Callable[..., object], *args: Any) -> int:
 
 def ended(pid: int) -> int:
     """Wait for a copy's end; return its exit code, negative for a signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    pidfd = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        in_time = poll.poll(SHORT_S * 1000)
+    finally:
+        os.close(pidfd)
+    if not in_time:
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    assert in_time, f"the copy has not ended after {SHORT_S:g} s"
+    return os.waitstatus_to_exitcode(status)

@@ -11,11 +11,13 @@ from time import monotonic
 import pytest
 
 from procactors.errors import AskTimeout
-from procactors.wire import reply
+from procactors.wire import failure, reply
+from procactors.wire.envelope import CALL_ID
+from procactors.wire.failure import open_answer
 from procactors.wire.home import Home
 from procactors.wire.places import bytes_in
 from procactors.wire.record import Kind, frame
-from procactors.wire.reply import ReplyPort, ReplySender
+from procactors.wire.reply import Answer, ReplyPort, ReplySender
 from procactors.wire.replyreader import ReplyReader
 from procactors.wire.runtime_dir import RuntimeDir
 from tests.support.segments import all_segments, in_use
@@ -240,3 +242,93 @@ def test_what_comes_while_the_reader_ends_lets_its_segment_go(home, sender):
     assert len(in_use(home.path)) == 1
     reader.close()
     assert in_use(home.path) == []
+
+
+# -- fences: a process that has answered is dead ---------------------------------------------------
+
+
+@pytest.fixture
+def dead(home):
+    """Whose process is over, and what it had written for a port."""
+    dead = Home(home.path)
+    yield dead
+    dead.close()
+
+
+def fence(dead):
+    return frame(Kind.FENCE, 0, CALL_ID.pack(dead.process))
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["pipe", "file"])
+def test_a_fence_takes_what_was_never_sent_and_not_what_was(port, home, dead, is_full):
+    """The answer and the fence behind it are found in one look."""
+    if is_full:
+        fill(port)
+    theirs = ReplySender(dead)
+    theirs.answer(port.number, 1, Kind.RESULT, LARGE, patient=False)
+    dead.store(dead.encode(LARGE), port.number)
+    dead.store(dead.encode(LARGE), port.number + 1)  # another's
+    theirs.send(port.number, fence(dead), patient=False)
+    answer = port.wait(1, monotonic() + SHORT_S, lambda: None)
+    assert len(in_use(home.path)) == 2
+    assert home.load(answer.flags, answer.value) == LARGE
+    assert len(all_segments(home.path)) == 1, "what was read is removed: it has no owner"
+    theirs.close()
+
+
+@pytest.mark.parametrize("then", ["read", "discarded"])
+def test_an_answer_is_there_behind_a_fence_until_somebody_looks(home, dead, then):
+    reader, late = ReplyReader(home), Kept()
+    reader.pending[1] = late
+    reader.start()
+    theirs = ReplySender(dead)
+    theirs.answer(reader.port.number, 1, Kind.RESULT, LARGE)
+    dead.store(dead.encode(LARGE), reader.port.number)
+    eventually(lambda: late.answers, "the answer")
+    theirs.send(reader.port.number, fence(dead))
+    eventually(lambda: len(in_use(home.path)) == 1, "the fence to be heeded")
+    (answer,) = late.answers
+    if then == "read":
+        assert home.load(answer.flags, answer.value) == LARGE
+    else:
+        home.discard(answer.flags, answer.value)
+    assert all_segments(home.path) == []
+    theirs.close()
+    reader.close()
+
+
+class Kept(Pending):
+    """Keeps the answer as it came, as a reply does that nobody has asked for."""
+
+    def deliver(self, answer, error):
+        self.answers.append(Answer(answer.kind, answer.flags, memoryview(bytes(answer.value))))
+
+
+def test_an_answer_that_was_opened_in_vain_is_there_behind_a_fence(port, home, dead, monkeypatch):
+    """A signal handler raises while it is decoded: it can be opened again."""
+    theirs = ReplySender(dead)
+    theirs.answer(port.number, 1, Kind.RESULT, LARGE)
+    answer = port.wait(1, monotonic() + SHORT_S, lambda: None)
+    answer = Answer(answer.kind, answer.flags, memoryview(bytes(answer.value)))
+
+    def raises(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(failure, "decode", raises)
+        open_answer(home, answer)
+    theirs.send(port.number, fence(dead))
+    theirs.answer(port.number, 2, Kind.RESULT, b"")
+    assert port.wait(2, monotonic() + SHORT_S, lambda: None)
+    assert open_answer(home, answer) == (True, LARGE)
+    theirs.close()
+
+
+def test_a_port_that_ends_with_a_fence_in_it_lets_all_go(port, home, dead):
+    theirs = ReplySender(dead)
+    theirs.answer(port.number, 1, Kind.RESULT, LARGE)
+    dead.store(dead.encode(LARGE), port.number)
+    theirs.send(port.number, fence(dead))
+    port.retire()
+    assert in_use(home.path) == []
+    theirs.close()
