@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.checks import patience
 from procactors.errors import ActorStopped, UnknownMethod
 from procactors.ref import ActorRef
-from procactors.wire.envelope import open_envelope
+from procactors.wire.envelope import CALL_ID, open_envelope
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import Kind
 from procactors.wire.replysender import ReplySender
@@ -121,9 +121,14 @@ class Inbox:
                     if taken.kind == Kind.CALL:
                         envelope = open_envelope(taken.body)
                         if not envelope.reply and not envelope.method:
+                            # Opened by us, while another thread may come to what follows.
+                            self._station.home.keep(taken.flags, envelope.payload)
                             return taken.kind, taken.flags, memoryview(bytes(envelope.payload))
                         self._station.home.discard(taken.flags, envelope.payload)
                         self._refuse(envelope.reply, envelope.call)
+                    elif taken.kind == Kind.FENCE:
+                        (process,) = CALL_ID.unpack_from(taken.body)
+                        self._station.home.sweep(process, self.ref._actor)
                     elif taken.kind == Kind.EVENT:
                         return taken.kind, taken.flags, memoryview(bytes(taken.body))
                 finally:

@@ -50,7 +50,7 @@ from procactors.wire.culprit import describe_load
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.failure import own_failure, pack_failure
 from procactors.wire.home import Home
-from procactors.wire.payload import Received, sweep_segments
+from procactors.wire.payload import Received
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import FRAME, Kind, parse
 from procactors.wire.replysender import ReplySender
@@ -161,7 +161,7 @@ class Loop:
                 self._happened(flags, raw[at + FRAME.size : at + length - padding])
             elif kind == Kind.FENCE:
                 (process,) = CALL_ID.unpack_from(raw, at + 8)
-                sweep_segments(self._home.path, process, self._actor)
+                self._home.sweep(process, self._actor)
             reader.done(place=False)
         reader.give_back()
         if self.leaving:

@@ -50,7 +50,7 @@ from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
 from procactors.supervision.watchdog import Watchdog
 from procactors.wire.blackbox import CLOSED, GONE, LISTENED, SYSTEM_ENDS
-from procactors.wire.envelope import Envelope, open_envelope
+from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import READY, Kind
@@ -247,6 +247,8 @@ class Supervisor:
                     envelope = open_envelope(body)
                     who = ReplyTo(envelope.reply, envelope.call)
                     self.guarded_command(functools.partial(self._do, taken.flags, envelope), who)
+                elif taken.kind == Kind.FENCE:
+                    self.station.home.sweep(CALL_ID.unpack_from(body)[0], SUPERVISOR)
                 elif taken.kind == Kind.READY:
                     actor, start, decides = READY.unpack(body)
                     try:

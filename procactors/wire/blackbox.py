@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import sys
 from collections.abc import Iterator
 
 __all__ = [
@@ -122,10 +123,11 @@ class BlackBox:
             self._map = mmap.mmap(fd, os.fstat(fd).st_size)
         finally:
             os.close(fd)
+        if self._map[:8] != _MAGIC_VALUE.to_bytes(8, sys.byteorder):
+            self._map.close()
+            raise ValueError(f"expected a black box of this version in {path}, found other bytes")
         whole = memoryview(self._map)
         self.words = whole[: _WORDS * 8].cast("Q")
-        if self.words[_MAGIC] != _MAGIC_VALUE:
-            raise ValueError(f"expected a black box of this version in {path}, found other bytes")
         size = self.words[_BATCH_BYTES]
         self.batch = whole[_BATCH_AT : _BATCH_AT + size]
         self.raw = whole[_BATCH_AT : _BATCH_AT + size + _TAIL]

@@ -75,6 +75,7 @@ def open_answer(home: Home, answer: Answer) -> tuple[bool, Any]:
         is_good, value = False, unbound(error)
     except BaseException:
         if received is not None:
+            home.keep(answer.flags, answer.value)
             received.leave()
         raise
     if received is not None:

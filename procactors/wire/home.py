@@ -13,7 +13,14 @@ from typing import Any
 
 from procactors.wire.codec import Encoded, decode, encode, join, split
 from procactors.wire.definitions import belong_to
-from procactors.wire.payload import REFERENCE, Received, SegmentPool, mark_consumed, receive
+from procactors.wire.payload import (
+    REFERENCE,
+    Received,
+    SegmentPool,
+    mark_consumed,
+    receive,
+    sweep_segments,
+)
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, WITH_BUFFERS, frame
 from procactors.wire.sharing import SharePool
 
@@ -33,6 +40,8 @@ class Home:
         self.path = path
         self.process = int.from_bytes(os.urandom(8), "big") >> 1
         self._segments = SegmentPool(path, self.process)
+        #: References of values that have come and are to be opened later, behind what follows them.
+        self._unread: set[bytes] = set()
         self.shares = SharePool(path, self.process)
         belong_to(path)
 
@@ -60,7 +69,9 @@ class Home:
     def open(self, flags: int, body: memoryview) -> tuple[Any, Any, Received | None]:
         """Return (head, buffers, received) of an encoded value in a record's body."""
         if flags & IN_SEGMENT:
-            received = receive(self.path, bytes(body[: REFERENCE.size]))
+            reference = bytes(body[: REFERENCE.size])
+            received = receive(self.path, reference)
+            self._unread.discard(reference)
             return received.head, received.buffers, received
         if flags & WITH_BUFFERS:
             return (*split(body), None)
@@ -104,7 +115,18 @@ class Home:
     def discard(self, flags: int, body: memoryview) -> None:
         """Free the segment of a record that nobody will read."""
         if flags & IN_SEGMENT:
-            mark_consumed(self.path, bytes(body[: REFERENCE.size]))
+            reference = bytes(body[: REFERENCE.size])
+            self._unread.discard(reference)
+            mark_consumed(self.path, reference)
+
+    def keep(self, flags: int, body: memoryview) -> None:
+        """Note that a record's value is opened, or discarded, later: no fence takes its segment."""
+        if flags & IN_SEGMENT:
+            self._unread.add(bytes(body[: REFERENCE.size]))
+
+    def sweep(self, process: int, target: int) -> None:
+        """Heed a fence: remove what a dead process had written for `target` and has not sent."""
+        sweep_segments(self.path, process, target, self._unread)
 
     def close(self) -> None:
         """Close the pools and forget the directory."""

@@ -27,7 +27,7 @@ import os
 import struct
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from procactors.wire.storage import Descriptors, create, is_half_free, lay_out, root_of
@@ -295,10 +295,19 @@ def mark_consumed(home: str, reference: bytes) -> None:
         _consume(opened.open(path, os.O_RDWR), path, generation)
 
 
-def sweep_segments(home: str, process: int, target: int | None) -> set[int]:
+def sweep_segments(
+    home: str, process: int, target: int | None, unread: Container[bytes] = ()
+) -> set[int]:
     """Remove a dead process's segments for `target`, or (None) those that were handled.
 
     Unlinking harms no map that exists. Returns the targets of the segments that are left.
+
+    Args:
+        home: the runtime directory.
+        process: token of the dead process.
+        target: whom they were written for.
+        unread: references of those that have come and are still to be opened: each of them goes
+            when it is consumed.
     """
     left: set[int] = set()
     for place in (0, 1):
@@ -310,10 +319,17 @@ def sweep_segments(home: str, process: int, target: int | None) -> set[int]:
         for name in names:
             path = os.path.join(folder, name)
             with contextlib.suppress(FileNotFoundError, struct.error):
-                with open(path, "rb", buffering=0) as file:
-                    header = _HEADER.unpack(file.read(_HEADER.size))
-                free = header[_CONSUMED] == header[_GENERATION]
-                if free or (target is not None and header[_TARGET] == target):
+                with open(path, "r+b", buffering=0) as file:
+                    fd = file.fileno()
+                    generation = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))[_GENERATION]
+                    is_unread = REFERENCE.pack(process, int(name), generation, place) in unread
+                    if is_unread:
+                        os.pwrite(fd, struct.pack("=Q", 1), 8 * _ONCE)
+                    # Behind the store: what was consumed before it is for us to remove.
+                    header = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))
+                free = header[_CONSUMED] == generation
+                mine = target is not None and header[_TARGET] == target
+                if free or (mine and not is_unread):
                     os.unlink(path)
                 else:
                     left.add(header[_TARGET])

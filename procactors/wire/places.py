@@ -164,7 +164,8 @@ class Places:
     def close(self) -> None:
         """Close this process's descriptors."""
         os.close(self._tokens)
-        os.close(self._claims)
+        if self._claims >= 0:  # else we are a copy, and the mailbox had gone before the fork
+            os.close(self._claims)
         if self._waiting is not None:
             self._waiting.close()
 

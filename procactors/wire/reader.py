@@ -58,7 +58,7 @@ class MailboxReader:
         self._fds: list[int] = [] if also is None else [also]
         with contextlib.ExitStack() as undo:
             undo.callback(self.after_fork)
-            self._open_all(path)
+            self._open_all(path, undo)
             undo.pop_all()
         self._poll = select.poll()
         self._poll.register(self._ready, select.POLLIN)
@@ -70,7 +70,7 @@ class MailboxReader:
         self._owed = 0
         self._batched = 1 if prompt else max(1, capacity // 4)
 
-    def _open_all(self, path: str) -> None:
+    def _open_all(self, path: str, undo: contextlib.ExitStack) -> None:
         pipe = os.path.join(path, "pipe")
         self._ready = self._open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         # With no writer at all a read would return end-of-file at once: hold one ourselves.
@@ -78,6 +78,8 @@ class MailboxReader:
         # Opened anew: blocking or not belongs to the open file description, and we need both.
         self._blocking = self._open(pipe, os.O_RDONLY)
         self.box = BlackBox(os.path.join(path, "box"))
+        # Its map holds a descriptor, and whoever keeps an error keeps us by its traceback.
+        undo.callback(self.box.close)
         capacity = self.box.words[CAPACITY]
         self._places = Places(path, capacity) if capacity else None
 

@@ -28,7 +28,6 @@ from time import monotonic
 
 from procactors.wire.envelope import CALL_ID
 from procactors.wire.home import Home
-from procactors.wire.payload import sweep_segments
 from procactors.wire.record import FRAME, Kind, Record, frame, parse, parse_all
 from procactors.wire.spin import Spin, try_read
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
@@ -125,21 +124,26 @@ class ReplyPort:
         look, fences = count > select.PIPE_BUF, []
         for kind, flags, body in parse_all(self._buffer[:count]):
             if kind in _ANSWERS:
-                yield CALL_ID.unpack_from(body)[0], Answer(kind, flags, body[8:])
+                yield self._answer(kind, flags, body)
             else:
                 look = True
                 if kind == Kind.FENCE:
                     fences.append(CALL_ID.unpack_from(body)[0])
         if look:
             for kind, flags, body in self._spilled():
-                (number,) = CALL_ID.unpack_from(body)
                 if kind in _ANSWERS:
-                    yield number, Answer(kind, flags, body[8:])
+                    yield self._answer(kind, flags, body)
                 else:
-                    fences.append(number)
-        # Behind everything that the dead process sent here: what is left was never sent.
+                    fences.append(CALL_ID.unpack_from(body)[0])
+        # Behind everything that the dead process sent here: what is left was never sent, or nobody
+        # has looked at it yet.
         for process in fences:
-            sweep_segments(self._home.path, process, self.number)
+            self._home.sweep(process, self.number)
+
+    def _answer(self, kind: int, flags: int, body: memoryview) -> tuple[int, Answer]:
+        value = body[CALL_ID.size :]
+        self._home.keep(flags, value)
+        return CALL_ID.unpack_from(body)[0], Answer(kind, flags, value)
 
     def wake(self) -> None:
         """Make the waiting thread look up."""

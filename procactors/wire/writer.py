@@ -64,16 +64,17 @@ class MailboxWriter:
             if error.errno in (errno.ENOENT, errno.ENXIO):  # removed, or nobody holds a read end
                 raise MailboxClosed from None
             raise
-        try:
-            self._box = BlackBox(os.path.join(path, "box"))
-            capacity = self._box.words[CAPACITY]
-            self._places = Places(path, capacity) if capacity else None
-        except FileNotFoundError:
-            os.close(self._fd)
-            raise MailboxClosed from None
-        except BaseException:
-            os.close(self._fd)
-            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, self._fd)
+            try:
+                self._box = BlackBox(os.path.join(path, "box"))
+                # It holds a descriptor, and whoever keeps the error keeps us by its traceback.
+                undo.callback(self._box.close)
+                capacity = self._box.words[CAPACITY]
+                self._places = Places(path, capacity) if capacity else None
+            except FileNotFoundError:
+                raise MailboxClosed from None
+            undo.pop_all()
         self.words = self._box.words
         self._on_lost = on_lost
         # Guards pipe order and backlog. Reentrant: a signal handler of the application may send

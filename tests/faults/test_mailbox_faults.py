@@ -18,6 +18,7 @@ import pytest
 from procactors import Actor, ActorRef, errors
 from procactors.wire.mailbox import Mailbox
 from tests.support.actors import Counter, Echo, Recorder, Relay, Sleeper, recorded
+from tests.support.copies import forked
 from tests.support.faults import BreaksWhenPickled
 from tests.support.gates import Gate
 from tests.support.waiting import CLOCK_TOLERANCE_S, SHORT_S, eventually
@@ -187,16 +188,6 @@ def test_places_of_killed_producers_come_back(gate):
         mailbox.put_nowait(number)
     assert mailbox.full()
     assert [mailbox.get() for _ in range(16)] == list(range(16))
-
-
-def forked(target: Any, *args: Any) -> int:
-    pid = os.fork()
-    if not pid:
-        try:
-            target(*args)
-        finally:
-            os._exit(0)
-    return pid
 
 
 def test_a_put_into_a_full_mailbox_waits_its_time_and_sends_nothing(system, gate):

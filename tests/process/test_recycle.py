@@ -23,6 +23,8 @@ from procactors import (
 )
 from procactors.errors import ActorDied, ActorStopped, SpawnError
 from procactors.options import Recycle
+from procactors.wire.envelope import CALL_ID
+from procactors.wire.record import Kind, frame
 from tests.support.actors import Recorder, recorded
 from tests.support.keepers import (
     BadKeeper,
@@ -80,6 +82,18 @@ def test_it_is_no_restart_no_crash_and_no_policy_forbids_it(system, caplog):
     assert ref.is_alive()
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
     assert len(system.dead_letters) == 0
+
+
+@pytest.mark.parametrize("mailbox", [None, 8], ids=["unbounded", "bounded"])
+def test_the_runtimes_own_records_are_no_messages(system, mailbox):
+    """Those that wake an actor, and those that tell it of a sender's death."""
+    ref = recycling(system, 2, mailbox=mailbox).spawn(Forgetful)
+    own = [frame(Kind.NUDGE, 0, b""), frame(Kind.FENCE, 0, CALL_ID.pack(1))]
+    for life in (1, 1, 2, 2, 3):
+        for record in own * 3:
+            assert system._station.send_control(ref._actor, record)
+        assert ref.ask(Forgetful.life)[0] == life
+    eventually(lambda: ref.status().handled == 5, "no more than the five messages")
 
 
 def test_without_a_snapshot_the_next_life_is_what_the_constructor_makes(system):

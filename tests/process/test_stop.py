@@ -22,8 +22,10 @@ from procactors import (
 from procactors.errors import ActorStopped, AskCycleError, AskTimeout
 from procactors.wire import sealing
 from procactors.wire.sealing import peek
-from tests.support.actors import Counter, Crasher, Echo, Recorder, recorded
-from tests.support.waiting import SHORT_S, aside, eventually, within
+from tests.support.actors import Counter, Crasher, Echo, Recorder, Relay, recorded
+from tests.support.gates import new_gate
+from tests.support.segments import in_use
+from tests.support.waiting import SHORT_S, aside, bytes_waiting, eventually, within
 
 STOPPED = ExitReason(ExitKind.STOPPED)
 KILLED = ExitReason(ExitKind.KILLED, signal.SIGKILL)
@@ -88,6 +90,22 @@ class Leaver(Actor):
 
     def echo(self, value):
         return value
+
+
+class SlowEnd(Actor):
+    """Its way out goes by a gate."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def hold(self, gate):
+        gate.wait()
+
+    def echo(self, value=None):
+        return value
+
+    def on_stop(self, reason):
+        self.gate.wait()
 
 
 class Suicide(Actor):
@@ -167,6 +185,50 @@ def test_asks_queued_behind_a_stop_are_answered_as_stopped(system, gate, tmp_pat
     assert kinds == sorted(kinds, reverse=True)
     assert all(isinstance(outcome, ActorStopped) for outcome in outcomes if outcome is not None)
     assert len(recorded(tmp_path / "numbers")) == 1 + sum(kinds)
+
+
+def refuses(ref, relay):
+    """Check that an actor takes nothing more, from nobody and in no way, and says so at once."""
+    for body in (1, b"x" * 10_000):
+        for send in (ref.tell, ref.submit, ref.options(timeout=SHORT_S).ask):
+            with pytest.raises(ActorStopped, match=f"{ref.name} has stopped; the message was not"):
+                send(SlowEnd.echo, body)
+        with pytest.raises(ActorStopped):
+            relay.options(timeout=SHORT_S).ask(Relay.tell, SlowEnd.echo, body)
+    eventually(lambda: not in_use(ref._home), "the refused messages to take no room")
+
+
+@pytest.mark.parametrize("mailbox", [None, 8], ids=["unbounded", "bounded"])
+@pytest.mark.parametrize("is_behind", [False, True], ids=["in on_stop", "behind the stop"])
+def test_senders_are_refused_as_soon_as_an_actor_has_come_to_its_stop(
+    system, gate, tmp_path, mailbox, is_behind
+):
+    """While it finishes what stands behind that, and in its last hook: not told later, or twice."""
+    with new_gate(tmp_path / "end") as end:
+        ref = system.options(mailbox=mailbox).spawn(SlowEnd, end)
+        relay = system.spawn(Relay, ref)
+        assert relay.ask(Relay.ask, SlowEnd.echo, 1) == 1  # both ways in are open
+        ref.tell(SlowEnd.hold, gate)
+        gate.arrival()
+        before = bytes_waiting(ref)
+        stop = aside(ref.stop, SHORT_S)
+        eventually(lambda: bytes_waiting(ref) > before, "the stop")
+        if is_behind:
+            ref.tell(SlowEnd.hold, gate)
+            behind = ref.submit(SlowEnd.echo, "behind")
+            gate.let_pass()
+            gate.arrival()
+            refuses(ref, relay)
+            gate.let_pass()
+            assert behind.result() == "behind"
+        else:
+            gate.let_pass()
+        end.arrival()
+        refuses(ref, relay)
+        end.open()
+        assert stop.result() == STOPPED
+        refuses(ref, relay)
+    assert len(system.dead_letters) == 0
 
 
 def test_stopping_twice_gives_the_same_end(system):

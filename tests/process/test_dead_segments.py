@@ -1,0 +1,215 @@
+"""Segments of dead processes: what was sent arrives, what was only reserved goes.
+
+A segment is written for somebody before the message that names it is sent. The supervisor cannot
+know whether that message is on its way: so it puts a fence behind it, and whoever reads the fence
+lets the rest go.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from procactors import Actor, ActorRef, ActorSystem, Delivery, Recycle
+from procactors.errors import ActorDied
+from procactors.wire.home import home_of
+from procactors.wire.payload import Received
+from procactors.wire.station import SUPERVISOR
+from tests.support.actors import Echo, Recorder, Sleeper, recorded
+from tests.support.gates import Gate
+from tests.support.segments import all_segments, in_use
+from tests.support.waiting import bytes_waiting, eventually
+
+LARGE = bytes(10_000)
+OFTEN = {"max_restarts": 100_000}
+
+
+class Mortal(Actor):
+    """Dies between the writing of a payload and the sending of its message; or behind that."""
+
+    def reserve(self, target: int, count: int = 1) -> None:
+        home = home_of(self.context.ref._home)
+        for _ in range(count):
+            home.store(home.encode(LARGE), target)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def send_and_reserve(self, target: ActorRef[Any], numbers: list[int]) -> None:
+        for number in numbers:
+            target.tell(Large.take, number, LARGE)
+        self.reserve(target._actor)
+
+    def tell_and_reserve(self, inbox: ActorRef[Any]) -> None:
+        inbox.tell(LARGE)
+        self.reserve(inbox._actor)
+
+    def make(self, size: int) -> bytes:
+        return bytes(size)
+
+    def leave(self) -> bytes:
+        self.context.stop()
+        return LARGE
+
+    def die_behind(self, body: bytes) -> int:
+        """Die behind the last store of this message, before its payload is let go."""
+        Received.consume = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+        return len(body)
+
+
+class Large(Recorder):
+    """Notes the numbers of large messages that came whole."""
+
+    def take(self, number: int, body: bytes) -> None:
+        self.record(number if body == LARGE else -1)
+
+    def wait(self, gate: Gate) -> None:
+        gate.wait()
+
+
+@pytest.fixture
+def mortal(system):
+    return system.options(**OFTEN).spawn(Mortal)
+
+
+def die(mortal: ActorRef[Mortal], target: int, count: int = 1) -> None:
+    """Have it reserve and die; its caller is told."""
+    with pytest.raises(ActorDied):
+        mortal.ask(Mortal.reserve, target, count)
+
+
+def home(system: ActorSystem) -> str:
+    return system._station.path
+
+
+def nothing_in_use(system: ActorSystem) -> None:
+    eventually(lambda: not in_use(home(system)), "what the dead had reserved to go")
+
+
+# -- what was reserved -----------------------------------------------------------------------------
+
+
+def test_what_was_reserved_for_an_actor_goes(system, mortal):
+    """It is idle: the fence alone wakes it. So does a worker of a pool."""
+    idle = system.spawn(Echo)
+    die(mortal, idle._actor, 3)
+    nothing_in_use(system)
+    with system.options(size=1).pool(Echo) as pool:
+        die(mortal, pool.workers()[0]._actor)
+        nothing_in_use(system)
+    assert all_segments(home(system)) == []
+    assert idle.ask(Echo.echo, LARGE) == LARGE
+
+
+@pytest.mark.parametrize("mailbox", [None, 8], ids=["unbounded", "bounded"])
+def test_what_was_sent_before_the_death_arrives_whole(system, mortal, gate, tmp_path, mailbox):
+    """A fence comes behind it, whatever waits there, and whoever reads it: the next life, too."""
+    large = system.options(mailbox=mailbox, **OFTEN).spawn(Large, tmp_path / "log")
+    large.tell(Large.wait, gate)
+    pid = gate.arrival()
+    mortal.tell(Mortal.send_and_reserve, large, [1, 2, 3])
+    eventually(lambda: mortal.status().incarnation == 2, "its death")
+    assert len(in_use(home(system))) == 4
+    os.kill(pid, signal.SIGKILL)
+    nothing_in_use(system)
+    assert recorded(tmp_path / "log") == [1, 2, 3]
+
+
+def test_what_was_reserved_for_an_inbox_goes_and_what_was_told_to_it_stays(system, mortal):
+    inbox = system.inbox()
+    mortal.tell(Mortal.tell_and_reserve, inbox.ref)
+    eventually(lambda: mortal.status().incarnation == 2, "its death")
+    assert len(in_use(home(system))) == 2
+    assert inbox.receive() == LARGE
+    inbox.ref.tell("behind the fence")
+    assert inbox.receive() == "behind the fence"
+    nothing_in_use(system)
+
+
+def test_what_was_reserved_for_the_supervisor_goes(system, mortal):
+    """What an actor commands may be large, too."""
+    die(mortal, SUPERVISOR)
+    nothing_in_use(system)
+
+
+def test_what_was_reserved_as_an_answer_goes(system, mortal):
+    echo = system.spawn(Echo)
+    echo.ask(Echo.echo, 1)
+    (port,) = system._station._ports
+    die(mortal, port.number)
+    for number in range(3):  # it lies in the port, until somebody waits there again
+        assert echo.ask(Echo.echo, number) == number
+    nothing_in_use(system)
+    die(mortal, system._station.reply_number)  # where a thread reads all the time
+    nothing_in_use(system)
+
+
+def test_what_was_reserved_for_somebody_who_is_gone_goes_at_once(system, mortal):
+    other = system.spawn(Echo)
+    other.ask(Echo.echo, 1)
+    other.stop()
+    port = system._station._ports.pop()
+    port.retire()
+    for target in (other._actor, 9999, port.number):
+        die(mortal, target)
+        nothing_in_use(system)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_fence_that_an_actor_does_not_come_to_is_heeded_at_its_end(system, mortal, gate, end):
+    """It is still in the pipe when that is closed for good."""
+    sleeper = system.spawn(Sleeper)
+    sleeper.tell(Sleeper.sleep, gate)
+    gate.arrival()
+    before = bytes_waiting(sleeper)
+    die(mortal, sleeper._actor, 2)
+    eventually(lambda: bytes_waiting(sleeper) > before, "the fence")
+    assert len(in_use(home(system))) == 2
+    sleeper.stop(timeout=0) if end == "stop" else sleeper.kill()
+    nothing_in_use(system)
+
+
+# -- what was sent ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["kill", "SIGKILL", "stop", "recycling"])
+def test_a_result_that_nobody_has_looked_at_outlives_its_actor(system, end):
+    options = {"recycle_after": Recycle(messages=2)} if end == "recycling" else OFTEN
+    actor = system.options(**options).spawn(Mortal)
+    replies = [actor.submit(Mortal.make, size) for size in (10_000, 2_000_000)]
+    eventually(lambda: all(reply.done() for reply in replies), "the results")
+    if end == "SIGKILL":
+        os.kill(actor.status().pid, signal.SIGKILL)
+    elif end != "recycling":
+        getattr(actor, end)()
+    if end in ("SIGKILL", "recycling"):
+        eventually(lambda: actor.status().incarnation == 2, "the next life")
+    # Behind the fence, on the same way.
+    assert system.spawn(Echo).submit(Echo.echo, 1).result() == 1
+    assert [len(reply.result()) for reply in replies] == [10_000, 2_000_000]
+    assert in_use(home(system)) == []
+
+
+def test_the_last_result_of_an_actor_that_leaves_arrives(system):
+    """Its fence may be found along with it."""
+    for _ in range(5):
+        assert system.spawn(Mortal).ask(Mortal.leave) == LARGE
+    replies = [system.spawn(Mortal).submit(Mortal.leave) for _ in range(5)]
+    assert [reply.result() for reply in replies] == [LARGE] * 5
+    nothing_in_use(system)
+
+
+@pytest.mark.parametrize("delivery", list(Delivery), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("way", ["tell", "ask", "submit"])
+def test_the_payload_of_a_message_that_was_handled_is_let_go_for_the_dead(system, delivery, way):
+    """Killed between its last store and the letting go."""
+    actor = system.options(delivery=delivery, **OFTEN).spawn(Mortal)
+    call = getattr(actor, way)(Mortal.die_behind, LARGE)
+    if way != "tell":
+        assert (call if way == "ask" else call.result()) == len(LARGE)
+    eventually(lambda: actor.status().incarnation == 2, "the next life")
+    nothing_in_use(system)
+    assert len(system.dead_letters) == 0
+    assert actor.ask(Mortal.make, 1) == b"\0"
+    assert actor.status().incarnation == 2, "it was handled once"

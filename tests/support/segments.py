@@ -1,0 +1,30 @@
+"""Payload segments as a test sees them: which are in use, read from the files themselves."""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+#: The first two words of a segment: which writing it has, and which of them was handled.
+WORDS = struct.Struct("=QQ")
+
+
+def all_segments(home: str | os.PathLike[str]) -> list[Path]:
+    """Return the files of all segments of a runtime directory, beside the pipes and elsewhere."""
+    found: list[Path] = []
+    for root in (Path(home), Path(home, "more")):
+        found += [path for path in root.glob("segments/*/*") if path.is_file()]
+    return found
+
+
+def in_use(home: str | os.PathLike[str]) -> list[Path]:
+    """Return the segments that were written and not handled: nobody may write them again."""
+    found = []
+    for path in all_segments(home):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            generation, consumed = WORDS.unpack(file.read(WORDS.size))
+            if generation != consumed:
+                found.append(path)
+    return found
