@@ -13,7 +13,8 @@ from procactors.reply import Reply
 from procactors.supervision import commands as c
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import build_message
-from procactors.wire.transport import SUPERVISOR, PendingReply, Transport
+from procactors.wire.reply import PendingReply
+from procactors.wire.transport import SUPERVISOR, Transport
 
 __all__ = ["Client"]
 

@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 from procactors.nesting import importer
 from procactors.wire.codec import Encoded
 from procactors.wire.home import Home
-from procactors.wire.transport import INERT, MAIN, SUPERVISOR, PendingReply, enter, inert_error
+from procactors.wire.reply import PendingReply
+from procactors.wire.transport import INERT, MAIN, SUPERVISOR, enter, inert_error
 
 __all__ = ["InertStation"]
 

@@ -25,6 +25,7 @@ import select
 import shutil
 from collections.abc import Callable, Iterator
 from time import monotonic
+from typing import Protocol
 
 from procactors.wire.envelope import CALL_ID
 from procactors.wire.home import Home
@@ -32,7 +33,15 @@ from procactors.wire.record import FRAME, Kind, Record, frame, parse, parse_all
 from procactors.wire.spin import Spin, try_read
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
 
-__all__ = ["Answer", "ReplyPort", "is_port", "pipe_path", "remove_ports_of", "spill_folder"]
+__all__ = [
+    "Answer",
+    "PendingReply",
+    "ReplyPort",
+    "is_port",
+    "pipe_path",
+    "remove_ports_of",
+    "spill_folder",
+]
 
 #: Bytes of an ordinary pipe; a read as large as the pipe ends on a record's boundary.
 _READ_BYTES = 1 << 16
@@ -56,6 +65,13 @@ class Answer:
         self.kind = kind
         self.flags = flags
         self.value = value
+
+
+class PendingReply(Protocol):
+    """What an answer to a `submit` is handed to."""
+
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Take the answer, or the error that stands for it. Must run no user code."""
 
 
 class ReplyPort:

@@ -20,8 +20,7 @@ from typing import Any
 
 from procactors.errors import ActorStopped, AskTimeout, StorageFull
 from procactors.wire.home import Home
-from procactors.wire.reply import ReplyPort
-from procactors.wire.transport import PendingReply
+from procactors.wire.reply import PendingReply, ReplyPort
 
 __all__ = ["ReplyReader", "no_descriptor"]
 

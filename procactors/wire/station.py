@@ -34,10 +34,10 @@ from procactors.wire.envelope import build_message, open_envelope
 from procactors.wire.failure import load_answer, open_answer
 from procactors.wire.home import Home, home_of
 from procactors.wire.record import Kind, frame, parse
-from procactors.wire.reply import Answer, ReplyPort
+from procactors.wire.reply import Answer, PendingReply, ReplyPort
 from procactors.wire.replyreader import ReplyReader, no_descriptor
 from procactors.wire.rings import LOOK_S, LOOKS, is_asleep, ring_from
-from procactors.wire.transport import MAIN, SUPERVISOR, PendingReply, enter, leave
+from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
 from procactors.wire.writer import MailboxClosed, MailboxWriter
 
 __all__ = ["Station", "actor_path"]

@@ -14,13 +14,12 @@ from typing import Any, Protocol
 from procactors.errors import ActorStopped, ForeignProcess
 from procactors.wire.codec import Encoded
 from procactors.wire.home import Home
-from procactors.wire.reply import Answer
+from procactors.wire.reply import Answer, PendingReply
 
 __all__ = [
     "INERT",
     "MAIN",
     "SUPERVISOR",
-    "PendingReply",
     "Transport",
     "enter",
     "inert_error",
@@ -34,13 +33,6 @@ MAIN = SUPERVISOR = 0
 #: How the path of a system begins that is inert and has no directory (see `inertstation`). It is no
 #: path of a file, so that no other is mistaken for it.
 INERT = "inert:/"
-
-
-class PendingReply(Protocol):
-    """What an answer to a `submit` is handed to."""
-
-    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
-        """Take the answer, or the error that stands for it. Must run no user code."""
 
 
 class Transport(Protocol):

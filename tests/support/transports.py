@@ -18,8 +18,8 @@ from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.wire.codec import Encoded, decode, join, split
 from procactors.wire.home import Home
 from procactors.wire.record import Kind
-from procactors.wire.reply import Answer
-from procactors.wire.transport import MAIN, SUPERVISOR, PendingReply, enter, leave
+from procactors.wire.reply import Answer, PendingReply
+from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
 
 
 class Worker:
