@@ -1,8 +1,7 @@
-"""The documents keep their word: the code runs, the links lead somewhere, the tests are there."""
+"""The documents keep their word: the code runs, and the links lead somewhere."""
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import subprocess
@@ -17,13 +16,15 @@ from tests.support.waiting import LONG_S
 
 README = ROOT / "README.md"
 #: Each python block of these is a program, followed by what it prints.
-RUN = [README, ROOT / "docs" / "pools.md"]
-DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN = [README, *(ROOT / "docs" / name for name in ("pools.md", "shared-data.md", "events.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "tests/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#\s]+)")
-#: How the documents name a test: `tests/process/test_ask.py::test_name`, or the file alone.
-TEST = re.compile(r"\b(tests/[\w/]+\.py)(?:::(\w+))?")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def programs(document):
@@ -69,27 +70,28 @@ def test_the_readme_opens_with_the_two_commands():
     assert lines == ["make demo", "make test"]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_each_link_to_a_file_leads_to_one(document):
-    links = LINK.findall(FENCE.sub("", document.read_text()))
-    files = [link for link in links if "://" not in link]
-    missing = [link for link in files if not (document.parent / link).exists()]
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_link_leads_to_a_file_and_a_heading_in_it(document):
+    missing = []
+    for file, heading in LINK.findall(FENCE.sub("", document.read_text())):
+        target = document.parent / file if file else document
+        if "://" not in file and not (target.exists() and leads_to(target, heading)):
+            missing.append(f"{file}#{heading}")
     assert not missing
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_each_test_that_a_document_names_is_there(document):
-    missing = [
-        f"{file}::{name}"
-        for file, name in TEST.findall(document.read_text())
-        if not (ROOT / file).exists() or (name and name not in names_in(ROOT / file))
+def leads_to(target, heading):
+    """Tell whether a document has the heading of a link, by the name that GitHub gives it."""
+    headings = HEADING.findall(FENCE.sub("", target.read_text())) if heading else []
+    return not heading or heading in [
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings
     ]
-    assert not missing
 
 
-def names_in(file):
-    """The test functions of a file."""
-    return {node.name for node in ast.parse(file.read_text()).body if hasattr(node, "name")}
+def test_the_readme_leads_to_each_page():
+    listed = {file for file, _ in LINK.findall(README.read_text())}
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages <= listed
 
 
 def test_the_readme_and_the_code_name_the_same_options():
