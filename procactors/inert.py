@@ -28,7 +28,7 @@ from procactors.process.methods import table_of
 from procactors.ref import ActorRef
 from procactors.shared import Shared
 from procactors.supervision.deadletters import DeadLetter, DeadLetters
-from procactors.supervision.stopreport import StopReport
+from procactors.supervision.stop_report import StopReport
 from procactors.supervisorref import SupervisorRef
 from procactors.tree import Supervisor
 from procactors.wire.inertstation import InertStation
