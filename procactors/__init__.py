@@ -40,7 +40,7 @@ from procactors.supervision.commands import ActorStatus
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.letter import DeadLetter
-from procactors.supervision.stopreport import StopOutcome, StoppedActor, StopReport
+from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
 from procactors.supervisorref import Child, ChildCounts, SupervisorRef
 from procactors.system import ActorSystem
 from procactors.terminated import Restarted, Terminated

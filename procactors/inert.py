@@ -31,7 +31,7 @@ from procactors.ref import ActorRef
 from procactors.shared import Shared
 from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.letter import DeadLetter
-from procactors.supervision.stopreport import StopReport
+from procactors.supervision.stop_report import StopReport
 from procactors.supervisorref import SupervisorRef
 from procactors.tree import Supervisor
 from procactors.wire.inertstation import InertStation

@@ -35,11 +35,11 @@ from procactors.process.shield import held
 from procactors.process.streams import hold_standard_streams
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.supervision.crashdir import CrashFolder
+from procactors.supervision.crash_folder import CrashFolder
 from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.recovery import Recovery
+from procactors.supervision.stop_report import StopReport
 from procactors.supervision.stopping import UNWIND_S, is_broken_off
-from procactors.supervision.stopreport import StopReport
 from procactors.supervision.supervisor import Supervisor
 from procactors.wire.runtime_dir import RuntimeDir, sweep
 from procactors.wire.station import Station
@@ -234,7 +234,7 @@ class ActorSystem(SystemHandle):
         with contextlib.suppress(ActorStopped):  # another thread is just closing the station
             self._station.check_process()
         self._closing = True
-        self._supervisor.stopping.close_intake()
+        self._supervisor.close_intake()
         if not self._ending.acquire(blocking=False):
             if timeout is not None:
                 with contextlib.suppress(ActorStopped):
@@ -366,13 +366,14 @@ class ActorSystem(SystemHandle):
     def _close_all(self, until: float) -> None:
         self._supervisor.finish()
         self._supervisor.thread.join(_SLACK_S)
-        for cell in list(self._supervisor.cells.values()):
-            if not cell.is_inbox:  # left by a stop that was broken off: the next line kills it
+        core = self._supervisor.core
+        for actor in list(core.actors.values()):
+            if not actor.is_inbox:  # left by a stop that was broken off: the next line kills it
                 killed = ExitReason(ExitKind.KILLED, signal.SIGKILL)
-                self._recovery.tally.ended(cell.name, killed, self._recovery.at_work(cell))
-        for cell in (*self._supervisor.cells.values(), *self._supervisor.unburied):
+                self._recovery.tally.ended(actor.name, killed, actor.host.at_work())
+        for actor in (*core.actors.values(), *core.unremoved):
             with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
-                cell.bury()
+                actor.host.remove()
         self._station.close()
         self._recovery.close()
         self.events.close(max(0.0, until - monotonic()) + _LETTERS_S)

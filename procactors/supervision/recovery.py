@@ -2,12 +2,13 @@
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: the reply sender by which the dead are answered for (`close`).
-Never: unpickles a user's message; waits for anybody.
+Never: unpickles a user's message; waits.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import struct
 import threading
@@ -19,13 +20,22 @@ from procactors.errors import (
     StorageFull,
     SupervisionError,
 )
-from procactors.supervision.cell import Cell
+from procactors.supervision.actor_mailbox import ActorMailbox
+from procactors.supervision.backend import Tell
 from procactors.supervision.crash import CrashReport, ExitKind
-from procactors.supervision.crashdir import CrashFolder, InHand
+from procactors.supervision.crash_folder import CrashFolder, InHand
 from procactors.supervision.deadletters import DeadLetters
 from procactors.supervision.letter import DeadLetter
-from procactors.supervision.stopreport import Tally
-from procactors.wire.blackbox import DELIVERIES, IN_HAND, STATE, pack_state, unpack_state
+from procactors.supervision.stop_report import Tally
+from procactors.wire.blackbox import (
+    CLOSED,
+    DELIVERIES,
+    GONE,
+    IN_HAND,
+    STATE,
+    pack_state,
+    unpack_state,
+)
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, Envelope, open_envelope
 from procactors.wire.home import Home
 from procactors.wire.payload import sweep_segments
@@ -91,7 +101,7 @@ class Recovery:
         """
         try:
             return self._answer(reply, call, kind, value)
-        except Exception as error:  # noqa: BLE001 - so wide: he waits for this answer
+        except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this answer
             _log.error("could not answer call %d: %s", call, error)
             # A small one has more chances: it needs no room, and has nothing that is refused.
             text = f"the answer could not be sent: {type(error).__name__}: {error}"
@@ -100,45 +110,49 @@ class Recovery:
             return False
 
     def _answer(self, reply: int, call: int, kind: int, value: object) -> bool:
-        # Not patient: the supervisor waits for nobody; what does not fit is spilled.
+        # Not patient: the supervisor never waits; what does not fit is spilled.
         with self._sending:
             return self._replies.answer(reply, call, kind, value, patient=False)
 
-    def in_hand(self, cell: Cell) -> tuple[str | None, int]:
+    def in_hand(self, mailbox: ActorMailbox) -> tuple[str | None, int]:
         """Return (handler, deliveries) of the message in hand of a dead actor."""
-        fill, offset, in_hand = cell.box.recover()
-        for at, _ in cell.box.walk(offset, fill):
-            kind, _, body = parse(cell.box.batch, at)
-            if in_hand and kind == Kind.CALL:
-                return open_envelope(body).handler, cell.words[DELIVERIES] + 1
-            if in_hand and kind == Kind.EVENT:
-                return _EVENT_HOOKS[EVENT.unpack_from(body)[0]], cell.words[DELIVERIES] + 1
-            break
+        _, offset, in_hand = mailbox.box.recover()
+        if not in_hand:
+            return None, 0
+        kind, _, body = mailbox.record(offset)
+        deliveries = mailbox.words[DELIVERIES] + 1
+        if kind == Kind.CALL:
+            return open_envelope(body).handler, deliveries
+        if kind == Kind.EVENT:
+            return _EVENT_HOOKS[EVENT.unpack_from(body)[0]], deliveries
         return None, 0
 
-    def at_work(self, cell: Cell) -> str | None:
+    def at_work(self, mailbox: ActorMailbox) -> str | None:
         """Return the handler that an actor is in now; None: in none, or it has just gone on."""
-        word = cell.words[STATE]
+        word = mailbox.words[STATE]
         if not word & IN_HAND:
             return None
         _, offset, _ = unpack_state(word)
         try:
-            kind, _, body = parse(cell.box.batch, offset)
+            kind, _, body = mailbox.record(offset)
             handler = open_envelope(body).handler if kind == Kind.CALL else None
         except (ValueError, struct.error, IndexError):
             return None  # its bytes have changed under our eyes
-        return handler if cell.words[STATE] == word else None
+        return handler if mailbox.words[STATE] == word else None
 
-    def keep_crash(self, cell: Cell, report: CrashReport) -> None:
-        """Have a crash written to the folder, if there is one; before the message is settled."""
-        if self._crashes is not None:
-            self._crashes.add(report, self._copy_in_hand(cell))
+    def crash_writer(self, mailbox: ActorMailbox) -> Tell:
+        """Return what writes a crash to the folder, with a copy of the message now in hand."""
+        crashes = self._crashes
+        if crashes is None:
+            return _nothing
+        message = self._copy_in_hand(mailbox)
+        return lambda report: crashes.add(report, message)
 
-    def _copy_in_hand(self, cell: Cell) -> InHand | None:
-        _, offset, in_hand = cell.box.recover()
+    def _copy_in_hand(self, mailbox: ActorMailbox) -> InHand | None:
+        _, offset, in_hand = mailbox.box.recover()
         if not in_hand:
             return None
-        kind, flags, body = parse(cell.box.batch, offset)
+        kind, flags, body = mailbox.record(offset)
         if kind != Kind.CALL:
             return None
         envelope = open_envelope(body)
@@ -153,67 +167,87 @@ class Recovery:
             received.leave()
         return InHand(envelope.handler, bool(envelope.method), head, buffers)
 
-    def settle(self, cell: Cell, report: CrashReport, again: bool) -> None:
-        """Decide the fate of the message in hand of a dead actor, and leave the box readable.
+    def recover(self, mailbox: ActorMailbox, report: CrashReport, again: bool) -> Tell:
+        """Decide on the message in hand of a dead actor, and leave the box readable.
 
-        Reports first, then stores one word: so it may itself be ended and repeated.
+        It stores one word, last: so it may itself be ended and repeated.
 
         Args:
-            cell: the dead actor.
-            report: what is said of the message.
-            again: hand it to the next incarnation.
+            mailbox: the dead actor's.
+            report: of its death.
+            again: hand the message to the next incarnation.
+
+        Returns:
+            what answers the message's caller, or keeps it as a dead letter, with the whole report.
         """
-        box, words = cell.box, cell.words
+        box, words = mailbox.box, mailbox.words
         fill, offset, in_hand = box.recover()
         for at, _ in box.walk(0, offset):
-            self._free(cell, at)
+            self._free(mailbox, at)
         if not in_hand:
-            return
-        kind, flags, body = parse(cell.box.batch, offset)
+            return _nothing
+        kind, flags, body = mailbox.record(offset)
         if kind == Kind.EVENT:
             # Told once: again only if the hook was cut off, not if it has raised.
             again = report.reason.kind is not ExitKind.ERROR and report.deliveries < _EVENT_TRIES
             if not again:
-                _log.error("%s is not told of an event again: it %s", cell.name, report.reason)
-                words[DELIVERIES] = 0
-                words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
-                return
-            words[DELIVERIES] += 1
+                text = "%s is not told of an event again: it %s"
+                _log.error(text, mailbox.name, report.reason)
+        tell: Tell = _nothing
+        if kind == Kind.CALL and not again:
+            tell = self._lose(mailbox, flags, open_envelope(body), report)
+        if again or kind not in (Kind.CALL, Kind.EVENT):
+            words[DELIVERIES] += kind in (Kind.CALL, Kind.EVENT)
             words[STATE] = pack_state(fill, offset)
-            return
-        if kind != Kind.CALL or again:
-            words[DELIVERIES] += kind == Kind.CALL
-            words[STATE] = pack_state(fill, offset)
-            return
-        envelope = open_envelope(body)
-        if envelope.reply:
-            died = ActorDied(report.brief(), report)
-            self.answer(envelope.reply, envelope.call, Kind.VERDICT, died)
-            self.tally.broken(cell.name)
-            # Not a batch: its payloads are the pool's, which knows the item that is to blame.
-            is_batch = envelope.method[:1] == BATCH_KEY
-            if self.letters.keeps and _has_killed(report) and not is_batch:
-                self._quarantine(flags, envelope, report, cell)
-            else:
-                self._home.discard(flags, envelope.payload)
         else:
-            self._bury(cell.name, flags, envelope, str(report), report, cell)
-        words[DELIVERIES] = 0
-        words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
+            words[DELIVERIES] = 0
+            words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
+        return tell
 
-    def close_mailbox(self, cell: Cell, why: str) -> None:
+    def _lose(
+        self, mailbox: ActorMailbox, flags: int, envelope: Envelope, report: CrashReport
+    ) -> Tell:
+        """Free a message that a death has cut off; return what tells of it."""
+        # Not a batch: its payloads are the pool's, which knows the item that is to blame.
+        is_batch = envelope.method[:1] == BATCH_KEY
+        kept: DeadLetter | None = None
+        # An ask goes to the file alone, and only if it has killed its actor.
+        if not envelope.reply or (self.letters.keeps and _has_killed(report) and not is_batch):
+            kept = self._letter(mailbox.name, flags, envelope, mailbox, report=report)
+        else:
+            self._home.discard(flags, envelope.payload)
+        reply, call = envelope.reply, envelope.call
+        if reply:
+            self.tally.broken(mailbox.name)
+
+        def tell(whole: CrashReport) -> None:
+            if reply:
+                self.answer(reply, call, Kind.VERDICT, ActorDied(whole.brief(), whole))
+            if kept is not None:
+                # The crash has been told of: one line of it will do.
+                letter = dataclasses.replace(kept, reason=str(whole))
+                self._keep(letter, mailbox, None if reply else whole.brief(1))
+
+        return tell
+
+    def close_mailbox(self, mailbox: ActorMailbox, why: str) -> None:
         """Answer everything that is left in the mailbox of an actor that is gone for good."""
         # The mark first: a writer that finds the sealed pipe full looks at it.
-        cell.mark_gone()
-        fill, offset, _ = cell.box.recover()
-        for at, _ in cell.box.walk(offset, fill):
-            self._refuse(cell, *parse(cell.box.batch, at), why)
-        cell.words[STATE] = pack_state(fill, fill)
-        for record in cell.files.close_for_good():
-            self._refuse(cell, *parse(record), why)
+        mailbox.words[CLOSED] = GONE
+        fill, offset, _ = mailbox.box.recover()
+        for at, _ in mailbox.box.walk(offset, fill):
+            self._refuse(mailbox, *mailbox.record(at), why)
+        mailbox.words[STATE] = pack_state(fill, fill)
+        for record in mailbox.files.close_for_good():
+            self._refuse(mailbox, *parse(record), why)
 
     def lost(
-        self, name: str, record: bytes, why: str, cell: Cell | None = None, actor: int = 0
+        self,
+        name: str,
+        record: bytes,
+        why: str,
+        mailbox: ActorMailbox | None = None,
+        actor: int = 0,
     ) -> None:
         """Answer for one record that its sender could not deliver, or its actor not handle.
 
@@ -221,12 +255,12 @@ class Recovery:
             name: the actor's.
             record: the whole record.
             why: what is said of it.
-            cell: the actor's, in the supervisor's thread alone, while it is there.
-            actor: the actor's id, for whoever has no cell.
+            mailbox: the actor's, in the supervisor's thread alone, while it is there.
+            actor: the actor's id, where there is no mailbox.
         """
         kind, flags, body = parse(record)
         if kind == Kind.CALL:
-            self._refuse_call(name, flags, open_envelope(body), why, cell, actor)
+            self._refuse_call(name, flags, open_envelope(body), why, mailbox, actor)
 
     def sweep_after(self, process: int) -> None:
         """Remove segments, shares and reply pipes of a dead process, but for what is on its way."""
@@ -249,16 +283,18 @@ class Recovery:
         with self._sending:
             self._replies.close()
 
-    def _free(self, cell: Cell, at: int) -> None:
-        kind, flags, body = parse(cell.box.batch, at)
+    def _free(self, mailbox: ActorMailbox, at: int) -> None:
+        kind, flags, body = mailbox.record(at)
         if kind == Kind.CALL:
             self._home.discard(flags, open_envelope(body).payload)
 
-    def _refuse(self, cell: Cell, kind: int, flags: int, body: memoryview, why: str) -> None:
+    def _refuse(
+        self, mailbox: ActorMailbox, kind: int, flags: int, body: memoryview, why: str
+    ) -> None:
         if kind == Kind.CALL:
-            self._refuse_call(cell.name, flags, open_envelope(body), why, cell)
+            self._refuse_call(mailbox.name, flags, open_envelope(body), why, mailbox)
         elif kind == Kind.FENCE:
-            sweep_segments(self._home.path, CALL_ID.unpack_from(body)[0], cell.actor)
+            sweep_segments(self._home.path, CALL_ID.unpack_from(body)[0], mailbox.id)
 
     def _refuse_call(
         self,
@@ -266,60 +302,39 @@ class Recovery:
         flags: int,
         envelope: Envelope,
         why: str,
-        cell: Cell | None,
+        mailbox: ActorMailbox | None,
         actor: int = 0,
     ) -> None:
         if envelope.reply:
             self.tally.refused(name)
-            self.answer(
-                envelope.reply,
-                envelope.call,
-                Kind.VERDICT,
-                ActorStopped(f"{name} {why}; the message was not handled"),
-            )
+            error = ActorStopped(f"{name} {why}; the message was not handled")
+            self.answer(envelope.reply, envelope.call, Kind.VERDICT, error)
             self._home.discard(flags, envelope.payload)
         else:
-            self._bury(name, flags, envelope, why, None, cell, actor)
+            letter = self._letter(name, flags, envelope, mailbox, actor)
+            self._keep(dataclasses.replace(letter, reason=why), mailbox, why)
 
-    def _bury(
-        self,
-        name: str,
-        flags: int,
-        envelope: Envelope,
-        why: str,
-        report: CrashReport | None,
-        cell: Cell | None,
-        actor: int = 0,
-    ) -> None:
-        """Keep a tell as a dead letter, with a copy of its bytes."""
-        letter = self._letter(name, flags, envelope, why, report, cell, actor)
-        self.tally.unhandled(name)
-        self.letters.add(letter, self._blueprint(cell))
+    def _keep(self, letter: DeadLetter, mailbox: ActorMailbox | None, why: str | None) -> None:
+        """Keep a dead letter; a tell is counted, and logged for that reason."""
+        has_blueprint = mailbox is not None and self.letters.keeps
+        self.letters.add(letter, mailbox.blueprint if mailbox and has_blueprint else None)
+        if why is None:
+            return
+        self.tally.unhandled(letter.actor)
         # Of a system that was left by an exception, the report of the stop counts them.
         level = logging.DEBUG if self.is_abandoned else logging.ERROR
-        said = why if report is None else report.brief(1)  # the crash has been told of
-        _log.log(level, "dead letter: %s of %s: %s", envelope.handler, name, said)
-
-    def _quarantine(self, flags: int, envelope: Envelope, report: CrashReport, cell: Cell) -> None:
-        """Keep an ask that killed its actor in the file; its caller has been told."""
-        letter = self._letter(cell.name, flags, envelope, str(report), report, cell)
-        self.letters.add(letter, self._blueprint(cell))
-
-    def _blueprint(self, cell: Cell | None) -> str | None:
-        if cell is None or not self.letters.keeps:
-            return None
-        return cell.blueprint
+        _log.log(level, "dead letter: %s of %s: %s", letter.handler, letter.actor, why)
 
     def _letter(
         self,
         name: str,
         flags: int,
         envelope: Envelope,
-        why: str,
-        report: CrashReport | None,
-        cell: Cell | None,
+        mailbox: ActorMailbox | None,
         actor: int = 0,
+        report: CrashReport | None = None,
     ) -> DeadLetter:
+        """Return a message as a letter, with a copy of its bytes; its reason comes later."""
         head, buffers = b"", tuple[bytes, ...]()
         with contextlib.suppress(OSError, StorageFull):
             seen, views, received = self._home.open(flags, envelope.payload)
@@ -330,20 +345,24 @@ class Recovery:
         return DeadLetter(
             actor=name,
             handler=envelope.handler,
-            reason=why,
+            reason="",
             deliveries=report.deliveries if report is not None else 0,
             sender=envelope.sender,
             head=head,
             buffers=buffers,
             is_call=bool(envelope.method),
             at=at,
-            class_name=cell.class_name if cell is not None else "",
+            class_name=mailbox.class_name if mailbox is not None else "",
             killed=report is not None and _has_killed(report),
             asked=bool(envelope.reply),
             method=envelope.method,
-            actor_id=cell.actor if cell is not None else actor,
+            actor_id=mailbox.id if mailbox is not None else actor,
             serial=serial,
         )
+
+
+def _nothing(_: CrashReport) -> None:
+    """Tell of no message: none was in hand, or the next life gets it."""
 
 
 def _has_killed(report: CrashReport) -> bool:

@@ -1,7 +1,7 @@
 """The watchdog: finds actors that hang or hold too much memory, and ends them.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread, by its timers.
-Owns: nothing; it works on the supervisor's cells.
+Owns: which processes are looked after.
 Never: wakes up while no live actor has `handle_timeout` or `Limits.memory`; waits; needs the
 actor's good will: it looks at the black box and at /proc.
 
@@ -12,20 +12,18 @@ actor's good will: it looks at the black box and at /proc.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
-import os
 import signal
-from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from procactors.process.shield import DUMP
 from procactors.supervision import commands as c
-from procactors.supervision.cell import Cell, ReplyTo
+from procactors.supervision.actor_record import ActorRecord
+from procactors.supervision.backend import ReplyTo
+from procactors.supervision.core import Core
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.health import (
-    Look,
     Standstill,
     interval_s,
     is_hung,
@@ -33,12 +31,6 @@ from procactors.supervision.health import (
     is_over,
     standstill,
 )
-from procactors.wire.blackbox import BUSY_SINCE, HANDLED, IN_HAND, PHASE, RUNNING, STATE, STOPPING
-from procactors.wire.places import bytes_in
-from procactors.wire.procstat import stat_of
-
-if TYPE_CHECKING:
-    from procactors.supervision.supervisor import Supervisor
 
 __all__ = ["Watchdog"]
 
@@ -46,8 +38,6 @@ _log = logging.getLogger("procactors")
 
 #: Most seconds that an actor has for writing its stacks, and between looks at the file.
 _DUMP_S, _DUMP_EVERY_S = 0.5, 0.02
-
-_PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class _Plan(NamedTuple):
@@ -58,28 +48,29 @@ class _Plan(NamedTuple):
 
 
 class Watchdog:
-    """The supervisor's side that looks after hangs and memory."""
+    """Looks after hangs and memory."""
 
-    def __init__(self, owner: Supervisor) -> None:
-        self._owner = owner
+    def __init__(self, core: Core) -> None:
+        self._core = core
         #: The actors to look at, by id, and what the last look found. A process that is being
         #: ended is none of them any more.
-        self._watched: dict[int, tuple[Cell, Standstill | None]] = {}
+        self._watched: dict[int, tuple[ActorRecord, Standstill | None]] = {}
         self._plan: _Plan | None = None
         #: By start: the pools that wait to hear what has come of a worker.
         self._condemned: dict[int, ReplyTo] = {}
         self._awake_since = 0.0
 
-    def watch(self, cell: Cell) -> None:
+    def watch(self, actor: ActorRecord) -> None:
         """Look after an actor's new process, if its options ask for it."""
-        if interval_s(cell.options) is not None:
-            now = monotonic()
-            self._watched[cell.actor] = (cell, None)
+        if interval_s(actor.options) is not None:
+            now = self._core.clock()
+            self._watched[actor.id] = (actor, None)
             self._plan_look(now)
 
-    def unwatch(self, cell: Cell) -> None:
-        """Forget a process that has ended."""
-        self._watched.pop(cell.actor, None)
+    def unwatch(self, actor: ActorRecord) -> None:
+        """Forget a process that has ended; a pool that waits for that is answered."""
+        self._watched.pop(actor.id, None)
+        self._answer(actor, killed=True)
 
     def _plan_look(self, now: float) -> None:
         """See that the next look comes as early as the most impatient actor wants it.
@@ -87,162 +78,112 @@ class Watchdog:
         `now` was read before all that was looked at since: should this process be stopped after
         it, at whatever line, the next look comes late.
         """
-        waits = [interval_s(cell.options) for cell, _ in self._watched.values()]
+        waits = [interval_s(actor.options) for actor, _ in self._watched.values()]
         interval = min((wait for wait in waits if wait is not None), default=None)
         if interval is None:
             return
         due = now + interval
         if self._plan is None or due < self._plan.due:
             self._plan = plan = _Plan(due, interval)
-            self._owner.at(due, functools.partial(self._look_around, plan))
+            self._core.at(due, functools.partial(self._look_around, plan))
 
     def _look_around(self, plan: _Plan) -> None:
         if plan is not self._plan:
             return  # an earlier one was planned after it
-        now = monotonic()
+        now = self._core.clock()
         self._plan = None
         if is_late(plan.due, now, plan.interval):
             self._awake_since = now
         try:
-            for cell, last in list(self._watched.values()):
-                self._look_at(cell, last, now)
+            for actor, last in list(self._watched.values()):
+                self._look_at(actor, last, now)
         finally:
             self._plan_look(now)
 
-    def _look_at(self, cell: Cell, last: Standstill | None, now: float) -> None:
-        if cell.child is None or cell.final or cell.ended_with:
+    def _look_at(self, actor: ActorRecord, last: Standstill | None, now: float) -> None:
+        if actor.host.pid is None or actor.final or actor.ended_with:
             return  # it is being ended already
-        limits = cell.options.limits
+        limits = actor.options.limits
         if limits is not None and limits.memory is not None:
-            used = _resident(cell.child.pid)
+            used = actor.host.resident()
             if is_over(used, limits):
                 text = f"{used} bytes resident, allowed are {limits.memory}"
-                self._end(cell, ExitReason(ExitKind.MEMORY, signal.SIGKILL, text))
+                self._end(actor, ExitReason(ExitKind.MEMORY, signal.SIGKILL, text))
                 return
-        if cell.options.handle_timeout is None:
+        if actor.options.handle_timeout is None:
             return
-        still = standstill(last, _look(cell, now), self._awake_since)
-        self._watched[cell.actor] = (cell, still)
-        if still is not None and is_hung(still, cell.options.handle_timeout, now):
-            self._suspect(cell, still)
+        still = standstill(last, actor.host.look(now), self._awake_since)
+        self._watched[actor.id] = (actor, still)
+        if still is not None and is_hung(still, actor.options.handle_timeout, now):
+            text = f"handle_timeout={actor.options.handle_timeout} s is over"
+            if not still.in_handler:
+                text += " and messages wait that it does not take"
+            self._accuse(actor, still, text)
 
     def condemn(self, command: c.Condemn, who: ReplyTo) -> None:
         """End a pool's worker at an item that takes too long."""
-        cell = self._owner.cells.get(command.actor)
-        child = cell.child if cell is not None else None
-        if cell is None or child is None or child.is_reaped or child.pid != command.pid:
-            self._owner.reply(who, False)
+        actor = self._core.actors.get(command.actor)
+        if actor is None or actor.host.pid is None or actor.host.pid != command.pid:
+            self._core.reply(who, False)
             return
-        still = standstill(None, _look(cell, monotonic()), 0.0)
+        still = standstill(None, actor.host.look(self._core.clock()), 0.0)
         is_at_it = still is not None and still.in_handler and still.handled == command.handled
-        if still is None or not is_at_it or cell.verdict is not None:
-            self._owner.reply(who, False)
+        if still is None or not is_at_it or actor.accused_of is not None:
+            self._core.reply(who, False)
             return
-        self._condemned[cell.start] = who
-        self._accuse(cell, still, command.text)
+        self._condemned[actor.start] = who
+        self._accuse(actor, still, command.text)
 
-    def _sentence(self, cell: Cell, killed: bool) -> None:
-        """Tell the pool that had a worker condemned what came of it."""
-        who = self._condemned.pop(cell.start, None)
+    def _answer(self, actor: ActorRecord, killed: bool) -> None:
+        """Answer the pool that had a worker condemned."""
+        who = self._condemned.pop(actor.start, None)
         if who is not None:
-            self._owner.reply(who, killed)
+            self._core.reply(who, killed)
 
-    def _suspect(self, cell: Cell, still: Standstill) -> None:
-        text = f"handle_timeout={cell.options.handle_timeout} s is over"
-        if not still.in_handler:
-            text += " and messages wait that it does not take"
-        self._accuse(cell, still, text)
-
-    def _accuse(self, cell: Cell, still: Standstill, text: str) -> None:
+    def _accuse(self, actor: ActorRecord, still: Standstill, text: str) -> None:
         """Have a hung actor write its stacks; what follows, follows by timer."""
-        assert cell.child is not None
-        self._watched.pop(cell.actor, None)
-        if stat_of(cell.child.pid)[:1] in ([b"T"], [b"t"]):
+        self._watched.pop(actor.id, None)
+        if actor.host.is_suspended():
             text += "; its process is stopped, as by SIGSTOP or a debugger: there are no stacks"
-            self._end(cell, ExitReason(ExitKind.HANG, signal.SIGKILL, text))
+            self._end(actor, ExitReason(ExitKind.HANG, signal.SIGKILL, text))
             return
-        cell.verdict = ExitReason(ExitKind.HANG, signal.SIGKILL, text)
-        cell.child.send(DUMP)
-        self._await_dump(cell, cell.start, still, monotonic() + _DUMP_S, 0)
+        actor.accused_of = ExitReason(ExitKind.HANG, signal.SIGKILL, text)
+        actor.host.send(DUMP)
+        self._await_dump(actor, actor.start, still, self._core.clock() + _DUMP_S, 0)
 
     def _await_dump(
-        self, cell: Cell, start: int, still: Standstill, until: float, size: int
+        self, actor: ActorRecord, start: int, still: Standstill, until: float, size: int
     ) -> None:
-        if cell.start != start or cell.child is None or cell.child.is_reaped:
-            # It has ended meanwhile.
-            if (who := self._condemned.pop(start, None)) is not None:
-                self._owner.reply(who, True)
-            return
-        assert cell.verdict is not None
-        now = monotonic()
-        before, size = size, _size(cell.fault_path)
+        if actor.start != start or actor.host.pid is None:
+            return  # it has ended meanwhile
+        assert actor.accused_of is not None
+        now = self._core.clock()
+        before, size = size, actor.host.dumped()
         if now < until and (size == 0 or size != before):
-            again = functools.partial(self._await_dump, cell, start, still, until, size)
-            self._owner.at(now + _DUMP_EVERY_S, again)
-        elif _is_same(still, standstill(still, _look(cell, now), 0.0)):
-            self._end(cell, cell.verdict)
+            again = functools.partial(self._await_dump, actor, start, still, until, size)
+            self._core.at(now + _DUMP_EVERY_S, again)
+        elif _is_same(still, standstill(still, actor.host.look(now), 0.0)):
+            self._end(actor, actor.accused_of)
         else:
             # It came to an end at the last moment: to kill it now would blame the next message.
-            self._acquit(cell)
+            self._acquit(actor)
 
-    def _acquit(self, cell: Cell) -> None:
-        assert cell.verdict is not None
+    def _acquit(self, actor: ActorRecord) -> None:
+        assert actor.accused_of is not None
         text = "%s: %s, but it went on while it was looked at, and lives"
-        _log.warning(text, cell.name, cell.verdict.text)
-        cell.verdict = None
-        with contextlib.suppress(OSError):
-            os.truncate(cell.fault_path, 0)
-        self.watch(cell)
-        self._sentence(cell, killed=False)
+        _log.warning(text, actor.name, actor.accused_of.text)
+        actor.accused_of = None
+        actor.host.forget_dump()
+        self.watch(actor)
+        self._answer(actor, killed=False)
 
-    def _end(self, cell: Cell, verdict: ExitReason) -> None:
-        assert cell.child is not None
-        self.unwatch(cell)
-        cell.verdict = verdict
-        cell.peak_memory = _peak(cell.child.pid)
-        cell.child.kill_group()
-        self._sentence(cell, killed=True)
-
-
-def _look(cell: Cell, now: float) -> Look:
-    """Look at an actor's box. One that starts or ends has nothing to do."""
-    words = cell.words
-    if words[PHASE] not in (RUNNING, STOPPING):
-        return Look(now, words[HANDLED], None, False)
-    # In this order: should the next message begin in between, it comes out too young.
-    word = words[STATE]
-    handled = words[HANDLED]
-    if word & IN_HAND:
-        return Look(now, handled, words[BUSY_SINCE] / 1e9, True)
-    fill, offset = word >> 40, (word >> 16) & 0xFFFFFF
-    # Stopped right behind its read, it has not yet noted how much it got: then the first length
-    # in the batch tells (`BlackBox.recover`, which must not be called while the reader lives).
-    in_box = offset < fill or (word == 0 and cell.box.lengths[0] > 0)
-    return Look(now, handled, None, in_box or bytes_in(cell.files.read_end) > 0)
+    def _end(self, actor: ActorRecord, reason: ExitReason) -> None:
+        self._watched.pop(actor.id, None)
+        actor.accused_of = reason
+        actor.peak_memory = actor.host.peak()
+        actor.host.kill()
+        self._answer(actor, killed=True)
 
 
 def _is_same(before: Standstill, now: Standstill | None) -> bool:
     return now is not None and (before.handled, before.began) == (now.handled, now.began)
-
-
-def _resident(pid: int) -> int:
-    """Return the resident bytes of a process that is not reaped."""
-    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE
-    return 0
-
-
-def _peak(pid: int) -> int:
-    """Return the most resident bytes that a live process ever had."""
-    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/status", "rb") as file:
-        for line in file:
-            if line.startswith(b"VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0

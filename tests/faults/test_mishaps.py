@@ -16,37 +16,37 @@ from procactors.errors import ProcActorsError, SpawnError, SupervisionError
 from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
 from procactors.process.launcher import Launcher
 from procactors.supervision import commands as c
-from procactors.supervision.branch import Branch
-from procactors.supervision.branchcommands import BranchCommands
-from procactors.supervision.branches import Branches
-from procactors.supervision.cell import Cell
-from procactors.supervision.children import Children
-from procactors.supervision.deathwatch import DeathWatch
-from procactors.supervision.lives import Lives
+from procactors.supervision.actor_mailbox import ActorMailbox
+from procactors.supervision.actor_record import ActorRecord
+from procactors.supervision.child_failures import ChildFailures
+from procactors.supervision.core import Core
+from procactors.supervision.death_watch import DeathWatch
+from procactors.supervision.lifecycle import Lifecycle
+from procactors.supervision.processes import Processes, ProcessHost
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.stopping import Stopping
+from procactors.supervision.supervision import Supervision
 from procactors.supervision.supervisor import Supervisor as Thread
+from procactors.supervision.supervisor_record import SupervisorRecord
+from procactors.supervision.system_stop import SystemStop
+from procactors.supervision.tree_commands import TreeCommands
+from procactors.supervision.trees import Trees
 from procactors.supervision.watchdog import Watchdog
 from tests.support.actors import Echo
 from tests.support.mishaps import Boom, called_in, raising_once
 from tests.support.waiting import SHORT_S
 
 ROOMS = (
-    *(Lives, Thread, Cell, Recovery, Branches, Branch, BranchCommands, Stopping, DeathWatch),
-    *(Children, Watchdog, Launcher, Child, ZygoteChild, ForkedChild, ExecutedChild),
+    *(Core, Stopping, DeathWatch, ChildFailures, Watchdog, Lifecycle, Trees, TreeCommands),
+    *(SystemStop, Supervision, Thread, ActorRecord, SupervisorRecord, ActorMailbox, ProcessHost),
+    *(Processes, Recovery, Launcher, Child, ZygoteChild, ForkedChild, ExecutedChild),
 )
 
 #: The loop, and what stands around it to catch: a fault in there would be in its own net.
 NET = {
-    "_run",
-    "_guarded",
-    "_ring",
-    "_patience",
-    "_event",
-    "_obey",
-    "at",
-    "guarded_command",
-    "close",
+    *("_run", "_ready", "_pass_on", "_pass", "_reported", "_obey", "_load_and_do", "close"),
+    *("event", "_guarded", "_settle", "ring", "patience", "do", "answered", "at", "after"),
+    *("carry_out", "_take_up", "go_on", "abandon"),
 }
 
 
@@ -168,7 +168,7 @@ COMMANDS = [
 @pytest.mark.parametrize(("command", "call", "kind"), COMMANDS)
 def test_a_fault_in_the_handler_of_a_command_is_its_callers_error(system, command, call, kind):
     ref = system.spawn(Echo)
-    handlers = system._supervisor._handlers
+    handlers = system._supervisor.supervision.handlers
     good = handlers[command]
 
     def bad(_command, _who):
@@ -210,7 +210,7 @@ class Unreadable:
 def test_an_answer_that_cannot_be_pickled_is_an_error(system, monkeypatch):
     ref = system.spawn(Echo)
     with monkeypatch.context() as patch:
-        patch.setattr(Cell, "status", lambda _cell: threading.Lock())
+        patch.setattr(ActorRecord, "status", lambda _actor: threading.Lock())
         error = answer_to(ref.status)
     assert "the answer could not be sent: EncodeError" in str(error)
     assert ref.status().state == "idle"
@@ -247,10 +247,10 @@ def test_a_fault_before_the_users_code_is_a_failed_start_with_its_cause(step, mo
 def test_a_start_that_fails_by_a_fault_counts(system, monkeypatch):
     ref = system.options(restart=Restart.PERMANENT, max_restarts=2).spawn(Echo)
 
-    def boom(_cell):
+    def boom(_actor):
         raise Boom("again and again")
 
-    monkeypatch.setattr(system._supervisor.lives, "_order", boom)
+    monkeypatch.setattr(system._supervisor.supervision.lifecycle, "_next_life", boom)
     os.kill(ref.ask(Echo.pid), signal.SIGKILL)
     reason = answer_to(ref.wait)
     assert str(reason) == "did not start: no process could be started: Boom: again and again"

@@ -74,7 +74,7 @@ def assert_empty(system):
     """Nothing is kept of watches and links."""
     with contextlib.suppress(ActorStopped):  # the system has ended: so have its tables' changes
         system.actors()  # answered behind what the supervisor was at
-    watch = system._supervisor.deathwatch
+    watch = system._supervisor.supervision.death_watch
     assert (watch._watchers, watch._watched, watch._links, watch._pulled) == ({}, {}, {}, {})
 
 
@@ -155,7 +155,7 @@ def test_of_one_that_is_forgotten_only_the_end_is_known(system):
     inbox = system.inbox()
     ref = system.spawn(Echo)
     ref.stop()
-    system._supervisor._over.clear()
+    system._supervisor.core.over.clear()
     inbox.watch(ref)
     event = inbox.receive(timeout=20.0)
     assert (event.ref, event.reason.kind, event.incarnation) == (ref, ExitKind.UNKNOWN, 0)
@@ -627,12 +627,10 @@ def test_whatever_is_linked_together_ends_together_and_once(system, shape):
 
 def test_a_chain_of_actors_between_two_lives_ends(system, monkeypatch):
     """Link by link, not call by call: the supervisor's stack does not grow with the chain."""
-    supervisor, depths = system._supervisor, []
-    end = supervisor.end_without_process
+    lifecycle, depths = system._supervisor.supervision.lifecycle, []
+    end = lifecycle.end
     monkeypatch.setattr(
-        supervisor,
-        "end_without_process",
-        lambda *args: (depths.append(len(inspect.stack(0))), end(*args)),
+        lifecycle, "end", lambda *args: (depths.append(len(inspect.stack(0))), end(*args))
     )
     backoff = {"backoff": Backoff(60.0, 60.0), "within": 60.0}
     refs = [system.options(**backoff).spawn(Linked) for _ in range(12)]
@@ -647,9 +645,9 @@ def test_a_chain_of_actors_between_two_lives_ends(system, monkeypatch):
     refs[0].kill()
     for ref in refs[1:]:
         assert ref.wait(timeout=30.0).kind is ExitKind.LINKED
-    assert supervisor.cells == {}
+    assert system._supervisor.core.actors == {}
     assert len(depths) == 12
-    assert len(set(depths[1:])) == 1
+    assert len(set(depths)) == 1
     assert_empty(system)
 
 
@@ -657,8 +655,8 @@ def test_a_system_that_stops_stops_linked_actors_in_their_turn(start_method):
     with ActorSystem(start_method=start_method) as system:
         a, b, c = (system.spawn(Linked) for _ in range(3))
         a.ask(Linked.link, b, c)
-        supervisor = system._supervisor
-    assert [supervisor._over[ref._actor].reason.kind for ref in (a, b, c)] == [ExitKind.STOPPED] * 3
+        over = system._supervisor.core.over
+    assert [over[ref._actor].reason.kind for ref in (a, b, c)] == [ExitKind.STOPPED] * 3
     assert_empty(system)
 
 

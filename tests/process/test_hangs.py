@@ -247,12 +247,12 @@ def test_without_the_option_nothing_is_watched(system, gate):
     system.options(handle_timeout=LIMIT).spawn(Echo).stop()
     reply = ref.submit(Sleeper.sleep, gate)
     pid = gate.arrival()
-    watchdog = system._supervisor.watchdog
+    watchdog = system._supervisor.supervision.watchdog
     eventually(lambda: watchdog._plan is None, "the last look")
     gate.open()
     assert reply.result() == pid
-    assert system._supervisor._timers == [] or all(
-        "_look" not in repr(action) for _, _, action, _ in system._supervisor._timers
+    assert system._supervisor.core.timers == [] or all(
+        "_look" not in repr(timer) for timer in system._supervisor.core.timers
     )
 
 

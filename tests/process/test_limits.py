@@ -222,7 +222,7 @@ def test_a_kill_that_the_kernel_counted_as_for_lack_of_memory_is_called_so(syste
     """The counter is a file here: a test must not drive its machine out of memory."""
     counter = tmp_path / "memory.events"
     counter.write_text("oom 0\noom_kill 0\n")
-    system._supervisor.lives._oom = OomKills(str(counter))
+    system._supervisor.processes.oom = OomKills(str(counter))
     ref = system.spawn(Crasher)
     counter.write_text("oom 1\noom_kill 1\n")
     with pytest.raises(ActorDied, match="killed by the kernel for lack of memory") as died:
@@ -236,7 +236,7 @@ def test_a_kill_that_the_kernel_counted_as_for_lack_of_memory_is_called_so(syste
 
 def test_a_kill_while_memory_was_short_is_possibly_for_that(system, monkeypatch):
     """Whoever sent it, and whether a counter can be read or not."""
-    monkeypatch.setattr("procactors.supervision.lives.was_short", lambda peak: peak > 0)
+    monkeypatch.setattr("procactors.supervision.processes.was_short", lambda peak: peak > 0)
     ref = system.spawn(Crasher)
     with pytest.raises(ActorDied, match=r"SIGKILL.*\(possibly for lack of memory\)"):
         ref.ask(Crasher.crash, "SIGKILL")
@@ -248,7 +248,7 @@ def test_a_kill_while_memory_was_short_is_possibly_for_that(system, monkeypatch)
 def test_a_kill_of_ours_is_never_called_lack_of_memory(system, tmp_path):
     counter = tmp_path / "memory.events"
     counter.write_text("oom_kill 0\n")
-    system._supervisor.lives._oom = OomKills(str(counter))
+    system._supervisor.processes.oom = OomKills(str(counter))
     ref = system.spawn(Echo)
     counter.write_text("oom_kill 1\n")
     assert ref.kill().kind is ExitKind.KILLED

@@ -241,7 +241,7 @@ def test_no_actor_is_started_from_the_stops_first_moment_on(start_method, gate, 
         ref.tell(Recorder.record, number)  # more than the pipe holds: the rest is to be flushed
     stopping = threading.Thread(target=system.stop, args=(60.0,))
     stopping.start()
-    eventually(lambda: system._supervisor.stopping.intake_closed, "the stop's first moment")
+    eventually(lambda: system._supervisor.core.intake_closed, "the stop's first moment")
     assert ref.status().state == "busy"  # no stop was ordered yet
     with pytest.raises(SpawnError, match="Echo was not started: the system is stopping"):
         system.spawn(Echo)

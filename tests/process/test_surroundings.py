@@ -138,7 +138,7 @@ def test_numbers_and_names_of_other_libraries_become_plain_options(system):
         seed=np.uint32(7),
     )
     ref = options.spawn(Looker)
-    found = system._supervisor.cells[ref._actor].options
+    found = system._supervisor.core.actors[ref._actor].options
     assert [type(value) for value in (found.name, found.max_restarts, found.within)] == [
         *(str, int, float),
     ]

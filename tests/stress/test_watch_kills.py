@@ -23,7 +23,7 @@ def test_hundreds_of_ends_are_told_once_each_while_watchers_are_killed(system, t
     assert outcome.told + outcome.dropped == outcome.ended
     assert outcome.again == 0
     assert outcome.kills > 100
-    watch = system._supervisor.deathwatch
+    watch = system._supervisor.supervision.death_watch
     assert (watch._watchers, watch._watched, watch._links, watch._pulled) == ({}, {}, {}, {})
 
 

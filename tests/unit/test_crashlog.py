@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from procactors import CrashReport, ExitKind, ExitReason
-from procactors.supervision import crashlog
-from procactors.supervision.crashlog import CrashLog
+from procactors.supervision import crash_log as crashlog
+from procactors.supervision.crash_log import CrashLog
 
 TRACE = "".join(f'  File "/a/{n}.py", line {n}, in f{n}\n    call()\n' for n in range(20))
 

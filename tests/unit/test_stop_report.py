@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from procactors import ExitKind, ExitReason, StopOutcome, StoppedActor, StopReport
-from procactors.supervision.stopreport import Tally
+from procactors.supervision.stop_report import Tally
 
 STOPPED = ExitReason(ExitKind.STOPPED)
 KILLED = ExitReason(ExitKind.KILLED, signal.SIGKILL)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from time import monotonic
 
 from procactors.supervision.crash import LOG_LINES, CrashReport
 
@@ -29,11 +28,11 @@ class CrashLog:
     """What one supervisor logs of crashes.
 
     Args:
-        at: runs an action at a monotonic instant.
+        after: runs an action in so many seconds.
     """
 
-    def __init__(self, at: Callable[[float, Callable[[], None]], None]) -> None:
-        self._at = at
+    def __init__(self, after: Callable[[float, Callable[[], None]], None]) -> None:
+        self._after = after
         #: By what makes crashes alike: how many were not shown, and the last of them.
         self._more: dict[str, tuple[int, CrashReport]] = {}
 
@@ -57,7 +56,7 @@ class CrashLog:
         self._more.clear()
 
     def _look(self, kind: str, wait: float) -> None:
-        self._at(monotonic() + wait, functools.partial(self._due, kind, wait))
+        self._after(wait, functools.partial(self._due, kind, wait))
 
     def _due(self, kind: str, waited: float) -> None:
         if kind in self._more and self._tell(kind):

@@ -1,0 +1,148 @@
+"""The parent's side of one actor's mailbox: its files, its black box, its blueprint.
+
+Layer: supervision. Runs in: parent, in the supervisor's thread.
+Owns: the actor's folder, the mailbox's descriptors, the box's map (`remove`).
+Never: decides what becomes of a message: `recovery` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+
+from procactors.options import Options
+from procactors.supervision.health import Look
+from procactors.wire.blackbox import (
+    BUSY_SINCE,
+    HANDLED,
+    IN_HAND,
+    PHASE,
+    RUNNING,
+    STATE,
+    STOPPING,
+    BlackBox,
+    unpack_state,
+)
+from procactors.wire.mailbox import MailboxFiles
+from procactors.wire.places import bytes_in
+from procactors.wire.record import Kind, Record, parse, parse_all
+from procactors.wire.sealing import peek
+from procactors.wire.storage import move_file, remove_file, remove_folder
+
+__all__ = ["ActorMailbox"]
+
+#: Bytes of the stacks that a report carries: a hundred threads must not fill a reply.
+_STACK_BYTES = 65536
+
+
+class ActorMailbox:
+    """One actor's mailbox, through all incarnations."""
+
+    def __init__(
+        self, runtime_dir: str, actor: int, name: str, class_name: str, options: Options
+    ) -> None:
+        self.id = actor
+        self.name = name
+        self.class_name = class_name
+        self._runtime_dir = runtime_dir
+        self._recycles = options.recycle_after is not None
+        self.folder = os.path.join(runtime_dir, "actors", str(actor))
+        #: The file with its class and arguments.
+        self.blueprint = ""
+        self.files = MailboxFiles(self.folder, options.mailbox or 0)
+        try:
+            self.box = BlackBox(os.path.join(self.folder, "box"))
+        except BaseException:
+            self.files.close()
+            raise
+        self.words = self.box.words
+
+    def take_blueprint(self, path: str, is_shared: bool) -> None:
+        """Take over the file with its class and arguments; if it `is_shared`, by another name."""
+        name = f"actors/{self.id}/blueprint"
+        self.blueprint = move_file(self._runtime_dir, path, name, keep=is_shared)
+
+    def record(self, at: int) -> Record:
+        """Return the record at an offset of the batch."""
+        return parse(self.box.batch, at)
+
+    def count_waiting(self, is_read: bool) -> int:
+        """Return how many messages wait: in the batch behind the one in hand, and in the pipe.
+
+        Args:
+            is_read: its reader lives. It may read a batch between the two looks: then those
+                messages are in the other place, and missed this time.
+        """
+        if is_read:  # look, but do not put in order what it is changing
+            fill, offset, in_hand = unpack_state(self.words[STATE])
+        else:
+            fill, offset, in_hand = self.box.recover()
+        starts = [at for at, _ in self.box.walk(offset, fill)][in_hand:]
+        kinds = [self.record(at).kind for at in starts]
+        with contextlib.suppress(OSError):  # no descriptor is left: then what is in the batch
+            kinds += [record.kind for record in parse_all(peek(self.files.read_end))]
+        return kinds.count(Kind.CALL)
+
+    def look(self, now: float) -> Look:
+        """Return what can be seen of its progress. One that starts or ends has nothing to do."""
+        words = self.words
+        if words[PHASE] not in (RUNNING, STOPPING):
+            return Look(now, words[HANDLED], None, False)
+        # In this order: should the next message begin in between, it comes out too young.
+        word = words[STATE]
+        handled = words[HANDLED]
+        if word & IN_HAND:
+            return Look(now, handled, words[BUSY_SINCE] / 1e9, True)
+        fill, offset = word >> 40, (word >> 16) & 0xFFFFFF
+        # Stopped right behind its read, it has not yet noted how much it got: then the first length
+        # in the batch tells (`BlackBox.recover`, which must not be called while the reader lives).
+        in_box = offset < fill or (word == 0 and self.box.lengths[0] > 0)
+        return Look(now, handled, None, in_box or bytes_in(self.files.read_end) > 0)
+
+    # -- the files that a process leaves in the folder ------------------------------------------
+
+    def last_words(self, start: int) -> tuple[str, str]:
+        """Return (one line, traceback) of the exception that ended the life of a start, if any."""
+        try:
+            with open(os.path.join(self.folder, "error"), "rb") as file:
+                of_start, text, trace = pickle.load(file)
+        except (OSError, pickle.UnpicklingError, EOFError, ValueError):
+            return "", ""
+        return (text, trace) if of_start == start else ("", "")
+
+    def take_stacks(self) -> str:
+        """Return what faulthandler wrote in this life; empty if nothing."""
+        with contextlib.suppress(OSError), open(self._fault_path, "rb") as file:
+            text = file.read(_STACK_BYTES).decode(errors="replace")
+            # Should the next life end before it has opened the file, it is not to be its stack.
+            self.forget_dump()
+            return text
+        return ""
+
+    def dumped(self) -> int:
+        """Return how many bytes of stacks are written."""
+        try:
+            return os.stat(self._fault_path).st_size
+        except OSError:
+            return 0
+
+    def forget_dump(self) -> None:
+        """Drop what is written of stacks."""
+        with contextlib.suppress(OSError):
+            os.truncate(self._fault_path, 0)
+
+    @property
+    def _fault_path(self) -> str:
+        return os.path.join(self.folder, "fault")
+
+    def drop_snapshot(self) -> None:
+        """Remove the state that a life has left which did not come to make way."""
+        if self._recycles:
+            remove_file(self._runtime_dir, f"actors/{self.id}/snapshot")
+
+    def remove(self) -> None:
+        """Close and remove everything."""
+        self.box.close()
+        self.files.close()
+        remove_folder(self._runtime_dir, f"actors/{self.id}")

@@ -1,0 +1,500 @@
+"""The lives of actors: each start, each death, and what is done about it.
+
+Layer: supervision. Runs in: parent, in the supervisor's thread.
+Owns: what is still to be said of deaths whose reports are not complete.
+Never: waits: a start's answer, its report and its end come as events; decides: `engine` does.
+
+    start ─► started (its process is known) ─► ready ─► gone ─► engine, recovery ─┬─► start
+                                                                                 └─► end
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+from procactors.options import Delivery
+from procactors.seeds import derive
+from procactors.supervision.actor_record import ActorRecord, Life
+from procactors.supervision.backend import Ended, NextLife, Tell
+from procactors.supervision.child_failures import ChildFailures
+from procactors.supervision.core import Core
+from procactors.supervision.crash import LOG_LINES, CrashReport, ExitKind, ExitReason
+from procactors.supervision.crash_log import CrashLog
+from procactors.supervision.death_watch import DeathWatch
+from procactors.supervision.engine import Close, Exit, Stage
+from procactors.supervision.mishaps import quietly, said
+from procactors.supervision.stopping import Stopping
+from procactors.supervision.supervisor_record import ChildEntry
+from procactors.supervision.watchdog import Watchdog
+from procactors.wire.blackbox import (
+    CLOSED,
+    CLOSING,
+    CONTROL,
+    ENDING,
+    GONE,
+    PARENT_GONE,
+    PHASE,
+    STARTING,
+    STOP_ORDERED,
+    STOPPING,
+)
+
+__all__ = ["Lifecycle"]
+
+_log = logging.getLogger("procactors")
+
+#: Seconds between looks at a start that is overdue before its process is known.
+_OVERDUE_EVERY_S = 0.1
+#: Seconds beyond a start's time after which a backend that has not answered counts as hung.
+_BACKEND_PATIENCE_S = 5.0
+#: Most seconds for which what is said of a death waits for the peak memory that the process had.
+_PEAK_S = 0.2
+
+#: By a sender that we do not know.
+_SIGKILL = ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Death:
+    """What is to be said of a death, once its report is complete.
+
+    Attributes:
+        lines: how many of the report are logged; 0: none, it was ordered.
+        write: writes it to the folder of crashes.
+        tell: answers the caller of the message in hand, or keeps that as a dead letter.
+    """
+
+    actor: ActorRecord
+    report: CrashReport
+    lines: int
+    write: Tell
+    tell: Tell
+
+
+class Lifecycle:
+    """Starts incarnations and deals with their ends."""
+
+    def __init__(
+        self,
+        core: Core,
+        stopping: Stopping,
+        death_watch: DeathWatch,
+        child_failures: ChildFailures,
+        watchdog: Watchdog,
+    ) -> None:
+        self._core = core
+        self._stopping = stopping
+        self._death_watch = death_watch
+        self._child_failures = child_failures
+        self._watchdog = watchdog
+        self._crash_log = CrashLog(core.after)
+        self._starts = itertools.count(1)
+        # Of the seeds of all actors that have no root of their own.
+        self._root = int.from_bytes(os.urandom(16), "big")
+        #: By start: what is done with the peak memory of a process that has ended.
+        self._peaks: dict[int, Callable[[int], None]] = {}
+
+    # -- starts ---------------------------------------------------------------------------------
+
+    def start(self, actor: ActorRecord) -> None:
+        """Start the next incarnation; failing to is one more death."""
+        actor.life = Life.STARTING
+        actor.incarnation += 1
+        actor.start = start = next(self._starts)
+        actor.ready_at = None
+        actor.ready_early = False
+        actor.ended_with = 0
+        actor.was_suspended = False
+        actor.accused_of = None
+        actor.peak_memory = 0
+        try:
+            actor.words[STOP_ORDERED] = actor.stop_by is not None
+            actor.host.start(self._next_life(actor))
+            if actor.host.pid is not None:
+                self.started(actor)
+        except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
+            self.start_broke(actor, error)
+            return
+        limit = actor.options.start_timeout
+        if limit is not None:
+            self._core.after(limit, functools.partial(self._overdue, actor, start))
+
+    def _next_life(self, actor: ActorRecord) -> NextLife:
+        options = actor.options
+        root = derive(self._root, actor.id) if options.seed is None else options.seed
+        actor.seed = derive(root, actor.incarnation)
+        return NextLife(
+            start=actor.start,
+            incarnation=actor.incarnation,
+            parent=actor.parent,
+            extra=actor.extra,
+            options=options,
+            stop_timeout=self._core.time_of(actor),
+            # A recycling is no restart: the hook of that name hears nothing of it.
+            report=None if actor.was_recycled else actor.last_crash,
+            seed=actor.seed,
+            dumps=actor.pooled or options.handle_timeout is not None,
+        )
+
+    def restart_lost(self, actor: ActorRecord) -> None:
+        """Start a life again whose start was lost before it had a process."""
+        # A new number: should the old one have come to something after all, it is late.
+        actor.incarnation -= 1
+        self.start(actor)
+
+    def start_failed(self, actor: ActorRecord, error: Exception) -> None:
+        """Count a start of which no process came as a death."""
+        cause = error if isinstance(error, OSError) else said(error)
+        reason = ExitReason(ExitKind.START, None, f"no process could be started: {cause}")
+        self._or_abandon(actor, lambda: self._died(actor, reason, Ended(None), None))
+
+    def start_broke(self, actor: ActorRecord, error: Exception) -> None:
+        """End a life whose start was broken off by an error of ours; it counts as a failed one."""
+        _log.error("%s could not be started", actor.name, exc_info=error)
+        if actor.host.pid is not None:
+            # Its end is on its way, as an event like any other's.
+            actor.accused_of = ExitReason(ExitKind.START, None, said(error))
+            quietly(actor.host.kill)
+        else:
+            self.let_go(actor)
+            self.start_failed(actor, error)
+
+    def started(self, actor: ActorRecord) -> None:
+        """The process of a start is there, and its end will be noticed."""
+        self._watchdog.watch(actor)
+        if actor.final and actor.ended_with:
+            actor.host.kill()  # killed before it was there
+        elif actor.ready_early:
+            self.ready(actor.id, actor.start, actor.decides)
+
+    def ready(self, actor_id: int, start: int, decides: int) -> None:
+        """An incarnation reports that its `on_start` is done.
+
+        Args:
+            actor_id: whose.
+            start: number of the start that it is of.
+            decides: whether it wants to be asked when one of its children dies.
+        """
+        actor = self._core.actors.get(actor_id)
+        if actor is None or actor.start != start or actor.life is not Life.STARTING:
+            return
+        actor.decides = bool(decides)
+        if actor.host.pid is None:
+            # It was faster than the word that its process is there. It counts as up when its end
+            # can be noticed: a stop would take it for an inbox, and leave its process running.
+            actor.ready_early = True
+            return
+        actor.life = Life.UP
+        actor.ready_at = self._core.clock()
+        entry = self._core.entries[actor_id]
+        told = self._core.reply(entry.starter, actor.info)
+        entry.starter = None  # not before: a caller that has no answer yet gets an error
+        self._core.child_started(entry)
+        if not told and entry.supervisor.state.is_alone:
+            # Its spawner got an error, or has given up, as by Ctrl-C: no one has the ref. In
+            # order: its `on_start` has run, so its `on_stop` runs too.
+            self._stopping.order(actor)
+        self._core.backend.up(actor.name)
+        ended_as, actor.ended_as = actor.ended_as, None
+        if ended_as is not None:
+            self._death_watch.restarted(actor, ended_as)
+
+    def _overdue(self, actor: ActorRecord, start: int, late_s: float = 0.0) -> None:
+        if actor.start != start or actor.life is not Life.STARTING:
+            return
+        if actor.host.pid is None:
+            # The backend is behind, or still coming up: look again once there is something to end.
+            if late_s >= _BACKEND_PATIENCE_S:
+                self._core.backend.overdue()
+                return
+            again = functools.partial(self._overdue, actor, start, late_s + _OVERDUE_EVERY_S)
+            self._core.after(_OVERDUE_EVERY_S, again)
+            return
+        text = f"its on_start took longer than start_timeout={actor.options.start_timeout} s"
+        actor.accused_of = ExitReason(ExitKind.START, None, text)
+        actor.host.kill()
+
+    def respawn(self, actor: ActorRecord, wait: float) -> None:
+        """Start the next life of an actor after `wait` seconds, once its children have ended."""
+        start = actor.start
+
+        def respawn() -> None:
+            if actor.life is Life.DOWN and actor.start == start:
+                if actor.children:
+                    actor.respawns_childless = True
+                else:
+                    self.start(actor)
+
+        if wait > 0:
+            self._core.after(wait, respawn)
+        else:
+            respawn()
+
+    def cancel(self, actor: ActorRecord) -> None:
+        """Have the awaited start of an actor not take place."""
+        actor.start = next(self._starts)
+        actor.respawns_childless = False
+
+    # -- deaths ---------------------------------------------------------------------------------
+
+    def gone(self, actor: ActorRecord) -> None:
+        """The process of an incarnation has ended: reap it, and see what follows."""
+        pid = actor.host.pid
+        try:
+            ended = actor.host.reap(actor.start)
+            self._watchdog.unwatch(actor)
+            reason = self._core.backend.judge(actor.exit_reason(ended), self._core.clock())
+        except Exception as error:  # noqa: BLE001 - so wide: this end is noticed once
+            _log.error("the end of %s could not be looked into", actor.name, exc_info=error)
+            self.let_go(actor)
+            ended, reason = Ended(None), ExitReason(ExitKind.UNKNOWN, None, said(error))
+        makes_way = reason.kind is ExitKind.RECYCLED
+        follow = self._recycled if makes_way else self._died
+        self._or_abandon(actor, lambda: follow(actor, reason, ended, pid))
+
+    def let_go(self, actor: ActorRecord) -> None:
+        """End an actor's process, if it has one, behind an error of ours."""
+        quietly(actor.host.let_go, lambda: self._watchdog.unwatch(actor))
+
+    def _or_abandon(self, actor: ActorRecord, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - so wide: all that wait for this actor are answered
+            self._core.abandon(actor, error)
+
+    def _recycled(
+        self, actor: ActorRecord, reason: ExitReason, ended: Ended, pid: int | None
+    ) -> None:
+        """An incarnation has made way: start the next one, but for an end that was ordered.
+
+        No restart and no crash: nothing is counted, reported or waited for.
+        """
+        # It was up, whether or not its report has been read yet: its spawner waits for that.
+        self.ready(actor.id, actor.start, actor.decides)
+        is_late = actor.stop_by is not None and self._core.clock() >= actor.stop_by
+        if actor.final or is_late or self._core.entries[actor.id].stage is Stage.STOPPING:
+            killed = ExitReason(ExitKind.KILLED, actor.ended_with or signal.SIGKILL)
+            reason = killed if actor.final else ExitReason(ExitKind.STOPPED)
+            self._died(actor, reason, ended, pid)
+            return
+        actor.host.sweep()
+        actor.ended_as = reason
+        actor.recycled += 1
+        actor.was_recycled = True
+        # A stop from outside stands behind what the next life still has to handle.
+        self._park(actor, keeps_stop=True)
+        self.respawn(actor, 0.0)
+
+    def _died(self, actor: ActorRecord, reason: ExitReason, ended: Ended, pid: int | None) -> None:
+        """A life has ended: ask the engine what follows, and see to the message in hand."""
+        peak_comes = reason.is_abnormal and ended.peak_comes
+        report = actor.report(reason, ended, pid, self._core.clock())
+        entry = self._core.entries[actor.id]
+        how = self._exit_of(actor, reason, report.handler)
+        crashed = how in (Exit.ABNORMAL, Exit.FAULTLESS) and not _is_ordered(actor)
+        decider = self._core.decider(actor) if crashed else None
+        is_held = decider is not None
+        if peak_comes and self._core.stays_down(entry, how, held=is_held):
+            # Nothing is started: the answers that its end brings wait for the whole report.
+            actor.life = Life.DYING
+            self._await_peak(actor, lambda peak: self._died_with(actor, reason, ended, pid, peak))
+            return
+        if actor.ready_at is not None:
+            actor.ended_as = reason
+        lines = self._lines(actor, reason, entry)
+        self._note(actor, entry, reason, report)
+        if actor.words[CLOSED] == CLOSING:
+            # It had come to an order to stop from outside: that waits for its end, not a new life.
+            self._core.leave_down(entry)
+        orders = self._core.child_exited(entry, how, held=is_held)
+        comes_back = Close(entry.key) not in orders
+        death = _Death(
+            actor,
+            report,
+            lines,
+            actor.host.crash_writer(),
+            actor.host.recover(report, comes_back and self._repeats(actor, report)),
+        )
+        actor.host.sweep()
+        if comes_back:
+            self._park(actor, keeps_stop=entry.supervisor.state.is_alone)
+            if decider is not None and entry.stage is Stage.PARKED:
+                self._child_failures.ask(actor, decider, reason)
+        if peak_comes:  # the next life is not kept waiting for it
+            self._await_peak(actor, lambda peak: self._tell(death, peak))
+        else:
+            self._tell(death)
+
+    def _note(
+        self, actor: ActorRecord, entry: ChildEntry, reason: ExitReason, report: CrashReport
+    ) -> None:
+        """Keep what is known of a death, for the next life and for those who ask."""
+        actor.was_recycled = False
+        entry.last = (reason, report if reason.is_abnormal else None)
+        if reason.is_abnormal:
+            actor.last_crash = report
+        if not entry.supervisor.state.is_alone:
+            if entry.stage is Stage.STARTING:
+                entry.supervisor.failed = entry
+            if reason.is_abnormal:
+                entry.supervisor.note_deaths(report)
+
+    def _repeats(self, actor: ActorRecord, report: CrashReport) -> bool:
+        """Whether the message in hand may be begun once more."""
+        return (
+            actor.options.delivery is Delivery.AT_LEAST_ONCE
+            and report.reason.kind is not ExitKind.ERROR  # an exception is no process's crash
+            and report.deliveries < actor.options.max_deliveries
+        )
+
+    def _lines(self, actor: ActorRecord, reason: ExitReason, entry: ChildEntry) -> int:
+        """Return how many lines of a death are logged."""
+        if not reason.is_abnormal or (reason.kind is ExitKind.KILLED and actor.final):
+            return 0
+        # The caller of a failed start gets the whole cause: it is shown once, there.
+        return 1 if reason.kind is ExitKind.START and entry.starter is not None else LOG_LINES
+
+    def _exit_of(self, actor: ActorRecord, reason: ExitReason, handler: str | None) -> Exit:
+        """Return what an actor's end means to the engine."""
+        if actor.final or reason.kind is ExitKind.STOPPED:
+            return Exit.SHUTDOWN
+        if _is_ordered(actor) and not self._finishes_mailbox(actor, reason):
+            return Exit.SHUTDOWN
+        if not reason.is_abnormal:
+            return Exit.NORMAL
+        # An item has ended it, and its pool sees to that one: the worker is not to blame.
+        return Exit.FAULTLESS if actor.pooled and handler is not None else Exit.ABNORMAL
+
+    def _finishes_mailbox(self, actor: ActorRecord, reason: ExitReason) -> bool:
+        """Whether an actor that crashed on its way to a stop comes back to finish its mailbox.
+
+        Not in a tree, nor if it failed behind its mailbox, cannot start, or has no time left.
+        """
+        if not reason.is_abnormal or not self._core.entries[actor.id].supervisor.state.is_alone:
+            return False
+        if actor.words[PHASE] == ENDING or reason.kind is ExitKind.START:
+            return False
+        return actor.stop_by is None or self._core.clock() < actor.stop_by
+
+    def _park(self, actor: ActorRecord, *, keeps_stop: bool) -> None:
+        """Put an actor between two lives: its mailbox is kept."""
+        actor.life = Life.DOWN
+        words = actor.words
+        if not keeps_stop:
+            # What ended this life was its supervisor's order: it is not the next one's.
+            words[CLOSED] = words[STOP_ORDERED] = 0
+            actor.stop_by, actor.final = None, False
+        elif words[PHASE] == STOPPING or actor.stop_by is not None:
+            # It died on its way through the mailbox to its end: the next life goes on with it.
+            words[CLOSED] = 0
+            actor.host.stop()
+        words[PHASE] = STARTING
+        # No order to the last life may reach the next one.
+        words[CONTROL] = PARENT_GONE if actor.parent_gone else 0
+        if actor.children:
+            # What the dead one started ends with it, before its next life starts its own.
+            self._stopping.stop_row(list(actor.children))
+
+    # -- what is said of a death ------------------------------------------------------------------
+
+    def _await_peak(self, actor: ActorRecord, then: Callable[[int], None]) -> None:
+        """Go on when the peak memory of a process is known; without it, should it not come."""
+        self._peaks[actor.start] = then
+        self._core.after(_PEAK_S, functools.partial(self.peak_known, actor.start, 0))
+
+    def peak_known(self, start: int, peak: int) -> None:
+        """The peak memory of the process of a start is told; 0: it will not be."""
+        then = self._peaks.pop(start, None)
+        if then is not None:
+            then(peak)
+
+    def _died_with(
+        self, actor: ActorRecord, reason: ExitReason, ended: Ended, pid: int | None, peak: int
+    ) -> None:
+        known = ended._replace(peak=peak, peak_comes=False)
+        self._or_abandon(actor, lambda: self._died(actor, reason, known, pid))
+
+    def _tell(self, death: _Death, peak: int = 0) -> None:
+        """Say what is to be said of a death: its report is complete."""
+        backend, report = self._core.backend, death.report
+        report = dataclasses.replace(report, peak_memory=max(peak, report.peak_memory))
+        if report.reason == _SIGKILL and backend.was_short(report.peak_memory):
+            report = dataclasses.replace(report, memory_was_short=True)
+        self._complete(death.actor, report)
+        if death.lines:
+            quietly(
+                lambda: self._crash_log.note(report, death.lines),
+                lambda: death.write(report),
+            )
+        quietly(lambda: death.tell(report))
+
+    def _complete(self, actor: ActorRecord, report: CrashReport) -> None:
+        """Put a report in the place of what was known before, of the same life."""
+        crash = actor.last_crash
+        if crash is not None and crash.incarnation == report.incarnation:
+            actor.last_crash = report
+            if (past := self._core.over.get(actor.id)) is not None:
+                self._core.over[actor.id] = dataclasses.replace(past, last_crash=report)
+
+    def close(self) -> None:
+        """Say now what there is to say."""
+        for start in list(self._peaks):
+            self.peak_known(start, 0)
+        self._crash_log.close()
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def end(self, actor: ActorRecord, reason: ExitReason, because: str = "") -> None:
+        """End an actor for good: answer all that waits in its mailbox, and for it; once."""
+        if actor.life is Life.OVER:
+            return
+        actor.life = Life.OVER
+        actor.reason = reason
+        # Each step is an answer to others: none of them hangs on the one before.
+        quietly(
+            lambda: self._close_mailbox(actor, because),
+            lambda: self._stopping.stop_row(list(actor.children)),
+            lambda: self._core.remember(actor),
+            lambda: self._child_failures.ended(actor),
+            # First: what watchers are told comes before the stop that may come to them now, and
+            # before what is sent by those who wait for this end.
+            lambda: self._death_watch.ended(actor, actor.reason or reason),
+            lambda: self._core.reply_all(actor.waiters, actor.reason),
+            lambda: self._leave_parent(actor),
+            lambda: self._stopping.ended(actor),
+        )
+
+    def _close_mailbox(self, actor: ActorRecord, because: str) -> None:
+        assert actor.reason is not None
+        actor.reason = reason = self._death_watch.final_reason(actor, actor.reason)
+        if actor.is_inbox:
+            actor.words[CLOSED] = GONE  # its reader, in the main program, sees to what is left
+            return
+        # Before any answer: what stops the system on getting it would be too late to count it.
+        self._core.backend.ended(actor.name, reason, actor.last_handler, actor.was_suspended)
+        why = "has stopped" if not reason.is_abnormal else f"is gone for good: it {reason}"
+        if because:
+            why += f" ({because})"
+            _log.error("%s %s", actor.name, why)
+        actor.host.close_mailbox(why)
+
+    def _leave_parent(self, actor: ActorRecord) -> None:
+        parent = self._core.actors.get(actor.parent)
+        if parent is None or actor.id not in parent.children:
+            return
+        parent.children.remove(actor.id)
+        self._stopping.child_ended(parent)
+        if parent.respawns_childless and not parent.children:
+            parent.respawns_childless = False
+            self.start(parent)
+
+
+def _is_ordered(actor: ActorRecord) -> bool:
+    """Whether an actor was ordered to stop, or has come to such an order in its mailbox."""
+    return actor.stop_by is not None or actor.words[CLOSED] == CLOSING

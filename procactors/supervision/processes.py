@@ -1,0 +1,459 @@
+"""Actors in processes: the backend of supervision that starts, watches and ends them.
+
+Layer: supervision. Runs in: parent, in the supervisor's thread.
+Owns: the children's pidfds, each by its host (`ProcessHost.let_go`); which are watched.
+Never: decides what follows from an end; waits for the zygote.
+
+What happens to processes is returned as events (`Started`, `Gone` ...), for `supervisor`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import os
+import pickle
+import select
+import signal
+from typing import NamedTuple, cast
+
+from procactors.errors import ProcActorsError
+from procactors.nesting import makers, one_deeper
+from procactors.options import Limits, Options
+from procactors.process.child import Child
+from procactors.process.launcher import Launcher
+from procactors.process.limits import thread_caps
+from procactors.process.logtail import read_log
+from procactors.process.oom import OomKills, was_short
+from procactors.process.order import StartOrder, surroundings, write_order
+from procactors.process.zygote import REAP
+from procactors.supervision.actor_mailbox import ActorMailbox
+from procactors.supervision.backend import Ended, NextLife, ReplyTo, Tell
+from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
+from procactors.supervision.mishaps import quietly
+from procactors.supervision.recovery import Recovery
+from procactors.wire.blackbox import HALTED, LEFT, PHASE, PROCESS, RECYCLED, STARTING, STOPPED
+from procactors.wire.failure import own_failure
+from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
+from procactors.wire.station import Station
+
+__all__ = [
+    "Event",
+    "Gone",
+    "Lost",
+    "PeakKnown",
+    "ProcessHost",
+    "Processes",
+    "StartFailed",
+    "Started",
+]
+
+_log = logging.getLogger("procactors")
+
+#: How often a start is made anew because its zygote died.
+_LOST_STARTS = 3
+
+_UNLIMITED = Limits(threads=None)
+_PAGE = os.sysconf("SC_PAGESIZE")
+#: By a sender that we do not know.
+_SIGKILL = ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
+#: What a process that ends in order has noted last.
+_ORDERLY = (STOPPED, LEFT, HALTED, RECYCLED)
+
+
+class Started(NamedTuple):
+    """The process of a start is there."""
+
+    actor: int
+
+
+class StartFailed(NamedTuple):
+    """No process came of a start; `broke`: by an error of ours."""
+
+    actor: int
+    error: Exception
+    broke: bool = False
+
+
+class Lost(NamedTuple):
+    """A start was lost with the zygote: it is to be made anew."""
+
+    actor: int
+
+
+class Gone(NamedTuple):
+    """A process has ended."""
+
+    actor: int
+
+
+class PeakKnown(NamedTuple):
+    """The peak memory of the process of a start is known."""
+
+    start: int
+    peak: int
+
+
+Event = Started | StartFailed | Lost | Gone | PeakKnown
+
+
+class ProcessHost(ActorMailbox):
+    """One actor's mailbox and its process; its `pid` is that of one whose end will be noticed."""
+
+    def __init__(
+        self, processes: Processes, actor: int, name: str, class_name: str, options: Options
+    ) -> None:
+        super().__init__(processes.path, actor, name, class_name, options)
+        self._processes = processes
+        self._recovery = processes.recovery
+        self.pid: int | None = None
+        self._child: Child | None = None
+        #: Number of the start that no process has come of yet; 0 for none.
+        self.ordered = 0
+        #: Starts of this life that went with a zygote.
+        self.lost_starts = 0
+
+    # -- its process
+
+    def start(self, life: NextLife) -> None:
+        """Start a process; by the zygote, its pid comes as an event."""
+        self._write_order(life)
+        self.ordered = life.start
+        child = self._processes.launcher.start(self.id, life.start)
+        if child is not None:
+            self.adopt(child)
+
+    def adopt(self, child: Child) -> None:
+        """Take the process that has come of the start, and have its end noticed."""
+        self.ordered = self.lost_starts = 0
+        self._child = child
+        self._processes.watch(child.pidfd, self)
+        self.pid = child.pid
+
+    @property
+    def has_child(self) -> bool:
+        """Whether there is a process to be ended, noticed or not."""
+        return self._child is not None
+
+    def _write_order(self, life: NextLife) -> None:
+        around, options = surroundings(), life.options
+        env = cast("dict[str, str]", options.env or {})  # made plain by `Options`
+        limits, recycle = options.limits or _UNLIMITED, options.recycle_after
+        order = StartOrder(
+            actor=self.id,
+            start=life.start,
+            name=self.name,
+            incarnation=life.incarnation,
+            blueprint=self.blueprint,
+            extra=life.extra,
+            class_name=self.class_name,
+            parent=life.parent,
+            overflow=options.overflow.value,
+            stop_timeout=life.stop_timeout,
+            report=b"" if life.report is None else pickle.dumps(life.report),
+            environ={**thread_caps(limits.threads), **around.environ, **one_deeper(), **env},
+            cwd=around.cwd,
+            path=around.path,
+            argv=around.argv,
+            main_file=around.main_file,
+            authkey=around.authkey,
+            recycle=None if recycle is None else dataclasses.astuple(recycle),
+            cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
+            nice=limits.nice,
+            dumps=life.dumps,
+            seed=life.seed,
+            reseed=options.seed is not None,
+            makers=makers(),
+            system=self._processes.launcher.system,
+        )
+        write_order(self.folder, order)
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process."""
+        if self._child is not None:
+            self._child.send(number)
+
+    def kill(self) -> None:
+        """SIGKILL the process and what it has started."""
+        if self._child is not None:
+            self._child.kill_group()
+
+    def is_suspended(self) -> bool:
+        """Return whether the process is stopped, as by SIGSTOP or a debugger."""
+        return self._child is not None and self._child.is_suspended()
+
+    def reap(self, start: int) -> Ended:
+        """Take leave of the process of that start, which has ended; kill what it left behind."""
+        child = self._child
+        assert child is not None
+        # The group before the number: once reaped, the number may be somebody else's.
+        child.kill_group()
+        code = child.exit_code()
+        self._processes.unwatch(child.pidfd)
+        phase = self.words[PHASE]
+        if phase != STARTING and not (phase == RECYCLED and code in (0, None)):
+            # What it may have left is not for a life that follows a crash. (One that failed to
+            # start has taken it, or has not come so far: then it is for the next one still.)
+            self.drop_snapshot()
+        text, trace = self.last_words(start)
+        # Only a crash is worth the zygote's answer.
+        comes = child.let_go(0 if code == 0 and phase in _ORDERLY else start)
+        ended = Ended(
+            code=code,
+            lost=child.lost,
+            text=text,
+            trace=trace,
+            stacks=self.take_stacks(),
+            log=read_log(self.folder),
+            peak=child.peak_memory,
+            peak_comes=comes,
+        )
+        child.release()
+        self.pid = self._child = None
+        return ended
+
+    def let_go(self) -> None:
+        """End the process, if there is one, behind an error of the supervisor's own."""
+        child, self._child, self.pid, self.ordered = self._child, None, None, 0
+        if child is None:
+            return
+        quietly(child.kill_group, lambda: self._processes.unwatch(child.pidfd))
+        if not child.is_reaped:  # after the SIGKILL it does not take long
+            quietly(child.exit_code, child.let_go)
+        quietly(child.release)
+
+    def sweep(self) -> None:
+        """Remove what the process that has ended had open."""
+        if self.words[PROCESS]:
+            self._recovery.sweep_after(self.words[PROCESS])
+            self.words[PROCESS] = 0
+
+    def resident(self) -> int:
+        """Return the resident bytes of the process; 0 if it is gone."""
+        if self.pid is not None:
+            try:
+                with open(f"/proc/{self.pid}/statm", "rb") as file:
+                    return int(file.read().split()[1]) * _PAGE
+            except (OSError, IndexError):
+                return 0
+        return 0
+
+    def peak(self) -> int:
+        """Return the most resident bytes that the process ever had."""
+        try:
+            with open(f"/proc/{self.pid}/status", "rb") as file:
+                for line in file:
+                    if line.startswith(b"VmHWM:"):
+                        return int(line.split()[1]) * 1024
+        except (OSError, ValueError):
+            pass
+        return 0
+
+    # -- its mailbox
+
+    def waiting(self) -> int:
+        """Return how many messages wait."""
+        # An inbox has never a process, but a reader in the main program.
+        return self.count_waiting(is_read=self.pid is not None or not self.blueprint)
+
+    def at_work(self) -> str | None:
+        """Return the handler that it is in now; None: in none, or it has just gone on."""
+        return self._recovery.at_work(self)
+
+    def in_hand(self) -> tuple[str | None, int]:
+        """Return (handler, deliveries) of the message that was in hand when it died."""
+        return self._recovery.in_hand(self)
+
+    def crash_writer(self) -> Tell:
+        """Return what writes a crash to the folder of crashes, with the message now in hand."""
+        return self._recovery.crash_writer(self)
+
+    def recover(self, report: CrashReport, again: bool) -> Tell:
+        """Decide on the message in hand (see `Recovery.recover`)."""
+        return self._recovery.recover(self, report, again)
+
+    def stop(self) -> None:
+        """Put a stop behind everything that this process has sent it."""
+        self._processes.station.stop_in_order(self.id)
+
+    def nudge(self) -> None:
+        """Wake it, should it wait for a message; it takes no place in the mailbox."""
+        self._processes.station.send_control(self.id, frame(Kind.NUDGE, 0, b""))
+
+    def tell(self, what: int, actor: int, number: int, facts: tuple[object, ...] | None) -> None:
+        """Put an event into the mailbox."""
+        station = self._processes.station
+        body = EVENT.pack(what, actor, number)
+        if facts is not None:
+            body += station.home.encode(facts).head
+        assert len(body) <= BODY_LIMIT
+        station.send_control(self.id, frame(Kind.EVENT, 0, body))
+
+    def close_mailbox(self, why: str) -> None:
+        """Close the mailbox for good, and answer everything in it."""
+        self._recovery.close_mailbox(self, why)
+
+
+class Processes:
+    """The backend: the processes of one system.
+
+    Args:
+        station: the parent's end of the wire.
+        launcher: starts the processes.
+        recovery: answers for the dead.
+        epoll: told of the descriptors by which ends are noticed.
+    """
+
+    def __init__(
+        self, station: Station, launcher: Launcher, recovery: Recovery, epoll: select.epoll
+    ) -> None:
+        self.station = station
+        self.path = station.path
+        self.launcher = launcher
+        self.recovery = recovery
+        self.oom = OomKills()
+        self._epoll = epoll
+        self._hosts: dict[int, ProcessHost] = {}
+        self._by_pidfd: dict[int, ProcessHost] = {}
+
+    # -- the backend
+
+    def host(self, actor: int, name: str, class_name: str, options: Options) -> ProcessHost:
+        """Make the place of a new actor."""
+        host = self._hosts[actor] = ProcessHost(self, actor, name, class_name, options)
+        return host
+
+    def answer(self, who: ReplyTo, value: object, trace: str = "") -> bool:
+        """Answer a call; an exception is raised there, with that remote traceback if any."""
+        kind = Kind.VERDICT if isinstance(value, BaseException) else Kind.RESULT
+        if trace and isinstance(value, ProcActorsError):
+            kind, value = Kind.FAILURE, own_failure(value, trace)
+        return self.recovery.answer(who.reply, who.call, kind, value)
+
+    def up(self, name: str) -> None:
+        """An actor of that name is up: letters may have been kept for it."""
+        self.recovery.letters.actor_up(name)
+
+    def forget(self, actor: int) -> None:
+        """An actor is over: close what is open for sending to it."""
+        self._hosts.pop(actor, None)
+        self.station.forget(actor)
+
+    def overdue(self) -> None:
+        """Replace a zygote that answers nothing, as one that was stopped."""
+        self.launcher.kill_zygote()
+
+    def judge(self, reason: ExitReason, now: float) -> ExitReason:
+        """Return the reason of an end as the machine knows it."""
+        if reason == _SIGKILL and self.oom.claims(now):
+            return ExitReason(ExitKind.OOM, signal.SIGKILL)
+        return reason
+
+    def was_short(self, peak: int) -> bool:
+        """Return whether memory was short for a process that has died with `peak` bytes."""
+        return was_short(peak)
+
+    def ended(self, name: str, reason: ExitReason, handler: str | None, suspended: bool) -> None:
+        """An actor is over: count it for the report of a system's stop."""
+        self.recovery.tally.ended(name, reason, handler, suspended)
+
+    def lost(self, name: str, record: bytes, why: str, actor: int) -> None:
+        """Answer for a record that its sender could not deliver, or its actor not handle."""
+        self.recovery.lost(name, record, why, self._hosts.get(actor), actor)
+
+    # -- what happens
+
+    def watch(self, pidfd: int, host: ProcessHost) -> None:
+        """Have the end of a process be noticed."""
+        self._epoll.register(pidfd, select.EPOLLIN)
+        self._by_pidfd[pidfd] = host  # behind it: what is in here is watched
+
+    def unwatch(self, pidfd: int) -> None:
+        """Forget a process that has ended."""
+        if self._by_pidfd.pop(pidfd, None) is not None:
+            self._epoll.unregister(pidfd)
+
+    def open(self) -> None:
+        """Start the zygote."""
+        self.launcher.open()
+        self._watch_zygote()
+
+    def happened(self, fd: int) -> list[Event]:
+        """Return what a descriptor that has become ready tells."""
+        if fd in self._by_pidfd:
+            return [Gone(self._by_pidfd[fd].id)]
+        return self._answers()
+
+    def _answers(self) -> list[Event]:
+        """Return what the zygote has answered."""
+        try:
+            answers = self.launcher.collect()
+        except Exception:  # noqa: BLE001 - so wide: what waits for an answer gets none
+            _log.exception("the zygote's answers could not be read: it is replaced")
+            self.launcher.kill_zygote()  # with a new one, all starts that it had are made anew
+            return []
+        events: list[Event] = []
+        for what, number, start, outcome in answers:
+            if what == REAP:
+                events.append(PeakKnown(start, outcome))
+            elif (host := self._hosts.get(number)) is not None and host.ordered == start:
+                events.append(self._forked(host, outcome))
+            # Else of a start that was given up; the incarnation sees that it is late.
+        return events
+
+    def _forked(self, host: ProcessHost, pid: int) -> Event:
+        """The zygote has forked a process; a negative number says why it could not."""
+        if pid < 0:
+            host.ordered = 0
+            return StartFailed(host.id, OSError(-pid, os.strerror(-pid)))
+        try:
+            host.adopt(self.launcher.adopt(pid))
+        except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
+            if not host.has_child:
+                # No descriptor to watch it by: it must not go on. The zygote kills and reaps it.
+                quietly(functools.partial(self.launcher.discard, pid))
+            return StartFailed(host.id, error, broke=True)
+        return Started(host.id)
+
+    # -- the zygote
+
+    def _watch_zygote(self) -> None:
+        self._epoll.register(self.launcher.fileno(), select.EPOLLIN)
+        self._epoll.register(self.launcher.zygote_pidfd, select.EPOLLIN)
+
+    def drop_zygote(self) -> list[Event]:
+        """Close what is left of a dead zygote; return what it had still answered."""
+        events: list[Event] = []
+        fds = (self.launcher.fileno(), self.launcher.zygote_pidfd)
+        quietly(
+            lambda: events.extend(self._answers()),
+            *(functools.partial(self._epoll.unregister, fd) for fd in fds),
+            self.launcher.close,
+        )
+        return events
+
+    def renew_zygote(self) -> tuple[list[Event], bool]:
+        """Start another zygote; return what becomes of lost starts, and whether it is up.
+
+        Running actors go on; the exit codes of those that the dead one forked may be unknown.
+        """
+        why = ""
+        try:
+            self.launcher.renew()
+            self._watch_zygote()
+        except Exception as error:  # noqa: BLE001 - no descriptor or process left: later, perhaps
+            _log.error("no zygote could be started: %s", error)
+            why = f"no zygote could be started: {error}"
+        events: list[Event] = []
+        for host in list(self._hosts.values()):
+            if not host.ordered:
+                continue
+            host.lost_starts += 1
+            if host.lost_starts > _LOST_STARTS:
+                host.lost_starts = host.ordered = 0
+                hint = "the zygote died at each try: does a module of preload= end the process?"
+                events.append(StartFailed(host.id, OSError(why or hint)))
+            elif not why:
+                events.append(Lost(host.id))
+        return events, not why
