@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from procactors import Actor, current_context
-from procactors.process.setup import DUMP
+from procactors.process.shield import DUMP
 from tests.support.faults import BreaksWhenLoaded, BreaksWhenPickled, Fault, commit
 from tests.support.gates import Gate
 

@@ -166,7 +166,7 @@ def test_a_mailbox_killed_at_any_line_of_get_keeps_what_it_was_not_through_with(
     for step in deaths(live, functions):
         mailbox = mailboxes[-1]
         box = BlackBox(os.path.join(mailbox._path, "box"))
-        _, offset, _ = box.settle()
+        _, offset, _ = box.recover()
         done = sum(1 for _ in box.walk(0, offset))
         box.close()
         for number in (2, 3):  # of the same size: they take whichever segment is free
@@ -239,7 +239,7 @@ def test_an_actor_killed_at_any_line_has_answered_what_it_is_through_with(tmp_pa
     for step in deaths(live, functions):
         reader = MailboxReader(path)
         box = reader.box
-        fill_bytes, offset, _ = box.settle()
+        fill_bytes, offset, _ = box.recover()
         rest = [at for at, _ in box.walk(offset, fill_bytes)]
         unread = len(list(records(peek(reader.fileno()))))
         count = len(CALLS) + 1 - len(rest) - unread

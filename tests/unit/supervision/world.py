@@ -12,22 +12,28 @@ from collections import Counter, defaultdict, deque
 from functools import partial
 
 from procactors.options import Options
-from procactors.process.loop import (
-    FAILED,
-    HALTED,
-    LEFT,
-    RECYCLED,
-    RUNNING,
-    STARTING,
-    STOPPED,
-    STOPPING,
-)
-from procactors.process.setup import HALT, LEAVE
 from procactors.supervision import commands as c
 from procactors.supervision.backend import Ended, ReplyTo
 from procactors.supervision.health import Look
 from procactors.supervision.supervision import Supervision
-from procactors.wire.blackbox import CLOSED, CLOSING, CONTROL, IN_HAND, PHASE, STATE
+from procactors.wire.blackbox import (
+    CLOSED,
+    CLOSING,
+    CONTROL,
+    FAILED,
+    HALT,
+    HALTED,
+    IN_HAND,
+    LEAVE,
+    LEFT,
+    PHASE,
+    RECYCLED,
+    RUNNING,
+    STARTING,
+    STATE,
+    STOPPED,
+    STOPPING,
+)
 from procactors.wire.record import CHILD_FAILED, RESTARTED, SETTLED, TERMINATED
 
 #: What a command has got that is not answered yet.
