@@ -31,7 +31,7 @@ APART := tests/test_examples.py tests/faults tests/stress $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help install compiled demo fmt lint type test faults test-all stress flaky cov examples test-wheel bench build clean check
+.PHONY: help install compiled demo fmt lint type test faults methods test-all stress flaky cov examples test-wheel bench build clean check
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ test: compiled ## Run the tests under the default start method; 5 minutes on two
 
 faults: compiled ## Run the fault tests: whatever dies, at every moment of what it does
 	$(PARALLEL) tests/faults tests/stress $(MOMENTS) $(ARGS)
+
+methods: compiled ## Run a selection, one or two tests a subject, under spawn and fork
+	$(PARALLEL) -m methods --start-methods=spawn,fork tests/process tests/faults $(ARGS)
 
 test-all: compiled ## Run the tests and examples under all start methods: PYTHON=python3.12
 	$(PARALLEL) --start-methods=all $(ARGS)

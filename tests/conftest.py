@@ -30,7 +30,7 @@ from tests.support.waiting import LONG_S
 START_METHODS = ("forkserver", "spawn", "fork")
 
 #: Share of its time after which a test that still waits has failed.
-PATIENCE = 0.75
+PATIENCE = 2 / 3
 
 #: Which process and thread said it. Not in setup.cfg, where setuptools would interpolate it.
 LOG_FORMAT = "%(asctime)s %(processName)s/%(threadName)s %(levelname)s %(name)s: %(message)s"
@@ -102,7 +102,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _limit_s(item: pytest.Item) -> float:
     """Seconds that a test may take; 0: as long as it likes, since a debugger may hold it."""
     limit = float(item.config.getini("faulthandler_timeout"))
-    return LONG_S if limit and item.get_closest_marker("stress") else limit
+    return LONG_S / PATIENCE if limit and item.get_closest_marker("stress") else limit
 
 
 @pytest.hookimpl(wrapper=True)

@@ -36,6 +36,11 @@ def shout(text):
 def same(item):
     return item
 
+def origin(item):
+    if os.getppid() != int(os.environ["PARENT"]):
+        return "forkserver"
+    return "fork" if hasattr(sys, "is_a_copy") else "spawn"
+
 def add(a, b=10):
     return int(a) + int(b)
 
@@ -116,6 +121,7 @@ import os, sys
 from procactors.batch import job
 from procactors.cli import main
 os.environ["PARENT"] = str(os.getpid())
+sys.is_a_copy = True
 sys.exit(main())
 """
 IN_A_WORKER = "os.environ['PARENT'] != str(os.getpid())"
@@ -208,8 +214,29 @@ def test_a_function_may_be_named_by_its_file(folder, tmp_path_factory):
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
 def test_the_start_method_is_the_systems(folder, method):
-    code, out, _ = run(folder, "jobs:shout", "--start-method", method, "--bare", given="a\nb\n")
-    assert (code, out) == (0, '"A"\n"B"\n')
+    command = [sys.executable, "-c", COMMAND, "map", "jobs:origin", "--start-method", method]
+    ended = subprocess.run(
+        [*command, "--bare"],
+        cwd=folder,
+        env=environment(),
+        input="a\n",
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, f'"{method}"\n')
+
+
+@pytest.mark.parametrize(("preload", "is_there"), [((), False), (("--preload", "library"), True)])
+def test_what_is_preloaded_is_there_before_a_worker_is(folder, preload, is_there):
+    (folder / "library.py").write_text("import os\nmade_by = os.getpid()\n")
+    (folder / "uses.py").write_text(
+        "import os\ndef find(item):\n    import library\n"
+        "    return library.made_by != os.getpid()\n"
+    )
+    code, out, _ = run(folder, "uses:find", "--bare", *preload, given="a\n")
+    assert (code, json.loads(out)) == (0, is_there)
 
 
 def test_in_order_or_as_they_come(folder):

@@ -75,7 +75,10 @@ HASTY = """
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGKILL, marks=pytest.mark.methods), signal.SIGTERM, signal.SIGSEGV],
+)
 def test_nothing_is_left_of_a_tree_whose_parent_dies(start_method, number, place):
     """Case 33: actors that sleep, spin in C, wait, receive, have children and grandchildren."""
     with place.running(TREE, start_method, 0) as program:

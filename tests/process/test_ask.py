@@ -144,6 +144,7 @@ def test_any_class_will_do_as_an_actor(system):
     assert system.spawn(Plain, 3).ask(Plain.add, 4) == 7
 
 
+@pytest.mark.methods
 def test_a_handlers_exception_is_raised_as_itself_with_the_remote_traceback(system):
     crasher = system.spawn(Failing)
     with pytest.raises(KeyError, match="nothing") as raised:

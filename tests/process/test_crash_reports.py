@@ -125,6 +125,7 @@ def test_peak_memory_is_of_one_life(system):
     assert died(ref.submit(Witness.die_silently)).peak_memory < grown
 
 
+@pytest.mark.methods
 def test_the_next_life_and_the_status_have_the_same_report(system):
     ref = system.spawn(Witness)
     report = died(ref.submit(Witness.say_and_die, "words"))

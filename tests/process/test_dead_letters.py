@@ -67,6 +67,7 @@ def test_a_tell_that_crashed_its_actor_is_a_dead_letter(system):
     assert ref.ask(Crasher.pid)
 
 
+@pytest.mark.methods
 def test_a_tell_in_hand_at_a_kill_is_a_dead_letter(system):
     ref = system.spawn(Crasher)
     ref.tell("SIGKILL")

@@ -130,6 +130,7 @@ def test_every_end_is_told_once_with_its_reason(system, watcher, log, how):
     assert_empty(system)
 
 
+@pytest.mark.methods
 def test_the_event_carries_ref_reason_and_incarnation(system):
     inbox = system.inbox()
     ref = system.options(restart=Restart.TEMPORARY).spawn(Echo)

@@ -68,6 +68,7 @@ def last(seen):
     )
 
 
+@pytest.mark.methods
 def test_progress_comes_with_source_handler_time_and_its_last_step(system, seen):
     before = monotonic()
     ref = system.options(name="w").spawn(Worker)

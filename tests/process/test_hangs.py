@@ -140,6 +140,7 @@ def test_a_handler_that_ends_just_then_is_let_off(limited, caplog):
     assert "but it went on while it was looked at" in caplog.text
 
 
+@pytest.mark.methods
 def test_a_stopped_actor_with_a_message_in_hand_is_hung(limited, gate):
     ref = limited.spawn(Sleeper)
     in_hand = ref.submit(Sleeper.sleep, gate)

@@ -119,6 +119,7 @@ def test_several_threads_receive_each_message_once(system):
     assert sorted(got) == list(range(1, 401))
 
 
+@pytest.mark.methods
 def test_last_words_reach_the_inbox_before_the_system_is_gone(start_method):
     """Inboxes end last: what actors say in on_stop is a dead letter at worst, never lost."""
     with ActorSystem(start_method=start_method) as system:

@@ -116,6 +116,7 @@ def test_nesting_beyond_measure_is_an_encode_error(system):
         value = value[0]
 
 
+@pytest.mark.methods
 def test_functions_made_on_the_spot_travel_as_values(system):
     number = 3
     caller = system.spawn(Caller)

@@ -103,6 +103,7 @@ def test_an_exception_is_raised_as_itself_with_its_remote_traceback(pool):
     assert pool.submit(Tally.break_at, "exception").exception().args == ("on purpose",)
 
 
+@pytest.mark.methods
 def test_a_call_that_ends_its_worker_costs_itself_alone(pool):
     replies = [
         pool.submit(Tally.break_at, how) for how in ["good"] * 20 + ["SIGKILL"] + ["good"] * 20

@@ -71,6 +71,7 @@ def test_results_come_as_they_are_done_where_no_order_is_asked_for(pool, gate):
     assert list(results) == ["gate"]
 
 
+@pytest.mark.methods
 def test_methods_closures_and_tuples_of_arguments(pool):
     assert list(pool.map(Tally.double, range(5))) == [0, 2, 4, 6, 8]
     offset = 10

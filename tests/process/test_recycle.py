@@ -56,6 +56,7 @@ def age_s(pid):
     return time.time() - psutil.Process(pid).create_time()
 
 
+@pytest.mark.methods
 def test_state_goes_over_and_the_hooks_run_in_order(system, tmp_path):
     log = tmp_path / "log"
     ref = recycling(system, 2).spawn(Keeper, log, 10)

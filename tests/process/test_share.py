@@ -103,6 +103,7 @@ def usage(system: Any) -> int:
     return sum(path.stat().st_blocks * 512 for path in files(system))
 
 
+@pytest.mark.methods
 def test_an_array_is_read_in_the_parent_and_in_actors_and_nobody_can_change_it(system):
     array = np.arange(MB)
     shared = system.share(array)

@@ -79,6 +79,7 @@ class SelfAware(Actor):
         return self.seen
 
 
+@pytest.mark.methods
 def test_the_hooks_run_in_order_in_each_life(system, tmp_path):
     log = tmp_path / "log"
     ref = system.spawn(Hooked, log)

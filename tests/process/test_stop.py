@@ -118,6 +118,7 @@ class StopsOther(Actor):
         return ref.stop()
 
 
+@pytest.mark.methods
 def test_stop_finishes_what_was_sent_before_it(system, gate, tmp_path):
     path = tmp_path / "numbers"
     ref = system.spawn(Recorder, path)
@@ -264,6 +265,7 @@ def test_a_handler_that_does_not_end_is_terminated_by_the_deadline(system, gate,
     assert "killed by the runtime with SIGTERM" in str(reply.exception())
 
 
+@pytest.mark.methods
 def test_a_handler_that_ignores_sigterm_is_killed_at_the_deadline(system, gate):
     ref = system.spawn(Stubborn)
     ref.tell(Stubborn.hold_against_sigterm, gate)

@@ -89,6 +89,7 @@ def test_a_crashed_actors_children_stop_in_reverse_order_before_its_next_life(sy
     assert lines_of(log) == lines_for("c", "b", "a")
 
 
+@pytest.mark.methods
 def test_a_killed_actors_children_stop_in_reverse_order(system, tmp_path):
     log = tmp_path / "log"
     top = system.options(name="top").spawn(Noted, log, {"a": {}, "b": {}, "c": {}})

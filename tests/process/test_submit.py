@@ -35,6 +35,7 @@ def test_a_submit_returns_at_once_and_its_reply_comes(system, gate):
     assert reply.exception() is None
 
 
+@pytest.mark.methods
 def test_replies_come_to_their_own_questions(system):
     echo = system.spawn(Echo)
     replies = [echo.submit(Echo.echo, number) for number in range(5000)]

@@ -195,6 +195,7 @@ def test_an_exception_in_an_ask_is_the_callers_and_the_actor_lives_on(spawn):
     assert ref.ask(Mortal.life)[0] == 1
 
 
+@pytest.mark.methods
 def test_the_mailbox_is_kept_for_the_next_life(system, gate):
     ref = system.spawn(Crasher)
     pid = ref.ask(Crasher.pid)
@@ -209,6 +210,7 @@ def test_the_mailbox_is_kept_for_the_next_life(system, gate):
     assert len({reply.result() for reply in behind} - {pid}) == 1
 
 
+@pytest.mark.methods
 def test_one_restart_more_than_allowed_in_the_window_is_the_end(system, caplog):
     """Three restarts are granted; the fourth death is final and says so."""
     ref = system.options(max_restarts=3, within=60.0).spawn(Mortal)

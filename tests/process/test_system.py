@@ -260,6 +260,7 @@ def test_whatever_is_left_of_a_stopped_system_says_that_it_was_stopped(start_met
     shared.release()
 
 
+@pytest.mark.methods
 def test_a_forgotten_stop_ends_by_itself(start_method, place):
     """Acceptance case 36: the program comes to its end, and so do its actors."""
     code = """

@@ -39,6 +39,7 @@ def test_a_message_as_a_value_goes_to_receive(system):
     assert counter.ask(GetValue()) == 4
 
 
+@pytest.mark.methods
 def test_one_senders_messages_are_handled_in_sending_order(system, tmp_path):
     recorder = system.spawn(Recorder, tmp_path / "log")
     for number in range(3000):

@@ -239,6 +239,7 @@ def test_a_strategy_says_who_is_restarted(system, tmp_path, strategy, expected):
     assert diary(path)[3:] == orders[strategy]
 
 
+@pytest.mark.methods
 def test_a_group_restart_keeps_mailboxes_and_order(system, tmp_path):
     """Each sibling is stopped behind its message in hand; what waits is for its next life."""
     path, record = tmp_path / "gate", tmp_path / "record"

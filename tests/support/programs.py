@@ -22,8 +22,8 @@ from tests.support.waiting import LONG_S, eventually
 #: All processes of one program carry its token in their environment under this name.
 VARIABLE = "PROCACTORS_TEST_PROGRAM"
 
-#: Seconds that a program may take to its end: less than the watchdog gives a test, which would end
-#: the whole run.
+#: Seconds that a program may take to its end: less than a test may wait, so that what it printed is
+#: told.
 END_S = 45.0
 
 
