@@ -55,7 +55,7 @@ def test_healing_waits_for_a_sender_between_its_place_and_its_record(places):
     take(sender)
     assert not reader.heal(is_empty)
     assert reader.free() == CAPACITY - 1
-    sender.settle()
+    sender.give_up()
     assert reader.heal(is_empty)
     assert reader.free() == CAPACITY
 
@@ -65,9 +65,9 @@ def test_healing_waits_for_the_last_of_a_senders_threads(places):
     sender, reader = places(), places()
     take(sender)
     take(sender)
-    sender.settle()
+    sender.give_up()
     assert not reader.heal(is_empty)
-    sender.settle()
+    sender.give_up()
     assert reader.heal(is_empty)
     assert reader.free() == CAPACITY
 
@@ -76,17 +76,17 @@ def test_healing_waits_for_each_of_several_senders(places):
     first, second, reader = places(), places(), places()
     take(first)
     take(second)
-    first.settle()
+    first.give_up()
     assert not reader.heal(is_empty)
     assert reader.free() == CAPACITY - 2
-    second.settle()
+    second.give_up()
     assert reader.heal(is_empty)
 
 
 def test_a_record_that_came_since_the_reader_looked_keeps_its_place(places):
     sender, reader = places(), places()
     take(sender)
-    sender.settle()
+    sender.give_up()
     assert reader.heal(lambda: False)
     assert reader.free() == CAPACITY - 1
 
@@ -96,7 +96,7 @@ def test_a_try_in_vain_leaves_no_claim_behind(places):
     sender, reader = places(), places()
     for _ in range(CAPACITY):
         take(sender)
-        sender.settle()
+        sender.give_up()
     for timeout in (0.0, 0.01):
         with pytest.raises(Full):
             take(sender, timeout)
@@ -109,7 +109,7 @@ def test_a_wait_that_is_ended_leaves_no_claim_behind(places):
     sender, reader = places(), places()
     for _ in range(CAPACITY):
         take(sender)
-        sender.settle()
+        sender.give_up()
 
     def close():
         raise MailboxClosed
@@ -151,7 +151,7 @@ def test_a_forked_copy_of_a_sender_neither_keeps_its_claim_nor_gives_it_up(files
     pid = forked(lambda: (os.write(told, b"1"), signal.pause()))
     assert os.read(seen, 1) == b"1"
     assert not reader.heal(is_empty), "the copy has given up what is its parent's"
-    writer._places.settle()
+    writer._places.give_up()
     assert reader.heal(is_empty), "the copy holds what was its parent's"
     os.kill(pid, signal.SIGKILL)
     ended(pid)
