@@ -168,6 +168,21 @@ def test_a_zygote_that_is_told_to_end_leaves_the_directory_to_its_parent(tmp_pat
         assert os.path.exists(parent.home)
 
 
+def test_a_process_that_stands_still_when_the_parent_ends_is_ended(tmp_path):
+    """Nothing of its own code runs, and it hangs on no lifeline yet."""
+    with parent_at(tmp_path) as parent:
+        parent.start(spares=1)
+        zygote = psutil.Process(parent.zygote.pid)
+        (spare,) = eventually(
+            lambda: [child for child in zygote.children() if is_spare(child)], "a spare"
+        )
+        spare.suspend()
+        end_at_once(parent)
+        assert parent.zygote.wait(SHORT_S) == 0
+        assert not spare.is_running()
+        assert not os.path.exists(parent.home)
+
+
 # -- signals to the whole job ----------------------------------------------------------------------
 
 
