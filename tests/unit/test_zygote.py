@@ -132,9 +132,12 @@ def test_when_the_parent_has_ended_the_zygote_removes_its_directory(tmp_path, en
         assert [path for path in tmp_path.iterdir() if path.name.startswith("procactors-")] == []
 
 
-def test_a_zygote_whose_parent_ended_before_it_was_up_removes_its_directory(tmp_path):
+@pytest.mark.parametrize("has_copy", [False, True], ids=["alone", "with a copy"])
+def test_a_zygote_whose_parent_ended_before_it_was_up_removes_its_directory(tmp_path, has_copy):
+    """Also if the socket is open still: in a copy of the parent, which has no lifeline."""
     with parent_at(tmp_path) as parent:
-        parent.channel.close()
+        if not has_copy:
+            parent.channel.close()
         parent.lifeline.cut()
         parent.start()
         assert parent.zygote.wait(SHORT_S) == 0
