@@ -72,6 +72,9 @@ def ask(number: int) -> None:
     # A machine with another layout of the struct has no such flag at this place: left as it is.
     if not _libc.sigaction(number, None, ctypes.byref(action)) and action.flags & _SA_ONSTACK:
         action.flags |= _SA_SIGINFO
+        # One at a time: a frame with the widest registers takes 11 KiB of the stack, and of many
+        # signals that come at once (to a process that was stopped) each would lie on the others.
+        ctypes.memset(action.mask, 0xFF, ctypes.sizeof(action.mask))
         _libc.sigaction(number, ctypes.byref(action), None)
 
 

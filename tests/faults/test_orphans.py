@@ -188,3 +188,35 @@ def test_a_stopped_parents_actors_wait_for_it(start_method, place):
         program.process.send_signal(signal.SIGCONT)
         code, out, errors = program.end()
         assert (code, out, errors) == (0, f"{pid}\n", "")
+
+
+#: A parent with a large message on its way, in a place of its own.
+APART = """
+    import sys, threading
+    from procactors import Actor, ActorSystem
+
+    class Worker(Actor):
+        def wait(self, _):
+            print("received", flush=True)
+            threading.Event().wait()
+
+    system = ActorSystem(start_method=sys.argv[1], runtime_dir=sys.argv[2], spares=1)
+    refs = [system.spawn(Worker) for _ in range(2)]
+    refs[0].tell(Worker.wait, b"x" * 1_000_000)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_directory_of_a_dead_parent_is_removed_though_nobody_sweeps(
+    start_method, tmp_path, number
+):
+    """Where no other system looks: its own zygote sees to it."""
+    with running(APART, start_method, tmp_path) as program:
+        assert program.line() == "received"
+        (home,) = tmp_path.iterdir()
+        program.process.send_signal(number)
+        assert program.end()[0] == -number
+        program.await_nothing_left()
+        eventually(lambda: not home.exists(), "the directory's removal")
+        assert list(tmp_path.iterdir()) == []

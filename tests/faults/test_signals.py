@@ -203,7 +203,36 @@ def test_signals_to_every_process_of_a_job_harm_none(start_method, caplog):
             one_of(process)
         refs.append(system.spawn(Worker))
         assert [ref.ask(Worker.life) for ref in refs] == [1, 1, 1]
-        assert all(process.is_running() for process in job)
+        # A zombie is running, too.
+        assert [p for p in job if not p.is_running() or p.status() == psutil.STATUS_ZOMBIE] == []
+        assert system._supervisor._launcher._zygote.pid in {process.pid for process in job}
+    assert caplog.messages == []
+
+
+def test_signals_that_come_all_at_once_harm_no_actor(system):
+    """It was stopped, and finds all of them there: they do not pile up on its signal stack."""
+    ref = system.spawn(Worker)
+    process = psutil.Process(ref.status().pid)
+    for _ in range(3):
+        process.suspend()
+        eventually(lambda: process.status() == psutil.STATUS_STOPPED, "it to stand still")
+        one_of(process)
+        process.resume()
+        assert ref.ask(Worker.life) == 1
+    assert system.spawn(Worker).ask(Worker.life) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_zygotes_group_takes_nobody_along(start_method, caplog, number):
+    """As a scheduler sends it, to one process after the other."""
+    with ActorSystem(start_method=start_method, spares=1) as system:
+        ref = system.spawn(Worker)
+        zygote = system._supervisor._launcher._zygote.pid
+        os.killpg(zygote, number)
+        assert ref.ask(Worker.life) == 1
+        assert system.spawn(Worker).ask(Worker.life) == 1
+        # By then the zygote has answered, or another one in its place.
+        assert system._supervisor._launcher._zygote.pid == zygote
     assert caplog.messages == []
 
 

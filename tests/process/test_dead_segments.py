@@ -201,15 +201,18 @@ def test_the_last_result_of_an_actor_that_leaves_arrives(system):
 
 
 @pytest.mark.parametrize("delivery", list(Delivery), ids=lambda mode: mode.value)
-@pytest.mark.parametrize("way", ["tell", "ask", "submit"])
-def test_the_payload_of_a_message_that_was_handled_is_let_go_for_the_dead(system, delivery, way):
+def test_the_payload_of_a_message_that_was_handled_is_let_go_for_the_dead(system, delivery):
     """Killed between its last store and the letting go."""
-    actor = system.options(delivery=delivery, **OFTEN).spawn(Mortal)
-    call = getattr(actor, way)(Mortal.die_behind, LARGE)
-    if way != "tell":
-        assert (call if way == "ask" else call.result()) == len(LARGE)
-    eventually(lambda: actor.status().incarnation == 2, "the next life")
+    told, asked, submitted = (
+        system.options(delivery=delivery, **OFTEN).spawn(Mortal) for _ in range(3)
+    )
+    told.tell(Mortal.die_behind, LARGE)
+    assert asked.ask(Mortal.die_behind, LARGE) == len(LARGE)
+    assert submitted.submit(Mortal.die_behind, LARGE).result() == len(LARGE)
+    for ref in (told, asked, submitted):
+        eventually(lambda: ref.status().incarnation == 2, "the next life")  # noqa: B023
     nothing_in_use(system)
     assert len(system.dead_letters) == 0
-    assert actor.ask(Mortal.make, 1) == b"\0"
-    assert actor.status().incarnation == 2, "it was handled once"
+    for ref in (told, asked, submitted):
+        assert ref.ask(Mortal.make, 1) == b"\0"
+        assert ref.status().incarnation == 2, "it was handled once"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 from pathlib import Path
@@ -10,8 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from procactors import Actor
+from procactors import Actor, ActorSystem, errors
 from tests.support.actors import Echo
+from tests.support.faults import BreaksWhenLoaded
+from tests.support.gates import Gate
+from tests.support.segments import in_use
+from tests.support.waiting import eventually
 
 MIB = 1024 * 1024
 
@@ -145,10 +150,6 @@ def test_a_reply_that_nobody_looks_at_gives_its_segment_back(system):
 
 
 def test_a_full_disk_is_a_clear_error_and_the_next_small_message_goes(system, monkeypatch):
-    import errno
-
-    from procactors import errors
-
     echo = system.spawn(Echo)
 
     def full(fd: int, offset: int, size: int) -> None:
@@ -161,3 +162,107 @@ def test_a_full_disk_is_a_clear_error_and_the_next_small_message_goes(system, mo
     monkeypatch.undo()
     assert echo.ask(Echo.echo, b"x" * MIB) == b"x" * MIB
     assert len(segments(system)) <= 2
+
+
+# -- what is given back ----------------------------------------------------------------------------
+
+LARGE = bytes(10_000)
+
+
+class Payloads(Actor):
+    """Does with a large message what a test wants."""
+
+    def copy(self, body: Any) -> Any:
+        return body
+
+    def fail(self, body: Any) -> None:
+        raise ValueError(len(body))
+
+    def die(self, body: Any) -> None:
+        os._exit(7)
+
+    def hold(self, gate: Gate) -> None:
+        gate.wait()
+
+
+def given_back(system: ActorSystem) -> None:
+    eventually(lambda: not in_use(system._station.path), "all segments to be given back")
+
+
+def test_whatever_comes_of_a_large_message_it_is_given_back(system):
+    ref = system.options(max_restarts=100).spawn(Payloads)
+    assert ref.ask(Payloads.copy, LARGE) == LARGE
+    ref.tell(Payloads.copy, LARGE)
+    with pytest.raises(ValueError, match="10000"):
+        ref.ask(Payloads.fail, LARGE)
+    with pytest.raises(errors.ActorDied):
+        ref.ask(Payloads.die, LARGE)
+    for how in (Payloads.fail, Payloads.die):
+        ref.tell(how, LARGE)
+    with pytest.raises(errors.DecodeError):
+        ref.ask(Payloads.copy, [LARGE, BreaksWhenLoaded("exception")])
+    ref.tell(Payloads.copy, [LARGE, BreaksWhenLoaded("exception")])
+    with pytest.raises(errors.UnknownMethod):
+        ref.ask(LARGE)
+    assert ref.ask(Payloads.copy, 1) == 1
+    given_back(system)
+    assert len(system.dead_letters) == 3
+
+
+def test_whatever_comes_of_a_large_answer_it_is_given_back(system, gate):
+    ref = system.spawn(Payloads)
+    unread, cancelled = (ref.submit(Payloads.copy, LARGE) for _ in range(2))
+    cancelled.cancel()
+    eventually(unread.done, "the answer")
+    del unread
+    given_back(system)
+    ref.tell(Payloads.hold, gate)
+    gate.arrival()
+    with pytest.raises(errors.AskTimeout):
+        ref.options(timeout=0.05).ask(Payloads.copy, LARGE)
+    late = ref.options(timeout=0.05).submit(Payloads.copy, LARGE)
+    with pytest.raises(errors.AskTimeout):
+        late.result()
+    gate.open()
+    assert ref.ask(Payloads.copy, 1) == 1
+    given_back(system)
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_large_messages_that_an_actor_does_not_come_to_are_given_back(system, gate, end):
+    ref = system.spawn(Payloads)
+    ref.tell(Payloads.hold, gate)
+    gate.arrival()
+    behind = ref.submit(Payloads.copy, LARGE)
+    ref.tell(Payloads.copy, LARGE)
+    ref.kill() if end == "kill" else ref.stop(timeout=0)
+    assert isinstance(behind.exception(), errors.ActorStopped)
+    for call in (ref.tell, ref.ask, ref.submit):
+        with pytest.raises(errors.ActorStopped):
+            call(Payloads.copy, LARGE)
+    given_back(system)
+    assert [letter.message for letter in system.dead_letters][-1] == ((LARGE,), {})
+
+
+def test_large_messages_that_find_no_place_are_given_back(system, gate):
+    ref = system.options(mailbox=1).spawn(Payloads)
+    ref.tell(Payloads.hold, gate)
+    gate.arrival()
+    for call in (ref.options(timeout=0.01).tell, ref.options(timeout=0.01).ask):
+        with pytest.raises(errors.MailboxFull):
+            call(Payloads.copy, LARGE)
+    given_back(system)
+
+
+def test_what_an_inbox_does_with_a_large_message_it_gives_it_back(system):
+    inbox = system.inbox()
+    inbox.ref.tell(LARGE)
+    refused = inbox.ref.submit(LARGE)
+    inbox.ref.tell([LARGE, BreaksWhenLoaded("exception")])
+    inbox.ref.tell("behind")
+    assert inbox.receive() == LARGE
+    with pytest.raises(errors.DecodeError):
+        inbox.receive()
+    assert inbox.receive() == "behind"
+    assert isinstance(refused.exception(), errors.UnknownMethod)
+    given_back(system)

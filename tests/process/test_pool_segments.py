@@ -29,21 +29,20 @@ def running(start_method):
 
 @pytest.fixture
 def system(running):
-    """The system, from whose memory all that a test took has gone at its end."""
+    """The system; what it keeps to be written again is no leak."""
     yield running
-    unused(running)
-    running._station.home._segments.close()  # what is kept to be written again is no leak
+    running._station.home._segments.close()
 
 
 @pytest.fixture
 def pool(system):
     with system.options(size=1).pool(Worker) as pool:
         yield pool
-        unused(system)  # not only because the pool ends
 
 
-def unused(system):
-    eventually(lambda: not in_use(system._station.path), "what the calls took to be given back")
+def unused(owner):
+    """Check that nothing is taken any more, while the pool goes on."""
+    eventually(lambda: not in_use(owner._station.path), "what the calls took to be given back")
 
 
 class Worker(Tally):
@@ -93,6 +92,7 @@ def test_the_arguments_of_calls_that_fail_are_given_back(pool):
         pool.ask(Worker.die_with, LARGE)
     pool.tell(Worker.die_with, LARGE)
     pool.tell(breaks, ("run", "exception"), LARGE)
+    unused(pool)
 
 
 def test_the_arguments_of_a_told_call_that_fails_are_kept_for_its_letter_alone(pool, system):
@@ -101,6 +101,7 @@ def test_the_arguments_of_a_told_call_that_fails_are_kept_for_its_letter_alone(p
     eventually(lambda: len(system.dead_letters) > before, "the dead letter")
     (letter,) = list(system.dead_letters)[before:]
     assert letter.message == ((LARGE,), {})
+    unused(pool)
 
 
 def test_the_arguments_of_calls_that_are_taken_back_are_given_back(pool, gate):
@@ -111,6 +112,7 @@ def test_the_arguments_of_calls_that_are_taken_back_are_given_back(pool, gate):
         reply.cancel()  # one of them may be on its way already
     gate.open()
     held.result()
+    unused(pool)
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
@@ -126,6 +128,7 @@ def test_the_arguments_of_calls_that_a_pool_does_not_come_to_are_given_back(syst
     for call in (pool.ask, pool.submit, pool.tell):
         with pytest.raises(ActorStopped):
             call(Worker.size, LARGE)
+    unused(system)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +171,7 @@ def test_large_functions_are_given_back(pool, system):
 def test_the_items_and_results_of_a_map_are_given_back(pool, ordered):
     results = list(pool.map(Worker.copy, [LARGE] * 20, ordered=ordered))
     assert results == [LARGE] * 20
+    unused(pool)
 
 
 def test_the_items_of_a_map_that_breaks_are_given_back(pool):
@@ -176,6 +180,7 @@ def test_the_items_of_a_map_that_breaks_are_given_back(pool):
     assert outcome[2::3] == [LARGE] * 3
     with pytest.raises(ActorDied):
         list(pool.map(breaks, [items[1], *[LARGE] * 5]))
+    unused(pool)
 
 
 def test_the_items_and_results_of_a_map_that_nobody_finishes_are_given_back(pool):
@@ -185,6 +190,7 @@ def test_the_items_and_results_of_a_map_that_nobody_finishes_are_given_back(pool
     results = pool.map(Worker.copy, [LARGE] * 50)
     assert next(results) == LARGE
     del results
+    unused(pool)
 
 
 # -- results ---------------------------------------------------------------------------------------
@@ -196,6 +202,7 @@ def test_results_that_nobody_looks_at_are_given_back(pool):
     assert replies[0].result() == LARGE
     replies.clear()
     pool.tell(Worker.copy, LARGE)
+    unused(pool)
 
 
 def test_results_outlive_the_worker_that_made_them(system):
@@ -205,6 +212,7 @@ def test_results_outlive_the_worker_that_made_them(system):
         with pytest.raises(ActorDied):
             pool.ask(Worker.die_with, b"")
     assert [reply.result() for reply in replies] == [LARGE] * 3
+    unused(system)
 
 
 def test_an_executors_values_are_given_back(system):

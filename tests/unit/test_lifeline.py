@@ -6,13 +6,16 @@ import errno
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 
 from procactors import incarnation
 from procactors.process import lifeline
+from procactors.process.child import has_ended
 from procactors.process.lifeline import Lifeline, die_with_parent, is_cut, watch
 from tests.support.copies import ended, forked
+from tests.support.waiting import SHORT_S
 
 
 @pytest.fixture
@@ -90,24 +93,24 @@ def test_a_child_whose_parent_ends_just_before_it_asks_for_its_signal_dies(
 def test_a_child_whose_parent_ends_later_dies_and_its_own_children_with_it(
     home, parent, pipes, is_refused
 ):
-    seen, tell, hear, _ = pipes
+    seen, tell, _, _ = pipes
 
     def live():
         hang_on(home, is_refused)
-        if not os.fork():
-            signal.pause()
-            os._exit(0)
-        os.write(tell, b"1")
+        os.write(tell, b"%d\n" % forked(signal.pause))
         while True:
             signal.pause()
 
     pid = forked(live)
-    os.read(seen, 1)
-    os.close(tell)
-    pipes[1] = os.dup(hear)
+    grandchild = os.pidfd_open(int(os.read(seen, 100)))
     parent.cut()
     assert ended(pid) == -signal.SIGKILL
-    assert os.read(seen, 1) == b"", "the grandchild has the pipe open still"
+    try:
+        assert has_ended(grandchild, int(SHORT_S * 1000)), "its child lives on"
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(grandchild, signal.SIGKILL)
+        os.close(grandchild)
 
 
 def test_a_forked_copy_of_the_parent_is_no_parent(home, parent, pipes):

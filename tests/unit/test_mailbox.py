@@ -22,6 +22,7 @@ from procactors.errors import DecodeError, EncodeError, InvalidSpec
 from procactors.wire.mailbox import Mailbox
 from tests.support.faults import BreaksWhenLoaded
 from tests.support.gates import Gate, new_gate
+from tests.support.segments import in_use
 from tests.support.waiting import CLOCK_TOLERANCE_S, SHORT_S, eventually
 
 
@@ -168,6 +169,19 @@ def test_what_does_not_load_raises_at_get_and_the_next_is_intact():
         mailbox.get()
     mailbox.put("next", timeout=SHORT_S)
     assert mailbox.get() == "next"
+
+
+def test_large_values_that_are_not_sent_or_not_loaded_take_no_room():
+    mailbox = Mailbox(1)
+    mailbox.put([b"x" * 10_000, BreaksWhenLoaded("exception")])
+    with pytest.raises(queue.Full):
+        mailbox.put(b"x" * 10_000, timeout=0)
+    assert len(in_use(mailbox._home_path)) == 1
+    with pytest.raises(DecodeError):
+        mailbox.get()
+    mailbox.put(b"x" * 10_000)
+    assert mailbox.get() == b"x" * 10_000
+    assert in_use(mailbox._home_path) == []
 
 
 def test_a_value_changed_after_the_put_arrives_as_it_was():

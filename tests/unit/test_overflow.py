@@ -12,13 +12,15 @@ import pytest
 from procactors.process.recycling import take_snapshot, write_snapshot
 from procactors.wire import storage
 from procactors.wire.codec import Encoded
+from procactors.wire.definitions import publish
 from procactors.wire.home import Home
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.record import Kind
 from procactors.wire.reply import ReplyPort, remove_ports_of
 from procactors.wire.replysender import ReplySender
-from procactors.wire.runtime_dir import RuntimeDir, overflow_of
+from procactors.wire.runtime_dir import PREFIX, RuntimeDir, overflow_of
 from procactors.wire.sheet import SheetRoom, open_sheet, remove_sheets_of
+from procactors.wire.station import Station, actor_path
 from procactors.wire.storage import move_file, read_file, remove_folder, write_file
 
 pytestmark = pytest.mark.skipif(
@@ -117,3 +119,86 @@ def test_a_mailbox_that_could_not_be_made_leaves_nothing(home, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         MailboxFiles(os.path.join(home.path, "actors", "7"))
     assert os.listdir(os.path.join(home.path, "actors")) == []
+
+
+# -- whose it is -----------------------------------------------------------------------------------
+
+#: What overflows: each of these makes a file there.
+WRITERS = {
+    "a payload": lambda home: home.record(Kind.CALL, b"", home.encode(bytes(10_000)), 1),
+    "a pool's arguments": lambda home: home.store(home.encode(bytes(10)), 1),
+    "a share": lambda home: home.shares.write(home.encode(bytes(9)), "bytes"),
+    "a sheet": lambda home: SheetRoom(home).lease(),
+    "a snapshot": lambda home: write_snapshot(home.path, 7, Encoded(b"state", ())),
+    "a blueprint": lambda home: write_file(home.path, "actors/new-1", b"class"),
+    "a definition": lambda home: publish(home.path, "version", b"class"),
+}
+
+
+def open_to_others(more):
+    more.chmod(0o755)
+
+
+def give_away(more):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    os.chown(more, 65534, 65534)
+
+
+def put_a_link(more):
+    more.rename(more.with_name("elsewhere"))
+    more.symlink_to(more.with_name("elsewhere"))
+
+
+def claim(more):
+    (more / "owner").write_text("/dev/shm/procactors-1-another")
+
+
+@pytest.mark.parametrize("how", [open_to_others, give_away, put_a_link, claim])
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_an_overflow_directory_that_is_somebody_elses_is_not_written_to(home, tmp_path, write, how):
+    more = Path(os.readlink(overflow_of(home.path)))
+    how(more)
+    before = sorted(path for path in tmp_path.rglob("*"))
+    with pytest.raises(PermissionError, match=str(more)):
+        write(home)
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+    # Back, so that it can be removed.
+    if more.is_symlink():
+        more.unlink()
+        more.with_name("elsewhere").rename(more)
+    os.chown(more, os.geteuid(), os.getegid())
+    more.chmod(0o700)
+    (more / "owner").write_text(home.path)
+
+
+@pytest.mark.parametrize("way", ["tell", "ask", "submit"])
+def test_a_message_that_would_go_to_somebody_elses_directory_is_an_error_of_its_sender(
+    home, tmp_path, way
+):
+    files = MailboxFiles(actor_path(home.path, 7))
+    station = Station(home.path)
+    more = Path(os.readlink(overflow_of(home.path)))
+    open_to_others(more)
+    pending = (None,) if way == "submit" else ()
+    encoded = station.home.encode(bytes(10_000))
+    with pytest.raises(PermissionError, match="refusing to use it"):
+        getattr(station, way)(7, "the actor", b"", encoded, *pending)
+    assert os.read(files.read_end, 1) == b"", "something was sent"
+    assert [path.name for path in more.iterdir()] == ["owner"]
+    more.chmod(0o700)
+    station.close()
+    files.close()
+
+
+def test_a_directory_that_stands_in_its_place_already_is_not_taken(tmp_path, monkeypatch):
+    """Another user may guess the name; a system starts without an overflow directory then."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "urandom", bytes)
+    more = tmp_path / f"{PREFIX}{os.getpid()}-{bytes(6).hex()}.more"
+    more.mkdir(0o755)
+    directory = RuntimeDir("/dev/shm")
+    assert not os.path.lexists(overflow_of(directory.path))
+    assert list(more.iterdir()) == []
+    directory.remove()
+    assert more.is_dir()

@@ -160,6 +160,39 @@ def test_a_forked_copy_of_a_sender_neither_keeps_its_claim_nor_gives_it_up(files
     os.close(told)
 
 
+def test_a_place_comes_back_though_a_copy_of_its_killed_sender_lives(files, places):
+    reader = places()
+    seen, told = os.pipe()
+
+    def send_by_halves():
+        writer = MailboxWriter(files.path, lambda _: None)
+        take(writer._places)
+        os.write(told, b"%d\n" % forked(signal.pause))
+        signal.pause()
+
+    sender = forked(send_by_halves)
+    copy = int(os.read(seen, 100))
+    assert not reader.heal(is_empty)
+    os.kill(sender, signal.SIGKILL)
+    ended(sender)
+    try:
+        assert reader.heal(is_empty)
+        assert reader.free() == CAPACITY
+    finally:
+        os.kill(copy, signal.SIGKILL)
+        os.close(seen)
+        os.close(told)
+
+
+def test_what_a_copy_sends_gives_up_no_claim_of_its_parents(files, places):
+    writer, reader = MailboxWriter(files.path, lambda _: None), places()
+    take(writer._places)
+    assert ended(forked(writer.send, RECORD)) == 0
+    assert not reader.heal(is_empty)
+    writer._places.settle()
+    writer.close()
+
+
 def test_a_copy_of_a_sender_outlives_its_mailbox_and_is_closed_in_order(files):
     writer = MailboxWriter(files.path, lambda _: None)
     writer.send(RECORD)

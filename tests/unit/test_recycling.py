@@ -35,13 +35,19 @@ def ends(tmp_path, request):
     directory.remove()
 
 
-def handle_all(recycler, reader):
-    """Handle what is there, as an actor does; return the kinds of it, in order."""
+def handle_all(recycler, reader, writer):
+    """Handle what is there, as an actor does; return the kinds of it, in order.
+
+    A stop ends it at the latest: a life that is not over by then would wait for more.
+    """
+    writer.send_control(frame(Kind.STOP, 0, b""))
     kinds = []
     while (at := recycler.advance(None)) >= 0:
         kind = reader.box.raw[at + 4]
-        kinds.append(Kind(kind))
         reader.done(place=kind == Kind.CALL)
+        if kind == Kind.STOP:
+            break
+        kinds.append(Kind(kind))
     return kinds
 
 
@@ -51,7 +57,7 @@ def test_the_runtimes_own_records_count_for_no_life(ends, own):
     for record in (own, own, message, own, message, own):
         (writer.send if record is message else writer.send_control)(record)
     recycler = Recycler(reader, 2, None, None)
-    kinds = handle_all(recycler, reader)
+    kinds = handle_all(recycler, reader, writer)
     assert kinds.count(Kind.CALL) == 2
     assert recycler.due
     assert reader.box.words[HANDLED] - reader.box.words[HANDLED_OWN] == 2
@@ -64,7 +70,7 @@ def test_events_count_as_messages(ends):
     writer.send(message)
     writer.send(message)
     recycler = Recycler(reader, 2, None, None)
-    assert handle_all(recycler, reader) == [Kind.EVENT, Kind.CALL]
+    assert handle_all(recycler, reader, writer) == [Kind.EVENT, Kind.CALL]
 
 
 @pytest.mark.parametrize("own", OWN.values(), ids=OWN)
@@ -75,7 +81,7 @@ def test_a_life_that_is_over_at_once_handles_a_message_and_not_only_our_own_reco
     writer.send(message)
     writer.send(message)
     recycler = Recycler(reader, None, 1e-9, None)
-    assert handle_all(recycler, reader) == [Kind(own[4]), Kind.CALL]
+    assert handle_all(recycler, reader, writer) == [Kind(own[4]), Kind.CALL]
     assert recycler.due
 
 
@@ -89,7 +95,7 @@ def test_the_items_of_a_batch_count_one_by_one(ends):
     reader.done(place=True)
     writer.send(message)
     writer.send(message)
-    assert handle_all(recycler, reader) == [Kind.CALL]
+    assert handle_all(recycler, reader, writer) == [Kind.CALL]
 
 
 def test_a_stop_does_not_count_and_what_is_behind_it_is_handled_by_the_same_life(ends):

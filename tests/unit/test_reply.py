@@ -51,12 +51,15 @@ def sender(home):
 
 
 def fill(port):
-    """Fill the pipe of a port to its last byte, so that the next answer goes to a file."""
-    for size in (4088, 0):
-        nudge = frame(Kind.NUDGE, 0, bytes(size))
+    """Fill the pipe of a port to its last byte, so that the next answer goes to a file.
+
+    With answers to calls that are over: nothing among them says that there is a file.
+    """
+    for size in (4080, 0):
+        answer = frame(Kind.RESULT, 0, CALL_ID.pack(0) + bytes(size))
         with suppress(BlockingIOError):
             while True:
-                os.write(port._fd, nudge)
+                os.write(port._fd, answer)
 
 
 def spilled(port):
@@ -238,10 +241,14 @@ def test_what_comes_while_the_reader_ends_lets_its_segment_go(home, sender):
     reader._closing = True
     reader.port.wake()
     reader._threads[0].join()
+    awaited = Pending()
+    reader.pending[2] = awaited
     sender.answer(reader.port.number, 1, Kind.RESULT, LARGE)
+    sender.answer(reader.port.number, 2, Kind.RESULT, b"in time")
     assert len(in_use(home.path)) == 1
     reader.close()
     assert in_use(home.path) == []
+    assert (awaited.answers, awaited.errors) == ([b"in time"], [])
 
 
 # -- fences: a process that has answered is dead ---------------------------------------------------

@@ -132,9 +132,12 @@ def test_when_the_parent_has_ended_the_zygote_removes_its_directory(tmp_path, en
         assert [path for path in tmp_path.iterdir() if path.name.startswith("procactors-")] == []
 
 
-def test_a_zygote_whose_parent_ended_before_it_was_up_removes_its_directory(tmp_path):
+@pytest.mark.parametrize("has_copy", [False, True], ids=["alone", "with a copy"])
+def test_a_zygote_whose_parent_ended_before_it_was_up_removes_its_directory(tmp_path, has_copy):
+    """Also if the socket is open still: in a copy of the parent, which has no lifeline."""
     with parent_at(tmp_path) as parent:
-        parent.channel.close()
+        if not has_copy:
+            parent.channel.close()
         parent.lifeline.cut()
         parent.start()
         assert parent.zygote.wait(SHORT_S) == 0
@@ -166,6 +169,21 @@ def test_a_zygote_that_is_told_to_end_leaves_the_directory_to_its_parent(tmp_pat
         parent.channel.send(ORDER.pack(QUIT, 0, 0))
         assert parent.zygote.wait(SHORT_S) == 0
         assert os.path.exists(parent.home)
+
+
+def test_a_process_that_stands_still_when_the_parent_ends_is_ended(tmp_path):
+    """Nothing of its own code runs, and it hangs on no lifeline yet."""
+    with parent_at(tmp_path) as parent:
+        parent.start(spares=1)
+        zygote = psutil.Process(parent.zygote.pid)
+        (spare,) = eventually(
+            lambda: [child for child in zygote.children() if is_spare(child)], "a spare"
+        )
+        spare.suspend()
+        end_at_once(parent)
+        assert parent.zygote.wait(SHORT_S) == 0
+        assert not spare.is_running()
+        assert not os.path.exists(parent.home)
 
 
 # -- signals to the whole job ----------------------------------------------------------------------
