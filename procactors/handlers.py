@@ -2,7 +2,7 @@
 
 Layer: base. Runs in: parent and actor.
 Owns: nothing.
-Never: lets an `async def` or a generator come to its first call: nobody would run what it returns.
+Never: lets an `async def` or a generator come to its first call: what it returns would not be run.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Layer: api. Runs in: actor, main thread.
 Owns: the process's station and loop, closed at the end of an orderly life.
-Never: returns before the mailbox is settled: what it leaves in hand is reported as such.
+Never: returns: what an end leaves in hand is reported as such.
 
     claim the mailbox, hang on the lifeline ─► surroundings, signals ─► class and arguments
     ─► constructor, restore, on_start ─► Ready ─► loop ─► snapshot ─► children stop ─► on_stop
@@ -74,7 +74,7 @@ _FAILED_CODE = 1
 #: Most seconds for the end of a life that did not come to know its order.
 _END_S = 1.0
 
-#: What `on_stop` is told of each orderly end.
+#: What `on_stop` gets for each orderly end.
 _KINDS = {
     STOPPED: ExitKind.STOPPED,
     LEFT: ExitKind.NORMAL,
@@ -89,7 +89,7 @@ def main(argv: list[str]) -> None:
     folder = actor_path(home, actor)
     try:
         claimed = _claim(home, folder, start)
-    except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for this start is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller of the start gets it
         _note(folder, start, error)
         _end(_FAILED_CODE, _END_S)
     if claimed is None:
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> None:
     station = None
     code = 0
     try:
-        _settle_in(order, folder, words)
+        _set_up(order, folder, words)
         station = _open_station(home, actor, reader)
         _Life(order, folder, reader, station).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
@@ -109,7 +109,7 @@ def main(argv: list[str]) -> None:
 
 
 def _claim(home: str, folder: str, start: int) -> tuple[StartOrder, MailboxReader] | None:
-    """Become the one that serves this mailbox; None: somebody else does, or nobody is to."""
+    """Become the one that serves this mailbox; None: another process does, or none is to."""
     try:
         die_with_parent(home)
         order = read_order(folder)
@@ -121,7 +121,7 @@ def _claim(home: str, folder: str, start: int) -> tuple[StartOrder, MailboxReade
         return None  # the system, or the actor, ended while this process came up
 
 
-def _settle_in(order: StartOrder, folder: str, words: memoryview) -> None:
+def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
     """Set up all that the user's code is to find when it is imported."""
     become(ACTOR, order.makers)
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
@@ -232,7 +232,7 @@ class _Life:
     def _snapshot(self, instance: Any) -> None:
         """Leave the state for the next life. What this raises crashes the actor."""
         take = getattr(instance, "snapshot", None)
-        # The base class's own stands for "there is none": None may well be somebody's state.
+        # The base class's own stands for "there is none": None may well be a state.
         if callable(take) and getattr(take, "__func__", None) is not Actor.snapshot:
             from procactors.process.recycling import write_snapshot
 
@@ -376,5 +376,5 @@ def _report_lost(station: Station, target: int, record: bytes) -> None:
 
 
 def _tell_supervisor(station: Station, command: Any) -> None:
-    with contextlib.suppress(ProcActorsError):  # the system is ending: nobody is left to tell
+    with contextlib.suppress(ProcActorsError):  # the system is ending: the supervisor is gone
         station.tell(SUPERVISOR, "the supervisor", b"", station.home.encode(command))

@@ -50,7 +50,7 @@ class StartOrder(NamedTuple):
         nice: its niceness; None: as its parent process.
         dumps: have `DUMP` write the stacks of all threads to the fault file.
         seed: the incarnation's seed, of its context.
-        reseed: seed the module `random` with it: somebody chose the root.
+        reseed: seed the module `random` with it: the program chose the root.
         makers: files of modules that make systems when they are imported (see `nesting`).
         system: the system's name, for people.
     """

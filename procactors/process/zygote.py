@@ -2,8 +2,8 @@
 
 Layer: process. Runs in: zygote (`main`) and, forked, the first steps of an actor.
 Owns: its end of the socket to the parent, a lifeline descriptor, the pipes to its spares.
-Never: has a second thread (a fork would copy locks that nobody will open); waits for its dead
-before it is told to (their numbers would be used again while the parent still names them).
+Never: has a second thread (a fork would copy locks that no thread will open); waits for its
+dead before it is ordered to (their numbers would be used again while the parent still names them).
 
     parent ──FORK actor, start──► zygote ──fork──► actor
            ◄─FORK actor, start, pid──     (spare: forked before it is needed)

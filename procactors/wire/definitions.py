@@ -330,8 +330,8 @@ def _path(home: str, version: str) -> str:
 def _find(version: str, home: str) -> tuple[str, bytes]:
     """Return (runtime directory, pickled definition).
 
-    Bytes of an earlier system are looked for at home first: whoever handed them over has put
-    their definitions there, and the directory that they name may be anybody's by now.
+    What bytes of an earlier system name is looked for at home first: the definitions were put there
+    when the bytes were handed over, and the directory that they name may be another system's now.
     """
     if version in _offered:
         return home, _offered[version]
