@@ -144,7 +144,7 @@ def _open_station(home: str, actor: int, reader: MailboxReader) -> Station:
 
 
 def rehearse() -> None:
-    """Do in a spare what every start does, so that the pages it touches are its own by then."""
+    """Touch, in a spare, the pages that every start touches: so they are copied by then."""
     pickle.loads(pickle.dumps((Actor, ExitReason(ExitKind.NORMAL))))
     MethodTable(Actor)
 

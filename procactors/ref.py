@@ -7,7 +7,6 @@ Never: guesses: a misspelled method must be an error, not a message.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from types import FunctionType, MethodType
@@ -43,6 +42,9 @@ from procactors.supervision.crash import ExitReason
 from procactors.wire.codec import Encoded
 from procactors.wire.envelope import build_message
 from procactors.wire.station import SUPERVISOR, Station, station_of
+
+if TYPE_CHECKING:
+    import dataclasses
 
 __all__ = ["ActorRef"]
 

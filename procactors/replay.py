@@ -140,7 +140,7 @@ def _run_of(file: LetterFile, stored: StoredLetter) -> Run:
 
 
 class _NoHome(Home):
-    """Encodes nothing: it would not be read."""
+    """Encodes nothing: there is nobody to read it."""
 
     def encode(self, value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:
         """Return nothing."""
@@ -174,7 +174,7 @@ class _NoStation(Station):
         self.ask(actor, name)
 
     def stop_in_order(self, actor: int) -> None:
-        """Put nothing anywhere."""
+        """Stop nobody."""
 
     def words(self, actor: int) -> memoryview | None:
         """Return nothing: there is no box to look into."""

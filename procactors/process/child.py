@@ -104,7 +104,7 @@ class Child:
             self._kill_group_by_number()
 
     def _kill_group_by_number(self) -> None:
-        """Do it before Linux 6.9, if the group's number is surely its own.
+        """SIGKILL the group before Linux 6.9, if its number is surely its own.
 
         While the process is not reaped, no other gets its number. It may be reaped behind our look;
         but numbers are given in turn, so that one comes again after all others.

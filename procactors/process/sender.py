@@ -107,7 +107,7 @@ def _stack() -> _Stack | None:
 
 
 def _ensure_stack() -> None:
-    """See that this thread has a signal stack.
+    """Make a signal stack for this thread, if it has none.
 
     faulthandler makes only one, for the thread that called it first; in an actor that was forked
     from a thread of the program, that one is gone.

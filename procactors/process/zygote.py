@@ -163,7 +163,7 @@ class Zygote:
         return process.pid
 
     def _clean_up(self) -> None:
-        """See that all actors are gone, and remove what is left of the runtime directory.
+        """Kill the actors that are left, and remove what is left of the runtime directory.
 
         The parent may be removing it, too: what one of both finds gone is no error.
         """

@@ -14,7 +14,7 @@ That costs some 500 microseconds, so what has not changed is named instead:
     version    what is in it now: the digest of the definition with all that it uses
 
 A message says `_definition(identity, version)`. A process has one class of an identity; where
-the version is another one than it has, it sets the class's attributes to that version. A
+the message names another version than it has, it sets the class's attributes to that version. A
 function's identity is its version: a changed function is another function.
 """
 
@@ -62,7 +62,7 @@ class Known(NamedTuple):
     """What this process knows of a definition.
 
     Attributes:
-        identity, version: digests, see above.
+        identity, version: digests, as at the head of this module.
         is_loaded: it came from another process.
         size: bytes of the definition with all that it uses; 0 if it was loaded.
     """

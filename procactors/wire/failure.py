@@ -38,7 +38,7 @@ __all__ = [
     "unpack",
 ]
 
-#: What a failure is on the wire; see above.
+#: What a failure is on the wire: pickle, buffers, class's name, text, traceback.
 Packed: TypeAlias = "tuple[bytes, list[pickle.PickleBuffer], str, str, str]"
 
 
