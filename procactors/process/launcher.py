@@ -197,12 +197,12 @@ class Launcher:
 
         May be begun again, where a signal handler has raised in it.
         """
+        if self._socket is not None:  # first: the zygote may be waiting for room for an answer
+            self._socket.close()
+            self._socket = None
         if self._zygote is not None:
             self._end_zygote(self._zygote)
             self._zygote = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
     def _end_zygote(self, zygote: subprocess.Popen[bytes]) -> None:
         pidfd = self.zygote_pidfd
