@@ -60,7 +60,7 @@ from procactors.wire.blackbox import (
     STOP_ORDERED,
     STOPPED,
 )
-from procactors.wire.codec import decode, split
+from procactors.wire.codec import decode_joined
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
 from procactors.wire.station import SUPERVISOR, Station, actor_path
@@ -195,14 +195,12 @@ class _Life:
         return instance
 
     def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
-        with open(self._order.blueprint, "rb") as file:
-            head, buffers = split(memoryview(file.read()))
         what = f"class {self._order.class_name} (or one of its arguments)"
-        cls, args, kwargs = decode(head, buffers, what)
+        with open(self._order.blueprint, "rb") as file:
+            cls, args, kwargs = decode_joined(file.read(), what)
         if self._order.extra:
             with open(self._order.extra, "rb") as file:
-                head, buffers = split(memoryview(file.read()))
-            more_args, more_kwargs = decode(head, buffers, what)
+                more_args, more_kwargs = decode_joined(file.read(), what)
             args, kwargs = (*args, *more_args), {**kwargs, **more_kwargs}
         return cls, args, kwargs
 
@@ -247,8 +245,7 @@ class _Life:
         if data is None:
             return
         cls = type(instance).__qualname__
-        head, buffers = split(memoryview(data))
-        state = decode(head, buffers, f"snapshot of {cls}")
+        state = decode_joined(data, f"snapshot of {cls}")
         restore = getattr(instance, "restore", None)
         if not callable(restore):
             raise TypeError(f"{cls} has snapshot(), so it needs restore(state): nobody takes it")
