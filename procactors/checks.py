@@ -64,7 +64,7 @@ def number(name: str, value: Any, lowest: float, highest: float = math.inf) -> f
 
 
 def deadline(name: str, value: Any) -> float:
-    """Return the seconds until a deadline; infinity is one that nobody lives to see."""
+    """Return the seconds until a deadline; infinity is one that never comes."""
     return min(_seconds(name, value, ""), LONGEST_S)
 
 

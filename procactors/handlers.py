@@ -2,7 +2,7 @@
 
 Layer: base. Runs in: parent and actor.
 Owns: nothing.
-Never: lets an `async def` or a generator come to its first call: nobody would run what it returns.
+Never: lets an `async def` or a generator come to its first call: what it returns would not be run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def kind_of(function: Any) -> str:
 
 
 def check_class(verb: str, cls: Any) -> None:
-    """See that actors can be made of a class: all its public methods are plain functions.
+    """Refuse a class that no actor can be made of: all its public methods must be plain functions.
 
     Args:
         verb: what it is given to: spawn, pool or spec.
@@ -75,7 +75,7 @@ def check_class(verb: str, cls: Any) -> None:
 
 
 def check_function(function: Any) -> None:
-    """See that a pool's function has a result when it returns.
+    """Refuse a function that has no result when it returns: a pool could not use it.
 
     Raises:
         InvalidSpec: it is async, or a generator.

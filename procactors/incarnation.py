@@ -2,7 +2,7 @@
 
 Layer: api. Runs in: actor, main thread.
 Owns: the process's station and loop, closed at the end of an orderly life.
-Never: returns before the mailbox is settled: what it leaves in hand is reported as such.
+Never: returns: what an end leaves in hand is reported as such.
 
     claim the mailbox, hang on the lifeline ─► surroundings, signals ─► class and arguments
     ─► constructor, restore, on_start ─► Ready ─► loop ─► snapshot ─► children stop ─► on_stop
@@ -61,7 +61,7 @@ from procactors.wire.blackbox import (
     STOP_ORDERED,
     STOPPED,
 )
-from procactors.wire.codec import decode, split
+from procactors.wire.codec import decode_joined
 from procactors.wire.reader import MailboxReader
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
 from procactors.wire.station import Station, actor_path
@@ -76,7 +76,7 @@ _FAILED_CODE = 1
 #: Most seconds for the end of a life that did not come to know its order.
 _END_S = 1.0
 
-#: What `on_stop` is told of each orderly end.
+#: What `on_stop` gets for each orderly end.
 _KINDS = {
     STOPPED: ExitKind.STOPPED,
     LEFT: ExitKind.NORMAL,
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
     folder = actor_path(home, actor)
     try:
         claimed = _claim(home, folder, start)
-    except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for this start is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller of the start gets it
         _note(folder, start, error)
         _end(_FAILED_CODE, _END_S)
     if claimed is None:
@@ -102,7 +102,7 @@ def main(argv: list[str]) -> None:
     station = None
     code = 0
     try:
-        _settle_in(order, folder, words)
+        _set_up(order, folder, words)
         station = _open_station(home, actor, reader)
         _Life(order, folder, reader, station).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
@@ -111,7 +111,7 @@ def main(argv: list[str]) -> None:
 
 
 def _claim(home: str, folder: str, start: int) -> tuple[StartOrder, MailboxReader] | None:
-    """Become the one that serves this mailbox; None: somebody else does, or nobody is to."""
+    """Become the one that serves this mailbox; None: another process does, or none is to."""
     try:
         die_with_parent(home)
         order = read_order(folder)
@@ -123,7 +123,7 @@ def _claim(home: str, folder: str, start: int) -> tuple[StartOrder, MailboxReade
         return None  # the system, or the actor, ended while this process came up
 
 
-def _settle_in(order: StartOrder, folder: str, words: memoryview) -> None:
+def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
     """Set up all that the user's code is to find when it is imported."""
     become(ACTOR, order.makers)
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
@@ -146,7 +146,7 @@ def _open_station(home: str, actor: int, reader: MailboxReader) -> Station:
 
 
 def rehearse() -> None:
-    """Do in a spare what every start does, so that the pages it touches are its own by then."""
+    """Touch, in a spare, the pages that every start touches: so they are copied by then."""
     pickle.loads(pickle.dumps((Actor, ExitReason(ExitKind.NORMAL))))
     MethodTable(Actor)
 
@@ -197,14 +197,12 @@ class _Life:
         return instance
 
     def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
-        with open(self._order.blueprint, "rb") as file:
-            head, buffers = split(memoryview(file.read()))
         what = f"class {self._order.class_name} (or one of its arguments)"
-        cls, args, kwargs = decode(head, buffers, what)
+        with open(self._order.blueprint, "rb") as file:
+            cls, args, kwargs = decode_joined(file.read(), what)
         if self._order.extra:
             with open(self._order.extra, "rb") as file:
-                head, buffers = split(memoryview(file.read()))
-            more_args, more_kwargs = decode(head, buffers, what)
+                more_args, more_kwargs = decode_joined(file.read(), what)
             args, kwargs = (*args, *more_args), {**kwargs, **more_kwargs}
         return cls, args, kwargs
 
@@ -234,7 +232,7 @@ class _Life:
     def _snapshot(self, instance: Any) -> None:
         """Leave the state for the next life. What this raises crashes the actor."""
         take = getattr(instance, "snapshot", None)
-        # The base class's own stands for "there is none": None may well be somebody's state.
+        # The base class's own stands for "there is none": None may well be a state.
         if callable(take) and getattr(take, "__func__", None) is not Actor.snapshot:
             from procactors.process.recycling import write_snapshot
 
@@ -249,8 +247,7 @@ class _Life:
         if data is None:
             return
         cls = type(instance).__qualname__
-        head, buffers = split(memoryview(data))
-        state = decode(head, buffers, f"snapshot of {cls}")
+        state = decode_joined(data, f"snapshot of {cls}")
         restore = getattr(instance, "restore", None)
         if not callable(restore):
             raise TypeError(f"{cls} has snapshot(), so it needs restore(state): nobody takes it")
@@ -376,5 +373,5 @@ def _report_lost(station: Station, target: int, record: bytes) -> None:
 
 
 def _tell_supervisor(station: Station, command: Any) -> None:
-    with contextlib.suppress(ProcActorsError):  # the system is ending: nobody is left to tell
+    with contextlib.suppress(ProcActorsError):  # the system is ending: the supervisor is gone
         Client(station).tell(command)

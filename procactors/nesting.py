@@ -1,7 +1,7 @@
 """Where a process stands among programs and actors, and what an import may start in it.
 
 Layer: base. Runs in: parent, zygote and actor.
-Owns: what this process was told of itself (`become`), and the modules that have made systems.
+Owns: what this process is (`become`), and the modules that have made systems.
 Never: looks at anything unless a system is made: no message pays for this.
 
 A module that makes a system when it is imported does so in each process that imports it. The
@@ -124,8 +124,8 @@ def importer() -> str | None:
 def drop_half_imported() -> None:
     """Forget, in a forked copy, the modules that other threads were just importing.
 
-    Those threads are not here: nobody would finish the import, nor let its lock go, and whoever
-    unpickles a class of such a module would wait for both for ever. It is imported anew.
+    Those threads are not here to finish the import and let its lock go: unpickling a class of such
+    a module would wait for both for ever. It is imported anew.
     """
     for name, module in list(sys.modules.items()):
         if getattr(getattr(module, "__spec__", None), "_initializing", False):
@@ -196,5 +196,5 @@ def _is_ours(module: str) -> bool:
 def _depth() -> int:
     try:
         return int(os.environ.get(_DEPTH, "0"))
-    except ValueError:  # somebody else's value
+    except ValueError:  # not a number: not our value
         return 0

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-#: Of the package, but somebody's program like any other.
+#: Of the package, but a program like any other.
 _DEMO = os.path.join(_PACKAGE, "demo") + os.sep
 
 # The slots themselves, as C code reads and writes them: past a class's own attributes.
@@ -139,7 +139,7 @@ def add_note(error: BaseException, note: str) -> None:
 def by_signal(error: BaseException) -> bool:
     """Whether a signal handler of the program raised it, on top of whatever was being done.
 
-    Such an exception is the caller's, as an alarm's `TimeoutError` is: it says nothing of the
+    Such an exception is the caller's, as an alarm's `TimeoutError` is, and does not come from the
     value that was just being pickled or loaded.
     """
     trace, codes = trace_of(error), set()

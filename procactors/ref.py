@@ -7,7 +7,6 @@ Never: guesses: a misspelled method must be an error, not a message.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import functools
 from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
@@ -44,6 +43,9 @@ from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitReason
 from procactors.wire.codec import Encoded
 from procactors.wire.transport import SUPERVISOR, Transport, transport_of
+
+if TYPE_CHECKING:
+    import dataclasses
 
 __all__ = ["ActorRef"]
 

@@ -23,7 +23,7 @@ from procactors.process.loop import find_handler
 from procactors.process.methods import table_of
 from procactors.ref import ActorRef
 from procactors.supervision.letterfile import LetterFile, Run, StoredLetter
-from procactors.wire.codec import Encoded, decode, split
+from procactors.wire.codec import Encoded, decode_joined
 from procactors.wire.definitions import offer, replace_main
 from procactors.wire.envelope import handler_name
 from procactors.wire.home import Home
@@ -80,9 +80,8 @@ class Replay:
         """
         set_current(self._context())
         try:
-            head, buffers = split(memoryview(self._blueprint))
             what = f"class {self._letter.class_name} (or one of its arguments)"
-            cls, args, kwargs = decode(head, buffers, what)
+            cls, args, kwargs = decode_joined(self._blueprint, what)
             actor = cls(*args, **kwargs)
             start = getattr(actor, "on_start", None)
             if callable(start):

@@ -22,54 +22,28 @@ from types import ModuleType
 
 from procactors.ref import _make_ref
 from procactors.shared import _received
-from procactors.wire.definitions import _definition, fill, fill_function, make_definition
+from procactors.wire import definitions, rebuilding
 from procactors.wire.mailbox import _open_mailbox
 from procactors.wire.parcel import open_parcel
-from procactors.wire.rebuilding import (
-    fill_cached,
-    fill_enum,
-    fill_module,
-    fill_named,
-    fill_single_dispatch,
-    make_cached,
-    make_cached_property,
-    make_class,
-    make_module,
-    make_named,
-    make_single_dispatch,
-    make_spec,
-    make_typing_name,
-)
 
 __all__ = ["STORED"]
 
 #: The functions that pickles name by this module.
 STORED = (
-    _definition,
+    definitions._definition,
+    definitions.make_definition,
+    definitions.fill,
+    definitions.fill_function,
+    *(getattr(rebuilding, name) for name in rebuilding.__all__),
+    open_parcel,
     _make_ref,
     _open_mailbox,
     _received,
-    fill,
-    fill_cached,
-    fill_enum,
-    fill_function,
-    fill_module,
-    fill_named,
-    fill_single_dispatch,
-    make_cached,
-    make_cached_property,
-    make_class,
-    make_definition,
-    make_module,
-    make_named,
-    make_single_dispatch,
-    make_spec,
-    make_typing_name,
-    open_parcel,
 )
 
 for _function in STORED:
     _function.__module__ = __name__
+    globals()[_function.__name__] = _function
 
 #: Modules that were elsewhere when something was stored, and where what was in them is now.
 _MOVED: dict[str, str] = {}

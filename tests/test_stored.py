@@ -18,7 +18,7 @@ import pytest
 from procactors import stored
 from procactors.replay import surroundings_of
 from procactors.supervision.letterfile import LetterFile
-from procactors.wire import parts
+from procactors.wire import procstat
 from procactors.wire.codec import encode, split
 from tests.support.programs import environment
 
@@ -107,10 +107,10 @@ def test_what_is_stored_is_found_under_its_name(function):
 
 
 def test_a_module_that_moved_is_found_by_its_old_name(monkeypatch):
-    monkeypatch.setitem(stored._MOVED, "procactors.wire.gone", "procactors.wire.parts")
+    monkeypatch.setitem(stored._MOVED, "procactors.wire.gone", "procactors.wire.procstat")
     monkeypatch.delitem(sys.modules, "procactors.wire.gone", raising=False)
-    gone = __import__("procactors.wire.gone", fromlist=["vars_of"])
-    assert gone.vars_of is parts.vars_of
+    gone = __import__("procactors.wire.gone", fromlist=["stat_of"])
+    assert gone.stat_of is procstat.stat_of
     with pytest.raises(AttributeError):
         _ = gone.nothing
     del sys.modules["procactors.wire.gone"]

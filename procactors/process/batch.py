@@ -26,13 +26,12 @@ from typing import Any, NamedTuple
 from procactors.errors import (
     DecodeError,
     EncodeError,
-    RemoteError,
     ResultEncodeError,
     StorageFull,
 )
-from procactors.raised import by_signal, full_name, one_line, said
+from procactors.raised import by_signal, one_line
 from procactors.wire.culprit import describe_load
-from procactors.wire.failure import own_failure, pack_failure
+from procactors.wire.failure import pack_failure, short_failure
 from procactors.wire.home import Home
 from procactors.wire.sheet import (
     BATCH,
@@ -225,13 +224,15 @@ class BatchRunner:
         return ""
 
     def _load(self, span: WireSpan) -> Any:
-        if span.place != STORED:
-            return _loads(span.payload)
-        received = self._home.fetch(span.payload)
+        return self._fetch(span.payload) if span.place == STORED else _loads(span.payload)
+
+    def _fetch(self, reference: bytes) -> Any:
+        """Load what is in a segment of the pool's, which frees it when its last item has ended."""
+        received = self._home.fetch(reference)
         try:
             return _loads(received.head, buffers=received.buffers)
         finally:
-            received.leave()  # the pool frees it, once the last of its items has ended
+            received.leave()
 
     def _describe(self, span: WireSpan, error: Exception) -> str:
         if not span.alone or span.place == STORED:
@@ -245,7 +246,8 @@ class BatchRunner:
         kept = self._functions if is_small else self._large
         function = kept.get(named)
         if function is None:
-            function = self._load_function(named)
+            load: Callable[[bytes], Callable[..., Any]] = _loads if is_small else self._fetch
+            function = load(named[1:])
             if is_small and (type(function) is not FunctionType or function.__closure__):
                 return function  # it may hold a state, which is no other batch's
             if len(kept) >= (_KEPT_FUNCTIONS if is_small else _KEPT_LARGE):
@@ -253,15 +255,6 @@ class BatchRunner:
             # A reference names one writing of its segment: it is good as a key, too.
             kept[named] = function
         return function
-
-    def _load_function(self, named: bytes) -> Callable[..., Any]:
-        if named[:1] == b"f":
-            return _loads(named[1:])  # type: ignore[no-any-return]
-        received = self._home.fetch(named[1:])
-        try:
-            return _loads(received.head, buffers=received.buffers)  # type: ignore[no-any-return]
-        finally:
-            received.leave()
 
     def _sheet(self, process: int, number: int) -> Sheet:
         sheet = self._sheets.get((process, number))
@@ -386,9 +379,7 @@ class _Work:
         try:
             self._put(at, FAILURE, packed)
         except (EncodeError, StorageFull) as full:
-            trace = f"(lost: {full})"[:500]
-            short = RemoteError(full_name(error), said(error)[:500], trace)
-            self._put(at, FAILURE, own_failure(short, trace))
+            self._put(at, FAILURE, short_failure(error, full))
 
     def _put(self, at: int, tag: int, value: Any) -> None:
         """Encode a value; what is too large for the area goes to a segment for the pool."""

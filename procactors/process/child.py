@@ -4,8 +4,8 @@ Layer: process. Runs in: parent.
 Owns: the pidfd (`release`).
 Never: believes anything but the pidfd about life and death: a forgotten descriptor keeps
 multiprocessing's sentinel silent, a killed fork server reports living actors as dead. Never names
-a process by a number that may be somebody else's by now: children of the parent may be reaped by
-anybody there (SIGCHLD ignored, a handler that waits for all), those of the zygote by init.
+a process by a number that may be another's by now: children of the parent may be reaped by any
+code there (SIGCHLD ignored, a handler that waits for all), those of the zygote by init.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _REAPED_MS = 100
 
 
 class Reaper(Protocol):
-    """Who may wait for the zygote's children: the zygote."""
+    """What may wait for the zygote's children: the zygote."""
 
     def reap(self, pid: int, start: int = 0) -> None:
         """Let the zombie go; with `start`, tell afterwards how much memory it had."""
@@ -97,17 +97,17 @@ class Child:
         try:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL, None, _TO_GROUP)
         except (ProcessLookupError, PermissionError):
-            pass  # nobody is left of it, or nobody whom we may kill
+            pass  # none is left of it, or none that we may kill
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
             self._kill_group_by_number()
 
     def _kill_group_by_number(self) -> None:
-        """Do it before Linux 6.9, if the group's number is surely its own.
+        """SIGKILL the group before Linux 6.9, if its number is surely its own.
 
-        While the process is not reaped, nobody else gets its number. Somebody may reap it behind
-        our look; but numbers are given in turn, so that one comes again after all others.
+        While the process is not reaped, no other gets its number. It may be reaped behind our look;
+        but numbers are given in turn, so that one comes again after all others.
         """
         if _pid_of(self.pidfd) == self.pid:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -116,7 +116,7 @@ class Child:
     def exit_code(self) -> int | None:
         """Return the exit code (negative: the signal) of a process that is gone.
 
-        None if nobody knows it any more. Call `let_go` next, once.
+        None if it is not known any more. Call `let_go` next, once.
         """
         raise NotImplementedError
 
@@ -175,7 +175,7 @@ class ForkedChild(Child):
         """Return the exit code, and reap."""
         code, self.peak_memory = reap_by(self.pidfd)
         self.is_reaped = True
-        # So that it waits for nobody itself, by a number; it has no word for "unknown".
+        # So that it waits for no process itself, by a number; it has no word for "unknown".
         self._process._popen.returncode = 0 if code is None else code  # type: ignore[attr-defined]
         self._process.close()
         return code
@@ -215,7 +215,7 @@ def kill_by(pidfd: int) -> None:
 def reap_by(pidfd: int) -> tuple[int | None, int]:
     """Return (exit code, most resident bytes) of a child of ours that is gone, and reap it.
 
-    If somebody else has reaped it: what the kernel still knows; (None, 0) if that is nothing.
+    If other code has reaped it: what the kernel still knows; (None, 0) if that is nothing.
     """
     with contextlib.suppress(ChildProcessError):
         left = os.WEXITED | os.WNOHANG | os.WNOWAIT

@@ -6,7 +6,7 @@ Never: runs the program's own code in a process of the runtime's.
 
 Such a program has no interpreter for ``-c``: `sys.executable` is the program itself. But it calls
 `multiprocessing.freeze_support()` first, which looks at the arguments, and if they are those of
-multiprocessing's `spawn`, reads an object from a pipe and runs that, and nothing of the program.
+multiprocessing's `spawn`, reads an object from a pipe and runs that instead of the program.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["command", "is_astray", "is_frozen"]
 
 
 def is_frozen() -> bool:
-    """Whether this program is frozen, and nobody has named another interpreter."""
+    """Whether this program is frozen, and has named no other interpreter."""
     executable = os.fsdecode(spawn.get_executable() or "")
     return bool(getattr(sys, "frozen", False)) and executable == sys.executable
 
@@ -38,7 +38,7 @@ def command(module: str, arguments: list[str]) -> tuple[list[str], int]:
     reading, writing = os.pipe()
     with open(writing, "wb") as file:
         # What multiprocessing reads first is about the main module: nothing is to be done there.
-        # Both fit into a pipe, so that nobody need be there to read them yet.
+        # Both fit into a pipe, so that they can be written before there is a reader.
         pickle.dump({}, file)
         pickle.dump(_Entry(module, arguments), file)
     return spawn.get_command_line(tracker_fd=None, pipe_handle=reading), reading

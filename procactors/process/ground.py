@@ -17,7 +17,7 @@ from procactors.process.frozen import is_astray
 __all__ = ["check_ground"]
 
 #: What the supervisor, the mailboxes and the zygote use: as greenlets they would hold up each
-#: other, and everybody who waits for them. What others patch (`time`, `ssl`) is not used.
+#: other, and all that waits for them. What others patch (`time`, `ssl`) is not used.
 _NEEDED = ("os", "queue", "select", "selectors", "signal", "socket", "subprocess")
 
 

@@ -47,7 +47,7 @@ START_METHODS = ("forkserver", "spawn", "fork")
 _ZYGOTE_END_MS = 2000
 
 #: Run by a new interpreter: the import path first, since it may be how we ourselves are found.
-#: No such file: the parent died before we came up, and whoever started next has swept.
+#: No such file: the parent died before we came up, and the next start has swept.
 _BOOT = """
 import marshal, sys
 try:
@@ -129,7 +129,7 @@ class Launcher:
                 raise
         process = _Copy(target=_forked, args=(self._home, actor, start), name=f"actor-{actor}")
         with warnings.catch_warnings(), held():
-            # Python 3.12 warns of forking with threads; whoever chose "fork" was told.
+            # Python 3.12 warns of forking with threads; the documentation of "fork" does.
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
         try:
@@ -178,7 +178,7 @@ class Launcher:
             except BlockingIOError:
                 return  # every answer that is collected makes room
             except OSError:
-                return  # the zygote is dead: a new one is told anew what is still wanted
+                return  # the zygote is dead: a new one gets orders for what is still wanted
             self._unsent.popleft()
 
     def kill_zygote(self) -> None:
@@ -197,12 +197,12 @@ class Launcher:
 
         May be begun again, where a signal handler has raised in it.
         """
+        if self._socket is not None:  # first: the zygote may be waiting for room for an answer
+            self._socket.close()
+            self._socket = None
         if self._zygote is not None:
             self._end_zygote(self._zygote)
             self._zygote = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
     def _end_zygote(self, zygote: subprocess.Popen[bytes]) -> None:
         pidfd = self.zygote_pidfd

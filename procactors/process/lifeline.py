@@ -39,7 +39,7 @@ class Lifeline:
         _lifelines.add(self)
 
     def cut(self) -> None:
-        """Close the write end: whoever still hangs on it dies."""
+        """Close the write end: every process that still hangs on it dies."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

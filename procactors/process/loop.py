@@ -21,14 +21,13 @@ from procactors.errors import (
     DecodeError,
     EncodeError,
     ProcActorsError,
-    RemoteError,
     ResultEncodeError,
     StorageFull,
     UnknownMethod,
 )
 from procactors.handlers import kind_of
 from procactors.process.methods import MethodTable, cure, table_of
-from procactors.raised import full_name, last_line, said, shown, trace_of
+from procactors.raised import last_line, said, shown, trace_of
 from procactors.wire.blackbox import (
     CLOSED,
     CLOSING,
@@ -48,7 +47,7 @@ from procactors.wire.blackbox import (
 )
 from procactors.wire.culprit import describe_load
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
-from procactors.wire.failure import own_failure, pack_failure
+from procactors.wire.failure import pack_failure, short_failure
 from procactors.wire.home import Home
 from procactors.wire.payload import Received
 from procactors.wire.reader import MailboxReader
@@ -257,10 +256,8 @@ class Loop:
         try:
             there = self.replies.answer(reply, call, Kind.FAILURE, packed)
         except (EncodeError, StorageFull) as full:
-            # A long traceback, and no room for it: what is left must fit into a record.
-            trace = f"(lost: {full})"[:500]
-            short = RemoteError(full_name(error), said(error)[:500], trace)
-            there = self.replies.answer(reply, call, Kind.FAILURE, own_failure(short, trace))
+            short = short_failure(error, full)
+            there = self.replies.answer(reply, call, Kind.FAILURE, short)
         if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
             _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())

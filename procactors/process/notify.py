@@ -1,8 +1,8 @@
-"""What a service manager is told: ready, stopping, and a line for people (systemd's protocol).
+"""Reports to a service manager: ready, stopping, and a line for people (systemd's protocol).
 
 Layer: process. Runs in: parent.
 Owns: the variable NOTIFY_SOCKET while the block runs; a socket for the time of one datagram.
-Never: raises, or fails a program because nobody listens; speaks from an actor.
+Never: raises, or fails a program because no manager listens; speaks from an actor.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Notifier:
                 sender.settimeout(_PATIENCE_S)
                 sender.sendto(state.encode(), address)
         except OSError as error:
-            # A program must not fail for want of somebody to tell that it runs.
+            # A program must not fail because no manager takes the report.
             _log.debug("could not tell %s %r: %s", self._address, state, error)
 
 

@@ -13,7 +13,7 @@ import os
 
 __all__ = ["OomKills", "credit", "lacked", "was_short"]
 
-#: Seconds for which a kill that was counted, and claimed by nobody, may still be a later death's:
+#: Seconds for which a kill that was counted, and claimed by no death, may still be a later death's:
 #: two that are killed together are seen one after the other.
 _FRESH_S = 1.0
 #: Memory is nearly used up when less than one part in so many is left.

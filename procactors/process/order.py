@@ -11,9 +11,8 @@ import marshal
 import multiprocessing
 import os
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from procactors.plain import plain, text
 from procactors.wire.storage import write_whole
 
 __all__ = [
@@ -51,7 +50,7 @@ class StartOrder(NamedTuple):
         nice: its niceness; None: as its parent process.
         dumps: have `DUMP` write the stacks of all threads to the fault file.
         seed: the incarnation's seed, of its context.
-        reseed: seed the module `random` with it: somebody chose the root.
+        reseed: seed the module `random` with it: the program chose the root.
         makers: files of modules that make systems when they are imported (see `nesting`).
         system: the system's name, for people.
     """
@@ -98,7 +97,7 @@ def surroundings() -> Surroundings:
     """Return the surroundings of this process, for a `StartOrder`.
 
     Raises:
-        TypeError: something there is of a kind that cannot travel, in the environment perhaps.
+        TypeError: the environment holds what is no string.
     """
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     try:
@@ -107,11 +106,11 @@ def surroundings() -> Surroundings:
         cwd = ""
     argv = getattr(sys, "argv", None)  # not there where Python is embedded
     return Surroundings(
-        environ=plain(dict(os.environ)),
+        environ={_variable(name): _variable(value) for name, value in os.environ.items()},
         cwd=cwd,
         path=import_path(),
-        argv=[""] if argv is None else [text(argument) for argument in argv],
-        main_file=None if main_file is None else text(main_file),
+        argv=[""] if argv is None else [_text(argument) for argument in argv],
+        main_file=None if main_file is None else _text(main_file),
         # Proxies of a `multiprocessing.Manager` show it: in the actor too they are the parent's.
         authkey=bytes(multiprocessing.current_process().authkey),
     )
@@ -123,19 +122,38 @@ def import_path() -> list[str]:
     They pass over anything else, a `pathlib.Path` too. So must the actor: with one more place to
     look it could find another module under the same name.
     """
-    return [text(place) for place in sys.path if isinstance(place, (str, bytes))]
+    return [_text(place) for place in sys.path if isinstance(place, (str, bytes))]
 
 
 def write_order(folder: str, order: StartOrder) -> None:
     """Write the order; it replaces an older one whole.
 
     Raises:
-        TypeError: it has a value that is not plain, and cannot be made so.
+        ValueError: it has a value that is not plain.
     """
-    write_whole(os.path.join(folder, "start"), marshal.dumps(plain(tuple(order))))
+    write_whole(os.path.join(folder, "start"), marshal.dumps(tuple(order)))
 
 
 def read_order(folder: str) -> StartOrder:
     """Read the order of an actor's directory."""
     with open(os.path.join(folder, "start"), "rb") as file:
         return StartOrder(*marshal.load(file))  # noqa: S302 - our own file, in our own directory
+
+
+def _variable(value: Any) -> str:
+    """Return a name or a value of the environment as a plain string."""
+    # The environment may be a dictionary of the program's own by now.
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"expected strings alone in the environment, found {value!r}")
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """Return what the operating system would be given for a value where it takes strings.
+
+    By the base class's own method: what a subclass's says may be anything, and `marshal` refuses
+    the subclass.
+    """
+    if isinstance(value, (bytes, os.PathLike)):
+        value = os.fsdecode(value)
+    return str.__str__(value if isinstance(value, str) else str(value))

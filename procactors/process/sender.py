@@ -1,10 +1,10 @@
-"""Who has sent a signal: this process itself, the kernel, or somebody else.
+"""Where a signal came from: this process itself, the kernel, or another process.
 
 Layer: process. Runs in: actor, main thread, inside a Python signal handler.
-Owns: the main thread's signal stack, if nobody else has made one.
-Never: guesses: what cannot be seen counts as sent by somebody else.
+Owns: the main thread's signal stack, if there was none.
+Never: guesses: what cannot be seen counts as sent by another process.
 
-A Python handler is not told who sent its signal; the kernel would tell a C handler, in a
+A Python handler does not learn the sender; the kernel would tell a C handler, in a
 `siginfo_t` that it puts on the signal stack. The main thread has such a stack of its own
 (faulthandler makes one, else we do, and CPython's handlers run on it), and what was put there
 stays until the next signal. So we have the kernel put it there (`ask`), and look for it
@@ -63,7 +63,7 @@ class _Action(ctypes.Structure):
 
 
 def ask(number: int) -> None:
-    """Have the kernel say who sent it with each signal of that number, from now on.
+    """Have the kernel name the sender with each signal of that number, from now on.
 
     Call it behind `signal.signal`. The handler stays CPython's own, which takes no notice.
     """
@@ -110,7 +110,7 @@ def _stack() -> _Stack | None:
 
 
 def _ensure_stack() -> None:
-    """See that this thread has a signal stack.
+    """Make a signal stack for this thread, if it has none.
 
     faulthandler makes only one, for the thread that called it first; in an actor that was forked
     from a thread of the program, that one is gone.

@@ -47,7 +47,7 @@ def claim_mailbox(folder: str, words: memoryview, start: int) -> bool:
     Returns False if another start was ordered meanwhile: then this one is late, and must end.
 
     A process of an earlier start may live: forked by a zygote that was killed before it could
-    tell the number. Nobody watches it, so whoever has the valid order ends it.
+    tell the number. It is not watched, so the process with the valid order ends it.
 
     Raises:
         RuntimeError: the claim does not come free.

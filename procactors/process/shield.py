@@ -27,7 +27,7 @@ __all__ = ["DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "shield"]
 
 #: Those by which schedulers and operators speak to whole jobs, and that would end a process. Not
 #: the others: SIGSTOP, SIGTSTP and SIGCONT suspend a job as ever; SIGALRM, SIGVTALRM and SIGPROF
-#: are timers of the process's own; SIGABRT, SIGSEGV and their like are for whoever wants it dead.
+#: are timers of the process's own; SIGABRT, SIGSEGV and their like are sent to have it dead.
 SHIELDED = (
     signal.SIGHUP,
     signal.SIGINT,
@@ -58,9 +58,9 @@ def held() -> Iterator[None]:
 
 
 def ignore_all() -> None:
-    """Ignore the signals: for the zygote, whom the parent alone ends.
+    """Ignore the signals: for the zygote, which the parent alone ends.
 
-    A SIGCHLD that is ignored is inherited from whoever started the program, and would have the
+    A SIGCHLD that is ignored is inherited from what started the program, and would have the
     kernel forget how our children have ended.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -2,8 +2,8 @@
 
 Layer: process. Runs in: zygote (`main`) and, forked, the first steps of an actor.
 Owns: its end of the socket to the parent, a lifeline descriptor, the pipes to its spares.
-Never: has a second thread (a fork would copy locks that nobody will open); waits for its dead
-before it is told to (their numbers would be used again while the parent still names them).
+Never: has a second thread (a fork would copy locks that no thread will open); waits for its
+dead before it is ordered to (their numbers would be used again while the parent still names them).
 
     parent ──FORK actor, start──► zygote ──fork──► actor
            ◄─FORK actor, start, pid──     (spare: forked before it is needed)
@@ -163,7 +163,7 @@ class Zygote:
         return process.pid
 
     def _clean_up(self) -> None:
-        """See that all actors are gone, and remove what is left of the runtime directory.
+        """Kill the actors that are left, and remove what is left of the runtime directory.
 
         The parent may be removing it, too: what one of both finds gone is no error.
         """

@@ -1,6 +1,6 @@
 """A system's dead letters in memory: looking at them, and sending them again.
 
-Layer: supervision. Runs in: parent; written by the supervisor's thread, read by anybody.
+Layer: supervision. Runs in: parent; written by the supervisor's thread, read by any thread.
 Owns: the letters, up to a bound; older ones go, their number is kept. Subscriptions, with a thread
 each, and what writes the letters to a file (`close`).
 Never: unpickles a message: that may run, or kill, anything.
@@ -59,7 +59,7 @@ class DeadLetters:
         # supervisor adds. Reentrant: a signal handler of the application may stop the system.
         self._lock = threading.RLock()
         self._serials = itertools.count(1)
-        #: Letters that are being sent, or were: nobody else must send them too.
+        #: Letters that are being sent, or were: no other thread must send them too.
         self._leaving: set[int] = set()
         self._subscriptions: list[Subscription[DeadLetter]] = []
         self._missed = 0
@@ -112,7 +112,7 @@ class DeadLetters:
         """Have `callback` called with each letter from now on; return what ends that.
 
         Each subscription has a thread of its own, in which its letters come in order. An
-        exception in the callback is logged. A callback that is slow holds up nobody: beyond
+        exception in the callback is logged. A callback that is slow holds up no other: beyond
         10 000 letters that wait for it the next ones are counted (`missed`) and logged, not shown.
         When the system stops, the callback gets what is left within the stop's deadline.
 
@@ -213,7 +213,7 @@ class DeadLetters:
         return self._file is not None
 
     def connect(self, station: Station, address_of: Callable[[str], int | None]) -> None:
-        """Say by whom, and to which ids, letters are sent again."""
+        """Set the endpoint by which letters are sent again, and what finds their actors' ids."""
         self._station, self._address_of = station, address_of
 
     def keep_in(self, file: LetterSink) -> None:

@@ -23,7 +23,7 @@ class DeadLetter:
     Attributes:
         actor: name of the actor that it was sent to.
         handler: name of the method, or ``receive``.
-        reason: why nobody will handle it, in words; the crash report if it was in hand.
+        reason: why it will not be handled, in words; the crash report if it was in hand.
         deliveries: how often its handling was begun.
         sender: id of the actor that sent it; 0 is the main program.
         at: when it was given up, in UTC, ISO 8601.

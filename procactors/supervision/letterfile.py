@@ -90,7 +90,7 @@ class StoredLetter:
         id: its number in the file.
         run: the run that it comes from.
         state: ``kept``; ``marked`` for the next actor of its name; ``taken`` by a system that is
-            handing it over (if that system is gone: nobody knows whether it did).
+            handing it over (if that system is gone: it is not known whether it did).
         size: bytes of its content.
         letter: the letter; its content only where that was asked for.
     """
@@ -327,7 +327,7 @@ class LetterFile:
 def _make(path: str) -> None:
     """Make the file whole, under another name, and let it appear at once.
 
-    Nobody may find it half made; and to open and close a database that another thread has open
+    No process may find it half made; and to open and close a database that another thread has open
     would drop the locks of both.
     """
     new = f"{path}.{secrets.token_hex(6)}.new"

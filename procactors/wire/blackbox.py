@@ -64,7 +64,7 @@ _MAGIC, STATE, CLOSED, CONTROL, INCARNATION, PHASE = range(6)
 HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, PID, _BATCH_BYTES = range(6, 14)
 #: Set by the supervisor once a stop is ordered: the actor makes way for no next life any more.
 STOP_ORDERED = 14
-#: Set by the supervisor in its own box: somebody listens to the progress of actors.
+#: Set by the supervisor in its own box: the progress of actors is listened to.
 LISTENED = 15
 #: Set by the supervisor in its own box: the whole system is being stopped.
 SYSTEM_ENDS = 16

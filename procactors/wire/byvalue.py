@@ -39,7 +39,6 @@ from procactors.wire.definitions import (
     publish,
 )
 from procactors.wire.importable import is_found, is_importable, is_python_class, stands_in
-from procactors.wire.parts import vars_of
 from procactors.wire.rebuilding import (
     fill_cached,
     fill_enum,
@@ -58,7 +57,7 @@ from procactors.wire.rebuilding import (
 )
 from procactors.wire.unchanged import Proof
 
-__all__ = ["DefinitionPickler", "code_facts", "dumps_by_value", "names_used"]
+__all__ = ["DefinitionPickler", "code_facts", "dumps_by_value", "names_used", "vars_of"]
 
 #: Bytes of a definition, with all that it uses, beyond which it is never a file of its own, and no
 #: function of that size is kept by its receiver: segments are freed behind a map, those would stay.
@@ -256,7 +255,7 @@ class _Digester(DefinitionPickler):
         make, args, set_state, state = parts
         attributes = {key: value for key, value in state[0].items() if key != "__firstlineno__"}
         if not attributes.get("__annotations__", True):
-            del attributes["__annotations__"]  # made by whoever looks for them
+            del attributes["__annotations__"]  # made when they are first looked for
         return make, args, (attributes, *state[1:]), None, None, set_state
 
     def _function_parts(self, function: Any) -> tuple[Any, Any, Any, Any]:
@@ -370,6 +369,20 @@ class _RootPickler(DefinitionPickler):
 
 
 # -- what has a rule of its own -----------------------------------------------------------------
+
+
+def vars_of(value: Any) -> dict[str, Any]:
+    """Return the attributes of an instance, from its dictionary and its slots."""
+    found = dict(getattr(value, "__dict__", {}))
+    for cls in type(value).__mro__:
+        slots = getattr(cls, "__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            mangled = name
+            if name.startswith("__") and not name.endswith("__"):
+                mangled = f"_{cls.__name__.lstrip('_')}{name}"
+            if hasattr(value, mangled) and mangled not in ("__dict__", "__weakref__"):
+                found[mangled] = getattr(value, mangled)
+    return found
 
 
 def _class_parts(cls: Any) -> tuple[Any, Any, Any, Any]:

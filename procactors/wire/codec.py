@@ -19,7 +19,7 @@ from procactors.wire.byvalue import dumps_by_value
 from procactors.wire.culprit import describe_culprit, describe_load
 from procactors.wire.importable import private_names
 
-__all__ = ["Encoded", "decode", "encode", "encode_key", "join", "split"]
+__all__ = ["Encoded", "decode", "decode_joined", "encode", "encode_key", "join", "split"]
 
 _COUNT = struct.Struct("=Q")
 #: Each buffer starts on this boundary: arrays want aligned memory.
@@ -137,6 +137,16 @@ def split(body: memoryview) -> tuple[memoryview, list[memoryview]]:
         parts.append(body[at : at + length])
         at += -(-length // _ALIGN) * _ALIGN
     return parts[0], [memoryview(bytearray(part)) for part in parts[1:]]
+
+
+def decode_joined(body: bytes, what: str) -> Any:
+    """Unpickle what `join` has made.
+
+    Raises:
+        DecodeError: the value's own unpickling code raised, or its module is missing here.
+    """
+    head, buffers = split(memoryview(body))
+    return decode(head, buffers, what)
 
 
 def _padded(data: bytes) -> bytes:

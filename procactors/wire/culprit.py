@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from procactors.raised import by_signal, one_line
-from procactors.wire.byvalue import dumps_by_value, names_used
-from procactors.wire.parts import vars_of
+from procactors.wire.byvalue import dumps_by_value, names_used, vars_of
 
 __all__ = ["describe_culprit", "describe_load"]
 

@@ -14,7 +14,7 @@ That costs some 500 microseconds, so what has not changed is named instead:
     version    what is in it now: the digest of the definition with all that it uses
 
 A message says `_definition(identity, version)`. A process has one class of an identity; where
-the version is another one than it has, it sets the class's attributes to that version. A
+the message names another version than it has, it sets the class's attributes to that version. A
 function's identity is its version: a changed function is another function.
 """
 
@@ -62,7 +62,7 @@ class Known(NamedTuple):
     """What this process knows of a definition.
 
     Attributes:
-        identity, version: digests, see above.
+        identity, version: digests, as at the head of this module.
         is_loaded: it came from another process.
         size: bytes of the definition with all that it uses; 0 if it was loaded.
     """
@@ -330,8 +330,8 @@ def _path(home: str, version: str) -> str:
 def _find(version: str, home: str) -> tuple[str, bytes]:
     """Return (runtime directory, pickled definition).
 
-    Bytes of an earlier system are looked for at home first: whoever handed them over has put
-    their definitions there, and the directory that they name may be anybody's by now.
+    What bytes of an earlier system name is looked for at home first: the definitions were put there
+    when the bytes were handed over, and the directory that they name may be another system's now.
     """
     if version in _offered:
         return home, _offered[version]

@@ -28,9 +28,17 @@ _RESULT = int(Kind.RESULT)
 #: Flag of a class that Python code has made; without it, its `__new__` and `__init__` are C.
 _HEAP_TYPE = 1 << 9
 
-__all__ = ["Packed", "load_answer", "open_answer", "own_failure", "pack_failure", "unpack"]
+__all__ = [
+    "Packed",
+    "load_answer",
+    "open_answer",
+    "own_failure",
+    "pack_failure",
+    "short_failure",
+    "unpack",
+]
 
-#: What a failure is on the wire; see above.
+#: What a failure is on the wire: pickle, buffers, class's name, text, traceback.
 Packed: TypeAlias = "tuple[bytes, list[pickle.PickleBuffer], str, str, str]"
 
 
@@ -44,6 +52,19 @@ def pack_failure(error: BaseException, home: Home) -> Packed:
 def own_failure(error: BaseException, trace: str) -> Packed:
     """Return an error of ours as it travels, with a traceback that is known from elsewhere."""
     return pickle.dumps(error, 5), [], full_name(error), said(error), trace
+
+
+def short_failure(error: BaseException, lost: object) -> Packed:
+    """Return an exception as it travels where there is no room for a long traceback.
+
+    It fits into a record.
+
+    Args:
+        error: the exception.
+        lost: why its traceback is left out.
+    """
+    trace = f"(lost: {lost})"[:500]
+    return own_failure(RemoteError(full_name(error), said(error)[:500], trace), trace)
 
 
 def load_answer(home: Home, answer: Answer) -> Any:

@@ -93,7 +93,7 @@ class Home:
     def store(self, encoded: Encoded, target: int) -> bytes:
         """Write an encoded value to a segment; return the reference that names it.
 
-        For values whose reference travels inside another: whoever stored it frees it (`free`).
+        For values whose reference travels inside another: their sender frees them (`free`).
 
         Raises:
             StorageFull: no room for it.
@@ -113,7 +113,7 @@ class Home:
         self._segments.free(reference)
 
     def discard(self, flags: int, body: memoryview) -> None:
-        """Free the segment of a record that nobody will read."""
+        """Free the segment of a record that will not be read."""
         if flags & IN_SEGMENT:
             reference = bytes(body[: REFERENCE.size])
             self._unread.discard(reference)

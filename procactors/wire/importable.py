@@ -163,7 +163,7 @@ def _is_found_again(name: str) -> bool:
             continue
         try:
             found = finder.find_spec(name, path, None)
-        except Exception:  # noqa: BLE001, S112 - a finder of anybody's; the next one is asked
+        except Exception:  # noqa: BLE001, S112 - a finder of a library's; the next one is asked
             continue
         if found is not None:
             return found.origin == spec.origin and list(

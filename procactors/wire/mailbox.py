@@ -1,4 +1,4 @@
-"""The mailbox: a `multiprocessing.queues.Queue` that survives the death of those who use it.
+"""The mailbox: a `multiprocessing.queues.Queue` that survives the death of its users.
 
 Layer: wire. Runs in: any process.
 Owns: the mailbox's directory with its pipe, black box and places (removed by its maker), a read
@@ -58,7 +58,7 @@ _MOST_TRIES = 3
 class MailboxFiles:
     """The files of one mailbox, made and held open by its owner.
 
-    A pipe's content lives only while somebody holds the pipe open: that is this object, so the
+    A pipe's content lives only while a process holds the pipe open: that is this object, so the
     messages survive the time in which no reader lives.
 
     Attributes:
@@ -102,7 +102,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
     """A queue between processes for one reader at a time and any number of writers.
 
     It has the interface of `multiprocessing.Queue`, and moreover: a killed reader or writer harms
-    nobody, what was put is pickled in the caller's frame, and the mailbox itself may travel in a
+    no other, what was put is pickled in the caller's frame, and the mailbox itself may travel in a
     message, since it is known by its directory. Use it in one process, hand it to a `Process`
     of any start method, or send it inside a message.
 
@@ -313,7 +313,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
             self._reading.release()
 
     def _take_over(self, box: BlackBox) -> None:
-        """Decide on a record that a dead reader was just unpickling: nobody has seen it yet."""
+        """Decide on a record that a dead reader was just unpickling: no code has seen it yet."""
         words = box.words
         if not words[STATE] & IN_HAND:
             return

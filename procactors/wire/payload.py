@@ -3,7 +3,7 @@
 Layer: wire. Runs in: parent and actor.
 Owns: the sender's kept segments (descriptor, map, file: `SegmentPool.close`); a receiver's
 descriptor until `Received.consume`, and its lock as long as a view of the map lives.
-Never: written while anybody may still read it; unlocked by hand; truncated.
+Never: written while a receiver may still read it; unlocked by hand; truncated.
 
 Page faults dominate the cost of fresh segments, so a sender keeps its own and writes them again
 (measured: 1.0 GB/s fresh, 4.6 to 6.9 kept). The header's words:
@@ -96,7 +96,7 @@ class SegmentPool:
             segment.words[_TARGET] = target
             try:
                 _store(segment.map, head, buffers, places)
-            except BaseException:  # Ctrl-C, seen behind the copying: nobody will read this
+            except BaseException:  # Ctrl-C, seen behind the copying: this will not be sent
                 segment.words[_CONSUMED] = generation
                 fcntl.flock(segment.fd, fcntl.LOCK_UN)
                 raise
@@ -115,18 +115,18 @@ class SegmentPool:
                 if segment.words[_GENERATION] == generation:
                     segment.words[_CONSUMED] = generation
                 return
-        with contextlib.suppress(FileNotFoundError):  # not kept: nobody will write it again
+        with contextlib.suppress(FileNotFoundError):  # not kept: it would not be written again
             os.unlink(os.path.join(_folder(self._home, self._process, place), str(number)))
 
     def close(self) -> None:
-        """Close maps and descriptors; the files stay for those who have yet to read them."""
+        """Close maps and descriptors; the files stay for their receivers."""
         with self._lock:
             for segment in self._kept:
                 _drop(segment)
             self._kept.clear()
 
     def _free(self, size: int) -> _Segment | None:
-        """Return a kept segment that fits and that nobody can see, locked; None if none is."""
+        """Return a kept segment that fits and that no receiver can see, locked; None if none is."""
         for segment in list(self._kept):
             words = segment.words
             if words[_CONSUMED] != words[_GENERATION] or not size <= segment.size <= 4 * size:
@@ -236,7 +236,7 @@ class Received:
             os.close(fd)
 
     def __del__(self) -> None:
-        # A reply that nobody asked for again must not keep its segment for ever.
+        # A reply that was never asked for must not keep its segment for ever.
         with contextlib.suppress(Exception):
             self.consume()
 
@@ -250,7 +250,7 @@ def receive(home: str, reference: bytes, once: bool = True) -> Received:
     Args:
         home: the runtime directory.
         reference: names the payload.
-        once: nobody will open it again: a process with many maps may remove the file at once.
+        once: it will not be opened again: a process with many maps may remove the file at once.
 
     Raises:
         FileNotFoundError: the segment is gone (its dead sender's were swept).

@@ -1,4 +1,4 @@
-"""The free places of a bounded mailbox: one byte a place, in a pipe that anybody may open.
+"""The free places of a bounded mailbox: one byte a place, in a pipe that every user opens.
 
 Layer: wire. Runs in: parent and actor, on both sides of a mailbox.
 Owns: descriptors on the token pipe and the claims file (closed with `close`).
@@ -28,7 +28,7 @@ from procactors.errors import InvalidSpec
 __all__ = ["Places", "bytes_in"]
 
 #: Longest wait in one piece, in seconds: the waiter that a place woke may have been killed,
-#: and then nobody wakes the next one.
+#: and then the next one is not woken.
 _SLICE_S = 0.2
 #: Wait, in seconds, between tries for the claims lock while the reader heals.
 _HEALING_S = 0.001
@@ -50,7 +50,7 @@ class Places:
             os.path.join(path, "tokens"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
         )
         # Its own open file description: a lock belongs to the description, and one that was
-        # inherited through a fork would be everybody's.
+        # inherited through a fork would be shared with the parent.
         try:
             self._claims = os.open(os.path.join(path, "claims"), os.O_RDWR | os.O_CLOEXEC)
         except OSError:
@@ -65,7 +65,7 @@ class Places:
     def create(path: str, capacity: int) -> int:
         """Make the token pipe with `capacity` places in it; return the descriptor to keep open.
 
-        The bytes live only as long as somebody holds the pipe open: the mailbox's owner does.
+        The bytes live only as long as the pipe is held open: the mailbox's owner does that.
 
         Raises:
             InvalidSpec: more places than a pipe of this system can hold.
@@ -140,7 +140,7 @@ class Places:
         except BlockingIOError:
             return False
         try:
-            # With the lock nobody is between place and record; but a record may have come since
+            # With the lock no sender is between place and record; but a record may have come since
             # the reader looked, and its place is in use.
             if not is_empty():
                 return True

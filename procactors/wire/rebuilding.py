@@ -46,7 +46,7 @@ class _Quiet:
 
 
 class _QuietWithSlots:
-    """The same, for bases whose instances have no dictionary: both must have one, or none."""
+    """`_Quiet` for bases whose instances have no dictionary: all bases must have one, or none."""
 
     __slots__ = ()
 

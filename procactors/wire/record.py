@@ -83,6 +83,7 @@ class Kind(enum.IntEnum):
 PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
 _pack = FRAME.pack
 _unpack = FRAME.unpack_from
+_new = tuple.__new__  # past NamedTuple's own constructor, which costs as much as the rest
 
 
 def frame(kind: int, flags: int, body: bytes) -> bytes:
@@ -95,7 +96,7 @@ def frame(kind: int, flags: int, body: bytes) -> bytes:
 def parse(data: bytes | memoryview, at: int = 0) -> Record:
     """Return the record that begins at an offset of `data`."""
     length, kind, flags, padding = _unpack(data, at)
-    return Record(kind, flags, memoryview(data)[at + 8 : at + length - padding])
+    return _new(Record, (kind, flags, memoryview(data)[at + 8 : at + length - padding]))
 
 
 def parse_all(data: bytes | memoryview) -> Iterator[Record]:
@@ -103,7 +104,7 @@ def parse_all(data: bytes | memoryview) -> Iterator[Record]:
     view, at = memoryview(data), 0
     while at < len(view):
         length, kind, flags, padding = _unpack(view, at)
-        yield Record(kind, flags, view[at + 8 : at + length - padding])
+        yield _new(Record, (kind, flags, view[at + 8 : at + length - padding]))
         at += length
 
 

@@ -174,7 +174,7 @@ class ReplyPort:
         self.retire()
 
     def retire(self) -> None:
-        """Remove the pipe: whatever still comes for it finds nobody."""
+        """Remove the pipe: a late answer is dropped by its sender."""
         if self._retired:
             return
         if self._pid == os.getpid():
@@ -229,7 +229,7 @@ class ReplyPort:
 
 
 def remove_ports_of(home: str, process: int) -> None:
-    """Remove the reply pipes of a dead process: an answer then finds nobody."""
+    """Remove the reply pipes of a dead process: an answer for it is then dropped."""
     prefix = f"{process & 0x7FFFFFFF:08x}"
     for path in list_folder(home, "replies"):
         if os.path.basename(path).startswith(prefix):

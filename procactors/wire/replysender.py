@@ -40,7 +40,7 @@ _numbers = itertools.count(1)
 
 
 class ReplySender:
-    """Answers to anybody's reply pipe, from one thread, never blocking for long."""
+    """Answers to the reply pipes of all processes, from one thread, never blocking for long."""
 
     def __init__(self, home: Home) -> None:
         self._home = home

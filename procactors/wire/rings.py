@@ -3,7 +3,7 @@
 Layer: wire. Runs in: actor, main thread, while it waits for an answer.
 Owns: nothing.
 Never: takes one look's word for it: an asker that has been answered, and has not run since, still
-shows for whom it waited.
+shows which actor it waited for.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ def ring_from(first: int, me: int, words_of: Callable[[int], memoryview | None])
     """Return the ring that an ask of `first` by `me` closes: pids by actor; empty if it does not.
 
     Args:
-        first: who is asked.
-        me: who asks.
+        first: the actor that is asked.
+        me: the actor that asks.
         words_of: returns the black box of an actor; None if there is none.
     """
     ring: dict[int, int] = {}
     at = first
     while at and at != me:
         if at in ring:
-            return {}  # one, but not through us: whoever closed it is told
+            return {}  # one, but not through us: the actor that closed it gets the error
         words = words_of(at)
         try:
             ring[at], at = (words[PID], words[WAITING_ON]) if words is not None else (0, 0)

@@ -2,8 +2,8 @@
 
 Layer: wire. Runs in: parent; actors open it by path.
 Owns: the directory and its overflow directory (removed by `RuntimeDir.remove`, the janitor, or
-the next start's sweep), and a locked file `owner` in each, whose lock tells everybody that the
-owner lives.
+the next start's sweep), and a locked file `owner` in each, whose lock tells every process that
+the owner lives.
 Never: uses a directory that belongs to someone else or that others may enter; takes a directory's
 owner for dead but by that lock.
 
@@ -123,7 +123,7 @@ class RuntimeDir:
             if os.stat(root).st_dev == disk:
                 continue
             more = os.path.join(root, os.path.basename(self.path) + _MORE)
-            # The link first: whatever ends us, who removes one directory finds the other.
+            # The link first: whatever ends us, what removes one directory finds the other.
             os.symlink(more, overflow_of(self.path))
             try:
                 os.mkdir(more, 0o700)
@@ -203,7 +203,7 @@ def check_overflow(home: str) -> bool:
     """Return whether a runtime directory has an overflow directory, which then is its own.
 
     Raises:
-        PermissionError: somebody else's directory stands there.
+        PermissionError: another user's directory stands there.
     """
     try:
         more = os.readlink(overflow_of(home))
@@ -229,7 +229,7 @@ def _remove_overflow(home: str) -> None:
         more = os.readlink(overflow_of(home))
         if os.path.basename(more) != os.path.basename(home).removesuffix(_GONE) + _MORE:
             return
-        for found in (more, more + _GONE):  # gone: whoever was at it has died
+        for found in (more, more + _GONE):  # gone: the process that was at it has died
             with contextlib.suppress(OSError):  # there is none, or it is not ours
                 check_private(found)
                 _remove(_set_aside(found))
@@ -257,14 +257,14 @@ def _remove(top: str) -> None:
         for name in files + folders:
             path = os.path.join(folder, name)
             with contextlib.suppress(OSError):
-                # A link to a directory counts as one for `walk`, and as a file for who removes it.
+                # A link to a directory counts as one for `walk`, and as a file for its removal.
                 os.rmdir(path) if name in folders and not os.path.islink(path) else os.unlink(path)
     with contextlib.suppress(OSError):
         os.rmdir(top)
 
 
 def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:
-    """Remove what dead owners left (a power cut, or SIGKILL of everybody), and name it."""
+    """Remove what dead owners left (a power cut, or SIGKILL of all processes), and name it."""
     removed = []
     place = "/dev/shm" if base is None else os.path.abspath(os.fspath(base))
     for path in _left_behind(dict.fromkeys([place, *temporary_roots()])):
@@ -286,7 +286,7 @@ def _is_abandoned(path: str) -> bool:
     try:
         check_private(path)
         if path.endswith(_GONE):
-            return True  # whoever was at it has died
+            return True  # the process that was removing it has died
         fd = os.open(os.path.join(path, "owner"), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return _is_no_newborn(path)

@@ -2,19 +2,19 @@
 
 Layer: wire. Runs in: parent and actor.
 Owns: a descriptor for the length of a call.
-Never: written anew but under the exclusive lock, which nobody has while a view lives anywhere;
-waited for: who does not get a lock at once knows what that means.
+Never: written anew but under the exclusive lock, which is not to be had while a view
+lives anywhere; waited for: a lock that is not to be had at once says enough.
 
 The kernel's locks are the count of readers, so that no death can make it wrong. The header's words:
 
     magic        that the header has been written at all
     generation   which writing this is; a handle names it
     sent         the generation whose handle has been pickled: it may be anywhere now
-    released     the generation that was released: nobody may open it any more
-    kept         1: its creator lives and may write it again; 0: whoever releases it removes it
+    released     the generation that was released: it may not be opened any more
+    kept         1: its creator lives and may write it again; 0: what releases it removes it
 
-Whoever releases sets `released` and then looks at `kept`; whoever clears `kept` (a creator with too
-many, the supervisor for a dead one) looks at `released` behind that: one of both removes the file.
+A release sets `released` and then looks at `kept`; what clears `kept` (a creator with too many, the
+supervisor for a dead one) looks at `released` behind that: one of both removes the file.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Header(NamedTuple):
 
     @property
     def is_released(self) -> bool:
-        """Whether nobody may open it any more."""
+        """Whether it may not be opened any more."""
         return self.released == self.generation
 
 
@@ -95,7 +95,7 @@ def mark_sent(share: Share) -> None:
 
 
 def release_share(share: Share, unless_sent: bool = False) -> None:
-    """End a share: nobody can open it any more; its memory goes with the last view.
+    """End a share: it cannot be opened any more; its memory goes with the last view.
 
     Gone already is no error.
     """
@@ -110,7 +110,7 @@ def release_share(share: Share, unless_sent: bool = False) -> None:
 
 
 def sweep_shares(home: str, process: int) -> None:
-    """Remove what a dead process has shared and nobody else knows of, and what was released."""
+    """Remove what a dead process has shared and no other knows of, and what was released."""
     start = name_of(process, "")
     for place in (0, 1):
         for name in _names(home, place):
@@ -161,7 +161,7 @@ def _held(share: Share) -> Iterator[tuple[int, Header] | None]:
 
 
 def disown(path: str, unless_sent: bool = False) -> None:
-    """Leave a file to whoever releases it; remove it if it is released (or was never sent)."""
+    """Leave a file to its release; remove it if it is released (or was never sent)."""
     with contextlib.suppress(FileNotFoundError):
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:

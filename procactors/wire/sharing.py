@@ -1,4 +1,4 @@
-"""Shared values: written once, mapped read-only by whoever wants to read them.
+"""Shared values: written once, mapped read-only by their readers.
 
 Layer: wire. Runs in: parent and actor.
 Owns: a reader's descriptor, and with it a shared lock, for as long as a view of its map lives.
@@ -98,7 +98,7 @@ class SharePool:
             return share or self._write_new(encoded, places, size, kind), size
 
     def close(self) -> None:
-        """Write no more; the files stay for those who read them, until the directory goes."""
+        """Write no more; the files stay for their readers, until the directory goes."""
         with self._lock:
             self._closed = True
             self._kept.clear()
@@ -263,7 +263,7 @@ def _removing_on_error(path: str) -> Iterator[None]:
 
 
 def _lock(fd: int) -> bool:
-    """Lock a file for writing; False while anybody reads it."""
+    """Lock a file for writing; False while it is read."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

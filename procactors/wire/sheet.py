@@ -148,7 +148,7 @@ class Sheet:
         self.area = whole[_AREA_AT : _AREA_AT + _AREA_BYTES]
 
     def prepare(self, batch: int, count: int) -> None:
-        """Make it ready for a batch of `count` items. Nobody else looks at it now."""
+        """Make it ready for a batch of `count` items. No other process looks at it now."""
         self.marks[:count] = _ZEROS[:count]
         words = self.words
         words[STARTED] = words[LOADING] = words[SINCE] = 0
@@ -228,7 +228,7 @@ class SheetRoom:
         self._lock = threading.Lock()
 
     def lease(self) -> Sheet:
-        """Return a sheet that nobody uses.
+        """Return a sheet that is not in use.
 
         Raises:
             StorageFull: there is no room for another.

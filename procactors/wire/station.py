@@ -57,7 +57,7 @@ class Station:
     Args:
         path: the system's runtime directory.
         actor: id of the actor that this process is; `MAIN` for the main program.
-        box: the actor's own black box, in which it shows whom it waits for.
+        box: the actor's own black box, in which it shows which actor it waits for.
         names: tells the name of an actor, for error messages.
     """
 
@@ -80,7 +80,7 @@ class Station:
         self._callbacks: SimpleQueue[Callable[[], None] | None] | None = None
         self._closed = False
         self._closing: list[Callable[[], None]] = []
-        #: Names an actor, for errors; by its number where nobody knows more.
+        #: Names an actor, for errors; by its number where that is all that is known.
         self.name_of: Callable[[int], str] = lambda actor: f"actor {actor}"
         #: The program has broken off what it did here: it looks at no reply any more.
         self.is_abandoned = False
@@ -103,8 +103,8 @@ class Station:
         """Put a message that wants no answer into an actor's mailbox.
 
         Raises:
-            ActorStopped, MailboxFull, StorageFull: it was not sent. But an actor that is being
-                stopped hears of no ActorStopped: its message is a dead letter.
+            ActorStopped, MailboxFull, StorageFull: it was not sent. But not ActorStopped in an
+                actor that is being stopped: there the message is a dead letter.
         """
         record = build_message(self.home, actor, method, encoded, sender=self.actor)
         self._send(actor, name, record, timeout)
@@ -155,7 +155,7 @@ class Station:
             if answer is None:
                 raise _late(name, timeout)
         except BaseException:
-            port.give_up(call)  # an answer may still come: it must find nobody
+            port.give_up(call)  # an answer may still come: it must not be taken for another call's
             raise
         try:
             return load_answer(self.home, answer)
@@ -176,7 +176,7 @@ class Station:
         """Put a message whose answer is handed to `pending` by the reader thread.
 
         Raises:
-            DeliveryError: it was not sent, and `pending` will hear nothing.
+            DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
         replies = self._reply_reader()
         call = next(self._calls)
@@ -288,7 +288,7 @@ class Station:
                 self.on_lost(actor, record)
         if replies is not None:
             replies.close()
-            # Not as they come: whoever brought them here may hold a lock.
+            # Not as they come: the thread that brought them here may hold a lock.
             self._callbacks = None
             replies.call_back_rest()
         while self._ports:
@@ -359,10 +359,10 @@ class Station:
             raise
 
     def _is_last_word(self, actor: int, record: bytes) -> bool:
-        """Whether a message that nobody will handle is a dead letter, and no error of the sender.
+        """Whether a message that will not be handled is a dead letter, and no error of the sender.
 
         So it is with what an actor tells while it is being stopped itself, or its whole system:
-        who ends first is no affair of the handler's.
+        which of both ends first is no affair of the handler's.
         """
         if self._waiting is None or actor == SUPERVISOR:
             return False
@@ -409,14 +409,14 @@ class Station:
             self.on_lost(actor, record)
 
     def _check(self, actor: int, name: str) -> None:
-        """Called while an ask waits: end it if the actor is gone and nobody answered."""
+        """Called while an ask waits: end it if the actor is gone, without an answer."""
         if not os.path.exists(actor_path(self.path, actor)):
             raise ActorStopped(f"{name} has stopped; the message was not handled")
 
     def _wait_as_actor(
         self, port: ReplyPort, call: int, deadline: float | None, actor: int, name: str
     ) -> Answer | None:
-        """Wait while the black box shows for whom, so that a ring of askers is seen."""
+        """Wait while the black box shows for which actor, so that a ring of askers is seen."""
         waiting = self._waiting
         if waiting is None or threading.get_ident() != self._main_thread:
             return port.wait(call, deadline, lambda: self._check(actor, name))

@@ -280,7 +280,7 @@ def _where_there_is_room(
     while place < 2:
         try:
             # Looked at first: a try in vain would fill the disk to its last byte for a moment,
-            # in which everybody else's files do not fit either.
+            # in which the files of other processes do not fit either.
             if (not place or check_overflow(home)) and has_room(root_of(home, place), size):
                 return make(place)
         except OSError as error:
@@ -324,7 +324,7 @@ def _views(parts: Iterable[bytes | memoryview]) -> list[memoryview]:
 
 def _write_views(path: str, views: Sequence[memoryview]) -> None:
     try:
-        # A file without a name: the kernel removes it with whoever is killed over it.
+        # A file without a name: the kernel removes it with a process that is killed over it.
         fd = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno not in _NO_UNNAMED:

@@ -61,7 +61,7 @@ _FIXED: frozenset[type] = frozenset(
         typing.NewType,
     )
 )
-#: Likewise, by name: not each program has a use for their modules.
+#: Further types like those of `_FIXED`, by name: not each program loads their modules.
 _FIXED_NAMES = frozenset(
     (
         "datetime.date",
@@ -98,7 +98,7 @@ _GENERATED = frozenset(
         "_abc_registry",
     )
 )
-#: Likewise, of enums and named tuples.
+#: What enums write so, and named tuples.
 _OF_ENUMS = frozenset(
     (
         "_hashable_values_",

@@ -61,7 +61,7 @@ class MailboxWriter:
                 os.path.join(path, "pipe"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
             )
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENXIO):  # removed, or nobody holds a read end
+            if error.errno in (errno.ENOENT, errno.ENXIO):  # removed, or no read end is held
                 raise MailboxClosed from None
             raise
         with contextlib.ExitStack() as undo:
@@ -86,7 +86,7 @@ class MailboxWriter:
         # Threads that are inside `send` of a bounded mailbox: its descriptors are in use.
         self._inside = 0
         self._finishing = False
-        #: Closed only to save descriptors: whoever still holds it opens another (`retire`).
+        #: Closed only to save descriptors: a thread that still holds it opens another (`retire`).
         self.retired = False
         _writers.add(self)
 
@@ -100,7 +100,7 @@ class MailboxWriter:
 
         Raises:
             Full: a bounded mailbox had no free place in time.
-            MailboxClosed: nobody will read it.
+            MailboxClosed: it will not be read.
         """
         places = self._places
         if places is None:
@@ -199,7 +199,7 @@ class MailboxWriter:
             return True
 
     def _close_if_done(self) -> None:
-        """Close once nobody needs the ends any more. Holds the lock."""
+        """Close once the ends are not needed any more. Holds the lock."""
         if self._finishing and not (self._inside or self._backlog or self._feeder):
             self.close()
 
@@ -208,7 +208,7 @@ class MailboxWriter:
             raise MailboxClosed
 
     def _wake(self) -> None:
-        """Have the idle reader look up: a sender killed with a place in hand woke nobody."""
+        """Have the idle reader look up: a sender killed with a place in hand has not woken it."""
         with self._lock, contextlib.suppress(OSError):
             if self._fd >= 0 and not bytes_in(self._fd):
                 os.write(self._fd, _NUDGE)

@@ -123,7 +123,7 @@ def test_what_cannot_travel_at_all_is_a_failed_start(system, monkeypatch):
         pass
 
     monkeypatch.setattr(os, "environ", Environment(os.environ, THING=object()))
-    with pytest.raises(SpawnError, match="expected a string, bytes, a number or None, found <obj"):
+    with pytest.raises(SpawnError, match="expected strings alone in the environment, found <obj"):
         system.spawn(Echo)
 
 
