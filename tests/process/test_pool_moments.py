@@ -89,8 +89,8 @@ def test_what_lies_behind_a_slow_item_is_taken_over_though_the_limit_came_late(s
         with pool._dispatcher.lock:
             [batch] = [
                 batch
-                for member in pool._dispatcher.slots
-                for batch in member.batches
+                for slot in pool._dispatcher.slots
+                for batch in slot.batches
                 if batch.count == 41
             ]
             batch.lower(3, time.monotonic())
@@ -122,7 +122,7 @@ def test_nobody_waits_for_workers_that_are_all_on_their_way_out(system, tmp_path
         pids = {gate.arrival() for _ in stuck}
         shrinking = aside(pool.resize, 1)
         eventually(lambda: pool.size == 1, "the order")
-        [stays] = [member.ref for member in pool._slots()]
+        [stays] = [slot.ref for slot in pool._slots()]
         flag.touch()
         os.kill(stays.status().pid, signal.SIGKILL)
         stays.wait(SHORT_S)
