@@ -7,16 +7,9 @@ Never: a message that is a function or a class: those are method references.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping, Sequence, Set as AbstractSet
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, Union
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    import dataclasses
-
-    from procactors.ref import ActorRef
-
-__all__ = ["Message", "PlainMessage"]
+__all__ = ["Message"]
 
 ReplyT_co = TypeVar("ReplyT_co", covariant=True)
 
@@ -29,28 +22,3 @@ class Message(Generic[ReplyT_co]):
     """
 
     __slots__ = ()
-
-
-class _DataclassValue(Protocol):
-    """Any instance of a dataclass, for the type checker alone."""
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-
-
-#: What a type checker accepts as a message besides ``Message[R]``. A closed union, never
-#: ``object``: with ``object`` a misspelled method would pass as a message.
-PlainMessage = Union[
-    _DataclassValue,
-    enum.Enum,
-    str,
-    bytes,
-    bytearray,
-    int,
-    float,
-    complex,
-    None,
-    Sequence[Any],
-    Mapping[Any, Any],
-    AbstractSet[Any],
-    "ActorRef[Any]",
-]

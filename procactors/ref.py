@@ -7,17 +7,21 @@ Never: guesses: a misspelled method must be an error, not a message.
 
 from __future__ import annotations
 
+import enum
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from types import FunctionType, MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
+    ClassVar,
     Concatenate,
     Generic,
     NoReturn,
     ParamSpec,
+    Protocol,
     TypeVar,
+    Union,
     cast,
     overload,
 )
@@ -31,7 +35,7 @@ from procactors.errors import (
     MailboxFull,
     UnknownMethod,
 )
-from procactors.messages import Message, PlainMessage
+from procactors.messages import Message
 from procactors.options import Overflow
 from procactors.process.methods import is_method_reference, key_of, table_of
 from procactors.reply import Reply
@@ -39,6 +43,9 @@ from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitReason
 from procactors.wire.codec import Encoded
 from procactors.wire.transport import SUPERVISOR, Transport, transport_of
+
+if TYPE_CHECKING:
+    import dataclasses
 
 __all__ = ["ActorRef"]
 
@@ -48,6 +55,31 @@ R = TypeVar("R")
 
 #: Says "not given" where None has a meaning.
 _UNSET: Any = object()
+
+
+class _DataclassValue(Protocol):
+    """Any instance of a dataclass, for the type checker alone."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+#: What a type checker accepts as a message besides ``Message[R]``. A closed union, never
+#: ``object``: with ``object`` a misspelled method would pass as a message.
+PlainMessage = Union[
+    _DataclassValue,
+    enum.Enum,
+    str,
+    bytes,
+    bytearray,
+    int,
+    float,
+    complex,
+    None,
+    Sequence[Any],
+    Mapping[Any, Any],
+    AbstractSet[Any],
+    "ActorRef[Any]",
+]
 
 
 class ActorRef(Generic[A_co]):

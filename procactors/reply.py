@@ -179,8 +179,8 @@ class Reply(Future[R]):
         turn.acquire()
         self._sleepers.append(turn)
         try:
-            # Behind the entry: the thread that ends the reply sets its state first, and goes through
-            # the list then.
+            # Behind the entry: the thread that ends the reply sets its state, then goes through the
+            # list.
             if self._state in _ENDED:
                 return
             limit = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
