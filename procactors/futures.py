@@ -39,8 +39,8 @@ __all__ = ["ActorPoolExecutor"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Deaths of one worker that no call has caused, within so many seconds: a worker that somebody
-#: kills again and again comes back, one that cannot start any more is given up.
+#: Deaths of one worker that no call has caused, within so many seconds: a worker that is
+#: killed again and again from outside comes back, one that cannot start any more is given up.
 _RESTARTS, _WITHIN_S = 10, 60.0
 
 
@@ -149,7 +149,7 @@ class ActorPoolExecutor(Executor):
         try:
             return pool.submit(fn, *args, **kwargs)
         except (EncodeError, InvalidSpec, TypeError) as error:
-            # Whoever has a list of futures looks for failures there, and not here.
+            # A caller with a list of futures looks for failures there, and not here.
             failed: PoolReply[R] = PoolReply(pool._transport, pool.name)
             failed.resolve(Sealed(FAILURE, error))
             return failed
@@ -168,8 +168,8 @@ class ActorPoolExecutor(Executor):
 
         The input is taken as workers need it, and not at once as the standard library does: an
         endless one is no trouble. Leaving the iterator early (or its ``close()``) gives up what no
-        worker has begun. If nobody ever begins to read the results, all items are done all the
-        same, by `shutdown` at the latest, and failures are logged.
+        worker has begun. If the results are never read, all items are done all the same, by
+        `shutdown` at the latest, and failures are logged.
 
         Args:
             fn: a function of as many arguments as there are inputs.
@@ -271,7 +271,7 @@ class ActorPoolExecutor(Executor):
 
     def _open_pool(self) -> Pool[Any]:
         engine = self._engine
-        if self._pid != os.getpid():  # where its locks are held by nobody, for ever
+        if self._pid != os.getpid():  # where its locks may stay held for ever
             raise ForeignProcess(
                 f"this executor is used in another process than the one that made it, as in a "
                 f"function that its own worker runs: call the function itself there, return what "
@@ -282,7 +282,7 @@ class ActorPoolExecutor(Executor):
         return engine.start() if pool is None or engine.closed else pool
 
     def _ended(self, error: ActorStopped) -> RuntimeError:
-        """Return what a call is told that came too late."""
+        """Return the error of a call that came too late."""
         if self._engine.closed:
             return RuntimeError(SHUT_DOWN)
         return PoolBroken(f"the executor's actor system has ended: {error}")

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from procactors.client import Client
-from procactors.errors import ForeignProcess
 from procactors.inbox import Inbox
 from procactors.nesting import importer, note_inert
 from procactors.observe.event import Event
@@ -37,7 +36,6 @@ from procactors.tree import Supervisor
 from procactors.wire.inertstation import InertStation
 from procactors.wire.sharefile import Share
 from procactors.wire.sheet import FAILURE, Sealed
-from procactors.wire.transport import inert_error
 
 __all__ = ["become_inert"]
 
@@ -138,7 +136,7 @@ class _InertSystem:
     def _number(self, what: str) -> int:
         """Return a number for what is made now; outside of the import, say that it is not made."""
         if importer() is None:
-            raise inert_error(f"{self.name}, asked to {what},", self._station.module)
+            raise self._station.error(f"{self.name}, asked to {what},")
         return next(self._ids)
 
     def _ref_of(self, number: int, name: str, cls: type | None = None) -> ActorRef[Any]:
@@ -196,8 +194,8 @@ class _InertPool(Pool[Any]):
     def _check_open(self) -> None:
         raise self._error()
 
-    def _error(self) -> ForeignProcess:
-        return inert_error(self.name, self._transport.module)
+    def _error(self) -> Exception:
+        return self._transport.error(self.name)
 
 
 class _InertInbox(Inbox):
@@ -213,7 +211,7 @@ class _InertInbox(Inbox):
         pass
 
     def _watches(self) -> Any:
-        raise inert_error(self.ref.name, self._station.module)
+        raise self._station.error(self.ref.name)
 
 
 class _InertShared(Shared[Any]):
@@ -226,7 +224,7 @@ class _InertShared(Shared[Any]):
         self._station = station
 
     def get(self) -> Any:
-        raise inert_error(f"this shared {self._kind}", self._station.module)
+        raise self._station.error(f"this shared {self._kind}")
 
     def release(self) -> None:
         pass

@@ -100,7 +100,7 @@ class ProcActorsBackend(_Base):
     supports_inner_max_num_threads = True
     supports_sharedmem = False
     uses_threads = False
-    #: Who names this backend wants processes.
+    #: A program that names this backend wants processes.
     default_n_jobs = -1
 
     def __init__(
@@ -179,7 +179,7 @@ class ProcActorsBackend(_Base):
     def apply_async(
         self, func: Callable[[], Any], callback: Callable[[Any], object] | None = None
     ) -> Future[Any] | None:
-        """Do the same, under the name that joblib had for it up to 1.4."""
+        """Have a worker run a batch: the name of `submit` up to joblib 1.4."""
         return self.submit(func, callback)
 
     def retrieve_result_callback(self, out: Future[Any]) -> Any:

@@ -64,6 +64,7 @@ __all__ = [
     "Recycle",
     "Restart",
     "Routing",
+    "showing",
     "worded",
 ]
 
@@ -329,20 +330,30 @@ _ELSEWHERE = {
 OPTIONS = {field.name for field in dataclasses.fields(Options)}
 
 
-def worded(function: F) -> F:
-    """Show the words in the signature of a function that takes them: for help() and notebooks."""
-    shown = inspect.signature(function)
-    own = [one for one in shown.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    function.__signature__ = shown.replace(parameters=[*own, *_SHOWN])  # type: ignore[attr-defined]
-    return function
+def showing(words: Iterable[inspect.Parameter]) -> Callable[[F], F]:
+    """Return a decorator that shows words in the signature of a function that takes any.
+
+    For help() and notebooks; a type checker knows them from a TypedDict.
+    """
+    words = list(words)
+
+    def show(function: F) -> F:
+        shown = inspect.signature(function)
+        own = [one for one in shown.parameters.values() if one.kind not in _VARIABLE]
+        function.__signature__ = shown.replace(parameters=[*own, *words])  # type: ignore[attr-defined]
+        return function
+
+    return show
 
 
-_SHOWN = [
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+#: Shows the fields of `Options`.
+worded = showing(
     inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
     )
     for field in dataclasses.fields(Options)
-]
+)
 
 
 def _settle(thing: Any, **values: Any) -> None:

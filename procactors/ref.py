@@ -1,4 +1,4 @@
-"""The ref: how anybody names an actor and talks to it.
+"""The ref: how a process names an actor and talks to it.
 
 Layer: api. Runs in: parent and actor.
 Owns: nothing: a ref is a value; what it opens belongs to the process's station.

@@ -26,9 +26,8 @@ from procactors.supervision.letterfile import LetterFile, Run, StoredLetter
 from procactors.wire.codec import Encoded, decode_joined
 from procactors.wire.definitions import offer, replace_main
 from procactors.wire.envelope import handler_name
-from procactors.wire.home import Home
-from procactors.wire.station import Station
-from procactors.wire.transport import transport_of
+from procactors.wire.inertstation import NullTransport
+from procactors.wire.transport import leave, transport_of
 
 __all__ = ["NotReplayable", "Replay", "surroundings_of"]
 
@@ -124,11 +123,11 @@ def surroundings_of(file: LetterFile, stored: StoredLetter) -> Iterator[None]:
     replace_main(run.main_file)
     sys.path += [place for place in run.path if place and place not in path]
     offer(file.definitions(run.run))
-    station = _NoStation(run.home)
+    transport = _Replayed(run.home)
     try:
         yield
     finally:
-        station.close()
+        leave(transport)
         sys.path[:] = path
         for name in names:
             sys.modules.pop(name, None)
@@ -139,20 +138,12 @@ def _run_of(file: LetterFile, stored: StoredLetter) -> Run:
     return next(run for run in file.runs() if run.run == stored.run)
 
 
-class _NoHome(Home):
-    """Encodes nothing: there is nobody to read it."""
+class _Replayed(NullTransport):
+    """What the refs in a letter find in place of their system."""
 
-    def encode(self, value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:
-        """Return nothing."""
-        return Encoded(b"", ())
-
-
-class _NoStation(Station):
-    """Stands where the refs in a letter look for their system."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.home = _NoHome(path)
+    def error(self, name: str) -> Exception:
+        """Return what says that this is a replay."""
+        return ForeignProcess(f"{_REPLAY}: {name} does not answer")
 
     def tell(
         self,
@@ -165,24 +156,12 @@ class _NoStation(Station):
         """Show what would have been sent."""
         _log.warning("replay: not sent: tell %s to %s", handler_name(method), name)
 
-    def ask(self, actor: int, name: str, *_: Any, **__: Any) -> NoReturn:
-        """Refuse."""
-        raise ForeignProcess(f"{_REPLAY}: nobody answers for {name}")
-
     def submit(self, actor: int, name: str, *_: Any, **__: Any) -> NoReturn:
-        """Refuse."""
-        self.ask(actor, name)
+        """Raise: no answer will ever come."""
+        raise self.error(name)
 
-    def stop_in_order(self, actor: int) -> None:
-        """Stop nobody."""
-
-    def words(self, actor: int) -> memoryview | None:
-        """Return nothing: there is no box to look into."""
-        return None
-
-    def send_control(self, actor: int, record: bytes) -> bool:
-        """Send nothing."""
-        return False
+    def check_process(self) -> None:
+        """Raise nothing: what a handler reports of its progress is dropped."""
 
 
 class _NoSystem(SystemHandle):

@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 _log = logging.getLogger("procactors")
 
-#: Stands for a handler's exception until somebody asks for it.
+#: Stands for a handler's exception until it is asked for.
 _UNOPENED = ReplyError("the handler raised; this stands for it until it is decoded")
 
 _CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
@@ -45,9 +45,8 @@ class Reply(Future[R]):
 
     Every reply ends with a result or an error that names the cause: it never waits on the dead.
     Callbacks run in one thread of the runtime's, in order, and may submit again. A reply that
-    carries an exception nobody asked for is logged when it is collected, unless the system was left
-    by an exception. ``cancel()`` gives up
-    the reply, not the message.
+    carries an exception that was never asked for is logged when it is collected, unless the system
+    was left by an exception. ``cancel()`` gives up the reply, not the message.
 
     A signal handler of the program may raise at any line of the main thread. The base class's
     `Condition` would then stay locked now and then, and the thread that brings all replies would
@@ -109,7 +108,7 @@ class Reply(Future[R]):
             if not super().cancel():
                 return False
             if self._state == CANCELLED:
-                # Now: no executor will tell those who wait for it among others (`wait`).
+                # Now: no executor will wake those that wait for it among others (`wait`).
                 self.set_running_or_notify_cancel()
         self._wake()
         return True
@@ -150,7 +149,7 @@ class Reply(Future[R]):
         import asyncio
 
         # By a future that carries nothing: `asyncio` refuses some exceptions (a `StopIteration`:
-        # before 3.12 whoever awaited it waited for ever). So what came of it is raised here.
+        # before 3.12 the awaiting task waited for ever). So what came of it is raised here.
         ended: Future[None] = Future()
         self.add_done_callback(functools.partial(_pass_on, ended))
         try:
@@ -169,7 +168,7 @@ class Reply(Future[R]):
             TimeoutError, CancelledError: no answer.
         """
         if self._state not in _ENDED:
-            self._station.check_copy()  # where nobody reads the answers
+            self._station.check_copy()  # where no thread reads the answers
             self._sleep(timeout)
         if self._state in _CANCELLED:
             raise CancelledError
@@ -180,7 +179,8 @@ class Reply(Future[R]):
         turn.acquire()
         self._sleepers.append(turn)
         try:
-            # Behind the entry: who ends the reply goes through the list behind its last word.
+            # Behind the entry: the thread that ends the reply sets its state, then goes through the
+            # list.
             if self._state in _ENDED:
                 return
             limit = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
@@ -193,7 +193,7 @@ class Reply(Future[R]):
     def _wake(self) -> None:
         """Have all that wait look up."""
         for turn in list(self._sleepers):
-            with contextlib.suppress(RuntimeError):  # by somebody else already
+            with contextlib.suppress(RuntimeError):  # by another thread already
                 turn.release()
 
     def _open(self) -> None:
@@ -241,7 +241,7 @@ class Reply(Future[R]):
             return  # the answer's segment is not ours to let go
         if self._is_failure() and not self._station.is_abandoned:
             # Not here: this may run in the reader thread, or, as garbage is collected, on top of
-            # anybody's frames.
+            # any frame.
             self._station.run_callback(self._tell_unheard)
         else:
             self._discard()
@@ -256,7 +256,7 @@ class Reply(Future[R]):
 
 def _pass_on(ended: Future[None], reply: Future[Any]) -> None:
     """Let one future end as another has, but for what came of it."""
-    with contextlib.suppress(InvalidStateError):  # whoever awaited it has been cancelled
+    with contextlib.suppress(InvalidStateError):  # the task that awaited it was cancelled
         if reply.cancelled():
             ended.cancel()
             ended.set_running_or_notify_cancel()

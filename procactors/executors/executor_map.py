@@ -67,7 +67,7 @@ class UnreadMaps:
         self._readings.discard(reading)
 
     def close(self, why: str) -> None:
-        """Take on no more; `why` is what the caller of another map is told."""
+        """Take on no more; `why` is the error of a caller that brings another."""
         with self._lock:
             self._closed = self._closed or why
 

@@ -1,4 +1,4 @@
-"""Many actors as one: pools, their work, and who gets which of it.
+"""Many actors as one: pools, their work, and which worker gets which of it.
 
 Layer: api. Runs in: the pool's process.
 Owns: nothing itself; each module names what it opens.

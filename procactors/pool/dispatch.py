@@ -1,4 +1,4 @@
-"""Who gets which work: a queue that free workers draw from, and what follows from each answer.
+"""Which worker gets what: a queue that free workers draw from, and what follows from answers.
 
 Layer: api. Runs in: the pool's process: the thread that brings work, and the one that reads
 replies.

@@ -145,7 +145,7 @@ class JobMap(MapJob):
 
     def _is_drained(self) -> bool:
         """Whether nothing is in hand any more, and all that came of it has been seen."""
-        # In this order: a chunk's last outcome is told of before the chunk has ended.
+        # In this order: a chunk's last outcome is in the queue before the chunk has ended.
         return self.state.draining and not self.state.open and self.state.events.empty()
 
     def _rest(self) -> list[ItemOutcome]:

@@ -230,7 +230,7 @@ class Chunk:
 
 
 class Single:
-    """One item of a chunk that is sent by itself, at place 0 of its own payload (an `Owner`)."""
+    """One item of a chunk, sent by itself: the only item of its own payload (an `Owner`)."""
 
     def __init__(self, chunk: Chunk, at: int) -> None:
         self._chunk = chunk

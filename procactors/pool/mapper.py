@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, over
 
 from procactors.handlers import check_function
 from procactors.observe.events import Events
+from procactors.options import showing
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.job_map import JobMap, Judge, Source
 from procactors.pool.map import MapJob, MapResults
@@ -35,20 +36,11 @@ __all__ = ["Mapper"]
 A = TypeVar("A")
 T = TypeVar("T")
 R = TypeVar("R")
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _with_words(function: F) -> F:
-    """Show what may be said of a map in a method's signature: for help() and notebooks."""
-    shown = inspect.signature(function)
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    own = [one for one in shown.parameters.values() if one.kind not in variable]
-    words = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-        for name, default in MAP_WORDS.items()
-    ]
-    function.__signature__ = shown.replace(parameters=[*own, *words])  # type: ignore[attr-defined]
-    return function
+_with_words = showing(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+    for name, default in MAP_WORDS.items()
+)
 
 
 class Mapper(Generic[A]):

@@ -1,8 +1,8 @@
-"""How far a map is: shown to people, and told as events.
+"""How far a map is: shown to people, and published as events.
 
 Layer: api. Runs in: the thread that iterates the map.
 Owns: the view, until the map ends (`close`).
-Never: costs anything while nobody looks.
+Never: costs anything while it is neither shown nor listened to.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _EVENT_EVERY_S = 0.1
 
 
 class MapProgress:
-    """Tells how far one map is.
+    """Shows how far one map is, and publishes it.
 
     Args:
         source: name of the pool.
         what: name of what is called.
-        total: items that there are; None if nobody knows.
+        total: items that there are; None if that is not known.
         events: of the system; None in an actor, which has none.
         shown: whether to show it on stderr.
     """
@@ -42,26 +42,26 @@ class MapProgress:
         if shown:
             self._view = open_view("auto", what, total, unit="items")
         self._next_event = 0.0
-        self._told = -1
+        self._published = -1
 
     def advance(self, done: int, failed: int) -> None:
-        """Tell that so many items have been given, some of them as failures."""
+        """Note that so many items have been given, some of them as failures."""
         if self._view is not None:
             self._view.advance(done, failed)
         if self._events is not None and self._events.wants(Progress):
             now = monotonic()
             if now >= self._next_event:
                 self._next_event = now + _EVENT_EVERY_S
-                self._tell(self._events, done)
+                self._publish(self._events, done)
 
     def close(self, done: int, failed: int) -> None:
-        """Tell the last state, and end the view."""
+        """Show and publish the last state, and end the view."""
         if self._view is not None:
             self._view.advance(done, failed)
             self._view.close()
-        if self._events is not None and done != self._told and self._events.wants(Progress):
-            self._tell(self._events, done)
+        if self._events is not None and done != self._published and self._events.wants(Progress):
+            self._publish(self._events, done)
 
-    def _tell(self, events: Events, done: int) -> None:
-        self._told = done
+    def _publish(self, events: Events, done: int) -> None:
+        self._published = done
         events.publish(Progress(source=self._source, done=done, total=self._total, what=self._what))

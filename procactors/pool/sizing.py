@@ -15,7 +15,7 @@ from procactors.wire.sheet import MOST_ITEMS
 __all__ = ["PREFETCH_S", "TARGET_S", "Pace", "Paces"]
 
 #: Seconds that a batch is meant to take. A message and its reply cost some 100 microseconds of
-#: both sides, so 1 %; and nobody waits longer than this for what is done already.
+#: both sides, so 1 %; and what is done already is held back no longer than this.
 TARGET_S = 0.01
 #: Seconds of work that are worth a message: near the end of the input batches get smaller, but not
 #: smaller than this.
@@ -25,7 +25,7 @@ _LEAST_S = 0.001
 #: next item when it is free takes none from another.
 PREFETCH_S = 0.05
 #: The size of a batch grows by this factor at most: one fast item says little about the next. If
-#: slower ones follow, what waits behind them is taken back (`keeper`).
+#: slower ones follow, what waits behind them is taken back (`monitor`).
 _GROWTH = 256
 #: How many items count as seen of a function that was mapped before: its items may be others now,
 #: and what waits behind a slow one is taken back, but is late by some ten milliseconds.
@@ -71,8 +71,8 @@ class Pace:
         """Return how many items the next batch is to have, 1 at least.
 
         Args:
-            waiting: items that are left; None if nobody knows. Near the end batches get smaller,
-                so that all workers end together.
+            waiting: items that are left; None if that is not known. Near the end batches get
+                smaller, so that all workers end together.
             workers: among how many they are shared.
         """
         if self.cost_s is None:
@@ -86,7 +86,7 @@ class Pace:
         return max(1, size)
 
     def takes_s(self, items: int) -> float | None:
-        """Return the seconds that so many items will take; None if nobody knows."""
+        """Return the seconds that so many items will take; None if that is not known yet."""
         return None if self.cost_s is None else self.cost_s * items
 
 

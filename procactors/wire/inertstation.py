@@ -1,8 +1,8 @@
-"""The transport of a system that is inert: nothing is sent, and the sender is told so.
+"""A transport that sends nothing: of a system that is inert, or that has long ended.
 
-Layer: wire. Runs in: zygote and actor.
+Layer: wire. Runs in: zygote and actor; where a dead letter is replayed.
 Owns: nothing: no directory, no descriptor, no thread.
-Never: lets a message of a handler vanish.
+Never: lets a message of a handler vanish without a word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from procactors.wire.home import Home
 from procactors.wire.reply import PendingReply
 from procactors.wire.transport import INERT, MAIN, SUPERVISOR, enter, inert_error
 
-__all__ = ["InertStation"]
+__all__ = ["InertStation", "NullTransport"]
 
 _numbers = itertools.count(1)
 
@@ -26,51 +26,39 @@ _numbers = itertools.count(1)
 _HERE = "what is used here"
 
 
-class InertStation:
-    """What refs of an inert system find in the process that made it.
+class NullTransport:
+    """What refs find in a process in which their system is not; a subclass has the error's words.
 
     Args:
-        module: that was being imported.
+        path: the system's.
     """
 
-    def __init__(self, module: str) -> None:
-        self.path = f"{INERT}{module}/{os.getpid()}-{next(_numbers)}"
+    reply_number = 0
+    is_abandoned = False
+    is_copy = False
+
+    def __init__(self, path: str) -> None:
+        self.path = path
         self.actor = MAIN
-        self.is_abandoned = False
-        self.module = module
         self.encode: Callable[..., Encoded] = _nothing
         enter(self)
+
+    def error(self, name: str) -> Exception:
+        """Return the error of a message to the actor of that name."""
+        raise NotImplementedError
 
     @property
     def home(self) -> Home:
         """Raise: there is no directory."""
-        raise inert_error(_HERE, self.module)
-
-    @property
-    def is_copy(self) -> bool:
-        """Say no: there is nothing that a copy could disturb."""
-        return False
-
-    @property
-    def reply_number(self) -> int:
-        """Raise: no answer will ever come."""
-        raise inert_error(_HERE, self.module)
-
-    def check_process(self) -> None:
-        """Raise: the system is not there."""
-        raise inert_error(_HERE, self.module)
-
-    def check_copy(self) -> None:
-        """Raise nothing: a reply that is waited for has its error already."""
+        raise self.error(_HERE)
 
     def tell(self, actor: int, name: str, *_: Any, **__: Any) -> None:
-        """Drop what the module itself tells while it is imported: the program's own has told it."""
-        if importer() is None:
-            raise inert_error(name, self.module)
+        """Raise: it is not sent."""
+        raise self.error(name)
 
     def ask(self, actor: int, name: str, *_: Any, **__: Any) -> NoReturn:
         """Raise at once: no answer will ever come."""
-        raise inert_error(_HERE if actor == SUPERVISOR else name, self.module)
+        raise self.error(_HERE if actor == SUPERVISOR else name)
 
     def submit(
         self,
@@ -83,14 +71,14 @@ class InertStation:
         **__: Any,
     ) -> None:
         """Fail the reply and not the call: a module may only want to keep the future."""
-        pending.deliver(None, inert_error(name, self.module))
+        pending.deliver(None, self.error(name))
 
     def stop_in_order(self, actor: int) -> None:
         """Put nothing anywhere; the command that follows is answered with the error."""
 
     def open(self, answer: Any) -> tuple[bool, Any]:
         """Raise: no answer will ever come."""
-        raise inert_error(_HERE, self.module)
+        raise self.error(_HERE)
 
     def discard(self, answer: Any) -> None:
         """Do nothing: an answer that never comes has no payload."""
@@ -107,7 +95,35 @@ class InertStation:
         """Do nothing: what is not open is not closed."""
 
     def off_close(self, action: Callable[[], None]) -> None:
-        """Do nothing."""
+        """Do nothing: no action was kept."""
+
+    def check_process(self) -> None:
+        """Raise: the system is not there."""
+        raise self.error(_HERE)
+
+    def check_copy(self) -> None:
+        """Raise nothing: a reply that is waited for has its error already."""
+
+
+class InertStation(NullTransport):
+    """What refs of an inert system find in the process that made it.
+
+    Args:
+        module: that was being imported.
+    """
+
+    def __init__(self, module: str) -> None:
+        super().__init__(f"{INERT}{module}/{os.getpid()}-{next(_numbers)}")
+        self.module = module
+
+    def error(self, name: str) -> Exception:
+        """Return what says that the system was made while a module was imported."""
+        return inert_error(name, self.module)
+
+    def tell(self, actor: int, name: str, *_: Any, **__: Any) -> None:
+        """Drop what the module itself tells while it is imported: the program's own has told it."""
+        if importer() is None:
+            raise self.error(name)
 
 
 def _nothing(value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from procactors.process.launcher import _BOOT
+from tests.support.programs import running
 from tests.support.waiting import eventually
 
 #: A system whose actors are in each of the states in which a parent's death may find them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import pickle
 import signal
@@ -94,6 +95,14 @@ def test_a_function_is_no_class_for_a_pool(system):
         system.pool(square)
     with pytest.raises(errors.InvalidSpec, match="is for pools"):
         system.options(size=2).spawn(Tally)
+    with pytest.raises(errors.InvalidSpec, match=r"routing=Routing\.LEAST_LOADED is for pools"):
+        system.options(routing=Routing.LEAST_LOADED).spawn(Tally)
+
+
+def test_the_options_of_a_map_are_shown_with_their_defaults(pool):
+    shown = inspect.signature(pool.map).parameters
+    assert list(shown)[:3] == ["what", "items", "on_error"]
+    assert (shown["chunk"].default, shown["progress"].default) == ("auto", False)
 
 
 def test_an_exception_is_raised_as_itself_with_its_remote_traceback(pool):

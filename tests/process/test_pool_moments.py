@@ -99,8 +99,8 @@ def test_what_lies_behind_a_slow_item_is_taken_over_though_the_limit_came_late(s
         with pool._dispatcher.lock:
             [batch] = [
                 batch
-                for member in pool._dispatcher.slots
-                for batch in member.batches
+                for slot in pool._dispatcher.slots
+                for batch in slot.batches
                 if batch.count == 41
             ]
             batch.lower(3, time.monotonic())
@@ -132,7 +132,7 @@ def test_nobody_waits_for_workers_that_are_all_on_their_way_out(system, tmp_path
         pids = {gate.arrival() for _ in stuck}
         shrinking = aside(pool.resize, 1)
         eventually(lambda: pool.size == 1, "the order")
-        [stays] = [member.ref for member in pool._slots()]
+        [stays] = [slot.ref for slot in pool._slots()]
         flag.touch()
         os.kill(stays.status().pid, signal.SIGKILL)
         stays.wait(SHORT_S)
@@ -150,7 +150,7 @@ def test_a_call_for_one_worker_and_no_other_is_refused_when_it_has_just_gone(poo
     gone.ref.stop()
     assert pool.ask(square, 2) == 4
     eventually(lambda: pool.ask(square, 2) == 4 and pool.size == 1, "the loss to be seen")
-    reply = PoolReply(pool._station, pool.name)
+    reply = PoolReply(pool._transport, pool.name)
     pool._call(reply, square, (3,), {}, gone)
     assert isinstance(reply.exception(SHORT_S), errors.ActorStopped)
 
@@ -184,7 +184,7 @@ def test_a_pool_of_which_not_all_can_be_ordered_leaves_none(system, monkeypatch)
             raise errors.StorageFull("no room")
         return write_blueprint(*args)
 
-    monkeypatch.setattr("procactors.handle.write_blueprint", write)
+    monkeypatch.setattr("procactors.pool.workers.write_blueprint", write)
     with pytest.raises(errors.StorageFull, match="no room"):
         system.options(size=3).pool(Tally)
     assert system.actors() == []
@@ -212,7 +212,7 @@ def test_a_map_with_rules_that_make_no_sense_is_not_begun(pool, rules):
 
 def stored(pool):
     """How many segments this process has written that nobody has let go."""
-    return sum(one.words[0] != one.words[1] for one in pool._station.home._segments._kept)
+    return sum(one.words[0] != one.words[1] for one in pool._transport.home._segments._kept)
 
 
 def test_a_map_that_nobody_begins_is_closed_and_leaves_no_segment(pool):
@@ -337,18 +337,18 @@ def test_a_call_is_made_once_where_nobody_knows_whether_it_was_sent(
     pool, tmp_path, monkeypatch, is_sent
 ):
     """Ctrl-C may come behind the write of a batch, or before it."""
-    submit = pool._station.submit
+    submit = pool._transport.submit
 
     def interrupted(*args):
         monkeypatch.undo()
         if is_sent:
             submit(*args)
-            pool._station._replies.pending.pop(max(pool._station._replies.pending), None)
+            pool._transport._replies.pending.pop(max(pool._transport._replies.pending), None)
         raise KeyboardInterrupt
 
     for number, call in enumerate((once_bad, note_at)):
-        reply = PoolReply(pool._station, pool.name)
-        monkeypatch.setattr(pool._station, "submit", interrupted)
+        reply = PoolReply(pool._transport, pool.name)
+        monkeypatch.setattr(pool._transport, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pool._call(reply, call, (str(tmp_path / str(number)),), {}, None)
         if call is once_bad:
@@ -367,9 +367,9 @@ def test_a_worker_that_has_gone_on_is_not_condemned_for_what_it_does_next(system
         [ref] = pool.workers()
         stuck = pool.submit(wait_at, gate)
         gate.arrival()
-        words = pool._station.words(ref._actor)
+        words = pool._transport.words(ref._actor)
         late = Condemn(ref._actor, words[PID], words[HANDLED] - 1, "for the one before")
-        assert system._command(late) is False
+        assert system._client.ask(late) is False
         gate.open()
         assert stuck.result(SHORT_S) > 0
         assert ref.status().incarnation == 1
