@@ -11,11 +11,12 @@ from typing import Any
 
 from procactors import Options, errors
 from procactors.process.batch import BatchRunner
-from procactors.process.loop import BATCH_KEY, find_handler
+from procactors.process.loop import find_handler
 from procactors.process.methods import table_of
 from procactors.supervision import commands as c
 from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.wire.codec import Encoded, decode, join, split
+from procactors.wire.envelope import BATCH_KEY
 from procactors.wire.home import Home
 from procactors.wire.record import Kind
 from procactors.wire.reply import Answer, PendingReply

@@ -189,7 +189,7 @@ def test_what_a_copy_sends_gives_up_no_claim_of_its_parents(files, places):
     take(writer._places)
     assert ended(forked(writer.send, RECORD)) == 0
     assert not reader.heal(is_empty)
-    writer._places.settle()
+    writer._places.give_up()
     writer.close()
 
 

@@ -14,16 +14,17 @@ import pytest
 from procactors.process.loop import Loop
 from procactors.wire import mailbox as mailbox_module, payload
 from procactors.wire.blackbox import IN_HAND, STATE, BlackBox
-from procactors.wire.envelope import open_envelope, seal
+from procactors.wire.envelope import build_message, open_envelope
 from procactors.wire.home import Home, home_of
 from procactors.wire.mailbox import Mailbox, MailboxFiles
 from procactors.wire.payload import REFERENCE, Received
 from procactors.wire.places import Places
 from procactors.wire.reader import MailboxReader
-from procactors.wire.record import FRAME, IN_SEGMENT, Kind, frame
-from procactors.wire.reply import ReplyPort, ReplySender
+from procactors.wire.record import IN_SEGMENT, Kind, frame, parse, parse_all
+from procactors.wire.reply import ReplyPort
+from procactors.wire.replysender import ReplySender
 from procactors.wire.runtime_dir import RuntimeDir
-from procactors.wire.sealing import peek, records
+from procactors.wire.sealing import peek
 from procactors.wire.writer import MailboxWriter
 from tests.support.segments import in_use
 from tests.support.steps import INSTRUCTIONS, LINES, deaths
@@ -85,7 +86,7 @@ def read_all(reader: MailboxReader, log: Log, most: int) -> None:
 
 
 #: Between two reads, where old bytes make way for new ones; and around each record.
-REFILL = (MailboxReader._refill, BlackBox.settle)
+REFILL = (MailboxReader._refill, BlackBox.recover)
 EACH = (
     MailboxReader.advance,
     MailboxReader.take,
@@ -223,7 +224,7 @@ def test_an_actor_killed_at_any_line_has_answered_what_it_is_through_with(tmp_pa
 
     def send(writer: MailboxWriter, call: int, size: int, reply: int) -> None:
         encoded = home.encode(((call, b"x" * size), {}))
-        writer.send(seal(home, 1, b":note", encoded, call=call * bool(reply), reply=reply))
+        writer.send(build_message(home, 1, b":note", encoded, call=call * bool(reply), reply=reply))
 
     def fill() -> None:
         place["files"], port = MailboxFiles(path), ReplyPort(home)
@@ -241,7 +242,7 @@ def test_an_actor_killed_at_any_line_has_answered_what_it_is_through_with(tmp_pa
         box = reader.box
         fill_bytes, offset, _ = box.recover()
         rest = [at for at, _ in box.walk(offset, fill_bytes)]
-        unread = len(list(records(peek(reader.fileno()))))
+        unread = len(list(parse_all(peek(reader.fileno()))))
         count = len(CALLS) + 1 - len(rest) - unread
         done = CALLS[:count]
         assert handled.take() in (done, CALLS[: count + 1]), f"step {step}"
@@ -267,9 +268,8 @@ def test_an_actor_killed_at_any_line_has_answered_what_it_is_through_with(tmp_pa
 
 def payload_of(box: BlackBox, at: int, home: str) -> list[str]:
     """Return the file of a record's payload, if it has one."""
-    length, kind, flags, padding = FRAME.unpack_from(box.batch, at)
+    kind, flags, body = parse(box.batch, at)
     if kind != Kind.CALL or not flags & IN_SEGMENT:
         return []
-    body = box.batch[at + FRAME.size : at + length - padding]
     process, number, _, _ = REFERENCE.unpack(open_envelope(body).payload[: REFERENCE.size])
     return [f"{home}/segments/{process:016x}/{number}"]

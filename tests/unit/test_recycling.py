@@ -6,7 +6,7 @@ import pytest
 
 from procactors.process.recycling import Recycler
 from procactors.wire.blackbox import HANDLED, HANDLED_OWN
-from procactors.wire.envelope import CALL_ID, seal
+from procactors.wire.envelope import CALL_ID, build_message
 from procactors.wire.home import Home
 from procactors.wire.mailbox import MailboxFiles
 from procactors.wire.reader import MailboxReader
@@ -29,7 +29,7 @@ def ends(tmp_path, request):
     home = Home(directory.path)
     files = MailboxFiles(str(tmp_path / "mailbox"), request.param)
     writer, reader = MailboxWriter(files.path, lambda _: None), MailboxReader(files.path)
-    yield writer, reader, seal(home, 1, b":method", home.encode(((), {})))
+    yield writer, reader, build_message(home, 1, b":method", home.encode(((), {})))
     for end in (reader, writer, files, home):
         end.close()
     directory.remove()

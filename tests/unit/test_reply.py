@@ -11,14 +11,15 @@ from time import monotonic
 import pytest
 
 from procactors.errors import AskTimeout
-from procactors.wire import failure, reply
+from procactors.wire import failure, replysender
 from procactors.wire.envelope import CALL_ID
 from procactors.wire.failure import open_answer
 from procactors.wire.home import Home
 from procactors.wire.places import bytes_in
 from procactors.wire.record import Kind, frame
-from procactors.wire.reply import Answer, ReplyPort, ReplySender
+from procactors.wire.reply import Answer, ReplyPort
 from procactors.wire.replyreader import ReplyReader
+from procactors.wire.replysender import ReplySender
 from procactors.wire.runtime_dir import RuntimeDir
 from tests.support.segments import all_segments, in_use
 from tests.support.waiting import SHORT_S, eventually
@@ -131,8 +132,8 @@ def test_an_answer_that_waits_for_room_when_its_port_ends_goes_nowhere(
         port.retire()
         return real(*_)
 
-    real = reply._write_within
-    monkeypatch.setattr(reply, "_write_within", end_first)
+    real = replysender._write_within
+    monkeypatch.setattr(replysender, "_write_within", end_first)
     assert not sender.answer(port.number, 2, Kind.RESULT, LARGE)
     assert in_use(home.path) == []
 
@@ -179,8 +180,8 @@ def test_a_caller_whose_pipe_was_empty_before_its_answer_was_in_a_file_is_woken(
         assert not is_readable(port)
         return real(*args)
 
-    real = reply.write_file
-    monkeypatch.setattr(reply, "write_file", write_late)
+    real = replysender.write_file
+    monkeypatch.setattr(replysender, "write_file", write_late)
     assert sender.answer(port.number, 9, kind, value, patient)
     assert is_readable(port), "nothing wakes the caller"
     answer = port.wait(9, monotonic() + SHORT_S, lambda: None)
@@ -199,8 +200,8 @@ def test_a_reader_thread_whose_pipe_was_empty_is_woken_too(home, sender, monkeyp
         eventually(lambda: not bytes_in(reader.port._fd), "the thread to empty the pipe")
         return real(*args)
 
-    real = reply.write_file
-    monkeypatch.setattr(reply, "write_file", write_late)
+    real = replysender.write_file
+    monkeypatch.setattr(replysender, "write_file", write_late)
     assert sender.answer(reader.port.number, 3, Kind.RESULT, b"late", patient=False)
     assert eventually(lambda: got.answers, "the answer") == [b"late"]
     reader.close()

@@ -15,7 +15,7 @@ import pytest
 
 from procactors.process.lifeline import Lifeline
 from procactors.process.shield import SHIELDED, held
-from procactors.process.zygote import ANSWER, FORK, ORDER, QUIT, REAP
+from procactors.process.zygote import ANSWER, FORK, ORDER, REAP
 from procactors.wire.runtime_dir import RuntimeDir, overflow_of
 from tests.support.programs import environment
 from tests.support.waiting import SHORT_S, eventually
@@ -160,15 +160,6 @@ def test_the_overflow_directory_goes_with_it(tmp_path, monkeypatch):
             assert list(place.iterdir()) == []
     finally:
         place.rmdir()
-
-
-def test_a_zygote_that_is_told_to_end_leaves_the_directory_to_its_parent(tmp_path):
-    with parent_at(tmp_path) as parent:
-        parent.start()
-        parent.forked()
-        parent.channel.send(ORDER.pack(QUIT, 0, 0))
-        assert parent.zygote.wait(SHORT_S) == 0
-        assert os.path.exists(parent.home)
 
 
 def test_a_process_that_stands_still_when_the_parent_ends_is_ended(tmp_path):
