@@ -381,11 +381,11 @@ class ActorSystem(SystemHandle):
         self.dead_letters.close(max(0.0, until - monotonic()) + _LETTERS_S)
         if self._crashes is not None:
             self._crashes.close(_SLACK_S)  # before its messages' definitions go
-        # Should an actor have escaped all else, this ends it. And it has the zygote sweep up, which
-        # is waited for last: so the directory goes, at whatever line this process may end.
+        # Should an actor have escaped all else, this ends it. And it has the zygote remove the
+        # directory before it ends: so that goes, at whatever line this process may end.
         self._lifeline.cut()
-        self._dir.remove()
         self._launcher.close()
+        self._dir.remove()  # if the zygote could not
         if self._report is None:  # else a stop in a signal handler has come to this line first
             self._report = report = self._recovery.tally.report()
             if report.left:

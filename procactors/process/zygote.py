@@ -73,8 +73,8 @@ class Zygote:
     def serve(self) -> None:
         """Obey until the lifeline is cut, then sweep up.
 
-        Also at an orderly end, when the parent is about to remove its directory itself: should it
-        be killed over that, no file is left.
+        Also at an orderly end, which the parent waits for: should it be killed over that, no file
+        is left.
         """
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
@@ -165,7 +165,7 @@ class Zygote:
     def _clean_up(self) -> None:
         """Kill the actors that are left, and remove what is left of the runtime directory.
 
-        The parent may be removing it, too: what one of both finds gone is no error.
+        The parent removes it, too, if this takes long: what one of both finds gone is no error.
         """
         for pid in self._children | {pid for pid, _ in self._spares}:
             with contextlib.suppress(ProcessLookupError, PermissionError):
