@@ -12,7 +12,7 @@ OWNERS: dict[str, set[str]] = {
     "time.sleep": set(),
     "time.time": {"wire.runtime_dir"},  # against the age of a file
     # For people who read a crash report or a dead letter.
-    "datetime.datetime.now": {"supervision.cell", "supervision.deadletters"},
+    "datetime.datetime.now": {"supervision.actor_record", "supervision.deadletters"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {
         "wire.byvalue",
@@ -26,8 +26,8 @@ OWNERS: dict[str, set[str]] = {
         "process.batch",  # items one by one, at the speed of C
         "process.loop",
         "process.order",
-        "supervision.cell",
-        "supervision.lives",
+        "supervision.actor_mailbox",
+        "supervision.processes",
         "wire.codec",
         "wire.culprit",  # where a pickle stops
         "wire.definitions",

@@ -56,6 +56,7 @@ class FakeHost:
         if self.world.refuses[self.name] > 0:
             self.world.refuses[self.name] -= 1
             raise OSError(24, "Too many open files")
+        assert self.pid is None, "a second process"
         self.life, self.words[PHASE], self.handler = life, STARTING, None
         self.is_ending = False
         self.note("start")
