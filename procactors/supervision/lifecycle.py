@@ -217,9 +217,8 @@ class Lifecycle:
 
         def respawn() -> None:
             if actor.life is Life.DOWN and actor.start == start:
-                if actor.children:
-                    actor.respawns_childless = True
-                else:
+                actor.respawns_childless = bool(actor.children)
+                if not actor.children:
                     self.start(actor)
 
         if wait > 0:
@@ -457,6 +456,7 @@ class Lifecycle:
             # before what is sent by those who wait for this end.
             lambda: self._death_watch.ended(actor, actor.reason or reason),
             lambda: self._core.reply_all(actor.waiters, actor.reason),
+            lambda: self._core.reply_all(actor.childless_waiters, None),
             lambda: self._leave_parent(actor),
             lambda: self._stopping.ended(actor),
         )
@@ -483,7 +483,9 @@ class Lifecycle:
         self._stopping.child_ended(parent)
         if parent.respawns_childless and not parent.children:
             parent.respawns_childless = False
-            self.start(parent)
+            # Not if an order stands behind this event that has its life not take place.
+            if self._core.entries[parent.id].stage in (Stage.STARTING, Stage.UP):
+                self.start(parent)
 
 
 def _is_ordered(actor: ActorRecord) -> bool:
