@@ -33,7 +33,7 @@ ROOMS = (
 )
 
 #: The loop, and what stands around it to catch: a fault in there would be in its own net.
-NET = {"_run", "_ready", "_pass_on", "_pass", "_reported", "_obey", "_load_and_do", "close"}
+NET = {"_run", "_ready", "_obey", "_load_and_do", "close"}
 
 
 class Scene:

@@ -73,7 +73,7 @@ class FakeHost:
     def come_up(self, start):
         if self.life.start == start and self.pid is None:
             self.pid = next(self.world.pids)
-            self.world.supervision.lifecycle.started(self.world.supervision.core.actors[self.id])
+            self.world.supervision.lifecycle.started(self.id)
 
     def get_ready(self, start):
         if self.life.start != start or self.words[PHASE] != STARTING or self.is_ending:
@@ -96,7 +96,7 @@ class FakeHost:
 
     def gone(self, pid):
         if self.pid == pid:
-            self.world.supervision.lifecycle.gone(self.world.supervision.core.actors[self.id])
+            self.world.supervision.lifecycle.gone(self.id)
 
     def send(self, number):
         if number == signal.SIGTERM and self.name not in self.world.deaf:
