@@ -344,7 +344,7 @@ class Lifecycle:
     def _note(
         self, actor: ActorRecord, entry: ChildEntry, reason: ExitReason, report: CrashReport
     ) -> None:
-        """Keep what is known of a death, for the next life and for those who ask."""
+        """Keep what is known of a death, for the next life and for callers that ask."""
         actor.was_recycled = False
         entry.last = (reason, report if reason.is_abnormal else None)
         if reason.is_abnormal:
@@ -427,8 +427,9 @@ class Lifecycle:
     def _died_with(
         self, actor: ActorRecord, reason: ExitReason, ended: Ended, pid: int | None, peak: int
     ) -> None:
-        known = ended._replace(peak=peak, peak_comes=False)
-        self._or_abandon(actor, lambda: self._died(actor, reason, known, pid))
+        if actor.life is Life.DYING:  # else it was ended meanwhile, behind an error of ours
+            known = ended._replace(peak=peak, peak_comes=False)
+            self._or_abandon(actor, lambda: self._died(actor, reason, known, pid))
 
     def _tell(self, death: _Death, peak: int = 0) -> None:
         """Say what is to be said of a death: its report is complete."""
@@ -473,7 +474,7 @@ class Lifecycle:
             lambda: self._core.remember(actor),
             lambda: self._child_failures.ended(actor),
             # First: what watchers are told comes before the stop that may come to them now, and
-            # before what is sent by those who wait for this end.
+            # before what is sent by callers that wait for this end.
             lambda: self._death_watch.ended(actor, actor.reason or reason),
             lambda: self._core.reply_all(actor.waiters, actor.reason),
             lambda: self._core.reply_all(actor.childless_waiters, None),

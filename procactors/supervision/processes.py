@@ -141,7 +141,7 @@ class ProcessHost(ActorMailbox):
         """Take leave of the process of that start, which has ended; kill what it left behind."""
         child = self._child
         assert child is not None
-        # The group before the number: once reaped, the number may be somebody else's.
+        # The group before the number: once reaped, the number may be another's.
         child.kill_group()
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
