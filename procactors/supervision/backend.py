@@ -1,4 +1,4 @@
-"""What supervision needs of the place where actors run: two protocols, and the values between them.
+"""What supervision needs of the place where actors run: protocols, and the values between them.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: nothing.
@@ -19,7 +19,7 @@ from procactors.options import Options
 from procactors.supervision.crash import CrashReport, ExitReason
 from procactors.supervision.health import Look
 
-__all__ = ["Backend", "Ended", "Host", "NextLife", "ReplyTo", "Tell", "Words"]
+__all__ = ["Backend", "Ended", "Host", "Listener", "NextLife", "ReplyTo", "Tell", "Words"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +180,31 @@ class Host(Protocol):
 
     def remove(self) -> None:
         """Close and remove everything."""
+
+
+class Listener(Protocol):
+    """Hears from a backend what happens (`lifecycle`); actors are named by their ids."""
+
+    def started(self, actor: int) -> None:
+        """The process of a start is there, and its end will be noticed."""
+
+    def start_failed(self, actor: int, error: Exception) -> None:
+        """No process came of a start."""
+
+    def start_broke(self, actor: int, error: Exception) -> None:
+        """A start was broken off by an error of ours."""
+
+    def start_lost(self, actor: int) -> None:
+        """A start was lost before it had a process: it is to be made anew."""
+
+    def ready(self, actor: int, start: int, decides: int) -> None:
+        """The incarnation of that start has done its `on_start`."""
+
+    def gone(self, actor: int) -> None:
+        """A process has ended."""
+
+    def peak_known(self, start: int, peak: int) -> None:
+        """The peak memory of the process of a start is known."""
 
 
 class Backend(Protocol):

@@ -114,7 +114,7 @@ class CrashFolder:
             try:
                 self._write(report, message)
             except Exception:  # noqa: BLE001 - see below
-                # So wide because nobody else would write the next one; a full disk is the
+                # So wide because nothing else would write the next one; a full disk is the
                 # ordinary case.
                 _log.exception("crash report not written to %s: %s", self.path, report.summary)
             finally:

@@ -1,4 +1,4 @@
-"""Who watches whom, and who is linked to whom.
+"""Watches and links: which actors are told of an end, and which end with it.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: the tables of watches and links; an actor's entries go with its end.

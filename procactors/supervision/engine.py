@@ -356,7 +356,7 @@ def add(state: SupervisorState, child: ChildState) -> Step:
 
 
 def launch(state: SupervisorState, key: int) -> Step:
-    """Start a child that is not running, because somebody asked for it."""
+    """Start a child that is not running, because a caller asked for it."""
     child = replace(state.child(key), stage=Stage.STARTING, once=True, in_a_row=0)
     return _put(state, child), (Start(key),)
 
@@ -435,7 +435,7 @@ def _restart(state: SupervisorState, child: ChildState, now: float, draw: float)
 
 
 def _without_temporary(state: SupervisorState, dead: list[int]) -> Step:
-    """Forget those of the dead, not dealt with yet, whom no restart brings back."""
+    """Forget those of the dead, not dealt with yet, that no restart brings back."""
     closed: tuple[Order, ...] = ()
     for key in dead:
         if state.has(key) and state.child(key).restart is Restart.TEMPORARY:

@@ -117,9 +117,9 @@ class Lifecycle:
             actor.words[STOP_ORDERED] = actor.stop_by is not None
             actor.host.start(self._next_life(actor))
             if actor.host.pid is not None:
-                self.started(actor)
+                self.started(actor.id)
         except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
-            self.start_broke(actor, error)
+            self.start_broke(actor.id, error)
             return
         limit = actor.options.start_timeout
         if limit is not None:
@@ -142,20 +142,28 @@ class Lifecycle:
             dumps=actor.pooled or options.handle_timeout is not None,
         )
 
-    def restart_lost(self, actor: ActorRecord) -> None:
-        """Start a life again whose start was lost before it had a process."""
-        # A new number: should the old one have come to something after all, it is late.
-        actor.incarnation -= 1
-        self.start(actor)
+    def start_lost(self, actor_id: int) -> None:
+        """A start was lost before it had a process: make it anew."""
+        actor = self._core.actors.get(actor_id)
+        if actor is not None and actor.life is Life.STARTING:
+            # A new number: should the old one have come to something after all, it is late.
+            actor.incarnation -= 1
+            self.start(actor)
 
-    def start_failed(self, actor: ActorRecord, error: Exception) -> None:
-        """Count a start of which no process came as a death."""
+    def start_failed(self, actor_id: int, error: Exception) -> None:
+        """No process came of a start: that is one more death."""
+        actor = self._core.actors.get(actor_id)
+        if actor is None or actor.life is not Life.STARTING:
+            return
         cause = error if isinstance(error, OSError) else said(error)
         reason = ExitReason(ExitKind.START, None, f"no process could be started: {cause}")
         self._or_abandon(actor, lambda: self._died(actor, reason, Ended(None), None))
 
-    def start_broke(self, actor: ActorRecord, error: Exception) -> None:
-        """End a life whose start was broken off by an error of ours; it counts as a failed one."""
+    def start_broke(self, actor_id: int, error: Exception) -> None:
+        """A start was broken off by an error of ours: that counts as a failed one."""
+        actor = self._core.actors.get(actor_id)
+        if actor is None:
+            return
         _log.error("%s could not be started", actor.name, exc_info=error)
         if actor.host.pid is not None:
             # Its end is on its way, as an event like any other's.
@@ -163,15 +171,19 @@ class Lifecycle:
             quietly(actor.host.kill)
         else:
             self.let_go(actor)
-            self.start_failed(actor, error)
+            self.start_failed(actor_id, error)
 
-    def started(self, actor: ActorRecord) -> None:
+    def started(self, actor_id: int) -> None:
         """The process of a start is there, and its end will be noticed."""
-        self._watchdog.watch(actor)
-        if actor.final and actor.ended_with:
-            actor.host.kill()  # killed before it was there
-        elif actor.ready_early:
-            self.ready(actor.id, actor.start, actor.decides)
+        actor = self._core.actors[actor_id]
+        try:
+            self._watchdog.watch(actor)
+            if actor.final and actor.ended_with:
+                actor.host.kill()  # killed before it was there
+            elif actor.ready_early:
+                self._ready(actor)
+        except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
+            self.start_broke(actor_id, error)
 
     def ready(self, actor_id: int, start: int, decides: int) -> None:
         """An incarnation reports that its `on_start` is done.
@@ -185,14 +197,21 @@ class Lifecycle:
         if actor is None or actor.start != start or actor.life is not Life.STARTING:
             return
         actor.decides = bool(decides)
-        if actor.host.pid is None:
-            # It was faster than the word that its process is there. It counts as up when its end
-            # can be noticed: a stop would take it for an inbox, and leave its process running.
-            actor.ready_early = True
+        # It may be faster than the word that its process is there. It counts as up when its end can
+        # be noticed: a stop would take it for an inbox, and leave its process running.
+        actor.ready_early = actor.host.pid is None
+        if actor.ready_early:
             return
+        try:
+            self._ready(actor)
+        except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
+            self.start_broke(actor_id, error)
+
+    def _ready(self, actor: ActorRecord) -> None:
+        """The start of an actor is done: answer its caller, and tell its watchers."""
         actor.life = Life.UP
         actor.ready_at = self._core.clock()
-        entry = self._core.entries[actor_id]
+        entry = self._core.entries[actor.id]
         told = self._core.reply(entry.starter, actor.info)
         entry.starter = None  # not before: a caller that has no answer yet gets an error
         self._core.child_started(entry)
@@ -226,9 +245,8 @@ class Lifecycle:
 
         def respawn() -> None:
             if actor.life is Life.DOWN and actor.start == start:
-                if actor.children:
-                    actor.respawns_childless = True
-                else:
+                actor.respawns_childless = bool(actor.children)
+                if not actor.children:
                     self.start(actor)
 
         if wait > 0:
@@ -243,8 +261,9 @@ class Lifecycle:
 
     # -- deaths ---------------------------------------------------------------------------------
 
-    def gone(self, actor: ActorRecord) -> None:
+    def gone(self, actor_id: int) -> None:
         """The process of an incarnation has ended: reap it, and see what follows."""
+        actor = self._core.actors[actor_id]
         pid = actor.host.pid
         try:
             ended = actor.host.reap(actor.start)
@@ -275,8 +294,8 @@ class Lifecycle:
 
         No restart and no crash: nothing is counted, reported or waited for.
         """
-        # It was up, whether or not its report has been read yet: its spawner waits for that.
-        self.ready(actor.id, actor.start, actor.decides)
+        if actor.life is Life.STARTING:
+            self._ready(actor)  # it was up, though its report has not been read yet
         is_late = actor.stop_by is not None and self._core.clock() >= actor.stop_by
         if actor.final or is_late or self._core.entries[actor.id].stage is Stage.STOPPING:
             killed = ExitReason(ExitKind.KILLED, actor.ended_with or signal.SIGKILL)
@@ -334,7 +353,7 @@ class Lifecycle:
     def _note(
         self, actor: ActorRecord, entry: ChildEntry, reason: ExitReason, report: CrashReport
     ) -> None:
-        """Keep what is known of a death, for the next life and for those who ask."""
+        """Keep what is known of a death, for the next life and for callers that ask."""
         actor.was_recycled = False
         entry.last = (reason, report if reason.is_abnormal else None)
         if reason.is_abnormal:
@@ -417,8 +436,9 @@ class Lifecycle:
     def _died_with(
         self, actor: ActorRecord, reason: ExitReason, ended: Ended, pid: int | None, peak: int
     ) -> None:
-        known = ended._replace(peak=peak, peak_comes=False)
-        self._or_abandon(actor, lambda: self._died(actor, reason, known, pid))
+        if actor.life is Life.DYING:  # else it was ended meanwhile, behind an error of ours
+            known = ended._replace(peak=peak, peak_comes=False)
+            self._or_abandon(actor, lambda: self._died(actor, reason, known, pid))
 
     def _tell(self, death: _Death, peak: int = 0) -> None:
         """Say what is to be said of a death: its report is complete."""
@@ -463,9 +483,10 @@ class Lifecycle:
             lambda: self._core.remember(actor),
             lambda: self._child_failures.ended(actor),
             # First: what watchers are told comes before the stop that may come to them now, and
-            # before what is sent by those who wait for this end.
+            # before what is sent by callers that wait for this end.
             lambda: self._death_watch.ended(actor, actor.reason or reason),
             lambda: self._core.reply_all(actor.waiters, actor.reason),
+            lambda: self._core.reply_all(actor.childless_waiters, None),
             lambda: self._leave_parent(actor),
             lambda: self._stopping.ended(actor),
         )
@@ -492,7 +513,9 @@ class Lifecycle:
         self._stopping.child_ended(parent)
         if parent.respawns_childless and not parent.children:
             parent.respawns_childless = False
-            self.start(parent)
+            # Not if an order stands behind this event that has its life not take place.
+            if self._core.entries[parent.id].stage in (Stage.STARTING, Stage.UP):
+                self.start(parent)
 
 
 def _is_ordered(actor: ActorRecord) -> bool:

@@ -3,8 +3,6 @@
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: the children's pidfds, each by its host (`ProcessHost.let_go`); which are watched.
 Never: decides what follows from an end; waits for the zygote.
-
-What happens to processes is returned as events (`Started`, `Gone` ...), for `supervisor`.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import os
 import pickle
 import select
 import signal
-from typing import NamedTuple, cast
+from typing import cast
 
 from procactors.errors import ProcActorsError
 from procactors.nesting import makers, one_deeper
@@ -29,7 +27,7 @@ from procactors.process.oom import OomKills, was_short
 from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.process.zygote import REAP
 from procactors.supervision.actor_mailbox import ActorMailbox
-from procactors.supervision.backend import Ended, NextLife, ReplyTo, Tell
+from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
 from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
@@ -38,16 +36,7 @@ from procactors.wire.failure import own_failure
 from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
 from procactors.wire.station import Station
 
-__all__ = [
-    "Event",
-    "Gone",
-    "Lost",
-    "PeakKnown",
-    "ProcessHost",
-    "Processes",
-    "StartFailed",
-    "Started",
-]
+__all__ = ["ProcessHost", "Processes"]
 
 _log = logging.getLogger("procactors")
 
@@ -60,42 +49,6 @@ _PAGE = os.sysconf("SC_PAGESIZE")
 _SIGKILL = ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
 #: What a process that ends in order has noted last.
 _ORDERLY = (STOPPED, LEFT, HALTED, RECYCLED)
-
-
-class Started(NamedTuple):
-    """The process of a start is there."""
-
-    actor: int
-
-
-class StartFailed(NamedTuple):
-    """No process came of a start; `broke`: by an error of ours."""
-
-    actor: int
-    error: Exception
-    broke: bool = False
-
-
-class Lost(NamedTuple):
-    """A start was lost with the zygote: it is to be made anew."""
-
-    actor: int
-
-
-class Gone(NamedTuple):
-    """A process has ended."""
-
-    actor: int
-
-
-class PeakKnown(NamedTuple):
-    """The peak memory of the process of a start is known."""
-
-    start: int
-    peak: int
-
-
-Event = Started | StartFailed | Lost | Gone | PeakKnown
 
 
 class ProcessHost(ActorMailbox):
@@ -187,7 +140,7 @@ class ProcessHost(ActorMailbox):
         """Take leave of the process of that start, which has ended; kill what it left behind."""
         child = self._child
         assert child is not None
-        # The group before the number: once reaped, the number may be somebody else's.
+        # The group before the number: once reaped, the number may be another's.
         child.kill_group()
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
@@ -303,7 +256,12 @@ class Processes:
         launcher: starts the processes.
         recovery: answers for the dead.
         epoll: told of the descriptors by which ends are noticed.
+
+    Attributes:
+        listener: hears what happens to processes; set before the first is started.
     """
+
+    listener: Listener
 
     def __init__(
         self, station: Station, launcher: Launcher, recovery: Recovery, epoll: select.epoll
@@ -379,42 +337,43 @@ class Processes:
         self.launcher.open()
         self._watch_zygote()
 
-    def happened(self, fd: int) -> list[Event]:
-        """Return what a descriptor that has become ready tells."""
+    def happened(self, fd: int) -> None:
+        """Pass on what a descriptor that has become ready tells."""
         if fd in self._by_pidfd:
-            return [Gone(self._by_pidfd[fd].id)]
-        return self._answers()
+            self.listener.gone(self._by_pidfd[fd].id)
+        else:
+            self._take_answers()
 
-    def _answers(self) -> list[Event]:
-        """Return what the zygote has answered."""
+    def _take_answers(self) -> None:
+        """Pass on what the zygote has answered."""
         try:
             answers = self.launcher.collect()
         except Exception:  # noqa: BLE001 - so wide: what waits for an answer gets none
             _log.exception("the zygote's answers could not be read: it is replaced")
             self.launcher.kill_zygote()  # with a new one, all starts that it had are made anew
-            return []
-        events: list[Event] = []
+            return
         for what, number, start, outcome in answers:
             if what == REAP:
-                events.append(PeakKnown(start, outcome))
+                self.listener.peak_known(start, outcome)
             elif (host := self._hosts.get(number)) is not None and host.ordered == start:
-                events.append(self._forked(host, outcome))
+                self._forked(host, outcome)
             # Else of a start that was given up; the incarnation sees that it is late.
-        return events
 
-    def _forked(self, host: ProcessHost, pid: int) -> Event:
+    def _forked(self, host: ProcessHost, pid: int) -> None:
         """The zygote has forked a process; a negative number says why it could not."""
         if pid < 0:
             host.ordered = 0
-            return StartFailed(host.id, OSError(-pid, os.strerror(-pid)))
+            self.listener.start_failed(host.id, OSError(-pid, os.strerror(-pid)))
+            return
         try:
             host.adopt(self.launcher.adopt(pid))
         except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
             if not host.has_child:
                 # No descriptor to watch it by: it must not go on. The zygote kills and reaps it.
                 quietly(functools.partial(self.launcher.discard, pid))
-            return StartFailed(host.id, error, broke=True)
-        return Started(host.id)
+            self.listener.start_broke(host.id, error)
+        else:
+            self.listener.started(host.id)
 
     # -- the zygote
 
@@ -422,21 +381,22 @@ class Processes:
         self._epoll.register(self.launcher.fileno(), select.EPOLLIN)
         self._epoll.register(self.launcher.zygote_pidfd, select.EPOLLIN)
 
-    def drop_zygote(self) -> list[Event]:
-        """Close what is left of a dead zygote; return what it had still answered."""
-        events: list[Event] = []
+    def drop_zygote(self) -> None:
+        """Take what a dead zygote had still answered, and close what is left of it."""
         fds = (self.launcher.fileno(), self.launcher.zygote_pidfd)
         quietly(
-            lambda: events.extend(self._answers()),
+            self._take_answers,
             *(functools.partial(self._epoll.unregister, fd) for fd in fds),
             self.launcher.close,
         )
-        return events
 
-    def renew_zygote(self) -> tuple[list[Event], bool]:
-        """Start another zygote; return what becomes of lost starts, and whether it is up.
+    def renew_zygote(self) -> bool:
+        """Start another zygote, and have the starts that were lost made anew.
 
         Running actors go on; the exit codes of those that the dead one forked may be unknown.
+
+        Returns:
+            whether it is up.
         """
         why = ""
         try:
@@ -445,15 +405,12 @@ class Processes:
         except Exception as error:  # noqa: BLE001 - no descriptor or process left: later, perhaps
             _log.error("no zygote could be started: %s", error)
             why = f"no zygote could be started: {error}"
-        events: list[Event] = []
-        for host in list(self._hosts.values()):
-            if not host.ordered:
-                continue
+        for host in [host for host in self._hosts.values() if host.ordered]:
             host.lost_starts += 1
             if host.lost_starts > _LOST_STARTS:
                 host.lost_starts = host.ordered = 0
                 hint = "the zygote died at each try: does a module of preload= end the process?"
-                events.append(StartFailed(host.id, OSError(why or hint)))
+                self.listener.start_failed(host.id, OSError(why or hint))
             elif not why:
-                events.append(Lost(host.id))
-        return events, not why
+                self.listener.start_lost(host.id)
+        return not why

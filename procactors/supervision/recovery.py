@@ -97,7 +97,7 @@ class Recovery:
         """Send an answer; a caller that is gone is no trouble of ours.
 
         Returns:
-            False: it could not be sent, and an error was instead; or nobody waits for it any more.
+            False: it could not be sent, and an error was instead; or its caller waits no more.
         """
         try:
             return self._answer(reply, call, kind, value)

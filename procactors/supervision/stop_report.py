@@ -1,4 +1,4 @@
-"""The report of a system's stop: who ended how, and which messages nobody handled.
+"""The report of a system's stop: how each actor ended, and which messages were not handled.
 
 Layer: supervision. Runs in: parent; counted by the supervisor's thread and by the main program's.
 Owns: the counts, from the stop's first moment to its last.

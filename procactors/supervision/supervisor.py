@@ -26,14 +26,7 @@ from procactors.observe.events import Events
 from procactors.process.launcher import Launcher
 from procactors.supervision import commands as c
 from procactors.supervision.backend import ReplyTo
-from procactors.supervision.processes import (
-    Event,
-    Gone,
-    PeakKnown,
-    Processes,
-    Started,
-    StartFailed,
-)
+from procactors.supervision.processes import Processes
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervision import Supervision
 from procactors.wire.blackbox import CLOSED, GONE, LISTENED, SYSTEM_ENDS
@@ -94,6 +87,7 @@ class Supervisor:
             finish=self.finish,
             fail=self._failed,
         )
+        self.processes.listener = self.supervision.lifecycle
         self.core = self.supervision.core
         self.supervision.handlers |= {
             c.LostMessage: self._lost,
@@ -175,31 +169,7 @@ class Supervisor:
         elif fd == self._launcher.zygote_pidfd:
             self.supervision.event(self._zygote_died)
         else:
-            self._pass_on(self.processes.happened(fd))
-
-    def _pass_on(self, events: list[Event]) -> None:
-        for event in events:
-            self.supervision.event(functools.partial(self._pass, event))
-
-    def _pass(self, event: Event) -> None:
-        lifecycle = self.supervision.lifecycle
-        if isinstance(event, PeakKnown):
-            lifecycle.peak_known(event.start, event.peak)
-            return
-        actor = self.core.actors.get(event.actor)
-        if actor is None:
-            return
-        if isinstance(event, Gone):
-            lifecycle.gone(actor)
-        elif isinstance(event, StartFailed):
-            (lifecycle.start_broke if event.broke else lifecycle.start_failed)(actor, event.error)
-        elif isinstance(event, Started):
-            try:
-                lifecycle.started(actor)
-            except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
-                lifecycle.start_broke(actor, error)
-        else:
-            lifecycle.restart_lost(actor)
+            self.supervision.event(functools.partial(self.processes.happened, fd))
 
     def _obey(self) -> None:
         while (taken := self._mailbox.take(0.0)) is not None:
@@ -216,8 +186,8 @@ class Supervisor:
                 elif taken.kind == Kind.FENCE:
                     self._station.home.sweep(CALL_ID.unpack_from(body)[0], SUPERVISOR)
                 elif taken.kind == Kind.READY:
-                    report = functools.partial(self._reported, *READY.unpack(body))
-                    self.supervision.event(report)
+                    ready = self.processes.listener.ready
+                    self.supervision.event(functools.partial(ready, *READY.unpack(body)))
             finally:
                 self._mailbox.done(place=False)
 
@@ -227,20 +197,11 @@ class Supervisor:
             raise ActorStopped("the system was stopped")
         self.supervision.do(command, who)
 
-    def _reported(self, actor: int, start: int, decides: int) -> None:
-        """An incarnation says that it is ready."""
-        lifecycle = self.supervision.lifecycle
-        try:
-            lifecycle.ready(actor, start, decides)
-        except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
-            if actor in self.core.actors:
-                lifecycle.start_broke(self.core.actors[actor], error)
-
     # -- the zygote ---------------------------------------------------------------------------
 
     def _zygote_died(self) -> None:
         """Make a new zygote. Running actors go on; their exit codes will be unknown."""
-        self._pass_on(self.processes.drop_zygote())
+        self.processes.drop_zygote()
         now = self.core.clock()
         _log.error("the zygote died; starting another")
         if now - self._renewed_at > _ZYGOTE_RENEWAL_S:
@@ -250,10 +211,8 @@ class Supervisor:
 
     def _renew_zygote(self) -> None:
         self._renewed_at = self.core.clock()
-        events, is_up = self.processes.renew_zygote()
-        if not is_up:
+        if not self.processes.renew_zygote():
             self.core.after(_ZYGOTE_RENEWAL_S, self._renew_zygote)
-        self._pass_on(events)
 
     # -- commands -----------------------------------------------------------------------------
 

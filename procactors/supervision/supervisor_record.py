@@ -155,7 +155,7 @@ class SupervisorRecord:
 
 
 def reason_of(record: SupervisorRecord, ending: Ending) -> ExitReason:
-    """Return how a supervisor ended, for those who ask."""
+    """Return how a supervisor ended, as a reason."""
     if ending is Ending.GAVE_UP:
         return ExitReason(ExitKind.GAVE_UP, None, engine.too_many(record.state))
     if ending is Ending.START_FAILED:

@@ -1,7 +1,7 @@
 """Stopping a whole system, in phases, by one deadline.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread, but for `close_intake`.
-Owns: who waits for the end.
+Owns: the calls that wait for the end.
 Never: lets the stop end later than its deadline; waits.
 
 First no actor is started any more (`close_intake`). Then the actors stop, and the children of each

@@ -18,36 +18,22 @@ from procactors.process.launcher import Launcher
 from procactors.supervision import commands as c
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.actor_record import ActorRecord
-from procactors.supervision.child_failures import ChildFailures
-from procactors.supervision.core import Core
-from procactors.supervision.death_watch import DeathWatch
-from procactors.supervision.lifecycle import Lifecycle
 from procactors.supervision.processes import Processes, ProcessHost
 from procactors.supervision.recovery import Recovery
-from procactors.supervision.stopping import Stopping
-from procactors.supervision.supervision import Supervision
 from procactors.supervision.supervisor import Supervisor as Thread
-from procactors.supervision.supervisor_record import SupervisorRecord
-from procactors.supervision.system_stop import SystemStop
-from procactors.supervision.tree_commands import TreeCommands
-from procactors.supervision.trees import Trees
-from procactors.supervision.watchdog import Watchdog
 from tests.support.actors import Echo
 from tests.support.mishaps import Boom, called_in, raising_once
 from tests.support.waiting import SHORT_S
 
+#: Those that need processes; the others are gone through without any, in
+#: `tests/unit/supervision/test_faults.py`.
 ROOMS = (
-    *(Core, Stopping, DeathWatch, ChildFailures, Watchdog, Lifecycle, Trees, TreeCommands),
-    *(SystemStop, Supervision, Thread, ActorRecord, SupervisorRecord, ActorMailbox, ProcessHost),
-    *(Processes, Recovery, Launcher, Child, ZygoteChild, ForkedChild, ExecutedChild),
+    *(Thread, Processes, ProcessHost, ActorMailbox, Recovery, Launcher),
+    *(Child, ZygoteChild, ForkedChild, ExecutedChild),
 )
 
 #: The loop, and what stands around it to catch: a fault in there would be in its own net.
-NET = {
-    *("_run", "_ready", "_pass_on", "_pass", "_reported", "_obey", "_load_and_do", "close"),
-    *("event", "_guarded", "_settle", "ring", "patience", "do", "answered", "at", "after"),
-    *("carry_out", "_take_up", "go_on", "abandon"),
-}
+NET = {"_run", "_ready", "_obey", "_load_and_do", "close"}
 
 
 class Scene:

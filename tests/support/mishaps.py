@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest import mock
 
-__all__ = ["Boom", "called_in", "raising_once"]
+__all__ = ["Boom", "called_in", "methods", "raising_once"]
 
 
 class Boom(RuntimeError):

@@ -163,7 +163,7 @@ def test_a_start_whose_process_never_comes_has_the_backend_renewed():
     world.events.clear()
     world.wait(8.5)
     assert (world.take_log(), world.answers[call]) == (["start a", "overdue"], WAITS)
-    world.supervision.event(lambda: world.supervision.lifecycle.restart_lost(world.core.actors[1]))
+    world.supervision.event(lambda: world.supervision.lifecycle.start_lost(1))
     world.run()
     assert world.answers[call].name == "a"
     assert world.lives("a") == 1

@@ -62,6 +62,7 @@ class FakeHost:
         if self.world.refuses[self.name] > 0:
             self.world.refuses[self.name] -= 1
             raise OSError(24, "Too many open files")
+        assert self.pid is None, "a second process"
         self.life, self.words[PHASE], self.handler = life, STARTING, None
         self.is_ending = False
         self.note("start")
@@ -78,7 +79,7 @@ class FakeHost:
     def come_up(self, start):
         if self.life.start == start and self.pid is None:
             self.pid = next(self.world.pids)
-            self.world.supervision.lifecycle.started(self.world.supervision.core.actors[self.id])
+            self.world.supervision.lifecycle.started(self.id)
 
     def get_ready(self, start):
         if self.life.start != start or self.words[PHASE] != STARTING or self.is_ending:
@@ -101,7 +102,7 @@ class FakeHost:
 
     def gone(self, pid):
         if self.pid == pid:
-            self.world.supervision.lifecycle.gone(self.world.supervision.core.actors[self.id])
+            self.world.supervision.lifecycle.gone(self.id)
 
     def send(self, number):
         if number == signal.SIGTERM and self.name not in self.world.deaf:

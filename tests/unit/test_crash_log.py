@@ -7,7 +7,6 @@ import logging
 import pytest
 
 from procactors import CrashReport, ExitKind, ExitReason
-from procactors.supervision import crash_log as crashlog
 from procactors.supervision.crash_log import CrashLog
 
 TRACE = "".join(f'  File "/a/{n}.py", line {n}, in f{n}\n    call()\n' for n in range(20))
@@ -19,11 +18,10 @@ def crash(number, text="ValueError: no"):
 
 
 @pytest.fixture
-def log(caplog, monkeypatch):
+def log(caplog):
     """A log, its lines from ERROR on, and a clock that is moved on by hand."""
     now = [0.0]
     timers = []
-    monkeypatch.setattr(crashlog, "monotonic", lambda: now[0])
     caplog.set_level(logging.DEBUG, "procactors")
 
     def wait(seconds):
@@ -36,7 +34,7 @@ def log(caplog, monkeypatch):
         found = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
         return [text.splitlines() for text in found]
 
-    return CrashLog(lambda when, action: timers.append((when, action))), shown, wait
+    return CrashLog(lambda wait, action: timers.append((now[0] + wait, action))), shown, wait
 
 
 def test_a_crash_is_shown_in_few_lines(log):
