@@ -53,9 +53,10 @@ fmt: $(STAMP) ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix-only . $(ARGS)
 	$(BIN)/ruff format .
 
-lint: $(STAMP) ## Check style and format
+lint: $(STAMP) ## Check style, format, and that imports go down only
 	$(BIN)/ruff check . $(ARGS)
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 
 type: $(STAMP) ## Check types: the package by mypy, what users write by mypy and pyright
 	$(BIN)/mypy procactors

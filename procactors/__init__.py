@@ -13,13 +13,19 @@ if _sys.platform != "linux":
     raise ImportError(f"procactors runs on Linux only so far, not on {_sys.platform}")
 
 from procactors import errors
-from procactors.actor import Actor, Context, current_context
-from procactors.childfailure import ChildFailure, Directive
-from procactors.handle import Spawner
-from procactors.inbox import Inbox
-from procactors.messages import Message
-from procactors.observe.event import Event, Progress
-from procactors.options import (
+from procactors.api.actor import Actor, Context, current_context
+from procactors.api.inbox import Inbox
+from procactors.api.program import run
+from procactors.api.spawner import Spawner
+from procactors.api.stop_signal import Interrupted
+from procactors.api.system import ActorSystem
+from procactors.crash import CrashReport, ExitKind, ExitReason
+from procactors.deadletters.letter import DeadLetter
+from procactors.deadletters.store import DeadLetters
+from procactors.model.commands import ActorStatus
+from procactors.model.events import Event, Progress
+from procactors.model.messages import Message
+from procactors.model.options import (
     Backoff,
     Delivery,
     Limits,
@@ -29,28 +35,22 @@ from procactors.options import (
     Restart,
     Routing,
 )
+from procactors.model.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
 from procactors.process.cpus import usable_cpus
-from procactors.program import run
-from procactors.ref import ActorRef
-from procactors.reply import Reply
-from procactors.shared import Shared
-from procactors.stop_signal import Interrupted
+from procactors.runtime.child_failure import ChildFailure, Directive
+from procactors.runtime.ref import ActorRef
+from procactors.runtime.reply import Reply
+from procactors.runtime.shared import Shared
+from procactors.runtime.supervisor_ref import Child, ChildCounts, SupervisorRef
+from procactors.runtime.terminated import Restarted, Terminated
 from procactors.stored import STORED as _STORED  # noqa: F401 - pickles name it
-from procactors.supervision.commands import ActorStatus
-from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
-from procactors.supervision.deadletters import DeadLetters
-from procactors.supervision.letter import DeadLetter
 from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
-from procactors.supervisorref import Child, ChildCounts, SupervisorRef
-from procactors.system import ActorSystem
-from procactors.terminated import Restarted, Terminated
-from procactors.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
 
 if _TYPE_CHECKING:
+    from procactors.api.tree_toml import load_tree
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
-    from procactors.tree_toml import load_tree
-    from procactors.wire.mailbox import Mailbox
+    from procactors.wire.mailbox.queue import Mailbox
 
 __all__ = [
     "Actor",
@@ -109,10 +109,10 @@ __version__ = "0.1.0"
 # Imported where they are first asked for: a process that has no pool need not carry its modules;
 # of an idle actor that is 0.1 MB.
 _LATE = {
-    "Mailbox": "procactors.wire.mailbox",
+    "Mailbox": "procactors.wire.mailbox.queue",
     "MapResults": "procactors.pool.map",
     "Pool": "procactors.pool.pool",
-    "load_tree": "procactors.tree_toml",
+    "load_tree": "procactors.api.tree_toml",
 }
 
 

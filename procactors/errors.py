@@ -1,6 +1,6 @@
 """The error tree, split by the caller's question: may I send it again?
 
-Layer: base. Runs in: parent and actor.
+Layer: model. Runs in: parent and actor.
 Owns: nothing.
 Never: imports another room; an error without the facts that explain it.
 
@@ -38,7 +38,7 @@ from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from procactors.supervision.crash import CrashReport
+    from procactors.crash import CrashReport
 
 __all__ = [
     "ActorDied",

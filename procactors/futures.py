@@ -1,6 +1,6 @@
 """`ActorPoolExecutor`: a `concurrent.futures.Executor` that outlives its workers.
 
-Layer: api. Runs in: the process that made it: main program or actor.
+Layer: executors. Runs in: the process that made it: main program or actor.
 Owns: its pool, and the system if it was given none (`shutdown`).
 Never: breaks because a worker has died: that costs the call in hand.
 """
@@ -16,23 +16,23 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from procactors.checks import modules, one_of, patience, plain_function, whole
+from procactors.api.spawner import SystemHandle
 from procactors.errors import ActorStopped, EncodeError, ForeignProcess, InvalidSpec, PoolBroken
 from procactors.executors.engine import SHUT_DOWN, Engine, Plan
 from procactors.executors.executor_map import ExecutorMap, MapReading, Tuples
-from procactors.handle import SystemHandle
-from procactors.handlers import check_function
-from procactors.options import Delivery, Limits, Options, Recycle
+from procactors.model.checks import modules, one_of, patience, plain_function, whole
+from procactors.model.handlers import check_function
+from procactors.model.options import Delivery, Limits, Options, Recycle
 from procactors.pool.calls import PoolReply
 from procactors.pool.pool import Pool
 from procactors.process.cpus import usable_cpus
 from procactors.process.launcher import START_METHODS
-from procactors.reply import Reply
+from procactors.runtime.reply import Reply
 from procactors.supervision.stopping import is_broken_off
-from procactors.wire.sheet import FAILURE, Sealed
+from procactors.wire.result_table import FAILURE, Sealed
 
 if TYPE_CHECKING:
-    from procactors.options import OptionWords
+    from procactors.model.options import OptionWords
 
 __all__ = ["ActorPoolExecutor"]
 

@@ -1,6 +1,6 @@
 """The joblib backend: `joblib.Parallel`, and with it scikit-learn, on a pool of actors.
 
-Layer: api. Runs in: the process that calls `Parallel`.
+Layer: executors. Runs in: the process that calls `Parallel`.
 Owns: an executor for each backend that joblib makes; it ends when joblib lets go of the backend.
 Never: leaves `Parallel` waiting: whatever goes wrong at a submit is the result of that task.
 """
@@ -13,10 +13,10 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from procactors.futures import ActorPoolExecutor
-from procactors.options import Limits
+from procactors.model.options import Limits
 from procactors.process.cpus import usable_cpus
 from procactors.process.limits import thread_caps
-from procactors.raised import unbound
+from procactors.wire.raised import unbound
 
 try:
     from joblib.parallel import (

@@ -1,6 +1,6 @@
 """Seeds: from one root, a number of its own for each worker, incarnation or task.
 
-Layer: base. Runs in: parent and actor.
+Layer: model. Runs in: parent and actor.
 Owns: nothing.
 Never: depends on the process, the platform or the order of calls; holds a secret.
 """

@@ -12,40 +12,40 @@ OWNERS: dict[str, set[str]] = {
     "time.sleep": set(),
     "time.time": {"wire.runtime_dir"},  # against the age of a file
     # For people who read a crash report or a dead letter.
-    "datetime.datetime.now": {"supervision.actor_record", "supervision.deadletters"},
+    "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {
-        "wire.byvalue",
-        "wire.definitions",
-        "wire.importable",  # what the application has registered
-        "wire.rebuilding",
+        "wire.pickling.by_value",
+        "wire.pickling.definitions",
+        "wire.pickling.importable",  # what the application has registered
+        "wire.pickling.rebuilding",
     },
     "pickle": {
-        "incarnation",  # the runtime's own values, in files of the runtime directory
+        "api.incarnation",  # the runtime's own values, in files of the runtime directory
         "process.frozen",  # for multiprocessing to unpickle
-        "process.batch",  # items one by one, at the speed of C
-        "process.loop",
+        "runner.batches",  # items one by one, at the speed of C
+        "runner.loop",
         "process.order",
         "supervision.actor_mailbox",
         "supervision.processes",
-        "wire.codec",
-        "wire.culprit",  # where a pickle stops
-        "wire.definitions",
-        "wire.failure",
-        "wire.parcel",
-        "wire.sheet",
-        "wire.sharecodec",  # its buffers
-        "wire.unchanged",  # what data in code is
+        "wire.pickling.codec",
+        "wire.pickling.pickle_errors",  # where a pickle stops
+        "wire.pickling.definitions",
+        "wire.replies.failures",
+        "wire.pickling.bundle",
+        "wire.result_table",
+        "wire.shm.share_codec",  # its buffers
+        "wire.pickling.unchanged",  # what data in code is
     },
     # Never in an actor, and never in the supervisor's thread.
-    "sqlite3": {"cli.deadletters", "supervision.letterfile", "supervision.letterkeeper"},
+    "sqlite3": {"cli.deadletters", "deadletters.file", "deadletters.writer"},
     # Life and death: few rooms start processes, and who kills knows whom by a pidfd or a group.
     "multiprocessing.get_context": {"process.launcher", "process.zygote"},
     "multiprocessing.Process": set(),
     "multiprocessing.set_start_method": set(),  # global, and the application's
     "subprocess": {"process.child", "process.launcher"},
     "os.fork": set(),
-    "os.kill": {"demo.job", "process.setup", "process.zygote"},
+    "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
     "signal.pidfd_send_signal": {"process.child"},
     # Handlers belong to the application: the runtime sets them in its own processes alone.
@@ -56,14 +56,14 @@ OWNERS: dict[str, set[str]] = {
     },
     "atexit.register": {
         "executors.engine",  # before the system's: what waits for its workers is done first
-        "system",
-        "wire.definitions",  # what it keeps alive of the program
+        "api.system",
+        "wire.pickling.definitions",  # what it keeps alive of the program
     },
     # What the standard library offers between processes does not survive a SIGKILL.
     "multiprocessing.Queue": set(),
     "multiprocessing.Pipe": set(),
     "multiprocessing.Lock": set(),
-    "multiprocessing.queues": {"wire.mailbox"},
+    "multiprocessing.queues": {"wire.mailbox.queue"},
     # A descriptor above 1023 breaks it: poll instead.
     "select.select": set(),
 }

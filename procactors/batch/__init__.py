@@ -1,6 +1,6 @@
 """A batch job: a function called for each item of an input, with results that survive any kill.
 
-Layer: batch. Runs in: parent; `worker` in the workers.
-Owns: nothing itself; each module names what it opens.
-Never: knows of arguments: those are the command line's.
+Here: reading items, the journal, the worker's function, results and errors in their files, the
+console.
+Not here: the pool that does the work, and the command line's options (`cli.map`).
 """

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any
 
 from procactors import ActorSystem, Limits, Pool
+from procactors.api.stop_signal import StopSignal
 from procactors.batch.console import open_console
 from procactors.batch.intake import Intake
 from procactors.batch.item_flow import ItemFlow
@@ -28,8 +29,7 @@ from procactors.batch.worker import ItemFailed, Runner
 from procactors.errors import ActorDied, DeliveryError, InvalidSpec, ProcActorsError
 from procactors.pool.job_map import ItemOutcome, JobMap
 from procactors.process.signals import handled_by
-from procactors.raised import cause_of, said
-from procactors.stop_signal import StopSignal
+from procactors.wire.raised import cause_of, said
 
 __all__ = ["BROKEN", "FAILED", "Settings", "run_job"]
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+from procactors.api.tree_toml import find_attribute
 from procactors.batch.encoding import as_json, in_bytes
 from procactors.batch.journal import Appender
 from procactors.errors import ProcActorsError
-from procactors.raised import name_of, said, shown
-from procactors.tree_toml import find_attribute
+from procactors.wire.raised import name_of, said, shown
 
 __all__ = ["Finished", "ItemFailed", "Runner", "Task"]
 

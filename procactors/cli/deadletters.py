@@ -1,7 +1,7 @@
 """``procactors dead-letters``: what a system has kept in a file, shown, sent again, run again.
 
 Layer: cli. Runs in: parent.
-Owns: the open file, and in a replay what `procactors.replay` owns.
+Owns: the open file, and in a replay what `procactors.api.replay` owns.
 Never: unpickles but where the user asks for it (``show --open``, ``replay``).
 """
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from procactors.supervision.letterfile import LetterFile, StoredLetter
+    from procactors.deadletters.file import LetterFile, StoredLetter
 
 __all__ = ["add_to", "run"]
 
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     import sqlite3
 
-    from procactors.supervision.letterfile import LetterFile, NoSuchLetter, NotLetters
+    from procactors.deadletters.file import LetterFile, NoSuchLetter, NotLetters
 
     try:
         with LetterFile(arguments.file) as file:
@@ -105,8 +105,8 @@ def _list_options(parser: argparse.ArgumentParser) -> None:
 def _list(file: LetterFile, arguments: argparse.Namespace) -> int:
     letters = file.letters(arguments.actor)
     if arguments.json:
-        homes = {run.run: run.home for run in file.runs()}
-        print(json.dumps([_facts(stored, homes) for stored in letters], indent=2))
+        runtime_dirs = {run.run: run.runtime_dir for run in file.runs()}
+        print(json.dumps([_facts(stored, runtime_dirs) for stored in letters], indent=2))
         return 0
     rows: list[tuple[str, ...]] = [("ID", "TIME", "ACTOR", "HANDLER", "BEGUN", "STATE", "REASON")]
     rows += [_cells(stored) for stored in letters]
@@ -135,7 +135,7 @@ def _state(stored: StoredLetter) -> str:
     return state if stored.state == "kept" else f"{state}, {stored.state}"
 
 
-def _facts(stored: StoredLetter, homes: dict[str, str]) -> dict[str, Any]:
+def _facts(stored: StoredLetter, runtime_dirs: dict[str, str]) -> dict[str, Any]:
     letter = stored.letter
     return {
         "id": stored.id,
@@ -149,7 +149,7 @@ def _facts(stored: StoredLetter, homes: dict[str, str]) -> dict[str, Any]:
         "sender": letter.sender,
         "state": stored.state,
         "bytes": stored.size,
-        "system_lives": os.path.exists(homes[stored.run]),
+        "system_lives": os.path.exists(runtime_dirs[stored.run]),
         "reason": letter.reason,
     }
 
@@ -195,7 +195,9 @@ def _show(file: LetterFile, arguments: argparse.Namespace) -> int:
 
 def _meaning(file: LetterFile, stored: StoredLetter) -> str:
     if stored.state == "taken":
-        lives = any(run.run == stored.run and os.path.exists(run.home) for run in file.runs())
+        lives = any(
+            run.run == stored.run and os.path.exists(run.runtime_dir) for run in file.runs()
+        )
         if lives:
             return "taken: a system is handing it over"
         return "taken: a system was handing it over when it died; it may have been handled"
@@ -204,8 +206,8 @@ def _meaning(file: LetterFile, stored: StoredLetter) -> str:
 
 
 def _show_message(file: LetterFile, stored: StoredLetter) -> int:
+    from procactors.api.replay import surroundings_of
     from procactors.errors import DecodeError
-    from procactors.replay import surroundings_of
 
     with surroundings_of(file, stored):
         try:
@@ -234,14 +236,14 @@ def _requeue_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _requeue(file: LetterFile, arguments: argparse.Namespace) -> int:
-    from procactors.supervision.letterkeeper import ring
+    from procactors.deadletters.writer import ring
 
     if bool(arguments.ids) is arguments.all:
         arguments.usage_error("name the letters by ID, or say --all")
     if arguments.actor is not None and not arguments.all:
         arguments.usage_error("--actor goes with --all")
     marked = file.mark(None if arguments.all else arguments.ids, arguments.actor)
-    told = [ring(run.home) for run in file.runs()] if marked else []
+    told = [ring(run.runtime_dir) for run in file.runs()] if marked else []
     hands = "a running system hands" if any(told) else "the next system with this file hands"
     what = "1 letter" if marked == 1 else f"{marked} letters"
     print(f"{what} marked; {hands} {'it' if marked == 1 else 'them'} over")
@@ -268,7 +270,7 @@ def _replay_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _replay(file: LetterFile, arguments: argparse.Namespace) -> int:
-    from procactors.replay import NotReplayable, Replay, surroundings_of
+    from procactors.api.replay import NotReplayable, Replay, surroundings_of
 
     stored = file.letter(arguments.id)
     try:
@@ -325,7 +327,7 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     """Return the part of a traceback that begins in the user's code; all of it if none does."""
     import bdb
 
-    from procactors import replay
+    from procactors.api import replay
 
     ours = {__file__, replay.__file__, bdb.__file__}
     found = trace

@@ -20,7 +20,7 @@ from procactors.errors import InvalidSpec
 if TYPE_CHECKING:
     import argparse
 
-    from procactors.program import Program
+    from procactors.api.program import Program
 
 __all__ = ["USAGE", "add_target", "check_module", "complain", "find_function", "find_target"]
 
@@ -47,7 +47,7 @@ def find_target(text: str) -> Supervisor | Program:
         InvalidSpec: a mistake in the text, in the file, or in the module; what a module or a
             function of the user's raised is the ``__cause__``.
     """
-    from procactors.tree_toml import find_attribute
+    from procactors.api.tree_toml import find_attribute
 
     _import_from_here()
     if text.endswith(".toml"):
@@ -72,7 +72,7 @@ def find_function(text: str, spread: bool = False) -> str:
     Raises:
         InvalidSpec: as `find_target`.
     """
-    from procactors.tree_toml import find_attribute
+    from procactors.api.tree_toml import find_attribute
 
     _import_from_here()
     name, colon, attribute = text.rpartition(":")

@@ -22,7 +22,7 @@ __all__ = ["Failure", "FileStats", "Function", "Totals", "analyse", "total"]
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
-#: Places where control may go two ways, as in McCabe's cyclomatic complexity.
+#: Tokens where control may go two ways, as in McCabe's cyclomatic complexity.
 BRANCHES = (
     ast.If,
     ast.IfExp,

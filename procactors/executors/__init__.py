@@ -1,6 +1,5 @@
-"""What runs behind an executor: its pool, and maps that may never be read.
+"""What stands behind `ActorPoolExecutor` and the joblib backend.
 
-Layer: api. Runs in: the process that made the executor.
-Owns: nothing itself; each module names what it opens.
-Never: knows how a pool shares its work.
+Here: the engine with its pool and its system, and an executor's map.
+Not here: the public classes themselves (`procactors.futures`, `procactors.joblib`).
 """

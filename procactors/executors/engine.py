@@ -1,7 +1,7 @@
 """What runs behind an executor: its pool, the system if that is its own, and how both end.
 
-Layer: api. Runs in: the process that made the executor; its end in a thread of its own if no caller
-waits for it.
+Layer: executors. Runs in: the process that made the executor; its end in a thread of its own if no
+caller waits for it.
 Owns: the pool, and a system that it made itself (`end`, `kill`); the exit handler that ends them.
 Never: holds its executor: when that one is collected, this ends by itself, its work done.
 
@@ -20,7 +20,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from procactors.actor import context_here
+from procactors.api.actor import context_here
+from procactors.api.spawner import Spawner, SystemHandle
+from procactors.api.system import ActorSystem
 from procactors.errors import (
     ActorStopped,
     ForeignProcess,
@@ -30,13 +32,11 @@ from procactors.errors import (
     SpawnError,
 )
 from procactors.executors.executor_map import UnreadMaps, start_thread
-from procactors.handle import Spawner, SystemHandle
-from procactors.nesting import check_depth, importer, one_deeper
 from procactors.pool.pool import Pool
-from procactors.system import ActorSystem
+from procactors.process.nesting import check_depth, importer, one_deeper
 
 if TYPE_CHECKING:
-    from procactors.options import OptionWords
+    from procactors.model.options import OptionWords
 
 __all__ = ["Engine", "Initialized", "Plan"]
 
@@ -147,9 +147,9 @@ class Engine:
     def _spawner(self) -> Spawner:
         plan = self._plan
         context = context_here()
-        if context is not None and not _is_at_home(context.system):
+        if context is not None and not _is_here(context.system):
             context = None
-        infix = f"{context.system._station.actor}-" if context is not None else ""
+        infix = f"{context.system._endpoint.actor}-" if context is not None else ""
         name = plan.options["name"] or f"executor-{infix}{next(_numbers)}"
         options: OptionWords = {**plan.options, "name": name}
         if plan.system is not None:
@@ -221,7 +221,7 @@ class Engine:
         if self.pool is not None:
             self.pool._transport.run_callback(self.end_later)
         elif self._own is not None:
-            self._own._station.run_callback(self.end_later)
+            self._own._endpoint.run_callback(self.end_later)
 
     def _end_alone(self) -> None:
         try:
@@ -236,10 +236,10 @@ def _broken_by(error: SpawnError) -> PoolBroken:
     return broken
 
 
-def _is_at_home(system: SystemHandle) -> bool:
+def _is_here(system: SystemHandle) -> bool:
     """Whether this process is the actor itself, and not a forked copy of it."""
     try:
-        system._station.check_process()
+        system._endpoint.check_process()
     except ForeignProcess:
         return False
     return True

@@ -1,6 +1,7 @@
 """An executor's map: read by its caller, and done to its end if its caller never reads it.
 
-Layer: api. Runs in: the pool's process: the thread that iterates; else a thread of the executor's.
+Layer: executors. Runs in: the pool's process: the thread that iterates; else a thread of the
+executor's.
 Owns: the map's job, until its results are read or given up.
 Never: takes more of the input than is needed while its results may still be read; loses items whose
 results are not: a program may map for what its function does, and drop the results.
@@ -16,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from procactors.pool.map import MapJob, MapResults
-from procactors.wire.sheet import Sealed
+from procactors.wire.result_table import Sealed
 
 __all__ = ["ExecutorMap", "MapReading", "Tuples", "UnreadMaps", "start_thread"]
 

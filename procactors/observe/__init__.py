@@ -1,8 +1,5 @@
-"""Seeing what happens: events as values, the hub that passes them on, a job's progress on a screen.
+"""Seeing what happens: the hub of events, who hears of them, and how far a job is on a screen.
 
-Layer: observe. Runs in: parent and actor.
-Owns: nothing.
-Never: knows an actor, a process or a mailbox: the rooms that do publish here.
+Here: subscriptions, the progress bar, the status line, and the throttle before them.
+Not here: the events as values (`model.events`).
 """
-
-__all__: list[str] = []

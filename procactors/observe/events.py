@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import Any, TypeVar, overload
 
-from procactors.checks import plain_function
 from procactors.errors import ActorStopped, InvalidSpec
-from procactors.observe.event import Event
+from procactors.model.checks import plain_function
+from procactors.model.events import Event
 from procactors.observe.subscription import Feed, Subscription
 
 __all__ = ["EventStream", "Events"]

@@ -1,6 +1,7 @@
-"""Many actors as one: pools, their work, and which worker gets which of it.
+"""Many actors as one: pools, their work, and which worker gets what.
 
-Layer: api. Runs in: the pool's process.
-Owns: nothing itself; each module names what it opens.
-Never: runs in a worker: what does is `process.batch`.
+Here: the pool and its workers, dispatch and the policy of batches, one map with its chunks,
+calls, sizing, scaling, routing, the monitor of stragglers.
+Not here: what a worker does with a batch (`runner.batches`), and the executor on top
+(`executors`).
 """

@@ -1,6 +1,6 @@
 """What a pool sends, and to which worker: spans of items, batches of spans, a slot a worker.
 
-Layer: api. Runs in: the pool's process, under the dispatcher's lock.
+Layer: pool. Runs in: the pool's process, under the dispatcher's lock.
 Owns: the segment of a large payload (`Load.free`).
 Never: decides what is sent next (`dispatch`), or what follows from an answer (`batch_policy`);
 runs a user's code: values are encoded before they come here, and decoded where they go.
@@ -14,19 +14,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from procactors.crash import CrashReport, ExitKind
 from procactors.errors import ActorDied, ItemTimeout, Quarantined
 from procactors.pool.sizing import PREFETCH_S, Pace
-from procactors.process.batch import INLINE, STORED, TIMED, WireSpan
-from procactors.ref import ActorRef
-from procactors.supervision.crash import CrashReport, ExitKind
-from procactors.wire.codec import Encoded
-from procactors.wire.home import Home
-from procactors.wire.reply import Answer
-from procactors.wire.sheet import LIMIT, STARTED, Sheet
+from procactors.runner.batches import INLINE, STORED, TIMED, WireSpan
+from procactors.runtime.ref import ActorRef
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.codec import Encoded
+from procactors.wire.replies.port import Answer
+from procactors.wire.result_table import LIMIT, STARTED, ResultTable
 
 __all__ = ["QUARANTINE", "Batch", "Load", "Owner", "Span", "WorkerSlot", "death_of", "refuse"]
 
-#: Bytes of a payload that travels in the message itself: with frame, envelope, sheet and the
+#: Bytes of a payload that travels in the message itself: with frame, envelope, result table and the
 #: function's name it must fit into the 4096 of a record.
 _INLINE_BYTES = 3000
 
@@ -38,7 +38,7 @@ class Load:
     """Encoded items: in the message, or in a segment that stays until the last has ended.
 
     Args:
-        home: of this process.
+        store: of this process.
         encoded: the items.
         target: a worker's mailbox; the segment is swept with it when its process has left it.
         count: how many items there are.
@@ -47,15 +47,15 @@ class Load:
         StorageFull: no room for a segment.
     """
 
-    __slots__ = ("_home", "count", "data", "place")
+    __slots__ = ("_store", "count", "data", "place")
 
-    def __init__(self, home: Home, encoded: Encoded, target: int, count: int = 1) -> None:
-        self._home = home
+    def __init__(self, store: PayloadStore, encoded: Encoded, target: int, count: int = 1) -> None:
+        self._store = store
         self.count = count
         if not encoded.buffers and len(encoded.head) <= _INLINE_BYTES:
             self.data, self.place = encoded.head, INLINE
         else:
-            self.data, self.place = home.store(encoded, target), STORED
+            self.data, self.place = store.store(encoded, target), STORED
 
     def encoded(self) -> Encoded:
         """Return the items as they were encoded.
@@ -65,7 +65,7 @@ class Load:
         """
         if self.place == INLINE:
             return Encoded(self.data, ())
-        received = self._home.fetch(self.data)
+        received = self._store.fetch(self.data)
         encoded = Encoded(bytes(received.head), list(received.buffers))
         received.leave()
         return encoded
@@ -75,7 +75,7 @@ class Load:
         if self.place == STORED:
             self.place = INLINE
             data, self.data = self.data, b""
-            self._home.free(data)
+            self._store.free(data)
 
 
 class Owner(Protocol):
@@ -98,7 +98,7 @@ class Owner(Protocol):
         """Return whether the span, about to be sent, is still wanted."""
 
     def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
-        """Take the outcomes of the items from `at` on: their results, or `sheet.Sealed` ones.
+        """Take the outcomes of the items from `at` on: results, or `result_table.Sealed` ones.
 
         `is_plain` says that none of them is sealed.
         """
@@ -124,7 +124,7 @@ class Span:
         name: what is called, for people.
         function: what is called, as a batch names it.
         load: the items.
-        form: how they are used (see `process.batch`).
+        form: how they are used (see `runner.batches`).
         start, stop: which of them.
         timeout: seconds that one may take; None: any time.
         pinned: the worker that alone may have it, as long as it is there; None: any.
@@ -269,8 +269,8 @@ class Batch:
     Attributes:
         slot: the worker.
         spans: in the order in which they are run.
-        sheet: where their outcomes are written down; leased until the answer has come.
-        number: names it on its sheet.
+        result_table: where their outcomes are written down; leased until the answer has come.
+        number: names it on its result table.
         count: items in sum.
         sent_at: when it was sent (monotonic).
         taken: items whose outcomes have been handed over.
@@ -289,8 +289,8 @@ class Batch:
         "limit",
         "limited_at",
         "number",
+        "result_table",
         "sent_at",
-        "sheet",
         "slot",
         "spans",
         "stolen_from",
@@ -302,7 +302,7 @@ class Batch:
         self,
         slot: WorkerSlot,
         spans: list[Span],
-        sheet: Sheet,
+        result_table: ResultTable,
         number: int,
         now: float,
         on_answer: Callable[[Batch, Answer | None, BaseException | None], None],
@@ -310,7 +310,7 @@ class Batch:
         self._on_answer = on_answer
         self.slot = slot
         self.spans = spans
-        self.sheet = sheet
+        self.result_table = result_table
         self.number = number
         self.count = self.limit = self.stolen_from = sum(map(len, spans))
         self.sent_at = now
@@ -318,7 +318,7 @@ class Batch:
         self.limited_at: float | None = None
         self.suspect: tuple[tuple[int, int], float] | None = None
         self.accused_of: tuple[int, int, int, int] | None = None
-        sheet.prepare(number, self.count)
+        result_table.prepare(number, self.count)
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the worker's answer from the reader thread."""
@@ -332,12 +332,12 @@ class Batch:
     @property
     def has_started(self) -> bool:
         """Whether the worker has taken it."""
-        return bool(self.sheet.words[STARTED])
+        return bool(self.result_table.words[STARTED])
 
     @property
     def is_cut_off(self) -> bool:
         """Whether the worker has taken it and was not through with it; asked behind its end."""
-        return self.sheet.words[STARTED] == 1
+        return self.result_table.words[STARTED] == 1
 
     def expected_s(self) -> float | None:
         """Return the seconds that it will take in sum; None if that is not known yet."""
@@ -345,14 +345,14 @@ class Batch:
 
     def done(self) -> int:
         """Return how many items are done, as far as they are still the worker's."""
-        return self.sheet.done(self.stolen_from, self.taken)
+        return self.result_table.done(self.stolen_from, self.taken)
 
     def lower(self, limit: int, now: float) -> None:
         """Let the worker begin no item from `limit` on."""
         if limit < self.limit:
             self.limit = limit
             self.limited_at = now
-            self.sheet.words[LIMIT] = limit
+            self.result_table.words[LIMIT] = limit
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[Span, int]]:
         """Yield (span, its place in the batch) for the items `start` to `stop`, cut to them."""

@@ -1,6 +1,6 @@
 """What follows from how a batch has ended: what is run again, and whose fault a death is.
 
-Layer: api. Runs in: the pool's process, under the dispatcher's lock.
+Layer: pool. Runs in: the pool's process, under the dispatcher's lock.
 Owns: nothing.
 Never: blames an item that was not begun.
 
@@ -13,11 +13,11 @@ Never: blames an item that was not begun.
 
 from __future__ import annotations
 
+from procactors.crash import CrashReport
 from procactors.errors import ActorDied, ActorStopped, Quarantined
 from procactors.pool.batch import QUARANTINE, Batch, Span, refuse
-from procactors.process.batch import Outcome
-from procactors.supervision.crash import CrashReport
-from procactors.wire.sheet import FUNCTION, LOADING
+from procactors.runner.batches import Outcome
+from procactors.wire.result_table import FUNCTION, LOADING
 
 __all__ = ["NEVER_BEGUN", "BatchPolicy"]
 
@@ -91,7 +91,7 @@ class BatchPolicy:
             slot.false_starts += 1  # killed before it looked at it, as a rule
             return rest
         first, others = rest[0], rest[1:]
-        loading = batch.sheet.words[LOADING]
+        loading = batch.result_table.words[LOADING]
         if loading == FUNCTION:
             # No item of it was begun. Sent again, it is refused if that was once too often.
             self._deaths[first.function] = self._deaths.get(first.function, (0,))[0] + 1, report

@@ -1,6 +1,6 @@
 """One call to a pool: the future that its caller holds, and the same without a caller.
 
-Layer: api. Runs in: the pool's process.
+Layer: pool. Runs in: the pool's process.
 Owns: the call's payload, and its outcome until it is asked for.
 Never: decodes in the reader thread: that is user code.
 """
@@ -14,15 +14,15 @@ from concurrent.futures import CancelledError
 from concurrent.futures._base import PENDING, RUNNING
 from typing import Any, TypeVar
 
+from procactors.crash import CrashReport
 from procactors.errors import ReplyError
 from procactors.pool.batch import QUARANTINE, Load, Span, death_of
 from procactors.pool.sizing import Pace
 from procactors.pool.targets import Target
-from procactors.process.batch import CALL
-from procactors.raised import cause_of, one_line
-from procactors.reply import Reply
-from procactors.supervision.crash import CrashReport
-from procactors.wire.sheet import FAILURE, Sealed
+from procactors.runner.batches import CALL
+from procactors.runtime.reply import Reply
+from procactors.wire.raised import cause_of, one_line
+from procactors.wire.result_table import FAILURE, Sealed
 from procactors.wire.transport import Transport
 
 __all__ = ["AskCall", "PoolReply", "TellCall"]
@@ -112,9 +112,9 @@ class PoolReply(Reply[R]):
     A `Reply` whose ``cancel()`` takes the call back, if no worker has been given it yet.
     """
 
-    def __init__(self, station: Transport, name: str) -> None:
+    def __init__(self, endpoint: Transport, name: str) -> None:
         self._outcome: Any = _NOTHING
-        super().__init__(station, name)
+        super().__init__(endpoint, name)
 
     def begin(self) -> bool:
         """Return whether it is still wanted; if so it is running from now on."""

@@ -1,8 +1,8 @@
 """Which worker gets what: a queue that free workers draw from, and what follows from answers.
 
-Layer: api. Runs in: the pool's process: the thread that brings work, and the one that reads
+Layer: pool. Runs in: the pool's process: the thread that brings work, and the one that reads
 replies.
-Owns: the pool's sheets (`end`).
+Owns: the pool's result tables (`end`).
 Never: runs a user's code, which may block or raise; waits for a worker.
 
     push ─► queue ─► a worker with room ─► batch ─► answer ─┬─► outcomes to their owners
@@ -28,12 +28,12 @@ from procactors.errors import (
 )
 from procactors.pool.batch import Batch, Span, WorkerSlot, refuse
 from procactors.pool.batch_policy import NEVER_BEGUN, BatchPolicy
-from procactors.process.batch import CALL, pack_batch
-from procactors.raised import by_signal
-from procactors.wire.codec import Encoded
+from procactors.runner.batches import CALL, pack_batch
 from procactors.wire.envelope import BATCH_KEY
-from procactors.wire.reply import Answer
-from procactors.wire.sheet import SheetRoom
+from procactors.wire.pickling.codec import Encoded
+from procactors.wire.raised import by_signal
+from procactors.wire.replies.port import Answer
+from procactors.wire.result_table import ResultTables
 from procactors.wire.transport import SUPERVISOR, Transport
 
 __all__ = ["Dispatcher", "OnAnswer"]
@@ -89,7 +89,7 @@ class Dispatcher:
         self.closing = False
         self.on_work: Callable[[], None] = lambda: None
         self.doubts: list[Batch] = []
-        self._sheets = SheetRoom(transport.home)
+        self._result_tables = ResultTables(transport.store)
         self._policy = BatchPolicy()
         self._numbers = itertools.count(1)
 
@@ -211,18 +211,18 @@ class Dispatcher:
         return isinstance(error, (DeliveryError, OSError)) and not by_signal(error)
 
     def _batch(self, slot: WorkerSlot, spans: list[Span]) -> Batch:
-        sheet = self._sheets.lease()
+        result_table = self._result_tables.lease()
         try:
-            return Batch(slot, spans, sheet, next(self._numbers), monotonic(), self.ended)
+            return Batch(slot, spans, result_table, next(self._numbers), monotonic(), self.ended)
         except BaseException:
-            self._sheets.give_back(sheet)
+            self._result_tables.give_back(result_table)
             raise
 
     def _submit(self, batch: Batch) -> None:
         transport, ref = self.transport, batch.slot.ref
         packed = pack_batch(
-            transport.home.process,
-            batch.sheet.number,
+            transport.store.process,
+            batch.result_table.number,
             batch.number,
             transport.reply_number,
             batch.flags,
@@ -238,7 +238,7 @@ class Dispatcher:
                 batch.slot.batches.remove(batch)
             if batch in self.doubts:
                 self.doubts.remove(batch)
-            self._sheets.give_back(batch.sheet)
+            self._result_tables.give_back(batch.result_table)
 
     def _pick(self, slot: WorkerSlot, spans: list[Span]) -> None:
         """Move the next spans for a worker from its own queue, or the common one, to `spans`."""
@@ -284,10 +284,12 @@ class Dispatcher:
                 self.ended(batch, None, error)
 
     def _clear_up(self, batch: Batch) -> None:
-        """End a batch in doubt: its own answer may be lost, but its sheet says how far it came."""
+        """End a batch in doubt: its answer may be lost, its result table says how far it came."""
         gone = ActorDied("a worker ended with this item in hand, and its report was lost")
         with self.lock:
-            if batch in batch.slot.batches:  # else it was sent, and its sheet is another's by now
+            if (
+                batch in batch.slot.batches
+            ):  # else it was sent, and its result table is another's by now
                 self.ended(batch, None, gone if batch.is_cut_off else None)
 
     # -- answers ------------------------------------------------------------------------------
@@ -309,7 +311,7 @@ class Dispatcher:
             self.hand_over(batch, done)
             back = self._policy.follow(batch, done, outcome)
             # Written on no more: the worker has answered, or is gone.
-            self._sheets.give_back(batch.sheet)
+            self._result_tables.give_back(batch.result_table)
             self._enqueue(back, front=True)
             if isinstance(outcome, ActorStopped):
                 self.gone(slot, outcome)
@@ -323,7 +325,7 @@ class Dispatcher:
         start = batch.taken
         if done <= start:
             return
-        outcomes, is_plain = batch.sheet.take(self.transport.home, start, done)
+        outcomes, is_plain = batch.result_table.take(self.transport.store, start, done)
         batch.taken = done
         for span, at in batch.parts(start, done):
             part = outcomes[at - start : at - start + len(span)]
@@ -424,5 +426,5 @@ class Dispatcher:
             self.changed.notify_all()
 
     def end(self) -> None:
-        """Remove the sheets; those that are still in use, when they come back."""
-        self._sheets.close()
+        """Remove the result tables; those that are still in use, when they come back."""
+        self._result_tables.close()

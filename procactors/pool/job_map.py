@@ -1,6 +1,6 @@
 """A map judged by its caller: each outcome with its item, an input that never blocks, a drain.
 
-Layer: api. Runs in: the pool's process, in the thread that iterates; `wake` in any.
+Layer: pool. Runs in: the pool's process, in the thread that iterates; `wake` in any.
 Owns: the map's input, as far as it was taken.
 Never: waits for its input: a source that has nothing says so, and wakes the job when it has.
 """
@@ -17,7 +17,7 @@ from procactors.pool.dispatch import Dispatcher
 from procactors.pool.map import MapJob
 from procactors.pool.map_state import BELL, Chunk, MapState
 from procactors.pool.progress import MapProgress
-from procactors.wire.sheet import Sealed
+from procactors.wire.result_table import Sealed
 
 __all__ = ["ItemOutcome", "JobMap", "Judge", "Source"]
 

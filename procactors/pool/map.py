@@ -1,6 +1,6 @@
 """One map: takes items from its input as workers need them, and gives results as they come.
 
-Layer: api. Runs in: the pool's process, in the thread that iterates.
+Layer: pool. Runs in: the pool's process, in the thread that iterates.
 Owns: the input, as far as it was taken.
 Never: takes more of the input than is needed; loses what came before an error of the input's;
 blocks the pool when its results are not taken; runs a line of Python for each item that needs none.
@@ -33,8 +33,8 @@ from procactors.pool.dispatch import Dispatcher
 from procactors.pool.map_state import BELL, Chunk, MapState, News, Single
 from procactors.pool.progress import MapProgress
 from procactors.pool.sizing import TARGET_S
-from procactors.raised import add_note, one_line
-from procactors.wire.sheet import FAILURE, Sealed
+from procactors.wire.raised import add_note, one_line
+from procactors.wire.result_table import FAILURE, Sealed
 
 __all__ = ["MapJob", "MapResults"]
 
@@ -235,10 +235,10 @@ class MapJob:
 
     def _load(self, items: Sequence[Any]) -> Load:
         dispatcher = self.dispatcher
-        home = dispatcher.transport.home
-        encoded = home.encode(items, "items")
+        store = dispatcher.transport.store
+        encoded = store.encode(items, "items")
         self._item_bytes = max(1.0, encoded.size / len(items))
-        return Load(home, encoded, dispatcher.mailbox, len(items))
+        return Load(store, encoded, dispatcher.mailbox, len(items))
 
     # -- the results ----------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """How a map is to be done: what its caller says, checked.
 
-Layer: api. Runs in: the pool's process.
+Layer: pool. Runs in: the pool's process.
 Owns: nothing.
 Never: lets an argument pass that makes no sense.
 """
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from procactors.checks import deadline, flag, one_of, suggestion, whole
 from procactors.errors import InvalidSpec
-from procactors.wire.sheet import MOST_ITEMS
+from procactors.model.checks import deadline, flag, one_of, suggestion, whole
+from procactors.wire.result_table import MOST_ITEMS
 
 if TYPE_CHECKING:
     from typing import TypedDict

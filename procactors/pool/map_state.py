@@ -1,6 +1,7 @@
 """One map's state and its chunks: items taken from the input at once, and what came of them.
 
-Layer: api. Runs in: the pool's process: the thread that iterates the map, and any that brings news.
+Layer: pool. Runs in: the pool's process: the thread that iterates the map, and any that brings
+news.
 Owns: the segments of the items' payloads, until the last of a chunk has ended; the map's target.
 Never: runs a user's code: items are encoded, and outcomes opened, by the map's job.
 
@@ -14,14 +15,14 @@ from concurrent.futures import CancelledError
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
+from procactors.crash import CrashReport
 from procactors.errors import ReplyError
 from procactors.pool.batch import QUARANTINE, Load, Span, death_of
 from procactors.pool.map_options import MapOptions
 from procactors.pool.sizing import Pace
 from procactors.pool.targets import Target
-from procactors.process.batch import ITEMS, STAR
-from procactors.supervision.crash import CrashReport
-from procactors.wire.sheet import FAILURE, Sealed
+from procactors.runner.batches import ITEMS, STAR
+from procactors.wire.result_table import FAILURE, Sealed
 
 __all__ = ["BELL", "Chunk", "MapState", "News", "Single"]
 

@@ -1,6 +1,6 @@
 """Many items: what a pool's `map` and `starmap` are called with.
 
-Layer: api. Runs in: the pool's process.
+Layer: pool. Runs in: the pool's process.
 Owns: nothing: what a map has is its job's.
 Never: begins a map whose arguments make no sense.
 """
@@ -12,9 +12,9 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
-from procactors.handlers import check_function
+from procactors.model.handlers import check_function
+from procactors.model.options import showing
 from procactors.observe.events import Events
-from procactors.options import showing
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.job_map import JobMap, Judge, Source
 from procactors.pool.map import MapJob, MapResults
@@ -24,7 +24,7 @@ from procactors.pool.mistakes import check_inputs, no_attribute
 from procactors.pool.progress import MapProgress
 from procactors.pool.sizing import Paces
 from procactors.pool.targets import target_of
-from procactors.process.methods import MethodTable, table_of
+from procactors.runner.method_table import MethodTable, table_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -224,5 +224,5 @@ class Mapper(Generic[A]):
         return JobMap(self._dispatcher, self._state(what, options), source, judge)
 
     def _state(self, what: Any, options: MapOptions) -> MapState:
-        target = target_of(what, self._table, self._transport.home, self._dispatcher.mailbox)
+        target = target_of(what, self._table, self._transport.store, self._dispatcher.mailbox)
         return MapState(target, options, self._seen.begin(target.named))

@@ -1,6 +1,6 @@
 """The errors of a pool that is used wrongly.
 
-Layer: api. Runs in: the pool's process; a forked copy of it.
+Layer: pool. Runs in: the pool's process; a forked copy of it.
 Owns: nothing.
 Never: guesses: a wrong call is refused, with the right one.
 """
@@ -11,13 +11,13 @@ import inspect
 from typing import Any
 
 from procactors.errors import ForeignProcess, InvalidSpec
-from procactors.handlers import check_function, cure_for, refusal
-from procactors.options import OPTIONS
+from procactors.model.handlers import check_function, cure_for, refusal
+from procactors.model.options import OPTIONS
 from procactors.pool.map_options import MAP_WORDS
-from procactors.process.methods import MethodTable
+from procactors.runner.method_table import MethodTable
 from procactors.wire.transport import Transport
 
-__all__ = ["check_call", "check_home", "check_inputs", "no_attribute"]
+__all__ = ["check_call", "check_here", "check_inputs", "no_attribute"]
 
 #: Words that are said of a pool's calls, or of a map, and are no arguments of the function.
 _WORDS = OPTIONS | MAP_WORDS.keys() | {"workers"}
@@ -94,13 +94,13 @@ def check_inputs(what: Any, items: Any, more: tuple[Any, ...], verb: str) -> Non
     )
 
 
-def check_home(station: Transport, name: str) -> None:
+def check_here(endpoint: Transport, name: str) -> None:
     """Refuse a forked copy of a pool, as under a function that this very pool runs.
 
     Raises:
         ForeignProcess: this is one.
     """
-    if station.is_copy:
+    if endpoint.is_copy:
         raise ForeignProcess(
             f"{name} is used in another process than the one that made it, where it has no part "
             f"in its work, as in a function that a worker runs: call the function itself there, "

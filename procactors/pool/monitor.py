@@ -1,6 +1,6 @@
 """The pool's monitor: a thread that looks after batches that take longer than they should.
 
-Layer: api. Runs in: the pool's process, in a thread of its own.
+Layer: pool. Runs in: the pool's process, in a thread of its own.
 Owns: that thread (`close`).
 Never: wakes up while no worker has anything in hand, and no size is to be looked after; waits for
 a worker; runs a user's code.
@@ -20,12 +20,12 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from procactors.client import Client
+from procactors.model import commands as c
 from procactors.pool.batch import Batch, WorkerSlot
 from procactors.pool.dispatch import Dispatcher, OnAnswer
-from procactors.supervision import commands as c
-from procactors.wire.blackbox import HANDLED, PID
-from procactors.wire.sheet import FUNCTION, LOADING, SINCE
+from procactors.runtime.client import Client
+from procactors.wire.mailbox.black_box import HANDLED, PID
+from procactors.wire.result_table import FUNCTION, LOADING, SINCE
 
 __all__ = ["Monitor"]
 
@@ -168,7 +168,7 @@ class Monitor:
     def _time(self, batch: Batch, timeout: float, done: int, now: float) -> float:
         """Look at the item in hand; return the seconds until it has to be looked at again."""
         slot = batch.slot
-        words = batch.sheet.words
+        words = batch.result_table.words
         since = words[SINCE]
         if (loading := words[LOADING]) or not since:
             # Being unpickled: that has no time of its own.

@@ -1,7 +1,7 @@
 """A pool: many actors of one class as one, for work on all cores.
 
-Layer: api. Runs in: the process that made it: main program or actor.
-Owns: the workers, the monitor's thread and the sheets (`stop`, `kill`).
+Layer: pool. Runs in: the process that made it: main program or actor.
+Owns: the workers, the monitor's thread and the result tables (`stop`, `kill`).
 Never: loses an item: each ends with a result or with an error that names the cause.
 """
 
@@ -15,28 +15,28 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
-from procactors.checks import deadline
-from procactors.client import Client
 from procactors.errors import (
     InvalidSpec,
     MailboxFull,
     PoolBroken,
     ProcActorsError,
 )
-from procactors.handlers import check_class
+from procactors.model.checks import deadline
+from procactors.model.handlers import check_class
+from procactors.model.options import Delivery, Options, Overflow, Routing
 from procactors.observe.events import Events
-from procactors.options import Delivery, Options, Overflow, Routing
 from procactors.pool.batch import Load, WorkerSlot
 from procactors.pool.calls import AskCall, PoolReply, TellCall
 from procactors.pool.mapper import Mapper
-from procactors.pool.mistakes import check_call, check_home
+from procactors.pool.mistakes import check_call, check_here
 from procactors.pool.routing import Ring, key_bytes
 from procactors.pool.sizing import Paces
 from procactors.pool.targets import Target, target_of
 from procactors.pool.workers import WorkerPlan, Workers
-from procactors.process.methods import MethodTable, table_of
-from procactors.ref import ActorRef
-from procactors.reply import Reply
+from procactors.runner.method_table import MethodTable, table_of
+from procactors.runtime.client import Client
+from procactors.runtime.ref import ActorRef
+from procactors.runtime.reply import Reply
 from procactors.supervision.stopping import is_broken_off
 from procactors.wire.transport import MAIN
 
@@ -273,12 +273,12 @@ class Pool(Mapper[A]):
         """
         if timeout is not None:
             timeout = deadline("timeout", timeout)
-        check_home(self._transport, self.name)
+        check_here(self._transport, self.name)
         self._workers.stop(self._options.stop_timeout if timeout is None else timeout)
 
     def kill(self) -> None:
         """End all workers at once; what was not done ends as with `stop` at its deadline."""
-        check_home(self._transport, self.name)
+        check_here(self._transport, self.name)
         self._workers.kill()
 
     def __enter__(self) -> Pool[A]:
@@ -350,10 +350,10 @@ class Pool(Mapper[A]):
     def _encode(
         self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Target, Load]:
-        home, mailbox = self._transport.home, self._dispatcher.mailbox
-        target = target_of(what, self._table, home, mailbox, (args, kwargs))
+        store, mailbox = self._transport.store, self._dispatcher.mailbox
+        target = target_of(what, self._table, store, mailbox, (args, kwargs))
         try:
-            return target, Load(home, home.encode((args, kwargs), "arguments"), mailbox)
+            return target, Load(store, store.encode((args, kwargs), "arguments"), mailbox)
         except BaseException:
             target.free()
             raise
@@ -371,7 +371,7 @@ class Pool(Mapper[A]):
         return replies
 
     def _slots(self) -> list[WorkerSlot]:
-        check_home(self._transport, self.name)  # in a copy, the lock may stay held for ever
+        check_here(self._transport, self.name)  # in a copy, the lock may stay held for ever
         self._transport.check_process()
         return self._dispatcher.staying()
 
@@ -415,7 +415,7 @@ class Pool(Mapper[A]):
             dispatcher.changed.wait()
 
     def _check_open(self) -> None:
-        check_home(self._transport, self.name)
+        check_here(self._transport, self.name)
         self._transport.check_process()
         self._dispatcher.check_open()
 

@@ -1,6 +1,6 @@
 """How far a map is: shown to people, and published as events.
 
-Layer: api. Runs in: the thread that iterates the map.
+Layer: pool. Runs in: the thread that iterates the map.
 Owns: the view, until the map ends (`close`).
 Never: costs anything while it is neither shown nor listened to.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from procactors.observe.event import Progress
+from procactors.model.events import Progress
 from procactors.observe.events import Events
 from procactors.observe.progress_bar import open_view
 from procactors.observe.progress_view import ProgressView

@@ -1,6 +1,6 @@
 """Which worker is meant: by turns, by chance, or by a key. Pure.
 
-Layer: api. Runs in: the pool's process.
+Layer: pool. Runs in: the pool's process.
 Owns: nothing.
 Never: uses `hash`, which differs from process to process: a key must mean the same worker always.
 """
@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from procactors.wire.codec import encode_key
+from procactors.wire.pickling.codec import encode_key
 
 __all__ = ["Ring", "key_bytes"]
 

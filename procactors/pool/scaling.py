@@ -1,6 +1,6 @@
 """How many workers a pool is to have between its bounds. Pure.
 
-Layer: api. Runs in: the pool's process.
+Layer: pool. Runs in: the pool's process.
 Owns: nothing; instants are given, in seconds of one monotonic clock.
 Never: reads a clock, touches a process.
 """

@@ -1,6 +1,6 @@
 """How many items go into one message: measured, never guessed by the user. Pure.
 
-Layer: api. Runs in: the pool's process.
+Layer: pool. Runs in: the pool's process.
 Owns: nothing; durations are given, in seconds.
 Never: reads a clock, touches a process.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 
-from procactors.wire.sheet import MOST_ITEMS
+from procactors.wire.result_table import MOST_ITEMS
 
 __all__ = ["PREFETCH_S", "TARGET_S", "Pace", "Paces"]
 

@@ -1,6 +1,6 @@
 """What a pool is asked to call: a method of its workers, or any function.
 
-Layer: api. Runs in: the pool's process.
+Layer: pool. Runs in: the pool's process.
 Owns: the segment of a large function (`Target.free`).
 Never: sends a function anew with each of its items.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from procactors.errors import InvalidSpec
-from procactors.process.batch import by_reference, by_value, method_named
-from procactors.process.methods import MethodTable, is_method_reference, key_of
+from procactors.runner.batches import by_reference, by_value, method_named
+from procactors.runner.method_table import MethodTable, is_method_reference, key_of
 from procactors.wire.envelope import handler_name
-from procactors.wire.home import Home
+from procactors.wire.payload_store import PayloadStore
 
 __all__ = ["Target", "target_of"]
 
@@ -29,12 +29,12 @@ class Target:
         named: as it travels.
     """
 
-    __slots__ = ("_home", "_reference", "name", "named")
+    __slots__ = ("_reference", "_store", "name", "named")
 
     def __init__(
-        self, home: Home, name: bytes, named: bytes, reference: bytes | None = None
+        self, store: PayloadStore, name: bytes, named: bytes, reference: bytes | None = None
     ) -> None:
-        self._home = home
+        self._store = store
         self._reference = reference
         self.name = name
         self.named = named
@@ -53,13 +53,13 @@ class Target:
         """Let its segment be written again. Called once, when no worker will read it any more."""
         reference, self._reference = self._reference, None
         if reference is not None:
-            self._home.free(reference)
+            self._store.free(reference)
 
 
 def target_of(
     what: Any,
     table: MethodTable,
-    home: Home,
+    store: PayloadStore,
     mailbox: int,
     arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
 ) -> Target:
@@ -68,7 +68,7 @@ def target_of(
     Args:
         what: a method of the workers' class, or a callable.
         table: that class's methods.
-        home: of this process.
+        store: of this process.
         mailbox: a worker's (see `batch.Load`).
         arguments: checked against a method's parameters.
 
@@ -84,10 +84,10 @@ def target_of(
         method = table.method(what)
         if arguments is not None:
             method.check(*arguments)
-        return Target(home, method.key, method_named(method.key))
+        return Target(store, method.key, method_named(method.key))
     name = key_of(what) if hasattr(what, "__qualname__") else type(what).__qualname__.encode()
-    encoded = home.encode(what, "function")
+    encoded = store.encode(what, "function")
     if not encoded.buffers and len(encoded.head) <= _INLINE_BYTES:
-        return Target(home, name, by_value(encoded.head))
-    reference = home.store(encoded, mailbox)
-    return Target(home, name, by_reference(reference), reference)
+        return Target(store, name, by_value(encoded.head))
+    reference = store.store(encoded, mailbox)
+    return Target(store, name, by_reference(reference), reference)

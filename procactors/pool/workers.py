@@ -1,6 +1,6 @@
 """The workers of a pool: how many there are, how they come and go.
 
-Layer: api. Runs in: the pool's process; growing and shrinking by load in a thread for each time.
+Layer: pool. Runs in: the pool's process; growing and shrinking by load in a thread for each time.
 Owns: the workers, the monitor (`stop`, `kill`).
 Never: takes a worker away that has something in hand.
 """
@@ -15,20 +15,20 @@ import threading
 from time import monotonic
 from typing import Any, NamedTuple
 
-from procactors.blueprint import write_blueprint
-from procactors.client import Client
+from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, ProcActorsError
-from procactors.options import Delivery, Limits, Options, Overflow
+from procactors.model import commands as c
+from procactors.model.options import Delivery, Limits, Options, Overflow
 from procactors.pool.batch import WorkerSlot
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.monitor import Monitor
 from procactors.pool.scaling import IDLE_S, Demand, wanted
 from procactors.process.cpus import usable_cpus
-from procactors.ref import ActorRef
-from procactors.reply import Reply
+from procactors.runtime.blueprint import write_blueprint
+from procactors.runtime.client import Client
+from procactors.runtime.ref import ActorRef
+from procactors.runtime.reply import Reply
 from procactors.seeds import derive
-from procactors.supervision import commands as c
-from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.stopping import UNWIND_S
 
 __all__ = ["WorkerPlan", "Workers"]

@@ -1,6 +1,7 @@
-"""How a process starts, lives and ends.
+"""The operating system's side: how a process is started, watched, limited and ended.
 
-Layer: process. Runs in: parent, zygote and actor; each module says where.
-Owns: nothing itself; each module names what it opens.
-Never: decides whether something is restarted: that is supervision.
+Here: the launcher and the zygote, a child and its exit, the lifeline, the start order, limits,
+signals and their senders, the service manager, what an import may start.
+Not here: what runs in an actor's process once it is up (`runner`), and any decision
+(`supervision`).
 """

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from multiprocessing.spawn import get_executable
 
 from procactors.errors import InvalidSpec, SpawnError
-from procactors.nesting import drop_half_imported, one_deeper
 from procactors.process import frozen
 from procactors.process.child import (
     Child,
@@ -33,6 +32,7 @@ from procactors.process.child import (
     kill_by,
     reap_by,
 )
+from procactors.process.nesting import drop_half_imported, one_deeper
 from procactors.process.order import import_path
 from procactors.process.shield import drop_handlers, held
 from procactors.process.streams import hold_standard_streams
@@ -64,7 +64,7 @@ class Launcher:
     """Starts the processes of one system, and keeps its zygote alive.
 
     Args:
-        home: the runtime directory.
+        runtime_dir: the runtime directory.
         start_method: forkserver (the zygote), spawn or fork. The zygote runs under each of
             them: it is also the janitor that sweeps up after a killed parent.
         preload: modules that the zygote imports before it forks.
@@ -74,7 +74,7 @@ class Launcher:
 
     def __init__(
         self,
-        home: str,
+        runtime_dir: str,
         start_method: str,
         preload: Sequence[str] = (),
         spares: int = 0,
@@ -82,7 +82,7 @@ class Launcher:
     ) -> None:
         if start_method not in START_METHODS:
             raise InvalidSpec(f"start_method is one of {START_METHODS}, not {start_method!r}")
-        self._home = home
+        self._runtime_dir = runtime_dir
         self._method = start_method
         self._preload = tuple(preload)
         self.system = plain(system)
@@ -105,7 +105,7 @@ class Launcher:
             self._socket = ours  # and so closed by `close`, whatever comes now
             ours.setblocking(False)
             fd, spares = str(theirs.fileno()), str(self._spares)
-            arguments = [self._home, fd, spares, self.system, *self._preload]
+            arguments = [self._runtime_dir, fd, spares, self.system, *self._preload]
             self._zygote = self._execute("procactors.process.zygote", arguments, theirs.fileno())
         self.zygote_pidfd = os.pidfd_open(self._zygote.pid)
 
@@ -119,15 +119,17 @@ class Launcher:
             self._send(ORDER.pack(FORK, actor, start))
             return None
         if self._method == "spawn":
-            arguments = [self._home, str(actor), str(start)]
-            executed = self._execute("procactors.incarnation", arguments)
+            arguments = [self._runtime_dir, str(actor), str(start)]
+            executed = self._execute("procactors.api.incarnation", arguments)
             try:
                 return ExecutedChild(executed)
             except BaseException:  # no descriptor to watch it by: it must not go on unwatched
                 executed.kill()
                 executed.wait()
                 raise
-        process = _Copy(target=_forked, args=(self._home, actor, start), name=f"actor-{actor}")
+        process = _Copy(
+            target=_forked, args=(self._runtime_dir, actor, start), name=f"actor-{actor}"
+        )
         with warnings.catch_warnings(), held():
             # Python 3.12 warns of forking with threads; the documentation of "fork" does.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -226,12 +228,12 @@ class Launcher:
     def _execute(
         self, module: str, arguments: list[str], keep: int | None = None
     ) -> subprocess.Popen[bytes]:
-        path = os.path.join(self._home, "path")
+        path = os.path.join(self._runtime_dir, "path")
         with open(path + ".new", "wb") as file:
             marshal.dump(import_path(), file)
         os.rename(path + ".new", path)  # whole: another interpreter may just be reading it
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        words = [_interpreter(), *flags, "-c", _BOOT, self._home, module, *arguments]
+        words = [_interpreter(), *flags, "-c", _BOOT, self._runtime_dir, module, *arguments]
         passed = [] if keep is None else [keep]
         with contextlib.ExitStack() as started:
             started.enter_context(held())
@@ -289,7 +291,7 @@ def _interpreter() -> str | bytes:
     )
 
 
-def _forked(home: str, actor: int, start: int) -> None:
+def _forked(runtime_dir: str, actor: int, start: int) -> None:
     """First steps of an actor forked from the parent: drop what is the parent's."""
     os.setpgid(0, 0)
     drop_half_imported()
@@ -298,6 +300,8 @@ def _forked(home: str, actor: int, start: int) -> None:
         with contextlib.suppress(OSError):
             fd = int(name)
             target = os.readlink(f"/proc/self/fd/{fd}")
-            if target.startswith(home) or target == "anon_inode:[pidfd]":
+            if target.startswith(runtime_dir) or target == "anon_inode:[pidfd]":
                 os.close(fd)
-    importlib.import_module("procactors.incarnation").main([home, str(actor), str(start)])
+    importlib.import_module("procactors.api.incarnation").main(
+        [runtime_dir, str(actor), str(start)]
+    )

@@ -28,8 +28,8 @@ _lifelines: weakref.WeakSet[Lifeline] = weakref.WeakSet()
 class Lifeline:
     """The parent's end."""
 
-    def __init__(self, home: str) -> None:
-        path = _path(home)
+    def __init__(self, runtime_dir: str) -> None:
+        path = _path(runtime_dir)
         os.mkfifo(path, 0o600)
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -45,18 +45,18 @@ class Lifeline:
             self._fd = -1
 
 
-def watch(home: str) -> int:
+def watch(runtime_dir: str) -> int:
     """Return a descriptor that reports POLLHUP once the parent is gone."""
     # Opened by name, so an open file description of our own: owner and signal belong to it.
-    return os.open(_path(home), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return os.open(_path(runtime_dir), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def die_with_parent(home: str) -> None:
+def die_with_parent(runtime_dir: str) -> None:
     """Have the kernel kill this process's group when the parent ends.
 
     Call it as the leader of the group. The descriptor stays open for the process's life.
     """
-    fd = watch(home)
+    fd = watch(runtime_dir)
     try:
         fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(fd, 10, signal.SIGKILL)  # F_SETSIG; named in fcntl only from 3.13 on
@@ -89,8 +89,8 @@ def _watch_in_thread(fd: int) -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _path(home: str) -> str:
-    return os.path.join(home, "alive")
+def _path(runtime_dir: str) -> str:
+    return os.path.join(runtime_dir, "alive")
 
 
 def _close_in_child() -> None:

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from procactors.process.sender import FROM_KERNEL, FROM_SELF, ask, sender_of
+from procactors.process.signal_sender import FROM_KERNEL, FROM_SELF, ask, sender_of
 
 __all__ = ["DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "shield"]
 

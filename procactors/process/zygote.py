@@ -30,12 +30,12 @@ from multiprocessing import resource_tracker
 from time import monotonic
 from typing import Any
 
-from procactors.nesting import ZYGOTE, become, noted_inert
 from procactors.process.lifeline import is_cut, watch
+from procactors.process.nesting import ZYGOTE, become, noted_inert
 from procactors.process.shield import ignore_all
 from procactors.process.streams import print_by_lines
 from procactors.process.title import show
-from procactors.wire.importable import private_names
+from procactors.wire.pickling.importable import private_names
 from procactors.wire.runtime_dir import remove_tree
 
 _log = logging.getLogger("procactors")
@@ -61,11 +61,11 @@ _QUIET_MS = 15
 class Zygote:
     """The zygote's state: one socket, one lifeline, some spares."""
 
-    def __init__(self, home: str, channel: socket.socket, spares: int) -> None:
-        self._home = home
+    def __init__(self, runtime_dir: str, channel: socket.socket, spares: int) -> None:
+        self._runtime_dir = runtime_dir
         self._channel = channel
         self._wanted = spares
-        self._lifeline = watch(home)
+        self._lifeline = watch(runtime_dir)
         self._spares: list[tuple[int, int]] = []  # (pid, writing end of its pipe)
         self._children: set[int] = set()
         self._context = multiprocessing.get_context("fork")
@@ -128,14 +128,14 @@ class Zygote:
                 os.close(pipe)
             self._children.add(pid)
             return pid
-        pid = self._fork(_run_actor, (self._home, actor, start), ())
+        pid = self._fork(_run_actor, (self._runtime_dir, actor, start), ())
         if pid > 0:
             self._children.add(pid)
         return pid
 
     def _add_spare(self) -> None:
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        pid = self._fork(_run_spare, (self._home, reading), (writing,))
+        pid = self._fork(_run_spare, (self._runtime_dir, reading), (writing,))
         os.close(reading)
         if pid < 0:
             os.close(writing)
@@ -177,7 +177,7 @@ class Zygote:
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(pid, os.WNOHANG)[0] == 0 and monotonic() < deadline:
                     signal.sigtimedwait([], 0.002)
-        remove_tree(self._home)
+        remove_tree(self._runtime_dir)
 
 
 def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None:
@@ -187,19 +187,21 @@ def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None
     target(*args)
 
 
-def _run_actor(home: str, actor: int, start: int) -> None:
+def _run_actor(runtime_dir: str, actor: int, start: int) -> None:
     # Looked up by name: the room that knows the user's side lies above this one.
-    importlib.import_module("procactors.incarnation").main([home, str(actor), str(start)])
+    importlib.import_module("procactors.api.incarnation").main(
+        [runtime_dir, str(actor), str(start)]
+    )
 
 
-def _run_spare(home: str, pipe: int) -> None:
+def _run_spare(runtime_dir: str, pipe: int) -> None:
     show("actor-spare", "procactors: spare")
-    importlib.import_module("procactors.incarnation").rehearse()
+    importlib.import_module("procactors.api.incarnation").rehearse()
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
     if data:  # else the zygote was killed
         _, actor, start = ORDER.unpack(data)
-        _run_actor(home, actor, start)
+        _run_actor(runtime_dir, actor, start)
 
 
 def _preload(name: str) -> None:
@@ -231,10 +233,10 @@ def main(argv: list[str]) -> None:
     """Run as the zygote.
 
     Args:
-        argv: home, descriptor of the socket, number of spares, name of the system, and the
+        argv: runtime_dir, descriptor of the socket, number of spares, name of the system, and the
             modules to be preloaded.
     """
-    home, descriptor, spares, system, *preload = argv
+    runtime_dir, descriptor, spares, system, *preload = argv
     # The parent alone orders: a scheduler's SIGTERM to the whole job must not take us from it.
     ignore_all()
     become(ZYGOTE)
@@ -243,8 +245,8 @@ def main(argv: list[str]) -> None:
     channel = socket.socket(fileno=int(descriptor))
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
-    importlib.import_module("procactors.incarnation")
-    importlib.import_module("procactors.process.batch")  # what a pool's workers need besides
+    importlib.import_module("procactors.api.incarnation")
+    importlib.import_module("procactors.runner.batches")  # what a pool's workers need besides
     for name in preload:
         _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own
@@ -255,7 +257,7 @@ def main(argv: list[str]) -> None:
     gc.collect()
     gc.freeze()
     try:
-        zygote = Zygote(home, channel, int(spares))
+        zygote = Zygote(runtime_dir, channel, int(spares))
     except FileNotFoundError:
         os._exit(0)  # the system ended, and was swept, while we came up
     zygote.serve()

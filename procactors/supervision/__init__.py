@@ -1,6 +1,7 @@
-"""Who watches, decides and reports.
+"""Who watches, decides and reports: one thread in the parent.
 
-Layer: supervision. Runs in: parent.
-Owns: nothing itself; each module names what it opens.
-Never: runs in an actor, but for the values that travel there.
+Here: the core that all parts share, the records of actors and supervisors, the one restart engine
+(pure), starts and ends, stopping, trees, recovery of what the dead left, death watch, watchdog,
+reports.
+Not here: how a process is started or killed (`process`), and the refs that ask (`runtime`).
 """

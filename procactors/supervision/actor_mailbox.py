@@ -11,9 +11,9 @@ import contextlib
 import os
 import pickle
 
-from procactors.options import Options
+from procactors.model.options import Options
 from procactors.supervision.health import Look
-from procactors.wire.blackbox import (
+from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
     HANDLED,
     IN_HAND,
@@ -24,10 +24,10 @@ from procactors.wire.blackbox import (
     BlackBox,
     unpack_state,
 )
-from procactors.wire.mailbox import MailboxFiles
-from procactors.wire.places import bytes_in
+from procactors.wire.mailbox.closing import peek
+from procactors.wire.mailbox.queue import MailboxFiles
+from procactors.wire.mailbox.tokens import bytes_in
 from procactors.wire.record import Kind, Record, parse, parse_all
-from procactors.wire.sealing import peek
 from procactors.wire.storage import move_file, remove_file, remove_folder
 
 __all__ = ["ActorMailbox"]

@@ -11,12 +11,11 @@ import datetime as dt
 import enum
 from time import monotonic_ns
 
-from procactors.options import Options
-from procactors.raised import without_ours
+from procactors.crash import CrashReport, ExitKind, ExitReason
+from procactors.model.commands import ActorInfo, ActorStatus
+from procactors.model.options import Options
 from procactors.supervision.backend import Ended, Host, ReplyTo
-from procactors.supervision.commands import ActorInfo, ActorStatus
-from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
-from procactors.wire.blackbox import (
+from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
     ENDING,
     HALTED,
@@ -32,6 +31,7 @@ from procactors.wire.blackbox import (
     STOPPED,
     STOPPING,
 )
+from procactors.wire.raised import without_ours
 
 __all__ = ["ActorRecord", "Life"]
 

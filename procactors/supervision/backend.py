@@ -15,8 +15,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from procactors.options import Options
-from procactors.supervision.crash import CrashReport, ExitReason
+from procactors.crash import CrashReport, ExitReason
+from procactors.model.options import Options
 from procactors.supervision.health import Look
 
 __all__ = ["Backend", "Ended", "Host", "Listener", "NextLife", "ReplyTo", "Tell", "Words"]
@@ -102,7 +102,7 @@ class Host(Protocol):
 
     @property
     def words(self) -> Words:
-        """Its phase, its message in hand, its orders ... (see `wire.blackbox`)."""
+        """Its phase, its message in hand, its orders ... (see `wire.mailbox.queue.black_box`)."""
 
     # its process
 

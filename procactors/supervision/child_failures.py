@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import random
 
-from procactors.supervision import commands as c, engine
+from procactors.crash import ExitReason
+from procactors.model import commands as c
+from procactors.supervision import engine
 from procactors.supervision.actor_record import ActorRecord
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core
-from procactors.supervision.crash import ExitReason
 from procactors.supervision.death_watch import DeathWatch
 from procactors.supervision.engine import Exit
 

@@ -24,16 +24,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from time import monotonic
 
+from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, NameTaken
-from procactors.options import Options
-from procactors.supervision import commands as c, engine
+from procactors.model import commands as c
+from procactors.model.options import Options
+from procactors.supervision import engine
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.backend import Backend, ReplyTo
-from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.engine import Exit, Order, Stage
 from procactors.supervision.mishaps import quietly, said
 from procactors.supervision.supervisor_record import ChildEntry, SupervisorRecord
-from procactors.wire.blackbox import STOP_ORDERED
+from procactors.wire.mailbox.black_box import STOP_ORDERED
 
 __all__ = ["Abandon", "Core"]
 

@@ -20,8 +20,8 @@ import threading
 from time import monotonic
 from typing import Any, NamedTuple
 
-from procactors.supervision.crash import CrashReport
-from procactors.wire.parcel import pack
+from procactors.crash import CrashReport
+from procactors.wire.pickling.bundle import pack
 from procactors.wire.storage import write_whole
 
 __all__ = ["CrashFolder", "InHand"]
@@ -59,15 +59,15 @@ class CrashFolder:
 
     Args:
         path: the folder; made when it is missing, readable by its user alone.
-        home: the runtime directory, in which messages find their definitions.
+        runtime_dir: the runtime directory, in which messages find their definitions.
 
     Raises:
         OSError: it cannot be made.
     """
 
-    def __init__(self, path: str | os.PathLike[str], home: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], runtime_dir: str) -> None:
         self.path = os.path.abspath(os.fspath(path))
-        self._home = home
+        self._runtime_dir = runtime_dir
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         self._waiting: queue.Queue[tuple[CrashReport, InHand | str | None] | None]
         self._waiting = queue.Queue(_REPORTS)
@@ -149,22 +149,22 @@ class CrashFolder:
         gives = "(args, kwargs) of the handler" if message.is_call else "the message"
         facts: dict[str, Any] = {"handler": message.handler, "file": None, "gives": gives}
         try:
-            parcel = pack(message.head, message.buffers, self._home)
-            write_whole(f"{stem}.pickle", parcel.data)
+            bundle = pack(message.head, message.buffers, self._runtime_dir)
+            write_whole(f"{stem}.pickle", bundle.data)
         except OSError as error:
             return {**facts, "left_out": str(error)}
         needs = ["the modules of its classes"]
-        if parcel.data != message.head or parcel.has_code:
+        if bundle.data != message.head or bundle.has_code:
             needs.append("procactors")
-        if parcel.has_code:  # a release's bytecode is its own
+        if bundle.has_code:  # a release's bytecode is its own
             needs.append("Python " + ".".join(platform.python_version_tuple()[:2]))
         return {
             **facts,
             "file": f"{os.path.basename(stem)}.pickle",
-            "bytes": len(parcel.data),
-            "stands_alone": not parcel.missing,
-            "missing": parcel.missing,
-            "has_code": parcel.has_code,
+            "bytes": len(bundle.data),
+            "stands_alone": not bundle.missing,
+            "missing": bundle.missing,
+            "has_code": bundle.has_code,
             "needs": needs,
             "warning": _WARNING,
         }

@@ -11,7 +11,7 @@ import functools
 import logging
 from collections.abc import Callable
 
-from procactors.supervision.crash import LOG_LINES, CrashReport
+from procactors.crash import LOG_LINES, CrashReport
 
 __all__ = ["CrashLog"]
 

@@ -19,13 +19,13 @@ import functools
 import itertools
 from typing import Any
 
+from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, InvalidSpec, ProcActorsError
-from procactors.options import Overflow
-from procactors.supervision import commands as c
+from procactors.model import commands as c
+from procactors.model.options import Overflow
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core
-from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.stopping import Stopping
 from procactors.wire.record import CHILD_FAILED, RESTARTED, SETTLED, TERMINATED
 

@@ -28,8 +28,8 @@ import dataclasses
 import enum
 from dataclasses import replace
 
-from procactors.options import Backoff, Options, Restart
-from procactors.tree import AutoShutdown, Strategy
+from procactors.model.options import Backoff, Options, Restart
+from procactors.model.tree import AutoShutdown, Strategy
 
 __all__ = [
     "ChildState",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from procactors.options import Limits, Options
+from procactors.model.options import Limits, Options
 
 __all__ = ["Look", "Standstill", "interval_s", "is_hung", "is_late", "is_over", "standstill"]
 

@@ -18,13 +18,13 @@ import os
 import signal
 from collections.abc import Callable
 
-from procactors.options import Delivery
+from procactors.crash import LOG_LINES, CrashReport, ExitKind, ExitReason
+from procactors.model.options import Delivery
 from procactors.seeds import derive
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.backend import Ended, NextLife, Tell
 from procactors.supervision.child_failures import ChildFailures
 from procactors.supervision.core import Core
-from procactors.supervision.crash import LOG_LINES, CrashReport, ExitKind, ExitReason
 from procactors.supervision.crash_log import CrashLog
 from procactors.supervision.death_watch import DeathWatch
 from procactors.supervision.engine import Close, Exit, Stage
@@ -32,7 +32,7 @@ from procactors.supervision.mishaps import quietly, said
 from procactors.supervision.stopping import Stopping
 from procactors.supervision.supervisor_record import ChildEntry
 from procactors.supervision.watchdog import Watchdog
-from procactors.wire.blackbox import (
+from procactors.wire.mailbox.black_box import (
     CLOSED,
     CLOSING,
     CONTROL,

@@ -16,25 +16,33 @@ import select
 import signal
 from typing import cast
 
+from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
-from procactors.nesting import makers, one_deeper
-from procactors.options import Limits, Options
+from procactors.model.options import Limits, Options
 from procactors.process.child import Child
 from procactors.process.launcher import Launcher
 from procactors.process.limits import thread_caps
-from procactors.process.logtail import read_log
+from procactors.process.nesting import makers, one_deeper
 from procactors.process.oom import OomKills, was_short
 from procactors.process.order import StartOrder, surroundings, write_order
 from procactors.process.zygote import REAP
+from procactors.runner.log_tail import read_log
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
-from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
-from procactors.wire.blackbox import HALTED, LEFT, PHASE, PROCESS, RECYCLED, STARTING, STOPPED
-from procactors.wire.failure import own_failure
+from procactors.wire.endpoint import Endpoint
+from procactors.wire.mailbox.black_box import (
+    HALTED,
+    LEFT,
+    PHASE,
+    PROCESS,
+    RECYCLED,
+    STARTING,
+    STOPPED,
+)
 from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
-from procactors.wire.station import Station
+from procactors.wire.replies.failures import own_failure
 
 __all__ = ["ProcessHost", "Processes"]
 
@@ -228,20 +236,20 @@ class ProcessHost(ActorMailbox):
 
     def stop(self) -> None:
         """Put a stop behind everything that this process has sent it."""
-        self._processes.station.stop_in_order(self.id)
+        self._processes.endpoint.stop_in_order(self.id)
 
     def nudge(self) -> None:
         """Wake it, should it wait for a message; it takes no place in the mailbox."""
-        self._processes.station.send_control(self.id, frame(Kind.NUDGE, 0, b""))
+        self._processes.endpoint.send_control(self.id, frame(Kind.NUDGE, 0, b""))
 
     def tell(self, what: int, actor: int, number: int, facts: tuple[object, ...] | None) -> None:
         """Put an event into the mailbox."""
-        station = self._processes.station
+        endpoint = self._processes.endpoint
         body = EVENT.pack(what, actor, number)
         if facts is not None:
-            body += station.home.encode(facts).head
+            body += endpoint.store.encode(facts).head
         assert len(body) <= BODY_LIMIT
-        station.send_control(self.id, frame(Kind.EVENT, 0, body))
+        endpoint.send_control(self.id, frame(Kind.EVENT, 0, body))
 
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""
@@ -252,7 +260,7 @@ class Processes:
     """The backend: the processes of one system.
 
     Args:
-        station: the parent's end of the wire.
+        endpoint: the parent's end of the wire.
         launcher: starts the processes.
         recovery: answers for the dead.
         epoll: told of the descriptors by which ends are noticed.
@@ -264,10 +272,10 @@ class Processes:
     listener: Listener
 
     def __init__(
-        self, station: Station, launcher: Launcher, recovery: Recovery, epoll: select.epoll
+        self, endpoint: Endpoint, launcher: Launcher, recovery: Recovery, epoll: select.epoll
     ) -> None:
-        self.station = station
-        self.path = station.path
+        self.endpoint = endpoint
+        self.path = endpoint.path
         self.launcher = launcher
         self.recovery = recovery
         self.oom = OomKills()
@@ -296,7 +304,7 @@ class Processes:
     def forget(self, actor: int) -> None:
         """An actor is over: close what is open for sending to it."""
         self._hosts.pop(actor, None)
-        self.station.forget(actor)
+        self.endpoint.forget(actor)
 
     def overdue(self) -> None:
         """Replace a zygote that answers nothing, as one that was stopped."""

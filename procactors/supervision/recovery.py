@@ -13,6 +13,9 @@ import logging
 import struct
 import threading
 
+from procactors.crash import CrashReport, ExitKind
+from procactors.deadletters.letter import DeadLetter
+from procactors.deadletters.store import DeadLetters
 from procactors.errors import (
     ActorDied,
     ActorStopped,
@@ -22,12 +25,11 @@ from procactors.errors import (
 )
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Tell
-from procactors.supervision.crash import CrashReport, ExitKind
 from procactors.supervision.crash_folder import CrashFolder, InHand
-from procactors.supervision.deadletters import DeadLetters
-from procactors.supervision.letter import DeadLetter
 from procactors.supervision.stop_report import Tally
-from procactors.wire.blackbox import (
+from procactors.wire.endpoint import Endpoint
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, Envelope, open_envelope
+from procactors.wire.mailbox.black_box import (
     CLOSED,
     DELIVERIES,
     GONE,
@@ -36,9 +38,7 @@ from procactors.wire.blackbox import (
     pack_state,
     unpack_state,
 )
-from procactors.wire.envelope import BATCH_KEY, CALL_ID, Envelope, open_envelope
-from procactors.wire.home import Home
-from procactors.wire.payload import sweep_segments
+from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import (
     CHILD_FAILED,
     EVENT,
@@ -49,11 +49,11 @@ from procactors.wire.record import (
     frame,
     parse,
 )
-from procactors.wire.reply import is_port, remove_ports_of
-from procactors.wire.replysender import ReplySender
-from procactors.wire.sharefile import sweep_shares
-from procactors.wire.sheet import remove_sheets_of
-from procactors.wire.station import Station
+from procactors.wire.replies.port import is_port, remove_ports_of
+from procactors.wire.replies.sender import ReplySender
+from procactors.wire.result_table import remove_result_tables_of
+from procactors.wire.shm.segments import sweep_segments
+from procactors.wire.shm.share_file import sweep_shares
 
 __all__ = ["Recovery"]
 
@@ -75,20 +75,20 @@ class Recovery:
 
     def __init__(
         self,
-        home: Home,
-        station: Station,
+        store: PayloadStore,
+        endpoint: Endpoint,
         letters: DeadLetters,
         crashes: CrashFolder | None = None,
     ) -> None:
-        self._home = home
-        self._station = station
+        self._store = store
+        self._endpoint = endpoint
         self.letters = letters
         #: What a system's stop leaves, for its report.
         self.tally = Tally()
         #: The system ends without finishing what there is to do.
         self.is_abandoned = False
         self._crashes = crashes
-        self._replies = ReplySender(home)
+        self._replies = ReplySender(store)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
         # they can no longer deliver.
         self._sending = threading.Lock()
@@ -159,7 +159,7 @@ class Recovery:
         if envelope.method[:1] == BATCH_KEY:
             return None  # a pool's: it holds references to what the pool keeps
         try:
-            seen, views, received = self._home.open(flags, envelope.payload)
+            seen, views, received = self._store.open(flags, envelope.payload)
         except OSError:
             return None  # its segment is gone, or no descriptor is left: the report must do
         head, buffers = bytes(seen), tuple(bytes(view) for view in views)
@@ -215,7 +215,7 @@ class Recovery:
         if not envelope.reply or (self.letters.keeps and _has_killed(report) and not is_batch):
             kept = self._letter(mailbox.name, flags, envelope, mailbox, report=report)
         else:
-            self._home.discard(flags, envelope.payload)
+            self._store.discard(flags, envelope.payload)
         reply, call = envelope.reply, envelope.call
         if reply:
             self.tally.broken(mailbox.name)
@@ -264,17 +264,17 @@ class Recovery:
 
     def sweep_after(self, process: int) -> None:
         """Remove segments, shares and reply pipes of a dead process, but for what is on its way."""
-        path = self._home.path
+        path = self._store.path
         sweep_shares(path, process)
         remove_ports_of(path, process)
-        remove_sheets_of(path, process)
+        remove_result_tables_of(path, process)
         for target in sweep_segments(path, process, None):
             fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
             if is_port(target):
                 with self._sending:
                     there = self._replies.send(target, fence, patient=False)
             else:
-                there = self._station.send_control(target, fence)
+                there = self._endpoint.send_control(target, fence)
             if not there:
                 sweep_segments(path, process, target)
 
@@ -286,7 +286,7 @@ class Recovery:
     def _free(self, mailbox: ActorMailbox, at: int) -> None:
         kind, flags, body = mailbox.record(at)
         if kind == Kind.CALL:
-            self._home.discard(flags, open_envelope(body).payload)
+            self._store.discard(flags, open_envelope(body).payload)
 
     def _refuse(
         self, mailbox: ActorMailbox, kind: int, flags: int, body: memoryview, why: str
@@ -294,7 +294,7 @@ class Recovery:
         if kind == Kind.CALL:
             self._refuse_call(mailbox.name, flags, open_envelope(body), why, mailbox)
         elif kind == Kind.FENCE:
-            sweep_segments(self._home.path, CALL_ID.unpack_from(body)[0], mailbox.id)
+            sweep_segments(self._store.path, CALL_ID.unpack_from(body)[0], mailbox.id)
 
     def _refuse_call(
         self,
@@ -309,7 +309,7 @@ class Recovery:
             self.tally.refused(name)
             error = ActorStopped(f"{name} {why}; the message was not handled")
             self.answer(envelope.reply, envelope.call, Kind.VERDICT, error)
-            self._home.discard(flags, envelope.payload)
+            self._store.discard(flags, envelope.payload)
         else:
             letter = self._letter(name, flags, envelope, mailbox, actor)
             self._keep(dataclasses.replace(letter, reason=why), mailbox, why)
@@ -337,7 +337,7 @@ class Recovery:
         """Return a message as a letter, with a copy of its bytes; its reason comes later."""
         head, buffers = b"", tuple[bytes, ...]()
         with contextlib.suppress(OSError, StorageFull):
-            seen, views, received = self._home.open(flags, envelope.payload)
+            seen, views, received = self._store.open(flags, envelope.payload)
             head, buffers = bytes(seen), tuple(bytes(view) for view in views)
             if received is not None:
                 received.consume()

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from time import monotonic
 
-from procactors.supervision.crash import ExitKind, ExitReason
+from procactors.crash import ExitKind, ExitReason
 
 __all__ = ["StopOutcome", "StopReport", "StoppedActor", "Tally"]
 

@@ -16,13 +16,21 @@ import signal
 from collections.abc import Callable
 from typing import TypeGuard
 
-from procactors.supervision import commands as c
+from procactors.crash import ExitKind, ExitReason
+from procactors.model import commands as c
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core
-from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.engine import Stage
-from procactors.wire.blackbox import CONTROL, HALT, IN_HAND, LEAVE, PARENT_GONE, STATE, TERMINATE
+from procactors.wire.mailbox.black_box import (
+    CONTROL,
+    HALT,
+    IN_HAND,
+    LEAVE,
+    PARENT_GONE,
+    STATE,
+    TERMINATE,
+)
 
 __all__ = ["ORDERLY_SHARE", "UNWIND_S", "Stopping", "is_broken_off"]
 

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from procactors.errors import ProcActorsError, RestartIntensityExceeded, SpawnError
-from procactors.supervision import commands as c
+from procactors.model import commands as c
 from procactors.supervision.actor_record import Life
 from procactors.supervision.backend import Backend, ReplyTo
 from procactors.supervision.child_failures import ChildFailures

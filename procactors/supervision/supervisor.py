@@ -21,20 +21,20 @@ import threading
 from collections.abc import Callable
 
 from procactors.errors import ActorStopped, RestartIntensityExceeded
-from procactors.observe.event import Progress
+from procactors.model import commands as c
+from procactors.model.events import Progress
 from procactors.observe.events import Events
 from procactors.process.launcher import Launcher
-from procactors.supervision import commands as c
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.processes import Processes
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervision import Supervision
-from procactors.wire.blackbox import CLOSED, GONE, LISTENED, SYSTEM_ENDS
+from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
-from procactors.wire.mailbox import MailboxFiles
-from procactors.wire.reader import MailboxReader
+from procactors.wire.mailbox.black_box import CLOSED, GONE, LISTENED, SYSTEM_ENDS
+from procactors.wire.mailbox.queue import MailboxFiles
+from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.record import READY, Kind
-from procactors.wire.station import Station, actor_path
 from procactors.wire.transport import SUPERVISOR
 
 __all__ = ["Supervisor"]
@@ -49,7 +49,7 @@ class Supervisor:
     """Starts, watches, restarts and stops the actors of one system.
 
     Args:
-        station: the parent's place on the wire.
+        endpoint: the parent's place on the wire.
         launcher: starts the processes.
         recovery: answers for the dead.
         stop_timeout: seconds of a stop for which neither caller nor options name any.
@@ -58,20 +58,20 @@ class Supervisor:
 
     def __init__(
         self,
-        station: Station,
+        endpoint: Endpoint,
         launcher: Launcher,
         recovery: Recovery,
         stop_timeout: float,
         events: Events,
     ) -> None:
-        self._station = station
+        self._endpoint = endpoint
         self._launcher = launcher
         self._recovery = recovery
         self._events = events
         #: Called once when a tree's root has given up; the system then ends.
         self.on_failure: Callable[[RestartIntensityExceeded], None] = lambda _error: None
         with contextlib.ExitStack() as undo:
-            self._files = MailboxFiles(actor_path(station.path, SUPERVISOR))
+            self._files = MailboxFiles(actor_path(endpoint.path, SUPERVISOR))
             undo.callback(self._files.close)
             self._mailbox = MailboxReader(self._files.path)
             undo.callback(self._mailbox.close)
@@ -79,7 +79,7 @@ class Supervisor:
             undo.callback(self._epoll.close)
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             undo.pop_all()
-        self.processes = Processes(station, launcher, recovery, self._epoll)
+        self.processes = Processes(endpoint, launcher, recovery, self._epoll)
         self.supervision = Supervision(
             self.processes,
             stop_timeout,
@@ -184,7 +184,7 @@ class Supervisor:
                     load = functools.partial(self._load_and_do, taken.flags, envelope)
                     self.supervision.answered(load, who)
                 elif taken.kind == Kind.FENCE:
-                    self._station.home.sweep(CALL_ID.unpack_from(body)[0], SUPERVISOR)
+                    self._endpoint.store.sweep(CALL_ID.unpack_from(body)[0], SUPERVISOR)
                 elif taken.kind == Kind.READY:
                     ready = self.processes.listener.ready
                     self.supervision.event(functools.partial(ready, *READY.unpack(body)))
@@ -192,7 +192,7 @@ class Supervisor:
                 self._mailbox.done(place=False)
 
     def _load_and_do(self, flags: int, envelope: Envelope, who: ReplyTo) -> None:
-        command = self._station.home.load(flags, envelope.payload)
+        command = self._endpoint.store.load(flags, envelope.payload)
         if self._done and not isinstance(command, c.LostMessage):  # a letter is still kept
             raise ActorStopped("the system was stopped")
         self.supervision.do(command, who)

@@ -17,14 +17,15 @@ import itertools
 import os
 from collections.abc import Iterator
 
+from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
-from procactors.options import Restart
-from procactors.supervision import commands as c, engine
+from procactors.model import commands as c
+from procactors.model.options import Restart
+from procactors.model.tree import AutoShutdown, Strategy
+from procactors.supervision import engine
 from procactors.supervision.actor_record import ActorRecord
 from procactors.supervision.backend import ReplyTo
-from procactors.supervision.crash import CrashReport, ExitKind, ExitReason
 from procactors.supervision.engine import ChildState, Ending, Stage, SupervisorState
-from procactors.tree import AutoShutdown, Strategy
 
 __all__ = [
     "STOPPED",

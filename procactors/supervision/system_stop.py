@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from procactors.supervision import commands as c
+from procactors.model import commands as c
 from procactors.supervision.actor_record import ActorRecord
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core

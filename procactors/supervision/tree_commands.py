@@ -19,7 +19,9 @@ from procactors.errors import (
     SpawnError,
     SupervisionError,
 )
-from procactors.supervision import commands as c, engine
+from procactors.model import commands as c
+from procactors.model.tree import Strategy, check_significant
+from procactors.supervision import engine
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core
 from procactors.supervision.engine import Ending, Phase, Stage
@@ -34,7 +36,6 @@ from procactors.supervision.supervisor_record import (
     unlink,
 )
 from procactors.supervision.trees import Trees
-from procactors.tree import Strategy, check_significant
 
 __all__ = ["TreeCommands"]
 

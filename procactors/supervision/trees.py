@@ -12,13 +12,14 @@ import functools
 import logging
 from collections.abc import Callable
 
+from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, NameTaken, RestartIntensityExceeded, SpawnError
-from procactors.options import Options
-from procactors.supervision import commands as c, engine
+from procactors.model import commands as c
+from procactors.model.options import Options
+from procactors.supervision import engine
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Abandon, Core
-from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.engine import (
     Close,
     Ending,

@@ -17,12 +17,12 @@ import logging
 import signal
 from typing import NamedTuple
 
+from procactors.crash import ExitKind, ExitReason
+from procactors.model import commands as c
 from procactors.process.shield import DUMP
-from procactors.supervision import commands as c
 from procactors.supervision.actor_record import ActorRecord
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core
-from procactors.supervision.crash import ExitKind, ExitReason
 from procactors.supervision.health import (
     Standstill,
     interval_s,

@@ -1,6 +1,8 @@
-"""What crosses the process boundary: mailboxes, replies, payloads and their encoding.
+"""What crosses a process boundary, as bytes: records, mailboxes, replies, payloads, definitions.
 
-Layer: wire. Runs in: parent and actor.
-Owns: nothing itself; each module names what it opens.
-Never: knows of supervision or of user classes.
+Here: the record and its envelope, the endpoint (a process's end of all its messaging), the store
+of large payloads, the runtime directory; in `mailbox`, `replies`, `pickling` and `shm` what they
+are made of.
+Not here: who lives, dies or is restarted; what a handler does. This package knows ids, not
+actors.
 """

@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from procactors.wire.codec import Encoded
-from procactors.wire.home import Home
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import BODY_LIMIT, PADDING, Kind
 
 __all__ = [
@@ -52,7 +52,7 @@ class Envelope(NamedTuple):
         deadline: monotonic instant until which the caller waits; 0.0 is for ever.
         method: ``module:qualname`` of the method, ``:name``, or empty for `receive`; behind a
             ``*`` what a pool's batch calls; behind an ``@`` what its code is.
-        payload: the encoded arguments or message (see `Home.open`).
+        payload: the encoded arguments or message (see `PayloadStore.open`).
     """
 
     call: int
@@ -74,7 +74,7 @@ def handler_name(method: bytes) -> str:
 
 
 def build_message(
-    home: Home,
+    store: PayloadStore,
     target: int,
     method: bytes,
     encoded: Encoded,
@@ -89,7 +89,7 @@ def build_message(
     length = len(method)
     size = _SIZE + length + len(head)
     if not buffers and size <= BODY_LIMIT:
-        # The way of nearly every message, in one piece: `frame` and `Home.record` once more
+        # The way of nearly every message, in one piece: `frame` and `PayloadStore.record` once more
         # would cost 1 of 5 microseconds.
         padding = -size & 7
         return (
@@ -101,7 +101,7 @@ def build_message(
             + PADDING[size & 7]
         )
     header = _pack(call, reply, sender, deadline, length) + method
-    return home.record(Kind.CALL, header, encoded, target)
+    return store.record(Kind.CALL, header, encoded, target)
 
 
 def open_envelope(body: memoryview) -> Envelope:

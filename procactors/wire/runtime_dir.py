@@ -46,7 +46,7 @@ __all__ = [
 #: Every runtime directory's name starts so: the sweep looks at no other.
 PREFIX = "procactors-"
 #: What is in a runtime directory.
-FOLDERS = ("actors", "replies", "segments", "sheets", "shared", "defs")
+FOLDERS = ("actors", "replies", "segments", "result_tables", "shared", "defs")
 
 #: Bytes that /dev/shm must have free before it is preferred: one mailbox takes some 76 kB,
 #: and a container's default of 64 MB must still count as room.
@@ -174,14 +174,14 @@ def _make_in(roots: list[str], name: str) -> str:
     )
 
 
-def _own(folder: str, home: str) -> list[int]:
+def _own(folder: str, runtime_dir: str) -> list[int]:
     """Lock a folder for this process's life, and write down whose it is; return the locks."""
     path = os.path.join(folder, "owner")
     file = os.open(path + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     locks = [file]
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
-        os.write(file, os.fsencode(home))
+        os.write(file, os.fsencode(runtime_dir))
         os.rename(path + ".new", path)  # locked already: a sweep never sees it unlocked
         # The folder itself, too: so systemd-tmpfiles lets it be, however old the files in it are.
         locks.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -194,26 +194,28 @@ def _own(folder: str, home: str) -> list[int]:
     return locks
 
 
-def overflow_of(home: str) -> str:
+def overflow_of(runtime_dir: str) -> str:
     """Return the path of the overflow directory of a runtime directory; there may be none."""
-    return os.path.join(home, "more")
+    return os.path.join(runtime_dir, "more")
 
 
-def check_overflow(home: str) -> bool:
+def check_overflow(runtime_dir: str) -> bool:
     """Return whether a runtime directory has an overflow directory, which then is its own.
 
     Raises:
         PermissionError: another user's directory stands there.
     """
     try:
-        more = os.readlink(overflow_of(home))
+        more = os.readlink(overflow_of(runtime_dir))
         check_private(more)
         with open(os.path.join(more, "owner"), "rb") as file:
             owner = os.fsdecode(file.read())
     except FileNotFoundError:
         return False
-    if owner != home:
-        raise PermissionError(f"expected {more} to belong to {home}, found it to belong to {owner}")
+    if owner != runtime_dir:
+        raise PermissionError(
+            f"expected {more} to belong to {runtime_dir}, found it to belong to {owner}"
+        )
     return True
 
 
@@ -224,10 +226,10 @@ def remove_tree(path: str) -> None:
     _remove(gone)
 
 
-def _remove_overflow(home: str) -> None:
+def _remove_overflow(runtime_dir: str) -> None:
     with contextlib.suppress(OSError):  # there is none
-        more = os.readlink(overflow_of(home))
-        if os.path.basename(more) != os.path.basename(home).removesuffix(_GONE) + _MORE:
+        more = os.readlink(overflow_of(runtime_dir))
+        if os.path.basename(more) != os.path.basename(runtime_dir).removesuffix(_GONE) + _MORE:
             return
         for found in (more, more + _GONE):  # gone: the process that was at it has died
             with contextlib.suppress(OSError):  # there is none, or it is not ours

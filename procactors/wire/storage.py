@@ -102,14 +102,14 @@ def lay_out(table_at: int, head_bytes: int, lengths: Sequence[int]) -> list[int]
     return places
 
 
-def root_of(home: str, place: int) -> str:
+def root_of(runtime_dir: str, place: int) -> str:
     """Return where a file of a runtime directory is: beside the pipes (0), or in the overflow."""
-    return overflow_of(home) if place else home
+    return overflow_of(runtime_dir) if place else runtime_dir
 
 
 def create(
     opened: Descriptors,
-    home: str,
+    runtime_dir: str,
     folder: str,
     name: str,
     size: int,
@@ -119,7 +119,7 @@ def create(
 
     Args:
         opened: has its descriptor from then on.
-        home: the runtime directory.
+        runtime_dir: the runtime directory.
         folder: the folder in it.
         name: the file's.
         size: in bytes.
@@ -130,7 +130,7 @@ def create(
     """
 
     def reserve(place: int) -> tuple[str, int]:
-        path = os.path.join(_made(root_of(home, place), folder), name)
+        path = os.path.join(_made(root_of(runtime_dir, place), folder), name)
         try:
             os.posix_fallocate(opened.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR), 0, size)
         except BaseException:
@@ -140,16 +140,18 @@ def create(
             raise
         return path, place
 
-    return _where_there_is_room(home, size, f"a payload of {size} bytes", reserve, make_room)
+    return _where_there_is_room(runtime_dir, size, f"a payload of {size} bytes", reserve, make_room)
 
 
-def write_file(home: str, name: str, *parts: bytes | memoryview, what: str = "a file") -> str:
+def write_file(
+    runtime_dir: str, name: str, *parts: bytes | memoryview, what: str = "a file"
+) -> str:
     """Write a file whole or not at all, in the overflow directory if need be; return its path.
 
     It replaces a file of that name. Not even a process that is killed here leaves a part of it.
 
     Args:
-        home: the runtime directory.
+        runtime_dir: the runtime directory.
         name: the file's in it, with its folder.
         parts: what is to be in it, one behind the other.
         what: what it is, for the error.
@@ -161,39 +163,39 @@ def write_file(home: str, name: str, *parts: bytes | memoryview, what: str = "a 
     size = sum(view.nbytes for view in views)
 
     def write(place: int) -> str:
-        path = _place_for(home, place, name)
+        path = _place_for(runtime_dir, place, name)
         _write_views(path, views)
         return path
 
-    path = _where_there_is_room(home, size, f"{what} of {size} bytes", write)
+    path = _where_there_is_room(runtime_dir, size, f"{what} of {size} bytes", write)
     for other in (0, 1):
-        old = os.path.join(root_of(home, other), name)
+        old = os.path.join(root_of(runtime_dir, other), name)
         if old != path:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(old)
     return path
 
 
-def find_file(home: str, name: str) -> str:
+def find_file(runtime_dir: str, name: str) -> str:
     """Return where a file of a runtime directory is; if it is nowhere, where it would be."""
-    beside = os.path.join(home, name)
+    beside = os.path.join(runtime_dir, name)
     if os.path.exists(beside):
         return beside
-    more = os.path.join(overflow_of(home), name)
+    more = os.path.join(overflow_of(runtime_dir), name)
     return more if os.path.exists(more) else beside
 
 
-def move_file(home: str, path: str, name: str, keep: bool = False) -> str:
+def move_file(runtime_dir: str, path: str, name: str, keep: bool = False) -> str:
     """Give a file that `write_file` has written another name, where it is; return its new path.
 
     Args:
-        home: the runtime directory.
+        runtime_dir: the runtime directory.
         path: where the file is.
         name: what it is to be called in the runtime directory, with its folder.
         keep: it keeps the old name, too.
     """
-    place = int(path.startswith(overflow_of(home) + os.sep))
-    new = _place_for(home, place, name)
+    place = int(path.startswith(overflow_of(runtime_dir) + os.sep))
+    new = _place_for(runtime_dir, place, name)
     (os.link if keep else os.rename)(path, new)
     return new
 
@@ -207,34 +209,34 @@ def write_whole(path: str, *parts: bytes | memoryview) -> None:
     _write_views(path, _views(parts))
 
 
-def read_file(home: str, name: str) -> bytes:
+def read_file(runtime_dir: str, name: str) -> bytes:
     """Return what is in a file that `write_file` has written.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    with open(find_file(home, name), "rb") as file:
+    with open(find_file(runtime_dir, name), "rb") as file:
         return file.read()
 
 
-def remove_file(home: str, name: str) -> None:
+def remove_file(runtime_dir: str, name: str) -> None:
     """Remove a file that `write_file` has written; gone already is no error."""
     for place in (0, 1):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(root_of(home, place), name))
+            os.unlink(os.path.join(root_of(runtime_dir, place), name))
 
 
-def remove_folder(home: str, folder: str) -> None:
+def remove_folder(runtime_dir: str, folder: str) -> None:
     """Remove a folder of a runtime directory with what is in it; gone already is no error."""
     for place in (0, 1):
-        shutil.rmtree(os.path.join(root_of(home, place), folder), ignore_errors=True)
+        shutil.rmtree(os.path.join(root_of(runtime_dir, place), folder), ignore_errors=True)
 
 
-def list_folder(home: str, folder: str) -> list[str]:
+def list_folder(runtime_dir: str, folder: str) -> list[str]:
     """Return the paths of what is in a folder of a runtime directory, in both places."""
     found = []
     for place in (0, 1):
-        path = os.path.join(root_of(home, place), folder)
+        path = os.path.join(root_of(runtime_dir, place), folder)
         with contextlib.suppress(FileNotFoundError):
             found += [os.path.join(path, name) for name in os.listdir(path)]
     return found
@@ -243,7 +245,7 @@ def list_folder(home: str, folder: str) -> list[str]:
 def has_room(root: str, size: int) -> bool:
     """Return whether a directory's disk has room for that many bytes.
 
-    For large ones, some must be left: mailboxes, orders and sheets can go nowhere else.
+    For large ones, some must be left: mailboxes, orders and result tables can go nowhere else.
     """
     disk = os.statvfs(root)
     if not disk.f_blocks:  # a tmpfs without a limit
@@ -269,7 +271,7 @@ def too_many_open(what: str, error: OSError) -> Exception:
 
 
 def _where_there_is_room(
-    home: str,
+    runtime_dir: str,
     size: int,
     what: str,
     make: Callable[[int], T],
@@ -281,7 +283,9 @@ def _where_there_is_room(
         try:
             # Looked at first: a try in vain would fill the disk to its last byte for a moment,
             # in which the files of other processes do not fit either.
-            if (not place or check_overflow(home)) and has_room(root_of(home, place), size):
+            if (not place or check_overflow(runtime_dir)) and has_room(
+                root_of(runtime_dir, place), size
+            ):
                 return make(place)
         except OSError as error:
             if error.errno in _NO_DESCRIPTOR:
@@ -291,20 +295,20 @@ def _where_there_is_room(
         if place or make_room is None or not make_room():
             place += 1
     raise StorageFull(
-        f"no room for {what}: neither {home} nor {_named_overflow(home)} has it; "
+        f"no room for {what}: neither {runtime_dir} nor {_named_overflow(runtime_dir)} has it; "
         f"free space there, or set runtime_dir= or TMPDIR to a directory with room"
     )
 
 
-def _named_overflow(home: str) -> str:
+def _named_overflow(runtime_dir: str) -> str:
     with contextlib.suppress(OSError):
-        return os.readlink(overflow_of(home))
+        return os.readlink(overflow_of(runtime_dir))
     return "a temporary directory on another disk (there was none to write to)"
 
 
-def _place_for(home: str, place: int, name: str) -> str:
+def _place_for(runtime_dir: str, place: int, name: str) -> str:
     folder, _, last = name.rpartition(os.sep)
-    return os.path.join(_made(root_of(home, place), folder), last)
+    return os.path.join(_made(root_of(runtime_dir, place), folder), last)
 
 
 def _made(root: str, folder: str) -> str:

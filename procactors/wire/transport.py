@@ -2,7 +2,7 @@
 
 Layer: wire. Runs in: parent and actor.
 Owns: the table of this process's transports by their systems' paths.
-Never: says how bytes travel: `station` does, over pipes.
+Never: says how bytes travel: `endpoint` does, over pipes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from procactors.errors import ActorStopped, ForeignProcess
-from procactors.wire.codec import Encoded
-from procactors.wire.home import Home
-from procactors.wire.reply import Answer, PendingReply
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.codec import Encoded
+from procactors.wire.replies.port import Answer, PendingReply
 
 __all__ = [
     "INERT",
@@ -42,8 +42,8 @@ class Transport(Protocol):
         path: names the system, in this process and in the refs that it sends.
         actor: id of the actor that this process is; `MAIN` for the main program.
         is_abandoned: the program has broken off what it did here and looks at no reply any more.
-        encode: pickles a value for the system's other processes: `Home.encode`. An attribute, so
-            that a message costs no call more.
+        encode: pickles a value for the system's other processes: `PayloadStore.encode`. An
+            attribute, so that a message costs no call more.
     """
 
     path: str
@@ -52,7 +52,7 @@ class Transport(Protocol):
     encode: Callable[..., Encoded]
 
     @property
-    def home(self) -> Home:
+    def store(self) -> PayloadStore:
         """Where payloads lie that other processes of the system map."""
 
     @property

@@ -175,10 +175,10 @@ BLOCKS = {
 #: What the end waits for without another Ctrl-C takes an hour here.
 HEAD = """
 import os, signal, sys
-import procactors.system, procactors.pool.workers
+import procactors.api.system, procactors.pool.workers
 from procactors import Actor, ActorSystem
 from procactors.futures import ActorPoolExecutor
-procactors.system.UNWIND_S = procactors.pool.workers.UNWIND_S = 3600.0
+procactors.api.system.UNWIND_S = procactors.pool.workers.UNWIND_S = 3600.0
 def hold(_=None):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.write(1, b"holding\\n")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from procactors import Actor, ActorRef, errors
-from procactors.wire.mailbox import Mailbox
+from procactors.wire.mailbox.queue import Mailbox
 from tests.support.actors import Counter, Echo, Recorder, Relay, Sleeper, recorded
 from tests.support.copies import forked
 from tests.support.faults import BreaksWhenPickled

@@ -10,12 +10,12 @@ import threading
 
 import pytest
 
-import procactors.incarnation
+import procactors.api.incarnation
 from procactors import Actor, ActorSystem, Restart, Supervisor, spec
 from procactors.errors import ProcActorsError, SpawnError, SupervisionError
+from procactors.model import commands as c
 from procactors.process.child import Child, ExecutedChild, ForkedChild, ZygoteChild
 from procactors.process.launcher import Launcher
-from procactors.supervision import commands as c
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.actor_record import ActorRecord
 from procactors.supervision.processes import Processes, ProcessHost
@@ -204,7 +204,7 @@ def test_an_answer_that_cannot_be_pickled_is_an_error(system, monkeypatch):
 
 CHILD_STEPS = [
     *("die_with_parent", "read_order", "MailboxReader", "claim_mailbox", "adopt_surroundings"),
-    *("set_signals", "watch_faults", "keep_log", "seed_generators", "Station", "SystemHandle"),
+    *("set_signals", "watch_faults", "keep_log", "seed_generators", "Endpoint", "SystemHandle"),
     *("Context", "set_current", "Loop", "READY"),
 ]
 
@@ -222,7 +222,7 @@ def test_a_fault_before_the_users_code_is_a_failed_start_with_its_cause(step, mo
 
     with ActorSystem(start_method="fork", stop_timeout=2.0) as system:
         with monkeypatch.context() as patch:
-            patch.setattr(procactors.incarnation, step, boom)
+            patch.setattr(procactors.api.incarnation, step, boom)
             with pytest.raises(SpawnError) as caught:
                 system.options(start_timeout=None).spawn(Unlucky)
             if step != "READY":

@@ -215,9 +215,9 @@ def test_the_directory_of_a_dead_parent_is_removed_though_nobody_sweeps(
     """Where no other system looks: its own zygote sees to it."""
     with running(APART, start_method, tmp_path) as program:
         assert program.line() == "received"
-        (home,) = tmp_path.iterdir()
+        (runtime_dir,) = tmp_path.iterdir()
         program.process.send_signal(number)
         assert program.end()[0] == -number
         program.await_nothing_left()
-        eventually(lambda: not home.exists(), "the directory's removal")
+        eventually(lambda: not runtime_dir.exists(), "the directory's removal")
         assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ import pytest
 
 from procactors import Actor, ActorRef, errors
 from procactors.errors import RemoteTraceback
-from procactors.wire.blackbox import WAITING_ON
+from procactors.wire.mailbox.black_box import WAITING_ON
 from tests.support.actors import Counter, Echo, GetValue, Increment, MessageCounter, Relay, Sleeper
 from tests.support.faults import Fault, Unrebuildable
 from tests.support.gates import new_gate
@@ -288,7 +288,7 @@ def test_an_asker_that_was_answered_and_has_not_run_since_closes_no_ring(system)
     try:
         eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "the hold")
         asked = second.submit(Pair.ask_pid, first)
-        words = system._station.words(second._actor)
+        words = system._endpoint.words(second._actor)
         eventually(lambda: words[WAITING_ON] == first._actor or asked.done(), "the ask")
         assert not asked.done()
     finally:

@@ -13,6 +13,8 @@ import threading
 import pytest
 
 from procactors import Actor, ActorSystem, DeadLetter, Delivery, Overflow, Restart
+from procactors.deadletters.file import LetterFile
+from procactors.deadletters.writer import ring
 from procactors.errors import (
     ActorDied,
     ActorStopped,
@@ -21,8 +23,6 @@ from procactors.errors import (
     MailboxFull,
     SpawnError,
 )
-from procactors.supervision.letterfile import LetterFile
-from procactors.supervision.letterkeeper import ring
 from tests.support.actors import (
     Counter,
     Crasher,
@@ -202,7 +202,7 @@ def mark(path, *ids):
     """As the command line does it; return whether a running system was told."""
     with LetterFile(str(path)) as file:
         file.mark(list(ids) or None)
-        return [ring(run.home) for run in file.runs()]
+        return [ring(run.runtime_dir) for run in file.runs()]
 
 
 def in_file(path, count):

@@ -15,9 +15,9 @@ import pytest
 
 from procactors import Actor, ActorRef, ActorSystem, Delivery, Recycle
 from procactors.errors import ActorDied
-from procactors.wire.home import home_of
-from procactors.wire.payload import Received
-from procactors.wire.station import SUPERVISOR
+from procactors.wire.endpoint import SUPERVISOR
+from procactors.wire.payload_store import store_of
+from procactors.wire.shm.segments import Received
 from tests.support.actors import Echo, Recorder, Sleeper, recorded
 from tests.support.gates import Gate
 from tests.support.segments import all_segments, in_use
@@ -31,9 +31,9 @@ class Mortal(Actor):
     """Dies between the writing of a payload and the sending of its message; or behind that."""
 
     def reserve(self, target: int, count: int = 1) -> None:
-        home = home_of(self.context.ref._home)
+        store = store_of(self.context.ref._runtime_dir)
         for _ in range(count):
-            home.store(home.encode(LARGE), target)
+            store.store(store.encode(LARGE), target)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def send_and_reserve(self, target: ActorRef[Any], numbers: list[int]) -> None:
@@ -79,12 +79,12 @@ def die(mortal: ActorRef[Mortal], target: int, count: int = 1) -> None:
         mortal.ask(Mortal.reserve, target, count)
 
 
-def home(system: ActorSystem) -> str:
-    return system._station.path
+def runtime_dir(system: ActorSystem) -> str:
+    return system._endpoint.path
 
 
 def nothing_in_use(system: ActorSystem) -> None:
-    eventually(lambda: not in_use(home(system)), "what the dead had reserved to go")
+    eventually(lambda: not in_use(runtime_dir(system)), "what the dead had reserved to go")
 
 
 # -- what was reserved -----------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_what_was_reserved_for_an_actor_goes(system, mortal):
     with system.options(size=1).pool(Echo) as pool:
         die(mortal, pool.workers()[0]._actor)
         nothing_in_use(system)
-    assert all_segments(home(system)) == []
+    assert all_segments(runtime_dir(system)) == []
     assert idle.ask(Echo.echo, LARGE) == LARGE
 
 
@@ -110,7 +110,7 @@ def test_what_was_sent_before_the_death_arrives_whole(system, mortal, gate, tmp_
     pid = gate.arrival()
     mortal.tell(Mortal.send_and_reserve, large, [1, 2, 3])
     eventually(lambda: mortal.status().incarnation == 2, "its death")
-    assert len(in_use(home(system))) == 4
+    assert len(in_use(runtime_dir(system))) == 4
     os.kill(pid, signal.SIGKILL)
     nothing_in_use(system)
     assert recorded(tmp_path / "log") == [1, 2, 3]
@@ -120,7 +120,7 @@ def test_what_was_reserved_for_an_inbox_goes_and_what_was_told_to_it_stays(syste
     inbox = system.inbox()
     mortal.tell(Mortal.tell_and_reserve, inbox.ref)
     eventually(lambda: mortal.status().incarnation == 2, "its death")
-    assert len(in_use(home(system))) == 2
+    assert len(in_use(runtime_dir(system))) == 2
     assert inbox.receive() == LARGE
     inbox.ref.tell("behind the fence")
     assert inbox.receive() == "behind the fence"
@@ -136,12 +136,12 @@ def test_what_was_reserved_for_the_supervisor_goes(system, mortal):
 def test_what_was_reserved_as_an_answer_goes(system, mortal):
     echo = system.spawn(Echo)
     echo.ask(Echo.echo, 1)
-    (port,) = system._station._ports
+    (port,) = system._endpoint._ports
     die(mortal, port.number)
     for number in range(3):  # it lies in the port, until somebody waits there again
         assert echo.ask(Echo.echo, number) == number
     nothing_in_use(system)
-    die(mortal, system._station.reply_number)  # where a thread reads all the time
+    die(mortal, system._endpoint.reply_number)  # where a thread reads all the time
     nothing_in_use(system)
 
 
@@ -149,7 +149,7 @@ def test_what_was_reserved_for_somebody_who_is_gone_goes_at_once(system, mortal)
     other = system.spawn(Echo)
     other.ask(Echo.echo, 1)
     other.stop()
-    port = system._station._ports.pop()
+    port = system._endpoint._ports.pop()
     port.retire()
     for target in (other._actor, 9999, port.number):
         die(mortal, target)
@@ -165,7 +165,7 @@ def test_a_fence_that_an_actor_does_not_come_to_is_heeded_at_its_end(system, mor
     before = bytes_waiting(sleeper)
     die(mortal, sleeper._actor, 2)
     eventually(lambda: bytes_waiting(sleeper) > before, "the fence")
-    assert len(in_use(home(system))) == 2
+    assert len(in_use(runtime_dir(system))) == 2
     sleeper.stop(timeout=0) if end == "stop" else sleeper.kill()
     nothing_in_use(system)
 
@@ -188,7 +188,7 @@ def test_a_result_that_nobody_has_looked_at_outlives_its_actor(system, end):
     # Behind the fence, on the same way.
     assert system.spawn(Echo).submit(Echo.echo, 1).result() == 1
     assert [len(reply.result()) for reply in replies] == [10_000, 2_000_000]
-    assert in_use(home(system)) == []
+    assert in_use(runtime_dir(system)) == []
 
 
 def test_the_last_result_of_an_actor_that_leaves_arrives(system):

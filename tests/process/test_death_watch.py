@@ -438,8 +438,8 @@ def test_news_waits_for_a_descriptor(system, monkeypatch):
     inbox = system.inbox()
     ref = system.spawn(Echo)
     inbox.watch(ref)
-    station, tries = system._station, []
-    send = station.send_control
+    endpoint, tries = system._endpoint, []
+    send = endpoint.send_control
 
     def send_control(actor, record):
         tries.append(actor)
@@ -447,7 +447,7 @@ def test_news_waits_for_a_descriptor(system, monkeypatch):
             raise StorageFull("no file descriptor is left")
         return send(actor, record)
 
-    monkeypatch.setattr(station, "send_control", send_control)
+    monkeypatch.setattr(endpoint, "send_control", send_control)
     ref.kill()
     assert inbox.receive(timeout=20.0) == Terminated(ref, KILLED, 1)
     assert len(tries) == 3
@@ -457,18 +457,18 @@ def test_news_finds_a_mailbox_whose_end_was_closed_to_save_descriptors(system, m
     inbox = system.inbox()
     ref = system.spawn(Echo)
     inbox.watch(ref)
-    station, times = system._station, []
-    find = station._writer
+    endpoint, times = system._endpoint, []
+    find = endpoint._writer
 
     def retired_once(actor):
         writer = find(actor)
         if actor == inbox.ref._actor and not times:
             times.append(actor)
-            del station._writers[actor]
+            del endpoint._writers[actor]
             assert writer.retire()
         return writer
 
-    monkeypatch.setattr(station, "_writer", retired_once)
+    monkeypatch.setattr(endpoint, "_writer", retired_once)
     ref.kill()
     assert inbox.receive(timeout=20.0) == Terminated(ref, KILLED, 1)
     assert times

@@ -9,7 +9,7 @@ import pytest
 
 from procactors import Actor, ActorSystem, Event, Progress, current_context
 from procactors.errors import ForeignProcess
-from procactors.wire.blackbox import LISTENED
+from procactors.wire.mailbox.black_box import LISTENED
 from procactors.wire.transport import SUPERVISOR
 from tests.support.waiting import SHORT_S, aside, eventually
 
@@ -49,7 +49,7 @@ class Worker(Actor):
             return pool.map(report_from_a_copy, [1])
 
     def is_listened_to(self):
-        words = self.context.system._station.words(SUPERVISOR)
+        words = self.context.system._endpoint.words(SUPERVISOR)
         return bool(words[LISTENED])
 
 

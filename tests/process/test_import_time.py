@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-from procactors.nesting import _DEPTH, _MOST
+from procactors.process.nesting import _DEPTH, _MOST
 from tests.support.programs import environment, running_python
 from tests.support.source import ROOT
 

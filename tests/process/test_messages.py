@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from procactors import ActorRef, errors
-from procactors.wire.mailbox import Mailbox
+from procactors.wire.mailbox.queue import Mailbox
 from tests.support.actors import Counter, Echo, Relay
 from tests.support.scripts import run_source
 

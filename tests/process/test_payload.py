@@ -51,7 +51,7 @@ class Arrays(Actor):
 
 
 def segments(system: Any) -> list[Path]:
-    return [path for path in Path(system._station.path, "segments").rglob("*") if path.is_file()]
+    return [path for path in Path(system._endpoint.path, "segments").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("size", [0, 1, 4_000, 4_096, 5_000, 70_000, MIB, MIB + 1, 20 * MIB])
@@ -186,7 +186,7 @@ class Payloads(Actor):
 
 
 def given_back(system: ActorSystem) -> None:
-    eventually(lambda: not in_use(system._station.path), "all segments to be given back")
+    eventually(lambda: not in_use(system._endpoint.path), "all segments to be given back")
 
 
 def test_whatever_comes_of_a_large_message_it_is_given_back(system):

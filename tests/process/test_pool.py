@@ -521,5 +521,5 @@ def test_nothing_is_kept_of_a_pool_that_has_ended(start_method):
                 list(pool.map(Tally.double, range(1000)))
         names = {thread.name for thread in threading.enumerate()}
         assert not any("pool" in name for name in names)
-        folder = os.path.join(system._station.path, "sheets")
+        folder = os.path.join(system._endpoint.path, "result_tables")
         assert [len(files) for _, _, files in os.walk(folder) if files] == []

@@ -128,14 +128,14 @@ def test_a_callback_at_the_systems_end_runs_under_nobodys_lock():
             return True
 
     with ActorSystem() as system:
-        station = system._station
+        endpoint = system._endpoint
         system.options(size=1).pool().submit(square, 3).result(SHORT_S)  # its threads are there
 
         def end():
             with lock:
-                station.run_callback(lambda: called.append(aside(with_lock).result(SHORT_S)))
+                endpoint.run_callback(lambda: called.append(aside(with_lock).result(SHORT_S)))
 
-        station.on_close(end)
+        endpoint.on_close(end)
     assert called == [True]
 
 

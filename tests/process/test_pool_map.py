@@ -473,16 +473,16 @@ def test_the_state_of_a_function_is_no_other_batchs(pool):
 
 
 def test_an_item_that_there_is_no_room_for_has_failed_and_no_other(pool, monkeypatch):
-    from procactors.wire.home import Home
+    from procactors.wire.payload_store import PayloadStore
 
-    store = Home.store
+    store = PayloadStore.store
 
     def refuse(self, encoded, target):
         if encoded.size > 1_000_000:
             raise errors.StorageFull("no room for that")
         return store(self, encoded, target)
 
-    monkeypatch.setattr(Home, "store", refuse)
+    monkeypatch.setattr(PayloadStore, "store", refuse)
     items = [b"a", bytes(2_000_000), b"bc"]
     found = list(pool.map(len, items, on_error="collect", chunk=3))
     assert (found[0], type(found[1]), found[2]) == (1, errors.StorageFull, 2)

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from procactors import Actor, ActorSystem, errors
-from procactors.blueprint import write_blueprint
+from procactors.model.commands import Condemn
 from procactors.pool.calls import PoolReply
-from procactors.supervision.commands import Condemn
-from procactors.wire.blackbox import HANDLED, PID
+from procactors.runtime.blueprint import write_blueprint
+from procactors.wire.mailbox.black_box import HANDLED, PID
 from tests.support.faults import Fault
 from tests.support.gates import ALL, new_gate
 from tests.support.poolwork import (
@@ -212,7 +212,7 @@ def test_a_map_with_rules_that_make_no_sense_is_not_begun(pool, rules):
 
 def stored(pool):
     """How many segments this process has written that nobody has let go."""
-    return sum(one.words[0] != one.words[1] for one in pool._transport.home._segments._kept)
+    return sum(one.words[0] != one.words[1] for one in pool._transport.store._segments._kept)
 
 
 def test_a_map_that_nobody_begins_is_closed_and_leaves_no_segment(pool):

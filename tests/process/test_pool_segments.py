@@ -31,7 +31,7 @@ def running(start_method):
 def system(running):
     """The system; what it keeps to be written again is no leak."""
     yield running
-    running._station.home._segments.close()
+    running._endpoint.store._segments.close()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def pool(system):
 
 def unused(owner):
     """Check that nothing is taken any more, while the pool goes on."""
-    eventually(lambda: not in_use(owner._station.path), "what the calls took to be given back")
+    eventually(lambda: not in_use(owner._endpoint.path), "what the calls took to be given back")
 
 
 class Worker(Tally):
@@ -143,10 +143,12 @@ def test_the_arguments_of_calls_that_find_no_place_are_given_back(system, gate, 
         with pytest.raises(MailboxFull):
             while len(waiting) < 10:
                 waiting.append(pool.submit(Worker.size, LARGE))
-        taken = len(in_use(system._station.path))
+        taken = len(in_use(system._endpoint.path))
         if overflow is Overflow.DROP:
             pool.tell(Worker.size, LARGE)
-            eventually(lambda: len(in_use(system._station.path)) == taken, "what was dropped to go")
+            eventually(
+                lambda: len(in_use(system._endpoint.path)) == taken, "what was dropped to go"
+            )
         gate.open()
         held.result()
         assert [reply.result() for reply in waiting] == [len(LARGE)] * len(waiting)

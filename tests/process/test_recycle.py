@@ -22,7 +22,7 @@ from procactors import (
     spec,
 )
 from procactors.errors import ActorDied, ActorStopped, SpawnError
-from procactors.options import Recycle
+from procactors.model.options import Recycle
 from procactors.wire.envelope import CALL_ID
 from procactors.wire.record import Kind, frame
 from tests.support.actors import Recorder, recorded
@@ -92,7 +92,7 @@ def test_the_runtimes_own_records_are_no_messages(system, mailbox):
     own = [frame(Kind.NUDGE, 0, b""), frame(Kind.FENCE, 0, CALL_ID.pack(1))]
     for life in (1, 1, 2, 2, 3):
         for record in own * 3:
-            assert system._station.send_control(ref._actor, record)
+            assert system._endpoint.send_control(ref._actor, record)
         assert ref.ask(Forgetful.life)[0] == life
     eventually(lambda: ref.status().handled == 5, "no more than the five messages")
 
@@ -155,7 +155,7 @@ def test_kills_among_recyclings_lose_at_most_what_was_in_hand(system, tmp_path):
 
 
 def test_no_caller_waits_longer_than_a_start(system):
-    """Places of a bounded mailbox come along: nobody waits until an idle reader finds them."""
+    """Tokens of a bounded mailbox come along: nobody waits until an idle reader finds them."""
     ref = recycling(system, 3, mailbox=16).spawn(Forgetful)
     replies = [ref.submit(Forgetful.take, 1) for _ in range(120)]
     lives = [reply.result() for reply in replies]

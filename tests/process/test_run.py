@@ -16,7 +16,7 @@ import pytest
 import procactors
 from procactors import Interrupted
 from procactors.errors import InvalidSpec
-from procactors.tree import spec
+from procactors.model.tree import spec
 from tests.support.actors import Echo
 from tests.support.programs import environment, running
 from tests.support.waiting import CLOCK_TOLERANCE_S
@@ -30,7 +30,7 @@ PREFACE = """
     import procactors
     from procactors import Actor, ActorSystem, Interrupted, run
     from procactors.errors import RestartIntensityExceeded
-    from procactors.tree import Strategy, Supervisor, spec
+    from procactors.model.tree import Strategy, Supervisor, spec
 
     class Worker(Actor):
         def work(self, number):
@@ -385,7 +385,7 @@ def test_a_function_that_does_not_return_does_not_keep_its_actors_beyond_the_dea
 def test_a_signal_during_the_start_ends_the_program_before_it_begins(tmp_path):
     """It is noted while the system is being made, and the function is never called."""
     text = """
-        import procactors.program as module
+        import procactors.api.program as module
         class Slow(ActorSystem):
             def __init__(self, **options):
                 super().__init__(**options)
@@ -617,7 +617,7 @@ def test_a_tree_runs_until_a_signal_and_stops_in_reverse_order(start_method, sig
 def test_a_tree_that_shuts_down_by_itself_ends_its_program_with_0():
     text = """
         from procactors import Restart
-        from procactors.tree import AutoShutdown
+        from procactors.model.tree import AutoShutdown
         class Task(Actor):
             def on_start(self):
                 self.context.ref.tell(Task.work)

@@ -96,7 +96,7 @@ def lies_in(shared: Shared[Any], address: int) -> bool:
 
 
 def files(system: Any) -> list[Path]:
-    return sorted(Path(system._station.path, "shared").iterdir())
+    return sorted(Path(system._endpoint.path, "shared").iterdir())
 
 
 def usage(system: Any) -> int:
@@ -371,7 +371,7 @@ def test_a_reader_that_is_killed_leaves_nothing(system):
 
 def test_nothing_is_left_when_the_system_stops_and_what_was_got_stays_good(start_method):
     with ActorSystem(start_method=start_method) as system:
-        path = Path(system._station.path)
+        path = Path(system._endpoint.path)
         sent = system.spawn(Reader).ask(Reader.make, MB, 7)
         unsent = system.share(np.ones(MB))
         ours = sent.get()
@@ -493,13 +493,13 @@ def test_what_shared_memory_has_no_room_for_goes_to_the_temporary_directory(syst
     reserve = os.posix_fallocate
 
     def full(fd: int, offset: int, size: int) -> None:
-        if os.readlink(f"/proc/self/fd/{fd}").startswith(system._station.path + "/"):
+        if os.readlink(f"/proc/self/fd/{fd}").startswith(system._endpoint.path + "/"):
             raise OSError(errno.ENOSPC, "No space left on device")
         reserve(fd, offset, size)
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     shared = system.share(np.ones(3 * MB))
-    assert shared._share.path.startswith(overflow_of(system._station.path))
+    assert shared._share.path.startswith(overflow_of(system._endpoint.path))
     assert files(system) == []  # what was kept for use has made room first
     assert reader.ask(Reader.total, shared) == 3 * MB
     assert system.shares() == [shared]

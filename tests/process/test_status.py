@@ -145,7 +145,7 @@ def test_an_actor_that_never_was_is_unknown(system):
     from procactors import ActorRef, Overflow
 
     ref = system.spawn(Echo)
-    stranger = ActorRef(ref._home, 999, "stranger", Overflow.BLOCK)
+    stranger = ActorRef(ref._runtime_dir, 999, "stranger", Overflow.BLOCK)
     with pytest.raises(ActorStopped, match="nothing is known of"):
         stranger.status()
     assert not stranger.is_alive()

@@ -20,8 +20,8 @@ from procactors import (
     spec,
 )
 from procactors.errors import ActorStopped, AskCycleError, AskTimeout
-from procactors.wire import sealing
-from procactors.wire.sealing import peek
+from procactors.wire.mailbox import closing as sealing
+from procactors.wire.mailbox.closing import peek
 from tests.support.actors import Counter, Crasher, Echo, Recorder, Relay, recorded
 from tests.support.gates import new_gate
 from tests.support.segments import in_use
@@ -196,7 +196,7 @@ def refuses(ref, relay):
                 send(SlowEnd.echo, body)
         with pytest.raises(ActorStopped):
             relay.options(timeout=SHORT_S).ask(Relay.tell, SlowEnd.echo, body)
-    eventually(lambda: not in_use(ref._home), "the refused messages to take no room")
+    eventually(lambda: not in_use(ref._runtime_dir), "the refused messages to take no room")
 
 
 @pytest.mark.parametrize("mailbox", [None, 8], ids=["unbounded", "bounded"])

@@ -194,7 +194,7 @@ SCRIPTS = {
         class Big: table = b""
         def step(x): return len(WEIGHTS), psutil.Process().memory_info().rss
         def size():
-            folder = os.path.join(system._station.path, "defs")
+            folder = os.path.join(system._endpoint.path, "defs")
             return sum(entry.stat().st_size for entry in os.scandir(folder))
         first = None
         for epoch in range(12):

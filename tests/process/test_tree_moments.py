@@ -198,7 +198,7 @@ def test_a_child_that_was_added_and_is_down_goes_with_its_supervisors_restart(sy
     inner = tree.children()[0].ref
     inner.start_child(spec(Counter).options(name="x"))
     inner.terminate_child("x")
-    folder = system._station.path + "/actors"
+    folder = system._endpoint.path + "/actors"
     files = [name for name in os.listdir(folder) if name.startswith("new-")]
     kill(system["echo"])
     eventually(lambda: system["echo"].status().incarnation == 2, "the restart")
@@ -211,7 +211,7 @@ def test_a_child_that_was_added_and_is_down_goes_with_its_supervisors_restart(sy
 
 
 def test_a_child_for_a_supervisor_that_has_ended_leaves_no_file(system):
-    folder = system._station.path + "/actors"
+    folder = system._endpoint.path + "/actors"
     tree = system.supervise(Supervisor(spec(Counter), strategy=Strategy.DYNAMIC))
     other = system.supervise(Supervisor(spec(Counter)))
     tree.stop()

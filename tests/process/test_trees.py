@@ -130,7 +130,7 @@ def test_a_wrong_argument_is_found_before_anything_starts(system, tmp_path):
     with pytest.raises(TypeError, match="Counter"):
         system.supervise(Supervisor(spec(Echo), spec(Counter, 1, 2, 3)))
     assert system.actors() == []
-    assert not [n for n in os.listdir(system._station.path + "/actors") if n.startswith("new-")]
+    assert not [n for n in os.listdir(system._endpoint.path + "/actors") if n.startswith("new-")]
 
 
 def test_a_taken_name_is_the_error_of_the_start(system):
@@ -615,7 +615,7 @@ def test_an_actor_may_use_a_supervisors_ref(system):
 
 
 def test_what_a_tree_has_written_goes_with_it(system):
-    folder = system._station.path + "/actors"
+    folder = system._endpoint.path + "/actors"
     system.spawn(Echo).stop()
     before = sorted(os.listdir(folder))
     tree = system.supervise(

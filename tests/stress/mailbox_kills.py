@@ -23,7 +23,7 @@ from collections import defaultdict
 from itertools import count, pairwise
 from typing import Any
 
-from procactors.wire.mailbox import Mailbox
+from procactors.wire.mailbox.queue import Mailbox
 from tests.support.waiting import LONG_S, eventually
 
 _LOGGED = struct.Struct("=IIB")  # sender, sequence, intact

@@ -91,8 +91,8 @@ def storm(system: ActorSystem, how: str, kind: type[BaseException], count: int, 
         for number in range(3):
             assert call(number) == number
         descriptors, threads = (now - then for now, then in zip(_open(), before, strict=True))
-        # A pool's second batch has a sheet of its own; and of what is kept to be written again, a
-        # segment has a descriptor.
+        # A pool's second batch has a result table of its own; and of what is kept to be written
+        # again, a segment has a descriptor.
         assert descriptors <= 4, f"{descriptors} descriptors more than before"
         assert threads <= 0, f"{threads} threads more than before"
     return Storm(rung, answered)

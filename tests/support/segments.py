@@ -11,18 +11,18 @@ from pathlib import Path
 WORDS = struct.Struct("=QQ")
 
 
-def all_segments(home: str | os.PathLike[str]) -> list[Path]:
+def all_segments(runtime_dir: str | os.PathLike[str]) -> list[Path]:
     """Return the files of all segments of a runtime directory, beside the pipes and elsewhere."""
     found: list[Path] = []
-    for root in (Path(home), Path(home, "more")):
+    for root in (Path(runtime_dir), Path(runtime_dir, "more")):
         found += [path for path in root.glob("segments/*/*") if path.is_file()]
     return found
 
 
-def in_use(home: str | os.PathLike[str]) -> list[Path]:
+def in_use(runtime_dir: str | os.PathLike[str]) -> list[Path]:
     """Return the segments that were written and not handled: nobody may write them again."""
     found = []
-    for path in all_segments(home):
+    for path in all_segments(runtime_dir):
         with suppress(FileNotFoundError), path.open("rb") as file:
             generation, consumed = WORDS.unpack(file.read(WORDS.size))
             if generation != consumed:

@@ -10,26 +10,26 @@ from collections.abc import Callable
 from typing import Any
 
 from procactors import Options, errors
-from procactors.process.batch import BatchRunner
-from procactors.process.loop import find_handler
-from procactors.process.methods import table_of
-from procactors.supervision import commands as c
-from procactors.supervision.crash import ExitKind, ExitReason
-from procactors.wire.codec import Encoded, decode, join, split
+from procactors.crash import ExitKind, ExitReason
+from procactors.model import commands as c
+from procactors.runner.batches import BatchRunner
+from procactors.runner.loop import find_handler
+from procactors.runner.method_table import table_of
 from procactors.wire.envelope import BATCH_KEY
-from procactors.wire.home import Home
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.codec import Encoded, decode, join, split
 from procactors.wire.record import Kind
-from procactors.wire.reply import Answer, PendingReply
+from procactors.wire.replies.port import Answer, PendingReply
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
 
 
 class Worker:
     """An actor that is an object of this process."""
 
-    def __init__(self, home: Home, instance: Any) -> None:
+    def __init__(self, store: PayloadStore, instance: Any) -> None:
         self.instance = instance
         self.table = table_of(type(instance))
-        self.runner = BatchRunner(home, self.find, lambda: None, lambda _: None)
+        self.runner = BatchRunner(store, self.find, lambda: None, lambda _: None)
 
     def find(self, key: bytes) -> Callable[..., Any]:
         return find_handler(self.instance, self.table, key)[1]
@@ -42,8 +42,8 @@ class Worker:
         return self.instance.receive(value)
 
     def close(self) -> None:
-        for sheet in self.runner._sheets.values():
-            sheet.close()
+        for result_table in self.runner._result_tables.values():
+            result_table.close()
 
 
 class DirectTransport:
@@ -57,12 +57,12 @@ class DirectTransport:
     reply_number = 0
     is_copy = False
 
-    def __init__(self, home: Home) -> None:
-        self.path = home.path
+    def __init__(self, store: PayloadStore) -> None:
+        self.path = store.path
         self.actor = MAIN
         self.is_abandoned = False
-        self.home = home
-        self.encode: Callable[..., Encoded] = home.encode
+        self.runtime_dir = store
+        self.encode: Callable[..., Encoded] = store.encode
         self.commands: list[Any] = []
         self.full: set[int] = set()
         self.workers: dict[int, Worker] = {}
@@ -73,7 +73,7 @@ class DirectTransport:
     def start(self, instance: Any) -> int:
         """Have an object be an actor; return its id."""
         actor = len(self.workers) + 1
-        self.workers[actor] = Worker(self.home, instance)
+        self.workers[actor] = Worker(self.runtime_dir, instance)
         return actor
 
     def close(self) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
-from procactors.wire.places import bytes_in
-from procactors.wire.station import actor_path
+from procactors.wire.endpoint import actor_path
+from procactors.wire.mailbox.tokens import bytes_in
 
 #: Seconds that something may take which is over at once on an idle machine. A watchdog, never
 #: an expectation: tests run on busy machines.
@@ -47,7 +47,7 @@ def eventually(condition: Callable[[], T], what: str, timeout: float = SHORT_S) 
 
 def bytes_waiting(ref: Any) -> int:
     """Return how many bytes are in an actor's pipe: the runtime's own records too."""
-    pipe = os.path.join(actor_path(ref._home, ref._actor), "pipe")
+    pipe = os.path.join(actor_path(ref._runtime_dir, ref._actor), "pipe")
     fd = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
         return bytes_in(fd)

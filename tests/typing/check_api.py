@@ -47,7 +47,7 @@ from procactors import (
     run,
     spec,
 )
-from procactors.actor import Context
+from procactors.api.actor import Context
 from procactors.futures import ActorPoolExecutor
 from procactors.observe.subscription import Subscription
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from procactors.options import Options, Restart
-from procactors.supervision import commands as c
-from procactors.tree import AutoShutdown, Strategy
+from procactors.model import commands as c
+from procactors.model.options import Options, Restart
+from procactors.model.tree import AutoShutdown, Strategy
 
 
 def actor(name, significant=False, **options):

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from procactors.options import Backoff, Options, Restart
-from procactors.supervision import commands as c
+from procactors.model import commands as c
+from procactors.model.options import Backoff, Options, Restart
+from procactors.model.tree import AutoShutdown, Strategy
 from procactors.supervision.actor_record import Life
-from procactors.tree import AutoShutdown, Strategy
 from tests.unit.supervision.plans import actor, tree
 from tests.unit.supervision.world import WAITS, World
 

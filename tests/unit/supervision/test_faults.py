@@ -8,8 +8,9 @@ from unittest import mock
 
 import pytest
 
-from procactors.options import Options, Restart
-from procactors.supervision import commands as c
+from procactors.model import commands as c
+from procactors.model.options import Options, Restart
+from procactors.model.tree import Strategy
 from procactors.supervision.actor_record import ActorRecord
 from procactors.supervision.child_failures import ChildFailures
 from procactors.supervision.core import Core
@@ -21,7 +22,6 @@ from procactors.supervision.system_stop import SystemStop
 from procactors.supervision.tree_commands import TreeCommands
 from procactors.supervision.trees import Trees
 from procactors.supervision.watchdog import Watchdog
-from procactors.tree import Strategy
 from tests.support.mishaps import Boom, methods
 from tests.unit.supervision.plans import actor, tree
 from tests.unit.supervision.world import WAITS, FakeHost, World

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from procactors.errors import RestartIntensityExceeded, SpawnError
-from procactors.options import Backoff, Delivery, Restart
-from procactors.supervision import commands as c
+from procactors.model import commands as c
+from procactors.model.options import Backoff, Delivery, Restart
 from tests.unit.supervision.plans import actor, tree
 from tests.unit.supervision.world import WAITS, World
 

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from procactors.errors import InvalidSpec
-from procactors.options import Backoff, Restart
-from procactors.supervision import commands as c
+from procactors.model import commands as c
+from procactors.model.options import Backoff, Restart
 from tests.unit.supervision.plans import actor, tree
 from tests.unit.supervision.world import World
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from procactors.errors import SpawnError
-from procactors.options import Backoff
-from procactors.supervision import commands as c
+from procactors.model import commands as c
+from procactors.model.options import Backoff
 from tests.unit.supervision.plans import actor, tree
 from tests.unit.supervision.world import WAITS, World
 

@@ -13,9 +13,9 @@ from procactors.errors import (
     SpawnError,
     SupervisionError,
 )
-from procactors.options import Backoff, Restart
-from procactors.supervision import commands as c
-from procactors.tree import AutoShutdown, Strategy
+from procactors.model import commands as c
+from procactors.model.options import Backoff, Restart
+from procactors.model.tree import AutoShutdown, Strategy
 from tests.unit.supervision.plans import actor, tree
 from tests.unit.supervision.world import WAITS, World
 

@@ -11,12 +11,12 @@ import signal
 from collections import Counter, defaultdict, deque
 from functools import partial
 
-from procactors.options import Options
-from procactors.supervision import commands as c
+from procactors.model import commands as c
+from procactors.model.options import Options
 from procactors.supervision.backend import Ended, ReplyTo
 from procactors.supervision.health import Look
 from procactors.supervision.supervision import Supervision
-from procactors.wire.blackbox import (
+from procactors.wire.mailbox.black_box import (
     CLOSED,
     CLOSING,
     CONTROL,

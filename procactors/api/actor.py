@@ -1,0 +1,300 @@
+"""What an actor sees from inside: the base class with its hooks, and the context.
+
+Layer: api. Runs in: actor, main thread.
+Owns: nothing.
+Never: is needed: any class will do as an actor; this one adds hooks and `context`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from procactors.api.spawner import Spawner, SystemHandle
+from procactors.crash import CrashReport, ExitReason
+from procactors.model.options import worded
+from procactors.runtime.ref import ActorRef
+from procactors.runtime.terminated import Restarted, Terminated
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from procactors.model.options import OptionWords
+    from procactors.runner.loop import Loop
+    from procactors.runtime.child_failure import ChildFailure, Directive
+    from procactors.runtime.watches import Watching
+
+__all__ = ["Actor", "Context", "context_here", "current_context", "set_current"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Context:
+    """The actor's view of itself and of its system; valid inside the actor only.
+
+    Attributes:
+        ref: the actor's own ref, to be sent to others.
+        parent: ref of the actor that spawned this one; None if the main program did.
+        system: the system: find others by name.
+        incarnation: which life this is, from 1.
+        seed: this life's seed, of 128 bits: no other life of any actor has it, unless
+            `Options.seed` says so. For ``random.Random`` and ``numpy.random.default_rng``.
+    """
+
+    def __init__(
+        self,
+        handle: SystemHandle,
+        ref: ActorRef[Any],
+        parent: ActorRef[Any] | None,
+        incarnation: int,
+        seed: int = 0,
+    ) -> None:
+        self.ref = ref
+        self.parent = parent
+        self.system = handle
+        self.incarnation = incarnation
+        self.seed = seed
+        self._loop: Loop | None = None
+        self._children = False
+        self._leaving = False
+        #: Whether an end was ordered from outside.
+        self._is_ordered: Callable[[], bool] = lambda: False
+        self._watching: Watching | None = None
+        self._report: Callable[[int, int | None], None] = self._first_report
+
+    @property
+    def log(self) -> logging.Logger:
+        """A logger named after the actor."""
+        return logging.getLogger(f"procactors.actor.{self.ref.name}")
+
+    def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
+        """Start a child: it is stopped with this actor, and before its next life.
+
+        Blocks until the child's `on_start` is done.
+
+        Raises:
+            SpawnError: its constructor or `on_start` raised.
+        """
+        return self.options().spawn(cls, *args, **kwargs)
+
+    @worded
+    def options(self, **options: Unpack[OptionWords]) -> Spawner:
+        """Return a spawner of children with options (see `Options`).
+
+        Raises:
+            InvalidSpec: an unknown option or a value that makes no sense.
+        """
+        self._children = True
+        return self.system.child_spawner(options)
+
+    def watch(self, ref: ActorRef[Any], *, restarts: bool = False) -> None:
+        """Have `on_terminated` called, once, when the actor of `ref` has ended for good.
+
+        If it is over already, at once. The event comes through the mailbox, in its turn, and
+        takes no place in a bounded one. The watch belongs to this actor, not to one incarnation
+        of it: it survives restarts and ends with this actor. Watching twice is watching once.
+        Blocks until the supervisor has taken note.
+
+        Args:
+            ref: whom to watch: any actor or inbox of this system, but not oneself.
+            restarts: have `on_restarted` called for each new incarnation too; the latest call
+                for one actor counts.
+
+        Raises:
+            InvalidSpec: `ref` is no ref, or one's own. ForeignProcess: of another system.
+        """
+        self._watches().watch(ref, restarts)
+
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """Undo `watch`: once this returns, this incarnation hears no more of that actor.
+
+        Blocks until the supervisor has taken note. Unwatching what is not watched is no error.
+        """
+        self._watches().unwatch(ref)
+
+    def link(self, ref: ActorRef[Any]) -> None:
+        """Bind this actor and another: when one ends for good, the other is stopped too.
+
+        For whatever reason it ends; a restart or recycling is no end. The stop is a graceful one,
+        with the ``stop_timeout`` of the one that is stopped; its exit reason is of kind LINKED and
+        names the other, and no restart policy brings it back. Linked to an actor that is over
+        already, this one is stopped at once. Blocks until the supervisor has taken note.
+
+        Raises:
+            InvalidSpec: `ref` is no ref, one's own, or an inbox's. ForeignProcess: of another
+                system.
+        """
+        self._watches().link(ref)
+
+    def unlink(self, ref: ActorRef[Any]) -> None:
+        """Undo `link`, by whichever of the two it was made."""
+        self._watches().unlink(ref)
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Tell how far the work in hand is; who listens to ``system.events`` gets a `Progress`.
+
+        Does not block, and may be called as often as is convenient, from plain functions too
+        (`current_context`): the first report goes at once, then at most ten a second, and the one
+        that completes the total always. While nobody listens, nothing is sent. A report tells
+        of a moment: the last ones of an incarnation that is killed may be missing.
+
+        Args:
+            done: steps that are done, from 0 on.
+            total: steps that there are; None if that is not known.
+
+        Raises:
+            ValueError: no whole numbers from 0 on, or more done than there is.
+        """
+        self._report(done, total)
+
+    def _first_report(self, done: int, total: int | None) -> None:
+        from procactors.runtime.progress import meter_of  # only where it is used: starts are short
+
+        self._report = meter_of(self.system._endpoint, self._handler).report
+        self._report(done, total)
+
+    def _handler(self) -> str:
+        return self._loop.handler if self._loop is not None else ""
+
+    def _watches(self) -> Watching:
+        if self._watching is None:
+            from procactors.runtime.watches import (
+                Watching,  # only where it is used: starts are short
+            )
+
+            self._watching = Watching(self.system._endpoint, self.ref)
+        return self._watching
+
+    def stop(self) -> None:
+        """Stop this actor after the message in hand; it ends as `normal`.
+
+        What is left in its mailbox is answered with `ActorStopped` or becomes dead letters,
+        unless its restart policy is PERMANENT: then the next incarnation handles it.
+        """
+        self._leaving = True
+        if self._loop is not None:
+            self._loop.leaving = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this actor is about to stop: whoever works for long, or for ever, ends here.
+
+        True from the moment in which a stop is ordered, by whomever, though messages that were
+        sent before it are still to be handled, and to the end of `on_stop`. What the actor tells
+        then to itself, or to others that have been stopped with it, becomes a dead letter.
+        Recycling is no stop.
+        """
+        return self._leaving or self._is_ordered()
+
+    @property
+    def deadline(self) -> float | None:
+        """Monotonic instant until which the caller of the message in hand waits; None: ever."""
+        return (self._loop.deadline or None) if self._loop is not None else None
+
+    @property
+    def deliveries(self) -> int:
+        """How often the message in hand has been begun: 1 unless it was redelivered."""
+        return self._loop.deliveries if self._loop is not None else 0
+
+
+class Actor:
+    """Optional base class of actors: hooks, and `self.context`.
+
+    All hooks run in the actor's process, in its main thread, and may be left out.
+    """
+
+    @property
+    def context(self) -> Context:
+        """The actor's context, from the constructor on.
+
+        Raises:
+            RuntimeError: this object is not an actor, but an instance made by hand.
+        """
+        if _current is None:
+            raise RuntimeError(
+                f"{type(self).__name__} was made by calling its class, so it has no context; "
+                f"system.spawn({type(self).__name__}, ...) makes an actor"
+            )
+        return _current
+
+    def on_start(self) -> None:
+        """Run before the first message of each incarnation; raising makes the start fail."""
+
+    def on_restart(self, report: CrashReport) -> None:
+        """Run after `on_start` in every incarnation but the first, with the last one's death."""
+
+    def on_stop(self, reason: ExitReason) -> None:
+        """Run after the last message of an orderly end; not after a crash or a kill."""
+
+    def on_terminated(self, event: Terminated) -> None:
+        """Run when a watched actor has ended for good (see `Context.watch`), as for a message.
+
+        Raising crashes this actor, as in a tell, and the event is not told again. Killed in here
+        by a signal, the next incarnation is told again, up to three times in all.
+        """
+        self.context.log.debug("nobody hears that %s %s", event.ref.name, event.reason)
+
+    def on_restarted(self, event: Restarted) -> None:
+        """Run when an actor watched with ``restarts=True`` is up again; otherwise the same."""
+        self.context.log.debug("nobody hears that %s was restarted", event.ref.name)
+
+    def on_child_failure(self, failure: ChildFailure) -> Directive | str | None:
+        """Say what is to follow from the death of a child (of `Context.spawn`), in its turn.
+
+        Called like a message for each crash, hang or kill of a child that had been up; not for
+        an end that was ordered. Until it returns, the child's mailbox waits. Return a
+        `Directive` or its word: resume, restart, stop, escalate; None leaves it to the child's
+        own options, as does leaving this hook out. Raising crashes this actor.
+        """
+        return None
+
+    def snapshot(self) -> Any:
+        """Return the state that goes over to the next incarnation when this one is recycled.
+
+        Called at the end of a life that `Options.recycle_after` ends, before its children stop
+        and `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled,
+        crashes the actor with that error: what follows is up to the restart policy. Leave it out,
+        and the next life begins with what the constructor makes.
+        """
+        return None
+
+    def restore(self, state: Any) -> None:
+        """Take over what `snapshot` returned; run between the constructor and `on_start`.
+
+        Only in a life that follows a recycling, and only once for each snapshot: after a crash
+        the actor starts afresh from its constructor. Raising makes the start fail.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has snapshot(), so it needs restore(state): nobody takes it"
+        )
+
+
+#: This process's context: a process is one actor.
+_current: Context | None = None
+
+
+def current_context() -> Context:
+    """Return the context of the actor that this process is: for functions that run in one.
+
+    Raises:
+        RuntimeError: this process is no actor: the main program, say, or a test.
+    """
+    if _current is None:
+        raise RuntimeError(
+            "this process is no actor, so there is no context: current_context() is for functions "
+            "that an actor calls; in the main program, use the ActorSystem itself"
+        )
+    return _current
+
+
+def set_current(context: Context | None) -> None:
+    """Make `context` the one that this process's actor sees; None: there is none any more."""
+    global _current  # noqa: PLW0603 - one process is one actor
+    _current = context
+
+
+def context_here() -> Context | None:
+    """Return the context of the actor that this process is; None if it is none."""
+    return _current

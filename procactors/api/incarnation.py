@@ -1,0 +1,384 @@
+"""One life of an actor: from the first line in its process to the last.
+
+Layer: api. Runs in: actor, main thread.
+Owns: the process's endpoint and loop, closed at the end of an orderly life.
+Never: returns: what an end leaves in hand is reported as such.
+
+    claim the mailbox, hang on the lifeline ─► surroundings, signals ─► class and arguments
+    ─► constructor, restore, on_start ─► Ready ─► loop ─► snapshot ─► children stop ─► on_stop
+    ─► flush, exit code 0
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import pickle
+import sys
+import threading
+from multiprocessing import util
+from typing import Any, NoReturn
+
+from procactors.api.actor import Actor, Context, set_current
+from procactors.api.spawner import SystemHandle
+from procactors.crash import ExitKind, ExitReason
+from procactors.errors import ProcActorsError, SupervisionError
+from procactors.model import commands as c
+from procactors.model.options import Overflow
+from procactors.process.lifeline import die_with_parent
+from procactors.process.limits import bind
+from procactors.process.nesting import ACTOR, become, note_threads
+from procactors.process.order import StartOrder, read_order
+from procactors.process.streams import print_by_lines
+from procactors.process.title import show
+from procactors.runner.log_tail import keep_log
+from procactors.runner.loop import Loop, TellFailed, describe
+from procactors.runner.method_table import MethodTable
+from procactors.runner.setup import (
+    adopt_surroundings,
+    claim_mailbox,
+    seed_generators,
+    set_signals,
+    watch_faults,
+)
+from procactors.runtime.client import Client
+from procactors.runtime.ref import ActorRef
+from procactors.wire.endpoint import Endpoint, actor_path
+from procactors.wire.mailbox.black_box import (
+    CLOSED,
+    CONTROL,
+    ENDING,
+    FAILED,
+    HALTED,
+    INCARNATION,
+    LEFT,
+    PARENT_GONE,
+    PHASE,
+    PROCESS,
+    RECYCLED,
+    RECYCLING,
+    STARTING,
+    STOP_ORDERED,
+    STOPPED,
+)
+from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.pickling.codec import decode_joined
+from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
+from procactors.wire.storage import write_whole
+from procactors.wire.transport import SUPERVISOR
+
+__all__ = ["main", "rehearse"]
+
+#: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
+_FAILED_CODE = 1
+
+#: Most seconds for the end of a life that did not come to know its order.
+_END_S = 1.0
+
+#: What `on_stop` gets for each orderly end.
+_KINDS = {
+    STOPPED: ExitKind.STOPPED,
+    LEFT: ExitKind.NORMAL,
+    HALTED: ExitKind.RESTARTED,
+    RECYCLED: ExitKind.RECYCLED,
+}
+
+
+def main(argv: list[str]) -> None:
+    """Live one life; ``argv`` is the runtime directory, the actor's id and the start's number."""
+    runtime_dir, actor, start = argv[0], int(argv[1]), int(argv[2])
+    folder = actor_path(runtime_dir, actor)
+    try:
+        claimed = _claim(runtime_dir, folder, start)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller of the start gets it
+        _note(folder, start, error)
+        _end(_FAILED_CODE, _END_S)
+    if claimed is None:
+        sys.exit(0)
+    order, reader = claimed
+    words = reader.box.words
+    words[INCARNATION], words[PHASE] = order.incarnation, STARTING
+    endpoint = None
+    code = 0
+    try:
+        _set_up(order, folder, words)
+        endpoint = _open_endpoint(runtime_dir, actor, reader)
+        _Life(order, folder, reader, endpoint).run()
+    except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
+        code = _leave(order, folder, endpoint, words, error)
+    _end(code, order.stop_timeout)
+
+
+def _claim(runtime_dir: str, folder: str, start: int) -> tuple[StartOrder, MailboxReader] | None:
+    """Become the one that serves this mailbox; None: another process does, or none is to."""
+    try:
+        die_with_parent(runtime_dir)
+        order = read_order(folder)
+        if order.start != start:
+            return None  # this start was given up; another incarnation has the mailbox
+        reader = MailboxReader(folder)
+        return (order, reader) if claim_mailbox(folder, reader.box.words, start) else None
+    except FileNotFoundError:
+        return None  # the system, or the actor, ended while this process came up
+
+
+def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
+    """Set up all that the user's code is to find when it is imported."""
+    become(ACTOR, order.makers)
+    show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
+    adopt_surroundings(order)
+    print_by_lines()
+    set_signals(words)
+    watch_faults(folder, order.dumps)
+    keep_log(folder)
+    seed_generators(order.seed, order.reseed)
+    if order.cpus is not None or order.nice is not None:
+        bind(order.cpus, order.nice)
+
+
+def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpoint:
+    endpoint = Endpoint(runtime_dir, actor, reader.box)
+    reader.box.words[PROCESS] = endpoint.store.process
+    endpoint.on_lost = lambda target, record: _report_lost(endpoint, target, record)
+    endpoint.name_of = lambda other: _name_of(endpoint, other)
+    return endpoint
+
+
+def rehearse() -> None:
+    """Touch, in a spare, the pages that every start touches: so they are copied by then."""
+    pickle.loads(pickle.dumps((Actor, ExitReason(ExitKind.NORMAL))))
+    MethodTable(Actor)
+
+
+class _Life:
+    """The parts of one incarnation."""
+
+    def __init__(
+        self, order: StartOrder, folder: str, reader: MailboxReader, endpoint: Endpoint
+    ) -> None:
+        self._order = order
+        self._folder = folder
+        self._reader = reader
+        self._endpoint = endpoint
+        self._words = reader.box.words
+        self._handle = SystemHandle(endpoint, None)
+        self._context = self._make_context()
+
+    def run(self) -> None:
+        """Construct, serve, end."""
+        set_current(self._context)
+        instance = self._construct()
+        loop = Loop(self._reader, self._endpoint.store, self._order.actor, instance, self._refused)
+        loop.leaving = self._context._leaving
+        self._context._loop = loop
+        loop.on_event = functools.partial(self._happened, instance)
+        if self._order.recycle is not None:
+            from procactors.runner.recycling import Recycler  # only where it is used
+
+            loop.recycler = Recycler(self._reader, *self._order.recycle)
+        ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
+        self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
+        phase = loop.run()
+        if phase == RECYCLED:
+            self._words[PHASE] = RECYCLING
+            self._snapshot(instance)
+        self._finish(instance, loop, phase)
+
+    def _construct(self) -> Any:
+        cls, args, kwargs = self._load_blueprint()
+        note_threads()
+        instance = cls(*args, **kwargs)
+        if self._order.recycle is not None:
+            self._restore(instance)
+        _hook(instance, "on_start")
+        if self._order.report:
+            _hook(instance, "on_restart", pickle.loads(self._order.report))
+        return instance
+
+    def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
+        what = f"class {self._order.class_name} (or one of its arguments)"
+        with open(self._order.blueprint, "rb") as file:
+            cls, args, kwargs = decode_joined(file.read(), what)
+        if self._order.extra:
+            with open(self._order.extra, "rb") as file:
+                more_args, more_kwargs = decode_joined(file.read(), what)
+            args, kwargs = (*args, *more_args), {**kwargs, **more_kwargs}
+        return cls, args, kwargs
+
+    def _happened(self, instance: Any, flags: int, body: memoryview) -> None:
+        """Tell the instance of another actor's end or restart, if it has a hook for it."""
+        if EVENT.unpack_from(body)[0] == CHILD_FAILED:
+            self._decide(instance, flags, body)
+            return
+        event = self._context._watches().open(flags, body)
+        if event is not None:
+            _hook(instance, f"on_{type(event).__name__.lower()}", event)
+
+    def _decide(self, instance: Any, flags: int, body: memoryview) -> None:
+        """Ask the instance about a child that died, and pass on what it says."""
+        from procactors.runtime.child_failure import (  # only where it is used
+            ChildFailure,
+            Directive,
+        )
+
+        *facts, life = self._context._watches().open_failure(flags, body)
+        if life != self._order.incarnation:
+            return  # of a child of the life before: it has been stopped
+        failure = ChildFailure(*facts)
+        directive = Directive.of(instance.on_child_failure(failure))
+        word = directive.value if directive is not None else ""
+        self._command(c.DecideOnChild(failure.ref._actor, failure.incarnation, word))
+        if directive is Directive.ESCALATE:
+            raise SupervisionError(f"its child {failure.ref.name} {failure.reason}")
+
+    def _snapshot(self, instance: Any) -> None:
+        """Leave the state for the next life. What this raises crashes the actor."""
+        take = getattr(instance, "snapshot", None)
+        # The base class's own stands for "there is none": None may well be a state.
+        if callable(take) and getattr(take, "__func__", None) is not Actor.snapshot:
+            from procactors.runner.recycling import write_snapshot
+
+            cls = type(instance).__qualname__
+            encoded = self._endpoint.store.encode(take(), f"snapshot of {cls}")
+            write_snapshot(self._endpoint.path, self._order.actor, encoded)
+
+    def _restore(self, instance: Any) -> None:
+        from procactors.runner.recycling import take_snapshot
+
+        data = take_snapshot(self._endpoint.path, self._order.actor)
+        if data is None:
+            return
+        cls = type(instance).__qualname__
+        state = decode_joined(data, f"snapshot of {cls}")
+        restore = getattr(instance, "restore", None)
+        if not callable(restore):
+            raise TypeError(f"{cls} has snapshot(), so it needs restore(state): nobody takes it")
+        restore(state)
+
+    def _finish(self, instance: Any, loop: Loop, phase: int) -> None:
+        """End an orderly life: children first, then the hook, then what waits to be written."""
+        # First: from here on the mailbox is not served, and that is no hang.
+        self._words[PHASE] = ENDING
+        if self._context._children:
+            Client(self._endpoint).ask(c.StopChildren(self._order.actor))
+        kind = _KINDS[phase]
+        if phase == STOPPED and self._words[CONTROL] == PARENT_GONE:
+            kind = ExitKind.PARENT_GONE
+        _hook(instance, "on_stop", ExitReason(kind))
+        self._words[PHASE] = phase
+        self._endpoint.flush(self._order.stop_timeout)
+
+    def _refused(self, record: bytes, why: str) -> None:
+        self._command(c.LostMessage(self._order.actor, record, why))
+
+    def _command(self, command: Any) -> None:
+        _tell_supervisor(self._endpoint, command)
+
+    def _make_context(self) -> Context:
+        order, runtime_dir = self._order, self._endpoint.path
+        ref: ActorRef[Any] = ActorRef(
+            runtime_dir, order.actor, order.name, Overflow(order.overflow)
+        )
+        parent = None
+        if order.parent:
+            parent = ActorRef[Any](
+                runtime_dir, order.parent, f"actor {order.parent}", ref._overflow
+            )
+        context = Context(self._handle, ref, parent, order.incarnation, order.seed)
+        context._is_ordered = functools.partial(_is_stop_ordered, self._words)
+        self._endpoint.is_stopping = lambda: context.stopping
+        return context
+
+
+def _is_stop_ordered(words: memoryview) -> bool:
+    # In a life that finishes the mailbox of a crashed one, the first word alone is set at once.
+    return bool(words[STOP_ORDERED] or words[CONTROL] or words[CLOSED])
+
+
+def _decides(cls: type) -> bool:
+    """Whether actors of a class want to be asked about children that die."""
+    hook = getattr(cls, "on_child_failure", None)
+    return callable(hook) and hook is not Actor.on_child_failure
+
+
+def _hook(instance: Any, name: str, *args: Any) -> None:
+    hook = getattr(instance, name, None)
+    if callable(hook):
+        hook(*args)
+
+
+def _leave(
+    order: StartOrder,
+    folder: str,
+    endpoint: Endpoint | None,
+    words: memoryview,
+    error: BaseException,
+) -> int:
+    """Note what ended this life, for the report; return the exit code."""
+    # By its type: `isinstance` would ask the exception itself, which may refuse to say.
+    if issubclass(type(error), TellFailed):
+        error = error.error  # type: ignore[attr-defined]
+    code = _FAILED_CODE
+    if issubclass(type(error), SystemExit):
+        code = _exit_code(error)  # type: ignore[arg-type]
+    else:
+        if words[PHASE] not in (STARTING, ENDING):
+            words[PHASE] = FAILED
+        _note(folder, order.start, error)
+    if endpoint is not None:
+        endpoint.flush(order.stop_timeout)  # what it has told others before still goes
+    return code
+
+
+def _note(folder: str, start: int, error: BaseException) -> None:
+    """Leave for the supervisor what ended the life of this start."""
+    with contextlib.suppress(OSError):  # a full disk: the exit code alone must tell
+        last_words = pickle.dumps((start, *describe(error)))
+        write_whole(os.path.join(folder, "error"), last_words)
+
+
+def _exit_code(error: SystemExit) -> int:
+    """Return the exit code of a `sys.exit`, as the interpreter would."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    with contextlib.suppress(Exception):  # there may be no stderr, or no text of it
+        sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def _end(code: int, patience: float) -> NoReturn:
+    """End the process now: a thread or a child that the actor has left must not keep it.
+
+    Finalizers of `multiprocessing` run (a pool inside the actor ends with it), but not for ever.
+    """
+    limit = threading.Timer(patience, os._exit, (code,))
+    limit.daemon = True
+    # So wide, at each step: whatever is raised, the end has come.
+    with contextlib.suppress(Exception):
+        limit.start()
+    with contextlib.suppress(Exception):
+        util._run_finalizers()  # type: ignore[attr-defined]
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+def _name_of(endpoint: Endpoint, actor: int) -> str:
+    try:
+        status: c.ActorStatus = Client(endpoint).ask(c.Describe(actor))
+    except ProcActorsError:  # the system is just ending: the error that needs the name says more
+        return f"actor {actor}"
+    return status.name
+
+
+def _report_lost(endpoint: Endpoint, target: int, record: bytes) -> None:
+    _tell_supervisor(endpoint, c.LostMessage(target, record, "has stopped"))
+
+
+def _tell_supervisor(endpoint: Endpoint, command: Any) -> None:
+    with contextlib.suppress(ProcActorsError):  # the system is ending: the supervisor is gone
+        Client(endpoint).tell(command)

@@ -1,0 +1,458 @@
+"""The actor system: the parent's side, from start to end.
+
+Layer: api. Runs in: parent.
+Owns: the runtime directory, the lifeline, the supervisor's thread, the endpoint (`stop`).
+Never: installs signal handlers: they belong to the application.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import logging
+import os
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Iterable
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from procactors.api.inbox import Inbox
+from procactors.api.spawner import SystemHandle
+from procactors.crash import ExitKind, ExitReason
+from procactors.deadletters.store import DeadLetters
+from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
+from procactors.model import commands as c
+from procactors.model.checks import deadline, modules, one_of, path, patience, text, whole
+from procactors.observe.events import Events
+from procactors.process.ground import check_ground
+from procactors.process.launcher import START_METHODS, Launcher
+from procactors.process.lifeline import Lifeline
+from procactors.process.limits import raise_descriptor_limit
+from procactors.process.nesting import check_depth, importer, note_maker
+from procactors.process.shield import held
+from procactors.process.streams import hold_standard_streams
+from procactors.supervision.crash_folder import CrashFolder
+from procactors.supervision.recovery import Recovery
+from procactors.supervision.stop_report import StopReport
+from procactors.supervision.stopping import UNWIND_S, is_broken_off
+from procactors.supervision.supervisor import Supervisor
+from procactors.wire.endpoint import Endpoint
+from procactors.wire.runtime_dir import RuntimeDir, sweep
+
+if TYPE_CHECKING:
+    from procactors.deadletters.writer import DeadLetterWriter
+
+__all__ = ["STOP_TIMEOUT_S", "ActorSystem"]
+
+_log = logging.getLogger("procactors")
+
+#: Seconds of a stop for which nobody names any: a third of what batch schedulers usually grant.
+STOP_TIMEOUT_S = 10.0
+#: Seconds that the supervisor may take beyond a stop's deadline, for its own last steps.
+_SLACK_S = 5.0
+#: Seconds beyond it for events, and for dead letters: those of the end itself are to be written
+#: and shown, too.
+_LETTERS_S = 2.0
+#: How often the last steps of a stop are begun, should a Ctrl-C come among them.
+_TRIES = 5
+
+
+class ActorSystem(SystemHandle):
+    """Starts, supervises and stops actors, each in a process of its own.
+
+    Use it as a context manager (also ``async with``): leaving it stops everything. Left by an
+    exception, Ctrl-C among them, it does not finish the mailboxes: handlers that run get SIGTERM
+    at once and SIGKILL a second later; another Ctrl-C kills at once. (``sys.exit()`` with code 0
+    is no such exception.) A program that forgets to stop it is stopped at exit; one that is
+    killed takes its actors with it.
+
+    A module may make one when it is imported, as web applications do. In an actor that imports
+    this module to find a class, what the module makes is inert, and whoever uses it is told so.
+
+    Args:
+        name: for people; the runtime directory's name if None.
+        backend: where actors run; ``"processes"`` is the only one yet.
+        start_method: ``"forkserver"``: forked from a small clean process of our own, the zygote.
+            ``"spawn"``: a new interpreter each. ``"fork"``: forked from this process, with all
+            the dangers of forking with threads.
+        preload: names of modules that the zygote imports once for all actors.
+        spares: blank processes kept ready for the next start (forkserver only).
+        stop_timeout: seconds of a stop that names none.
+        ask_timeout: seconds that an ask waits for its reply; None waits for ever, and still not
+            on the dead.
+        runtime_dir: directory in which the private runtime directory is made; /dev/shm if None.
+        dead_letter_file: file in which dead letters are kept too, and survive this program: an
+            SQLite database of mode 0600, made if it is not there, that several systems may use.
+            ``procactors dead-letters`` lists its letters, marks them to be sent again by the next
+            system that uses the file, and replays them. It holds pickles: loading a letter runs
+            code, so nobody else may be able to write the file.
+        crash_dir: directory to which each crash is written: its report as JSON, and the message
+            in hand, pickled. Made when it is missing; None writes nothing.
+
+    Raises:
+        InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
+            kind of file.
+        PermissionError: the `dead_letter_file` is another user's, or open to others.
+        SpawnError: no system can run here: inside of three others already, under gevent's or
+            eventlet's patches, in a frozen program that has not called `freeze_support`, or on a
+            Python without what it takes.
+
+    Attributes:
+        dead_letters: messages that nobody will handle, and why.
+        events: what happens in the system, from now on: subscribe, or iterate.
+        failure: why the system ended by itself: a tree's root gave up; None otherwise.
+    """
+
+    _endpoint: Endpoint
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        backend: str = "processes",
+        start_method: str = "forkserver",
+        preload: Iterable[str] = (),
+        spares: int = 0,
+        stop_timeout: float = STOP_TIMEOUT_S,
+        ask_timeout: float | None = None,
+        runtime_dir: str | os.PathLike[str] | None = None,
+        dead_letter_file: str | os.PathLike[str] | None = None,
+        crash_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if name is not None:
+            name = text("name", name)
+        one_of("backend", backend, ("processes",))
+        start_method = one_of("start_method", start_method, START_METHODS)
+        preload = modules("preload", preload)
+        spares = whole("spares (processes)", spares, 0)
+        stop_timeout = deadline("stop_timeout", stop_timeout)
+        ask_timeout = patience("ask_timeout", ask_timeout)
+        runtime_dir = _path("runtime_dir", runtime_dir)
+        dead_letter_file = _path("dead_letter_file", dead_letter_file)
+        crash_dir = _path("crash_dir", crash_dir)
+        # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
+        # SIGTERM handler may stop the system while its main thread is stopping it.
+        self._ending = threading.RLock()
+        self._ended = threading.Event()
+        self._report: StopReport | None = None
+        self._closing = self._entered = False
+        module = importer()
+        if module is not None:
+            from procactors.api.inert import become_inert  # only where it is used
+
+            become_inert(self, module, name, ask_timeout)
+            return
+        check_ground()
+        check_depth("this ActorSystem")
+        note_maker()
+        hold_standard_streams()
+        raise_descriptor_limit()
+        if runtime_dir is not None:  # its files are opened later too, from whatever directory
+            runtime_dir = os.path.abspath(runtime_dir)
+        sweep(runtime_dir)
+        self._stop_timeout = stop_timeout
+        self.dead_letters = DeadLetters()
+        self.events = Events()
+        self.failure: RestartIntensityExceeded | None = None
+        starting = start_method, preload, spares
+        self._open(name, starting, runtime_dir, ask_timeout, dead_letter_file, crash_dir)
+        _systems.add(self)
+
+    def _open(
+        self,
+        name: str | None,
+        starting: tuple[str, tuple[str, ...], int],
+        runtime_dir: str | None,
+        ask_timeout: float | None,
+        dead_letter_file: str | None,
+        crash_dir: str | None,
+    ) -> None:
+        """Make the parts of the system, and start it."""
+        self._dir = RuntimeDir(runtime_dir)
+        self.name = name or os.path.basename(self._dir.path)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._dir.remove)
+            self._launcher = Launcher(self._dir.path, *starting, self.name)
+            undo.callback(self._launcher.close)
+            self._lifeline = Lifeline(self._dir.path)
+            undo.callback(self._lifeline.cut)
+            endpoint = Endpoint(self._dir.path)
+            undo.callback(endpoint.close)
+            super().__init__(endpoint, ask_timeout)
+            self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
+            self._recovery = Recovery(endpoint.store, endpoint, self.dead_letters, self._crashes)
+            endpoint.on_lost = self._report_lost
+            self._supervisor = Supervisor(
+                endpoint, self._launcher, self._recovery, self._stop_timeout, self.events
+            )
+            self._supervisor.on_failure = self._failed
+            undo.callback(self._supervisor.close)
+            self.dead_letters.connect(endpoint, self._supervisor.address_of)
+            if dead_letter_file is not None:
+                undo.callback(self.dead_letters.close, _SLACK_S)
+                self.dead_letters.keep_in(self._open_writer(dead_letter_file))
+            self._supervisor.open()
+            undo.pop_all()  # all is up: from here on `stop` undoes it
+
+    def inbox(self, name: str | None = None) -> Inbox:
+        """Return a receiver for the main program: its `ref` can be sent to actors.
+
+        Raises:
+            NameTaken: another live actor has that name. InvalidSpec: no name.
+        """
+        if name is not None:
+            name = text("an inbox's name", name)
+        ref = self._ref(self._client.ask(c.OpenInbox(name)))
+        return Inbox(self._endpoint, ref, self._recovery.lost)
+
+    def stop(self, timeout: float | None = None) -> StopReport:
+        """Stop all actors, latest started first, and end the system; return what came of it.
+
+        Blocks until nothing is left: at most `timeout` seconds (None: the system's
+        ``stop_timeout``) and a moment. From its first moment no actor is started any more. An
+        actor finishes its mailbox first; at the deadline what is left is killed, and its messages
+        become dead letters. What was not handled is in the report, and is logged in one line.
+
+        Idempotent: another stop returns the same report. One that names a `timeout` while
+        another thread is stopping makes that stop end by this deadline too.
+
+        A Ctrl-C (or any exception of a signal handler) while it waits ends the patience, as when
+        the ``with`` block is left by it; another one kills at once. It is raised when all is over.
+        """
+        return self._stop_once(timeout, drain=True)
+
+    def _stop_once(self, timeout: float | None, *, drain: bool) -> StopReport:
+        if timeout is not None:
+            timeout = deadline("timeout", timeout)
+        if self._report is not None:
+            return self._report
+        with contextlib.suppress(ActorStopped):  # another thread is just closing the endpoint
+            self._endpoint.check_process()
+        self._closing = True
+        self._supervisor.close_intake()
+        if not self._ending.acquire(blocking=False):
+            if timeout is not None:
+                with contextlib.suppress(ActorStopped):
+                    self._client.ask(c.StopAll(timeout, drain), timeout + _SLACK_S)
+            self._ending.acquire()
+        try:
+            return self._stop(self._stop_timeout if timeout is None else timeout, drain)
+        finally:
+            self._ending.release()
+
+    def _stop(self, timeout: float, drain: bool) -> StopReport:
+        if self._report is None:
+            until = monotonic() + timeout
+            try:
+                if drain:
+                    # What this process has sent and the kernel has not yet taken comes first.
+                    self._endpoint.flush(timeout / 2)
+                self._order_stop(max(0.0, until - monotonic()), drain)
+            except BaseException:
+                # A signal handler's, while we waited: no more patience, but for handlers that run.
+                self._endpoint.is_abandoned = True
+                if drain and timeout > 0:
+                    until = monotonic() + UNWIND_S
+                    # The next one ends that, too. Not chained to the first: it says the same.
+                    with contextlib.suppress(KeyboardInterrupt):
+                        self._order_stop(UNWIND_S, drain=False)
+                raise
+            finally:
+                self._finish(until)
+        assert self._report is not None
+        return self._report
+
+    def _order_stop(self, timeout: float, drain: bool) -> None:
+        # ActorStopped: it has ended by itself, or a stop in a signal handler or in another thread
+        # came first.
+        with contextlib.suppress(ActorStopped):
+            self._client.ask(c.StopAll(timeout, drain), timeout + _SLACK_S)
+
+    def _leave(self) -> StopReport:
+        """Stop without finishing the mailboxes; handlers that run have a second to unwind."""
+        self._endpoint.is_abandoned = True
+        return self._stop_once(UNWIND_S, drain=False)
+
+    def _break_off(self, error: BaseException) -> None:
+        """Stop because the block is left by `error`: what is left to do is not done."""
+        try:
+            self._leave()
+        except KeyboardInterrupt:
+            # A second Ctrl-C: all is killed by now. The first one says it, in one traceback.
+            self.kill()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+
+    def kill(self) -> StopReport:
+        """SIGKILL every actor and end the system at once; see `stop` for what it returns."""
+        return self.stop(0.0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the system has ended, up to `timeout` seconds; return whether it has.
+
+        Raises:
+            RestartIntensityExceeded: it ended because the root of a supervision tree gave up.
+        """
+        ended = self._ended.wait(patience("timeout", timeout))
+        if ended and self.failure is not None:
+            raise self.failure
+        return ended
+
+    def __enter__(self) -> ActorSystem:  # noqa: PYI034 - Self is newer than 3.10
+        return self._enter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if is_broken_off(error):
+            self._break_off(error)
+            return
+        self.stop()
+        if self.failure is not None:
+            raise self.failure
+
+    async def __aenter__(self) -> ActorSystem:  # noqa: PYI034
+        return self._enter()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        import asyncio
+
+        stop = functools.partial(self._break_off, error) if is_broken_off(error) else self.stop
+        await asyncio.get_running_loop().run_in_executor(None, stop)
+        if self.failure is not None and error is None:
+            raise self.failure
+
+    def _enter(self) -> ActorSystem:
+        if self._closing or self._ended.is_set():
+            raise ActorStopped(
+                f"the system was stopped: {self.name} cannot be entered again; make a new one with "
+                f"ActorSystem(...)"
+            )
+        self._endpoint.check_process()
+        if self._entered:
+            raise RuntimeError(
+                f"{self.name} is entered already: the end of this inner block would stop it; "
+                f"use it here without `with`"
+            )
+        self._entered = True
+        return self
+
+    def __repr__(self) -> str:
+        return f"<ActorSystem {self.name}{' (stopped)' if self._ended.is_set() else ''}>"
+
+    def _finish(self, until: float) -> None:
+        # Ctrl-C waits, as far as it can: another thread may take the signal, and this one still get
+        # the exception. A step that it breaks off is done again.
+        with held():
+            for _ in range(_TRIES):
+                if self._ended.is_set():
+                    return
+                with contextlib.suppress(KeyboardInterrupt):
+                    self._close_all(until)
+
+    def _close_all(self, until: float) -> None:
+        self._supervisor.finish()
+        self._supervisor.thread.join(_SLACK_S)
+        core = self._supervisor.core
+        for actor in list(core.actors.values()):
+            if not actor.is_inbox:  # left by a stop that was broken off: the next line kills it
+                killed = ExitReason(ExitKind.KILLED, signal.SIGKILL)
+                self._recovery.tally.ended(actor.name, killed, actor.host.at_work())
+        for actor in (*core.actors.values(), *core.unremoved):
+            with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
+                actor.host.remove()
+        self._endpoint.close()
+        self._recovery.close()
+        self.events.close(max(0.0, until - monotonic()) + _LETTERS_S)
+        # Before the directory goes: the letters' definitions are in it.
+        self.dead_letters.close(max(0.0, until - monotonic()) + _LETTERS_S)
+        if self._crashes is not None:
+            self._crashes.close(_SLACK_S)  # before its messages' definitions go
+        # Should an actor have escaped all else, this ends it. And it has the zygote remove the
+        # directory before it ends: so that goes, at whatever line this process may end.
+        self._lifeline.cut()
+        self._launcher.close()
+        self._dir.remove()  # if the zygote could not
+        if self._report is None:  # else a stop in a signal handler has come to this line first
+            self._report = report = self._recovery.tally.report()
+            if report.left:
+                _log.warning("%s", report.headline)
+        self._ended.set()
+        _systems.discard(self)
+
+    def _failed(self, error: RestartIntensityExceeded) -> None:
+        """End the system because a tree's root gave up. Runs in the supervisor's thread."""
+        if self.failure is None:
+            self.failure = error
+            # A thread of its own: stopping waits for the supervisor's thread.
+            threading.Thread(target=self.stop, name="procactors-failure", daemon=True).start()
+
+    def _report_lost(self, actor: int, record: bytes) -> None:
+        """Answer for a record of this process's backlog that found its actor gone.
+
+        Here, not by the supervisor's mailbox: at the system's end the supervisor ends first.
+        """
+        name = self._supervisor.name_of(actor)
+        self._recovery.lost(name, record, "has stopped", actor=actor)
+
+    def _open_writer(self, path: str) -> DeadLetterWriter:
+        # Imported here: a system without a file must not load SQLite.
+        from procactors.deadletters.file import NotLetters
+        from procactors.deadletters.writer import DeadLetterWriter
+
+        keeper = DeadLetterWriter(
+            path, self.name, self._endpoint, self.dead_letters, self._supervisor.address_of
+        )
+        try:
+            keeper.open()
+        except NotLetters as error:
+            raise InvalidSpec(f"dead_letter_file: {error}") from error
+        return keeper
+
+    def _forget(self) -> None:
+        self._dir.forget()
+        self._launcher.forget()
+
+
+def _path(name: str, value: Any) -> str | None:
+    return None if value is None else path(name, value)
+
+
+_systems: weakref.WeakSet[ActorSystem] = weakref.WeakSet()
+
+
+def _stop_at_exit() -> None:
+    # Registered after multiprocessing's own exit handler, so it runs before it: that one would
+    # wait for actors which nobody has stopped.
+    # What ends a program is left there by the interpreter; in a console, any exception before.
+    is_broken = hasattr(sys, "last_type") and not hasattr(sys, "ps1")
+    for system in list(_systems):
+        # So wide: the others must be stopped too. A Ctrl-C here has no frame to come to.
+        with contextlib.suppress(Exception, KeyboardInterrupt):
+            if is_broken:
+                system._leave()
+            else:
+                system.stop()
+
+
+def _forget_in_child() -> None:
+    for system in list(_systems):
+        system._forget()
+    _systems.clear()
+
+
+atexit.register(_stop_at_exit)
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,390 @@
+"""What the supervisor can be asked, as values: the same from the main program and from actors.
+
+Layer: model. Runs in: parent and actor (the values travel to the supervisor's mailbox).
+Owns: nothing.
+Never: carries a user's object: those travel as encoded bytes in files of their own.
+
+Named tuples: every process of a system imports this, and thirty frozen dataclasses are a tenth of
+what all imports take.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+from procactors.crash import CrashReport, ExitReason
+from procactors.model.options import Options, Restart
+from procactors.model.tree import AutoShutdown, Strategy
+
+__all__ = [
+    "ActorInfo",
+    "ActorPlan",
+    "ActorStatus",
+    "BranchInfo",
+    "BranchPlan",
+    "ChildRow",
+    "Condemn",
+    "DecideOnChild",
+    "DeleteChild",
+    "Describe",
+    "Find",
+    "Kill",
+    "Leave",
+    "Link",
+    "ListActors",
+    "ListChildren",
+    "LostMessage",
+    "OpenInbox",
+    "ReportProgress",
+    "RestartChild",
+    "Spawn",
+    "StartChild",
+    "Stop",
+    "StopAll",
+    "StopBranch",
+    "StopChildren",
+    "Supervise",
+    "TerminateChild",
+    "Unlink",
+    "Unwatch",
+    "Wait",
+    "WaitBranch",
+    "Watch",
+]
+
+
+class ActorInfo(NamedTuple):
+    """What makes a ref: reply to `Spawn`, `Find` and `ListActors`."""
+
+    actor: int
+    name: str
+    class_name: str
+    options: Options
+
+
+class Spawn(NamedTuple):
+    """Start an actor. Reply: `ActorInfo` once its `on_start` is done, or `SpawnError`.
+
+    Attributes:
+        blueprint: file with the encoded class and arguments, read by every incarnation.
+        class_name: for names and reports.
+        options: the actor's.
+        parent: id of the actor that spawns it; 0 is the main program.
+        pooled: it works for a pool: what dies with a batch in hand died of an item, and does not
+            count against `max_restarts`.
+    """
+
+    blueprint: str
+    class_name: str
+    options: Options
+    parent: int
+    pooled: bool = False
+
+
+class Condemn(NamedTuple):
+    """End a worker whose item has taken too long, with its stacks. Reply: whether it was killed.
+
+    False: it has gone on meanwhile, or has no process now. True: SIGKILL has been sent, and no
+    later message of its mailbox will be handled by this incarnation.
+
+    Attributes:
+        actor: the worker's id.
+        pid: the process that was seen at it.
+        handled: the messages that it had handled by then: the next one is none of the pool's.
+        text: what is said of it in the report.
+    """
+
+    actor: int
+    pid: int
+    handled: int
+    text: str
+
+
+class OpenInbox(NamedTuple):
+    """Make a mailbox that the main program reads. Reply: `ActorInfo`."""
+
+    name: str | None
+
+
+class Stop(NamedTuple):
+    """See to it that an actor has stopped within `timeout` seconds. Reply: `ExitReason`."""
+
+    actor: int
+    timeout: float | None
+
+
+class StopChildren(NamedTuple):
+    """Stop all children of an actor that is about to stop. Reply: None when they are gone."""
+
+    actor: int
+
+
+class StopAll(NamedTuple):
+    """Stop every actor under one deadline. Reply: None.
+
+    With `drain` in reverse start order, each behind its messages; else all at once, each behind
+    the message in hand, and a handler that runs is unwound now.
+    """
+
+    timeout: float
+    drain: bool = True
+
+
+class Leave(NamedTuple):
+    """Have actors end behind the message in hand, for good. Reply: None, at once.
+
+    A handler that runs is terminated now, and killed after `timeout` seconds.
+    """
+
+    actors: tuple[int, ...]
+    timeout: float
+
+
+class Kill(NamedTuple):
+    """SIGKILL an actor for good. Reply: `ExitReason` when it is gone."""
+
+    actor: int
+
+
+class Wait(NamedTuple):
+    """Wait until an actor has stopped for good. Reply: `ExitReason`."""
+
+    actor: int
+
+
+class Describe(NamedTuple):
+    """Tell an actor's state. Reply: `ActorStatus`."""
+
+    actor: int
+
+
+class Find(NamedTuple):
+    """Find a live actor by name. Reply: `ActorInfo` or None."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ListActors:
+    """List the live actors in start order. Reply: list of `ActorInfo`."""
+
+
+class Watch(NamedTuple):
+    """Tell `watcher` of an actor's end, once; with `restarts`, of its restarts too. Reply: None."""
+
+    actor: int
+    watcher: int
+    restarts: bool
+
+
+class Unwatch(NamedTuple):
+    """Undo `Watch`. Reply: number up to which events on their way count no more; 0: none is."""
+
+    actor: int
+    watcher: int
+
+
+class Link(NamedTuple):
+    """Stop each of two actors when the other ends for good. Reply: None."""
+
+    actor: int
+    other: int
+
+
+class Unlink(NamedTuple):
+    """Undo `Link`. Reply: None."""
+
+    actor: int
+    other: int
+
+
+class LostMessage(NamedTuple):
+    """A message that a process could not deliver: the supervisor answers for it. No reply."""
+
+    actor: int
+    record: bytes
+    why: str
+
+
+class ReportProgress(NamedTuple):
+    """An actor tells how far it is. No reply.
+
+    Attributes:
+        actor: its id.
+        done: steps that are done.
+        total: steps that there are, if it knows.
+        at: when it said so, on the monotonic clock.
+        what: name of its handler; empty outside of one.
+    """
+
+    actor: int
+    done: int
+    total: int | None
+    at: float
+    what: str
+
+
+class DecideOnChild(NamedTuple):
+    """A parent's word on a child that died. No reply.
+
+    Attributes:
+        child: the child's id.
+        incarnation: the life that ended.
+        directive: a `childfailure.Directive` as its word; empty: the child's own policy.
+    """
+
+    child: int
+    incarnation: int
+    directive: str
+
+
+class ActorPlan(NamedTuple):
+    """One actor of a tree (see `tree.ChildSpec`).
+
+    Attributes:
+        blueprint: file with the encoded class and arguments.
+        class_name: for names and reports.
+        options: the actor's.
+        significant: its own end may end its supervisor.
+        extra: file with further encoded arguments, of a dynamic child; empty for none.
+    """
+
+    blueprint: str
+    class_name: str
+    options: Options
+    significant: bool = False
+    extra: str = ""
+
+
+class BranchPlan(NamedTuple):
+    """One supervisor of a tree, with its children in start order (see `tree.Supervisor`)."""
+
+    children: tuple[ActorPlan | BranchPlan, ...]
+    name: str | None
+    strategy: Strategy
+    max_restarts: int
+    within: float
+    restart: Restart
+    auto_shutdown: AutoShutdown
+    significant: bool
+
+
+class BranchInfo(NamedTuple):
+    """What makes a `SupervisorRef`: reply to `Supervise`."""
+
+    branch: int
+    name: str
+
+
+class Supervise(NamedTuple):
+    """Start a tree. Reply: `BranchInfo` once all of it is up, or `SpawnError`."""
+
+    plan: BranchPlan
+
+
+class StartChild(NamedTuple):
+    """Add a child to a supervisor and start it. Reply: `ActorInfo` or `BranchInfo`.
+
+    Attributes:
+        branch: id of the supervisor.
+        plan: the child's; None for another copy of a dynamic supervisor's spec.
+        extra: file with the copy's further arguments; empty for none.
+    """
+
+    branch: int
+    plan: ActorPlan | BranchPlan | None
+    extra: str = ""
+
+
+class TerminateChild(NamedTuple):
+    """Stop one child for good; its spec stays. Reply: `ExitReason`."""
+
+    branch: int
+    name: str
+
+
+class RestartChild(NamedTuple):
+    """Start a child that is not running. Reply: `ActorInfo` or `BranchInfo`."""
+
+    branch: int
+    name: str
+
+
+class DeleteChild(NamedTuple):
+    """Forget the spec of a child that is not running. Reply: None."""
+
+    branch: int
+    name: str
+
+
+class ListChildren(NamedTuple):
+    """List a supervisor's children in start order. Reply: list of `ChildRow`."""
+
+    branch: int
+
+
+class StopBranch(NamedTuple):
+    """Stop a supervisor and all its children, last first. Reply: `ExitReason`."""
+
+    branch: int
+    timeout: float | None
+
+
+class WaitBranch(NamedTuple):
+    """Wait until a supervisor has ended. Reply: `ExitReason`."""
+
+    branch: int
+
+
+class ChildRow(NamedTuple):
+    """One child in the reply to `ListChildren`.
+
+    Attributes:
+        name: its name.
+        info: what makes its ref; None while it is not running.
+        class_name: the actor's class; empty for a supervisor.
+        restart: its restart type.
+        state: starting, up, stopping, restarting or down.
+        significant: whether its end may end its supervisor.
+    """
+
+    name: str
+    info: ActorInfo | BranchInfo | None
+    class_name: str
+    restart: Restart
+    state: str
+    significant: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorStatus:
+    """What can be seen of an actor from outside, without a message to it.
+
+    Attributes:
+        name: the actor's name.
+        state: starting, idle, busy, stopping, restarting or stopped.
+        pid: process id of the incarnation; None between incarnations.
+        incarnation: which life it is, from 1.
+        restarts: lives before this one that crashed, or left and were brought back.
+        handled: messages handled over all incarnations; it holds when the actor has stopped.
+        mailbox: messages that wait in its mailbox, without the one in hand.
+        memory: resident bytes of its process; 0 between incarnations.
+        busy_s: seconds for which the handler has been running; 0.0 if idle.
+        last_crash: report of the last death, if there was one.
+        reason: how it ended; None while it lives.
+        recycled: lives before this one that made way by `recycle_after`; no restarts.
+    """
+
+    name: str
+    state: str
+    pid: int | None
+    incarnation: int
+    restarts: int
+    handled: int
+    mailbox: int
+    memory: int
+    busy_s: float
+    last_crash: CrashReport | None
+    reason: ExitReason | None
+    recycled: int = 0

@@ -1,0 +1,41 @@
+"""What happens in a system, as values.
+
+Layer: model. Runs in: parent and actor.
+Owns: nothing.
+Never: passes an event on; that is the hub's work (`observe.events`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from time import monotonic
+
+__all__ = ["Event", "Progress"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened in a system.
+
+    Attributes:
+        source: name of the actor or pool in which it did.
+        at: when, in seconds of the monotonic clock, which all processes of a machine share.
+    """
+
+    source: str
+    at: float = dataclasses.field(default_factory=monotonic)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """How far an actor or a map is, in steps of its own.
+
+    Attributes:
+        done: steps that are done.
+        total: steps that there are; None if that is not known.
+        what: the handler that reports it, or another label; empty if there is none.
+    """
+
+    done: int
+    total: int | None = None
+    what: str = ""

@@ -1,0 +1,147 @@
+"""What can be run in an actor: classes with plain methods, and plain functions.
+
+Layer: model. Runs in: parent and actor.
+Owns: nothing.
+Never: lets an `async def` or a generator come to its first call: what it returns would not be run.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from procactors.errors import InvalidSpec
+
+__all__ = ["check_class", "check_function", "cure_for", "kind_of", "refusal"]
+
+#: Keywords of ours that are written where a function's own belong: of a call, and of a map.
+_CALL_WORDS = {"timeout"}
+_MAP_WORDS = {"chunk", "in_flight", "on_error", "ordered", "progress", "retries", "retry_on"}
+#: Words for which ours is another one.
+_MEANT = {"timeout": "start_timeout", "workers": "size", "max_workers": "size"}
+
+#: Flags of the code of what does not return its result.
+_UNUSUAL = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+#: What has its code itself, not in a `__call__`.
+_PLAIN = (FunctionType, BuiltinFunctionType, type)
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def kind_of(function: Any) -> str:
+    """Return what a function is that cannot be a handler yet; empty if it can."""
+    kind = type(function)
+    if kind is BuiltinFunctionType or (
+        kind is FunctionType and not function.__code__.co_flags & _UNUSUAL
+    ):
+        return ""  # nearly all, at the cost of nearly nothing: each call of a pool comes by
+    if inspect.iscoroutinefunction(function):
+        return "async def"
+    if inspect.isasyncgenfunction(function):
+        return "an async generator"
+    return "a generator" if inspect.isgeneratorfunction(function) else ""
+
+
+def check_class(verb: str, cls: Any) -> None:
+    """Refuse a class that no actor can be made of: all its public methods must be plain functions.
+
+    Args:
+        verb: what it is given to: spawn, pool or spec.
+        cls: what was given.
+
+    Raises:
+        InvalidSpec: it is no class, or has a method that cannot be a handler.
+    """
+    if not isinstance(cls, type):
+        raise InvalidSpec(
+            f"{verb} takes a class, then its arguments; {cls!r} is no class{_instead(verb, cls)}"
+        )
+    seen = set(vars(object))
+    for base in cls.__mro__:
+        for name, value in vars(base).items():
+            if name in seen or name.startswith("_"):
+                continue
+            seen.add(name)
+            if kind := kind_of(_function(value)):
+                raise InvalidSpec(
+                    f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that "
+                    f"return their result; return a list, or call asyncio.run in it; if only "
+                    f"{cls.__qualname__} itself calls it, name it _{name}"
+                )
+
+
+def check_function(function: Any) -> None:
+    """Refuse a function that has no result when it returns: a pool could not use it.
+
+    Raises:
+        InvalidSpec: it is async, or a generator.
+    """
+    kind = kind_of(function)
+    if not kind and not isinstance(function, _PLAIN) and not inspect.isroutine(function):
+        kind = kind_of(getattr(type(function), "__call__", None))  # noqa: B004 - its code's kind
+    if kind:
+        shown = getattr(function, "__qualname__", repr(function))
+        cure = "return list(...) of it" if kind == "a generator" else "call asyncio.run in it"
+        raise InvalidSpec(f"{shown} is {kind}: a pool calls plain functions; have one {cure}")
+
+
+def refusal(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TypeError | None:
+    """Return why a call's arguments do not fit: first what is too much, then what is missing."""
+    for bind in (signature.bind_partial, signature.bind):
+        try:
+            bind(*args, **kwargs)
+        except TypeError as error:
+            return error.with_traceback(None)
+    return None
+
+
+def cure_for(error: Exception, options: set[str], say: str, call: str = "") -> str:
+    """Return what to say instead, if an unexpected keyword is a word of ours; else nothing.
+
+    Args:
+        error: the refusal of a call's arguments.
+        options: the words of `Options`.
+        say: where those belong, with ``{}`` for the word.
+        call: where the words of a call belong; empty: with the others.
+    """
+    found = _UNEXPECTED.search(str(error))
+    word = found[1] if found else ""
+    if word in _CALL_WORDS and call:
+        return f"; {word}= is an option of the call: say {call.format(f'{word}=...')}"
+    if word in _MAP_WORDS and call:
+        return f"; {word}= is an argument of the pool's map and starmap"
+    meant = _MEANT.get(word, word)
+    if meant in options:
+        return f"; {meant}= is an option: say {say.format(f'{meant}=...')}"
+    return ""
+
+
+def _function(value: Any) -> Any:
+    """Return the function behind a class's attribute; None if there is none."""
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if isinstance(value, functools.partialmethod):
+        value = value.func
+    return value if inspect.isfunction(value) or isinstance(value, functools.partial) else None
+
+
+def _instead(verb: str, value: Any) -> str:
+    """Return what may have been meant, as the end of a sentence."""
+    if inspect.isroutine(value):
+        return "; a function is given to the pool's map, submit, ask or tell: pool().map(f, ...)"
+    if isinstance(value, (int, tuple)) and verb == "pool":
+        return f"; for a number of workers, say options(size={value!r}).pool()"
+    if type(value).__module__ not in ("builtins", "typing", "types") and not _is_ours(value):
+        name = type(value).__qualname__
+        return f"; say {verb}({name}, ...): the object is made in the actor's process"
+    return ""
+
+
+def _is_ours(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "procactors"

@@ -1,0 +1,327 @@
+"""The actor's loop: one message at a time, from the mailbox to the handler to the reply.
+
+Layer: runner. Runs in: actor, main thread.
+Owns: the mailbox's reader and the reply sender (`close`).
+Never: imports supervision; keeps state about the message in hand anywhere but in the black box.
+
+    take ─► decode ─► handler ─► encode ─► reply ─► done (one store) ─► free the payload
+
+Killed before `done`, the message was in hand, and the supervisor says so to its caller (or the
+next incarnation gets it); killed behind it, it is handled.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from procactors.errors import (
+    DecodeError,
+    EncodeError,
+    ProcActorsError,
+    ResultEncodeError,
+    StorageFull,
+    UnknownMethod,
+)
+from procactors.model.handlers import kind_of
+from procactors.runner.method_table import MethodTable, cure, table_of
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
+from procactors.wire.mailbox.black_box import (
+    CLOSED,
+    CLOSING,
+    CONTROL,
+    DELIVERIES,
+    HALT,
+    HALTED,
+    IN_HAND,
+    LEAVE,
+    LEFT,
+    PHASE,
+    RECYCLED,
+    RUNNING,
+    STATE,
+    STOPPED,
+    STOPPING,
+)
+from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.pickle_errors import describe_load
+from procactors.wire.raised import last_line, said, shown, trace_of
+from procactors.wire.record import FRAME, Kind, parse
+from procactors.wire.replies.failures import pack_failure, short_failure
+from procactors.wire.replies.sender import ReplySender
+from procactors.wire.shm.segments import Received
+
+if TYPE_CHECKING:
+    from procactors.runner.batches import BatchRunner
+    from procactors.runner.recycling import Recycler
+
+_log = logging.getLogger("procactors")
+
+_unpack = WHOLE.unpack_from
+_CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
+_loads = pickle.loads
+_HEADER_BYTES = WHOLE.size
+
+__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
+
+
+class TellFailed(Exception):
+    """A tell's handler raised: the actor crashes into its supervisor."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(said(error))
+        self.error = error
+
+
+class Loop:
+    """Serves one actor.
+
+    Args:
+        reader: the actor's mailbox.
+        store: for decoding and encoding.
+        actor: the actor's id.
+        instance: the user's object.
+        lost: called with (record, why) for a message that cannot be handled and wants no reply.
+    """
+
+    def __init__(
+        self,
+        reader: MailboxReader,
+        store: PayloadStore,
+        actor: int,
+        instance: Any,
+        lost: Callable[[bytes, str], None],
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._actor = actor
+        self._instance = instance
+        self._lost = lost
+        self._words = reader.box.words
+        self._table: MethodTable = table_of(type(instance))
+        self._bound: dict[bytes, Callable[..., Any]] = {}
+        self.replies = ReplySender(store)
+        #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
+        self.deadline = 0.0
+        #: Set by `context.stop()`.
+        self.leaving = False
+        #: Called with (flags, body) of an event; runs the hook that is for it.
+        self.on_event: Callable[[int, memoryview], None] = lambda _flags, _body: None
+        #: Says when to make way for the next incarnation; None: never.
+        self.recycler: Recycler | None = None
+        self._runner: BatchRunner | None = None
+
+    @property
+    def deliveries(self) -> int:
+        """How often the message in hand has been begun, this time included."""
+        return self._words[DELIVERIES] + 1
+
+    @property
+    def handler(self) -> str:
+        """Name of the handler of the message in hand; empty if there is none."""
+        record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
+            return ""
+        return open_envelope(parsed.body).handler
+
+    def run(self) -> int:
+        """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.
+
+        Raises:
+            TellFailed: a tell's handler raised. BaseException: whatever a handler let through.
+        """
+        reader, words, recycler = self._reader, self._words, self.recycler
+        # Decided once: without bounds on this life, no message pays for them.
+        advance = reader.advance if recycler is None else recycler.advance
+        patience: float | None = None
+        words[PHASE] = RUNNING
+        raw = reader.box.raw
+        while not self.leaving and words[CONTROL] < HALT:
+            at = advance(patience)
+            if at < 0:
+                break
+            length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
+            if kind == _CALL:
+                self.deadline = deadline
+                key_at = at + _HEADER_BYTES
+                body_at = key_at + named
+                key = bytes(raw[key_at:body_at])
+                self._serve(key, flags, raw[body_at : at + length - padding], call, reply)
+                continue
+            if kind == Kind.STOP:
+                patience = 0.0
+                words[PHASE] = STOPPING
+                # From here on senders are refused; what is in the pipe is still handled.
+                words[CLOSED] = CLOSING
+            elif kind == Kind.EVENT:
+                self._happened(flags, raw[at + FRAME.size : at + length - padding])
+            elif kind == Kind.FENCE:
+                (process,) = CALL_ID.unpack_from(raw, at + 8)
+                self._store.sweep(process, self._actor)
+            reader.done(place=False)
+        reader.give_back()
+        if self.leaving:
+            return LEFT
+        if words[CONTROL] == HALT:
+            return HALTED
+        makes_way = recycler is not None and recycler.due and words[CONTROL] != LEAVE
+        return RECYCLED if makes_way else STOPPED
+
+    def close(self) -> None:
+        """Close the reader and the reply ends."""
+        self.replies.close()
+        self._reader.close()
+
+    def _happened(self, flags: int, body: memoryview) -> None:
+        """Run the hook for an event; raising crashes the actor, as in a tell."""
+        try:
+            self.on_event(flags, body)
+        except Exception as error:
+            raise TellFailed(error) from error
+
+    def _serve(self, key: bytes, flags: int, body: memoryview, call: int, reply: int) -> None:
+        """Handle the message in hand, and step behind it."""
+        received: Received | None = None
+        try:
+            handler = self._bound.get(key) or self._bind(key)
+            if flags:
+                value, received = self._load(flags, body)
+            else:
+                value = _loads(body)
+        except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
+            self._refuse(error, key, call, reply, b"" if flags else body)
+        else:
+            try:
+                result = handler(*value[0], **value[1]) if key else handler(value)
+            except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
+                self._raised(error, key, call, reply)
+            else:
+                if reply:
+                    self._answer(key, call, reply, result)
+        # Not in a `finally`: an exception that comes through here leaves the message in hand,
+        # and the supervisor reports it.
+        self._reader.done(place=True)
+        if received is not None:
+            received.consume()
+
+    def _load(self, flags: int, body: memoryview) -> tuple[Any, Received | None]:
+        head, buffers, received = self._store.open(flags, body)
+        try:
+            return _loads(head, buffers=buffers), received
+        except BaseException:
+            if received is not None:
+                received.consume()
+            raise
+
+    def _answer(self, key: bytes, call: int, reply: int, result: Any) -> None:
+        try:
+            self.replies.answer(reply, call, Kind.RESULT, result)
+        except (EncodeError, StorageFull) as error:
+            text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
+            self._fail(call, reply, ResultEncodeError(text))
+
+    def _raised(self, error: Exception, key: bytes, call: int, reply: int) -> None:
+        """Answer with the handler's exception; without a caller, crash into the supervisor."""
+        # By its type: `isinstance` would ask the exception itself what it is.
+        is_bad_call = issubclass(type(error), TypeError) and _never_entered(error)
+        if is_bad_call and (hint := cure(error)):
+            # A word of ours among the arguments, from where the class is not known.
+            error = TypeError(f"{error}{hint}")
+        if reply:
+            self._fail(call, reply, error)
+        elif is_bad_call:
+            self._report_lost(said(error))
+        else:
+            raise TellFailed(error) from error
+
+    def _refuse(
+        self, error: Exception, key: bytes, call: int, reply: int, body: bytes | memoryview
+    ) -> None:
+        """Answer for a message that cannot be handled; the actor lives on."""
+        if not issubclass(type(error), ProcActorsError):
+            error = DecodeError(
+                f"the message for {handler_name(key)} could not be unpickled in the actor: "
+                f"{describe_load(body, (), error)}"
+            )
+        if reply:
+            self._fail(call, reply, error)
+        else:
+            self._report_lost(said(error))
+
+    def _fail(self, call: int, reply: int, error: BaseException) -> None:
+        packed = pack_failure(error, self._store)
+        try:
+            there = self.replies.answer(reply, call, Kind.FAILURE, packed)
+        except (EncodeError, StorageFull) as full:
+            short = short_failure(error, full)
+            there = self.replies.answer(reply, call, Kind.FAILURE, short)
+        if not there:
+            # Its caller gave up, or is gone; a failure must not vanish for that.
+            _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())
+
+    def _report_lost(self, why: str) -> None:
+        # Whole, as it lies in the pipe: the supervisor keeps it as a dead letter.
+        self._lost(self._reader.in_hand(), why)
+
+    def _bind(self, key: bytes) -> Callable[..., Any]:
+        if key[:1] == BATCH_KEY:
+            self._bound[key] = handler = self._batches().run
+            return handler
+        name, handler = find_handler(self._instance, self._table, key)
+        # Kept only while it is the class's own: an attribute of the instance may change.
+        if name not in getattr(self._instance, "__dict__", {}):
+            self._bound[key] = handler
+        return handler
+
+    def _batches(self) -> BatchRunner:
+        """Return the runner of a pool's batches, made when the first one comes."""
+        if self._runner is None:
+            from procactors.runner.batches import BatchRunner  # only in a pool's worker
+
+            recycler = self.recycler
+            self._runner = BatchRunner(
+                self._store,
+                lambda key: find_handler(self._instance, self._table, key)[1],
+                recycler.room if recycler is not None else lambda: None,
+                recycler.spend if recycler is not None else lambda _: None,
+            )
+        return self._runner
+
+
+def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Callable[..., Any]]:
+    """Return (name, bound method) of the handler that a message's method means.
+
+    Raises:
+        UnknownMethod: the object has none.
+    """
+    if not key:
+        if not table.receives:
+            cls = type(instance).__qualname__
+            raise UnknownMethod(
+                f"{cls} has no receive method: it takes calls like {cls}.method, no messages"
+            )
+        name = "receive"
+    elif key[:1] == b":":
+        name = key[1:].decode()
+    else:
+        name = table.name_of(key)
+    handler = getattr(instance, name, None) if name else None
+    if not callable(handler):
+        raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
+    if kind := kind_of(handler):  # from where the class is not known
+        raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
+    return name, handler
+
+
+def _never_entered(error: Exception) -> bool:
+    """Whether the call itself was refused: the traceback never left our own frame."""
+    trace = trace_of(error)
+    return trace is not None and trace.tb_next is None
+
+
+def describe(error: BaseException) -> tuple[str, str]:
+    """Return (one line, formatted traceback without our frames) of what ends the actor."""
+    return last_line(error), shown(error, not issubclass(type(error), ProcActorsError))

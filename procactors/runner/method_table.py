@@ -1,0 +1,258 @@
+"""Which methods an actor's class offers, by the names under which they travel.
+
+Layer: runner. Runs in: caller and actor.
+Owns: a table for each class, kept as long as the class lives.
+Never: compares functions by identity across processes: one that travelled by value is a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import types
+import weakref
+from typing import Any, NamedTuple
+
+from procactors.errors import InvalidSpec, UnknownMethod
+from procactors.model.handlers import cure_for, kind_of, refusal
+from procactors.model.options import OPTIONS
+from procactors.wire.pickling.by_value import code_facts
+from procactors.wire.pickling.importable import is_found
+
+__all__ = ["Method", "MethodTable", "cure", "is_method_reference", "key_of", "table_of"]
+
+_VARIADIC = 1 << 30
+
+
+class Method(NamedTuple):
+    """A method as an actor offers it.
+
+    Attributes:
+        key: how it travels: ``module:qualname``.
+        name: the attribute to look up on the actor, so that an override wins.
+        signature: its parameters without ``self``; None if it cannot be known.
+        least, most: positional arguments that it takes when no keyword is given.
+    """
+
+    key: bytes
+    name: str
+    signature: inspect.Signature | None
+    least: int
+    most: int
+
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raise TypeError if the method does not take these arguments."""
+        if not kwargs and self.least <= len(args) <= self.most:
+            return
+        if self.signature is not None:
+            try:
+                self.signature.bind(*args, **kwargs)
+            except TypeError as error:
+                why = refusal(self.signature, args, kwargs) or error
+                raise TypeError(f"{self.name}{self.signature}: {why}{cure(why)}") from None
+
+
+class MethodTable:
+    """The methods of one class, its bases' included."""
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+        self.by_key: dict[bytes, str] = {}
+        self._own: dict[bytes, Any] = {}
+        self.receives = callable(getattr(cls, "receive", None))
+        self._by_function: dict[Any, Method] = {}
+        self._ambiguous: dict[bytes, set[str]] = {}
+        for base in cls.__mro__:
+            for name, value in vars(base).items():
+                for function in _functions(value):
+                    self._add(function, name)
+
+    def method(self, reference: Any) -> Method:
+        """Return the method that a reference such as ``Counter.increment`` means.
+
+        Raises:
+            UnknownMethod: the class has no such method, or more than one.
+        """
+        found = self._by_function.get(reference)
+        return found if found is not None else self._find(reference)
+
+    def has(self, reference: Any) -> bool:
+        """Return whether a reference means a method of this class."""
+        if reference in self._by_function:
+            return True
+        keys = [_name_of(function) for function in (reference, *_functions(reference))]
+        return any(key in self.by_key for key in keys)
+
+    def name_of(self, key: bytes) -> str:
+        """Return the attribute that a method's key means; empty if there is none.
+
+        Raises:
+            UnknownMethod: the key is of another version of the class.
+        """
+        base, mark, _ = key.partition(_STAMP)
+        name = self.by_key.get(base, "")
+        own = key_of(self._own[base]) if mark and name else key
+        if _STAMP in own and own != key:
+            raise UnknownMethod(
+                f"this actor was spawned from an earlier definition of {self.cls.__qualname__}, "
+                f"whose {name} is another one: spawn it anew, or call it by the class as it was"
+            )
+        return name
+
+    def _add(self, function: Any, name: str) -> None:
+        key = _name_of(function)
+        self._own.setdefault(key, function)
+        known = self.by_key.setdefault(key, name)
+        if known != name:
+            # One function under two names: its own name is meant, if it is one of them.
+            own = getattr(function, "__name__", "")
+            if own in (known, name):
+                self.by_key[key] = own
+            else:
+                self._ambiguous.setdefault(key, set()).update((known, name))
+
+    def _find(self, reference: Any) -> Method:
+        key = _name_of(reference)
+        for inner in (reference, *_functions(reference)):
+            if _name_of(inner) in self.by_key:
+                key = _name_of(inner)
+                break
+        name = self.name_of(_stamped(key, reference))
+        shown = getattr(reference, "__qualname__", repr(reference))
+        if not name:
+            offered = sorted(name for name in set(self.by_key.values()) if name[0] != "_")
+            raise UnknownMethod(
+                f"{shown} is not a method of {self.cls.__qualname__}{self._as_it_was(reference)}; "
+                f"it has {offered}"
+            )
+        if key in self._ambiguous:
+            raise UnknownMethod(
+                f"{shown} stands under several names in {self.cls.__qualname__}: "
+                f"{sorted(self._ambiguous[key])}; define them apart"
+            )
+        method = _describe(self.cls, _stamped(key, reference), name)
+        self._by_function[reference] = method
+        return method
+
+    def _as_it_was(self, reference: Any) -> str:
+        owner, _, _ = getattr(reference, "__qualname__", "").rpartition(".")
+        same = (getattr(reference, "__module__", None), owner)
+        if same != (self.cls.__module__, self.cls.__qualname__):
+            return ""
+        return " as it was when the actor was spawned (it was defined anew since)"
+
+
+def cure(error: Exception) -> str:
+    """Return what to say instead if a call was given a word of ours as an argument."""
+    return cure_for(
+        error, OPTIONS, "options({}).spawn(...) when the actor is made", "ref.options({}).ask(...)"
+    )
+
+
+def is_method_reference(value: Any) -> bool:
+    """Whether a first argument means a method, not a message.
+
+    The rule: it has a ``__qualname__``, and is neither a class nor a bound method.
+    """
+    return hasattr(value, "__qualname__") and not isinstance(value, (type, types.MethodType))
+
+
+def table_of(cls: type) -> MethodTable:
+    """Return the table of a class, made once."""
+    table = _tables.get(cls)
+    if table is None:
+        table = _tables[cls] = MethodTable(cls)
+    return table
+
+
+_tables: weakref.WeakKeyDictionary[type, MethodTable] = weakref.WeakKeyDictionary()
+
+
+def key_of(function: Any) -> bytes:
+    """Return the name under which a function travels.
+
+    Behind the name of one that receivers cannot import stands what its code is: a method of a class
+    that was defined anew is not the method of that name of an actor that was spawned before.
+    """
+    try:
+        key = _keys.get(function)
+    except TypeError:  # neither hashable nor able to be referred to weakly
+        return _stamped(_name_of(function), function)
+    if key is None:
+        key = _stamped(_name_of(function), function)
+        with contextlib.suppress(TypeError):
+            _keys[function] = key
+    return key
+
+
+_keys: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
+#: Between a function's name and what its code is.
+_STAMP = b"@"
+
+
+def _name_of(function: Any) -> bytes:
+    module = getattr(function, "__module__", None) or ""
+    return f"{module}:{getattr(function, '__qualname__', '')}".encode()
+
+
+def _stamped(key: bytes, function: Any) -> bytes:
+    # The innermost: one may call a method by its decorator's function, or by what that wraps.
+    code = getattr((_functions(function) or [None])[-1], "__code__", None)
+    if code is None or is_found(function):
+        return key
+    facts = repr(code_facts(code)).encode()
+    return key + _STAMP + hashlib.blake2b(facts, digest_size=4).hexdigest().encode()
+
+
+def _functions(value: Any) -> list[Any]:
+    """Return the function behind an attribute, and those that it wraps."""
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if isinstance(value, functools.partialmethod):
+        value = value.func
+    if not callable(value) or isinstance(value, type) or not hasattr(value, "__qualname__"):
+        return []
+    found = [value]
+    while hasattr(found[-1], "__wrapped__") and len(found) < 20:
+        found.append(found[-1].__wrapped__)
+    return found
+
+
+def _describe(cls: type, key: bytes, name: str) -> Method:
+    attribute = inspect.getattr_static(cls, name)
+    function = getattr(cls, name)
+    if kind := kind_of(function):
+        raise InvalidSpec(
+            f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that return "
+            f"their result"
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return Method(key, name, None, 0, _VARIADIC)
+    if not isinstance(attribute, (staticmethod, classmethod)):
+        parameters = list(signature.parameters.values())
+        if parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+            signature = signature.replace(parameters=parameters[1:])
+    return Method(key, name, signature, *_positional(signature))
+
+
+def _positional(signature: inspect.Signature) -> tuple[int, int]:
+    least = most = 0
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            most = _VARIADIC
+        elif parameter.kind in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        ):
+            most = min(most + 1, _VARIADIC)
+            least += parameter.default is inspect.Parameter.empty
+        elif (
+            parameter.kind is inspect.Parameter.KEYWORD_ONLY
+            and parameter.default is inspect.Parameter.empty
+        ):
+            least = _VARIADIC + 1  # never enough without keywords: the full check decides
+    return least, most

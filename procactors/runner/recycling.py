@@ -1,0 +1,144 @@
+"""When an incarnation makes way for the next one, and the state that goes over.
+
+Layer: runner. Runs in: actor, main thread; only where `recycle_after` is set.
+Owns: the file `snapshot` in the actor's directory, on the actor's side.
+Never: ends a life between two halves of a message; keeps one from its first message.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from time import monotonic
+
+from procactors.wire.mailbox.black_box import STOP_ORDERED
+from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.pickling.codec import Encoded, join
+from procactors.wire.record import Kind
+from procactors.wire.storage import read_file, remove_file, write_file
+
+__all__ = ["Recycler", "take_snapshot", "write_snapshot"]
+
+#: Longest wait in one piece, in seconds: `poll` takes its time as 32-bit milliseconds.
+_LONGEST_WAIT_S = 86_400.0
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+#: Place of the kind in a record: behind its length.
+_KIND_AT = 4
+#: Records that count as messages: not the runtime's own.
+_MESSAGES = frozenset((int(Kind.CALL), int(Kind.EVENT)))
+
+
+class Recycler:
+    """Stands between loop and reader, and says when this life has reached one of its bounds.
+
+    Args:
+        reader: the actor's mailbox.
+        messages: messages that this life handles at most; None: any number.
+        seconds: seconds from now on for which it runs at most; None: for ever.
+        growth: bytes by which its resident memory may grow from now on; None: any.
+
+    Attributes:
+        due: a bound is reached, and no stop came before it.
+    """
+
+    def __init__(
+        self,
+        reader: MailboxReader,
+        messages: int | None,
+        seconds: float | None,
+        growth: int | None,
+    ) -> None:
+        self._reader = reader
+        self._words = reader.box.words
+        self._raw = reader.box.raw
+        self._left = messages if messages is not None else math.inf
+        self._until = None if seconds is None else monotonic() + seconds
+        self._most_resident = None if growth is None else _resident() + growth
+        self._has_served = False
+        self.due = False
+
+    def advance(self, timeout: float | None) -> int:
+        """Mark the next record as in hand, as the reader does; -1 when this life is to end.
+
+        Args:
+            timeout: None in the ordinary run. A number says that the actor is stopping: then no
+                bound counts any more.
+        """
+        advance = self._reader.advance
+        while timeout is None and not self._is_reached():
+            at = advance(self._patience())
+            if at >= 0:
+                return self._count(at)
+        if timeout is not None or self._words[STOP_ORDERED]:
+            return advance(timeout)  # an ordered stop wins
+        if not self._has_served:
+            # However short a life is meant to be: while messages wait, each one handles one.
+            at = advance(0.0)
+            if at >= 0:
+                return self._count(at)
+        self.due = True
+        return -1
+
+    def room(self) -> int | None:
+        """Return how many items of the batch in hand this life may handle; None: any number."""
+        return None if math.isinf(self._left) else int(self._left) + 1
+
+    def spend(self, items: int) -> None:
+        """Count the items of the batch in hand, which has counted as one message so far."""
+        self._left -= items - 1
+
+    def _count(self, at: int) -> int:
+        if self._raw[at + _KIND_AT] in _MESSAGES:
+            self._left -= 1
+            self._has_served = True
+        return at
+
+    def _is_reached(self) -> bool:
+        return (
+            self._left <= 0
+            or (self._until is not None and monotonic() >= self._until)
+            or (self._most_resident is not None and _resident() >= self._most_resident)
+        )
+
+    def _patience(self) -> float | None:
+        """Return the seconds to wait for the next message."""
+        if self._until is None:
+            return None
+        return min(max(0.0, self._until - monotonic()), _LONGEST_WAIT_S)
+
+
+def write_snapshot(runtime_dir: str, actor: int, encoded: Encoded) -> None:
+    """Leave an encoded state for the next incarnation, whole or not at all.
+
+    Raises:
+        StorageFull: there is no room for it.
+    """
+    write_file(runtime_dir, _snapshot(actor), join(encoded), what=f"the snapshot of actor {actor}")
+
+
+def take_snapshot(runtime_dir: str, actor: int) -> bytes | None:
+    """Return the state that the life before has left, and remove it: it is used once.
+
+    Removed before it is used, so that one which kills the actor is not tried again.
+    """
+    try:
+        data = read_file(runtime_dir, _snapshot(actor))
+    except FileNotFoundError:
+        return None
+    remove_file(runtime_dir, _snapshot(actor))
+    return data
+
+
+def _snapshot(actor: int) -> str:
+    return f"actors/{actor}/snapshot"
+
+
+def _resident() -> int:
+    """Return the resident bytes of this process."""
+    # Opened each time: a descriptor kept would be the parent's in whatever the actor forks.
+    fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(fd, 128).split()[1]) * _PAGE
+    finally:
+        os.close(fd)

@@ -1,0 +1,89 @@
+"""The client of a system's supervisor: how any of its processes gives the supervisor a command.
+
+Layer: runtime. Runs in: parent and actor.
+Owns: nothing: the transport belongs to the process.
+Never: decides what a command means: the supervisor does (`model.commands`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from procactors.model import commands as c
+from procactors.runtime.reply import Reply
+from procactors.wire.envelope import build_message
+from procactors.wire.pickling.codec import Encoded
+from procactors.wire.replies.port import PendingReply
+from procactors.wire.transport import SUPERVISOR, Transport
+
+__all__ = ["Client"]
+
+_NAME = "the supervisor"
+
+
+class Client:
+    """Gives the supervisor commands.
+
+    Args:
+        transport: of this process.
+    """
+
+    __slots__ = ("transport",)
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def ask(self, command: Any, timeout: float | None = None) -> Any:
+        """Give a command and wait for what comes of it, up to `timeout` seconds (None: for ever).
+
+        Raises:
+            What the supervisor raises. ActorStopped: the system was stopped. ForeignProcess: this
+            is a forked copy of a process of the system. AskTimeout: `timeout` has passed.
+        """
+        transport = self.transport
+        transport.check_process()
+        return transport.ask(SUPERVISOR, _NAME, b"", transport.encode(command), timeout)
+
+    def tell(self, command: Any) -> None:
+        """Give a command and go on.
+
+        Raises:
+            DeliveryError: it was not sent.
+        """
+        transport = self.transport
+        transport.tell(SUPERVISOR, _NAME, b"", transport.encode(command))
+
+    def submit(self, command: Any) -> Reply[Any]:
+        """Give a command; return its reply as a future.
+
+        Raises:
+            DeliveryError: it was not sent.
+        """
+        reply: Reply[Any] = Reply(self.transport, _NAME)
+        self.submit_to(reply, command)
+        return reply
+
+    def submit_to(self, pending: PendingReply, command: Any) -> None:
+        """Give a command whose answer is handed to `pending`, in the thread that reads replies.
+
+        Raises:
+            DeliveryError: it was not sent, and `pending` will hear nothing.
+        """
+        transport = self.transport
+        transport.submit(SUPERVISOR, _NAME, b"", transport.encode(command), pending)
+
+    def report_lost(self, actor: int, method: bytes, encoded: Encoded, why: str) -> None:
+        """Have a message that was not handled kept as a dead letter.
+
+        Args:
+            actor: id of the actor that it was for.
+            method: what was called, as it travels; empty for a message as a value.
+            encoded: the arguments or the message.
+            why: it was not handled.
+
+        Raises:
+            DeliveryError: the supervisor could not be told.
+        """
+        transport = self.transport
+        record = build_message(transport.store, actor, method, encoded, sender=transport.actor)
+        self.tell(c.LostMessage(actor, record, why))

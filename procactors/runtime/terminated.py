@@ -1,0 +1,46 @@
+"""What a watcher is told: that another actor has ended, or was restarted.
+
+Layer: runtime. Runs in: parent and actor.
+Owns: nothing; every class here is a value.
+Never: sent by users: the supervisor tells it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from procactors.crash import ExitReason
+from procactors.runtime.ref import ActorRef
+
+__all__ = ["Restarted", "Terminated"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Terminated:
+    """A watched actor has ended for good.
+
+    Attributes:
+        ref: the actor; equal to the ref that was given to ``watch``.
+        reason: how it ended; of kind UNKNOWN if it ended so long ago that nothing is remembered.
+        incarnation: its last life, from 1; 0 if nothing is remembered.
+    """
+
+    ref: ActorRef[Any]
+    reason: ExitReason
+    incarnation: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Restarted:
+    """A watched actor is up again in another incarnation; told to those who ask for it.
+
+    Attributes:
+        ref: the actor.
+        reason: how the last life that was up ended; RECYCLED if it made way by `recycle_after`.
+        incarnation: the life that is up now.
+    """
+
+    ref: ActorRef[Any]
+    reason: ExitReason
+    incarnation: int

@@ -1,0 +1,106 @@
+"""Watches and links as the process that made them sees them.
+
+Layer: runtime. Runs in: actor, or parent for an inbox; loaded where it is used.
+Owns: what is told no more: the marks of watches that were undone, and who was told of last.
+Never: decides who has ended: the supervisor does.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from procactors.errors import ForeignProcess, InvalidSpec
+from procactors.model import commands as c
+from procactors.model.checks import flag
+from procactors.model.options import Overflow
+from procactors.runtime.client import Client
+from procactors.runtime.ref import ActorRef
+from procactors.runtime.terminated import Restarted, Terminated
+from procactors.wire.record import EVENT, SETTLED, TERMINATED
+from procactors.wire.transport import Transport
+
+__all__ = ["Watching"]
+
+#: Ends remembered of which this process was told: one that was watched twice is told once.
+_REMEMBERED = 1024
+
+
+class Watching:
+    """The watches of one actor or inbox.
+
+    Args:
+        endpoint: this process's place in the system.
+        me: the watcher.
+    """
+
+    def __init__(self, endpoint: Transport, me: ActorRef[Any]) -> None:
+        self._endpoint = endpoint
+        self._client = Client(endpoint)
+        self._me = me
+        #: By actor that is watched no more: number up to which events about it do not count. An
+        #: entry goes when the event of that number comes: the last of those.
+        self._settled: dict[int, int] = {}
+        #: Actors whose end was told, the latest last. Two events come of one end if it is watched
+        #: before it and again behind it, as `on_start` of a new incarnation may do.
+        self._told: OrderedDict[int, None] = OrderedDict()
+
+    def watch(self, ref: ActorRef[Any], restarts: bool) -> None:
+        """Have the supervisor tell of the actor's end; see `Context.watch`."""
+        self._check("watch", ref)
+        restarts = flag("restarts", restarts)
+        self._told.pop(ref._actor, None)
+        self._client.ask(c.Watch(ref._actor, self._me._actor, restarts))
+
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """Undo it; see `Context.unwatch`."""
+        self._check("unwatch", ref)
+        number = self._client.ask(c.Unwatch(ref._actor, self._me._actor))
+        if number:
+            self._settled[ref._actor] = number
+
+    def link(self, ref: ActorRef[Any]) -> None:
+        """Have each of both end with the other; see `Context.link`."""
+        self._check("link", ref)
+        self._client.ask(c.Link(self._me._actor, ref._actor))
+
+    def unlink(self, ref: ActorRef[Any]) -> None:
+        """Undo it."""
+        self._check("unlink", ref)
+        self._client.ask(c.Unlink(self._me._actor, ref._actor))
+
+    def open(self, flags: int, body: memoryview) -> Terminated | Restarted | None:
+        """Return what an event's record says; None if it does not count (any more)."""
+        what, actor, number = EVENT.unpack_from(body)
+        settled = self._settled.get(actor, 0)
+        if number <= settled:
+            if number == settled:
+                del self._settled[actor]
+            return None
+        if what == SETTLED:
+            return None  # of an incarnation that is no more
+        name, overflow, reason, incarnation = self._endpoint.store.load(flags, body[EVENT.size :])
+        ref: ActorRef[Any] = ActorRef(self._endpoint.path, actor, name, Overflow(overflow))
+        if what != TERMINATED:
+            return Restarted(ref, reason, incarnation)
+        if actor in self._told:
+            return None
+        self._told[actor] = None
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return Terminated(ref, reason, incarnation)
+
+    def open_failure(self, flags: int, body: memoryview) -> tuple[Any, ...]:
+        """Return (ref, reason, incarnation, restarts, life that is asked) of a child's failure."""
+        _, actor, _ = EVENT.unpack_from(body)
+        name, overflow, reason, *numbers = self._endpoint.store.load(flags, body[EVENT.size :])
+        ref: ActorRef[Any] = ActorRef(self._endpoint.path, actor, name, Overflow(overflow))
+        return ref, reason, *numbers
+
+    def _check(self, verb: str, ref: Any) -> None:
+        if not isinstance(ref, ActorRef):
+            raise InvalidSpec(f"{verb} takes the ref of an actor, not {ref!r}")
+        if ref._runtime_dir != self._endpoint.path:
+            raise ForeignProcess(f"{ref.name} belongs to another actor system: {verb} it there")
+        if ref == self._me:
+            raise InvalidSpec(f"{ref.name} cannot {verb} itself: it hears nothing after its end")

@@ -1,0 +1,467 @@
+"""One process's place on a system's wire: writers to mailboxes, leased reply ports, submits.
+
+Layer: wire. Runs in: parent and actor.
+Owns: everything that this process has open in the runtime directory (`close`), and the thread
+that reads the answers to submits.
+Never: outlives the process's part in the system; is used by a forked copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from queue import Full, SimpleQueue
+from time import monotonic
+from typing import Any
+
+from procactors.errors import (
+    ActorStopped,
+    AskCycleError,
+    AskTimeout,
+    DeliveryError,
+    ForeignProcess,
+    MailboxFull,
+    StorageFull,
+)
+from procactors.wire.envelope import build_message, open_envelope
+from procactors.wire.mailbox.black_box import SYSTEM_ENDS, WAITING_ON, BlackBox
+from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
+from procactors.wire.payload_store import PayloadStore, store_of
+from procactors.wire.pickling.codec import Encoded
+from procactors.wire.raised import by_signal
+from procactors.wire.record import Kind, frame, parse
+from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
+from procactors.wire.replies.failures import load_answer, open_answer
+from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
+from procactors.wire.replies.reader import ReplyReader, no_descriptor
+from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
+
+__all__ = ["Endpoint", "actor_path"]
+
+#: Mailboxes whose writing ends a process keeps open: two descriptors each at most.
+_KEPT_WRITERS = 256
+
+
+def actor_path(runtime_dir: str, actor: int) -> str:
+    """Return the directory of an actor's mailbox."""
+    return os.path.join(runtime_dir, "actors", str(actor))
+
+
+class Endpoint:
+    """A process's `Transport` over pipes: all that it needs to talk to one system's actors.
+
+    Args:
+        path: the system's runtime directory.
+        actor: id of the actor that this process is; `MAIN` for the main program.
+        box: the actor's own black box, in which it shows which actor it waits for.
+        names: tells the name of an actor, for error messages.
+    """
+
+    def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
+        self.path = path
+        self.actor = actor
+        self.store: PayloadStore = store_of(path)
+        self.encode: Callable[..., Encoded] = self.store.encode
+        self._pid = os.getpid()
+        self._waiting = box.words if box is not None else None
+        self._main_thread = threading.get_ident()
+        self._writers: OrderedDict[int, MailboxWriter] = OrderedDict()
+        # Guards the tables below; never held while waiting.
+        self._lock = threading.RLock()
+        self._ports: list[ReplyPort] = []
+        self._calls = itertools.count(1)
+        self._replies: ReplyReader | None = None
+        # The same from before its threads are started.
+        self._reading: ReplyReader | None = None
+        self._callbacks: SimpleQueue[Callable[[], None] | None] | None = None
+        self._closed = False
+        self._closing: list[Callable[[], None]] = []
+        #: Names an actor, for errors; by its number where that is all that is known.
+        self.name_of: Callable[[int], str] = lambda actor: f"actor {actor}"
+        #: The program has broken off what it did here: it looks at no reply any more.
+        self.is_abandoned = False
+        #: Whether the actor that this process is, is being stopped.
+        self.is_stopping: Callable[[], bool] = lambda: False
+        #: Called with a record that can no longer be delivered: makes the dead letter.
+        self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
+        enter(self)
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def tell(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        timeout: float | None = None,
+    ) -> None:
+        """Put a message that wants no answer into an actor's mailbox.
+
+        Raises:
+            ActorStopped, MailboxFull, StorageFull: it was not sent. But not ActorStopped in an
+                actor that is being stopped: there the message is a dead letter.
+        """
+        record = build_message(self.store, actor, method, encoded, sender=self.actor)
+        self._send(actor, name, record, timeout)
+
+    def ask(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        timeout: float | None = None,
+        place_timeout: float | None = None,
+    ) -> Any:
+        """Put a message and wait for its answer, up to `timeout` seconds (None: for ever).
+
+        Raises:
+            DeliveryError: it was not sent. ReplyError: no answer. Whatever the handler raised.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        port = self._lease()
+        call = next(self._calls)
+        try:
+            record = build_message(
+                self.store,
+                actor,
+                method,
+                encoded,
+                call=call,
+                reply=port.number,
+                sender=self.actor,
+                deadline=deadline or 0.0,
+            )
+            self._send(actor, name, record, place_timeout)
+        except (DeliveryError, OSError) as error:
+            if by_signal(error):
+                port.give_up(call)
+            else:
+                self._give_back(port)  # nothing was sent: no answer will come
+            raise
+        except BaseException:
+            port.give_up(call)  # raised by a signal handler, perhaps behind the write
+            raise
+        try:
+            if self._waiting is None:
+                answer = port.wait(call, deadline, lambda: self._check(actor, name))
+            else:
+                answer = self._wait_as_actor(port, call, deadline, actor, name)
+            if answer is None:
+                raise _late(name, timeout)
+        except BaseException:
+            port.give_up(call)  # an answer may still come: it must not be taken for another call's
+            raise
+        try:
+            return load_answer(self.store, answer)
+        finally:
+            del answer
+            self._give_back(port)
+
+    def submit(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        encoded: Encoded,
+        pending: PendingReply,
+        timeout: float | None = None,
+        place_timeout: float | None = None,
+    ) -> None:
+        """Put a message whose answer is handed to `pending` by the reader thread.
+
+        Raises:
+            DeliveryError: it was not sent, and nothing is delivered to `pending`.
+        """
+        replies = self._reply_reader()
+        call = next(self._calls)
+        deadline = 0.0 if timeout is None else monotonic() + timeout
+        record = build_message(
+            self.store,
+            actor,
+            method,
+            encoded,
+            call=call,
+            reply=replies.port.number,
+            sender=self.actor,
+            deadline=deadline,
+        )
+        replies.pending[call] = pending
+        try:
+            self._send(actor, name, record, place_timeout)
+        except BaseException:
+            replies.pending.pop(call, None)
+            raise
+        if timeout is not None:
+            replies.expire(call, deadline, _late(name, timeout))
+
+    @property
+    def reply_number(self) -> int:
+        """Number of the pipe on which the answers to this process's submits come."""
+        return self._reply_reader().port.number
+
+    def open(self, answer: Answer) -> tuple[bool, Any]:
+        """Return (True, the result that an answer carries) or (False, the exception)."""
+        return open_answer(self.store, answer)
+
+    def discard(self, answer: Answer) -> None:
+        """Let go of an answer's payload, unread."""
+        self.store.discard(answer.flags, answer.value)
+
+    def stop_in_order(self, actor: int) -> None:
+        """Put a stop behind everything that this process has sent to the actor so far."""
+        self.send_control(actor, frame(Kind.STOP, 0, b""))  # unless it has stopped already
+
+    def send_control(self, actor: int, record: bytes) -> bool:
+        """Put a record of the runtime's own into a mailbox; return whether it is still there."""
+        while True:
+            try:
+                writer = self._writer(actor)
+            except MailboxClosed:
+                return False
+            try:
+                writer.send_control(record)
+            except MailboxClosed:
+                if not writer.retired:  # else it was closed to save descriptors: open anew
+                    return False
+            else:
+                return True
+
+    def words(self, actor: int) -> memoryview | None:
+        """Return the words of an actor's black box; None if it is gone."""
+        try:
+            return self._writer(actor).words
+        except (MailboxClosed, ActorStopped):
+            return None
+
+    def forget(self, actor: int) -> None:
+        """Close our end of a mailbox that is gone; what still waited for it is lost, and told."""
+        with self._lock:
+            writer = self._writers.pop(actor, None)
+        if writer is not None:
+            for record in writer.abandon():
+                self._lost(actor, record)
+
+    def run_callback(self, callback: Callable[[], None]) -> None:
+        """Run a user's callback in the callback thread, so that it may submit again."""
+        callbacks = self._callbacks
+        if callbacks is None:
+            callback()  # the endpoint is closed
+        else:
+            callbacks.put(callback)
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Run `action` when the endpoint is closed, unless it is taken back before."""
+        self._closing.append(action)
+
+    def off_close(self, action: Callable[[], None]) -> None:
+        """Take an action back: what it belongs to has ended, and is not to be kept by it."""
+        with contextlib.suppress(ValueError):
+            self._closing.remove(action)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def flush(self, timeout: float) -> int:
+        """Wait until all backlogs are written, up to `timeout` seconds; return what is left."""
+        deadline = monotonic() + timeout
+        with self._lock:
+            writers = list(self._writers.values())
+        return sum(writer.flush(max(0.0, deadline - monotonic())) for writer in writers)
+
+    def close(self) -> None:
+        """Close everything; calls that still wait here end with an error."""
+        with self._lock:
+            self._closed = True
+            leave(self)
+            writers = list(self._writers.items())
+            self._writers.clear()
+            replies, self._replies = self._reading, None
+        for action in list(self._closing):
+            action()
+        for actor, writer in writers:
+            for record in writer.close():
+                self.on_lost(actor, record)
+        if replies is not None:
+            replies.close()
+            # Not as they come: the thread that brought them here may hold a lock.
+            self._callbacks = None
+            replies.call_back_rest()
+        while self._ports:
+            self._ports.pop().retire()
+        self.store.close()
+
+    def check_process(self) -> None:
+        """Raise ForeignProcess in a forked copy of this process, ActorStopped after the end."""
+        if self._closed:
+            raise ActorStopped("the system was stopped")
+        self.check_copy()
+
+    def check_copy(self) -> None:
+        """Raise ForeignProcess in a forked copy of this process."""
+        if self.is_copy:
+            raise ForeignProcess(_FORKED.format(pid=os.getpid(), parent=self._pid))
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is a forked copy: nothing here is its own, and no thread goes on."""
+        return self._pid != os.getpid()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _give_back(self, port: ReplyPort) -> None:
+        with self._lock:
+            if not self._closed:
+                self._ports.append(port)
+                return
+        port.retire()  # the endpoint was closed while the call waited
+
+    def _lease(self) -> ReplyPort:
+        try:
+            return self._ports.pop()
+        except IndexError:
+            try:
+                return ReplyPort(self.store)
+            except OSError as error:
+                raise no_descriptor("a reply pipe", error) from error
+
+    def _send(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
+        try:
+            while True:
+                writer = self._writers.get(actor) or self._writer(actor)
+                try:
+                    return writer.send(record, timeout)
+                except MailboxClosed:
+                    if not writer.retired:  # else it was closed to save descriptors: open anew
+                        self.forget(actor)
+                        raise
+        except MailboxClosed:
+            if self._is_last_word(actor, record):
+                self.on_lost(actor, record)
+                return None
+            self._unsend(record)
+            raise ActorStopped(f"{name} has stopped; the message was not handled") from None
+        except Full:
+            capacity = self._writer(actor).capacity
+            self._unsend(record)
+            raise MailboxFull(
+                f"the mailbox of {name} is full: {capacity} of {capacity} places taken"
+            ) from None
+        except (OSError, StorageFull) as error:
+            # Not for any exception: one that a signal handler raises may come behind the write, and
+            # an alarm's TimeoutError is an OSError.
+            if not by_signal(error):
+                self._unsend(record)
+            raise
+
+    def _is_last_word(self, actor: int, record: bytes) -> bool:
+        """Whether a message that will not be handled is a dead letter, and no error of the sender.
+
+        So it is with what an actor tells while it is being stopped itself, or its whole system:
+        which of both ends first is no affair of the handler's.
+        """
+        if self._waiting is None or actor == SUPERVISOR:
+            return False
+        kind, _, body = parse(record)
+        if kind != Kind.CALL:
+            return False
+        return not open_envelope(body).reply and (self.is_stopping() or self._system_ends())
+
+    def _system_ends(self) -> bool:
+        words = self.words(SUPERVISOR)
+        return words is None or bool(words[SYSTEM_ENDS])
+
+    def _unsend(self, record: bytes) -> None:
+        _, flags, body = parse(record)
+        self.store.discard(flags, open_envelope(body).payload)
+
+    def _writer(self, actor: int) -> MailboxWriter:
+        with self._lock:
+            writer = self._writers.get(actor)
+            if writer is not None:
+                self._writers.move_to_end(actor)
+                return writer
+            if len(self._writers) >= _KEPT_WRITERS:
+                self._drop_idle_writer()
+            try:
+                writer = MailboxWriter(
+                    actor_path(self.path, actor), lambda record: self._lost(actor, record)
+                )
+            except OSError as error:
+                raise no_descriptor("a mailbox", error) from error
+            self._writers[actor] = writer
+            return writer
+
+    def _drop_idle_writer(self) -> None:
+        """Close the end that was opened longest ago and has nothing under way."""
+        for actor, writer in self._writers.items():
+            if writer.retire():
+                del self._writers[actor]
+                return
+
+    def _lost(self, actor: int, record: bytes) -> None:
+        """Answer for a record of our backlog that was never sent. Runs in the feeder thread."""
+        if parse(record).kind == Kind.CALL:
+            self.on_lost(actor, record)
+
+    def _check(self, actor: int, name: str) -> None:
+        """Called while an ask waits: end it if the actor is gone, without an answer."""
+        if not os.path.exists(actor_path(self.path, actor)):
+            raise ActorStopped(f"{name} has stopped; the message was not handled")
+
+    def _wait_as_actor(
+        self, port: ReplyPort, call: int, deadline: float | None, actor: int, name: str
+    ) -> Answer | None:
+        """Wait while the black box shows for which actor, so that a ring of askers is seen."""
+        waiting = self._waiting
+        if waiting is None or threading.get_ident() != self._main_thread:
+            return port.wait(call, deadline, lambda: self._check(actor, name))
+        waiting[WAITING_ON] = actor
+        try:
+            # Shown first, looked up second: of two that close a ring at once, one sees it.
+            looks = 0
+            while ring := cycle_from(actor, self.actor, self.words):
+                looks = looks + 1 if all(map(is_asleep, ring.values())) else 0
+                if looks == LOOKS:
+                    names = " → ".join(map(self.name_of, [self.actor, *ring, self.actor]))
+                    raise AskCycleError(
+                        f"asking {name} would wait for ever: {names} would wait for each other; "
+                        f"use tell, or submit and return"
+                    )
+                self._check(actor, name)
+                until = monotonic() + LOOK_S
+                if deadline is not None and deadline < until:
+                    break
+                answer = port.wait(call, until, lambda: None)
+                if answer is not None:
+                    return answer
+            return port.wait(call, deadline, lambda: self._check(actor, name))
+        finally:
+            waiting[WAITING_ON] = 0
+
+    def _reply_reader(self) -> ReplyReader:
+        replies = self._replies
+        if replies is None:
+            with self._lock:
+                if self._closed:
+                    raise ActorStopped("the system was stopped")
+                replies = self._reading
+                if replies is None:
+                    replies = self._reading = ReplyReader(self.store)
+                replies.start()
+                self._callbacks, self._replies = replies.callbacks, replies
+        return replies
+
+
+_FORKED = (
+    "process {pid} is a forked copy of process {parent} and does not belong to the actor system: "
+    "use refs in the program that started the system or in its actors, or send results back to it"
+)
+
+
+def _late(name: str, timeout: float | None) -> AskTimeout:
+    return AskTimeout(f"no reply from {name} within {timeout} s; the message is not taken back")

@@ -1,0 +1,231 @@
+"""The receiving side of a mailbox: batches read straight into the black box.
+
+Layer: wire. Runs in: actor (one reader at a time; no lock among readers).
+Owns: two read ends, one write end of the pipe, the box's map (`close`).
+Never: state that is not in the box: an exception from a signal handler, or SIGKILL, may come
+between any two instructions.
+
+    take ──► record at the offset, marked in hand ──► handle ──► done ──► offset behind it
+     └─ batch empty: zero it; state = 0; read the pipe into it; state = (bytes read, 0)
+
+Each write of a sender is whole, and the batch is at least as large as the pipe: so a read ends
+on a record's boundary. State 0 with bytes in the batch means that the reader ended between the
+read and the store of its length: the records' own lengths then tell (`BlackBox.recover`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import weakref
+from time import monotonic, monotonic_ns
+
+from procactors.wire.mailbox.black_box import (
+    BUSY_SINCE,
+    CAPACITY,
+    DELIVERIES,
+    HANDLED,
+    HANDLED_OWN,
+    IN_HAND,
+    STATE,
+    BlackBox,
+    pack_state,
+)
+from procactors.wire.mailbox.tokens import Tokens, bytes_in
+from procactors.wire.record import Kind, Record, frame, parse
+from procactors.wire.spin import Spin, try_read
+
+__all__ = ["MailboxReader"]
+
+#: Zeros for a batch as large as an ordinary pipe; made in the zygote, and shared by all actors.
+_ZEROS = memoryview(bytes(1 << 16))
+
+#: Seconds between an idle reader's tries to bring back the places of killed senders.
+_HEAL_EVERY_S = 0.2
+
+
+class MailboxReader:
+    """The one reader of a mailbox.
+
+    Args:
+        path: the mailbox's directory.
+        also: a descriptor to close with the reader's own.
+        prompt: give back each place at once (a plain queue), not in batches (an actor).
+    """
+
+    def __init__(self, path: str, prompt: bool = False, also: int | None = None) -> None:
+        self._fds: list[int] = [] if also is None else [also]
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.after_fork)
+            self._open_all(path, undo)
+            undo.pop_all()
+        self._poll = select.poll()
+        self._poll.register(self._ready, select.POLLIN)
+        self._words = self.box.words
+        self._into = (self.box.batch,)
+        self._spin = Spin()
+        capacity = self._words[CAPACITY]
+        _readers.add(self)
+        self._owed = 0
+        self._batched = 1 if prompt else max(1, capacity // 4)
+
+    def _open_all(self, path: str, undo: contextlib.ExitStack) -> None:
+        pipe = os.path.join(path, "pipe")
+        self._ready = self._open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        # With no writer at all a read would return end-of-file at once: hold one ourselves.
+        self._own_end = self._open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        # Opened anew: blocking or not belongs to the open file description, and we need both.
+        self._blocking = self._open(pipe, os.O_RDONLY)
+        self.box = BlackBox(os.path.join(path, "box"))
+        # Its map holds a descriptor, and whoever keeps an error keeps us by its traceback.
+        undo.callback(self.box.close)
+        capacity = self.box.words[CAPACITY]
+        self._places = Tokens(path, capacity) if capacity else None
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a record is in the pipe."""
+        return self._ready
+
+    def wake(self) -> None:
+        """Make a thread that waits in `take` return with a nudge."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):  # full: it does not wait
+            os.write(self._own_end, frame(Kind.NUDGE, 0, b""))
+
+    def _open(self, pipe: str, flags: int) -> int:
+        fd = os.open(pipe, flags | os.O_CLOEXEC)
+        self._fds.append(fd)
+        return fd
+
+    def advance(self, timeout: float | None = None) -> int:
+        """Mark the next record as in hand; return its place in the batch (`box.raw`).
+
+        Waits up to `timeout` seconds for one (None: for ever), then returns -1. A record that is
+        in hand and not `done` is returned again.
+        """
+        words = self._words
+        word = words[STATE]
+        offset = (word >> 16) & 0xFFFFFF
+        if offset >= word >> 40:
+            if not self._refill(timeout):
+                return -1
+            word = words[STATE]
+            offset = (word >> 16) & 0xFFFFFF
+        words[BUSY_SINCE] = monotonic_ns()
+        words[STATE] = word | IN_HAND
+        return offset
+
+    def take(self, timeout: float | None = None) -> Record | None:
+        """Return the next record, in hand as with `advance`; None if none came in time.
+
+        Its body is a view of the batch, and good until `done`.
+        """
+        at = self.advance(timeout)
+        return None if at < 0 else parse(self.box.batch, at)
+
+    def in_hand(self) -> bytes:
+        """Return a copy of the whole record in hand."""
+        offset = (self._words[STATE] >> 16) & 0xFFFFFF
+        return bytes(self.box.batch[offset : offset + self.box.lengths[offset >> 2]])
+
+    def done(self, *, place: bool) -> None:
+        """The record in hand is handled: step behind it; give its place back if it took one."""
+        words = self._words
+        word = words[STATE]
+        offset = (word >> 16) & 0xFFFFFF
+        behind = offset + self.box.lengths[offset >> 2]
+        # One store: before it the record is in hand, after it it is handled.
+        words[STATE] = (word >> 40) << 40 | behind << 16
+        words[HANDLED] += 1
+        if not place:
+            words[HANDLED_OWN] += 1
+        if words[DELIVERIES]:
+            words[DELIVERIES] = 0
+        if place and self._places is not None:
+            self._owed += 1
+            if self._owed >= self._batched or behind >= word >> 40:
+                self._places.give(self._owed)
+                self._owed = 0
+
+    def after_fork(self) -> None:
+        """Close the ends in a forked copy: it must neither read nor keep a claim alive."""
+        fds, self._fds = self._fds, []
+        for fd in fds:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def close(self) -> None:
+        """Close this process's ends; what was not handled stays for the next reader."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+        if self._places is not None:
+            self._places.close()
+        self._into = ()  # type: ignore[assignment]
+        self.box.close()
+
+    def _refill(self, timeout: float | None) -> bool:
+        """Read the next batch; return whether there is one."""
+        words = self._words
+        fill = words[STATE] >> 40
+        if not fill:
+            # An earlier read may have ended between the bytes and the store of their number.
+            fill, offset, _ = self.box.recover()
+            if offset < fill:
+                return True
+        if fill:
+            # Old bytes first, state second: a walk over the lengths must end at the new ones.
+            self.box.batch[:fill] = _ZEROS[:fill] if fill <= len(_ZEROS) else bytes(fill)
+            words[STATE] = 0
+        count = self._read(timeout)
+        if count:
+            words[STATE] = pack_state(count, 0)
+        return count > 0
+
+    def _read(self, timeout: float | None) -> int:
+        window = self._spin.window()
+        if window and (timeout is None or timeout > 0):
+            count = try_read(self._ready, self._into, window)
+            if count:
+                self._spin.hit()
+                return count
+            self._spin.miss()
+        if timeout is None and (self._places is None or self._healed()):
+            return os.readv(self._blocking, self._into)
+        return self._read_timed(timeout)
+
+    def _read_timed(self, timeout: float | None) -> int:
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            try:
+                return os.readv(self._ready, self._into)
+            except BlockingIOError:
+                pass
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left <= 0:
+                return 0
+            if self._places is not None and not self._healed():
+                left = _HEAL_EVERY_S if left is None else min(left, _HEAL_EVERY_S)
+            self._poll.poll(None if left is None else left * 1000)
+
+    def give_back(self) -> None:
+        """Give back the places that are owed: this reader goes, and a next one is to come."""
+        if self._owed and self._places is not None:
+            self._places.give(self._owed)
+            self._owed = 0
+
+    def _healed(self) -> bool:
+        assert self._places is not None
+        self.give_back()
+        return self._places.heal(lambda: bytes_in(self._ready) == 0)
+
+
+_readers: weakref.WeakSet[MailboxReader] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    for reader in list(_readers):
+        reader.after_fork()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

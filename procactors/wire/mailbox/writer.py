@@ -1,0 +1,315 @@
+"""The sending side of a mailbox: whole records, straight into the pipe.
+
+Layer: wire. Runs in: parent and actor, in the sender's thread; a feeder thread when full.
+Owns: a write descriptor, a map of the box's header, the backlog and its feeder (`close`).
+Never: a lock between processes; a record written in two pieces; a wait for the reader.
+
+A record goes to the kernel in the sender's own call. Only when the pipe is full does it wait in
+this process's backlog, for which a feeder thread writes; as long as anything is there, later
+records queue behind it, so that each sender's order holds. The backlog dies with its process:
+what the kernel has taken does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from procactors.wire.mailbox.black_box import CAPACITY, CLOSED, GONE, BlackBox
+from procactors.wire.mailbox.tokens import Tokens, bytes_in
+from procactors.wire.record import Kind, frame
+
+__all__ = ["MailboxClosed", "MailboxWriter"]
+
+#: Seconds between the feeder's looks at the closed mark while the pipe stays full.
+_SLICE_S = 0.2
+#: Seconds for which an idle feeder waits for more before its thread ends.
+_LINGER_S = 0.1
+
+
+#: Records in the backlog after which the sender writes along with the feeder.
+_HELP_EVERY = 32
+
+_NUDGE = frame(Kind.NUDGE, 0, b"")
+
+
+class MailboxClosed(Exception):
+    """The mailbox is closed for good: nothing more will be read from it."""
+
+
+_writers: weakref.WeakSet[MailboxWriter] = weakref.WeakSet()
+
+
+class MailboxWriter:
+    """One process's writing end of one mailbox; safe to use from many threads.
+
+    Args:
+        path: the mailbox's directory.
+        on_lost: called by the feeder with each record that can no longer be delivered.
+    """
+
+    def __init__(self, path: str, on_lost: Callable[[bytes], None]) -> None:
+        try:
+            self._fd = os.open(
+                os.path.join(path, "pipe"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENXIO):  # removed, or no read end is held
+                raise MailboxClosed from None
+            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, self._fd)
+            try:
+                self._box = BlackBox(os.path.join(path, "box"))
+                # It holds a descriptor, and whoever keeps the error keeps us by its traceback.
+                undo.callback(self._box.close)
+                capacity = self._box.words[CAPACITY]
+                self._places = Tokens(path, capacity) if capacity else None
+            except FileNotFoundError:
+                raise MailboxClosed from None
+            undo.pop_all()
+        self.words = self._box.words
+        self._on_lost = on_lost
+        # Guards pipe order and backlog. Reentrant: a signal handler of the application may send
+        # while its own thread is inside.
+        self._lock = threading.RLock()
+        self._backlog: deque[tuple[bytes, bool]] = deque()
+        self._changed = threading.Condition(self._lock)
+        self._feeder: threading.Thread | None = None
+        # Threads that are inside `send` of a bounded mailbox: its descriptors are in use.
+        self._inside = 0
+        self._finishing = False
+        #: Closed only to save descriptors: a thread that still holds it opens another (`retire`).
+        self.retired = False
+        _writers.add(self)
+
+    @property
+    def capacity(self) -> int:
+        """Tokens of the mailbox; 0 is unbounded."""
+        return self._places.capacity if self._places is not None else 0
+
+    def send(self, record: bytes, timeout: float | None = None) -> None:
+        """Put a record that takes a place; wait for one up to `timeout` seconds (None: ever).
+
+        Raises:
+            Full: a bounded mailbox had no free place in time.
+            MailboxClosed: it will not be read.
+        """
+        places = self._places
+        if places is None:
+            with self._lock:
+                if self._backlog or self._fd < 0 or self.words[CLOSED]:
+                    self._write(record, claimed=False)
+                    return
+                # The way of nearly every message; the same as in `_write`, without its calls.
+                try:
+                    os.write(self._fd, record)
+                except (BlockingIOError, BrokenPipeError):
+                    self._write(record, claimed=False)
+            return
+        with self._lock:
+            self._check()
+            self._inside += 1
+        try:
+            places.take(timeout, self._check, self._wake)
+            queued = False
+            try:
+                with self._lock:
+                    queued = self._write(record, claimed=True)
+            finally:
+                if not queued:  # else the feeder holds the claim until the record is written
+                    places.give_up()
+        finally:
+            with self._lock:
+                self._inside -= 1
+                self._close_if_done()
+
+    def send_control(self, record: bytes) -> None:
+        """Put a record that takes no place: a stop must reach a full mailbox too."""
+        with self._lock:
+            self._write(record, claimed=False)
+
+    def free(self) -> int:
+        """Return the free places of a bounded mailbox."""
+        return self._places.free() if self._places is not None else 1
+
+    def waiting(self) -> int:
+        """Return how many records wait in this process's backlog."""
+        return len(self._backlog)
+
+    def flush(self, timeout: float) -> int:
+        """Wait until the backlog is written, up to `timeout` seconds; return what is left."""
+        deadline = monotonic() + timeout
+        with self._lock:
+            while self._backlog and self._feeder is not None:
+                left = deadline - monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(min(left, threading.TIMEOUT_MAX))
+            return len(self._backlog)
+
+    def close(self) -> list[bytes]:
+        """Close the descriptors; return the records that were never written."""
+        with self._lock:
+            left = [record for record, _ in self._backlog]
+            self._backlog.clear()
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+                if self._places is not None:
+                    self._places.close()
+                # The map too: it holds a descriptor, and an exception's traceback may hold us.
+                self._box.close()
+            self._changed.notify_all()
+            feeder = self._feeder
+        if feeder is not None and feeder is not threading.current_thread():
+            feeder.join()
+        return left
+
+    def finish(self) -> None:
+        """Close the descriptors as soon as the backlog is written; does not wait."""
+        with self._lock:
+            self._finishing = True
+            self._close_if_done()
+
+    def abandon(self) -> list[bytes]:
+        """Close the ends of a mailbox that is gone, unless a thread is inside; return the rest."""
+        with self._lock:
+            left = [record for record, _ in self._backlog]
+            self._backlog.clear()
+            self._finishing = True
+            self._close_if_done()
+            self._changed.notify_all()
+            return left
+
+    def retire(self) -> bool:
+        """Close the descriptors if nothing is under way; return whether it was done."""
+        with self._lock:
+            if self._backlog or self._inside or self._feeder is not None:
+                return False
+            self.retired = True
+            self.close()
+            return True
+
+    def _close_if_done(self) -> None:
+        """Close once the ends are not needed any more. Holds the lock."""
+        if self._finishing and not (self._inside or self._backlog or self._feeder):
+            self.close()
+
+    def _check(self) -> None:
+        if self._fd < 0 or self.words[CLOSED]:
+            raise MailboxClosed
+
+    def _wake(self) -> None:
+        """Have the idle reader look up: a sender killed with a place in hand has not woken it."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._fd >= 0 and not bytes_in(self._fd):
+                os.write(self._fd, _NUDGE)
+
+    def _write(self, record: bytes, claimed: bool) -> bool:
+        """Write, or queue behind what waits; return whether it was queued. Holds the lock."""
+        words = self.words
+        if self._fd < 0 or words[CLOSED]:  # in this order: closed here, the map is gone
+            raise MailboxClosed
+        if not self._backlog:
+            try:
+                os.write(self._fd, record)
+            except BlockingIOError:
+                pass
+            except BrokenPipeError:
+                raise MailboxClosed from None
+            else:
+                # Whatever comes of the mailbox now: a record in the pipe is handled or answered.
+                return False
+            if words[CLOSED]:  # full, because it is being sealed
+                raise MailboxClosed
+        self._queue(record, claimed)
+        return True
+
+    def _queue(self, record: bytes, claimed: bool) -> None:
+        self._backlog.append((record, claimed))
+        if not len(self._backlog) % _HELP_EVERY:
+            # The feeder gets the interpreter only every few milliseconds while this thread goes
+            # on sending: so the sender writes too, many records in a call.
+            while self._backlog and not self._write_some():
+                pass
+            if not self._backlog:
+                return
+        if self._feeder is None:
+            self._feeder = threading.Thread(
+                target=self._feed, name="procactors-feeder", daemon=True
+            )
+            self._feeder.start()
+        else:
+            self._changed.notify_all()
+
+    def _feed(self) -> None:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        while True:
+            with self._lock:
+                if not self._backlog and self._fd >= 0:
+                    self._changed.wait(_LINGER_S)
+                if not self._backlog or self._fd < 0:
+                    self._feeder = None
+                    self._close_if_done()
+                    self._changed.notify_all()
+                    return
+                full = self._write_some()
+            if full:
+                poll.poll(_SLICE_S * 1000)
+
+    def _write_some(self) -> bool:
+        """Write records from the front of the backlog in one call; return whether it is full."""
+        chunk, count = [], 0
+        for record, _ in self._backlog:
+            count += len(record)
+            if count > select.PIPE_BUF:  # beyond this the kernel may cut a write in two
+                break
+            chunk.append(record)
+        try:
+            if self.words[CLOSED] == GONE:
+                raise BrokenPipeError
+            os.write(self._fd, b"".join(chunk))
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            lost = [self._pop() for _ in range(len(self._backlog))]
+            for record in lost:
+                self._on_lost(record)
+            return False
+        for _ in chunk:
+            self._pop()
+        if not self._backlog:
+            self._changed.notify_all()
+        return False
+
+    def _pop(self) -> bytes:
+        record, claimed = self._backlog.popleft()
+        if claimed and self._places is not None:
+            self._places.give_up()
+        return record
+
+    def _after_fork(self) -> None:
+        # The copy of the backlog is the parent's to write: else every record would arrive twice.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._backlog = deque()
+        self._feeder = None
+        if self._places is not None:
+            self._places.after_fork()
+
+
+def _forget_in_child() -> None:
+    for writer in list(_writers):
+        writer._after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

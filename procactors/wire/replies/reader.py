@@ -1,0 +1,138 @@
+"""The answers to submits: one shared port, one thread that reads it, one that calls back.
+
+Layer: wire. Runs in: any process that submits; two threads of its own.
+Owns: the shared reply port and both threads (`close`).
+Never: runs user code in the reading thread: a callback that submitted again would wait for the
+thread that it is in.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import logging
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any
+
+from procactors.errors import ActorStopped, AskTimeout, StorageFull
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.replies.port import PendingReply, ReplyPort
+
+__all__ = ["ReplyReader", "no_descriptor"]
+
+_log = logging.getLogger("procactors")
+
+
+class ReplyReader:
+    """The shared port of all submits, its reader thread and the callbacks' thread."""
+
+    def __init__(self, store: PayloadStore) -> None:
+        try:
+            self.port = ReplyPort(store)
+        except OSError as error:
+            raise no_descriptor("a reply pipe", error) from error
+        self.pending: dict[int, PendingReply] = {}
+        self.callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._store = store
+        self._closing = False
+        # Guards the deadlines, pushed by callers and popped by the reader thread.
+        self._lock = threading.Lock()
+        self._deadlines: list[tuple[float, int, AskTimeout]] = []
+        self._threads = [
+            threading.Thread(target=target, name=f"procactors-{name}", daemon=True)
+            for name, target in (("replies", self._read), ("callbacks", self._call_back))
+        ]
+
+    def start(self) -> None:
+        """Start the threads; again, if a signal handler has raised while they were started."""
+        for thread in self._threads:
+            if thread.ident is None:
+                thread.start()
+
+    def close(self) -> None:
+        """End both threads; what is still awaited ends with an error."""
+        self._closing = True
+        self.port.wake()
+        self.callbacks.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+        while count := self.port.read(0.0):  # what came while the thread was ending
+            self._deliver(count)
+        self.port.retire()
+        error = ActorStopped("the system was stopped while this reply was awaited")
+        for pending in self.pending.values():
+            pending.deliver(None, error)
+        self.pending.clear()
+
+    def call_back_rest(self) -> None:
+        """Run the callbacks that came while the threads ended, in the thread that ends them."""
+        while not self.callbacks.empty():
+            callback = self.callbacks.get()
+            if callback is not None:
+                _guarded(callback)
+        self.callbacks.put(None)  # for the callbacks' thread, if this is one of its callbacks
+
+    def expire(self, call: int, deadline: float, error: AskTimeout) -> None:
+        """Give a call up at its deadline."""
+        with self._lock:
+            heapq.heappush(self._deadlines, (deadline, call, error))
+            is_first = self._deadlines[0][1] == call
+        if is_first:
+            self.port.wake()  # it waits for a later one, or for ever
+
+    def _read(self) -> None:
+        while not self._closing:
+            self._deliver(self.port.read(self._give_up_late()))
+
+    def _deliver(self, count: int) -> None:
+        for call, answer in self.port.answers(count):
+            waiter = self.pending.pop(call, None)
+            if waiter is None:
+                self._store.discard(answer.flags, answer.value)
+            else:
+                _guarded(waiter.deliver, answer, None)
+
+    def _give_up_late(self) -> float | None:
+        """End the calls whose deadline has passed; return the next deadline."""
+        while True:
+            with self._lock:
+                if not self._deadlines:
+                    return None
+                deadline, call, error = self._deadlines[0]
+                if deadline > monotonic():
+                    return deadline
+                heapq.heappop(self._deadlines)
+            waiter = self.pending.pop(call, None)
+            if waiter is not None:
+                _guarded(waiter.deliver, None, error)
+
+    def _call_back(self) -> None:
+        while True:
+            callback = self.callbacks.get()
+            if callback is None:
+                return
+            _guarded(callback)
+            del callback  # what it holds is not kept until the next one comes
+
+
+def _guarded(action: Callable[..., None], *args: Any) -> None:
+    try:
+        action(*args)
+    except BaseException:  # noqa: BLE001 - see below
+        # So wide because all the other replies of this process wait for this thread, too.
+        _log.exception("a reply, or a callback of one, met an error, and the next are served")
+
+
+def no_descriptor(what: str, error: OSError) -> BaseException:
+    """Return the error to raise when `what` cannot be opened."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return StorageFull(
+            f"no file descriptor is left in process {os.getpid()} for {what}; raise the limit "
+            f"(ulimit -n); the message was not sent"
+        )
+    return error

@@ -1,0 +1,294 @@
+"""Result tables: shared maps on which a worker writes each item of a batch once it is done.
+
+Layer: wire. Runs in: the pool's process (`ResultTables`), its workers (`open_result_table`).
+Owns: the files and maps of a room (`close`); a worker's maps, for the life of its process.
+Never: two stores for one fact: an item is done when its mark is stored, and not before.
+
+A batch is many items in one message. Were their results in the reply alone, a worker that is
+killed at the last item would take those of all the others along. So each result goes to the result
+table first; then one 8-byte store, the item's mark, says that it is there. Whatever ends the
+worker, marks that are set are results, and the first one that is not set is the item in hand.
+
+    0        words: which batch this is for, how far it may go, what is just being done
+    512      marks, one a item: 0 not done; else how it ended and where its bytes end
+    +8 n     numbers: whole ones and floats are stored as they are, without a pickle
+    +8 n     area: pickled results one behind the other, or references to segments
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+import threading
+from typing import Any, NamedTuple
+
+from procactors.errors import DecodeError, StorageFull
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.raised import by_signal, one_line
+from procactors.wire.record import Kind
+from procactors.wire.replies.failures import unpack
+from procactors.wire.shm.segments import Received
+from procactors.wire.storage import Descriptors, create, find_file, remove_file, remove_folder
+
+__all__ = [
+    "BATCH",
+    "FAILURE",
+    "FLOAT",
+    "FUNCTION",
+    "LIMIT",
+    "LOADING",
+    "MOST_ITEMS",
+    "NONE",
+    "OUTSIDE",
+    "PAYLOAD",
+    "RESERVE",
+    "SINCE",
+    "SIZE",
+    "STARTED",
+    "VALUE",
+    "WHOLE",
+    "ResultTable",
+    "ResultTables",
+    "Sealed",
+    "open_result_table",
+    "remove_result_tables_of",
+]
+
+#: Words: BATCH: which batch the result table is for now. STARTED: 1 once the worker has taken it, 2
+#: once it is through with it. LIMIT: items that it may begin; the pool lowers it. LOADING: what is
+#: just being unpickled, if anything. SINCE: when the item in hand was begun, in nanoseconds, if the
+#: pool wants to know.
+BATCH, STARTED, LIMIT, LOADING, SINCE = range(5)
+_WORDS = 64
+#: Values of LOADING: the function, whose module may take its time to be imported; the items.
+FUNCTION, PAYLOAD = 1, 2
+
+#: Items of one batch at most: what the fixed places have room for. 4096 tiny ones take a worker
+#: about a millisecond, ten times what a message costs.
+MOST_ITEMS = 4096
+#: Bytes for pickled results. A worker begins no item with less than RESERVE left: whatever its
+#: result is, a reference to it still fits.
+_AREA_BYTES = 192 * 1024
+RESERVE = 4096
+
+_MARKS_AT = _WORDS * 8
+_NUMBERS_AT = _MARKS_AT + MOST_ITEMS * 8
+_AREA_AT = _NUMBERS_AT + MOST_ITEMS * 8
+#: Bytes of a result table.
+SIZE = -(-(_AREA_AT + _AREA_BYTES) // 4096) * 4096
+
+#: How an item ended, in the low bits of its mark. OUTSIDE is added when the area holds only a
+#: reference to a segment.
+WHOLE, FLOAT, NONE, VALUE, FAILURE = 1, 2, 3, 4, 5
+OUTSIDE = 8
+
+_ZEROS = memoryview(bytes(MOST_ITEMS * 8)).cast("Q")
+
+
+class Sealed(NamedTuple):
+    """An item's result or exception as it came, to be unpickled where it is wanted.
+
+    Attributes:
+        tag: VALUE or FAILURE.
+        data: the pickle, or the segment that holds it; the error if it could not be opened.
+    """
+
+    tag: int
+    data: bytes | Received | Exception
+
+    def open(self) -> tuple[bool, Any]:
+        """Return (True, result) or (False, exception). Runs the value's own unpickling code."""
+        data = self.data
+        if isinstance(data, Exception):
+            return False, data
+        try:
+            if isinstance(data, Received):
+                value = pickle.loads(data.head, buffers=data.buffers)
+            else:
+                value = pickle.loads(data)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # one value's code must not end the caller
+            if by_signal(error):
+                raise  # the caller's own: the value is still here
+            return False, DecodeError(f"the result could not be unpickled: {one_line(error)}")
+        if self.tag == VALUE:
+            return True, value
+        return False, unpack(Kind.FAILURE, value)
+
+
+class ResultTable:
+    """One mapped result table.
+
+    Args:
+        fd: its file, which is closed when it is mapped.
+        number: what names it in its room.
+
+    Attributes:
+        number: what names it in its room.
+        words: the words above.
+        marks: one a item.
+        wholes, floats: the same eight bytes an item, as signed whole numbers and as floats.
+        area: where pickled results go.
+    """
+
+    def __init__(self, fd: int, number: int) -> None:
+        self.number = number
+        try:
+            self._map = mmap.mmap(fd, SIZE)
+        finally:
+            os.close(fd)
+        whole = memoryview(self._map)
+        self.words = whole[:_MARKS_AT].cast("Q")
+        self.marks = whole[_MARKS_AT:_NUMBERS_AT].cast("Q")
+        self.wholes = whole[_NUMBERS_AT:_AREA_AT].cast("q")
+        self.floats = whole[_NUMBERS_AT:_AREA_AT].cast("d")
+        self.area = whole[_AREA_AT : _AREA_AT + _AREA_BYTES]
+
+    def prepare(self, batch: int, count: int) -> None:
+        """Make it ready for a batch of `count` items. No other process looks at it now."""
+        self.marks[:count] = _ZEROS[:count]
+        words = self.words
+        words[STARTED] = words[LOADING] = words[SINCE] = 0
+        words[LIMIT] = count
+        words[BATCH] = batch
+
+    def done(self, count: int, start: int = 0) -> int:
+        """Return how many of `count` items are done, knowing that `start` are."""
+        marks = self.marks
+        if start >= count or not marks[start]:
+            return start
+        if marks[count - 1]:
+            return count
+        found = marks[start:count].tolist()
+        # Looked at in a copy: by now the worker may have done the last one, too.
+        return start + found.index(0) if 0 in found else count
+
+    def take(self, store: PayloadStore, start: int, stop: int) -> tuple[list[Any], bool]:
+        """Return copies of the outcomes of items `start` to `stop`, which are done, and a word.
+
+        Numbers and None as they are, everything else as `Sealed`: no code of a user's runs here.
+        The word: none of them is sealed.
+        """
+        marks = self.marks[start:stop].tobytes()
+        if marks == marks[:8] * (stop - start):  # numbers alone add nothing to the area
+            tag = self.marks[start] & 0xFF
+            if tag == WHOLE:
+                return self.wholes[start:stop].tolist(), True
+            if tag == FLOAT:
+                return self.floats[start:stop].tolist(), True
+        begin = self.marks[start - 1] >> 8 if start else 0
+        outcomes: list[Any] = []
+        is_plain = True
+        for at, mark in enumerate(self.marks[start:stop].tolist(), start):
+            tag, end = mark & 0xFF, mark >> 8
+            if tag == WHOLE:
+                outcomes.append(self.wholes[at])
+            elif tag == FLOAT:
+                outcomes.append(self.floats[at])
+            elif tag == NONE:
+                outcomes.append(None)
+            else:
+                outcomes.append(self._sealed(store, tag, bytes(self.area[begin:end])))
+                is_plain = False
+            begin = end
+        return outcomes, is_plain
+
+    def _sealed(self, store: PayloadStore, tag: int, data: bytes) -> Sealed:
+        if not tag & OUTSIDE:
+            return Sealed(tag, data)
+        try:
+            received = store.fetch(data)
+        except OSError as error:
+            lost = StorageFull(f"a result was sent, but its segment cannot be opened: {error}")
+            return Sealed(FAILURE, lost)
+        # At once, not when it is opened: a map's results may wait by thousands, and each would
+        # hold a descriptor. What is mapped stays locked as long as the map lives.
+        received.consume()
+        return Sealed(tag & ~OUTSIDE, received)
+
+    def close(self) -> None:
+        """Unmap it."""
+        for view in (self.words, self.marks, self.wholes, self.floats, self.area):
+            view.release()
+        self._map.close()
+
+
+class ResultTables:
+    """The result tables of one pool: made when needed, used again and again; thread-safe."""
+
+    def __init__(self, store: PayloadStore) -> None:
+        self._store = store
+        self._folder = _folder(store.process)
+        self._free: list[ResultTable] = []
+        self._closed = False
+        # Guards the numbers and the list.
+        self._lock = threading.Lock()
+
+    def lease(self) -> ResultTable:
+        """Return a result table that is not in use.
+
+        Raises:
+            StorageFull: there is no room for another.
+        """
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+            number = _next_number(self._store.process)
+        with Descriptors() as opened:
+            create(opened, self._store.path, self._folder, str(number), SIZE)
+            return ResultTable(opened.pop(), number)
+
+    def give_back(self, result_table: ResultTable) -> None:
+        """Take a result table back on which no worker will write any more."""
+        with self._lock:
+            if not self._closed:
+                self._free.append(result_table)
+                return
+        self._remove(result_table)
+
+    def close(self) -> None:
+        """Unmap and remove the free result tables, and each of the others when it comes back."""
+        with self._lock:
+            self._closed = True
+            result_tables, self._free = self._free, []
+        for result_table in result_tables:
+            self._remove(result_table)
+
+    def _remove(self, result_table: ResultTable) -> None:
+        result_table.close()
+        with contextlib.suppress(OSError):
+            remove_file(self._store.path, os.path.join(self._folder, str(result_table.number)))
+
+
+#: Numbers of this process's result tables, by its token: several pools share its folder.
+_numbers: dict[int, int] = {}
+# Guards the numbers: pools are used from many threads.
+_numbering = threading.Lock()
+
+
+def _next_number(process: int) -> int:
+    with _numbering:
+        _numbers[process] = number = _numbers.get(process, 0) + 1
+        return number
+
+
+def open_result_table(runtime_dir: str, process: int, number: int) -> ResultTable:
+    """Map the result table of another process. Runs in a worker.
+
+    Raises:
+        FileNotFoundError: the pool is gone.
+    """
+    path = find_file(runtime_dir, os.path.join(_folder(process), str(number)))
+    return ResultTable(os.open(path, os.O_RDWR | os.O_CLOEXEC), number)
+
+
+def remove_result_tables_of(runtime_dir: str, process: int) -> None:
+    """Remove the result tables of a process that has ended."""
+    remove_folder(runtime_dir, _folder(process))
+
+
+def _folder(process: int) -> str:
+    return f"result_tables/{process:016x}"

@@ -1,0 +1,283 @@
+"""The sending side when the other one is gone: a clear error, at each way in, and nothing open."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import signal
+
+import pytest
+
+from procactors.errors import ActorStopped
+from procactors.wire.endpoint import Endpoint, actor_path
+from procactors.wire.mailbox.black_box import CLOSED, CLOSING, GONE, BlackBox
+from procactors.wire.mailbox.queue import Mailbox, MailboxFiles
+from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.mailbox.tokens import Tokens
+from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.record import Kind, frame
+from procactors.wire.replies.port import ReplyPort
+from procactors.wire.runtime_dir import RuntimeDir, remove_tree
+from tests.support.copies import ended, forked
+from tests.support.segments import in_use
+from tests.support.waiting import SHORT_S, eventually
+
+RECORD = frame(Kind.ITEM, 0, bytes(8))
+CAPACITIES = pytest.mark.parametrize("capacity", [0, 8], ids=["unbounded", "bounded"])
+
+
+def descriptors():
+    return sorted(
+        os.readlink(f"/proc/self/fd/{fd}")
+        for fd in os.listdir("/proc/self/fd")
+        if os.path.lexists(f"/proc/self/fd/{fd}")
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    directory = RuntimeDir(tmp_path)
+    store = PayloadStore(directory.path)
+    yield store
+    store.close()
+    directory.remove()
+
+
+# -- a mailbox whose read end is gone, without a mark: its owner was killed -----------------------
+
+
+@CAPACITIES
+@pytest.mark.parametrize("way", ["send", "send_control"])
+def test_a_send_to_a_mailbox_whose_owner_was_killed_says_that_it_is_closed(tmp_path, capacity, way):
+    files = MailboxFiles(str(tmp_path / "mailbox"), capacity)
+    writer = MailboxWriter(files.path, lambda _: None)
+    send = getattr(writer, way)
+    send(RECORD)
+    files.close()
+    for _ in range(2):
+        with pytest.raises(MailboxClosed):
+            send(RECORD)
+    assert writer.waiting() == 0
+    writer.close()
+
+
+@CAPACITIES
+@pytest.mark.parametrize("mark", [CLOSING, GONE])
+def test_a_send_to_a_mailbox_that_takes_nothing_more_says_so(tmp_path, capacity, mark):
+    files = MailboxFiles(str(tmp_path / "mailbox"), capacity)
+    writer = MailboxWriter(files.path, lambda _: None)
+    writer.words[CLOSED] = mark
+    for send in (writer.send, writer.send_control):
+        with pytest.raises(MailboxClosed):
+            send(RECORD)
+    with pytest.raises(BlockingIOError):
+        os.read(files.read_end, 100)
+    if capacity:
+        assert writer.free() == capacity
+    writer.close()
+    files.close()
+
+
+@CAPACITIES
+def test_what_waits_in_a_sender_when_the_owner_is_killed_is_lost_and_told(tmp_path, capacity):
+    capacity = 200 * bool(capacity)
+    files = MailboxFiles(str(tmp_path / "mailbox"), capacity)
+    lost = []
+    writer = MailboxWriter(files.path, lost.append)
+    record = frame(Kind.ITEM, 0, bytes(4000))
+    while writer.waiting() < 3:
+        writer.send(record)
+    files.close()
+    eventually(lambda: len(lost) == 3, "the loss of what waited")
+    with pytest.raises(MailboxClosed):
+        writer.send(record)
+    writer.close()
+
+
+def test_a_sender_that_waits_for_a_place_is_told_when_the_mailbox_takes_nothing_more(tmp_path):
+    files = MailboxFiles(str(tmp_path / "mailbox"), 1)
+    writer = MailboxWriter(files.path, lambda _: None)
+    writer.send(RECORD)
+
+    def close_soon():
+        box = BlackBox(os.path.join(files.path, "box"))
+        box.words[CLOSED] = CLOSING
+
+    pid = forked(close_soon)
+    with pytest.raises(MailboxClosed):
+        writer.send(RECORD, SHORT_S)
+    ended(pid)
+    writer.close()
+    files.close()
+
+
+@CAPACITIES
+@pytest.mark.parametrize("size", [8, 10_000])
+@pytest.mark.parametrize("way", ["tell", "ask", "submit"])
+def test_a_message_to_an_actor_whose_owner_was_killed_is_refused_and_keeps_no_segment(
+    store, capacity, size, way
+):
+    files = MailboxFiles(actor_path(store.path, 7), capacity)
+    endpoint = Endpoint(store.path)
+    try:
+        endpoint.tell(7, "the actor", b"", endpoint.store.encode(b"first"))
+        files.close()
+        call = getattr(endpoint, way)
+        more = (None,) if way == "submit" else ()
+        for _ in range(2):
+            with pytest.raises(ActorStopped, match="the actor has stopped; the message was not"):
+                call(7, "the actor", b"", endpoint.store.encode(bytes(size)), *more)
+        assert not endpoint.send_control(7, RECORD)
+        assert in_use(store.path) == []
+    finally:
+        endpoint.close()
+
+
+def make_and_wait(into):
+    mailbox = Mailbox()
+    os.write(into, f"{mailbox._path}\n".encode())
+    signal.pause()
+
+
+def test_a_put_into_a_queue_whose_maker_was_killed_says_so():
+    """Nothing was marked: only the pipe tells."""
+    seen, told = os.pipe()
+    pid = forked(make_and_wait, told)
+    path = os.read(seen, 1000).decode().strip()
+    mailbox = Mailbox.__new__(Mailbox)
+    mailbox._set(path, 0)
+    mailbox.put(1)
+    os.kill(pid, signal.SIGKILL)
+    ended(pid)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="its maker has ended or removed it"):
+            mailbox.put(2)
+    mailbox.close()
+    os.close(seen)
+    os.close(told)
+    remove_tree(os.path.dirname(path))
+
+
+# -- what cannot be opened ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["pipe", "box", "tokens", "claims"])
+def test_of_a_mailbox_that_goes_while_it_is_opened_nothing_stays_open(tmp_path, gone):
+    """Not even while the error is kept, and its traceback with it."""
+    files = MailboxFiles(str(tmp_path / "mailbox"), 8)
+    os.unlink(os.path.join(files.path, gone))
+    before = descriptors()
+    with pytest.raises(MailboxClosed) as told:
+        MailboxWriter(files.path, lambda _: None)
+    assert descriptors() == before
+    with pytest.raises(FileNotFoundError) as missing:
+        MailboxReader(files.path)
+    assert descriptors() == before
+    assert told, missing
+    files.close()
+
+
+def test_a_box_of_another_version_leaves_nothing_open(tmp_path):
+    files = MailboxFiles(str(tmp_path / "mailbox"))
+    with open(os.path.join(files.path, "box"), "r+b") as box:
+        box.write(b"another!")
+    before = descriptors()
+    for end in (MailboxReader, lambda path: MailboxWriter(path, lambda _: None)):
+        with pytest.raises(ValueError, match="expected a black box of this version") as told:
+            end(files.path)
+        assert descriptors() == before
+    assert told
+    files.close()
+
+
+class Opens:
+    """What opens something, and how it is closed, for the test below."""
+
+    def __init__(self, tmp_path):
+        self.path = str(tmp_path / "mailbox")
+        self.directory = RuntimeDir(tmp_path)
+        self.runtime_dir = PayloadStore(self.directory.path)
+        self.files = MailboxFiles(self.path, 8)
+        self.base = tmp_path
+        self.reference = self.runtime_dir.store(self.runtime_dir.encode(bytes(10_000)), 1)
+
+    def close(self):
+        self.files.close()
+        self.runtime_dir.close()
+        self.directory.remove()
+
+    def writer(self):
+        MailboxWriter(self.path, lambda _: None).close()
+
+    def reader(self):
+        MailboxReader(self.path).close()
+
+    def places(self):
+        Tokens(self.path, 8).close()
+
+    def mailbox(self):
+        files = MailboxFiles(os.path.join(self.base, "another"), 8)
+        files.close()
+        for name in os.listdir(files.path):
+            os.unlink(os.path.join(files.path, name))
+        os.rmdir(files.path)
+
+    def port(self):
+        ReplyPort(self.runtime_dir).retire()
+
+    def payload(self):
+        self.runtime_dir.free(self.runtime_dir.store(self.runtime_dir.encode(bytes(2_000_000)), 1))
+
+    def received(self):
+        self.runtime_dir.fetch(self.reference).leave()
+
+    def directory_(self):
+        RuntimeDir(self.base).remove()
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENOENT], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    "what", ["writer", "reader", "places", "mailbox", "port", "payload", "received", "directory_"]
+)
+def test_whichever_of_its_files_cannot_be_opened_the_others_are_closed(
+    tmp_path, monkeypatch, what, error
+):
+    opens = Opens(tmp_path)
+    open_it = getattr(opens, what)
+    real_open, real_map = os.open, mmap.mmap
+    left = 0
+
+    def fails():
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(error, os.strerror(error))
+
+    def opening(*args, **kwargs):
+        fails()
+        return real_open(*args, **kwargs)
+
+    def mapping(*args, **kwargs):
+        fails()
+        return real_map(*args, **kwargs)
+
+    opens.runtime_dir._segments.close()
+    before = descriptors()
+    tries, kept = 0, None
+    while left <= 0:
+        tries += 1
+        left = tries
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", opening)
+            patch.setattr(mmap, "mmap", mapping)
+            try:
+                open_it()
+            except Exception as failure:
+                kept = failure
+        assert tries < 30
+        opens.runtime_dir._segments.close()  # what is kept for the next payload is no leak
+        assert descriptors() == before, (tries, kept)
+    assert tries > 1
+    opens.close()
