@@ -348,7 +348,7 @@ class Lifecycle:
         if peak_comes:  # the next life is not kept waiting for it
             self._await_peak(actor, lambda peak: self._tell(death, peak))
         else:
-            self._tell(death)
+            quietly(lambda: self._tell(death))
 
     def _note(
         self, actor: ActorRecord, entry: ChildEntry, reason: ExitReason, report: CrashReport
@@ -431,7 +431,7 @@ class Lifecycle:
         """The peak memory of the process of a start is told; 0: it will not be."""
         then = self._peaks.pop(start, None)
         if then is not None:
-            then(peak)
+            quietly(lambda: then(peak))
 
     def _died_with(
         self, actor: ActorRecord, reason: ExitReason, ended: Ended, pid: int | None, peak: int

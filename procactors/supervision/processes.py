@@ -81,14 +81,18 @@ class ProcessHost(ActorMailbox):
         """Start a process; by the zygote, its pid comes as an event."""
         self._write_order(life)
         self.ordered = life.start
-        child = self._processes.launcher.start(self.id, life.start)
-        if child is not None:
-            self.adopt(child)
+        self._child = self._processes.launcher.start(self.id, life.start)
+        if self._child is not None:
+            self._watch(self._child)
 
-    def adopt(self, child: Child) -> None:
-        """Take the process that has come of the start, and have its end noticed."""
+    def adopt(self, pid: int) -> None:
+        """Take the process that the zygote has forked for the start."""
+        self._child = self._processes.launcher.adopt(pid)
+        self._watch(self._child)
+
+    def _watch(self, child: Child) -> None:
+        """Have the end of the process be noticed."""
         self.ordered = self.lost_starts = 0
-        self._child = child
         self._processes.watch(child.pidfd, self)
         self.pid = child.pid
 
@@ -362,9 +366,15 @@ class Processes:
             return
         for what, number, start, outcome in answers:
             if what == REAP:
-                self.listener.peak_known(start, outcome)
+                quietly(functools.partial(self.listener.peak_known, start, outcome))
             elif (host := self._hosts.get(number)) is not None and host.ordered == start:
-                self._forked(host, outcome)
+                try:
+                    self._forked(host, outcome)
+                except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
+                    if outcome > 0 and not host.has_child:
+                        # No descriptor to watch it by: it must not go on unwatched.
+                        quietly(functools.partial(self.launcher.discard, outcome))
+                    self.listener.start_broke(host.id, error)
             # Else of a start that was given up; the incarnation sees that it is late.
 
     def _forked(self, host: ProcessHost, pid: int) -> None:
@@ -372,15 +382,8 @@ class Processes:
         if pid < 0:
             host.ordered = 0
             self.listener.start_failed(host.id, OSError(-pid, os.strerror(-pid)))
-            return
-        try:
-            host.adopt(self.launcher.adopt(pid))
-        except Exception as error:  # noqa: BLE001 - so wide: a caller waits for this start
-            if not host.has_child:
-                # No descriptor to watch it by: it must not go on. The zygote kills and reaps it.
-                quietly(functools.partial(self.launcher.discard, pid))
-            self.listener.start_broke(host.id, error)
         else:
+            host.adopt(pid)
             self.listener.started(host.id)
 
     # -- the zygote

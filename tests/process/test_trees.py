@@ -179,18 +179,11 @@ def end_sigkill(ref, tree):
 @pytest.mark.parametrize(
     ("restart", "end", "comes_back"),
     [
+        # Each type and each end once; all of them are in `tests/unit/supervision/test_trees.py`.
         (Restart.PERMANENT, end_normal, True),
-        (Restart.PERMANENT, end_shutdown, False),
-        (Restart.PERMANENT, end_exception, True),
-        (Restart.PERMANENT, end_sigkill, True),
-        (Restart.TRANSIENT, end_normal, False),
-        (Restart.TRANSIENT, end_shutdown, False),
-        (Restart.TRANSIENT, end_exception, True),
         (Restart.TRANSIENT, end_sigkill, True),
-        (Restart.TEMPORARY, end_normal, False),
-        (Restart.TEMPORARY, end_shutdown, False),
+        (Restart.TRANSIENT, end_shutdown, False),
         (Restart.TEMPORARY, end_exception, False),
-        (Restart.TEMPORARY, end_sigkill, False),
     ],
     ids=lambda value: getattr(value, "__name__", getattr(value, "value", value)),
 )

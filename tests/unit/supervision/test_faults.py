@@ -12,6 +12,7 @@ from procactors.model import commands as c
 from procactors.model.options import Options, Restart
 from procactors.model.tree import Strategy
 from procactors.supervision.actor_record import ActorRecord
+from procactors.supervision.backend import Backend
 from procactors.supervision.child_failures import ChildFailures
 from procactors.supervision.core import Core
 from procactors.supervision.death_watch import DeathWatch
@@ -36,6 +37,7 @@ NET = {
     *("note", "come_up", "get_ready", "exit", "gone", "work"),
 }
 FUNCTIONS = [(part, name) for part in PARTS for name in methods(part) if name not in NET]
+FUNCTIONS += [(World, name) for name in methods(Backend) if name != "__init__"]
 
 
 class Scene:
@@ -56,7 +58,8 @@ class Scene:
 
     def kill(self, name):
         if self.is_up(name):
-            self.world.kill(name)
+            self.world.hosts[name].exit(-9, peak_comes=True)
+            self.world.run()
 
     def is_up(self, name):
         return name in self.world.up_names()

@@ -85,6 +85,24 @@ def test_a_taken_name_fails_the_start():
     assert world.up_names() == ["b"]
 
 
+@pytest.mark.parametrize("restart", Restart)
+@pytest.mark.parametrize("end", ["leave", "stop", "crash", "kill", "exits"])
+def test_restart_type_and_end_decide(restart, end):
+    world, number = grown(*(actor(name, restart=restart) for name in "ab"))
+    getattr(world, end)("a")
+    by_itself = end in ("crash", "kill", "exits")
+    comes_back = {
+        Restart.PERMANENT: end != "stop",
+        Restart.TRANSIENT: by_itself,
+        Restart.TEMPORARY: False,
+    }[restart]
+    rows = {row.name: row.state for row in world.get(c.ListChildren(number))}
+    forgotten = restart is Restart.TEMPORARY
+    assert rows.pop("b") == "up"
+    assert rows == ({} if forgotten else {"a": "up" if comes_back else "down"})
+    assert (world.lives("a"), world.lives("b")) == (1 + comes_back, 1)
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 @pytest.mark.parametrize("end", ["crash", "kill", "exits"])
 @pytest.mark.parametrize(("strategy", "dead"), list(itertools.product(STRATEGIES, NAMES)))
