@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from procactors import stored
-from procactors.replay import surroundings_of
-from procactors.supervision.letterfile import LetterFile
+from procactors.api.replay import surroundings_of
+from procactors.deadletters.file import LetterFile
 from procactors.wire import procstat
-from procactors.wire.codec import encode, split
+from procactors.wire.pickling.codec import encode, split
 from tests.support.programs import environment
 
 OLD = Path(__file__).parent / "data" / "version_0_1"
