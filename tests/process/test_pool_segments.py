@@ -42,7 +42,8 @@ def pool(system):
 
 def unused(owner):
     """Check that nothing is taken any more, while the pool goes on."""
-    eventually(lambda: not in_use(owner._endpoint.path), "what the calls took to be given back")
+    path = (owner._endpoint if isinstance(owner, ActorSystem) else owner._transport).path
+    eventually(lambda: not in_use(path), "what the calls took to be given back")
 
 
 class Worker(Tally):

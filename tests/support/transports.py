@@ -61,7 +61,7 @@ class DirectTransport:
         self.path = store.path
         self.actor = MAIN
         self.is_abandoned = False
-        self.runtime_dir = store
+        self.store = store
         self.encode: Callable[..., Encoded] = store.encode
         self.commands: list[Any] = []
         self.full: set[int] = set()
@@ -73,7 +73,7 @@ class DirectTransport:
     def start(self, instance: Any) -> int:
         """Have an object be an actor; return its id."""
         actor = len(self.workers) + 1
-        self.workers[actor] = Worker(self.runtime_dir, instance)
+        self.workers[actor] = Worker(self.store, instance)
         return actor
 
     def close(self) -> None:

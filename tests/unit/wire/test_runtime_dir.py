@@ -168,7 +168,7 @@ def test_a_forked_copy_removes_nothing(tmp_path):
 def test_a_process_that_still_writes_cannot_keep_it(tmp_path):
     """An actor that is just dying, while the janitor or another program's start sweeps."""
     for _ in range(50):
-        folder = RuntimeDir(tmp_path)
+        ours = RuntimeDir(tmp_path)
         ended = threading.Event()
 
         def write(folder, ended):
@@ -178,9 +178,9 @@ def test_a_process_that_still_writes_cannot_keep_it(tmp_path):
                         pass
             ended.set()
 
-        folder = os.path.join(folder.path, "actors")
+        folder = os.path.join(ours.path, "actors")
         threading.Thread(target=write, args=(folder, ended)).start()
-        folder.remove()
+        ours.remove()
         assert ended.wait(SHORT_S)
         sweep(tmp_path)  # what it had opened before the name was gone may have come late
         assert list(tmp_path.iterdir()) == []

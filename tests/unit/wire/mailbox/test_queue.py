@@ -176,12 +176,12 @@ def test_large_values_that_are_not_sent_or_not_loaded_take_no_room():
     mailbox.put([b"x" * 10_000, BreaksWhenLoaded("exception")])
     with pytest.raises(queue.Full):
         mailbox.put(b"x" * 10_000, timeout=0)
-    assert len(in_use(mailbox._home_path)) == 1
+    assert len(in_use(mailbox._runtime_dir)) == 1
     with pytest.raises(DecodeError):
         mailbox.get()
     mailbox.put(b"x" * 10_000)
     assert mailbox.get() == b"x" * 10_000
-    assert in_use(mailbox._home_path) == []
+    assert in_use(mailbox._runtime_dir) == []
 
 
 def test_a_value_changed_after_the_put_arrives_as_it_was():
