@@ -336,7 +336,7 @@ class Batch:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the worker has taken it and was not through with it; asked behind its end."""
+        """Whether the worker, which is gone, has taken it and was not through with it."""
         return self.result_table.words[STARTED] == 1
 
     def expected_s(self) -> float | None:
@@ -368,7 +368,7 @@ class Batch:
 
 
 def refuse(spans: Iterable[Span], error: Exception) -> None:
-    """Let the owners of these spans know that nothing of them will be done."""
+    """Tell the owners of these spans that none of their items will be done."""
     for span in spans:
         span.owner.refused(span, error)
 

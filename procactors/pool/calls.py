@@ -84,7 +84,7 @@ class Call:
         return None
 
     def unreadable(self, span: Span, why: str) -> None:
-        """Take why as its error."""
+        """Take the reason as the error of the call."""
         self.refused(span, ReplyError(why))  # of one call the worker says itself what it is
 
     def refused(self, span: Span, error: Exception) -> None:
