@@ -64,7 +64,7 @@ class Intake:
         return taken
 
     def close(self) -> None:
-        """Read no further."""
+        """Read no further entry of the input."""
         self._closed = True
         self._room.set()
 

@@ -148,7 +148,7 @@ class Host(Protocol):
         """Return how many messages wait."""
 
     def at_work(self) -> str | None:
-        """Return the handler that it is in now; None: in none, or it has just gone on."""
+        """Return the handler that the actor is in now; None: in none, or it has just gone on."""
 
     def in_hand(self) -> tuple[str | None, int]:
         """Return (handler, deliveries) of the message that was in hand when it died."""
@@ -164,10 +164,10 @@ class Host(Protocol):
         """
 
     def stop(self) -> None:
-        """Put a stop behind everything that this process has sent it."""
+        """Put a stop into the mailbox, behind everything that the parent has sent."""
 
     def nudge(self) -> None:
-        """Wake it, should it wait for a message, so that it looks at its words."""
+        """Wake an actor that waits for a message, so that it looks at its words."""
 
     def tell(self, what: int, actor: int, number: int, facts: tuple[object, ...] | None) -> None:
         """Put an event into the mailbox. Raises: not possible just now."""

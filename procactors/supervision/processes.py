@@ -223,7 +223,7 @@ class ProcessHost(ActorMailbox):
         return self.count_waiting(is_read=self.pid is not None or not self.blueprint)
 
     def at_work(self) -> str | None:
-        """Return the handler that it is in now; None: in none, or it has just gone on."""
+        """Return the handler that the actor is in now; None: in none, or it has just gone on."""
         return self._recovery.at_work(self)
 
     def in_hand(self) -> tuple[str | None, int]:
@@ -239,11 +239,11 @@ class ProcessHost(ActorMailbox):
         return self._recovery.recover(self, report, again)
 
     def stop(self) -> None:
-        """Put a stop behind everything that this process has sent it."""
+        """Put a stop into the mailbox, behind everything that the parent has sent."""
         self._processes.endpoint.stop_in_order(self.id)
 
     def nudge(self) -> None:
-        """Wake it, should it wait for a message; it takes no place in the mailbox."""
+        """Wake an actor that waits for a message; takes no token of the mailbox."""
         self._processes.endpoint.send_control(self.id, frame(Kind.NUDGE, 0, b""))
 
     def tell(self, what: int, actor: int, number: int, facts: tuple[object, ...] | None) -> None:
