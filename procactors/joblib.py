@@ -142,7 +142,7 @@ class ProcActorsBackend(_Base):
             n_jobs: as for `effective_n_jobs`.
             parallel: the `Parallel`.
             prefer: joblib has looked at it.
-            require: as `prefer`.
+            require: joblib has looked at it.
             theirs: of joblib's memory maps, for which there is no need here.
         """
         count = self.effective_n_jobs(n_jobs)

@@ -98,12 +98,12 @@ class Context:
         Blocks until the supervisor has taken note.
 
         Args:
-            ref: whom to watch: any actor or inbox of this system, but not oneself.
+            ref: of the actor or inbox to watch: any of this system but this actor.
             restarts: have `on_restarted` called for each new incarnation too; the latest call
                 for one actor counts.
 
         Raises:
-            InvalidSpec: `ref` is no ref, or one's own. ForeignProcess: of another system.
+            InvalidSpec: `ref` is no ref, or this actor's own. ForeignProcess: of another system.
         """
         self._watches().watch(ref, restarts)
 
@@ -123,21 +123,21 @@ class Context:
         already, this one is stopped at once. Blocks until the supervisor has taken note.
 
         Raises:
-            InvalidSpec: `ref` is no ref, one's own, or an inbox's. ForeignProcess: of another
-                system.
+            InvalidSpec: `ref` is no ref, this actor's own, or an inbox's. ForeignProcess: of
+                another system.
         """
         self._watches().link(ref)
 
     def unlink(self, ref: ActorRef[Any]) -> None:
-        """Undo `link`, by whichever of the two it was made."""
+        """Undo `link`, whichever of the two actors made it."""
         self._watches().unlink(ref)
 
     def progress(self, done: int, total: int | None = None) -> None:
-        """Tell how far the work in hand is; who listens to ``system.events`` gets a `Progress`.
+        """Report how far the work in hand is: subscribers of ``system.events`` get a `Progress`.
 
         Does not block, and may be called as often as is convenient, from plain functions too
         (`current_context`): the first report goes at once, then at most ten a second, and the one
-        that completes the total always. While nobody listens, nothing is sent. A report tells
+        that completes the total always. With no subscriber, nothing is sent. A report tells
         of a moment: the last ones of an incarnation that is killed may be missing.
 
         Args:
@@ -179,9 +179,9 @@ class Context:
 
     @property
     def stopping(self) -> bool:
-        """Whether this actor is about to stop: whoever works for long, or for ever, ends here.
+        """Whether this actor is about to stop: a handler that works for long looks here, and ends.
 
-        True from the moment in which a stop is ordered, by whomever, though messages that were
+        True from the moment in which a stop is ordered, from anywhere, though messages that were
         sent before it are still to be handled, and to the end of `on_stop`. What the actor tells
         then to itself, or to others that have been stopped with it, becomes a dead letter.
         Recycling is no stop.
@@ -190,7 +190,7 @@ class Context:
 
     @property
     def deadline(self) -> float | None:
-        """Monotonic instant until which the caller of the message in hand waits; None: ever."""
+        """Monotonic instant until which the caller of the message in hand waits; None: for ever."""
         return (self._loop.deadline or None) if self._loop is not None else None
 
     @property
@@ -231,13 +231,13 @@ class Actor:
     def on_terminated(self, event: Terminated) -> None:
         """Run when a watched actor has ended for good (see `Context.watch`), as for a message.
 
-        Raising crashes this actor, as in a tell, and the event is not told again. Killed in here
-        by a signal, the next incarnation is told again, up to three times in all.
+        Raising crashes this actor, as in a tell, and the event does not come again. If a signal
+        kills it in here, the next incarnation gets the event again, up to three times in all.
         """
         self.context.log.debug("nobody hears that %s %s", event.ref.name, event.reason)
 
     def on_restarted(self, event: Restarted) -> None:
-        """Run when an actor watched with ``restarts=True`` is up again; otherwise the same."""
+        """Run when an actor watched with ``restarts=True`` is up again; else as `on_terminated`."""
         self.context.log.debug("nobody hears that %s was restarted", event.ref.name)
 
     def on_child_failure(self, failure: ChildFailure) -> Directive | str | None:

@@ -2,11 +2,11 @@
 
 Layer: api. Runs in: zygote and actor.
 Owns: nothing: no process, thread, descriptor or file.
-Never: starts anything; keeps anybody waiting.
+Never: starts anything; keeps a caller waiting.
 
 The module's own code goes on: it makes a system, actors, pools and trees, and gets objects of the
-usual types. Whoever uses one of them is told what it is, by `ForeignProcess`: an ask, a map, or
-anything at all of a handler. Why: `procactors.process.nesting`.
+usual types. Using one of them raises `ForeignProcess`, which says what it is: in an ask or a map,
+and in anything that a handler does with it. Why: `procactors.process.nesting`.
 """
 
 from __future__ import annotations

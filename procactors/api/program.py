@@ -1,4 +1,4 @@
-"""A program from its start to its exit code: signals, one deadline for the end, the manager told.
+"""A program from its start to its exit code: signals, one deadline, word to its manager.
 
 Layer: api. Runs in: parent, main thread; a watching thread keeps the deadline.
 Owns: the actor system of the program, and its handlers of SIGINT and SIGTERM (`run`).
@@ -92,7 +92,7 @@ def run(
     was there is put back. A function that raises ends its actors as a ``with`` block does: those
     in a handler get SIGTERM at once, and SIGKILL a second later.
 
-    Under systemd (``Type=notify``) it tells ``READY=1`` after a tree's start, and just before a
+    Under systemd (``Type=notify``) it reports ``READY=1`` after a tree's start, and just before a
     function is called; ``STOPPING=1`` when the end begins.
 
     Args:

@@ -38,7 +38,7 @@ _DEFAULTS = Options()
 
 
 class Worker:
-    """What a pool's workers are if nothing else is said: they run functions."""
+    """The class of a pool's workers if none is named: they run functions."""
 
 
 class Spawner:
@@ -144,7 +144,7 @@ class SystemHandle:
                 f"supervise takes a tree, as in Supervisor(spec(Class, ...), ...), not {tree!r}"
             )
         info = self._client.ask(c.Supervise(plan_of(self._endpoint, tree)))
-        return SupervisorRef(self._endpoint.path, info.branch, info.name, self._ask_timeout)
+        return SupervisorRef(self._endpoint.path, info.supervisor, info.name, self._ask_timeout)
 
     def share(self, value: T) -> Shared[T]:
         """Write a value into shared memory, once, for any number of readers; see `Shared`.

@@ -51,12 +51,12 @@ __all__ = ["STOP_TIMEOUT_S", "ActorSystem"]
 
 _log = logging.getLogger("procactors")
 
-#: Seconds of a stop for which nobody names any: a third of what batch schedulers usually grant.
+#: Seconds of a stop that names none: a third of what batch schedulers usually grant.
 STOP_TIMEOUT_S = 10.0
 #: Seconds that the supervisor may take beyond a stop's deadline, for its own last steps.
 _SLACK_S = 5.0
-#: Seconds beyond it for events, and for dead letters: those of the end itself are to be written
-#: and shown, too.
+#: Seconds beyond the deadline for events, and for dead letters: those of the end itself are to be
+#: written and shown, too.
 _LETTERS_S = 2.0
 #: How often the last steps of a stop are begun, should a Ctrl-C come among them.
 _TRIES = 5
@@ -72,7 +72,7 @@ class ActorSystem(SystemHandle):
     killed takes its actors with it.
 
     A module may make one when it is imported, as web applications do. In an actor that imports
-    this module to find a class, what the module makes is inert, and whoever uses it is told so.
+    this module to find a class, what the module makes is inert, and says so when it is used.
 
     Args:
         name: for people; the runtime directory's name if None.
@@ -90,7 +90,7 @@ class ActorSystem(SystemHandle):
             SQLite database of mode 0600, made if it is not there, that several systems may use.
             ``procactors dead-letters`` lists its letters, marks them to be sent again by the next
             system that uses the file, and replays them. It holds pickles: loading a letter runs
-            code, so nobody else may be able to write the file.
+            code, so no other user may be able to write the file.
         crash_dir: directory to which each crash is written: its report as JSON, and the message
             in hand, pickled. Made when it is missing; None writes nothing.
 
@@ -103,7 +103,7 @@ class ActorSystem(SystemHandle):
             Python without what it takes.
 
     Attributes:
-        dead_letters: messages that nobody will handle, and why.
+        dead_letters: messages that no actor will handle, and why.
         events: what happens in the system, from now on: subscribe, or iterate.
         failure: why the system ended by itself: a tree's root gave up; None otherwise.
     """
@@ -413,14 +413,14 @@ class ActorSystem(SystemHandle):
         from procactors.deadletters.file import NotLetters
         from procactors.deadletters.writer import DeadLetterWriter
 
-        keeper = DeadLetterWriter(
+        writer = DeadLetterWriter(
             path, self.name, self._endpoint, self.dead_letters, self._supervisor.address_of
         )
         try:
-            keeper.open()
+            writer.open()
         except NotLetters as error:
             raise InvalidSpec(f"dead_letter_file: {error}") from error
-        return keeper
+        return writer
 
     def _forget(self) -> None:
         self._dir.forget()
@@ -436,7 +436,7 @@ _systems: weakref.WeakSet[ActorSystem] = weakref.WeakSet()
 
 def _stop_at_exit() -> None:
     # Registered after multiprocessing's own exit handler, so it runs before it: that one would
-    # wait for actors which nobody has stopped.
+    # wait for actors that were not stopped.
     # What ends a program is left there by the interpreter; in a console, any exception before.
     is_broken = hasattr(sys, "last_type") and not hasattr(sys, "ps1")
     for system in list(_systems):

@@ -103,7 +103,7 @@ def find_attribute(reference: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _Location:
-    """Where in which file we are, for complaints."""
+    """A place in a file, for error messages."""
 
     file: str
     key: str = ""

@@ -51,7 +51,7 @@ class Intake:
             return list(itertools.islice(self._entries, size)) or None
         read = self._read
         if not read:
-            # In this order: the thread leaves its last entry, then ends, then looks for hunger.
+            # In this order: the thread leaves its last entry, then ends, then looks at `_hungry`.
             self._hungry = True
             is_over = self._ended
             if not read:
@@ -64,7 +64,7 @@ class Intake:
         return taken
 
     def close(self) -> None:
-        """Read no further."""
+        """Read no further entry of the input."""
         self._closed = True
         self._room.set()
 

@@ -103,7 +103,7 @@ class Appender:
             raise JournalError("the journal cannot be written: the disk is full")
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file, and with it its lock."""
         os.close(self._fd)
 
 
@@ -170,7 +170,7 @@ class Journal:
                 self._read_to += len(line)
 
     def sync(self) -> None:
-        """Have all of it on the disk.
+        """Have the whole journal on the disk.
 
         Raises:
             JournalError: the disk has failed, or is full.
@@ -181,7 +181,7 @@ class Journal:
             raise JournalError(f"the journal cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
-        """Let go of it."""
+        """Sync the file, and close it, and with it its lock."""
         with contextlib.suppress(JournalError):  # where it mattered it was raised before
             self.sync()
         os.close(self._fd)
@@ -193,7 +193,7 @@ class Journal:
         self.close()
 
     def _take(self) -> None:
-        """Lock it for this run alone; waits for what is left of a run that was killed."""
+        """Lock the journal for this run alone; waits for what is left of a run that was killed."""
         deadline = monotonic() + _STRAGGLERS_S
         pause = threading.Event()
         while not self._locks(fcntl.LOCK_EX):
@@ -212,7 +212,7 @@ class Journal:
         return InvalidSpec(f"the journal {self._name} is in use by another run")
 
     def _open(self) -> None:
-        """Read all of it, or begin it."""
+        """Read the whole journal, or begin a new one."""
         with open(self._fd, "rb", closefd=False) as stream:
             first = stream.readline()
         header = _parsed(first)

@@ -2,7 +2,7 @@
 
 Layer: cli. Runs in: parent.
 Owns: nothing: `procactors.run` owns the system and the signal handlers.
-Never: takes its verdict from anything but the two totals.
+Never: takes its exit code from anything but the two totals.
 """
 
 from __future__ import annotations

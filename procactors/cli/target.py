@@ -66,7 +66,7 @@ def find_function(text: str, spread: bool = False) -> str:
     """Check what is to be called for each item; return it as ``module:attribute``.
 
     Args:
-        text: that, or FILE.py:FUNCTION. The file's directory is put on the import path.
+        text: ``module:attribute``, or FILE.py:FUNCTION, whose directory is put on the import path.
         spread: items are spread over its parameters; else it takes one argument.
 
     Raises:

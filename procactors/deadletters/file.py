@@ -27,7 +27,7 @@ from procactors.wire.pickling.codec import Encoded, join, split
 
 __all__ = ["LETTERS_FOLDER", "LetterFile", "NoSuchLetter", "NotLetters", "Run", "StoredLetter"]
 
-#: Folder of a runtime directory in which its keeper has a bell, and links to blueprints.
+#: Folder of a runtime directory, with the bell of its writer, and links to blueprints.
 LETTERS_FOLDER = "letters"
 
 #: Says "a file of ours" in the database's header: the letters PALD.
@@ -69,7 +69,7 @@ class Run:
 
     Attributes:
         run: a random name.
-        home: its runtime directory; it is there as long as the system lives.
+        runtime_dir: its runtime directory; it is there as long as the system lives.
         name: the system's name.
         path: the import path of its main program.
         main_file: the main program's file; None if it had none.
@@ -213,7 +213,7 @@ class LetterFile:
         """Mark letters for the next actor of their name; return how many are marked by this.
 
         Args:
-            ids: which; None for all but asks, whose callers have been told.
+            ids: which; None for all but asks, whose callers have got an error.
             actor: only letters to the actor of that name.
 
         Raises:

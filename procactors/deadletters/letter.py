@@ -30,7 +30,7 @@ class DeadLetter:
         class_name: qualified name of the actor's class; empty if it is not known any more.
         killed: its actor's process ended with it in hand, and not by our order: run it again with
             care. So too a tell whose handler raised.
-        asked: it was an ask, whose caller has been told. Such letters are in a file only (see
+        asked: it was an ask, whose caller has got an error. Such letters are in a file only (see
             ``ActorSystem(dead_letter_file=...)``), and only if they are `killed`.
     """
 

@@ -29,7 +29,7 @@ _KEPT = 10_000
 
 
 class LetterSink(Protocol):
-    """What keeps the letters in a file besides; its methods return at once, but for `close`."""
+    """Keeps the letters in a file, too; its methods return at once, but for `close`."""
 
     def keep(self, letter: DeadLetter, blueprint: str | None) -> None:
         """Have a letter written, with its actor's blueprint, if that is still there."""
@@ -188,7 +188,7 @@ class DeadLetters:
         if self._endpoint is not None:
             self._endpoint.check_process()
         if actor is not None and self._address_of(text("an actor's name", actor)) is None:
-            raise _nobody(actor)
+            raise _no_live_actor(actor)
         sent = 0
         for letter in self.list(actor):
             if letter.head and self._address_of(letter.actor) is not None:
@@ -202,7 +202,7 @@ class DeadLetters:
     def _send(self, letter: DeadLetter, timeout: float | None) -> None:
         actor = self._address_of(letter.actor)
         if actor is None or self._endpoint is None:
-            raise _nobody(letter.actor)
+            raise _no_live_actor(letter.actor)
         self._endpoint.tell(actor, letter.actor, letter.method, letter.encoded, timeout)
 
     # -- the runtime's side -------------------------------------------------------------------
@@ -291,7 +291,7 @@ class DeadLetters:
         return f"<DeadLetters: {len(self)} kept of {self.total}>"
 
 
-def _nobody(name: str) -> ActorStopped:
+def _no_live_actor(name: str) -> ActorStopped:
     return ActorStopped(
         f"no live actor is named {name!r}; spawn one with options(name={name!r}) first"
     )

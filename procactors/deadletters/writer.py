@@ -1,4 +1,4 @@
-"""The keeper of a system's dead letters: writes them to a file, and hands marked ones over.
+"""The writer of a system's dead letters: puts them into a file, and hands marked ones over.
 
 Layer: deadletters. Runs in: parent, in a thread of its own; `keep` and its like in any thread.
 Owns: the file while the system lives, the thread, a wake-up descriptor, and in the runtime
@@ -145,14 +145,14 @@ class DeadLetterWriter:
         # for the live actors of all names after it has replaced it.
         if name in self._marked:
             with self._lock:
-                self._ring_self()
+                self._wake_thread()
 
     def close(self, timeout: float) -> None:
         """Write what waits, within `timeout` seconds, and close the file."""
         with self._lock:
             if self._end_by is None:
                 self._end_by = monotonic() + timeout
-            self._ring_self()
+            self._wake_thread()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout + _PATIENCE_S)
         if self._missing:
@@ -161,9 +161,9 @@ class DeadLetterWriter:
     def _put(self, item: _Item) -> None:
         self._queue.append(item)
         if len(self._queue) == 1:  # else the thread is awake, or has been woken
-            self._ring_self()
+            self._wake_thread()
 
-    def _ring_self(self) -> None:
+    def _wake_thread(self) -> None:
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
@@ -188,7 +188,7 @@ class DeadLetterWriter:
             return
         with file:
             try:
-                self._furnish()
+                self._open_bell()
                 file.begin(self._run)
                 self._marked = file.marked()
                 file.wait_at_most(_PATIENCE_S)
@@ -197,10 +197,10 @@ class DeadLetterWriter:
             else:
                 self._opened.set()
                 self._serve(file)
-        self._unfurnish()
+        self._close_bell()
         self._opened.set()
 
-    def _furnish(self) -> None:
+    def _open_bell(self) -> None:
         os.mkdir(self._folder, 0o700)
         bell = os.path.join(self._folder, "bell")
         os.mkfifo(bell, 0o600)
@@ -208,7 +208,7 @@ class DeadLetterWriter:
         self._bell = os.open(bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
-    def _unfurnish(self) -> None:
+    def _close_bell(self) -> None:
         with self._lock:
             for fd in (self._wake, self._bell):
                 if fd >= 0:
@@ -308,7 +308,7 @@ class DeadLetterWriter:
                 continue
             sent, wait = self._send_all(file, actor, taken)
             back = [stored.id for stored in taken[len(sent) :]]
-            _insist(functools.partial(file.handed_over, sent, back))
+            _retry(functools.partial(file.handed_over, sent, back))
             if wait is not None:
                 patience = wait if patience is None else min(patience, wait)
         return patience
@@ -352,8 +352,8 @@ class DeadLetterWriter:
         self._brought.add(run)
 
 
-def _insist(action: Callable[[], object]) -> None:
-    """Do what must be noted; each try waits for another process that is writing."""
+def _retry(action: Callable[[], object]) -> None:
+    """Run an action, again if another process is writing; each try waits for that process."""
     for _ in range(_TRIES - 1):
         with contextlib.suppress(sqlite3.OperationalError):
             action()
@@ -362,7 +362,7 @@ def _insist(action: Callable[[], object]) -> None:
 
 
 def ring(runtime_dir: str) -> bool:
-    """Tell the keeper of a runtime directory to look at its file; return whether it is there."""
+    """Have the writer of a runtime directory look at its file; return whether there is one."""
     with contextlib.suppress(OSError):
         check_private(runtime_dir)
         bell = os.open(

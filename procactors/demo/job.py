@@ -31,7 +31,7 @@ _TRIES = 3
 
 
 class Task(NamedTuple):
-    """A file to be analysed; `is_fatal`: its worker is killed before anyone has the result."""
+    """A file to be analysed; `is_fatal`: its worker is killed before it gives the result."""
 
     path: str
     is_fatal: bool = False
@@ -129,7 +129,7 @@ class Job:
         pool = system.options(name="worker", size=workers).pool(Worker)
         self._say(f"actors at work: {', '.join(ref.name for ref in pool.workers())}")
         stats = self._spread(pool, len(self.paths) // 2 if kill else None)
-        killing = None if self._killing is None else _with_heir(system, self._killing)
+        killing = None if self._killing is None else _with_successor(system, self._killing)
         system.stop()
         return Measured(total(stats), perf_counter() - started, workers, killing)
 
@@ -187,7 +187,7 @@ def _as_data(task: Task, result: FileStats | BaseException) -> FileStats:
     return result
 
 
-def _with_heir(system: ActorSystem, killing: Killing) -> Killing:
+def _with_successor(system: ActorSystem, killing: Killing) -> Killing:
     """Complete what the kill did by the next incarnation; waits until that answers."""
     actor: ActorRef[Worker] = system[killing.name]
     new_pid = actor.ask(Worker.process_id)

@@ -1,4 +1,4 @@
-"""What the demo prints at the end: the table, the restart, the files that failed, the verdict.
+"""What the demo prints at the end: the table, the restart, the files that failed, the comparison.
 
 Layer: demo. Runs in: parent.
 Owns: nothing; everything here is text made of values.
@@ -38,7 +38,7 @@ def render(folder: str, actors: Measured, serial: Measured, cpus: int) -> str:
         *_longest(folder, actors.totals.longest),
         *_failures(folder, actors.totals.failures),
         "",
-        _verdict(actors.totals, serial.totals),
+        _comparison(actors.totals, serial.totals),
     ]
     return "\n".join(lines)
 
@@ -100,7 +100,7 @@ def _failures(folder: str, failures: Sequence[Failure]) -> Iterator[str]:
         yield f"  {_shown(folder, failure.path)}: {failure.error}"
 
 
-def _verdict(there: Totals, here: Totals) -> str:
+def _comparison(there: Totals, here: Totals) -> str:
     if there == here:
         return "totals of the actors and of one process: equal"
     different = [name for name, one, other in _counts(there, here) if one != other]

@@ -68,17 +68,17 @@ class UnreadMaps:
         self._readings.discard(reading)
 
     def close(self, why: str) -> None:
-        """Take on no more; `why` is the error of a caller that brings another."""
+        """Take on no more maps; `why` is the error of a caller that brings one."""
         with self._lock:
             self._closed = self._closed or why
 
     def finish(self) -> None:
-        """Have all of them done."""
+        """Have all of these maps done."""
         for reading in list(self._readings):
             reading.finish()
 
     def give_up(self, error: Exception) -> None:
-        """Have no more items of them done; the error is raised to a reader."""
+        """Have no more items of these maps done; the error is raised to a reader."""
         for reading in list(self._readings):
             reading.give_up(error)
 
@@ -166,7 +166,7 @@ class MapReading:
                 self._unread.discard(self)
 
     def close(self) -> None:
-        """Give up what has not been begun."""
+        """Give up the items that have not been begun."""
         self.begin().close()
 
 

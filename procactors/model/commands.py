@@ -21,8 +21,6 @@ __all__ = [
     "ActorInfo",
     "ActorPlan",
     "ActorStatus",
-    "BranchInfo",
-    "BranchPlan",
     "ChildRow",
     "Condemn",
     "DecideOnChild",
@@ -42,14 +40,16 @@ __all__ = [
     "StartChild",
     "Stop",
     "StopAll",
-    "StopBranch",
     "StopChildren",
+    "StopSupervisor",
     "Supervise",
+    "SupervisorInfo",
+    "SupervisorPlan",
     "TerminateChild",
     "Unlink",
     "Unwatch",
     "Wait",
-    "WaitBranch",
+    "WaitSupervisor",
     "Watch",
 ]
 
@@ -257,10 +257,10 @@ class ActorPlan(NamedTuple):
     extra: str = ""
 
 
-class BranchPlan(NamedTuple):
+class SupervisorPlan(NamedTuple):
     """One supervisor of a tree, with its children in start order (see `tree.Supervisor`)."""
 
-    children: tuple[ActorPlan | BranchPlan, ...]
+    children: tuple[ActorPlan | SupervisorPlan, ...]
     name: str | None
     strategy: Strategy
     max_restarts: int
@@ -270,71 +270,71 @@ class BranchPlan(NamedTuple):
     significant: bool
 
 
-class BranchInfo(NamedTuple):
+class SupervisorInfo(NamedTuple):
     """What makes a `SupervisorRef`: reply to `Supervise`."""
 
-    branch: int
+    supervisor: int
     name: str
 
 
 class Supervise(NamedTuple):
-    """Start a tree. Reply: `BranchInfo` once all of it is up, or `SpawnError`."""
+    """Start a tree. Reply: `SupervisorInfo` once all of it is up, or `SpawnError`."""
 
-    plan: BranchPlan
+    plan: SupervisorPlan
 
 
 class StartChild(NamedTuple):
-    """Add a child to a supervisor and start it. Reply: `ActorInfo` or `BranchInfo`.
+    """Add a child to a supervisor and start it. Reply: `ActorInfo` or `SupervisorInfo`.
 
     Attributes:
-        branch: id of the supervisor.
+        supervisor: its id.
         plan: the child's; None for another copy of a dynamic supervisor's spec.
         extra: file with the copy's further arguments; empty for none.
     """
 
-    branch: int
-    plan: ActorPlan | BranchPlan | None
+    supervisor: int
+    plan: ActorPlan | SupervisorPlan | None
     extra: str = ""
 
 
 class TerminateChild(NamedTuple):
     """Stop one child for good; its spec stays. Reply: `ExitReason`."""
 
-    branch: int
+    supervisor: int
     name: str
 
 
 class RestartChild(NamedTuple):
-    """Start a child that is not running. Reply: `ActorInfo` or `BranchInfo`."""
+    """Start a child that is not running. Reply: `ActorInfo` or `SupervisorInfo`."""
 
-    branch: int
+    supervisor: int
     name: str
 
 
 class DeleteChild(NamedTuple):
     """Forget the spec of a child that is not running. Reply: None."""
 
-    branch: int
+    supervisor: int
     name: str
 
 
 class ListChildren(NamedTuple):
     """List a supervisor's children in start order. Reply: list of `ChildRow`."""
 
-    branch: int
+    supervisor: int
 
 
-class StopBranch(NamedTuple):
+class StopSupervisor(NamedTuple):
     """Stop a supervisor and all its children, last first. Reply: `ExitReason`."""
 
-    branch: int
+    supervisor: int
     timeout: float | None
 
 
-class WaitBranch(NamedTuple):
+class WaitSupervisor(NamedTuple):
     """Wait until a supervisor has ended. Reply: `ExitReason`."""
 
-    branch: int
+    supervisor: int
 
 
 class ChildRow(NamedTuple):
@@ -350,7 +350,7 @@ class ChildRow(NamedTuple):
     """
 
     name: str
-    info: ActorInfo | BranchInfo | None
+    info: ActorInfo | SupervisorInfo | None
     class_name: str
     restart: Restart
     state: str

@@ -185,7 +185,7 @@ class Span:
         return part
 
     def wire(self) -> WireSpan:
-        """Return it as it travels."""
+        """Return the span as it travels."""
         load = self.load
         return WireSpan(
             self.function,
@@ -199,7 +199,7 @@ class Span:
 
     @property
     def wire_bytes(self) -> int:
-        """About how many bytes it takes in a message."""
+        """About how many bytes the span takes in a message."""
         return len(self.function) + len(self.load.data) + 32
 
 
@@ -240,17 +240,17 @@ class WorkerSlot:
 
     @property
     def load(self) -> int:
-        """How many items it has before it."""
+        """How many items the worker has before it."""
         return sum(batch.count for batch in self.batches) + sum(map(len, self.own))
 
     def release(self) -> list[Span]:
-        """Return what has waited for it alone; it waits no more."""
+        """Return, and forget, the spans that have waited for this worker alone."""
         spans = list(self.own)
         self.own.clear()
         return spans
 
     def has_room(self) -> bool:
-        """Whether it may be sent something now: it is free, or nearly."""
+        """Whether the worker may be sent something now: it is free, or nearly."""
         if self.accused or len(self.batches) > 1:
             return False
         if not self.batches:
@@ -326,21 +326,21 @@ class Batch:
 
     @property
     def flags(self) -> int:
-        """What the worker is to heed."""
+        """What the worker is to heed of this batch, as bits."""
         return TIMED if self.spans[0].timeout is not None else 0
 
     @property
     def has_started(self) -> bool:
-        """Whether the worker has taken it."""
+        """Whether the worker has taken the batch."""
         return bool(self.result_table.words[STARTED])
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the worker has taken it and was not through with it; asked behind its end."""
+        """Whether the worker, which is gone, took the batch and was not through with it."""
         return self.result_table.words[STARTED] == 1
 
     def expected_s(self) -> float | None:
-        """Return the seconds that it will take in sum; None if that is not known yet."""
+        """Return the seconds that the batch will take in sum; None if not known yet."""
         return self.spans[0].owner.pace.takes_s(self.count)
 
     def done(self) -> int:
@@ -368,7 +368,7 @@ class Batch:
 
 
 def refuse(spans: Iterable[Span], error: Exception) -> None:
-    """Let the owners of these spans know that nothing of them will be done."""
+    """Tell the owners of these spans that none of their items will be done."""
     for span in spans:
         span.owner.refused(span, error)
 

@@ -29,7 +29,7 @@ _FALSE_STARTS = 3
 
 
 class BatchPolicy:
-    """Judges the batches of one pool, and remembers which functions have ended workers."""
+    """Decides on the ended batches of one pool; remembers which functions have ended workers."""
 
     def __init__(self) -> None:
         # Deaths while a function was loaded, and the report of the last.
@@ -53,7 +53,7 @@ class BatchPolicy:
         """Return what is to be sent again of a batch that has ended, `done` items being done.
 
         Args:
-            batch: the batch.
+            batch: what has ended.
             done: how many of its items are marked.
             outcome: the worker's `Outcome`, or the exception that stands for it.
         """
@@ -88,7 +88,7 @@ class BatchPolicy:
         """Return what is to be sent again after a worker's death with a batch in hand."""
         slot = batch.slot
         if not batch.has_started and slot.false_starts < _FALSE_STARTS:
-            slot.false_starts += 1  # killed before it looked at it, as a rule
+            slot.false_starts += 1  # killed before it looked at the batch, as a rule
             return rest
         first, others = rest[0], rest[1:]
         loading = batch.result_table.words[LOADING]

@@ -62,21 +62,21 @@ class Call:
         return self
 
     def span(self) -> Span:
-        """Return what is sent. Not kept here: a cycle would hold the outcome until it is found."""
+        """Return the call as it is sent. Not kept: a cycle would hold the outcome until found."""
         target = self._target
         return Span(self, target.name, target.named, self._load, CALL, 0, 1, self._timeout)
 
     def begins(self, span: Span) -> bool:
-        """Return whether it is still wanted."""
+        """Return whether the call is still wanted."""
         return True
 
     def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
-        """Pass its outcome on."""
+        """Pass the outcome of the call on."""
         self._free()
         self.resolve(outcomes[0])
 
     def died(self, span: Span, report: CrashReport) -> Span | None:
-        """Try again, if that is allowed; else the death is the call's error."""
+        """Try the call again, if that is allowed; else the death is its error."""
         self._deaths += 1
         if self._deaths <= self._retries and self._deaths < QUARANTINE:
             return span
@@ -84,11 +84,11 @@ class Call:
         return None
 
     def unreadable(self, span: Span, why: str) -> None:
-        """Take why as its error."""
+        """Take the reason as the error of the call."""
         self.refused(span, ReplyError(why))  # of one call the worker says itself what it is
 
     def refused(self, span: Span, error: Exception) -> None:
-        """Take the error as its outcome."""
+        """Take the error as the outcome of the call."""
         self._free()
         self.resolve(Sealed(FAILURE, error))
 
@@ -117,14 +117,14 @@ class PoolReply(Reply[R]):
         super().__init__(endpoint, name)
 
     def begin(self) -> bool:
-        """Return whether it is still wanted; if so it is running from now on."""
+        """Return whether the call is still wanted; if so it is running from now on."""
         with self._guard:
             if self._state == PENDING:
                 self._state = RUNNING
         return self._state == RUNNING
 
     def resolve(self, outcome: Any) -> None:
-        """Take the outcome, in any thread."""
+        """Take the outcome of the call, in any thread."""
         self._outcome = outcome
         self.deliver(None, None)
 
@@ -161,7 +161,7 @@ class AskCall(Call):
         self._begun = False
 
     def begins(self, span: Span) -> bool:
-        """Return whether it has not been cancelled; from now on it cannot be."""
+        """Return whether the call was not cancelled; from now on it cannot be."""
         if not self._begun:
             self._begun = self._reply.begin()
             if not self._begun:
@@ -176,7 +176,7 @@ class AskCall(Call):
         return True
 
     def resolve(self, outcome: Any) -> None:
-        """Fulfil the future."""
+        """Fulfil the future of the caller."""
         self._reply.resolve(outcome)
 
 
@@ -203,15 +203,15 @@ class TellCall(Call):
         self._lost = lost
 
     def ended(self, span: Span, at: int, outcomes: list[Any], is_plain: bool = False) -> None:
-        """Look at what came of it; its arguments are kept until a failure is reported."""
+        """Look at the outcome of the call; keep its arguments until a failure is reported."""
         self.resolve(outcomes[0])
 
     def refused(self, span: Span, error: Exception) -> None:
-        """Report that it was not handled."""
+        """Report that the call was not handled."""
         self.resolve(Sealed(FAILURE, error))
 
     def resolve(self, outcome: Any) -> None:
-        """Report a failure, in the thread for callbacks."""
+        """Report a failure of the call, in the thread for callbacks."""
         if type(outcome) is Sealed and outcome.tag == FAILURE:
             # Not here: to unpickle an exception is to run a user's code.
             self._run_callback(functools.partial(self._report, outcome))

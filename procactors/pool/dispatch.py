@@ -393,7 +393,7 @@ class Dispatcher:
             raise type(broken)(str(broken))  # a fresh one: it is raised to many callers
 
     def check_open(self) -> None:
-        """Raise also while what was taken is being finished: there is to be no new work."""
+        """Raise as `check` does, and also while the pool only finishes what it has taken."""
         self.check()
         if self.closing:
             raise ActorStopped(f"{self.name} is being stopped and takes no more work")

@@ -28,7 +28,7 @@ class ItemOutcome(NamedTuple):
     Attributes:
         item: as the source gave it.
         is_good: it has a result.
-        value: that, or the exception.
+        value: the result, or the exception.
         tries: how often it was begun, as far as its worker came to say so.
     """
 

@@ -327,7 +327,7 @@ class MapJob:
             self.feed()
 
     def catch_up(self) -> bool:
-        """Heed all news of a map in order, which only say: look; return whether a `BELL` came.
+        """Take all news of a map in order, which only say: look; return whether a `BELL` came.
 
         Left alone they would pile up, and keep all that they tell of, where results are taken more
         slowly than they come.

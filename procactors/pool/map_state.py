@@ -199,7 +199,7 @@ class Chunk:
         self._count_ended(1)
 
     def give_up(self) -> None:
-        """Count all of it as ended: it was not sent, or is not wanted. Under the lock."""
+        """Count the whole chunk as ended: not sent, or not wanted. Under the lock."""
         self._count_ended(self.left)
 
     def is_done(self, at: int) -> bool:
@@ -257,15 +257,15 @@ class Single:
         return None if self._chunk.died(moved, report) is None else span
 
     def unreadable(self, span: Span, why: str) -> None:
-        """Let the reason stand in its place: no other item can be to blame."""
+        """Let the reason stand in the item's place: no other item can be to blame."""
         self._chunk.ended(span, self._at, [Sealed(FAILURE, ReplyError(why))])
 
     def refused(self, span: Span, error: Exception) -> None:
-        """Let the error stand in its place."""
+        """Let the error stand in the item's place."""
         self._chunk.ended(span, self._at, [Sealed(FAILURE, error)])
 
     def cancel(self, span: Span) -> bool:
-        """Let a CancelledError stand in its place."""
+        """Let a CancelledError stand in the item's place."""
         self.refused(span, CancelledError())
         return True
 

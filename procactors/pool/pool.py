@@ -211,7 +211,7 @@ class Pool(Mapper[A]):
         self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
     ) -> None: ...
     def broadcast(self, what: Any, /, *args: Any, **kwargs: Any) -> None:
-        """Tell every worker that there is now. One that comes later, or anew, is not told."""
+        """Tell every worker that there is now. One that comes later, or anew, gets nothing."""
         for slot in self._slots():
             self._call(None, what, args, kwargs, slot)
 
@@ -420,7 +420,7 @@ class Pool(Mapper[A]):
         self._dispatcher.check_open()
 
     def _report_lost(self, target: Target, load: Load, why: str) -> None:
-        """Keep a tell that failed as a dead letter, if a method was told.
+        """Keep a tell that failed as a dead letter, if it calls a method.
 
         That can be sent again, to any worker. The call of a function is only logged.
         """

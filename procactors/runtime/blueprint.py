@@ -83,7 +83,7 @@ def plan_of(endpoint: Transport, tree: ChildSpec[Any] | Supervisor) -> Any:
     """
     written: list[str] = []
 
-    def plan(node: ChildSpec[Any] | Supervisor) -> c.ActorPlan | c.BranchPlan:
+    def plan(node: ChildSpec[Any] | Supervisor) -> c.ActorPlan | c.SupervisorPlan:
         if isinstance(node, ChildSpec):
             check_class("spec", node.cls)
             check_options(node.settings)
@@ -91,7 +91,7 @@ def plan_of(endpoint: Transport, tree: ChildSpec[Any] | Supervisor) -> Any:
             blueprint = write(endpoint, node.cls, node.args, node.kwargs)
             written.append(blueprint)
             return c.ActorPlan(blueprint, node.cls.__qualname__, node.settings, node.significant)
-        return c.BranchPlan(
+        return c.SupervisorPlan(
             children=tuple(plan(child) for child in node.children),
             name=node.name,
             strategy=node.strategy,

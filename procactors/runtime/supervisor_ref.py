@@ -74,21 +74,21 @@ class SupervisorRef:
     stops for good they raise `ActorStopped`.
     """
 
-    __slots__ = ("_ask_timeout", "_branch", "_runtime_dir", "name")
+    __slots__ = ("_ask_timeout", "_runtime_dir", "_supervisor", "name")
 
     name: str
 
     def __init__(
-        self, runtime_dir: str, branch: int, name: str, ask_timeout: float | None = None
+        self, runtime_dir: str, supervisor: int, name: str, ask_timeout: float | None = None
     ) -> None:
         self.name = name
         self._runtime_dir = runtime_dir
-        self._branch = branch
+        self._supervisor = supervisor
         self._ask_timeout = ask_timeout
 
     def children(self) -> list[Child]:
         """Return the children in start order, those too that are down."""
-        rows = self._command(c.ListChildren(self._branch))
+        rows = self._command(c.ListChildren(self._supervisor))
         return [
             Child(
                 row.name,
@@ -124,11 +124,11 @@ class SupervisorRef:
         """
         endpoint = transport_of(self._runtime_dir, self.name)
         if len(what) == 1 and not kwargs and isinstance(what[0], (ChildSpec, Supervisor)):
-            info = self._command(c.StartChild(self._branch, plan_of(endpoint, what[0])))
+            info = self._command(c.StartChild(self._supervisor, plan_of(endpoint, what[0])))
             cls = what[0].cls if isinstance(what[0], ChildSpec) else None
             return self._ref(info, cast("type | None", cls))
         extra = write_extra(endpoint, what, kwargs)
-        return self._ref(self._command(c.StartChild(self._branch, None, extra)))
+        return self._ref(self._command(c.StartChild(self._supervisor, None, extra)))
 
     def terminate_child(self, child: str | ActorRef[Any] | SupervisorRef | Child) -> ExitReason:
         """Stop a child for good, behind everything sent to it; its spec stays.
@@ -139,7 +139,7 @@ class SupervisorRef:
         Raises:
             SupervisionError: no child of that name.
         """
-        return cast("ExitReason", self._command(c.TerminateChild(self._branch, _name(child))))
+        return cast("ExitReason", self._command(c.TerminateChild(self._supervisor, _name(child))))
 
     def restart_child(self, child: str | ActorRef[Any] | SupervisorRef | Child) -> Any:
         """Start a child that is down, and return its ref: it is a new actor of the same name.
@@ -147,7 +147,7 @@ class SupervisorRef:
         Raises:
             SupervisionError: no child of that name, or it is not down. SpawnError: no start.
         """
-        return self._ref(self._command(c.RestartChild(self._branch, _name(child))))
+        return self._ref(self._command(c.RestartChild(self._supervisor, _name(child))))
 
     def delete_child(self, child: str | ActorRef[Any] | SupervisorRef | Child) -> None:
         """Forget the spec of a child that is down.
@@ -155,7 +155,7 @@ class SupervisorRef:
         Raises:
             SupervisionError: no child of that name, or it is not down.
         """
-        self._command(c.DeleteChild(self._branch, _name(child)))
+        self._command(c.DeleteChild(self._supervisor, _name(child)))
 
     def stop(self, timeout: float | None = None) -> ExitReason:
         """Stop all children, last first, and then the supervisor; return how it ended.
@@ -165,7 +165,7 @@ class SupervisorRef:
         """
         if timeout is not None:
             timeout = deadline("timeout", timeout)
-        return cast("ExitReason", self._command(c.StopBranch(self._branch, timeout)))
+        return cast("ExitReason", self._command(c.StopSupervisor(self._supervisor, timeout)))
 
     def wait(self, timeout: float | None = None) -> ExitReason:
         """Wait until the supervisor has ended for good; return how.
@@ -174,12 +174,12 @@ class SupervisorRef:
             AskTimeout: it still lives after `timeout` seconds.
         """
         limit = patience("timeout", timeout)
-        return cast("ExitReason", self._command(c.WaitBranch(self._branch), limit))
+        return cast("ExitReason", self._command(c.WaitSupervisor(self._supervisor), limit))
 
     def is_alive(self) -> bool:
         """Return whether the supervisor has not ended for good."""
         try:
-            self._command(c.ListChildren(self._branch))
+            self._command(c.ListChildren(self._supervisor))
         except (ActorStopped, ForeignProcess):
             return False
         return True
@@ -199,20 +199,20 @@ class SupervisorRef:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SupervisorRef):
             return NotImplemented
-        return (self._runtime_dir, self._branch) == (other._runtime_dir, other._branch)
+        return (self._runtime_dir, self._supervisor) == (other._runtime_dir, other._supervisor)
 
     def __hash__(self) -> int:
-        return hash((self._runtime_dir, self._branch))
+        return hash((self._runtime_dir, self._supervisor))
 
     def __repr__(self) -> str:
         return f"<SupervisorRef {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (SupervisorRef, (self._runtime_dir, self._branch, self.name))
+        return (SupervisorRef, (self._runtime_dir, self._supervisor, self.name))
 
     def _ref(self, info: Any, cls: type | None = None) -> Any:
-        if isinstance(info, c.BranchInfo):
-            return SupervisorRef(self._runtime_dir, info.branch, info.name, self._ask_timeout)
+        if isinstance(info, c.SupervisorInfo):
+            return SupervisorRef(self._runtime_dir, info.supervisor, info.name, self._ask_timeout)
         overflow = info.options.overflow
         return ActorRef[Any](
             self._runtime_dir, info.actor, info.name, overflow, cls, self._ask_timeout

@@ -1,4 +1,4 @@
-"""Who watches, decides and reports: one thread in the parent.
+"""The supervisor: one thread in the parent that watches, restarts, stops and reports actors.
 
 Here: the core that all parts share, the records of actors and supervisors, the one restart engine
 (pure), starts and ends, stopping, trees, recovery of what the dead left, death watch, watchdog,

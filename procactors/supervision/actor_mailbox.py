@@ -137,7 +137,7 @@ class ActorMailbox:
         return os.path.join(self.folder, "fault")
 
     def drop_snapshot(self) -> None:
-        """Remove the state that a life has left which did not come to make way."""
+        """Remove the state that a life has left for a recycling, and then crashed."""
         if self._recycles:
             remove_file(self._runtime_dir, f"actors/{self.id}/snapshot")
 

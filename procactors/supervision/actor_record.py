@@ -74,7 +74,7 @@ class ActorRecord:
         self.pooled = False
         #: File with further constructor arguments; empty for none.
         self.extra = ""
-        self.start = 0  # number of the current start; reports of another one are late
+        self.start = 0  # number of the current start; reports that name another one are late
         self.incarnation = 0
         self.seed = 0  # of this life
         self.ready_at: float | None = None
@@ -161,7 +161,7 @@ class ActorRecord:
         )
 
     def exit_reason(self, ended: Ended) -> ExitReason:
-        """Return why the incarnation has ended whose process has just ended so."""
+        """Return why an incarnation has ended, from how its process did."""
         code, phase = ended.code, self.words[PHASE]
         if self.accused_of is not None and (code is None or code < 0):
             return self.accused_of

@@ -34,7 +34,7 @@ class NextLife(NamedTuple):
     """What an incarnation is started with.
 
     Attributes:
-        start: number of this start in the system; what reports another one is late.
+        start: number of this start in the system; a report with another number is late.
         incarnation: which life it is, from 1.
         parent: id of the actor that spawned it; 0 is the main program.
         extra: file with further constructor arguments; empty for none.
@@ -102,7 +102,7 @@ class Host(Protocol):
 
     @property
     def words(self) -> Words:
-        """Its phase, its message in hand, its orders ... (see `wire.mailbox.queue.black_box`)."""
+        """Its phase, its message in hand, its orders ... (see `wire.mailbox.black_box`)."""
 
     # its process
 
@@ -119,7 +119,7 @@ class Host(Protocol):
         """Return whether the process is stopped, as by SIGSTOP or a debugger."""
 
     def reap(self, start: int) -> Ended:
-        """Take leave of the process of that start, which has ended; kill what it left behind."""
+        """Return how the process of that start has ended; kill what it left behind."""
 
     def let_go(self) -> None:
         """End the process, if there is one, behind an error of the supervisor's own."""
@@ -148,7 +148,7 @@ class Host(Protocol):
         """Return how many messages wait."""
 
     def at_work(self) -> str | None:
-        """Return the handler that it is in now; None: in none, or it has just gone on."""
+        """Return the handler that the actor is in now; None: in none, or it has just gone on."""
 
     def in_hand(self) -> tuple[str | None, int]:
         """Return (handler, deliveries) of the message that was in hand when it died."""
@@ -164,10 +164,10 @@ class Host(Protocol):
         """
 
     def stop(self) -> None:
-        """Put a stop behind everything that this process has sent it."""
+        """Put a stop into the mailbox, behind everything that the parent has sent."""
 
     def nudge(self) -> None:
-        """Wake it, should it wait for a message, so that it looks at its words."""
+        """Wake an actor that waits for a message, so that it looks at its words."""
 
     def tell(self, what: int, actor: int, number: int, facts: tuple[object, ...] | None) -> None:
         """Put an event into the mailbox. Raises: not possible just now."""
@@ -183,7 +183,7 @@ class Host(Protocol):
 
 
 class Listener(Protocol):
-    """Hears from a backend what happens (`lifecycle`); actors are named by their ids."""
+    """Takes the events of a backend (`lifecycle` does); actors are named by their ids."""
 
     def started(self, actor: int) -> None:
         """The process of a start is there, and its end will be noticed."""
@@ -211,7 +211,7 @@ class Backend(Protocol):
     """Where the actors of one system run, and what is said to their callers."""
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> Host:
-        """Make the place of a new actor. Raises OSError: no room, or no descriptor."""
+        """Make the host of a new actor. Raises OSError: no room, or no descriptor."""
 
     def answer(self, who: ReplyTo, value: object, trace: str = "") -> bool:
         """Answer a call; an exception is raised there, with that remote traceback if any.
@@ -227,10 +227,10 @@ class Backend(Protocol):
         """An actor is over: close what is open for sending to it."""
 
     def overdue(self) -> None:
-        """A start is not answered for, long behind its time: have all such starts made anew."""
+        """A start has no answer long behind its time: make all starts without one anew."""
 
     def judge(self, reason: ExitReason, now: float) -> ExitReason:
-        """Return the reason of an end as the machine knows it: it may have lacked memory."""
+        """Return the reason of an end, corrected if the machine was short of memory."""
 
     def was_short(self, peak: int) -> bool:
         """Return whether memory was short for a process that has died with `peak` bytes."""

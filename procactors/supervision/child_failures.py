@@ -1,4 +1,4 @@
-"""Children of actors that have died: their parent is asked what is to follow.
+"""Children that have died: the supervisor asks their parent what is to follow.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: which children wait for a parent's answer.
@@ -40,7 +40,7 @@ class ChildFailures:
 
     def decided(self, command: c.DecideOnChild, who: ReplyTo) -> None:
         """Do what the parent has decided; of a life that is past, nothing."""
-        del who  # it was told, not asked
+        del who  # a tell, which wants no answer
         actor = self._core.actors.get(command.child)
         waiting = self._waiting.pop(command.child, None)
         if actor is None or actor.start != waiting or actor.incarnation != command.incarnation:

@@ -42,7 +42,7 @@ _log = logging.getLogger("procactors")
 
 #: Last statuses kept of actors that are over, for refs that ask later.
 _REMEMBERED = 10_000
-#: How often what a timer is for is begun if it raises.
+#: How often a timer's action is begun if it raises.
 _TIMER_TRIES = 5
 
 
@@ -110,7 +110,7 @@ class Core:
         self.at(self.clock() + seconds, action)
 
     def reply(self, who: ReplyTo | None, value: object, trace: str = "") -> bool:
-        """Answer a call; a command that was told wants no answer.
+        """Answer a call; a command that came as a tell wants no answer.
 
         Returns:
             False: an error had to be sent instead, or the caller waits no more.
@@ -169,7 +169,7 @@ class Core:
             self.step(entry.supervisor, engine.terminate(entry.supervisor.state, entry.key))
 
     def leave_down(self, entry: ChildEntry) -> None:
-        """Have a child not come back that is being stopped now, perhaps for a restart."""
+        """Keep a child down that is being stopped, even if it is for a restart."""
         if entry.stage is Stage.STOPPING:
             self.step(entry.supervisor, engine.terminate(entry.supervisor.state, entry.key))
 

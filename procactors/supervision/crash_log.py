@@ -17,8 +17,8 @@ __all__ = ["CrashLog"]
 
 _log = logging.getLogger("procactors")
 
-#: Seconds after which those alike are told of for the first time, and at most from then on: each
-#: wait is twice the last one. When one was in vain, the next such crash is shown again.
+#: Seconds from a crash that is shown to the first count of those like it, and at most to the next
+#: count: each wait is twice the last one. After one without any, the next such crash is shown.
 _FIRST_S, _LAST_S = 5.0, 60.0
 #: Kinds of crashes that are remembered.
 _KINDS = 100
@@ -50,7 +50,7 @@ class CrashLog:
             self._look(kind, _FIRST_S)
 
     def close(self) -> None:
-        """Tell of all that was counted."""
+        """Log all that was counted."""
         for kind in list(self._more):
             self._tell(kind)
         self._more.clear()

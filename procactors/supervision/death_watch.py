@@ -1,14 +1,14 @@
-"""Watches and links: which actors are told of an end, and which end with it.
+"""Watches and links: which actors hear of an end, and which end with it.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: the tables of watches and links; an actor's entries go with its end.
 Never: waits; tells of one end twice, or of none.
 
     lifecycle.ready ─► restarted ─► RESTARTED ──┐
-    lifecycle.end ───► ended ─────► TERMINATED ─┴─► the watcher's mailbox, in order, without a place
+    lifecycle.end ───► ended ─────► TERMINATED ─┴─► the watcher's mailbox, in order, without a token
                              └────► a stop for each that is linked
 
-What is written into a mailbox survives its actor's death. So an event that is sent once is told
+What is written into a mailbox survives its actor's death. So an event that is sent once comes
 once, however often the watcher dies before it comes to it; watches belong to the actor too.
 """
 

@@ -304,7 +304,7 @@ def decided(
     """The parent of a child that is held has said what follows.
 
     Args:
-        state: its supervisor's.
+        state: that of the child's supervisor.
         key: which child.
         directive: resume, restart, stop, escalate; empty: the child's own policy.
         how: how the child ended.
@@ -376,7 +376,7 @@ def terminate(state: SupervisorState, key: int) -> Step:
 
 def remove(state: SupervisorState, key: int) -> SupervisorState:
     """Forget the spec of a child that is not running."""
-    return replace(state, children=tuple(m for m in state.children if m.key != key))
+    return replace(state, children=tuple(one for one in state.children if one.key != key))
 
 
 # -- what follows -------------------------------------------------------------------------------
@@ -413,7 +413,7 @@ def _restart(state: SupervisorState, child: ChildState, now: float, draw: float)
     state = _put(replace(state, restarts=(*recent, now)), replace(child, stage=Stage.PARKED))
     if len(state.restarts) > state.max_restarts:
         return stop(state, parks=not state.is_alone, ending=Ending.GAVE_UP)
-    # A run as long as the window is a stable one: the next failure is a new story.
+    # A run as long as the window is a stable one: the next failure is the first in a row.
     was_stable = child.up_at is not None and now - child.up_at >= state.within
     in_a_row = 0 if was_stable else child.in_a_row
     wait = START_FAILED_WAIT_S if child.up_at is None else 0.0
@@ -495,16 +495,16 @@ def _go_on(state: SupervisorState, done: tuple[Order, ...], now: float, draw: fl
 
 def _stop_next(state: SupervisorState, now: float = 0.0, draw: float = 0.0) -> Step:
     """Order the last child that is still up to stop; when none is, go on from there."""
-    everybody = state.phase is Phase.STOPPING
-    concerned = [m for m in state.children if everybody or m.key in state.scope]
+    stops_all = state.phase is Phase.STOPPING
+    concerned = [one for one in state.children if stops_all or one.key in state.scope]
     if any(child.stage is Stage.STOPPING for child in concerned):
         return state, ()
     for child in reversed(concerned):
         if child.stage in (Stage.UP, Stage.STARTING):
-            parks = state.parks if everybody else True
+            parks = state.parks if stops_all else True
             parks = parks and child.restart is not Restart.TEMPORARY
             return _put(state, replace(child, stage=Stage.STOPPING)), (Stop(child.key, parks),)
-    if not everybody:
+    if not stops_all:
         return _start_next(replace(state, phase=Phase.RAISING), now, draw)
     return _end(state)
 
@@ -522,7 +522,7 @@ def _end(state: SupervisorState) -> Step:
 
 def _start_next(state: SupervisorState, now: float, draw: float) -> Step:
     """Order the first child of the scope that is down to start; when all are up, be done."""
-    if any(m.stage is Stage.STARTING and m.key in state.scope for m in state.children):
+    if any(one.stage is Stage.STARTING and one.key in state.scope for one in state.children):
         return state, ()
     dead = {key for key, _ in state.pending}
     if state.strategy is not Strategy.DYNAMIC:
@@ -564,12 +564,12 @@ def _shuts_down(state: SupervisorState) -> bool:
     if state.auto_shutdown is AutoShutdown.ANY_SIGNIFICANT:
         return True
     if state.auto_shutdown is AutoShutdown.ALL_SIGNIFICANT:
-        return all(m.stage is Stage.IDLE for m in state.children if m.significant)
+        return all(one.stage is Stage.IDLE for one in state.children if one.significant)
     return False
 
 
 def _drop_or_keep(state: SupervisorState, child: ChildState) -> SupervisorState:
-    """Take a child that is down and stays down: its spec goes, or stays for `launch`."""
+    """Drop or keep, for `launch`, the spec of a child that is down and stays down."""
     if child.restart is Restart.TEMPORARY or state.strategy is Strategy.DYNAMIC:
         return remove(state, child.key)
     idle = replace(child, stage=Stage.IDLE, up_at=None, in_a_row=0, must_end=False, once=False)
@@ -577,12 +577,12 @@ def _drop_or_keep(state: SupervisorState, child: ChildState) -> SupervisorState:
 
 
 def _leave_down(state: SupervisorState, child: ChildState) -> SupervisorState:
-    """The same for one that a start or a restart under way is to leave alone."""
+    """Drop or keep the spec of a child that a start or restart under way is to leave down."""
     return replace(_drop_or_keep(state, child), scope=state.scope - {child.key})
 
 
 def _put(state: SupervisorState, child: ChildState) -> SupervisorState:
-    children = tuple(child if m.key == child.key else m for m in state.children)
+    children = tuple(child if one.key == child.key else one for one in state.children)
     return replace(state, children=children)
 
 

@@ -1,4 +1,4 @@
-"""Is an actor hung, is it over its memory limit, was it our own watch that stood still?
+"""Does an actor hang, is it over its memory limit, or did the watchdog itself stand still?
 
 Layer: supervision. Runs in: anywhere.
 Owns: nothing; pure functions over numbers. Instants are given, in seconds of one monotonic clock.

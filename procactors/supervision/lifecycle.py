@@ -56,7 +56,7 @@ _BACKEND_PATIENCE_S = 5.0
 #: Most seconds for which what is said of a death waits for the peak memory that the process had.
 _PEAK_S = 0.2
 
-#: By a sender that we do not know.
+#: A kill by a sender that is not known.
 _SIGKILL = ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
 
 
@@ -189,8 +189,8 @@ class Lifecycle:
         """An incarnation reports that its `on_start` is done.
 
         Args:
-            actor_id: whose.
-            start: number of the start that it is of.
+            actor_id: of the actor.
+            start: number of the start of that incarnation.
             decides: whether it wants to be asked when one of its children dies.
         """
         actor = self._core.actors.get(actor_id)
@@ -216,7 +216,7 @@ class Lifecycle:
         entry.starter = None  # not before: a caller that has no answer yet gets an error
         self._core.child_started(entry)
         if not told and entry.supervisor.state.is_alone:
-            # Its spawner got an error, or has given up, as by Ctrl-C: no one has the ref. In
+            # Its spawner got an error, or has given up, as by Ctrl-C: no process has the ref. In
             # order: its `on_start` has run, so its `on_stop` runs too.
             self._stopping.order(actor)
         self._core.backend.up(actor.name)
@@ -428,7 +428,7 @@ class Lifecycle:
         self._core.after(_PEAK_S, functools.partial(self.peak_known, actor.start, 0))
 
     def peak_known(self, start: int, peak: int) -> None:
-        """The peak memory of the process of a start is told; 0: it will not be."""
+        """Take the peak memory of the process of a start; 0: it will not come."""
         then = self._peaks.pop(start, None)
         if then is not None:
             quietly(lambda: then(peak))
@@ -482,7 +482,7 @@ class Lifecycle:
             lambda: self._stopping.stop_row(list(actor.children)),
             lambda: self._core.remember(actor),
             lambda: self._child_failures.ended(actor),
-            # First: what watchers are told comes before the stop that may come to them now, and
+            # First: the event for watchers comes before the stop that may come to them now, and
             # before what is sent by callers that wait for this end.
             lambda: self._death_watch.ended(actor, actor.reason or reason),
             lambda: self._core.reply_all(actor.waiters, actor.reason),

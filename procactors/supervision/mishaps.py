@@ -1,4 +1,4 @@
-"""Errors of the supervisor's own: what a caller is answered with, and steps that stand alone.
+"""Errors of the supervisor's own: what a caller gets as its answer, and steps that stand alone.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: nothing.
@@ -13,7 +13,7 @@ follows, and none of them is only a line in the log:
     what follows from it ───► the actor's end for good: all that wait for it are answered
                               (`core.abandon`)
     an order of the engine ─► its outcome is brought about another way (`trees.broke`)
-    a timer ────────────────► it is tried again (`Supervision.ring`)
+    a timer ────────────────► it is tried again (`Supervision.run_timers`)
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ _LOST_STARTS = 3
 
 _UNLIMITED = Limits(threads=None)
 _PAGE = os.sysconf("SC_PAGESIZE")
-#: By a sender that we do not know.
+#: A kill by a sender that is not known.
 _SIGKILL = ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
 #: What a process that ends in order has noted last.
 _ORDERLY = (STOPPED, LEFT, HALTED, RECYCLED)
@@ -72,7 +72,7 @@ class ProcessHost(ActorMailbox):
         self._child: Child | None = None
         #: Number of the start that no process has come of yet; 0 for none.
         self.ordered = 0
-        #: Starts of this life that went with a zygote.
+        #: Starts of this life that were lost with a zygote.
         self.lost_starts = 0
 
     # -- its process
@@ -91,7 +91,7 @@ class ProcessHost(ActorMailbox):
         self._watch(self._child)
 
     def _watch(self, child: Child) -> None:
-        """Have the end of the process be noticed."""
+        """Watch for the end of the process."""
         self.ordered = self.lost_starts = 0
         self._processes.watch(child.pidfd, self)
         self.pid = child.pid
@@ -149,10 +149,10 @@ class ProcessHost(ActorMailbox):
         return self._child is not None and self._child.is_suspended()
 
     def reap(self, start: int) -> Ended:
-        """Take leave of the process of that start, which has ended; kill what it left behind."""
+        """Return how the process of that start has ended; kill what it left behind."""
         child = self._child
         assert child is not None
-        # The group before the number: once reaped, the number may be another's.
+        # The process group before the number: once reaped, the number may be another's.
         child.kill_group()
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
@@ -223,7 +223,7 @@ class ProcessHost(ActorMailbox):
         return self.count_waiting(is_read=self.pid is not None or not self.blueprint)
 
     def at_work(self) -> str | None:
-        """Return the handler that it is in now; None: in none, or it has just gone on."""
+        """Return the handler that the actor is in now; None: in none, or it has just gone on."""
         return self._recovery.at_work(self)
 
     def in_hand(self) -> tuple[str | None, int]:
@@ -239,11 +239,11 @@ class ProcessHost(ActorMailbox):
         return self._recovery.recover(self, report, again)
 
     def stop(self) -> None:
-        """Put a stop behind everything that this process has sent it."""
+        """Put a stop into the mailbox, behind everything that the parent has sent."""
         self._processes.endpoint.stop_in_order(self.id)
 
     def nudge(self) -> None:
-        """Wake it, should it wait for a message; it takes no place in the mailbox."""
+        """Wake an actor that waits for a message; takes no token of the mailbox."""
         self._processes.endpoint.send_control(self.id, frame(Kind.NUDGE, 0, b""))
 
     def tell(self, what: int, actor: int, number: int, facts: tuple[object, ...] | None) -> None:
@@ -267,10 +267,10 @@ class Processes:
         endpoint: the parent's end of the wire.
         launcher: starts the processes.
         recovery: answers for the dead.
-        epoll: told of the descriptors by which ends are noticed.
+        epoll: watches the descriptors by which ends are noticed.
 
     Attributes:
-        listener: hears what happens to processes; set before the first is started.
+        listener: takes the events of processes; set before the first is started.
     """
 
     listener: Listener
@@ -290,7 +290,7 @@ class Processes:
     # -- the backend
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> ProcessHost:
-        """Make the place of a new actor."""
+        """Make the host of a new actor."""
         host = self._hosts[actor] = ProcessHost(self, actor, name, class_name, options)
         return host
 
@@ -315,7 +315,7 @@ class Processes:
         self.launcher.kill_zygote()
 
     def judge(self, reason: ExitReason, now: float) -> ExitReason:
-        """Return the reason of an end as the machine knows it."""
+        """Return the reason of an end, corrected if the machine was short of memory."""
         if reason == _SIGKILL and self.oom.claims(now):
             return ExitReason(ExitKind.OOM, signal.SIGKILL)
         return reason
@@ -335,7 +335,7 @@ class Processes:
     # -- what happens
 
     def watch(self, pidfd: int, host: ProcessHost) -> None:
-        """Have the end of a process be noticed."""
+        """Watch for the end of a process."""
         self._epoll.register(pidfd, select.EPOLLIN)
         self._by_pidfd[pidfd] = host  # behind it: what is in here is watched
 

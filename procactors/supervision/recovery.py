@@ -94,7 +94,7 @@ class Recovery:
         self._sending = threading.Lock()
 
     def answer(self, reply: int, call: int, kind: int, value: object) -> bool:
-        """Send an answer; a caller that is gone is no trouble of ours.
+        """Send an answer; a caller that is gone is no error.
 
         Returns:
             False: it could not be sent, and an error was instead; or its caller waits no more.
@@ -188,7 +188,7 @@ class Recovery:
             return _nothing
         kind, flags, body = mailbox.record(offset)
         if kind == Kind.EVENT:
-            # Told once: again only if the hook was cut off, not if it has raised.
+            # The hook is called once; again only if it was cut off, not if it has raised.
             again = report.reason.kind is not ExitKind.ERROR and report.deliveries < _EVENT_TRIES
             if not again:
                 text = "%s is not told of an event again: it %s"
@@ -224,7 +224,7 @@ class Recovery:
             if reply:
                 self.answer(reply, call, Kind.VERDICT, ActorDied(whole.brief(), whole))
             if kept is not None:
-                # The crash has been told of: one line of it will do.
+                # The crash has been logged: one line of it will do.
                 letter = dataclasses.replace(kept, reason=str(whole))
                 self._keep(letter, mailbox, None if reply else whole.brief(1))
 
@@ -232,7 +232,7 @@ class Recovery:
 
     def close_mailbox(self, mailbox: ActorMailbox, why: str) -> None:
         """Answer everything that is left in the mailbox of an actor that is gone for good."""
-        # The mark first: a writer that finds the sealed pipe full looks at it.
+        # The mark first: a writer that finds the closed pipe full looks at it.
         mailbox.words[CLOSED] = GONE
         fill, offset, _ = mailbox.box.recover()
         for at, _ in mailbox.box.walk(offset, fill):

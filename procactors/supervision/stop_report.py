@@ -127,7 +127,7 @@ _ORDERLY = {StopOutcome.FINISHED, StopOutcome.LEFT}
 
 #: Actors that a headline names; a log's line has an end.
 _NAMED = 8
-#: The same of those that did not end in order: each with its handler.
+#: Actors that did not end in order, of which a headline names each with its handler.
 _ENDS_NAMED = 4
 
 

@@ -129,7 +129,7 @@ class Stopping:
     def park(self, actor: ActorRecord) -> None:
         """Stop an actor behind the message in hand, in its own time; its mailbox is kept."""
         actor.words[CONTROL] = HALT
-        actor.host.nudge()  # it takes no place in the mailbox, and wakes one that waits
+        actor.host.nudge()  # takes no token of the mailbox, and wakes an actor that waits
         self._stop_within(actor, self._core.time_of(actor))
 
     def kill_for_good(self, actor: ActorRecord) -> None:

@@ -105,7 +105,7 @@ class Supervision:
             False: it has raised.
         """
         worked = self._guarded(action)
-        return self._guarded(self._settle) and worked
+        return self._guarded(self._carry_out) and worked
 
     def _guarded(self, action: Callable[[], None]) -> bool:
         try:
@@ -114,11 +114,11 @@ class Supervision:
             # So wide because nothing else would go on: an error over one actor must not leave all
             # the others without their supervisor. Where a caller waits, it was caught before.
             _log.exception("the supervisor met an error of its own and goes on")
-            self.core.after(_AGAIN_S, _settle_again)
+            self.core.after(_AGAIN_S, _nothing)
             return False
         return True
 
-    def _settle(self) -> None:
+    def _carry_out(self) -> None:
         """Carry out all orders, and go on with the system's stop, until nothing is left to do."""
         while True:
             self.trees.carry_out()
@@ -153,8 +153,8 @@ class Supervision:
         timers = self.core.timers
         return max(0.0, timers[0].when - self.core.clock()) if timers else None
 
-    def ring(self) -> None:
-        """Do what the timers are for that are due."""
+    def run_timers(self) -> None:
+        """Run the actions of the timers that are due."""
         core = self.core
         while core.timers and core.timers[0].when <= core.clock():
             timer = heapq.heappop(core.timers)
@@ -203,5 +203,5 @@ class Supervision:
         self.core.reply(who, [actor.info for actor in self.core.actors.values()])
 
 
-def _settle_again() -> None:
-    """Do nothing: what was broken off is settled behind each event."""
+def _nothing() -> None:
+    """Do nothing: behind each event, what was broken off is carried out."""

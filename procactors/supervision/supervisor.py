@@ -49,11 +49,11 @@ class Supervisor:
     """Starts, watches, restarts and stops the actors of one system.
 
     Args:
-        endpoint: the parent's place on the wire.
+        endpoint: the parent's end of the wire.
         launcher: starts the processes.
         recovery: answers for the dead.
         stop_timeout: seconds of a stop for which neither caller nor options name any.
-        events: told what actors report.
+        events: gets what actors report.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Supervisor:
         while not self._done:
             for fd, _ in self._epoll.poll(self.supervision.patience()):
                 self._ready(fd)
-            self.supervision.ring()
+            self.supervision.run_timers()
         # The mark first, as for any mailbox that is closed for good: no command is left waiting.
         self._mailbox.box.words[CLOSED] = GONE
         self.supervision.event(self._obey)
@@ -149,7 +149,7 @@ class Supervisor:
         self.close()
 
     def close(self) -> None:
-        """Close what this room owns. Called by the thread at its end, or if it never began."""
+        """Close what this module owns. Called by the thread at its end, or if it never began."""
         with self._closing:
             if self._wake < 0:
                 return
@@ -220,7 +220,7 @@ class Supervisor:
         self.on_failure(error)
 
     def _begin_end(self, drain: bool) -> None:
-        """The system begins to stop: show its actors so."""
+        """The system begins to stop: show that to its actors."""
         self.close_intake()
         self._mailbox.box.words[SYSTEM_ENDS] = 1
         if not drain:

@@ -49,7 +49,7 @@ class ChildEntry:
     """One child of a supervisor."""
 
     def __init__(
-        self, supervisor: SupervisorRecord, key: int, plan: c.ActorPlan | c.BranchPlan
+        self, supervisor: SupervisorRecord, key: int, plan: c.ActorPlan | c.SupervisorPlan
     ) -> None:
         self.supervisor = supervisor
         self.key = key
@@ -80,7 +80,7 @@ class ChildEntry:
 
 
 #: What there is to say of the supervisor of a spawned actor; its state says the rest.
-_ALONE = c.BranchPlan(
+_ALONE = c.SupervisorPlan(
     (), None, Strategy.ONE_FOR_ONE, 0, 0.0, Restart.TEMPORARY, AutoShutdown.NEVER, False
 )
 
@@ -92,7 +92,7 @@ class SupervisorRecord:
         self,
         supervisor_id: int,
         name: str,
-        plan: c.BranchPlan = _ALONE,
+        plan: c.SupervisorPlan = _ALONE,
         above: ChildEntry | None = None,
     ) -> None:
         self.id = supervisor_id
@@ -120,9 +120,9 @@ class SupervisorRecord:
             self.state = dataclasses.replace(self.state, children=children)
 
     @property
-    def info(self) -> c.BranchInfo:
+    def info(self) -> c.SupervisorInfo:
         """What makes a ref to this supervisor."""
-        return c.BranchInfo(self.id, self.name)
+        return c.SupervisorInfo(self.id, self.name)
 
     @property
     def root(self) -> SupervisorRecord:
@@ -132,19 +132,19 @@ class SupervisorRecord:
             record = record.above.supervisor
         return record
 
-    def new_child(self, plan: c.ActorPlan | c.BranchPlan, is_static: bool) -> ChildState:
+    def new_child(self, plan: c.ActorPlan | c.SupervisorPlan, is_static: bool) -> ChildState:
         """Make the entry of a new child; return it as the engine sees it."""
         entry = self.new_entry(plan)
         options = plan.options if isinstance(plan, c.ActorPlan) else None
         return ChildState(
             entry.key,
-            restart=plan.restart if isinstance(plan, c.BranchPlan) else plan.options.restart,
+            restart=plan.restart if isinstance(plan, c.SupervisorPlan) else plan.options.restart,
             significant=plan.significant,
             backoff=options.backoff if options is not None else None,
             is_static=is_static,
         )
 
-    def new_entry(self, plan: c.ActorPlan | c.BranchPlan) -> ChildEntry:
+    def new_entry(self, plan: c.ActorPlan | c.SupervisorPlan) -> ChildEntry:
         """Make the entry of a new child."""
         entry = ChildEntry(self, next(self._keys), plan)
         self.entries[entry.key] = entry
@@ -166,14 +166,14 @@ def reason_of(record: SupervisorRecord, ending: Ending) -> ExitReason:
     return ExitReason(ExitKind.NORMAL) if ending is Ending.AUTO_SHUTDOWN else STOPPED
 
 
-def planned_name(plan: c.ActorPlan | c.BranchPlan) -> str:
+def planned_name(plan: c.ActorPlan | c.SupervisorPlan) -> str:
     """Return the name that a plan asks for; empty if the system makes one."""
-    if isinstance(plan, c.BranchPlan):
+    if isinstance(plan, c.SupervisorPlan):
         return plan.name or ""
     return plan.options.name or ""
 
 
-def plans(plan: c.ActorPlan | c.BranchPlan) -> Iterator[c.ActorPlan]:
+def plans(plan: c.ActorPlan | c.SupervisorPlan) -> Iterator[c.ActorPlan]:
     """Yield the actors of a plan."""
     if isinstance(plan, c.ActorPlan):
         yield plan

@@ -39,7 +39,7 @@ from procactors.supervision.trees import Trees
 
 __all__ = ["TreeCommands"]
 
-#: Runs the handler of a command for its caller, who waits for a start; an error is its answer.
+#: Runs the handler of a command for its caller, which waits for a start; an error is its answer.
 Answered = Callable[[Callable[[ReplyTo], None], ReplyTo], None]
 
 
@@ -58,8 +58,8 @@ class TreeCommands:
             c.RestartChild: self._restart_child,
             c.DeleteChild: self._delete_child,
             c.ListChildren: self._list_children,
-            c.StopBranch: self._stop_supervisor,
-            c.WaitBranch: self._wait_supervisor,
+            c.StopSupervisor: self._stop_supervisor,
+            c.WaitSupervisor: self._wait_supervisor,
         }
 
     def _supervise(self, command: c.Supervise, who: ReplyTo) -> None:
@@ -77,7 +77,7 @@ class TreeCommands:
 
     def _start_child(self, command: c.StartChild, who: ReplyTo) -> None:
         try:
-            record = self._trees.find(command.branch)
+            record = self._trees.find(command.supervisor)
             if self._waits(record, functools.partial(self._start_child, command), who):
                 return
             plan = self._plan_of_child(record, command)
@@ -96,7 +96,7 @@ class TreeCommands:
 
     def _plan_of_child(
         self, record: SupervisorRecord, command: c.StartChild
-    ) -> c.ActorPlan | c.BranchPlan:
+    ) -> c.ActorPlan | c.SupervisorPlan:
         """Return the plan of a child to be started. Raises: it cannot be one of this supervisor."""
         if self._core.intake_closed:
             raise SpawnError(f"no child of {record.name} is started: the system is stopping")
@@ -121,7 +121,7 @@ class TreeCommands:
         return plan
 
     def _terminate_child(self, command: c.TerminateChild, who: ReplyTo) -> None:
-        record = self._trees.find(command.branch)
+        record = self._trees.find(command.supervisor)
         if self._waits(record, functools.partial(self._terminate_child, command), who):
             return
         entry = self._entry(record, command.name)
@@ -132,7 +132,7 @@ class TreeCommands:
         self._core.step(record, engine.terminate(record.state, entry.key))
 
     def _restart_child(self, command: c.RestartChild, who: ReplyTo) -> None:
-        record = self._trees.find(command.branch)
+        record = self._trees.find(command.supervisor)
         if self._waits(record, functools.partial(self._restart_child, command), who):
             return
         entry = self._entry(record, command.name)
@@ -141,7 +141,7 @@ class TreeCommands:
         self._core.step(record, engine.launch(record.state, entry.key))
 
     def _delete_child(self, command: c.DeleteChild, who: ReplyTo) -> None:
-        record = self._trees.find(command.branch)
+        record = self._trees.find(command.supervisor)
         if self._waits(record, functools.partial(self._delete_child, command), who):
             return
         entry = self._entry(record, command.name)
@@ -151,7 +151,7 @@ class TreeCommands:
         self._core.reply(who, None)
 
     def _list_children(self, command: c.ListChildren, who: ReplyTo) -> None:
-        record = self._trees.find(command.branch)
+        record = self._trees.find(command.supervisor)
         rows = []
         for child in record.state.children:
             entry = record.entries[child.key]
@@ -168,11 +168,11 @@ class TreeCommands:
             )
         self._core.reply(who, rows)
 
-    def _stop_supervisor(self, command: c.StopBranch, who: ReplyTo) -> None:
-        if (ended := self._trees.past(command.branch)) is not None:
+    def _stop_supervisor(self, command: c.StopSupervisor, who: ReplyTo) -> None:
+        if (ended := self._trees.past(command.supervisor)) is not None:
             self._core.reply(who, ended)
             return
-        record = self._trees.find(command.branch)
+        record = self._trees.find(command.supervisor)
         record.waiters.append(who)
         above = record.above
         if above is not None:
@@ -193,11 +193,11 @@ class TreeCommands:
             for actor in list(actors_below(record)):
                 self._stopping.kill_now(actor)
 
-    def _wait_supervisor(self, command: c.WaitBranch, who: ReplyTo) -> None:
-        if (ended := self._trees.past(command.branch)) is not None:
+    def _wait_supervisor(self, command: c.WaitSupervisor, who: ReplyTo) -> None:
+        if (ended := self._trees.past(command.supervisor)) is not None:
             self._core.reply(who, ended)
         else:
-            self._trees.find(command.branch).waiters.append(who)
+            self._trees.find(command.supervisor).waiters.append(who)
 
     def _waits(
         self, record: SupervisorRecord, again: Callable[[ReplyTo], None], who: ReplyTo
@@ -205,7 +205,8 @@ class TreeCommands:
         """Put a command off while a start, a restart or a stop is under way; return whether."""
         if record.state.phase is Phase.RUNNING:
             return False
-        comes_back = record.above is not None and record.state.parks  # unless the one above ends it
+        # Unless the supervisor above ends it.
+        comes_back = record.above is not None and record.state.parks
         if record.state.ending is not None and not comes_back:
             raise ActorStopped(f"supervisor {record.name} is stopping")
         self._trees.defer(record, functools.partial(self._answered, again, who))

@@ -81,7 +81,7 @@ class Trees:
     # -- all supervisors ----------------------------------------------------------------------
 
     def new_supervisor(
-        self, plan: c.BranchPlan, above: ChildEntry | None = None
+        self, plan: c.SupervisorPlan, above: ChildEntry | None = None
     ) -> SupervisorRecord:
         """Make a supervisor, not started yet. Raises NameTaken."""
         number, name = self._core.new_name(plan.name, "supervisor")
@@ -139,7 +139,7 @@ class Trees:
     # -- carrying out -------------------------------------------------------------------------
 
     def carry_out(self) -> None:
-        """Carry out what is ordered, first come, first served, and what follows from that."""
+        """Carry out the orders, oldest first, and those that follow from them."""
         orders = self._core.orders
         while orders or self._take_up():
             while orders:
@@ -206,7 +206,7 @@ class Trees:
 
     def _start(self, entry: ChildEntry, wait: float) -> None:
         entry.error = None
-        if isinstance(entry.plan, c.BranchPlan):
+        if isinstance(entry.plan, c.SupervisorPlan):
             self._start_supervisor(entry, entry.plan, wait)
             return
         if entry.node is None:
@@ -241,7 +241,7 @@ class Trees:
         entry.supervisor.failed = entry
         self._core.child_exited(entry, Exit.ABNORMAL)
 
-    def _start_supervisor(self, entry: ChildEntry, plan: c.BranchPlan, wait: float) -> None:
+    def _start_supervisor(self, entry: ChildEntry, plan: c.SupervisorPlan, wait: float) -> None:
         if entry.node is None:
             try:
                 entry.node = self.new_supervisor(plan, entry)
@@ -266,9 +266,9 @@ class Trees:
 
     def _ready(self, record: SupervisorRecord) -> None:
         """All children of a supervisor are up."""
-        told = self._core.reply(record.starter, record.info)
+        answered = self._core.reply(record.starter, record.info)
         record.starter = None
-        if not told:  # but of an error, or not at all: no one has the ref
+        if not answered:  # but of an error, or not at all: no process has the ref
             self.stop_tree(record)
         if record.above is not None:
             self._core.reply(record.above.starter, record.info)
@@ -321,7 +321,7 @@ class Trees:
             self._core.reply(who, entry.error)
             return
         reason, report = entry.last
-        if isinstance(entry.plan, c.BranchPlan):
+        if isinstance(entry.plan, c.SupervisorPlan):
             self._core.reply(who, SpawnError(f"supervisor {entry.name} {reason}"))
             return
         error = SpawnError(f"{entry.plan.class_name} ({entry.name}) {reason}")

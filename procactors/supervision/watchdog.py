@@ -3,7 +3,7 @@
 Layer: supervision. Runs in: parent, in the supervisor's thread, by its timers.
 Owns: which processes are looked after.
 Never: wakes up while no live actor has `handle_timeout` or `Limits.memory`; waits; needs the
-actor's good will: it looks at the black box and at /proc.
+actor's help: it looks at the black box and at /proc.
 
     look (some times a second) ─► over its memory limit? ───────────────► kill
                                └► hung? ─► DUMP signal ─► stacks are there,

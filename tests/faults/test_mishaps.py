@@ -1,4 +1,4 @@
-"""A fault in the runtime itself, at each of its steps: whoever waits is told, the rest goes on."""
+"""A fault in the runtime itself, at each of its steps: callers get an error, the rest goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs in which somebody else reaps our processes: SIGCHLD ignored, or a handler for all."""
+"""Programs in which other code reaps our processes: SIGCHLD ignored, or a handler for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters: messages that nobody will handle are kept, with the reason."""
+"""Dead letters: messages that no actor will handle are kept, with the reason."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Segments of dead processes: what was sent arrives, what was only reserved goes.
 
-A segment is written for somebody before the message that names it is sent. The supervisor cannot
-know whether that message is on its way: so it puts a fence behind it, and whoever reads the fence
-lets the rest go.
+A segment is written for an actor before the message that names it is sent. The supervisor cannot
+know whether that message is on its way: so it puts a fence behind it, and the actor that reads the
+fence lets the rest go.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Death watch and links: an end is told once, to all who asked, and ends those who are linked."""
+"""Death watch and links: watchers hear of an end once, and linked actors end with it."""
 
 from __future__ import annotations
 

@@ -309,7 +309,7 @@ def test_an_exit_while_a_call_is_pickled_is_the_callers_own(executor):
 
 
 def test_a_call_that_cannot_be_pickled_fails_in_its_future(executor):
-    """Whoever collects futures finds the error there, with the path to the culprit."""
+    """A program that collects futures finds the error there, with the path to the cause."""
     futures = [executor.submit(id, x) for x in (1, {"key": threading.Lock()}, 3)]
     assert [future.exception(SHORT_S) is None for future in futures] == [True, False, True]
     assert isinstance(futures[1].exception(), EncodeError)

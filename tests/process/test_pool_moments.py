@@ -49,7 +49,7 @@ def size_behind_gate(gate, data):
 
 
 def test_an_answer_is_taken_where_no_descriptor_is_left(pool, gate):
-    """The segment of its arguments is let go by whoever takes the answer."""
+    """The segment of its arguments is let go where the answer is taken."""
     reply = pool.submit(size_behind_gate, gate, bytes(100_000))
     gate.arrival()
     with ExitStack() as taken:
@@ -85,7 +85,7 @@ def test_results_that_wait_hold_no_descriptors(pool):
 
 
 def test_what_lies_behind_a_slow_item_is_taken_over_though_the_limit_came_late(system, tmp_path):
-    """The keeper lowers the limit to what it has seen, while the worker goes on."""
+    """The monitor lowers the limit to what it has seen, while the worker goes on."""
     with (
         new_gate(tmp_path / "one") as one,
         new_gate(tmp_path / "two") as two,
@@ -531,9 +531,9 @@ def test_interrupted_while_they_start_no_workers_are_left(system, gate):
 def test_a_stop_that_comes_together_with_the_systems_is_no_error(start_method):
     with ActorSystem(start_method=start_method) as system:
         pool = system.options(size=2).pool()
-        members = pool._slots()
+        slots = pool._slots()
         stopping = aside(system.stop)
         while not stopping.done():
-            pool._workers._end(members, 0.0)
-        pool._workers._end(members, 0.0)
+            pool._workers._end(slots, 0.0)
+        pool._workers._end(slots, 0.0)
     pool.stop()

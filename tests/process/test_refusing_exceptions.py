@@ -1,4 +1,4 @@
-"""Whatever an exception refuses, its caller gets it as itself, and nobody else suffers for it."""
+"""Whatever an exception refuses, its caller gets it as itself, and no other call suffers."""
 
 from __future__ import annotations
 

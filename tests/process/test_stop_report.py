@@ -1,4 +1,4 @@
-"""What a system's stop reports: each actor's end, and what nobody handled."""
+"""What a system's stop reports: each actor's end, and what was not handled."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_a_system_stops_actors_that_tell_themselves_and_each_other(start_method,
 
 
 def test_a_restart_does_not_double_a_loop_that_knows_its_life(system, tmp_path):
-    """A group's restart keeps the mailbox, and in it the tick of the life before."""
+    """A restart of all children keeps the mailbox, and in it the tick of the life before."""
     log = tmp_path / "log"
     crasher = spec(Crasher).options(name="crasher")
     system.supervise(Supervisor(spec(Ticker, log), crasher, strategy=Strategy.ONE_FOR_ALL))

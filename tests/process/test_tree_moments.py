@@ -1,4 +1,4 @@
-"""Orders and deaths that come to a tree in an odd moment: everybody is answered, once."""
+"""Orders and deaths that come to a tree in an odd moment: each caller is answered, once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def second_gate(tmp_path):
         yield gate
 
 
-# -- while a group is restarted -----------------------------------------------------------------
+# -- while all children are restarted -----------------------------------------------------------
 
 
 def test_a_sibling_that_is_killed_while_its_group_is_lowered_stays_down(system, gate):
@@ -168,7 +168,7 @@ def test_a_supervisor_that_a_restart_stops_can_be_stopped_meanwhile(system, gate
 
 
 def test_a_supervisor_that_waits_for_its_restart_can_be_stopped(system, gate):
-    """In the group's raising, before its turn: it stays down, the others go on."""
+    """While the children are raised, before its turn: it stays down, the others go on."""
     inner = Supervisor(spec(Echo).options(name="leaf"), name="inner")
     tree = system.supervise(
         Supervisor(

@@ -293,7 +293,7 @@ def test_a_sibling_killed_in_a_group_restart_gets_its_message_again(system, gate
 
 
 def lowered_at_gate(system, gate, **options):
-    """Start two in a group, and have its restart wait for the one at the gate; return that one."""
+    """Start two that restart together, which waits for the one at the gate; return that one."""
     tree = Supervisor(
         spec(Sleeper).options(name="sleeper", **options),
         spec(Echo).options(name="echo"),

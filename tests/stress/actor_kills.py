@@ -105,7 +105,7 @@ class Sender(Actor):
 
 
 class Run:
-    """A target, two senders beside the main program, and somebody who kills them."""
+    """A target, two senders beside the main program, and a loop that kills them."""
 
     def __init__(self, system: ActorSystem, folder: Path, seed: int, delivery: Delivery) -> None:
         self._system = system

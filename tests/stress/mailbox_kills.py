@@ -47,7 +47,7 @@ class Outcome:
 
 
 class Run:
-    """One reader, some senders, and somebody who kills them."""
+    """One reader, some senders, and a loop that kills them."""
 
     def __init__(self, seed: int, senders: int, maxsize: int) -> None:
         self._chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Kill those who share and those who read at random; look at what was read and what is left."""
+"""Kill processes that share and that read at random; look at what was read and what is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mailbox survives all who use it: readers and senders are killed while it is flooded."""
+"""The mailbox survives all that use it: readers and senders are killed while it is flooded."""
 
 from __future__ import annotations
 

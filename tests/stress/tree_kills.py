@@ -1,7 +1,7 @@
 """A tree under random kills, and what a model says must be left of it.
 
 The model is small on purpose. A child comes back from anything if it is permanent or transient;
-a temporary one is gone after its first death, and with the restart of its group. So in the end
+a temporary one is gone after its first death, and with a restart of its siblings. So in the end
 every actor of the tree that is not temporary is up, in a life at least as high as its own deaths
 make it, and no supervisor has given up for good. `Report` says what was done and what was seen.
 """

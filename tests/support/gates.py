@@ -1,10 +1,10 @@
 """Gates: hold an actor inside a handler until the test lets it go on.
 
-A gate is two named pipes in a folder. Whoever comes to it leaves his pid in one and waits for a
-byte in the other::
+A gate is two named pipes in a folder. A process that comes to it leaves its pid in one and waits
+for a byte in the other::
 
-    actor:  gate.wait()          test:  pid = gate.arrival()     # he stands at the gate
-                                        gate.open()              # he, and all who come, may go on
+    actor:  gate.wait()          test:  pid = gate.arrival()     # the actor stands at the gate
+                                        gate.open()              # it, and all that come, may go on
 
 A `Gate` is only a path, so it may travel in a message to any process, under any start method.
 """
@@ -33,15 +33,15 @@ class Gate:
 
     def wait(self) -> None:
         """Tell the test who is here, then block until it lets this visitor pass."""
-        # Opened before anybody knows of us: once we are seen, the test may open the gate and leave,
-        # and a pipe that nobody has open forgets its bytes.
+        # Opened before the test knows of us: once we are seen, it may open the gate and leave, and
+        # a pipe that no process has open forgets its bytes.
         with _opened(self.folder / "permits") as permits:
             self._put("arrivals", PID.pack(os.getpid()))
             if os.read(permits, 1) == ALL:
-                os.write(permits, ALL)  # for whoever comes next
+                os.write(permits, ALL)  # for the next visitor
 
     def arrival(self, timeout: float = SHORT_S) -> int:
-        """Wait until somebody stands at the gate, and return his pid; each one is told once."""
+        """Wait until a visitor stands at the gate, and return its pid; each one comes once."""
         return PID.unpack(self._take("arrivals", PID.size, timeout))[0]
 
     def let_pass(self, visitors: int = 1) -> None:
@@ -49,7 +49,7 @@ class Gate:
         self._put("permits", ONE * visitors)
 
     def open(self) -> None:
-        """Let everybody go on, from now on."""
+        """Let all visitors go on, from now on."""
         self._put("permits", ALL)
 
     def _put(self, name: str, what: bytes) -> None:
@@ -67,11 +67,11 @@ class Gate:
 
 @contextmanager
 def new_gate(folder: Path) -> Iterator[Gate]:
-    """Make a gate at `folder`; it works until the block ends, then lets everybody go on."""
+    """Make a gate at `folder`; it works until the block ends, then lets all visitors go on."""
     folder.mkdir()
     for name in ("arrivals", "permits"):
         os.mkfifo(folder / name, 0o600)
-    # A pipe forgets its bytes when nobody has it open: these two keep what a killed actor wrote.
+    # A pipe that no process has open forgets its bytes: these two keep what a killed actor wrote.
     with _opened(folder / "arrivals"), _opened(folder / "permits"):
         gate = Gate(folder)
         try:

@@ -21,6 +21,6 @@ def tree(
     auto_shutdown=AutoShutdown.NEVER,
     significant=False,
 ):
-    return c.BranchPlan(
+    return c.SupervisorPlan(
         children, name, strategy, max_restarts, within, restart, auto_shutdown, significant
     )

@@ -108,8 +108,8 @@ class Chance:
                     c.RestartChild(number, self.a_child(number)),
                     c.DeleteChild(number, self.a_child(number)),
                     c.ListChildren(number),
-                    c.StopBranch(number, pick([None, 0.5])),
-                    c.WaitBranch(number),
+                    c.StopSupervisor(number, pick([None, 0.5])),
+                    c.WaitSupervisor(number),
                 ]
             )
         )

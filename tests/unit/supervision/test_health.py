@@ -1,4 +1,4 @@
-"""Is it hung, is it over its limit, was it we who stood still: on a manual clock."""
+"""Is it hung, is it over its limit, did the watchdog stand still: on a manual clock."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def grown(*children, is_late=False, **flags):
     world = World(is_late=is_late)
     info = world.supervise(tree(*(children or map(actor, NAMES)), **flags))
     world.take_log()
-    return world, info.branch
+    return world, info.supervisor
 
 
 def started(log):
@@ -44,10 +44,10 @@ def test_children_start_in_order_and_stop_in_reverse(is_late):
     world = World(is_late=is_late)
     info = world.supervise(tree(*map(actor, NAMES)))
     assert world.take_log() == ["start a", "start b", "start c"]
-    assert str(world.get(c.StopBranch(info.branch, None))) == "stopped"
+    assert str(world.get(c.StopSupervisor(info.supervisor, None))) == "stopped"
     assert ended(world.take_log()) == ["c", "b", "a"]
     assert not world.core.actors
-    assert str(world.get(c.WaitBranch(info.branch))) == "stopped"
+    assert str(world.get(c.WaitSupervisor(info.supervisor))) == "stopped"
 
 
 def test_each_child_waits_for_the_one_before_it():
@@ -125,7 +125,7 @@ def test_a_strategy_says_which_are_restarted(strategy, dead, end, is_late):
 @pytest.mark.parametrize("allowed", [0, 1, 2])
 def test_more_restarts_than_allowed_end_the_system(strategy, allowed):
     world, number = grown(strategy=strategy, max_restarts=allowed)
-    call = world.ask(c.WaitBranch(number))
+    call = world.ask(c.WaitSupervisor(number))
     for _ in range(allowed):
         world.kill("b")
         assert sorted(world.up_names()) == NAMES
@@ -311,7 +311,7 @@ def test_a_command_waits_for_a_restart_to_be_done(comes_back):
         world.kill("c")
         assert world.answers[call].name == "d"
     else:
-        world.ask(c.StopBranch(number, 0.0))
+        world.ask(c.StopSupervisor(number, 0.0))
         world.wait(0.1)
         assert type(world.answers[call]) is ActorStopped
 
@@ -320,7 +320,7 @@ def test_a_command_waits_for_a_restart_to_be_done(comes_back):
 def test_a_supervisor_is_stopped_in_its_childrens_times_or_killed_by_its_own(timeout):
     world, number = grown(*(actor(name, stop_timeout=5.0) for name in NAMES))
     world.stubborn |= {"b", "c"}
-    call = world.ask(c.StopBranch(number, timeout))
+    call = world.ask(c.StopSupervisor(number, timeout))
     world.wait(7.9 if timeout is None else 1.5)  # SIGTERM comes a fifth before the end
     assert world.answers[call] is WAITS
     world.wait(0.6)
@@ -336,7 +336,7 @@ def test_a_supervisor_that_is_about_to_be_restarted_can_be_stopped(moment):
     number = next(n for n, r in world.supervision.trees._live.items() if r.name == "inner")
     world.stubborn.add("b")
     world.kill("a")
-    call = world.ask(c.StopBranch(number, None))
+    call = world.ask(c.StopSupervisor(number, None))
     world.stubborn.clear()
     world.kill("b")
     assert world.answers[call] is not WAITS
@@ -355,7 +355,7 @@ def test_a_supervisor_that_is_about_to_be_restarted_can_be_stopped(moment):
 def test_the_ends_of_significant_children_end_the_tree(restart, auto, ends_with):
     children = (*(actor(name, True, restart=restart) for name in "ab"), actor("c"))
     world, number = grown(*children, auto_shutdown=auto)
-    call = world.ask(c.WaitBranch(number))
+    call = world.ask(c.WaitSupervisor(number))
     for name in "ab"[:ends_with]:
         assert world.answers[call] is WAITS
         world.leave(name)
@@ -375,7 +375,7 @@ def test_a_significant_child_that_is_terminated_ends_nothing():
 
 def test_files_and_names_go_with_a_tree():
     world, number = grown()
-    world.get(c.StopBranch(number, None))
+    world.get(c.StopSupervisor(number, None))
     assert world.spawn("a").name == "a"
     assert not world.supervision.trees._live
     assert set(world.core.entries) == {world.id_of("a")}

@@ -274,7 +274,7 @@ class World:
         until = self.now + seconds
         while self.core.timers and self.core.timers[0].when <= until:
             self.now = max(self.now, self.core.timers[0].when)
-            self.supervision.ring()
+            self.supervision.run_timers()
             self.run()
         self.now = until
 

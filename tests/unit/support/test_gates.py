@@ -1,4 +1,4 @@
-"""Gates hold whoever comes, tell who it is, and let go what they are told to."""
+"""Gates hold each process that comes, tell its pid, and let go as many as the test says."""
 
 from __future__ import annotations
 
