@@ -61,7 +61,7 @@ class DirectTransport:
         self.path = store.path
         self.actor = MAIN
         self.is_abandoned = False
-        self.runtime_dir = store
+        self.store = store
         self.encode: Callable[..., Encoded] = store.encode
         self.commands: list[Any] = []
         self.full: set[int] = set()

@@ -357,7 +357,7 @@ def test_a_killed_readers_child_does_not_keep_the_readers_place(gate, tmp_path):
 
 
 def take_a_place_and_wait(mailbox: Any, gate: Gate) -> None:
-    mailbox._writing()._places.take(None, lambda: None, lambda: None)
+    mailbox._writing()._tokens.take(None, lambda: None, lambda: None)
     gate.wait()
 
 

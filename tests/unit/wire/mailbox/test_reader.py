@@ -130,7 +130,7 @@ def test_a_reader_killed_at_any_step_leaves_each_record_to_be_handled_once(
         assert before + behind == sent.take(), f"step {step}, in hand: {in_hand}"
         if capacity:
             assert reader.take(0.001) is None  # idle, it brings back what was lost
-            assert reader._places.free() == capacity, f"step {step}"
+            assert reader._tokens.free() == capacity, f"step {step}"
         reader.close()
         files.close()
         files.path = str(tmp_path / f"old-{step}")

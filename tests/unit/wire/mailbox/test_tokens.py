@@ -146,12 +146,12 @@ def test_a_killed_sender_s_place_comes_back_and_a_stopped_one_keeps_it(files, pl
 
 def test_a_forked_copy_of_a_sender_neither_keeps_its_claim_nor_gives_it_up(files, places):
     writer, reader = MailboxWriter(files.path, lambda _: None), places()
-    take(writer._places)
+    take(writer._tokens)
     seen, told = os.pipe()
     pid = forked(lambda: (os.write(told, b"1"), signal.pause()))
     assert os.read(seen, 1) == b"1"
     assert not reader.heal(is_empty), "the copy has given up what is its parent's"
-    writer._places.give_up()
+    writer._tokens.give_up()
     assert reader.heal(is_empty), "the copy holds what was its parent's"
     os.kill(pid, signal.SIGKILL)
     ended(pid)
@@ -166,7 +166,7 @@ def test_a_place_comes_back_though_a_copy_of_its_killed_sender_lives(files, plac
 
     def send_by_halves():
         writer = MailboxWriter(files.path, lambda _: None)
-        take(writer._places)
+        take(writer._tokens)
         os.write(told, b"%d\n" % forked(signal.pause))
         signal.pause()
 
@@ -186,10 +186,10 @@ def test_a_place_comes_back_though_a_copy_of_its_killed_sender_lives(files, plac
 
 def test_what_a_copy_sends_gives_up_no_claim_of_its_parents(files, places):
     writer, reader = MailboxWriter(files.path, lambda _: None), places()
-    take(writer._places)
+    take(writer._tokens)
     assert ended(forked(writer.send, RECORD)) == 0
     assert not reader.heal(is_empty)
-    writer._places.give_up()
+    writer._tokens.give_up()
     writer.close()
 
 
