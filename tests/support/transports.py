@@ -73,7 +73,7 @@ class DirectTransport:
     def start(self, instance: Any) -> int:
         """Have an object be an actor; return its id."""
         actor = len(self.workers) + 1
-        self.workers[actor] = Worker(self.runtime_dir, instance)
+        self.workers[actor] = Worker(self.store, instance)
         return actor
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The runtime directory: private, and swept only when nobody owns it."""
+"""The runtime directory: private, and swept only when no live process owns it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tests.support.waiting import SHORT_S
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path_factory, monkeypatch):
     """The temporary directory of this process: other programs' is not swept, nor in the way."""
-    place = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    return place
+    folder = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -107,8 +107,8 @@ def test_a_directory_that_vanishes_under_a_sweep_stops_it_nowhere(tmp_path, monk
     left.mkdir(mode=0o700)
     (left / "owner").touch()
 
-    def listdir(place):
-        return [f"{PREFIX}0-gone", *real(place)]
+    def listdir(folder):
+        return [f"{PREFIX}0-gone", *real(folder)]
 
     monkeypatch.setattr(os, "listdir", listdir)
     assert sweep(tmp_path) == [str(left)]
@@ -168,7 +168,7 @@ def test_a_forked_copy_removes_nothing(tmp_path):
 def test_a_process_that_still_writes_cannot_keep_it(tmp_path):
     """An actor that is just dying, while the janitor or another program's start sweeps."""
     for _ in range(50):
-        folder = RuntimeDir(tmp_path)
+        runtime_dir = RuntimeDir(tmp_path)
         ended = threading.Event()
 
         def write(folder, ended):
@@ -178,9 +178,9 @@ def test_a_process_that_still_writes_cannot_keep_it(tmp_path):
                         pass
             ended.set()
 
-        folder = os.path.join(folder.path, "actors")
+        folder = os.path.join(runtime_dir.path, "actors")
         threading.Thread(target=write, args=(folder, ended)).start()
-        folder.remove()
+        runtime_dir.remove()
         assert ended.wait(SHORT_S)
         sweep(tmp_path)  # what it had opened before the name was gone may have come late
         assert list(tmp_path.iterdir()) == []
