@@ -33,7 +33,7 @@ class ExitKind(enum.Enum):
     MEMORY = "memory limit"  #: by us: it held more than `Limits.memory`
     OOM = "out of memory"  #: by the kernel's out-of-memory killer
     PARENT_GONE = "parent gone"  #: the actor that spawned it ends or ended, so it was stopped
-    UNKNOWN = "unknown"  #: ended, and nobody is left who could tell how
+    UNKNOWN = "unknown"  #: ended, and no process is left that knows how
 
 
 #: Lines of a report in an error's text, and of one that is logged; the rest is in the report.
@@ -191,12 +191,12 @@ class CrashReport:
 
     @property
     def likeness(self) -> str:
-        """What makes two crashes alike: cause, handler and place, whichever actor it was."""
+        """What makes two crashes alike: cause, handler and last frames, whichever actor it was."""
         reason = self.reason
-        place = _last_frames(self.traceback, 2)
-        # An exception's text may have a number in it: at the same place, its class is enough.
-        text = reason.text.partition(":" if place else "\n")[0]
-        return "\n".join([reason.kind.value, str(reason.code), text, self.handler or "", *place])
+        frames = _last_frames(self.traceback, 2)
+        # An exception's text may have a number in it: with the same frames, its class is enough.
+        text = reason.text.partition(":" if frames else "\n")[0]
+        return "\n".join([reason.kind.value, str(reason.code), text, self.handler or "", *frames])
 
     def brief(self, lines: int = ERROR_LINES) -> str:
         """Return the summary, and where it happened, in so many lines at most.
@@ -244,7 +244,7 @@ def _last_frames(traceback: str, most: int) -> list[str]:
         elif line.startswith('  File "'):
             frames.append([_cut(line)])
         elif line.startswith("    ") and frames and len(frames[-1]) == 1:
-            frames[-1].append(_cut(line))  # its code; what marks a place in it is left out
+            frames[-1].append(_cut(line))  # its code; the markers below it are left out
     found: list[str] = []
     for frame in reversed(frames):
         if len(found) + len(frame) > most:

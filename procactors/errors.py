@@ -2,7 +2,7 @@
 
 Layer: model. Runs in: parent and actor.
 Owns: nothing.
-Never: imports another room; an error without the facts that explain it.
+Never: imports anything but crash reports; an error without the facts that explain it.
 
     ProcActorsError
     ├── SpawnError                     the actor did not start
@@ -94,7 +94,7 @@ class MailboxFull(DeliveryError):
 
 
 class EncodeError(DeliveryError, TypeError):
-    """The message cannot be pickled; the text names the path to the culprit."""
+    """The message cannot be pickled; the text names the path to the part at fault."""
 
 
 class UnknownMethod(DeliveryError, TypeError):
@@ -174,8 +174,8 @@ class RemoteError(ReplyError):
     """
 
     def __init__(self, type_name: str, text: str, traceback: str, why: str = "") -> None:
-        told = f"{type_name}: {text}"
-        super().__init__(f"{told} (it could not be rebuilt here: {why})" if why else told)
+        sentence = f"{type_name}: {text}"
+        super().__init__(f"{sentence} (it could not be rebuilt here: {why})" if why else sentence)
         self.type_name = type_name
         self.text = text
         self.traceback = traceback
@@ -200,7 +200,7 @@ class RemoteTraceback(Exception):
 
 
 class AskCycleError(ProcActorsError):
-    """This ask would close a ring of actors that wait for each other for ever."""
+    """This ask would close a cycle of actors that wait for each other for ever."""
 
 
 class ShareReleased(ProcActorsError):

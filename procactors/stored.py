@@ -1,7 +1,7 @@
 """What stored pickles name: the functions that make their values again, of this and older versions.
 
 Layer: api. Runs in: any process; loaded with the package.
-Owns: `__module__` of these functions, and the last place in `sys.meta_path`.
+Owns: `__module__` of these functions, and the last entry of `sys.meta_path`.
 Never: drops or renames what a version has stored.
 
 Dead letters in a file, and the messages beside crash reports, are pickles that outlive the version
@@ -137,5 +137,5 @@ class _OldNames:
         vars(module)["__getattr__"] = partial(getattr, today)
 
 
-# Last: it is asked for nothing that is there.
+# Last: Python asks it only for what no other finder has found.
 sys.meta_path.append(_OldNames)

@@ -90,9 +90,9 @@ class Condemn(NamedTuple):
 
     Attributes:
         actor: the worker's id.
-        pid: the process that was seen at it.
+        pid: the process that was seen to run the item.
         handled: the messages that it had handled by then: the next one is none of the pool's.
-        text: what is said of it in the report.
+        text: what its crash report says.
     """
 
     actor: int
@@ -208,7 +208,7 @@ class LostMessage(NamedTuple):
 
 
 class ReportProgress(NamedTuple):
-    """An actor tells how far it is. No reply.
+    """How far an actor is, by its own count. No reply.
 
     Attributes:
         actor: its id.
@@ -226,12 +226,12 @@ class ReportProgress(NamedTuple):
 
 
 class DecideOnChild(NamedTuple):
-    """A parent's word on a child that died. No reply.
+    """A parent's decision on a child that died. No reply.
 
     Attributes:
         child: the child's id.
         incarnation: the life that ended.
-        directive: a `childfailure.Directive` as its word; empty: the child's own policy.
+        directive: a `runtime.child_failure.Directive` as its word; empty: the child's own policy.
     """
 
     child: int

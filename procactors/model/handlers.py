@@ -20,13 +20,13 @@ __all__ = ["check_class", "check_function", "cure_for", "kind_of", "refusal"]
 #: Keywords of ours that are written where a function's own belong: of a call, and of a map.
 _CALL_WORDS = {"timeout"}
 _MAP_WORDS = {"chunk", "in_flight", "on_error", "ordered", "progress", "retries", "retry_on"}
-#: Words for which ours is another one.
+#: Words that users write, and the options that they mean.
 _MEANT = {"timeout": "start_timeout", "workers": "size", "max_workers": "size"}
 
 #: Flags of the code of what does not return its result.
 _UNUSUAL = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-#: What has its code itself, not in a `__call__`.
+#: Types whose objects have their code themselves, not in a `__call__`.
 _PLAIN = (FunctionType, BuiltinFunctionType, type)
 
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -38,7 +38,7 @@ def kind_of(function: Any) -> str:
     if kind is BuiltinFunctionType or (
         kind is FunctionType and not function.__code__.co_flags & _UNUSUAL
     ):
-        return ""  # nearly all, at the cost of nearly nothing: each call of a pool comes by
+        return ""  # nearly all, and at once: each call of a pool comes by here
     if inspect.iscoroutinefunction(function):
         return "async def"
     if inspect.isasyncgenfunction(function):

@@ -87,8 +87,8 @@ class Overflow(enum.Enum):
 class Routing(enum.Enum):
     """Which worker of a pool gets a call.
 
-    LEAST_LOADED: whoever is free draws the next one from the pool's queue: one slow call delays
-    no other. ROUND_ROBIN: each in turn. RANDOM: drawn by chance. CONSISTENT_HASH: by the call's
+    LEAST_LOADED: a free worker draws the next one from the pool's queue: one slow call delays no
+    other. ROUND_ROBIN: each in turn. RANDOM: drawn by chance. CONSISTENT_HASH: by the call's
     first argument: calls with equal ones go to the same worker, as long as there is one.
     Except for the first, a call waits for its worker even if others are free.
     """
@@ -147,7 +147,7 @@ class Backoff:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        _settle(
+        _set_fields(
             self,
             initial=number("Backoff.initial", self.initial, 0.0),
             maximum=number("Backoff.maximum", self.maximum, 0.0),
@@ -176,13 +176,13 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.memory is not None:
-            _settle(self, memory=whole("Limits.memory (bytes)", self.memory, 1))
+            _set_fields(self, memory=whole("Limits.memory (bytes)", self.memory, 1))
         if self.threads is not None:
-            _settle(self, threads=whole("Limits.threads", self.threads, 1))
+            _set_fields(self, threads=whole("Limits.threads", self.threads, 1))
         if self.nice is not None:
-            _settle(self, nice=whole("Limits.nice", self.nice, -20, 19))
+            _set_fields(self, nice=whole("Limits.nice", self.nice, -20, 19))
         if self.cpu_affinity is not None:
-            _settle(self, cpu_affinity=_cpus(self.cpu_affinity))
+            _set_fields(self, cpu_affinity=_cpus(self.cpu_affinity))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,13 +207,13 @@ class Recycle:
         if self.messages is None and self.seconds is None and self.memory_growth is None:
             raise InvalidSpec("Recycle needs at least one of messages, seconds, memory_growth")
         if self.messages is not None:
-            _settle(self, messages=whole("Recycle.messages", self.messages, 1))
+            _set_fields(self, messages=whole("Recycle.messages", self.messages, 1))
         if self.seconds is not None:
-            _settle(self, seconds=number("Recycle.seconds", self.seconds, 0.0))
+            _set_fields(self, seconds=number("Recycle.seconds", self.seconds, 0.0))
             if self.seconds == 0:
                 raise InvalidSpec("Recycle.seconds is more than 0: it would do nothing else")
         if self.memory_growth is not None:
-            _settle(
+            _set_fields(
                 self, memory_growth=whole("Recycle.memory_growth (bytes)", self.memory_growth, 1)
             )
 
@@ -274,17 +274,17 @@ class Options:
     def __post_init__(self) -> None:
         # As plain values: they travel to the supervisor, which unpickles no user's classes.
         if self.name is not None:
-            _settle(self, name=text("name", self.name))
+            _set_fields(self, name=text("name", self.name))
         if self.mailbox is not None:
             what = "mailbox (capacity in messages, or None for unbounded)"
-            _settle(self, mailbox=whole(what, self.mailbox, 1))
+            _set_fields(self, mailbox=whole(what, self.mailbox, 1))
         if self.env is not None:
-            _settle(self, env=_environment(self.env))
+            _set_fields(self, env=_environment(self.env))
         if self.seed is not None:
-            _settle(self, seed=whole("seed", self.seed, 0))
+            _set_fields(self, seed=whole("seed", self.seed, 0))
         if self.stop_timeout is not None:
-            _settle(self, stop_timeout=deadline("stop_timeout", self.stop_timeout))
-        _settle(
+            _set_fields(self, stop_timeout=deadline("stop_timeout", self.stop_timeout))
+        _set_fields(
             self,
             max_restarts=whole("max_restarts", self.max_restarts, 0),
             within=number("within", self.within, 0.0),
@@ -319,7 +319,7 @@ class Options:
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # made plain there
 
 
-#: What is meant by words that are said in another place.
+#: Words that are no options, and what to write instead.
 _ELSEWHERE = {
     "timeout": "; of a call it is ref.options(timeout=...), of a start start_timeout",
     "significant": "; it is for children of a tree: spec(...).options(significant=True)",
@@ -356,7 +356,7 @@ worded = showing(
 )
 
 
-def _settle(thing: Any, **values: Any) -> None:
+def _set_fields(thing: Any, **values: Any) -> None:
     """Write fields of a frozen dataclass, while it is being made."""
     for name, value in values.items():
         object.__setattr__(thing, name, value)

@@ -35,7 +35,7 @@ P = ParamSpec("P")
 
 
 class Strategy(enum.Enum):
-    """Who is restarted when one child dies and its restart policy asks for a restart (OTP's).
+    """Which children are restarted when one dies and its policy asks for a restart (OTP's).
 
     ONE_FOR_ONE: that child. ONE_FOR_ALL: all children, those before it too. REST_FOR_ONE: it and
     the children that were started after it. DYNAMIC (OTP's simple_one_for_one): children are
@@ -153,7 +153,7 @@ class Supervisor:
     Args:
         children: specs of actors (`spec`) and supervisors, in start order; with
             ``Strategy.DYNAMIC`` exactly one spec, of which no child is started yet.
-        strategy: who is restarted when one child dies.
+        strategy: which children are restarted when one dies.
         max_restarts, within: how many restarts are allowed inside any window of ``within``
             seconds; with one more, the supervisor stops its children and gives up: its own
             supervisor restarts it, or gives up in turn; a root's giving up ends the system.

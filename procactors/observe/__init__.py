@@ -1,5 +1,5 @@
-"""Seeing what happens: the hub of events, who hears of them, and how far a job is on a screen.
+"""Seeing what happens: the hub of events, its listeners, and how far a job is, on a screen.
 
-Here: subscriptions, the progress bar, the status line, and the throttle before them.
+Here: events and subscriptions, the views of progress (bars, plain lines), and the throttle.
 Not here: the events as values (`model.events`).
 """

@@ -143,7 +143,7 @@ class Events:
             action()
 
     def close(self, timeout: float) -> None:
-        """Show what is left, within `timeout` seconds; end streams and threads."""
+        """Deliver what is left, within `timeout` seconds; end streams and threads."""
         deadline = monotonic() + timeout
         with self._lock:
             self._closed = True

@@ -20,14 +20,14 @@ __all__ = ["PrintsAbove"]
 class PrintsAbove:
     """Stands for a stream; all but writing is the stream's own.
 
-    A line that is begun is held until it is ended: there is no place for half of one above a bar.
+    A line that is begun is held until it is ended: half of one cannot stand above a bar.
 
     Args:
         stream: the terminal's.
         console: writes above the bars.
 
     Attributes:
-        stream: the terminal's, which has its place again when the bars have ended.
+        stream: the terminal's, which is put back when the bars have ended.
     """
 
     def __init__(self, stream: TextIO, console: Console) -> None:

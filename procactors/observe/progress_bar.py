@@ -21,7 +21,7 @@ from procactors.observe.progress_words import Words
 
 __all__ = ["MODES", "open_view"]
 
-#: What `open_view` can be told to show.
+#: The modes of `open_view`.
 MODES = ("auto", "bar", "plain", "none")
 
 #: Terminals that cannot go back to the beginning of a line.

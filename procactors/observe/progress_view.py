@@ -65,7 +65,7 @@ class ProgressView:
 
 
 class StateView(ProgressView):
-    """A view that shows the job's state in words: when, and what happens if that fails."""
+    """A view that shows the job's state in words; a stream that fails turns it off."""
 
     shows = True
 

@@ -1,7 +1,7 @@
 """Bars drawn by rich: one display for all jobs that are shown on one stream.
 
 Layer: observe. Runs in: parent, in whichever thread counts.
-Owns: the places of `sys.stdout` and `sys.stderr` while a bar is open (`_Display.end`).
+Owns: `sys.stdout` and `sys.stderr`, replaced while a bar is open (`_Display.end`).
 Never: has a thread; is imported where rich may be missing; draws in a forked copy.
 """
 
@@ -37,7 +37,7 @@ class RichBar(StateView):
         self, stream: TextIO, words: Words, total: int | None, *, is_notebook: bool
     ) -> None:
         super().__init__(words, total)
-        # Where a bar is open already, something stands for `sys.stderr`.
+        # Where a bar is open already, a `PrintsAbove` stands for `sys.stderr`.
         self._stream = stream = stream.stream if isinstance(stream, PrintsAbove) else stream
         self._due = -math.inf
         with _open.lock:
@@ -132,7 +132,7 @@ class _Display:
         """Have the program print to its own streams again."""
         for name, prints in self._prints.items():
             prints.end()
-            if getattr(sys, name) is prints:  # else another stream has been put in its place
+            if getattr(sys, name) is prints:  # else the program has set another stream
                 setattr(sys, name, prints.stream)
 
 

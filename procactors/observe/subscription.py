@@ -66,7 +66,7 @@ class Feed(Generic[T]):
             else:
                 self.dropped += 1
         elif waiting <= self._limit // 2:
-            # Not at the first free place: a reader that is always late would fill the log.
+            # Not as soon as there is room: a reader that is always late would fill the log.
             self._is_behind = False
         self._waiting.put(thing)
 

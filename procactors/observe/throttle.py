@@ -14,7 +14,7 @@ from time import monotonic
 __all__ = ["Throttle"]
 
 #: Seconds between two reports: a display redraws as often, and a thousand actors that report are
-#: still no load for the one thread that hears them all.
+#: still no load for the one thread that receives them.
 EVERY_S = 0.1
 
 

@@ -38,7 +38,7 @@ __all__ = [
 _TO_GROUP = 4
 
 #: ioctl(2) that asks a pidfd for its process, Linux 6.13: _IOWR(0xFF, 11, 64 bytes). With this
-#: bit in the mask (6.15), for the wait status of one that has been reaped, by whomever.
+#: bit in the mask (6.15), for the wait status of one that any code has reaped.
 _GET_INFO, _INFO_EXIT = 0xC040FF0B, 8
 _INFO = struct.Struct("=Q52xi")
 #: Milliseconds for which a process that is not ours to wait for any more may still be about to be
@@ -175,7 +175,7 @@ class ForkedChild(Child):
         """Return the exit code, and reap."""
         code, self.peak_memory = reap_by(self.pidfd)
         self.is_reaped = True
-        # So that it waits for no process itself, by a number; it has no word for "unknown".
+        # So that `multiprocessing` does not wait by number; it has no value for "unknown".
         self._process._popen.returncode = 0 if code is None else code  # type: ignore[attr-defined]
         self._process.close()
         return code

@@ -40,11 +40,11 @@ def check_ground() -> None:
 
 def _check_patches() -> None:
     # Asked of the modules themselves, if they are loaded: none of them is imported here.
-    for library, room, is_patched, threads, patch in (
+    for library, module, is_patched, threads, patch in (
         ("gevent", "gevent.monkey", "is_module_patched", "threading", "monkey.patch_all"),
         ("eventlet", "eventlet.patcher", "is_monkey_patched", "thread", "monkey_patch"),
     ):
-        ask = getattr(sys.modules.get(room), is_patched, None)
+        ask = getattr(sys.modules.get(module), is_patched, None)
         patched = [name for name in (*_NEEDED, threads) if ask is not None and ask(name)]
         if patched:
             raise SpawnError(

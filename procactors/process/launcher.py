@@ -279,15 +279,15 @@ def _interpreter() -> str | bytes:
         return known
     # Python is embedded in another program: the interpreter that belongs to its library will do.
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    places = [
+    paths = [
         os.path.join(prefix, "bin", name) for prefix in (sys.exec_prefix, sys.base_exec_prefix)
     ]
-    for place in places:
-        if os.access(place, os.X_OK):
-            return place
+    for path in paths:
+        if os.access(path, os.X_OK):
+            return path
     raise SpawnError(
         f"expected sys.executable to name the Python interpreter, found {sys.executable!r}, and "
-        f"there is none at {places[0]}: name one by multiprocessing.set_executable(path)"
+        f"there is none at {paths[0]}: name one by multiprocessing.set_executable(path)"
     )
 
 

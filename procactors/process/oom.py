@@ -94,11 +94,11 @@ def _counter() -> str | None:
         for line in file:
             _, controllers, name = line.rstrip("\n").split(":", 2)
             if not controllers:
-                places = [f"/sys/fs/cgroup{name}", "/sys/fs/cgroup"]
-                paths = [os.path.join(place, "memory.events") for place in places]
+                groups = [f"/sys/fs/cgroup{name}", "/sys/fs/cgroup"]
+                paths = [os.path.join(group, "memory.events") for group in groups]
             elif "memory" in controllers.split(","):
-                places = [f"/sys/fs/cgroup/memory{name}", "/sys/fs/cgroup/memory"]
-                paths = [os.path.join(place, "memory.oom_control") for place in places]
+                groups = [f"/sys/fs/cgroup/memory{name}", "/sys/fs/cgroup/memory"]
+                paths = [os.path.join(group, "memory.oom_control") for group in groups]
             else:
                 continue
             # The second is ours in a container, whose own cgroup is mounted as the root.

@@ -119,10 +119,10 @@ def surroundings() -> Surroundings:
 def import_path() -> list[str]:
     """Return what imports look at of `sys.path`: strings, and bytes on Python 3.10.
 
-    They pass over anything else, a `pathlib.Path` too. So must the actor: with one more place to
-    look it could find another module under the same name.
+    They pass over anything else, a `pathlib.Path` too. So must the actor: with one more entry
+    it could find another module under the same name.
     """
-    return [_text(place) for place in sys.path if isinstance(place, (str, bytes))]
+    return [_text(entry) for entry in sys.path if isinstance(entry, (str, bytes))]
 
 
 def write_order(folder: str, order: StartOrder) -> None:

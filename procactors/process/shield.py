@@ -25,7 +25,7 @@ from procactors.process.signal_sender import FROM_KERNEL, FROM_SELF, ask, sender
 
 __all__ = ["DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "shield"]
 
-#: Those by which schedulers and operators speak to whole jobs, and that would end a process. Not
+#: Signals that schedulers and operators send to whole jobs, and that would end a process. Not
 #: the others: SIGSTOP, SIGTSTP and SIGCONT suspend a job as ever; SIGALRM, SIGVTALRM and SIGPROF
 #: are timers of the process's own; SIGABRT, SIGSEGV and their like are sent to have it dead.
 SHIELDED = (

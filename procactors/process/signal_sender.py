@@ -69,7 +69,7 @@ def ask(number: int) -> None:
     """
     _ensure_stack()
     action = _Action()
-    # A machine with another layout of the struct has no such flag at this place: left as it is.
+    # A machine with another layout of the struct has no such flag at this offset: left as it is.
     if not _libc.sigaction(number, None, ctypes.byref(action)) and action.flags & _SA_ONSTACK:
         action.flags |= _SA_SIGINFO
         # One at a time: a frame with the widest registers takes 11 KiB of the stack, and of many

@@ -71,7 +71,7 @@ class Zygote:
         self._context = multiprocessing.get_context("fork")
 
     def serve(self) -> None:
-        """Obey until the lifeline is cut, then sweep up.
+        """Carry out orders until the lifeline is cut, then sweep up.
 
         Also at an orderly end, which the parent waits for: should it be killed over that, no file
         is left.
@@ -83,13 +83,13 @@ class Zygote:
             short = len(self._spares) < self._wanted
             ready = {fd for fd, _ in poll.poll(_QUIET_MS if short else None)}
             if self._channel.fileno() in ready:
-                self._obey()
+                self._carry_out()
             elif short and not ready:
                 self._add_spare()
         self._clean_up()
 
-    def _obey(self) -> None:
-        """Carry out the next order; without one the parent is just going: wait for that."""
+    def _carry_out(self) -> None:
+        """Carry out the next order; if there is none, the parent is ending: wait for that."""
         try:
             data = self._channel.recv(ORDER.size)
         except ConnectionResetError:  # the parent went with an answer unread
@@ -112,7 +112,7 @@ class Zygote:
                     self._tell_peak(ANSWER.pack(REAP, number, start, usage.ru_maxrss * 1024))
 
     def _tell_peak(self, answer: bytes) -> None:
-        # Never patient: a parent that reads nothing now gets on without it.
+        # It does not wait: a parent that reads nothing now gets on without it.
         with contextlib.suppress(OSError):
             self._channel.send(answer, socket.MSG_DONTWAIT)
 
@@ -188,7 +188,7 @@ def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None
 
 
 def _run_actor(runtime_dir: str, actor: int, start: int) -> None:
-    # Looked up by name: the room that knows the user's side lies above this one.
+    # Looked up by name: the package that knows the user's side lies above this one.
     importlib.import_module("procactors.api.incarnation").main(
         [runtime_dir, str(actor), str(start)]
     )

@@ -74,7 +74,7 @@ __all__ = [
 _HEAD = struct.Struct("=QQQQQ")
 
 #: How a span's payload is used: CALL is (args, kwargs) of one call; ITEMS are first arguments,
-#: STAR are argument tuples, one a item.
+#: STAR are argument tuples, one an item.
 CALL, ITEMS, STAR = range(3)
 #: Where a span's payload is: in the message, or in a segment that the pool frees.
 INLINE, STORED = range(2)
@@ -89,7 +89,7 @@ _KEPT_FUNCTIONS, _KEPT_LARGE, _KEPT_TABLES = 256, 2, 64
 
 _dumps = pickle.dumps
 _loads = pickle.loads
-#: Opcode behind every class and function in a pickle: without it C pickle's word is final.
+#: Opcode behind every class and function in a pickle: without it C pickle's result stands.
 _STACK_GLOBAL = 0x93
 
 
@@ -159,7 +159,7 @@ class BatchRunner:
         store: for loading and encoding.
         find: returns the bound method for a method's key; raises UnknownMethod.
         room: returns how many items may be handled before this life makes way; None: any number.
-        spend: told how many items were handled.
+        spend: called with how many items were handled.
     """
 
     def __init__(
@@ -178,12 +178,12 @@ class BatchRunner:
         self._large: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
 
     def run(self, body: bytes) -> Outcome:
-        """Run a batch as far as its limit; whatever a `BaseException` is, it ends the actor."""
+        """Run a batch as far as its limit; what is raised beside `Exception` ends the actor."""
         process, number, batch, reply, flags = _HEAD.unpack_from(body)
         result_table = self._result_table(process, number)
         words = result_table.words
         if words[BATCH] != batch:
-            raise RuntimeError(f"expected batch {batch} on its result_table, found {words[BATCH]}")
+            raise RuntimeError(f"expected batch {batch} on its result table, found {words[BATCH]}")
         words[STARTED] = 1
         began = monotonic_ns()
         work = _Work(self._store, result_table, reply, flags, self._room())
@@ -251,7 +251,7 @@ class BatchRunner:
             load: Callable[[bytes], Callable[..., Any]] = _loads if is_small else self._fetch
             function = load(named[1:])
             if is_small and (type(function) is not FunctionType or function.__closure__):
-                return function  # it may hold a state, which is no other batch's
+                return function  # it may hold state, and that is this batch's alone
             if len(kept) >= (_KEPT_FUNCTIONS if is_small else _KEPT_LARGE):
                 kept.popitem(last=False)
             # A reference names one writing of its segment: it is good as a key, too.
@@ -373,8 +373,7 @@ class _Work:
     def _put_value(self, at: int, value: Any) -> None:
         found: list[pickle.PickleBuffer] = []
         try:
-            # As `PayloadStore.encode`, whose first half this is: what is small and plain is done
-            # here.
+            # The first half of `codec.encode`: what is small and plain is done here.
             head = _dumps(value, 5, buffer_callback=found.append)
         except Exception as error:  # the slow way says what is wrong
             if by_signal(error):

@@ -69,7 +69,7 @@ __all__ = ["Loop", "TellFailed", "describe", "find_handler"]
 
 
 class TellFailed(Exception):
-    """A tell's handler raised: the actor crashes into its supervisor."""
+    """A tell's handler raised: the actor ends, and its supervisor decides."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(said(error))
@@ -201,7 +201,7 @@ class Loop:
             else:
                 if reply:
                     self._answer(key, call, reply, result)
-        # Not in a `finally`: an exception that comes through here leaves the message in hand,
+        # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
         self._reader.done(place=True)
         if received is not None:
@@ -224,11 +224,11 @@ class Loop:
             self._fail(call, reply, ResultEncodeError(text))
 
     def _raised(self, error: Exception, key: bytes, call: int, reply: int) -> None:
-        """Answer with the handler's exception; without a caller, crash into the supervisor."""
+        """Answer with the handler's exception; without a caller, end the actor."""
         # By its type: `isinstance` would ask the exception itself what it is.
         is_bad_call = issubclass(type(error), TypeError) and _never_entered(error)
         if is_bad_call and (hint := cure(error)):
-            # A word of ours among the arguments, from where the class is not known.
+            # An option among the arguments: its sender did not know the actor's class.
             error = TypeError(f"{error}{hint}")
         if reply:
             self._fail(call, reply, error)
@@ -311,7 +311,7 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
         raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
-    if kind := kind_of(handler):  # from where the class is not known
+    if kind := kind_of(handler):  # its sender did not know the class
         raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
     return name, handler
 

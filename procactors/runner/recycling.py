@@ -23,7 +23,7 @@ __all__ = ["Recycler", "take_snapshot", "write_snapshot"]
 _LONGEST_WAIT_S = 86_400.0
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-#: Place of the kind in a record: behind its length.
+#: Offset of the kind in a record: behind its length.
 _KIND_AT = 4
 #: Records that count as messages: not the runtime's own.
 _MESSAGES = frozenset((int(Kind.CALL), int(Kind.EVENT)))

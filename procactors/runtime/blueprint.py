@@ -41,7 +41,7 @@ def write_blueprint(
         cls: the actor's class.
         args: its constructor's arguments.
         kwargs: those by name.
-        say: where options belong, with places for the word and for the class's name.
+        say: where options belong, with ``{}`` for the class's name and ``{{}}`` for the word.
 
     Raises:
         InvalidSpec: `cls` is no class, or none of an actor. TypeError: its constructor does not

@@ -1,4 +1,4 @@
-"""What an actor is told of a child that died, and what it may answer.
+"""What the supervisor tells an actor of a child that died, and what the actor may answer.
 
 Layer: runtime. Runs in: actor.
 Owns: nothing; every class here is a value.
@@ -24,7 +24,7 @@ class Directive(enum.Enum):
     RESUME: the child goes on with its mailbox in a new process; nothing is counted, nothing is
     waited for. RESTART: the same, but counted in its window, with its backoff; one restart too
     many and it stays down. STOP: it stays down. ESCALATE: it stays down, and this actor crashes
-    in turn, into whoever decides on it.
+    in turn: its own parent or policy decides on it.
     """
 
     RESUME = "resume"

@@ -67,7 +67,7 @@ class Client:
         """Give a command whose answer is handed to `pending`, in the thread that reads replies.
 
         Raises:
-            DeliveryError: it was not sent, and `pending` will hear nothing.
+            DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
         transport = self.transport
         transport.submit(SUPERVISOR, _NAME, b"", transport.encode(command), pending)
@@ -82,7 +82,7 @@ class Client:
             why: it was not handled.
 
         Raises:
-            DeliveryError: the supervisor could not be told.
+            DeliveryError: it could not be sent to the supervisor.
         """
         transport = self.transport
         record = build_message(transport.store, actor, method, encoded, sender=transport.actor)

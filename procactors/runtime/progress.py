@@ -1,8 +1,8 @@
-"""An actor's progress on its way to whoever listens.
+"""An actor's progress on its way to those that listen.
 
 Layer: runtime. Runs in: actor.
 Owns: nothing; the endpoint is the process's.
-Never: sends while nobody listens; waits for anybody.
+Never: sends while there is no listener; waits for one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def meter_of(endpoint: Transport, handler: Callable[[], str]) -> Throttle:
                 command = c.ReportProgress(endpoint.actor, done, total, monotonic(), handler())
                 client.tell(command)
         except ForeignProcess:
-            raise  # a forked copy is no actor: whoever wrote that must know
+            raise  # a forked copy is no actor: its author must see the error
         except ProcActorsError:
             pass  # the system is ending, or has no descriptor left: progress is worth no error
 

@@ -96,10 +96,10 @@ class ActorRef(Generic[A_co]):
         "__weakref__",
         "_actor",
         "_overflow",
-        "_place",
         "_runtime_dir",
         "_table",
         "_timeout",
+        "_token_wait",
         "name",
     )
 
@@ -121,8 +121,8 @@ class ActorRef(Generic[A_co]):
         #: Known where the actor was spawned: there a wrong call is found before it is sent.
         self._table = None if cls is None else table_of(cls)
         self._timeout = timeout
-        #: Seconds that a send waits for a free place.
-        self._place = timeout if overflow is Overflow.BLOCK else 0.0
+        #: Seconds that a send waits for a token of a bounded mailbox.
+        self._token_wait = timeout if overflow is Overflow.BLOCK else 0.0
 
     # -- talking ------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class ActorRef(Generic[A_co]):
         endpoint = transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
         try:
-            endpoint.tell(self._actor, self.name, method, encoded, self._place)
+            endpoint.tell(self._actor, self.name, method, encoded, self._token_wait)
         except MailboxFull as error:
             if self._overflow is not Overflow.DROP:
                 raise
@@ -182,7 +182,9 @@ class ActorRef(Generic[A_co]):
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
             )
         method, encoded = self._encode(endpoint, what, args, kwargs)
-        return endpoint.ask(self._actor, self.name, method, encoded, self._timeout, self._place)
+        return endpoint.ask(
+            self._actor, self.name, method, encoded, self._timeout, self._token_wait
+        )
 
     @overload
     def submit(
@@ -201,7 +203,9 @@ class ActorRef(Generic[A_co]):
         endpoint = transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
         reply: Reply[Any] = Reply(endpoint, self.name)
-        endpoint.submit(self._actor, self.name, method, encoded, reply, self._timeout, self._place)
+        endpoint.submit(
+            self._actor, self.name, method, encoded, reply, self._timeout, self._token_wait
+        )
         return reply
 
     def options(self, *, timeout: float | None = _UNSET) -> ActorRef[A_co]:
@@ -273,7 +277,7 @@ class ActorRef(Generic[A_co]):
             return False
 
     def status(self) -> c.ActorStatus:
-        """Return what can be seen of the actor now; it need not answer for it."""
+        """Return what can be seen of the actor now, without a message to it."""
         return cast("c.ActorStatus", self._command(c.Describe(self._actor)))
 
     # -- value --------------------------------------------------------------------------------

@@ -59,9 +59,10 @@ class Reply(Future[R]):
         self._name = name
         self._answer: Answer | None = None
         self._asked = False
-        #: Of the base class's condition. By a C lock's own ``with`` nothing comes between.
+        #: The C lock in the base class's condition: no signal handler can raise inside its ``with``
+        #: statement itself.
         self._guard: Any = self._condition._lock  # type: ignore[attr-defined]
-        # One lock a waiting thread, held until it is to look up.
+        # One lock for each waiting thread, held until the thread is to look at the state again.
         self._sleepers: list[Any] = []
         # Guards the decoding: it happens once, in the first thread that asks.
         self._opening = threading.Lock()
@@ -191,7 +192,7 @@ class Reply(Future[R]):
                 self._sleepers.remove(turn)
 
     def _wake(self) -> None:
-        """Have all that wait look up."""
+        """Wake all threads that wait."""
         for turn in list(self._sleepers):
             with contextlib.suppress(RuntimeError):  # by another thread already
                 turn.release()
@@ -199,11 +200,11 @@ class Reply(Future[R]):
     def _open(self) -> None:
         self._asked = True
         with self._opening:
-            if not self._is_sealed():
+            if not self._is_sealed():  # another thread has decoded it
                 return
             is_good, value = self._decode()
             self._result, self._exception = (value, None) if is_good else (None, value)
-            # Last: what a signal handler raises before this leaves it sealed.
+            # Last: what a signal handler raises before this leaves the answer undecoded.
             self._unseal()
 
     def _is_sealed(self) -> bool:
@@ -215,12 +216,12 @@ class Reply(Future[R]):
         return self._answer is not None and self._answer.kind != Kind.RESULT
 
     def _decode(self) -> tuple[bool, Any]:
-        """Return (True, the result that waits) or (False, the exception); it goes on waiting."""
+        """Return (True, the result that waits) or (False, the exception); it is kept."""
         assert self._answer is not None
         return self._endpoint.open(self._answer)
 
     def _unseal(self) -> None:
-        """No answer waits any more."""
+        """Forget the answer: it is decoded."""
         self._answer = None
 
     def _discard(self) -> None:
@@ -242,11 +243,11 @@ class Reply(Future[R]):
         if self._is_failure() and not self._endpoint.is_abandoned:
             # Not here: this may run in the reader thread, or, as garbage is collected, on top of
             # any frame.
-            self._endpoint.run_callback(self._tell_unheard)
+            self._endpoint.run_callback(self._log_unread_error)
         else:
             self._discard()
 
-    def _tell_unheard(self) -> None:
+    def _log_unread_error(self) -> None:
         _, error = self._decode()
         self._unseal()
         # Its text alone: a handler that keeps the record would keep the traceback's frames.

@@ -1,4 +1,4 @@
-"""The handle of a shared value: tiny, to be sent to whoever is to read it.
+"""The handle of a shared value: tiny, to be sent to the processes that read it.
 
 Layer: runtime. Runs in: parent and actor.
 Owns: as the one that `share` returned, the share's end if it was never sent.
@@ -44,7 +44,7 @@ class Shared(Generic[T_co]):
         self.nbytes = nbytes
         self._share = share
         self._kind = kind
-        #: Known to be marked so: once is enough.
+        #: Whether the file is known to be marked as sent: once is enough.
         self._sent = sent
 
     def get(self) -> T_co:
@@ -65,7 +65,7 @@ class Shared(Generic[T_co]):
     def release(self) -> None:
         """End the share, for all processes: from now on `get` raises `ShareReleased`.
 
-        Values that were got before stay good. Twice is as once.
+        Values that were got before stay good. Releasing twice is no error.
         """
         release_share(self._share)
 

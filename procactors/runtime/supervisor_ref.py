@@ -119,7 +119,7 @@ class SupervisorRef:
         arguments for the class of the one spec.
 
         Raises:
-            SpawnError: it did not start; nothing of it is left. NameTaken: its name is.
+            SpawnError: it did not start; nothing of it is left. NameTaken: that name is in use.
             InvalidSpec: not what this supervisor takes.
         """
         endpoint = transport_of(self._runtime_dir, self.name)

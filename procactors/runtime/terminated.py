@@ -1,8 +1,8 @@
-"""What a watcher is told: that another actor has ended, or was restarted.
+"""What the supervisor sends to a watcher: another actor has ended, or was restarted.
 
 Layer: runtime. Runs in: parent and actor.
 Owns: nothing; every class here is a value.
-Never: sent by users: the supervisor tells it.
+Never: sent by users.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Terminated:
 
 @dataclasses.dataclass(frozen=True)
 class Restarted:
-    """A watched actor is up again in another incarnation; told to those who ask for it.
+    """A watched actor is up again in another incarnation; sent to watchers that ask for it.
 
     Attributes:
         ref: the actor.

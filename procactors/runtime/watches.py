@@ -1,8 +1,8 @@
 """Watches and links as the process that made them sees them.
 
 Layer: runtime. Runs in: actor, or parent for an inbox; loaded where it is used.
-Owns: what is told no more: the marks of watches that were undone, and who was told of last.
-Never: decides who has ended: the supervisor does.
+Owns: the marks of watches that were undone, and of the ends that were reported last.
+Never: decides that an actor has ended: the supervisor does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from procactors.wire.transport import Transport
 
 __all__ = ["Watching"]
 
-#: Ends remembered of which this process was told: one that was watched twice is told once.
+#: Ends that this process remembers: that of an actor watched twice is reported once.
 _REMEMBERED = 1024
 
 
@@ -30,7 +30,7 @@ class Watching:
     """The watches of one actor or inbox.
 
     Args:
-        endpoint: this process's place in the system.
+        endpoint: this process's transport in the system.
         me: the watcher.
     """
 
@@ -40,24 +40,24 @@ class Watching:
         self._me = me
         #: By actor that is watched no more: number up to which events about it do not count. An
         #: entry goes when the event of that number comes: the last of those.
-        self._settled: dict[int, int] = {}
-        #: Actors whose end was told, the latest last. Two events come of one end if it is watched
-        #: before it and again behind it, as `on_start` of a new incarnation may do.
-        self._told: OrderedDict[int, None] = OrderedDict()
+        self._last_stale: dict[int, int] = {}
+        #: Actors whose end was reported, the latest last. Two events come of one end that is
+        #: watched for before it and again behind it, as `on_start` of a new incarnation may do.
+        self._reported: OrderedDict[int, None] = OrderedDict()
 
     def watch(self, ref: ActorRef[Any], restarts: bool) -> None:
         """Have the supervisor tell of the actor's end; see `Context.watch`."""
         self._check("watch", ref)
         restarts = flag("restarts", restarts)
-        self._told.pop(ref._actor, None)
+        self._reported.pop(ref._actor, None)
         self._client.ask(c.Watch(ref._actor, self._me._actor, restarts))
 
     def unwatch(self, ref: ActorRef[Any]) -> None:
-        """Undo it; see `Context.unwatch`."""
+        """Undo a watch; see `Context.unwatch`."""
         self._check("unwatch", ref)
         number = self._client.ask(c.Unwatch(ref._actor, self._me._actor))
         if number:
-            self._settled[ref._actor] = number
+            self._last_stale[ref._actor] = number
 
     def link(self, ref: ActorRef[Any]) -> None:
         """Have each of both end with the other; see `Context.link`."""
@@ -65,33 +65,33 @@ class Watching:
         self._client.ask(c.Link(self._me._actor, ref._actor))
 
     def unlink(self, ref: ActorRef[Any]) -> None:
-        """Undo it."""
+        """Undo a link; see `Context.unlink`."""
         self._check("unlink", ref)
         self._client.ask(c.Unlink(self._me._actor, ref._actor))
 
     def open(self, flags: int, body: memoryview) -> Terminated | Restarted | None:
         """Return what an event's record says; None if it does not count (any more)."""
         what, actor, number = EVENT.unpack_from(body)
-        settled = self._settled.get(actor, 0)
-        if number <= settled:
-            if number == settled:
-                del self._settled[actor]
+        last = self._last_stale.get(actor, 0)
+        if number <= last:
+            if number == last:
+                del self._last_stale[actor]
             return None
         if what == SETTLED:
-            return None  # of an incarnation that is no more
+            return None  # the watch was undone by an incarnation that is no more
         name, overflow, reason, incarnation = self._endpoint.store.load(flags, body[EVENT.size :])
         ref: ActorRef[Any] = ActorRef(self._endpoint.path, actor, name, Overflow(overflow))
         if what != TERMINATED:
             return Restarted(ref, reason, incarnation)
-        if actor in self._told:
+        if actor in self._reported:
             return None
-        self._told[actor] = None
-        if len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
+        self._reported[actor] = None
+        if len(self._reported) > _REMEMBERED:
+            self._reported.popitem(last=False)
         return Terminated(ref, reason, incarnation)
 
     def open_failure(self, flags: int, body: memoryview) -> tuple[Any, ...]:
-        """Return (ref, reason, incarnation, restarts, life that is asked) of a child's failure."""
+        """Return (ref, reason, incarnation, restarts, life asked) of a child's failure."""
         _, actor, _ = EVENT.unpack_from(body)
         name, overflow, reason, *numbers = self._endpoint.store.load(flags, body[EVENT.size :])
         ref: ActorRef[Any] = ActorRef(self._endpoint.path, actor, name, Overflow(overflow))

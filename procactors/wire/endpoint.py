@@ -1,4 +1,4 @@
-"""One process's place on a system's wire: writers to mailboxes, leased reply ports, submits.
+"""One process's end of a system's messaging: writers to mailboxes, leased reply ports, submits.
 
 Layer: wire. Runs in: parent and actor.
 Owns: everything that this process has open in the runtime directory (`close`), and the thread
@@ -58,7 +58,6 @@ class Endpoint:
         path: the system's runtime directory.
         actor: id of the actor that this process is; `MAIN` for the main program.
         box: the actor's own black box, in which it shows which actor it waits for.
-        names: tells the name of an actor, for error messages.
     """
 
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
@@ -75,7 +74,7 @@ class Endpoint:
         self._ports: list[ReplyPort] = []
         self._calls = itertools.count(1)
         self._replies: ReplyReader | None = None
-        # The same from before its threads are started.
+        # The same reader, set before its threads are started.
         self._reading: ReplyReader | None = None
         self._callbacks: SimpleQueue[Callable[[], None] | None] | None = None
         self._closed = False
@@ -240,7 +239,7 @@ class Endpoint:
             return None
 
     def forget(self, actor: int) -> None:
-        """Close our end of a mailbox that is gone; what still waited for it is lost, and told."""
+        """Close our end of a mailbox that is gone; report what still waited for it as lost."""
         with self._lock:
             writer = self._writers.pop(actor, None)
         if writer is not None:
@@ -416,18 +415,18 @@ class Endpoint:
     def _wait_as_actor(
         self, port: ReplyPort, call: int, deadline: float | None, actor: int, name: str
     ) -> Answer | None:
-        """Wait while the black box shows for which actor, so that a ring of askers is seen."""
+        """Wait while the black box shows for which actor, so that a cycle of askers is seen."""
         waiting = self._waiting
         if waiting is None or threading.get_ident() != self._main_thread:
             return port.wait(call, deadline, lambda: self._check(actor, name))
         waiting[WAITING_ON] = actor
         try:
-            # Shown first, looked up second: of two that close a ring at once, one sees it.
+            # Shown first, looked up second: of two that close a cycle at once, one sees it.
             looks = 0
-            while ring := cycle_from(actor, self.actor, self.words):
-                looks = looks + 1 if all(map(is_asleep, ring.values())) else 0
+            while cycle := cycle_from(actor, self.actor, self.words):
+                looks = looks + 1 if all(map(is_asleep, cycle.values())) else 0
                 if looks == LOOKS:
-                    names = " → ".join(map(self.name_of, [self.actor, *ring, self.actor]))
+                    names = " → ".join(map(self.name_of, [self.actor, *cycle, self.actor]))
                     raise AskCycleError(
                         f"asking {name} would wait for ever: {names} would wait for each other; "
                         f"use tell, or submit and return"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 __all__ = ["STATE", "STATUS", "stat_of"]
 
-#: Tokens in `stat_of`: the state's letter, and of a zombie its wait status: fields 3 and 52 of
+#: Indices in `stat_of`: the state's letter, and of a zombie its wait status: fields 3 and 52 of
 #: proc(5), counted from the third.
 STATE, STATUS = 0, 49
 

@@ -72,7 +72,7 @@ def one_line(error: BaseException) -> str:
 
 
 def last_line(error: BaseException) -> str:
-    """Return the same as a traceback ends with it."""
+    """Return the line with which a traceback of the exception ends."""
     text = said(error)
     return f"{name_of(error)}: {text}" if text else name_of(error)
 

@@ -1,7 +1,7 @@
 """Result tables: shared maps on which a worker writes each item of a batch once it is done.
 
 Layer: wire. Runs in: the pool's process (`ResultTables`), its workers (`open_result_table`).
-Owns: the files and maps of a room (`close`); a worker's maps, for the life of its process.
+Owns: the files and maps of a pool's tables (`close`); a worker's maps, for the life of its process.
 Never: two stores for one fact: an item is done when its mark is stored, and not before.
 
 A batch is many items in one message. Were their results in the reply alone, a worker that is
@@ -10,7 +10,7 @@ table first; then one 8-byte store, the item's mark, says that it is there. What
 worker, marks that are set are results, and the first one that is not set is the item in hand.
 
     0        words: which batch this is for, how far it may go, what is just being done
-    512      marks, one a item: 0 not done; else how it ended and where its bytes end
+    512      marks, one an item: 0 not done; else how it ended and where its bytes end
     +8 n     numbers: whole ones and floats are stored as they are, without a pickle
     +8 n     area: pickled results one behind the other, or references to segments
 """
@@ -65,7 +65,7 @@ _WORDS = 64
 #: Values of LOADING: the function, whose module may take its time to be imported; the items.
 FUNCTION, PAYLOAD = 1, 2
 
-#: Items of one batch at most: what the fixed places have room for. 4096 tiny ones take a worker
+#: Items of one batch at most: what marks and numbers have room for. 4096 tiny ones take a worker
 #: about a millisecond, ten times what a message costs.
 MOST_ITEMS = 4096
 #: Bytes for pickled results. A worker begins no item with less than RESERVE left: whatever its
@@ -124,12 +124,12 @@ class ResultTable:
 
     Args:
         fd: its file, which is closed when it is mapped.
-        number: what names it in its room.
+        number: names it among those of its process.
 
     Attributes:
-        number: what names it in its room.
+        number: names it among those of its process.
         words: the words above.
-        marks: one a item.
+        marks: one an item.
         wholes, floats: the same eight bytes an item, as signed whole numbers and as floats.
         area: where pickled results go.
     """
@@ -167,10 +167,10 @@ class ResultTable:
         return start + found.index(0) if 0 in found else count
 
     def take(self, store: PayloadStore, start: int, stop: int) -> tuple[list[Any], bool]:
-        """Return copies of the outcomes of items `start` to `stop`, which are done, and a word.
+        """Return copies of the outcomes of done items `start` to `stop`, and whether all are plain.
 
-        Numbers and None as they are, everything else as `Sealed`: no code of a user's runs here.
-        The word: none of them is sealed.
+        Numbers and None (plain) as they are, everything else as `Sealed`: no code of a user's runs
+        here.
         """
         marks = self.marks[start:stop].tobytes()
         if marks == marks[:8] * (stop - start):  # numbers alone add nothing to the area

@@ -4,7 +4,7 @@ Layer: wire. Runs in: parent; actors open it by path.
 Owns: the directory and its overflow directory (removed by `RuntimeDir.remove`, the janitor, or
 the next start's sweep), and a locked file `owner` in each, whose lock tells every process that
 the owner lives.
-Never: uses a directory that belongs to someone else or that others may enter; takes a directory's
+Never: uses a directory that belongs to another user or that others may enter; takes a directory's
 owner for dead but by that lock.
 
     /dev/shm/procactors-PID-RANDOM/    owner (locked), actors/, replies/, segments/, ...
@@ -68,8 +68,8 @@ def temporary_roots() -> list[str]:
     else:
         wanted = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
         wanted += ["/tmp", "/var/tmp"]
-    found = dict.fromkeys(os.path.abspath(place) for place in wanted if place)
-    return [place for place in found if os.access(place, os.W_OK | os.X_OK)]
+    found = dict.fromkeys(os.path.abspath(root) for root in wanted if root)
+    return [root for root in found if os.access(root, os.W_OK | os.X_OK)]
 
 
 def _shared_memory() -> list[str]:
@@ -268,18 +268,18 @@ def _remove(top: str) -> None:
 def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:
     """Remove what dead owners left (a power cut, or SIGKILL of all processes), and name it."""
     removed = []
-    place = "/dev/shm" if base is None else os.path.abspath(os.fspath(base))
-    for path in _left_behind(dict.fromkeys([place, *temporary_roots()])):
+    root = "/dev/shm" if base is None else os.path.abspath(os.fspath(base))
+    for path in _left_behind(dict.fromkeys([root, *temporary_roots()])):
         remove_tree(path)
         removed.append(path)
     return removed
 
 
-def _left_behind(places: Iterable[str]) -> Iterator[str]:
-    for place in places:
+def _left_behind(roots: Iterable[str]) -> Iterator[str]:
+    for root in roots:
         with contextlib.suppress(OSError):
-            for name in os.listdir(place):
-                path = os.path.join(place, name)
+            for name in os.listdir(root):
+                path = os.path.join(root, name)
                 if name.startswith(PREFIX) and _is_abandoned(path):
                     yield path
 

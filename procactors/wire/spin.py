@@ -33,7 +33,7 @@ _MOST = 127
 
 
 class Spin:
-    """The memory of one waiting place: whether trying has paid lately."""
+    """What one kind of wait remembers: whether trying has paid lately."""
 
     __slots__ = ("_misses", "_skip")
 
@@ -49,11 +49,11 @@ class Spin:
         return _LONG_NS if self._misses >= _LONG_FROM else _SHORT_NS
 
     def hit(self) -> None:
-        """The try paid: something came before the window closed."""
+        """Note that the try paid: something came before the window closed."""
         self._misses >>= 2
 
     def miss(self) -> None:
-        """The try did not pay."""
+        """Note that the try did not pay."""
         self._misses = self._skip = min(_MOST, self._misses * 2 or 1)
 
 

@@ -54,7 +54,7 @@ _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 
 
 def aligned(at: int) -> int:
-    """Return the next place at or behind `at` where data may start."""
+    """Return the next offset at or behind `at` where data may start."""
     return -(-at // _ALIGN) * _ALIGN
 
 
@@ -67,7 +67,7 @@ class Descriptors(list[int]):
 
     def open(self, path: str, flags: int) -> int:
         """Open a file, for its user alone if it is made."""
-        # All in C: there is no line between the opening and its place in the list.
+        # All in C: there is no line between the opening and the entry in the list.
         self.extend(map(os.open, (path,), (flags | os.O_CLOEXEC,), (0o600,)))
         return self[-1]
 
@@ -94,16 +94,16 @@ def lay_out(table_at: int, head_bytes: int, lengths: Sequence[int]) -> list[int]
         lengths: lengths of the buffers.
     """
     at = aligned(table_at + 8 * len(lengths))
-    places = [at]
+    starts = [at]
     at = aligned(at + head_bytes)
     for length in lengths:
-        places.append(at)
+        starts.append(at)
         at = aligned(at + length)
-    return places
+    return starts
 
 
 def root_of(runtime_dir: str, place: int) -> str:
-    """Return where a file of a runtime directory is: beside the pipes (0), or in the overflow."""
+    """Return the directory of a place: 0 beside the pipes, 1 in the overflow directory."""
     return overflow_of(runtime_dir) if place else runtime_dir
 
 
@@ -115,7 +115,7 @@ def create(
     size: int,
     make_room: Callable[[], bool] | None = None,
 ) -> tuple[str, int]:
-    """Make a file with its space reserved, and open it; return (path, place).
+    """Make a file with its space reserved, and open it; return (path, place: see `root_of`).
 
     Args:
         opened: has its descriptor from then on.

@@ -30,8 +30,8 @@ __all__ = [
 #: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
 MAIN = SUPERVISOR = 0
 
-#: How the path of a system begins that is inert and has no directory (see `inertstation`). It is no
-#: path of a file, so that no other is mistaken for it.
+#: How the path of a system begins that is inert and has no directory (`api.inert_endpoint`). It is
+#: no path of a file, so that no other is mistaken for it.
 INERT = "inert:/"
 
 
@@ -105,7 +105,7 @@ class Transport(Protocol):
         """Put a message whose answer is handed to `pending`, in a thread of the transport's.
 
         Raises:
-            DeliveryError: it was not sent, and `pending` will hear nothing.
+            DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
 
     def stop_in_order(self, actor: int) -> None:
@@ -149,7 +149,7 @@ def enter(transport: Transport) -> None:
 
 
 def leave(transport: Transport) -> None:
-    """Have the refs of a system hear from now on that it was stopped."""
+    """Have the refs of a system raise `ActorStopped` from now on."""
     if _transports.get(transport.path) is transport:
         del _transports[transport.path]
     _ended.add(transport.path)
@@ -160,7 +160,7 @@ def transport_of(path: str, name: str) -> Transport:
 
     Args:
         path: the system's.
-        name: who is to be sent something, for the error.
+        name: the actor that is to be sent something, for the error.
 
     Raises:
         ForeignProcess: this process does not belong to that system.

@@ -170,7 +170,7 @@ def test_an_actor_killed_while_it_receives_much_leaves_the_next_message_intact(s
 
 
 def take_a_place(mailbox: Any, gate: Gate) -> None:
-    mailbox._writing()._places.take(None, lambda: None, lambda: None)
+    mailbox._writing()._tokens.take(None, lambda: None, lambda: None)
     gate.wait()
 
 

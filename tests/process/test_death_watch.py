@@ -498,7 +498,7 @@ def test_news_that_an_inbox_did_not_receive_is_dropped_by_unwatching(system):
     inbox.unwatch(ref)
     with pytest.raises(TimeoutError, match=r"within 0\.05 s"):
         inbox.receive(timeout=0.05)
-    assert inbox._watches()._settled == {}
+    assert inbox._watches()._last_stale == {}
 
 
 def test_what_makes_no_sense_to_watch_is_refused(system, watcher, start_method):

@@ -1,4 +1,4 @@
-"""Seeds: a number for each place under a root, always the same one."""
+"""Seeds: a number for each path under a root, always the same one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from procactors.seeds import derive
 
 
 def test_the_number_of_a_path_is_the_same_for_ever():
-    """Whoever has noted a root can draw the same numbers with the next release."""
+    """A program that has noted a root can draw the same numbers with the next release."""
     assert derive(7) == 0x4DD1DC350D5C6ACE6CAA99F740D55FD8
     assert derive(7, 1) == 0x02FAFFC16801D5B997D5534642837FD7
     assert derive(2**200, "worker", 3) == 0xE328476C3878C2D718E8971CE5E774AB

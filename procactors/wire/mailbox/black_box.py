@@ -79,7 +79,7 @@ _WORDS = 4096 // 8
 _TAIL = 64
 
 #: Values of the closed mark. CLOSING: no new message is taken, what is there is still handled.
-#: GONE: the actor is over; set before its pipe is sealed.
+#: GONE: the actor is over; set before its pipe is closed for good.
 CLOSING, GONE = 1, 2
 
 #: Values of the control word. TERMINATE: the SIGTERM that follows is the supervisor's.

@@ -1,7 +1,7 @@
 """The mailbox: a `multiprocessing.queues.Queue` that survives the death of its users.
 
 Layer: wire. Runs in: any process.
-Owns: the mailbox's directory with its pipe, black box and places (removed by its maker), a read
+Owns: the mailbox's directory with its pipe, black box and tokens (removed by its maker), a read
 end that keeps the pipe alive between readers; reader and writer are made on first use.
 Never: a lock between processes; a message that a killed process takes with it, but the one that
 it was just unpickling.
@@ -69,7 +69,7 @@ class MailboxFiles:
     def __init__(self, path: str, capacity: int = 0) -> None:
         self.path = path
         os.mkdir(path, 0o700)
-        self._places = -1
+        self._tokens = -1
         self.read_end = -1
         try:
             pipe = os.path.join(path, "pipe")
@@ -79,7 +79,7 @@ class MailboxFiles:
             batch = fcntl.fcntl(self.read_end, fcntl.F_GETPIPE_SZ)
             BlackBox.create(os.path.join(path, "box"), batch, capacity)
             if capacity:
-                self._places = Tokens.create(path, capacity)
+                self._tokens = Tokens.create(path, capacity)
         except BaseException:
             self.close()
             shutil.rmtree(path, ignore_errors=True)  # half of it would only take room
@@ -92,10 +92,10 @@ class MailboxFiles:
 
     def close(self) -> None:
         """Close the descriptors; the pipe's content goes with the last one."""
-        for fd in (self.read_end, self._places):
+        for fd in (self.read_end, self._tokens):
             if fd >= 0:
                 os.close(fd)
-        self.read_end = self._places = -1
+        self.read_end = self._tokens = -1
 
 
 class Mailbox(Queue):  # type: ignore[type-arg]
@@ -140,8 +140,8 @@ class Mailbox(Queue):  # type: ignore[type-arg]
         self._claim = -1
         self._closed = False
         self._cancelled = False
-        # Guards making reader and writer, and the reader's one place: get() by many threads of
-        # the one reading process takes turns.
+        # Guards making reader and writer. Many threads of the one reading process may call get():
+        # they take turns.
         self._make = threading.RLock()
         self._reading = threading.RLock()
 
@@ -192,7 +192,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
                     raise Empty
                 if taken.kind == Kind.ITEM:
                     return self._open(reader, taken)
-                reader.done(place=False)  # a nudge: a sender waits for places that are lost
+                reader.done(place=False)  # a nudge: a sender waits for tokens that are lost
 
     def _open(self, reader: MailboxReader, taken: Record) -> Any:
         """Decode the record in hand, and step behind it."""
@@ -280,7 +280,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
 
     @contextlib.contextmanager
     def _turn(self, deadline: float | None) -> Any:
-        """Hold the one reader's place: of the threads here, and of the processes."""
+        """Be the one reader: of the threads here, and of the processes."""
         if self._closed:
             raise ValueError(f"{self!r} is closed")
         if self._pid != os.getpid():
@@ -327,7 +327,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
         words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
 
 
-#: Writers of this process whose backlog a normal end must not lose, and the process that knows.
+#: Writers of this process whose backlog a normal end must not lose; pid that flushes them then.
 _written: weakref.WeakSet[MailboxWriter] = weakref.WeakSet()
 _flushing_pid = 0
 

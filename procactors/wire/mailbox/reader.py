@@ -41,7 +41,7 @@ __all__ = ["MailboxReader"]
 #: Zeros for a batch as large as an ordinary pipe; made in the zygote, and shared by all actors.
 _ZEROS = memoryview(bytes(1 << 16))
 
-#: Seconds between an idle reader's tries to bring back the places of killed senders.
+#: Seconds between an idle reader's tries to bring back the tokens of killed senders.
 _HEAL_EVERY_S = 0.2
 
 
@@ -51,7 +51,7 @@ class MailboxReader:
     Args:
         path: the mailbox's directory.
         also: a descriptor to close with the reader's own.
-        prompt: give back each place at once (a plain queue), not in batches (an actor).
+        prompt: give back each token at once (a plain queue), not in batches (an actor).
     """
 
     def __init__(self, path: str, prompt: bool = False, also: int | None = None) -> None:
@@ -78,10 +78,10 @@ class MailboxReader:
         # Opened anew: blocking or not belongs to the open file description, and we need both.
         self._blocking = self._open(pipe, os.O_RDONLY)
         self.box = BlackBox(os.path.join(path, "box"))
-        # Its map holds a descriptor, and whoever keeps an error keeps us by its traceback.
+        # Its map holds a descriptor, and a kept error keeps this reader by its traceback.
         undo.callback(self.box.close)
         capacity = self.box.words[CAPACITY]
-        self._places = Tokens(path, capacity) if capacity else None
+        self._tokens = Tokens(path, capacity) if capacity else None
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a record is in the pipe."""
@@ -98,7 +98,7 @@ class MailboxReader:
         return fd
 
     def advance(self, timeout: float | None = None) -> int:
-        """Mark the next record as in hand; return its place in the batch (`box.raw`).
+        """Mark the next record as in hand; return its offset in the batch (`box.raw`).
 
         Waits up to `timeout` seconds for one (None: for ever), then returns -1. A record that is
         in hand and not `done` is returned again.
@@ -129,7 +129,7 @@ class MailboxReader:
         return bytes(self.box.batch[offset : offset + self.box.lengths[offset >> 2]])
 
     def done(self, *, place: bool) -> None:
-        """The record in hand is handled: step behind it; give its place back if it took one."""
+        """Step behind the record in hand, which is handled; give back its token if it took one."""
         words = self._words
         word = words[STATE]
         offset = (word >> 16) & 0xFFFFFF
@@ -141,10 +141,10 @@ class MailboxReader:
             words[HANDLED_OWN] += 1
         if words[DELIVERIES]:
             words[DELIVERIES] = 0
-        if place and self._places is not None:
+        if place and self._tokens is not None:
             self._owed += 1
             if self._owed >= self._batched or behind >= word >> 40:
-                self._places.give(self._owed)
+                self._tokens.give(self._owed)
                 self._owed = 0
 
     def after_fork(self) -> None:
@@ -159,8 +159,8 @@ class MailboxReader:
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()
-        if self._places is not None:
-            self._places.close()
+        if self._tokens is not None:
+            self._tokens.close()
         self._into = ()  # type: ignore[assignment]
         self.box.close()
 
@@ -190,7 +190,7 @@ class MailboxReader:
                 self._spin.hit()
                 return count
             self._spin.miss()
-        if timeout is None and (self._places is None or self._healed()):
+        if timeout is None and (self._tokens is None or self._healed()):
             return os.readv(self._blocking, self._into)
         return self._read_timed(timeout)
 
@@ -204,20 +204,20 @@ class MailboxReader:
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left <= 0:
                 return 0
-            if self._places is not None and not self._healed():
+            if self._tokens is not None and not self._healed():
                 left = _HEAL_EVERY_S if left is None else min(left, _HEAL_EVERY_S)
             self._poll.poll(None if left is None else left * 1000)
 
     def give_back(self) -> None:
-        """Give back the places that are owed: this reader goes, and a next one is to come."""
-        if self._owed and self._places is not None:
-            self._places.give(self._owed)
+        """Give back the tokens that are owed: this reader goes, and a next one is to come."""
+        if self._owed and self._tokens is not None:
+            self._tokens.give(self._owed)
             self._owed = 0
 
     def _healed(self) -> bool:
-        assert self._places is not None
+        assert self._tokens is not None
         self.give_back()
-        return self._places.heal(lambda: bytes_in(self._ready) == 0)
+        return self._tokens.heal(lambda: bytes_in(self._ready) == 0)
 
 
 _readers: weakref.WeakSet[MailboxReader] = weakref.WeakSet()

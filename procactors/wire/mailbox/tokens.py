@@ -1,11 +1,11 @@
-"""The free places of a bounded mailbox: one byte a place, in a pipe that every user opens.
+"""The tokens of a bounded mailbox: a byte for each free place, in a pipe that every user opens.
 
 Layer: wire. Runs in: parent and actor, on both sides of a mailbox.
 Owns: descriptors on the token pipe and the claims file (closed with `close`).
 Never: a semaphore: what a killed process took from one is gone for ever.
 
 A sender takes a byte from `tokens`, writes its record, and holds a shared lock on `claims` from
-before the one until after the other. A sender killed in between loses the place, and with its
+before the one until after the other. A sender killed in between loses the token, and with its
 life the lock: so the idle reader, when it gets the lock exclusively and the mailbox is empty,
 knows that every byte missing from `tokens` is lost, and puts it back.
 """
@@ -27,7 +27,7 @@ from procactors.errors import InvalidSpec
 
 __all__ = ["Tokens", "bytes_in"]
 
-#: Longest wait in one piece, in seconds: the waiter that a place woke may have been killed,
+#: Longest wait in one piece, in seconds: the waiter that a token woke may have been killed,
 #: and then the next one is not woken.
 _SLICE_S = 0.2
 #: Wait, in seconds, between tries for the claims lock while the reader heals.
@@ -41,7 +41,7 @@ def bytes_in(fd: int) -> int:
 
 
 class Tokens:
-    """One process's access to the places of one mailbox."""
+    """One process's access to the tokens of one mailbox."""
 
     def __init__(self, path: str, capacity: int) -> None:
         self.capacity = capacity
@@ -63,12 +63,12 @@ class Tokens:
 
     @staticmethod
     def create(path: str, capacity: int) -> int:
-        """Make the token pipe with `capacity` places in it; return the descriptor to keep open.
+        """Make the token pipe with `capacity` tokens in it; return the descriptor to keep open.
 
         The bytes live only as long as the pipe is held open: the mailbox's owner does that.
 
         Raises:
-            InvalidSpec: more places than a pipe of this system can hold.
+            InvalidSpec: more tokens than a pipe of this system can hold.
         """
         tokens = os.path.join(path, "tokens")
         os.mkfifo(tokens, 0o600)
@@ -84,15 +84,15 @@ class Tokens:
     def take(
         self, timeout: float | None, check: Callable[[], None], wake: Callable[[], None]
     ) -> None:
-        """Take a place, with a claim on it until `give_up`; wait up to `timeout` seconds.
+        """Take a token, with a claim on it until `give_up`; wait up to `timeout` seconds.
 
         Args:
             timeout: seconds; None waits for ever.
             check: called between slices of waiting; may raise (the mailbox was closed).
-            wake: called after a slice in vain: an idle reader must look for lost places.
+            wake: called after a slice in vain: an idle reader must look for lost tokens.
 
         Raises:
-            Full: no place came free in time.
+            Full: no token came free in time.
         """
         deadline = None if timeout is None else monotonic() + timeout
         while True:
@@ -118,19 +118,19 @@ class Tokens:
                 fcntl.flock(self._claims, fcntl.LOCK_UN)
 
     def give(self, count: int) -> None:
-        """Put back `count` places. Called by the reader."""
-        # A full pipe here would mean more places than there are: nothing to give back.
+        """Put back `count` tokens. Called by the reader."""
+        # A full pipe here would mean more tokens than there are: nothing to give back.
         with contextlib.suppress(BlockingIOError):
             os.write(self._tokens, b"\1" * count)
 
     def free(self) -> int:
-        """Return how many places can be taken now."""
+        """Return how many tokens can be taken now."""
         return bytes_in(self._tokens)
 
     def heal(self, is_empty: Callable[[], bool]) -> bool:
-        """Put back the places of killed senders. Called by the idle reader.
+        """Put back the tokens of killed senders. Called by the idle reader.
 
-        Returns whether all is in order; if not, a sender is between place and record (or was
+        Returns whether all is in order; if not, a sender is between token and record (or was
         killed there a moment ago), and the reader must look again soon.
         """
         if self.free() >= self.capacity:
@@ -140,8 +140,8 @@ class Tokens:
         except BlockingIOError:
             return False
         try:
-            # With the lock no sender is between place and record; but a record may have come since
-            # the reader looked, and its place is in use.
+            # With the lock no sender is between token and record; but a record may have come since
+            # the reader looked, and its token is in use.
             if not is_empty():
                 return True
             missing = self.capacity - self.free()
@@ -191,7 +191,7 @@ class Tokens:
                 raise Full
         if self._waiting is None:
             self._waiting = select.epoll()
-            # Exclusive: one freed place wakes one waiter, not all of them.
+            # Exclusive: one freed token wakes one waiter, not all of them.
             self._waiting.register(self._tokens, select.EPOLLIN | select.EPOLLEXCLUSIVE)
         return bool(self._waiting.poll(left))
 

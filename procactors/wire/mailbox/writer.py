@@ -68,10 +68,10 @@ class MailboxWriter:
             undo.callback(os.close, self._fd)
             try:
                 self._box = BlackBox(os.path.join(path, "box"))
-                # It holds a descriptor, and whoever keeps the error keeps us by its traceback.
+                # It holds a descriptor, and a kept error keeps this writer by its traceback.
                 undo.callback(self._box.close)
                 capacity = self._box.words[CAPACITY]
-                self._places = Tokens(path, capacity) if capacity else None
+                self._tokens = Tokens(path, capacity) if capacity else None
             except FileNotFoundError:
                 raise MailboxClosed from None
             undo.pop_all()
@@ -92,18 +92,18 @@ class MailboxWriter:
 
     @property
     def capacity(self) -> int:
-        """Tokens of the mailbox; 0 is unbounded."""
-        return self._places.capacity if self._places is not None else 0
+        """How many tokens the mailbox has; 0 is unbounded."""
+        return self._tokens.capacity if self._tokens is not None else 0
 
     def send(self, record: bytes, timeout: float | None = None) -> None:
-        """Put a record that takes a place; wait for one up to `timeout` seconds (None: ever).
+        """Put a record that takes a token; wait for one up to `timeout` seconds (None: for ever).
 
         Raises:
-            Full: a bounded mailbox had no free place in time.
+            Full: no token of a bounded mailbox came free in time.
             MailboxClosed: it will not be read.
         """
-        places = self._places
-        if places is None:
+        tokens = self._tokens
+        if tokens is None:
             with self._lock:
                 if self._backlog or self._fd < 0 or self.words[CLOSED]:
                     self._write(record, claimed=False)
@@ -118,27 +118,27 @@ class MailboxWriter:
             self._check()
             self._inside += 1
         try:
-            places.take(timeout, self._check, self._wake)
+            tokens.take(timeout, self._check, self._wake)
             queued = False
             try:
                 with self._lock:
                     queued = self._write(record, claimed=True)
             finally:
                 if not queued:  # else the feeder holds the claim until the record is written
-                    places.give_up()
+                    tokens.give_up()
         finally:
             with self._lock:
                 self._inside -= 1
                 self._close_if_done()
 
     def send_control(self, record: bytes) -> None:
-        """Put a record that takes no place: a stop must reach a full mailbox too."""
+        """Put a record that takes no token: a stop must reach a full mailbox too."""
         with self._lock:
             self._write(record, claimed=False)
 
     def free(self) -> int:
-        """Return the free places of a bounded mailbox."""
-        return self._places.free() if self._places is not None else 1
+        """Return the free tokens of a bounded mailbox; 1 of an unbounded one."""
+        return self._tokens.free() if self._tokens is not None else 1
 
     def waiting(self) -> int:
         """Return how many records wait in this process's backlog."""
@@ -163,8 +163,8 @@ class MailboxWriter:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
-                if self._places is not None:
-                    self._places.close()
+                if self._tokens is not None:
+                    self._tokens.close()
                 # The map too: it holds a descriptor, and an exception's traceback may hold us.
                 self._box.close()
             self._changed.notify_all()
@@ -208,7 +208,7 @@ class MailboxWriter:
             raise MailboxClosed
 
     def _wake(self) -> None:
-        """Have the idle reader look up: a sender killed with a place in hand has not woken it."""
+        """Have the idle reader look up: a sender killed with a token in hand has not woken it."""
         with self._lock, contextlib.suppress(OSError):
             if self._fd >= 0 and not bytes_in(self._fd):
                 os.write(self._fd, _NUDGE)
@@ -228,7 +228,7 @@ class MailboxWriter:
             else:
                 # Whatever comes of the mailbox now: a record in the pipe is handled or answered.
                 return False
-            if words[CLOSED]:  # full, because it is being sealed
+            if words[CLOSED]:  # full, because it is being closed for good
                 raise MailboxClosed
         self._queue(record, claimed)
         return True
@@ -293,8 +293,8 @@ class MailboxWriter:
 
     def _pop(self) -> bytes:
         record, claimed = self._backlog.popleft()
-        if claimed and self._places is not None:
-            self._places.give_up()
+        if claimed and self._tokens is not None:
+            self._tokens.give_up()
         return record
 
     def _after_fork(self) -> None:
@@ -303,8 +303,8 @@ class MailboxWriter:
         self._changed = threading.Condition(self._lock)
         self._backlog = deque()
         self._feeder = None
-        if self._places is not None:
-            self._places.after_fork()
+        if self._tokens is not None:
+            self._tokens.after_fork()
 
 
 def _forget_in_child() -> None:

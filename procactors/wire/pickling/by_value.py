@@ -74,7 +74,7 @@ _CachedFunction = functools._lru_cache_wrapper
 #: Classes of `types` and the like, which stand in no module under their own names.
 _NAMELESS = frozenset((*cp._BUILTIN_TYPE_NAMES, type(None), type(...), type(NotImplemented)))
 #: What relative imports in a function look at.
-_PLACE = ("__name__", "__package__", "__spec__", "__path__", "__file__")
+_IMPORT_CONTEXT = ("__name__", "__package__", "__spec__", "__path__", "__file__")
 
 
 class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -227,8 +227,8 @@ class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _seed_globals(self, function: Any) -> None:
         if type(function) is types.FunctionType:
             namespace = function.__globals__
-            place = {name: namespace[name] for name in _PLACE if name in namespace}
-            self.globals_ref.setdefault(id(namespace), place)
+            context = {name: namespace[name] for name in _IMPORT_CONTEXT if name in namespace}
+            self.globals_ref.setdefault(id(namespace), context)
 
 
 class _Digester(DefinitionPickler):

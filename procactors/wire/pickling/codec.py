@@ -26,7 +26,7 @@ _COUNT = struct.Struct("=Q")
 _ALIGN = 16
 
 #: The opcode behind every class and function in a pickle of protocol 4 or later: without it there
-#: is none, and most messages are told by this one byte.
+#: is none, and most messages are recognised by this one byte.
 _STACK_GLOBAL = 0x93
 #: Stands for a pickle that could not be made: the slow way must be tried.
 _BY_VALUE = b"\x93__main__"

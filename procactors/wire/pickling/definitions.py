@@ -93,7 +93,7 @@ _MOST_PROOFS = 256
 _published: set[tuple[str, str]] = set()
 #: Runtime directories that this process is part of. Bytes that name another one were encoded for
 #: an earlier system, and were kept as a dead letter.
-_places: dict[str, None] = {}
+_runtime_dirs: dict[str, None] = {}
 #: Definitions out of a file of dead letters, by version.
 _offered: dict[str, bytes] = {}
 #: What was loaded for bytes of an earlier system.
@@ -192,10 +192,10 @@ def _definition(identity: str, version: str, runtime_dir: str) -> Any:
             known = _known.get(obj)  # None: of today, for bytes of an earlier system
             if known is None or not known.is_loaded or known.version == version:
                 return obj
-        place, data = _find(version, runtime_dir)
+        folder, data = _find(version, runtime_dir)
         obj = pickle.loads(data)
-        _published.add((place, version))
-        if runtime_dir not in _places:
+        _published.add((folder, version))
+        if runtime_dir not in _runtime_dirs:
             present = _of_today(obj)
             if present is not None:
                 _by_identity[identity] = _loaded[identity] = present
@@ -281,9 +281,9 @@ def _show(obj: Any, replace: bool) -> None:
 def belong_to(runtime_dir: str, is_part: bool = True) -> None:
     """Note that this process is part of a runtime directory, or is no more."""
     if is_part:
-        _places[runtime_dir] = None
+        _runtime_dirs[runtime_dir] = None
     else:
-        _places.pop(runtime_dir, None)
+        _runtime_dirs.pop(runtime_dir, None)
 
 
 def offer(definitions: Mapping[str, bytes]) -> None:
@@ -336,10 +336,10 @@ def _find(version: str, runtime_dir: str) -> tuple[str, bytes]:
     """
     if version in _offered:
         return runtime_dir, _offered[version]
-    for place in (runtime_dir,) if runtime_dir in _places else (*_places, runtime_dir):
-        data = published(place, version)
+    for folder in (runtime_dir,) if runtime_dir in _runtime_dirs else (*_runtime_dirs, runtime_dir):
+        data = published(folder, version)
         if data is not None:
-            return place, data
+            return folder, data
     raise FileNotFoundError(f"the definition {version} went with its actor system ({runtime_dir})")
 
 
@@ -355,8 +355,8 @@ def _of_today(obj: Any) -> Any:
     for name in obj.__qualname__.split("."):
         found = getattr(found, name, None)
     # A forked copy of the program has an empty `__main__`, but knows what it has sent.
-    place = (obj.__module__, obj.__qualname__)
-    same = [one for one in list(_known) if (one.__module__, one.__qualname__) == place]
+    full_name = (obj.__module__, obj.__qualname__)
+    same = [one for one in list(_known) if (one.__module__, one.__qualname__) == full_name]
     kind = type if isinstance(obj, type) else types.FunctionType
     for one in (found, *reversed(same)):
         if isinstance(one, kind) and one is not obj and one not in _earlier:

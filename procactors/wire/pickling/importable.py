@@ -32,7 +32,7 @@ __all__ = ["is_found", "is_importable", "is_python_class", "private_names", "sta
 _MAINS = frozenset(("__main__", "__mp_main__"))
 
 #: By name: the module that was looked at, and whether it can be imported elsewhere.
-_verdicts: dict[str, tuple[ModuleType | None, bool]] = {}
+_findings: dict[str, tuple[ModuleType | None, bool]] = {}
 #: Names of private modules but for the mains, as they stand in a pickle; and how many modules
 #: there were when they were looked up.
 _private: frozenset[bytes] = frozenset()
@@ -43,7 +43,7 @@ def is_importable(name: str) -> bool:
     """Return whether a process of ours finds the module `name` as it is here."""
     if name in _MAINS or name in cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES:
         return False
-    return _verdict(name, sys.modules.get(name), set(sys.path))
+    return _is_found_cached(name, sys.modules.get(name), set(sys.path))
 
 
 def is_found(obj: Any) -> bool:
@@ -69,29 +69,29 @@ def private_names() -> frozenset[bytes]:
     # A module that replaces another of its name is seen at the next change of a number.
     seen = len(sys.modules), len(registered)
     if seen != _seen:
-        places = set(sys.path)
+        import_path = set(sys.path)
         found = {
             name
             for name, module in list(sys.modules.items())
-            if name not in _MAINS and not _verdict(name, module, places)
+            if name not in _MAINS and not _is_found_cached(name, module, import_path)
         }
         _private = frozenset(name.encode() for name in found | registered)
         _seen = seen
     return _private
 
 
-def _verdict(name: str, module: Any, places: set[str]) -> bool:
-    known = _verdicts.get(name)
+def _is_found_cached(name: str, module: Any, import_path: set[str]) -> bool:
+    known = _findings.get(name)
     if known is None or known[0] is not module:
-        known = _verdicts[name] = module, _is_found(name, module, places)
+        known = _findings[name] = module, _is_found(name, module, import_path)
     return known[1]
 
 
-def _is_found(name: str, module: Any, places: set[str]) -> bool:
+def _is_found(name: str, module: Any, import_path: set[str]) -> bool:
     """Whether importing `name` elsewhere would find the same module."""
     if module is None:
         return False
-    if _has_its_file(name, module, places):
+    if _has_its_file(name, module, import_path):
         return True  # nearly every module: no finder needs to be asked
     if not isinstance(module, ModuleType) or not (
         hasattr(module, "__path__") or _has_code(name, module)
@@ -100,14 +100,16 @@ def _is_found(name: str, module: Any, places: set[str]) -> bool:
     parent, _, last = name.rpartition(".")
     if parent:
         above = sys.modules.get(parent)
-        if above is None or not (_has_its_file(parent, above, places) or _is_found_again(parent)):
+        if above is None or not (
+            _has_its_file(parent, above, import_path) or _is_found_again(parent)
+        ):
             return False
         if getattr(above, last, None) is module and getattr(module, "__spec__", None) is None:
             return True  # made by its package (`six.moves`): importing that makes it again
     return _is_found_again(name)
 
 
-def _has_its_file(name: str, module: Any, places: set[str]) -> bool:
+def _has_its_file(name: str, module: Any, import_path: set[str]) -> bool:
     """Whether a module is built in, or lies below the import path where its name says."""
     origin = getattr(getattr(module, "__spec__", None), "origin", None)
     if not isinstance(origin, str):
@@ -119,7 +121,9 @@ def _has_its_file(name: str, module: Any, places: set[str]) -> bool:
     rest = origin[at + len(own) :]
     if at < 1 or not rest.startswith((".", os.sep + "__init__.")):
         return False
-    if origin[: at - 1] not in places and ("" not in places or origin[: at - 1] != os.getcwd()):
+    if origin[: at - 1] not in import_path and (
+        "" not in import_path or origin[: at - 1] != os.getcwd()
+    ):
         return False
     # Below a folder without `__init__` another of its name may be found before it.
     root = name.partition(".")[0]

@@ -60,8 +60,8 @@ def _joined(path: str, step: str) -> str:
     if step[0] in ".[":
         return path + step
     before, _, last = path.rpartition(": ")
-    place = f"{before}: " if before else ""
-    return f"{place}{last}: {step}" if not step.startswith(last) else f"{place}{step}"
+    prefix = f"{before}: " if before else ""
+    return f"{prefix}{last}: {step}" if not step.startswith(last) else f"{prefix}{step}"
 
 
 def _bad_part(

@@ -108,7 +108,7 @@ def fill_named(obj: Any, state: tuple[str, dict[str, Any]]) -> None:
 
 
 def remember_named(key: str, obj: Any) -> None:
-    """Have an object come home as itself."""
+    """Have this process load the object of that name as itself."""
     _named[key] = obj
 
 

@@ -1,4 +1,4 @@
-"""Rings of asks: actors that wait for each other for ever, seen from inside one of them.
+"""Cycles of asks: actors that wait for each other for ever, seen from inside one of them.
 
 Layer: wire. Runs in: actor, main thread, while it waits for an answer.
 Owns: nothing.
@@ -15,31 +15,31 @@ from procactors.wire.procstat import stat_of
 
 __all__ = ["LOOKS", "LOOK_S", "cycle_from", "is_asleep"]
 
-#: Looks in a row that must find the same ring, all of it asleep, and the seconds between two. A
+#: Looks in a row that must find the same cycle, all of it asleep, and the seconds between two. A
 #: process whose answer has come is no longer asleep from the write on; behind it, it gets past the
 #: few lines in which it may have to wait for a lock of its own within a look or two.
 LOOKS, LOOK_S = 4, 0.01
 
 
 def cycle_from(first: int, me: int, words_of: Callable[[int], memoryview | None]) -> dict[int, int]:
-    """Return the ring that an ask of `first` by `me` closes: pids by actor; empty if it does not.
+    """Return the cycle that an ask of `first` by `me` closes: pids by actor; empty if it does not.
 
     Args:
         first: the actor that is asked.
         me: the actor that asks.
         words_of: returns the black box of an actor; None if there is none.
     """
-    ring: dict[int, int] = {}
+    cycle: dict[int, int] = {}
     at = first
     while at and at != me:
-        if at in ring:
+        if at in cycle:
             return {}  # one, but not through us: the actor that closed it gets the error
         words = words_of(at)
         try:
-            ring[at], at = (words[PID], words[WAITING_ON]) if words is not None else (0, 0)
+            cycle[at], at = (words[PID], words[WAITING_ON]) if words is not None else (0, 0)
         except ValueError:  # its mailbox was closed in this process meanwhile: it waits no more
             at = 0
-    return ring if at == me else {}
+    return cycle if at == me else {}
 
 
 def is_asleep(pid: int) -> bool:

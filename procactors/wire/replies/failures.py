@@ -6,7 +6,7 @@ Never: sends an exception that was not test-loaded: one that cannot be rebuilt w
 caller with an error that names neither. Writes to the handler's own exception.
 
 A failure travels as plain values: (the exception's pickle, its buffers, its class's name, its text,
-its traceback). So whatever goes wrong with the first of them at home, the others are there.
+its traceback). So if the first of them cannot be loaded by the caller, the others can.
 """
 
 from __future__ import annotations

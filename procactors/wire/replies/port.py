@@ -129,7 +129,7 @@ class ReplyPort:
     def read(self, deadline: float | None = None) -> int:
         """Wait for something up to the deadline (monotonic); return the bytes read, 0 if late.
 
-        For the reader thread, which sorts out with `answers` whose they are.
+        For the reader thread, which finds with `answers` which call each is for.
         """
         return self._read(deadline, _nothing)
 
@@ -151,8 +151,8 @@ class ReplyPort:
                     yield self._answer(kind, flags, body)
                 else:
                     fences.append(CALL_ID.unpack_from(body)[0])
-        # Behind everything that the dead process sent here: what is left was never sent, or nobody
-        # has looked at it yet.
+        # Behind everything that the dead process sent here: what is left was never sent, or is
+        # still unread.
         for process in fences:
             self._store.sweep(process, self.number)
 
@@ -162,7 +162,7 @@ class ReplyPort:
         return CALL_ID.unpack_from(body)[0], Answer(kind, flags, value)
 
     def wake(self) -> None:
-        """Make the waiting thread look up."""
+        """Wake the waiting thread."""
         with contextlib.suppress(BlockingIOError):  # full: then it is awake already
             os.write(self._fd, _NUDGE)
 
@@ -170,7 +170,7 @@ class ReplyPort:
         """Retire it with a call that was left by an exception; its answer may have been read."""
         kind, flags, body = parse(self._buffer)
         if flags and kind in _ANSWERS and CALL_ID.unpack_from(body)[0] == call:
-            self._store.discard(flags, body[8:])  # twice is as once
+            self._store.discard(flags, body[8:])  # discarding twice is harmless
         self.retire()
 
     def retire(self) -> None:

@@ -86,16 +86,16 @@ class SegmentPool:
         Raises:
             StorageFull: neither the runtime directory nor the temporary one has room.
         """
-        places, size = _layout(head, buffers)
+        starts, size = _layout(head, buffers)
         with self._lock:
             segment = self._free(size)
             if segment is None:
-                return self._write_new(head, buffers, places, size, target)
+                return self._write_new(head, buffers, starts, size, target)
             generation = segment.words[_GENERATION] + 1
             segment.words[_GENERATION] = generation
             segment.words[_TARGET] = target
             try:
-                _store(segment.map, head, buffers, places)
+                _store(segment.map, head, buffers, starts)
             except BaseException:  # Ctrl-C, seen behind the copying: this will not be sent
                 segment.words[_CONSUMED] = generation
                 fcntl.flock(segment.fd, fcntl.LOCK_UN)
@@ -147,7 +147,7 @@ class SegmentPool:
         self,
         head: bytes,
         buffers: Sequence[memoryview],
-        places: list[int],
+        starts: list[int],
         size: int,
         target: int,
     ) -> bytes:
@@ -164,7 +164,7 @@ class SegmentPool:
             header = _HEADER.pack(1, 0, target, 0 if keep else 1, len(head), len(buffers))
             os.pwrite(fd, header, 0)
             mapped = mmap.mmap(fd, size)
-            _store(mapped, head, buffers, places)
+            _store(mapped, head, buffers, starts)
         except BaseException:
             opened.close()
             os.unlink(path)
@@ -268,8 +268,8 @@ def receive(runtime_dir: str, reference: bytes, once: bool = True) -> Received:
             raise FileNotFoundError(f"{path} was written again: generation {header[_GENERATION]}")
         head_bytes, count = header[_HEAD_BYTES], header[_COUNT]
         lengths = struct.unpack(f"={count}Q", os.pread(fd, 8 * count, _TABLE_AT))
-        places = lay_out(_TABLE_AT, head_bytes, lengths)
-        size = (places[-1] + lengths[-1]) if count else places[0] + head_bytes
+        starts = lay_out(_TABLE_AT, head_bytes, lengths)
+        size = (starts[-1] + lengths[-1]) if count else starts[0] + head_bytes
         if size <= _COPY_LIMIT:
             data = bytearray(size)
             os.preadv(fd, [data], 0)
@@ -282,8 +282,8 @@ def receive(runtime_dir: str, reference: bytes, once: bool = True) -> Received:
             if once and len(_mapped) > _MAPPED_LIMIT:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
-        head = view[places[0] : places[0] + head_bytes]
-        buffers = [view[at : at + n] for at, n in zip(places[1:], lengths, strict=True)]
+        head = view[starts[0] : starts[0] + head_bytes]
+        buffers = [view[at : at + n] for at, n in zip(starts[1:], lengths, strict=True)]
         return Received(head, buffers, opened.pop(), path, reference)
     finally:
         opened.close()
@@ -307,7 +307,7 @@ def sweep_segments(
     Args:
         runtime_dir: the runtime directory.
         process: token of the dead process.
-        target: whom they were written for.
+        target: the mailbox or reply pipe that they were written for.
         unread: references of those that have come and are still to be opened: each of them goes
             when it is consumed.
     """
@@ -355,18 +355,18 @@ def _folder(runtime_dir: str, process: int, place: int) -> str:
 
 
 def _layout(head: bytes, buffers: Sequence[memoryview]) -> tuple[list[int], int]:
-    places = lay_out(_TABLE_AT, len(head), [buffer.nbytes for buffer in buffers])
+    starts = lay_out(_TABLE_AT, len(head), [buffer.nbytes for buffer in buffers])
     last = buffers[-1].nbytes if buffers else len(head)
-    return places, -(-(places[-1] + last) // 4096) * 4096
+    return starts, -(-(starts[-1] + last) // 4096) * 4096
 
 
 def _store(
-    into: mmap.mmap, head: bytes, buffers: Sequence[memoryview], places: Sequence[int]
+    into: mmap.mmap, head: bytes, buffers: Sequence[memoryview], starts: Sequence[int]
 ) -> None:
     struct.pack_into("=QQ", into, 8 * _HEAD_BYTES, len(head), len(buffers))
     struct.pack_into(f"={len(buffers)}Q", into, _TABLE_AT, *(b.nbytes for b in buffers))
-    into[places[0] : places[0] + len(head)] = head
-    for at, buffer in zip(places[1:], buffers, strict=True):
+    into[starts[0] : starts[0] + len(head)] = head
+    for at, buffer in zip(starts[1:], buffers, strict=True):
         into[at : at + buffer.nbytes] = buffer
 
 

@@ -190,7 +190,7 @@ def read_header(fd: int) -> Header:
 
 
 def folder_of(runtime_dir: str, place: int) -> str:
-    """Return the folder: beside the pipes (0), or in the overflow directory (1)."""
+    """Return the folder at a place: beside the pipes (0), or in the overflow directory (1)."""
     return os.path.join(root_of(runtime_dir, place), FOLDER)
 
 

@@ -2,7 +2,7 @@
 
 Layer: wire. Runs in: parent and actor.
 Owns: a reader's descriptor, and with it a shared lock, for as long as a view of its map lives.
-Never: writes or cuts a file of which a view lives anywhere (see `sharefile`).
+Never: writes or cuts a file of which a view lives anywhere (see `share_file`).
 
 Fresh pages are what costs most, so a process writes its released files again. Of these it holds
 nothing open: it looks at their headers when it needs one.
@@ -40,7 +40,7 @@ __all__ = ["SharePool", "load_share"]
 #: A file is as long as what is in it, in whole pages.
 _PAGE = 4096
 #: Files that a process keeps for writing again, and their sum in bytes: one copy of what is large,
-#: and no more memory idle than large messages may hold (see `payload`).
+#: and no more memory idle than large messages may hold (see `segments`).
 _KEEP, _KEEP_SUM = 16, 512 * 1024 * 1024
 #: Above this, a file whose pages are there is written through a map: measured 5.9 GB/s for 500 MB
 #: against 4.0 through the descriptor (fresh pages: 1.5 against 2.5). Below, mapping costs more.
@@ -88,14 +88,14 @@ class SharePool:
             ActorStopped: the system has been stopped.
         """
         lengths = [buffer.nbytes for buffer in encoded.buffers]
-        places = lay_out(HEADER.size, len(encoded.head), lengths)
+        starts = lay_out(HEADER.size, len(encoded.head), lengths)
         last = lengths[-1] if lengths else len(encoded.head)
-        size = -(-(places[-1] + last) // _PAGE) * _PAGE
+        size = -(-(starts[-1] + last) // _PAGE) * _PAGE
         with self._lock:
             if self._closed:
                 raise ActorStopped("the actor system was stopped")
-            share = self._write_again(encoded, places, size, kind)
-            return share or self._write_new(encoded, places, size, kind), size
+            share = self._write_again(encoded, starts, size, kind)
+            return share or self._write_new(encoded, starts, size, kind), size
 
     def close(self) -> None:
         """Write no more; the files stay for their readers, until the directory goes."""
@@ -104,7 +104,7 @@ class SharePool:
             self._kept.clear()
 
     def _write_again(
-        self, encoded: Encoded, places: Sequence[int], size: int, kind: str
+        self, encoded: Encoded, starts: Sequence[int], size: int, kind: str
     ) -> Share | None:
         """Write into a file that was released; None if none fits, or if it cannot grow."""
         opened = Descriptors()
@@ -118,8 +118,8 @@ class SharePool:
                 # First of all: a sweep must not take it for what was in it before.
                 os.pwrite(fd, _header(share, encoded, kind, keep=True), 0)
                 _resize(fd, kept.size, size)
-                _write(fd, encoded, places, size)
-        except OSError as error:  # no room: another place may have it
+                _write(fd, encoded, starts, size)
+        except OSError as error:  # no room: the overflow directory may have it
             if by_signal(error):
                 raise
             return None
@@ -155,7 +155,7 @@ class SharePool:
             opened.close()
         return None
 
-    def _write_new(self, encoded: Encoded, places: Sequence[int], size: int, kind: str) -> Share:
+    def _write_new(self, encoded: Encoded, starts: Sequence[int], size: int, kind: str) -> Share:
         number, self._next = self._next, self._next + 1
         keep = size <= _KEEP_SUM and is_half_free(self._runtime_dir)
         opened = Descriptors()
@@ -177,7 +177,7 @@ class SharePool:
         try:
             with _removing_on_error(path):
                 os.pwrite(opened[0], _header(share, encoded, kind, keep), 0)
-                _write(opened[0], encoded, places, 0)
+                _write(opened[0], encoded, starts, 0)
         finally:
             opened.close()
         if keep:
@@ -220,10 +220,10 @@ def load_share(share: Share, what: str) -> Any:
     if header.is_released:
         raise _gone(share, what, "was released")
     lengths = struct.unpack_from(f"={header.buffers}Q", mapped, HEADER.size)
-    places = lay_out(HEADER.size, header.head_bytes, lengths)
+    starts = lay_out(HEADER.size, header.head_bytes, lengths)
     view = memoryview(mapped)
-    head = view[places[0] : places[0] + header.head_bytes]
-    buffers = [view[at : at + n] for at, n in zip(places[1:], lengths, strict=True)]
+    head = view[starts[0] : starts[0] + header.head_bytes]
+    buffers = [view[at : at + n] for at, n in zip(starts[1:], lengths, strict=True)]
     return decode(head, buffers, what)
 
 
@@ -290,13 +290,13 @@ def _resize(fd: int, old: int, new: int) -> None:
         os.posix_fallocate(fd, old, new - old)
 
 
-def _write(fd: int, encoded: Encoded, places: Sequence[int], mapped: int) -> None:
+def _write(fd: int, encoded: Encoded, starts: Sequence[int], mapped: int) -> None:
     """Write table, pickle and buffers.
 
     Args:
         fd: the file.
         encoded: the value.
-        places: where the pickle and each buffer starts.
+        starts: offsets of the pickle and of each buffer.
         mapped: bytes of the file if its pages are there, for writing through a map; else 0.
     """
     lengths = [buffer.nbytes for buffer in encoded.buffers]
@@ -305,10 +305,10 @@ def _write(fd: int, encoded: Encoded, places: Sequence[int], mapped: int) -> Non
     if mapped >= _MAP_FROM:
         # All pages at once, not fault by fault.
         with mmap.mmap(fd, mapped, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE) as into:
-            for at, part in zip((HEADER.size, *places), parts, strict=True):
+            for at, part in zip((HEADER.size, *starts), parts, strict=True):
                 into[at : at + part.nbytes] = part
         return
-    for at, part in zip((HEADER.size, *places), parts, strict=True):
+    for at, part in zip((HEADER.size, *starts), parts, strict=True):
         done = 0
         while done < part.nbytes:  # one call writes 2 GiB at most
             done += os.pwrite(fd, part[done:], at + done)

@@ -1,4 +1,4 @@
-"""Events and who hears of them: kinds, order, bounds, ends."""
+"""Events and their listeners: kinds, order, bounds, ends."""
 
 from __future__ import annotations
 

@@ -449,7 +449,7 @@ def test_what_goes_elsewhere_is_not_touched(terminal, clock, monkeypatch):
 def test_a_forked_copy_draws_no_bar(printing, clock):
     terminal = printing()
     with open_view("auto", "squares", 5, clock=clock) as view:
-        with view._lock:  # the copy's thread has it not, and nobody else ever will
+        with view._lock:  # the copy's thread has it not, and no other thread ever will
             pid = os.fork()
             if pid == 0:
                 other = threading.Thread(target=print, args=("from the copy",), daemon=True)

@@ -41,7 +41,7 @@ def pipes():
 
 
 def refused(*_):
-    """Stand for a sandbox that lets nobody ask for signals."""
+    """Stand for a sandbox that lets no process ask for signals."""
     raise OSError(errno.EPERM, "Operation not permitted")
 
 
@@ -159,7 +159,7 @@ def test_who_waits_for_the_parents_end_is_woken_by_it(runtime_dir, parent):
 
 
 def test_a_life_whose_parent_has_ended_touches_nothing(runtime_dir, parent, tmp_path):
-    """It dies before it looks for its order: whoever has swept meanwhile may have another there."""
+    """It dies before it looks for its order: by then another process may have its own there."""
     folder = tmp_path / "actors" / "1"
     folder.mkdir(parents=True)
     parent.cut()

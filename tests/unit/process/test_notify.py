@@ -1,4 +1,4 @@
-"""What a service manager is told: datagrams in systemd's form, and never an error."""
+"""What a service manager receives: datagrams in systemd's form, and never an error."""
 
 from __future__ import annotations
 

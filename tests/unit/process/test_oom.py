@@ -1,4 +1,4 @@
-"""Whose SIGKILL was the kernel's: the counter of the cgroup, and who may claim what it counted."""
+"""Which SIGKILL was the kernel's: the counter of the cgroup, and which death may claim a count."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ GB = 1 << 30
         (6 * GB, 6 * GB, True),  # there was nothing left while it lived
         (6 * GB, 6 * GB + GB // 4, True),
         (6 * GB, 7 * GB, False),
-        (10_000_000, 6 * GB, False),  # a small one is killed by somebody
+        (10_000_000, 6 * GB, False),  # a small one: another process sent the signal
         (10_000_000, 10_000_000, True),  # unless others have used all
         (0, 0, False),  # its peak is not known
     ],

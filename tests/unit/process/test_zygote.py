@@ -26,11 +26,11 @@ MAIN = "import sys; from procactors.process.zygote import main; main(sys.argv[1:
 class Parent:
     """The test as a parent: a runtime directory, a lifeline, and a zygote that hangs on them.
 
-    Nobody sweeps here: what goes is removed by this zygote.
+    There is no sweep here: what goes is removed by this zygote.
     """
 
-    def __init__(self, place: Path) -> None:
-        self.directory = RuntimeDir(place)
+    def __init__(self, base: Path) -> None:
+        self.directory = RuntimeDir(base)
         self.runtime_dir = self.directory.path
         self.lifeline = Lifeline(self.runtime_dir)
         self.channel, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -80,8 +80,8 @@ class Parent:
 
 
 @contextmanager
-def parent_at(place):
-    parent = Parent(place)
+def parent_at(base):
+    parent = Parent(base)
     try:
         yield parent
     finally:
@@ -155,20 +155,20 @@ def test_a_zygote_whose_parent_ended_before_it_was_up_removes_its_directory(tmp_
 
 @pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="the overflow must be on another disk")
 def test_the_overflow_directory_goes_with_it(tmp_path, monkeypatch):
-    place = Path("/dev/shm", f"test-{os.getpid()}")  # where nobody sweeps
-    place.mkdir(0o700)
+    base = Path("/dev/shm", f"test-{os.getpid()}")  # where nothing sweeps
+    base.mkdir(0o700)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     try:
-        with parent_at(place) as parent:
+        with parent_at(base) as parent:
             assert os.path.exists(overflow_of(parent.runtime_dir))
             parent.start()
             parent.forked()
             end_at_once(parent)
             assert parent.zygote.wait(SHORT_S) == 0
             assert list(tmp_path.iterdir()) == []
-            assert list(place.iterdir()) == []
+            assert list(base.iterdir()) == []
     finally:
-        place.rmdir()
+        base.rmdir()
 
 
 def test_a_process_that_stands_still_when_the_parent_ends_is_ended(tmp_path):

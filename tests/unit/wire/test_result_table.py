@@ -277,7 +277,7 @@ def test_a_sheet_of_another_batch_is_refused(bench):
     packed = pack_batch(
         bench.runtime_dir.process, bench.result_table.number, 1, 0, 0, [items(answer, [1])]
     )
-    with pytest.raises(RuntimeError, match="expected batch 1 on its result_table, found 2"):
+    with pytest.raises(RuntimeError, match="expected batch 1 on its result table, found 2"):
         bench.runner.run(pickle.loads(packed)[0][0])
 
 

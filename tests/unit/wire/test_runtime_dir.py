@@ -1,4 +1,4 @@
-"""The runtime directory: private, and swept only when nobody owns it."""
+"""The runtime directory: private, and swept only when no live process owns it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tests.support.waiting import SHORT_S
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path_factory, monkeypatch):
     """The temporary directory of this process: other programs' is not swept, nor in the way."""
-    place = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    return place
+    folder = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -107,8 +107,8 @@ def test_a_directory_that_vanishes_under_a_sweep_stops_it_nowhere(tmp_path, monk
     left.mkdir(mode=0o700)
     (left / "owner").touch()
 
-    def listdir(place):
-        return [f"{PREFIX}0-gone", *real(place)]
+    def listdir(folder):
+        return [f"{PREFIX}0-gone", *real(folder)]
 
     monkeypatch.setattr(os, "listdir", listdir)
     assert sweep(tmp_path) == [str(left)]

@@ -111,7 +111,7 @@ def test_without_room_anywhere_the_error_names_both_places_and_what_it_was(
 
 
 def test_a_disk_that_fills_up_meanwhile_is_left_as_it_was(runtime_dir, kind, monkeypatch):
-    """Somebody else has taken the room between the look and the last byte."""
+    """Another process has taken the room between the look and the last byte."""
     real = os.write
 
     def write(fd, data):

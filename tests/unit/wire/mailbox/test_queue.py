@@ -357,13 +357,13 @@ def test_a_killed_readers_child_does_not_keep_the_readers_place(gate, tmp_path):
 
 
 def take_a_place_and_wait(mailbox: Any, gate: Gate) -> None:
-    mailbox._writing()._places.take(None, lambda: None, lambda: None)
+    mailbox._writing()._tokens.take(None, lambda: None, lambda: None)
     gate.wait()
 
 
 @pytest.mark.parametrize("capacity", [1, 3])
 def test_the_place_of_a_sender_killed_before_its_write_comes_back(gate, capacity):
-    """Also while the reader has gone to sleep: nobody but the blocked sender can wake it."""
+    """Also while the reader has gone to sleep: only the blocked sender can wake it."""
     mailbox = Mailbox(capacity)
     got: list[Any] = []
     reader = threading.Thread(target=lambda: got.extend(mailbox.get() for _ in range(3)))
@@ -379,11 +379,11 @@ def test_the_place_of_a_sender_killed_before_its_write_comes_back(gate, capacity
         mailbox.put(number, timeout=SHORT_S)
     reader.join()
     assert got == [0, 1, 2]
-    eventually(lambda: mailbox.qsize() == 0, "all places to be back")
+    eventually(lambda: mailbox.qsize() == 0, "all tokens to be back")
 
 
 def test_places_do_not_multiply():
-    """Naive healing would make places of those that are only on their way."""
+    """Naive healing would make tokens again of those that are only on their way."""
     mailbox = Mailbox(5)
     writers = [
         run(multiprocessing.get_context("fork"), put_numbers, mailbox, 0, 100) for _ in range(4)
@@ -472,7 +472,7 @@ def test_a_dropped_mailbox_gives_its_descriptors_back():
 
 
 def test_an_alarm_that_raises_inside_get_leaves_the_mailbox_in_step():
-    """A message in hand when the alarm raises is gone, like a value returned to nobody.
+    """A message in hand when the alarm raises is gone, like a value returned to no caller.
 
     So at most one is missing for each alarm; none comes twice, out of order or damaged. It is read
     in a process of its own: between a descriptor's opening and its name an alarm may come too.

@@ -35,7 +35,7 @@ BATCHES = (2, 1)
 
 
 class Log:
-    """Numbers that survive whoever wrote them."""
+    """Numbers that survive the process that wrote them."""
 
     def __init__(self) -> None:
         self._fd = os.memfd_create("log")
@@ -130,7 +130,7 @@ def test_a_reader_killed_at_any_step_leaves_each_record_to_be_handled_once(
         assert before + behind == sent.take(), f"step {step}, in hand: {in_hand}"
         if capacity:
             assert reader.take(0.001) is None  # idle, it brings back what was lost
-            assert reader._places.free() == capacity, f"step {step}"
+            assert reader._tokens.free() == capacity, f"step {step}"
         reader.close()
         files.close()
         files.path = str(tmp_path / f"old-{step}")
@@ -189,7 +189,7 @@ def test_a_mailbox_killed_at_any_line_of_get_keeps_what_it_was_not_through_with(
     mailboxes.clear()
 
 
-#: What an actor is asked and told, in this order, before a stop.
+#: What is asked of an actor or told to it, in this order, before a stop.
 CALLS = [1, 2, 3]
 
 
@@ -217,7 +217,7 @@ def test_an_actor_killed_at_any_line_has_answered_what_it_is_through_with(tmp_pa
         ReplySender.answer,
     )
     path = os.path.join(directory.path, "actors", "1")
-    place: dict[str, Any] = {}
+    made: dict[str, Any] = {}
 
     def live(step: int) -> None:
         reader = MailboxReader(path)
@@ -230,8 +230,8 @@ def test_an_actor_killed_at_any_line_has_answered_what_it_is_through_with(tmp_pa
         )
 
     def fill() -> None:
-        place["files"], port = MailboxFiles(path), ReplyPort(store)
-        place["port"] = port
+        made["files"], port = MailboxFiles(path), ReplyPort(store)
+        made["port"] = port
         writer = MailboxWriter(path, lambda _: None)
         send(writer, 1, 0, port.number)
         send(writer, 2, 10_000, 0)
@@ -249,7 +249,7 @@ def test_an_actor_killed_at_any_line_has_answered_what_it_is_through_with(tmp_pa
         count = len(CALLS) + 1 - len(rest) - unread
         done = CALLS[:count]
         assert handled.take() in (done, CALLS[: count + 1]), f"step {step}"
-        port = place["port"]
+        port = made["port"]
         answered = [call for call, _ in port.answers(port.read(0.0))]
         asked = [call for call in (1, 3) if call in done]
         assert answered[: len(asked)] == asked, f"step {step}: not answered before it was done"
@@ -260,11 +260,11 @@ def test_an_actor_killed_at_any_line_has_answered_what_it_is_through_with(tmp_pa
                 assert found in used, f"step {step}: let go before it was done"
         reader.close()
         port.retire()
-        place["files"].close()
+        made["files"].close()
         os.rename(path, f"{path}-{step}")
         fill()
-    place["port"].retire()
-    place["files"].close()
+    made["port"].retire()
+    made["files"].close()
     store.close()
     directory.remove()
 

@@ -1,4 +1,4 @@
-"""The places of a bounded mailbox: none is lost with its sender, and none is there twice."""
+"""The tokens of a bounded mailbox: none is lost with its sender, and none is there twice."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def places(files):
-    """Make the access of one more process to the places of the mailbox."""
+def tokens(files):
+    """Make the access of one more process to the tokens of the mailbox."""
     made = []
 
     def make():
@@ -42,16 +42,16 @@ def places(files):
         access.close()
 
 
-def take(places, timeout=0.0):
-    places.take(timeout, lambda: None, lambda: None)
+def take(tokens, timeout=0.0):
+    tokens.take(timeout, lambda: None, lambda: None)
 
 
 def is_empty():
     return True
 
 
-def test_healing_waits_for_a_sender_between_its_place_and_its_record(places):
-    sender, reader = places(), places()
+def test_healing_waits_for_a_sender_between_its_place_and_its_record(tokens):
+    sender, reader = tokens(), tokens()
     take(sender)
     assert not reader.heal(is_empty)
     assert reader.free() == CAPACITY - 1
@@ -60,9 +60,9 @@ def test_healing_waits_for_a_sender_between_its_place_and_its_record(places):
     assert reader.free() == CAPACITY
 
 
-def test_healing_waits_for_the_last_of_a_senders_threads(places):
+def test_healing_waits_for_the_last_of_a_senders_threads(tokens):
     """They share one lock: the first that is through does not open it."""
-    sender, reader = places(), places()
+    sender, reader = tokens(), tokens()
     take(sender)
     take(sender)
     sender.give_up()
@@ -72,8 +72,8 @@ def test_healing_waits_for_the_last_of_a_senders_threads(places):
     assert reader.free() == CAPACITY
 
 
-def test_healing_waits_for_each_of_several_senders(places):
-    first, second, reader = places(), places(), places()
+def test_healing_waits_for_each_of_several_senders(tokens):
+    first, second, reader = tokens(), tokens(), tokens()
     take(first)
     take(second)
     first.give_up()
@@ -83,17 +83,17 @@ def test_healing_waits_for_each_of_several_senders(places):
     assert reader.heal(is_empty)
 
 
-def test_a_record_that_came_since_the_reader_looked_keeps_its_place(places):
-    sender, reader = places(), places()
+def test_a_record_that_came_since_the_reader_looked_keeps_its_place(tokens):
+    sender, reader = tokens(), tokens()
     take(sender)
     sender.give_up()
     assert reader.heal(lambda: False)
     assert reader.free() == CAPACITY - 1
 
 
-def test_a_try_in_vain_leaves_no_claim_behind(places):
-    """Else the places of the dead would never come back."""
-    sender, reader = places(), places()
+def test_a_try_in_vain_leaves_no_claim_behind(tokens):
+    """Else the tokens of the dead would never come back."""
+    sender, reader = tokens(), tokens()
     for _ in range(CAPACITY):
         take(sender)
         sender.give_up()
@@ -104,9 +104,9 @@ def test_a_try_in_vain_leaves_no_claim_behind(places):
     assert reader.free() == CAPACITY
 
 
-def test_a_wait_that_is_ended_leaves_no_claim_behind(places):
+def test_a_wait_that_is_ended_leaves_no_claim_behind(tokens):
     """By the mailbox's closing, or by a signal handler."""
-    sender, reader = places(), places()
+    sender, reader = tokens(), tokens()
     for _ in range(CAPACITY):
         take(sender)
         sender.give_up()
@@ -126,8 +126,8 @@ def take_and_wait(path, told):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_killed_sender_s_place_comes_back_and_a_stopped_one_keeps_it(files, places, how):
-    reader = places()
+def test_a_killed_sender_s_place_comes_back_and_a_stopped_one_keeps_it(files, tokens, how):
+    reader = tokens()
     seen, told = os.pipe()
     pid = forked(take_and_wait, files.path, told)
     assert os.read(seen, 1) == b"1"
@@ -144,14 +144,14 @@ def test_a_killed_sender_s_place_comes_back_and_a_stopped_one_keeps_it(files, pl
     os.close(told)
 
 
-def test_a_forked_copy_of_a_sender_neither_keeps_its_claim_nor_gives_it_up(files, places):
-    writer, reader = MailboxWriter(files.path, lambda _: None), places()
-    take(writer._places)
+def test_a_forked_copy_of_a_sender_neither_keeps_its_claim_nor_gives_it_up(files, tokens):
+    writer, reader = MailboxWriter(files.path, lambda _: None), tokens()
+    take(writer._tokens)
     seen, told = os.pipe()
     pid = forked(lambda: (os.write(told, b"1"), signal.pause()))
     assert os.read(seen, 1) == b"1"
     assert not reader.heal(is_empty), "the copy has given up what is its parent's"
-    writer._places.give_up()
+    writer._tokens.give_up()
     assert reader.heal(is_empty), "the copy holds what was its parent's"
     os.kill(pid, signal.SIGKILL)
     ended(pid)
@@ -160,13 +160,13 @@ def test_a_forked_copy_of_a_sender_neither_keeps_its_claim_nor_gives_it_up(files
     os.close(told)
 
 
-def test_a_place_comes_back_though_a_copy_of_its_killed_sender_lives(files, places):
-    reader = places()
+def test_a_place_comes_back_though_a_copy_of_its_killed_sender_lives(files, tokens):
+    reader = tokens()
     seen, told = os.pipe()
 
     def send_by_halves():
         writer = MailboxWriter(files.path, lambda _: None)
-        take(writer._places)
+        take(writer._tokens)
         os.write(told, b"%d\n" % forked(signal.pause))
         signal.pause()
 
@@ -184,12 +184,12 @@ def test_a_place_comes_back_though_a_copy_of_its_killed_sender_lives(files, plac
         os.close(told)
 
 
-def test_what_a_copy_sends_gives_up_no_claim_of_its_parents(files, places):
-    writer, reader = MailboxWriter(files.path, lambda _: None), places()
-    take(writer._places)
+def test_what_a_copy_sends_gives_up_no_claim_of_its_parents(files, tokens):
+    writer, reader = MailboxWriter(files.path, lambda _: None), tokens()
+    take(writer._tokens)
     assert ended(forked(writer.send, RECORD)) == 0
     assert not reader.heal(is_empty)
-    writer._places.give_up()
+    writer._tokens.give_up()
     writer.close()
 
 
@@ -209,7 +209,7 @@ def test_a_copy_of_a_sender_outlives_its_mailbox_and_is_closed_in_order(files):
 
 
 def test_what_waits_in_its_sender_keeps_its_place_until_it_is_written(tmp_path):
-    """The pipe is full: a place was taken, and its record is not there yet."""
+    """The pipe is full: a token was taken, and its record is not there yet."""
     size = 4000
     record = frame(Kind.ITEM, 0, bytes(size))
     files = MailboxFiles(str(tmp_path / "roomy"), 100)
@@ -229,7 +229,7 @@ def test_what_waits_in_its_sender_keeps_its_place_until_it_is_written(tmp_path):
         got += 1
     reader.give_back()
     assert writer.flush(SHORT_S) == 0
-    eventually(lambda: idle.heal(is_empty), "no claim on any place")
+    eventually(lambda: idle.heal(is_empty), "no claim on any token")
     assert idle.free() == 100
     for access in (writer, reader, idle, files):
         access.close()

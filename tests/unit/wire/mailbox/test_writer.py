@@ -198,14 +198,14 @@ class Opens:
     def __init__(self, tmp_path):
         self.path = str(tmp_path / "mailbox")
         self.directory = RuntimeDir(tmp_path)
-        self.runtime_dir = PayloadStore(self.directory.path)
+        self.store = PayloadStore(self.directory.path)
         self.files = MailboxFiles(self.path, 8)
         self.base = tmp_path
-        self.reference = self.runtime_dir.store(self.runtime_dir.encode(bytes(10_000)), 1)
+        self.reference = self.store.store(self.store.encode(bytes(10_000)), 1)
 
     def close(self):
         self.files.close()
-        self.runtime_dir.close()
+        self.store.close()
         self.directory.remove()
 
     def writer(self):
@@ -214,7 +214,7 @@ class Opens:
     def reader(self):
         MailboxReader(self.path).close()
 
-    def places(self):
+    def tokens(self):
         Tokens(self.path, 8).close()
 
     def mailbox(self):
@@ -225,21 +225,21 @@ class Opens:
         os.rmdir(files.path)
 
     def port(self):
-        ReplyPort(self.runtime_dir).retire()
+        ReplyPort(self.store).retire()
 
     def payload(self):
-        self.runtime_dir.free(self.runtime_dir.store(self.runtime_dir.encode(bytes(2_000_000)), 1))
+        self.store.free(self.store.store(self.store.encode(bytes(2_000_000)), 1))
 
     def received(self):
-        self.runtime_dir.fetch(self.reference).leave()
+        self.store.fetch(self.reference).leave()
 
-    def directory_(self):
+    def runtime_dir(self):
         RuntimeDir(self.base).remove()
 
 
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.ENOENT], ids=errno.errorcode.get)
 @pytest.mark.parametrize(
-    "what", ["writer", "reader", "places", "mailbox", "port", "payload", "received", "directory_"]
+    "what", ["writer", "reader", "tokens", "mailbox", "port", "payload", "received", "runtime_dir"]
 )
 def test_whichever_of_its_files_cannot_be_opened_the_others_are_closed(
     tmp_path, monkeypatch, what, error
@@ -263,7 +263,7 @@ def test_whichever_of_its_files_cannot_be_opened_the_others_are_closed(
         fails()
         return real_map(*args, **kwargs)
 
-    opens.runtime_dir._segments.close()
+    opens.store._segments.close()
     before = descriptors()
     tries, kept = 0, None
     while left <= 0:
@@ -277,7 +277,7 @@ def test_whichever_of_its_files_cannot_be_opened_the_others_are_closed(
             except Exception as failure:
                 kept = failure
         assert tries < 30
-        opens.runtime_dir._segments.close()  # what is kept for the next payload is no leak
+        opens.store._segments.close()  # what is kept for the next payload is no leak
         assert descriptors() == before, (tries, kept)
     assert tries > 1
     opens.close()

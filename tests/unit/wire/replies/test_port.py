@@ -1,4 +1,4 @@
-"""Reply ports: no answer is taken for another, and none that nobody reads keeps its segment."""
+"""Reply ports: no answer is taken for another, and none that is never read keeps its segment."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def is_readable(port):
     return bool(poll.poll(0))
 
 
-# -- answers that nobody reads -------------------------------------------------------------------
+# -- answers that are never read -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [Kind.RESULT, Kind.FAILURE, Kind.VERDICT])
@@ -257,7 +257,7 @@ def test_what_comes_while_the_reader_ends_lets_its_segment_go(store, sender):
 
 @pytest.fixture
 def dead(store):
-    """Whose process is over, and what it had written for a port."""
+    """The store of a process that is over, and had written for a port."""
     dead = PayloadStore(store.path)
     yield dead
     dead.close()
@@ -306,7 +306,7 @@ def test_an_answer_is_there_behind_a_fence_until_somebody_looks(store, dead, the
 
 
 class Kept(Pending):
-    """Keeps the answer as it came, as a reply does that nobody has asked for."""
+    """Keeps the answer as it came, as a reply does that is not read yet."""
 
     def deliver(self, answer, error):
         self.answers.append(Answer(answer.kind, answer.flags, memoryview(bytes(answer.value))))
