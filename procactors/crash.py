@@ -89,7 +89,7 @@ class ExitReason:
 
     @property
     def is_abnormal(self) -> bool:
-        """Whether a transient actor is respawned after it."""
+        """Whether a transient actor is respawned after such an end."""
         return self.kind not in _ORDERLY
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class ExitReason:
         return _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, with its sentence under ``says``."""
+        """Return the reason as plain values, with its sentence under ``says``."""
         return {
             "kind": self.kind.value,
             "code": self.code,
@@ -219,13 +219,13 @@ class CrashReport:
         return "\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values, ready for JSON; `summary` included."""
+        """Return the report as plain values, ready for JSON; `summary` included."""
         # By hand, not by `dataclasses.asdict`: that would take the reason apart.
         known = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {**known, "reason": self.reason.to_dict(), "summary": self.summary}
 
     def to_json(self) -> str:
-        """Return all of it as one JSON object, indented, in ASCII."""
+        """Return the report as one JSON object, indented, in ASCII."""
         import json
 
         return json.dumps(self.to_dict(), indent=2)

@@ -114,7 +114,7 @@ class ChildSpec(Generic[T_co]):
 
     @property
     def restart(self) -> Restart:
-        """Which exits bring it back."""
+        """Which exits bring the child back."""
         return self.settings.restart
 
 

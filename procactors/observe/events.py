@@ -26,7 +26,7 @@ _Kinds = tuple[type[Event], ...]
 
 
 class EventStream(Iterator[Event]):
-    """The events from its making on, until it is closed or the system ends.
+    """The events from the stream's making on, until it is closed or the system ends.
 
     One that is left is closed when it is collected.
     """
@@ -50,7 +50,7 @@ class EventStream(Iterator[Event]):
         return event
 
     def close(self) -> None:
-        """End it; a thread that waits in it goes on behind its loop."""
+        """End the stream; a thread that waits in it goes on behind its loop."""
         self._on_close(self._feed)
         self._feed.end()
 

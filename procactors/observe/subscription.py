@@ -125,7 +125,7 @@ class Subscription(Generic[T]):
         return self.feed.dropped
 
     def close(self) -> None:
-        """End it: the callback returns from what it has in hand, and is called no more.
+        """End the subscription: the callback ends what it has in hand, and is called no more.
 
         Does not wait for it. What waits is not shown.
         """

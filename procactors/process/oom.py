@@ -66,7 +66,7 @@ class OomKills:
         self._left, self._left_at = 0, 0.0
 
     def claims(self, now: float) -> bool:
-        """Whether a SIGKILL of unknown origin, seen at the instant `now`, was that killer's.
+        """Whether a SIGKILL of unknown origin, seen at the instant `now`, was the killer's.
 
         The kernel counts before it kills, so the kill that was seen has been counted.
         """

@@ -95,13 +95,13 @@ def shield(is_ordered: Callable[[], bool]) -> None:
     def terminate(number: int, frame: FrameType | None) -> None:
         if is_ordered():
             raise SystemExit(128 + number)
-        _heard(number, frame)
+        _handle(number, frame)
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in SHIELDED:
-        signal.signal(number, terminate if number == signal.SIGTERM else _heard)
+        signal.signal(number, terminate if number == signal.SIGTERM else _handle)
         ask(number)
-    ours: set[object] = {terminate, _heard}
+    ours: set[object] = {terminate, _handle}
     # What the actor forks is no actor: a pool ends its workers with SIGTERM, and waits for them.
     # Held back over the fork: one that came before the copy has its own handling would be noted
     # for a handler that is no more, and lost.
@@ -114,8 +114,8 @@ def shield(is_ordered: Callable[[], bool]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _heard(number: int, frame: FrameType | None) -> None:
-    """Do nothing, unless the actor itself has sent it, or has run into its own CPU limit."""
+def _handle(number: int, frame: FrameType | None) -> None:
+    """Do nothing, unless the actor itself sent the signal, or has run into its own CPU limit."""
     sender = sender_of(number)
     if sender == FROM_SELF or (sender == FROM_KERNEL and number == signal.SIGXCPU):
         if number == signal.SIGINT:

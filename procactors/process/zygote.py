@@ -109,9 +109,9 @@ class Zygote:
             with contextlib.suppress(ChildProcessError):
                 _, _, usage = os.wait4(number, 0)
                 if start:
-                    self._tell_peak(ANSWER.pack(REAP, number, start, usage.ru_maxrss * 1024))
+                    self._send_peak(ANSWER.pack(REAP, number, start, usage.ru_maxrss * 1024))
 
-    def _tell_peak(self, answer: bytes) -> None:
+    def _send_peak(self, answer: bytes) -> None:
         # It does not wait: a parent that reads nothing now gets on without it.
         with contextlib.suppress(OSError):
             self._channel.send(answer, socket.MSG_DONTWAIT)

@@ -58,10 +58,10 @@ class _LogTail:
             data = data[: _RECORD_BYTES // 2] + b" ... " + data[-_RECORD_BYTES // 2 + 8 :]
         with self._lock:
             if self._fd < 0 or self._size > _FILE_BYTES:
-                self._turn_over()
+                self._rotate()
             self._size += os.write(self._fd, data + b"\n")
 
-    def _turn_over(self) -> None:
+    def _rotate(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

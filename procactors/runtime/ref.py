@@ -140,8 +140,8 @@ class ActorRef(Generic[A_co]):
         Does not block, but for a free place in a bounded mailbox (``Overflow.BLOCK``). The value
         is pickled before this returns. Delivery is at most once unless the actor says otherwise,
         in sending order for each sending thread; the message survives the actor's death while it
-        waits. A handler that raises crashes the actor into its supervisor, and the message goes
-        to the dead letters.
+        waits. A handler that raises ends the actor as a crash does, and the message goes to the
+        dead letters.
 
         Raises:
             DeliveryError: it was not sent; sending again is safe.

@@ -85,11 +85,11 @@ class Reply(Future[R]):
         self._wake()
 
     def done(self) -> bool:
-        """Whether it has ended: with a result, an exception, or cancelled."""
+        """Whether the reply has ended: with a result, an exception, or cancelled."""
         return self._state in _ENDED
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
+        """Whether the reply was cancelled."""
         return self._state in _CANCELLED
 
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:

@@ -46,7 +46,7 @@ class Child:
 
     @property
     def is_supervisor(self) -> bool:
-        """Whether it is a supervisor, not an actor."""
+        """Whether the child is a supervisor, not an actor."""
         return not self.class_name
 
 

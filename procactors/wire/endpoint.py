@@ -152,7 +152,7 @@ class Endpoint:
             else:
                 answer = self._wait_as_actor(port, call, deadline, actor, name)
             if answer is None:
-                raise _late(name, timeout)
+                raise _timeout_error(name, timeout)
         except BaseException:
             port.give_up(call)  # an answer may still come: it must not be taken for another call's
             raise
@@ -197,7 +197,7 @@ class Endpoint:
             replies.pending.pop(call, None)
             raise
         if timeout is not None:
-            replies.expire(call, deadline, _late(name, timeout))
+            replies.expire(call, deadline, _timeout_error(name, timeout))
 
     @property
     def reply_number(self) -> int:
@@ -217,7 +217,7 @@ class Endpoint:
         self.send_control(actor, frame(Kind.STOP, 0, b""))  # unless it has stopped already
 
     def send_control(self, actor: int, record: bytes) -> bool:
-        """Put a record of the runtime's own into a mailbox; return whether it is still there."""
+        """Put a record of the runtime's own into a mailbox; return whether that is still there."""
         while True:
             try:
                 writer = self._writer(actor)
@@ -339,7 +339,7 @@ class Endpoint:
                         self.forget(actor)
                         raise
         except MailboxClosed:
-            if self._is_last_word(actor, record):
+            if self._is_dead_letter(actor, record):
                 self.on_lost(actor, record)
                 return None
             self._unsend(record)
@@ -357,7 +357,7 @@ class Endpoint:
                 self._unsend(record)
             raise
 
-    def _is_last_word(self, actor: int, record: bytes) -> bool:
+    def _is_dead_letter(self, actor: int, record: bytes) -> bool:
         """Whether a message that will not be handled is a dead letter, and no error of the sender.
 
         So it is with what an actor tells while it is being stopped itself, or its whole system:
@@ -462,5 +462,5 @@ _FORKED = (
 )
 
 
-def _late(name: str, timeout: float | None) -> AskTimeout:
+def _timeout_error(name: str, timeout: float | None) -> AskTimeout:
     return AskTimeout(f"no reply from {name} within {timeout} s; the message is not taken back")

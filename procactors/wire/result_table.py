@@ -148,7 +148,7 @@ class ResultTable:
         self.area = whole[_AREA_AT : _AREA_AT + _AREA_BYTES]
 
     def prepare(self, batch: int, count: int) -> None:
-        """Make it ready for a batch of `count` items. No other process looks at it now."""
+        """Make the table ready for a batch of `count` items. No other process looks at it now."""
         self.marks[:count] = _ZEROS[:count]
         words = self.words
         words[STARTED] = words[LOADING] = words[SINCE] = 0
@@ -210,7 +210,7 @@ class ResultTable:
         return Sealed(tag & ~OUTSIDE, received)
 
     def close(self) -> None:
-        """Unmap it."""
+        """Unmap the table."""
         for view in (self.words, self.marks, self.wholes, self.floats, self.area):
             view.release()
         self._map.close()

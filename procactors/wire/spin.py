@@ -42,7 +42,7 @@ class Spin:
         self._skip = 0
 
     def window(self) -> int:
-        """Return for how many nanoseconds to try now; 0 is: block at once."""
+        """Return for how many nanoseconds to try now; 0: block at once."""
         if self._skip:
             self._skip -= 1
             return 0

@@ -66,7 +66,7 @@ class Descriptors(list[int]):
     """
 
     def open(self, path: str, flags: int) -> int:
-        """Open a file, for its user alone if it is made."""
+        """Open a file; one that is made is for its user alone."""
         # All in C: there is no line between the opening and the entry in the list.
         self.extend(map(os.open, (path,), (flags | os.O_CLOEXEC,), (0o600,)))
         return self[-1]

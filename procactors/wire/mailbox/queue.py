@@ -184,7 +184,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
             DecodeError: the message cannot be unpickled; it is gone, the next one is intact.
         """
         deadline = _deadline(block, timeout)
-        with self._turn(deadline) as reader:
+        with self._one_reader(deadline) as reader:
             while True:
                 left = None if deadline is None else max(0.0, deadline - monotonic())
                 taken = reader.take(left)
@@ -233,7 +233,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
         self._closed = True
         with self._reading:
             if self._reader is not None:
-                self._let_reader_go()
+                self._close_reader()
         if self._writer is not None:
             self._writer.finish()
 
@@ -279,7 +279,7 @@ class Mailbox(Queue):  # type: ignore[type-arg]
         return writer
 
     @contextlib.contextmanager
-    def _turn(self, deadline: float | None) -> Any:
+    def _one_reader(self, deadline: float | None) -> Any:
         """Be the one reader: of the threads here, and of the processes."""
         if self._closed:
             raise ValueError(f"{self!r} is closed")
@@ -294,8 +294,8 @@ class Mailbox(Queue):  # type: ignore[type-arg]
                 claim = os.open(os.path.join(self._path, "box"), os.O_RDWR | os.O_CLOEXEC)
                 self._claim = claim
                 self._reader = MailboxReader(self._path, prompt=True, also=claim)
-                self._let_reader_go = weakref.finalize(self, self._reader.close)
-                self._let_reader_go.atexit = False
+                self._close_reader = weakref.finalize(self, self._reader.close)
+                self._close_reader.atexit = False
             try:
                 fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

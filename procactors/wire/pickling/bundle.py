@@ -62,6 +62,6 @@ def pack(head: bytes, buffers: Sequence[bytes], runtime_dir: str) -> Bundle:
 
 
 def open_parcel(head: bytes, buffers: Sequence[bytes], definitions: dict[str, bytes]) -> Any:
-    """Return the value. Runs where the bundle is unpickled."""
+    """Return a bundle's value, as it is unpickled. Files hold this name (`procactors.stored`)."""
     offer(definitions)
     return pickle.loads(head, buffers=[bytearray(buffer) for buffer in buffers])

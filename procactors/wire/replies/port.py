@@ -167,7 +167,7 @@ class ReplyPort:
             os.write(self._fd, _NUDGE)
 
     def give_up(self, call: int) -> None:
-        """Retire it with a call that was left by an exception; its answer may have been read."""
+        """Retire the port with a call that an exception ended; its answer may have been read."""
         kind, flags, body = parse(self._buffer)
         if flags and kind in _ANSWERS and CALL_ID.unpack_from(body)[0] == call:
             self._store.discard(flags, body[8:])  # discarding twice is harmless

@@ -232,7 +232,7 @@ class Received:
             os.close(fd)
 
     def leave(self) -> None:
-        """Close it unhandled: it will be received again."""
+        """Close the payload unhandled: it will be received again."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)

@@ -85,7 +85,7 @@ class Header(NamedTuple):
 
     @property
     def is_released(self) -> bool:
-        """Whether it may not be opened any more."""
+        """Whether the share may not be opened any more."""
         return self.released == self.generation
 
 

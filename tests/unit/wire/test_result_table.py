@@ -56,7 +56,7 @@ class Bench:
     """A worker's side and a pool's side on one table."""
 
     def __init__(self, store, room, limit=None):
-        self.runtime_dir = store
+        self.store = store
         self.result_table = room.lease()
         self.room = room
         self.spent = []
@@ -80,14 +80,14 @@ class Bench:
         if limit is not None:
             self.result_table.words[LIMIT] = limit
         packed = pack_batch(
-            self.runtime_dir.process, self.result_table.number, self.batch, 0, flags, spans
+            self.store.process, self.result_table.number, self.batch, 0, flags, spans
         )
         (body,), _ = pickle.loads(packed)
         outcome = self.runner.run(body)
         done = self.result_table.done(count)
         assert done == outcome.done
         return (
-            [opened(value) for value in self.result_table.take(self.runtime_dir, 0, done)[0]]
+            [opened(value) for value in self.result_table.take(self.store, 0, done)[0]]
             if done
             else []
         )
@@ -206,7 +206,7 @@ def test_a_function_in_a_segment_is_loaded_once(bench, store):
 def test_items_that_cannot_be_loaded_together_are_told_as_a_whole(bench):
     bench.result_table.prepare(1, 2)
     span = items(answer, [1, BreaksWhenLoaded("exception")])
-    packed = pack_batch(bench.runtime_dir.process, bench.result_table.number, 1, 0, 0, [span])
+    packed = pack_batch(bench.store.process, bench.result_table.number, 1, 0, 0, [span])
     outcome = bench.runner.run(pickle.loads(packed)[0][0])
     assert outcome.done == 0
     assert "could not be unpickled in the worker: Fault" in outcome.trouble
@@ -244,15 +244,15 @@ def breaking(how):
 
 
 def take(bench, span):
-    packed = pack_batch(bench.runtime_dir.process, bench.result_table.number, 1, 0, 0, [span])
+    packed = pack_batch(bench.store.process, bench.result_table.number, 1, 0, 0, [span])
     bench.runner.run(pickle.loads(packed)[0][0])
-    return bench.result_table.take(bench.runtime_dir, 0, 1)[0]
+    return bench.result_table.take(bench.store, 0, 1)[0]
 
 
 def test_an_exit_leaves_what_was_done_before_it(bench):
     bench.result_table.prepare(1, 3)
     span = items(exits_at, [1, 2, 3])
-    packed = pack_batch(bench.runtime_dir.process, bench.result_table.number, 1, 0, 0, [span])
+    packed = pack_batch(bench.store.process, bench.result_table.number, 1, 0, 0, [span])
     with pytest.raises(SystemExit):
         bench.runner.run(pickle.loads(packed)[0][0])
     assert bench.result_table.done(3) == 1
@@ -275,7 +275,7 @@ def test_times_are_noted_only_where_they_are_asked_for(bench):
 def test_a_sheet_of_another_batch_is_refused(bench):
     bench.result_table.prepare(2, 1)
     packed = pack_batch(
-        bench.runtime_dir.process, bench.result_table.number, 1, 0, 0, [items(answer, [1])]
+        bench.store.process, bench.result_table.number, 1, 0, 0, [items(answer, [1])]
     )
     with pytest.raises(RuntimeError, match="expected batch 1 on its result table, found 2"):
         bench.runner.run(pickle.loads(packed)[0][0])
