@@ -25,7 +25,9 @@ PARALLEL := $(PYTEST) --numprocesses=$(J) --dist=worksteal
 THREADED := tests/process/test_joblib.py tests/process/test_share.py
 # What dies, hangs, makes way or is imported at any moment: long, and run by `make faults`.
 MOMENTS := $(addprefix tests/process/test_,death_watch.py frozen.py hangs.py import_time.py \
-	pool_ends.py pool_moments.py recycle.py stop_order.py tree_moments.py trees.py)
+	pool_ends.py pool_moments.py recycle.py stop_order.py tree_moments.py trees.py) \
+	$(addprefix tests/unit/,supervision/test_anything.py supervision/test_faults.py \
+	wire/mailbox/test_closing.py wire/mailbox/test_reader.py)
 # These have targets of their own: `make examples` and `make faults`.
 APART := tests/test_examples.py tests/faults tests/stress $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel

@@ -20,8 +20,6 @@ from procactors.api.spawner import Spawner
 from procactors.api.stop_signal import Interrupted
 from procactors.api.system import ActorSystem
 from procactors.crash import CrashReport, ExitKind, ExitReason
-from procactors.deadletters.letter import DeadLetter
-from procactors.deadletters.store import DeadLetters
 from procactors.model.commands import ActorStatus
 from procactors.model.events import Event, Progress
 from procactors.model.messages import Message
@@ -44,12 +42,14 @@ from procactors.runtime.shared import Shared
 from procactors.runtime.supervisor_ref import Child, ChildCounts, SupervisorRef
 from procactors.runtime.terminated import Restarted, Terminated
 from procactors.stored import STORED as _STORED  # noqa: F401 - pickles name it
-from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
 
 if _TYPE_CHECKING:
     from procactors.api.tree_toml import load_tree
+    from procactors.deadletters.letter import DeadLetter
+    from procactors.deadletters.store import DeadLetters
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
+    from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
     from procactors.wire.mailbox.queue import Mailbox
 
 __all__ = [
@@ -106,12 +106,17 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Imported where they are first asked for: a process that has no pool need not carry its modules;
-# of an idle actor that is 0.1 MB.
+# Imported where they are first asked for: actors and the zygote need not carry what only the parent
+# uses, nor a program without pools theirs.
 _LATE = {
+    "DeadLetter": "procactors.deadletters.letter",
+    "DeadLetters": "procactors.deadletters.store",
     "Mailbox": "procactors.wire.mailbox.queue",
     "MapResults": "procactors.pool.map",
     "Pool": "procactors.pool.pool",
+    "StopOutcome": "procactors.supervision.stop_report",
+    "StopReport": "procactors.supervision.stop_report",
+    "StoppedActor": "procactors.supervision.stop_report",
     "load_tree": "procactors.api.tree_toml",
 }
 

@@ -27,8 +27,8 @@ from procactors.pool.calls import PoolReply
 from procactors.pool.pool import Pool
 from procactors.process.cpus import usable_cpus
 from procactors.process.launcher import START_METHODS
+from procactors.runtime.leaving import is_broken_off
 from procactors.runtime.reply import Reply
-from procactors.supervision.stopping import is_broken_off
 from procactors.wire.result_table import FAILURE, Sealed
 
 if TYPE_CHECKING:

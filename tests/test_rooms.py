@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.source import modules, used
+from tests.support.source import modules, uses
 
 #: Each name, or all that a module offers, with the rooms that may use it; an empty row: nobody.
 OWNERS: dict[str, set[str]] = {
@@ -75,9 +75,9 @@ def test_only_its_rooms_use(name):
     assert owners <= modules().keys(), "the table names a room that is not there"
     users = {
         f"{room}, line {line}"
-        for room, tree in modules().items()
+        for room, things in uses().items()
         if room not in owners
-        for thing, line in used(tree)
+        for thing, line in things
         if thing == name or thing.startswith(f"{name}.")
     }
     assert not users, f"{name} belongs to {owners or 'nobody'}, but is used in {sorted(users)}"

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from procactors.api.inbox import Inbox
 from procactors.api.spawner import SystemHandle
 from procactors.crash import ExitKind, ExitReason
-from procactors.deadletters.store import DeadLetters
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.model import commands as c
 from procactors.model.checks import deadline, modules, one_of, path, patience, text, whole
@@ -36,16 +35,13 @@ from procactors.process.limits import raise_descriptor_limit
 from procactors.process.nesting import check_depth, importer, note_maker
 from procactors.process.shield import held
 from procactors.process.streams import hold_standard_streams
-from procactors.supervision.crash_folder import CrashFolder
-from procactors.supervision.recovery import Recovery
-from procactors.supervision.stop_report import StopReport
-from procactors.supervision.stopping import UNWIND_S, is_broken_off
-from procactors.supervision.supervisor import Supervisor
+from procactors.runtime.leaving import UNWIND_S, is_broken_off
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.runtime_dir import RuntimeDir, sweep
 
 if TYPE_CHECKING:
     from procactors.deadletters.writer import DeadLetterWriter
+    from procactors.supervision.stop_report import StopReport
 
 __all__ = ["STOP_TIMEOUT_S", "ActorSystem"]
 
@@ -156,7 +152,6 @@ class ActorSystem(SystemHandle):
             runtime_dir = os.path.abspath(runtime_dir)
         sweep(runtime_dir)
         self._stop_timeout = stop_timeout
-        self.dead_letters = DeadLetters()
         self.events = Events()
         self.failure: RestartIntensityExceeded | None = None
         starting = start_method, preload, spares
@@ -173,6 +168,13 @@ class ActorSystem(SystemHandle):
         crash_dir: str | None,
     ) -> None:
         """Make the parts of the system, and start it."""
+        # Where a system is made: the zygote and the actors have no supervisor to carry.
+        from procactors.deadletters.store import DeadLetters
+        from procactors.supervision.crash_folder import CrashFolder
+        from procactors.supervision.recovery import Recovery
+        from procactors.supervision.supervisor import Supervisor
+
+        self.dead_letters = DeadLetters()
         self._dir = RuntimeDir(runtime_dir)
         self.name = name or os.path.basename(self._dir.path)
         with contextlib.ExitStack() as undo:

@@ -35,9 +35,9 @@ from procactors.pool.targets import Target, target_of
 from procactors.pool.workers import WorkerPlan, Workers
 from procactors.runner.method_table import MethodTable, table_of
 from procactors.runtime.client import Client
+from procactors.runtime.leaving import is_broken_off
 from procactors.runtime.ref import ActorRef
 from procactors.runtime.reply import Reply
-from procactors.supervision.stopping import is_broken_off
 from procactors.wire.transport import MAIN
 
 __all__ = ["Pool", "open_pool"]

@@ -26,10 +26,10 @@ from procactors.pool.scaling import IDLE_S, Demand, wanted
 from procactors.process.cpus import usable_cpus
 from procactors.runtime.blueprint import write_blueprint
 from procactors.runtime.client import Client
+from procactors.runtime.leaving import UNWIND_S
 from procactors.runtime.ref import ActorRef
 from procactors.runtime.reply import Reply
 from procactors.seeds import derive
-from procactors.supervision.stopping import UNWIND_S
 
 __all__ = ["WorkerPlan", "Workers"]
 

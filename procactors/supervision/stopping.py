@@ -14,7 +14,6 @@ import functools
 import logging
 import signal
 from collections.abc import Callable
-from typing import TypeGuard
 
 from procactors.crash import ExitKind, ExitReason
 from procactors.model import commands as c
@@ -32,14 +31,12 @@ from procactors.wire.mailbox.black_box import (
     TERMINATE,
 )
 
-__all__ = ["ORDERLY_SHARE", "UNWIND_S", "Stopping", "is_broken_off"]
+__all__ = ["ORDERLY_SHARE", "Stopping"]
 
 _log = logging.getLogger("procactors")
 
 #: Share of a stop's time, and most seconds, between SIGTERM and SIGKILL.
 _GRACE_SHARE, _GRACE_S = 0.2, 1.0
-#: Seconds between SIGTERM and SIGKILL for a handler that runs when a block is left by an error.
-UNWIND_S = 1.0
 #: Seconds between looks whether an actor that is to leave has begun a handler all the same.
 _LOOK_S = 0.05
 #: Actors that the line names for which the end waits.
@@ -52,14 +49,6 @@ ORDERLY_SHARE = 0.5
 _CHILDREN_SHARE = 0.8
 
 _STOPPED = ExitReason(ExitKind.STOPPED)
-
-
-def is_broken_off(error: BaseException | None) -> TypeGuard[BaseException]:
-    """Whether a ``with`` block that is left by `error` is left before its work is done.
-
-    Not by ``sys.exit()`` with code 0: that is how a program ends that is done.
-    """
-    return error is not None and not (isinstance(error, SystemExit) and not error.code)
 
 
 class Row:

@@ -73,6 +73,12 @@ def used(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield f"{node.module}.{alias.name}", node.lineno
 
 
+@cache
+def uses() -> dict[str, list[tuple[str, int]]]:
+    """Return what each module of the package uses, by the module's name (see `used`)."""
+    return {name: list(used(tree)) for name, tree in modules().items()}
+
+
 def _dotted(node: ast.AST) -> str:
     if isinstance(node, ast.Name):
         return node.id
