@@ -124,8 +124,8 @@ class Host(Protocol):
     def let_go(self) -> None:
         """End the process, if there is one, behind an error of the supervisor's own."""
 
-    def sweep(self) -> None:
-        """Remove what the process that has ended had open."""
+    def sweeper(self) -> Callable[[], None]:
+        """Return what removes what the process that has ended had open."""
 
     def look(self, now: float) -> Look:
         """Return what can be seen of its progress."""

@@ -68,6 +68,8 @@ class _Death:
         lines: how many of the report are logged; 0: none, it was ordered.
         write: writes it to the folder of crashes.
         tell: answers the caller of the message in hand, or keeps that as a dead letter.
+        sweep: removes what the process had open. Behind `tell`: with the answer of a pool's batch
+            its results are read, and what the process had sent is not what is swept.
     """
 
     actor: ActorRecord
@@ -75,6 +77,7 @@ class _Death:
     lines: int
     write: Tell
     tell: Tell
+    sweep: Callable[[], None]
 
 
 class Lifecycle:
@@ -302,7 +305,7 @@ class Lifecycle:
             reason = killed if actor.final else ExitReason(ExitKind.STOPPED)
             self._died(actor, reason, ended, pid)
             return
-        actor.host.sweep()
+        quietly(actor.host.sweeper())
         actor.ended_as = reason
         actor.recycled += 1
         actor.was_recycled = True
@@ -339,8 +342,8 @@ class Lifecycle:
             lines,
             actor.host.crash_writer(),
             actor.host.recover(report, comes_back and self._repeats(actor, report)),
+            actor.host.sweeper(),
         )
-        actor.host.sweep()
         if comes_back:
             self._park(actor, keeps_stop=entry.supervisor.state.is_alone)
             if decider is not None and entry.stage is Stage.PARKED:
@@ -452,7 +455,7 @@ class Lifecycle:
                 lambda: self._crash_log.note(report, death.lines),
                 lambda: death.write(report),
             )
-        quietly(lambda: death.tell(report))
+        quietly(lambda: death.tell(report), death.sweep)
 
     def _complete(self, actor: ActorRecord, report: CrashReport) -> None:
         """Put a report in the place of what was known before, of the same life."""

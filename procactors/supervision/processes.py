@@ -14,6 +14,7 @@ import os
 import pickle
 import select
 import signal
+from collections.abc import Callable
 from typing import cast
 
 from procactors.crash import CrashReport, ExitKind, ExitReason
@@ -188,11 +189,12 @@ class ProcessHost(ActorMailbox):
             quietly(child.exit_code, child.let_go)
         quietly(child.release)
 
-    def sweep(self) -> None:
-        """Remove what the process that has ended had open."""
-        if self.words[PROCESS]:
-            self._recovery.sweep_after(self.words[PROCESS])
-            self.words[PROCESS] = 0
+    def sweeper(self) -> Callable[[], None]:
+        """Return what removes what the process that has ended had open."""
+        process, self.words[PROCESS] = self.words[PROCESS], 0
+        if not process:
+            return lambda: None
+        return lambda: self._recovery.sweep_after(process)
 
     def resident(self) -> int:
         """Return the resident bytes of the process; 0 if it is gone."""

@@ -26,10 +26,13 @@ def alarm():
     def ring(signum, frame):
         raise Interrupt
 
-    before = signal.signal(signal.SIGALRM, ring)
-    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    def set_alarm(seconds):
+        # Within the test: until then the alarm is that of the limit for tests.
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    yield set_alarm
     signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def test_an_interrupt_at_any_moment_of_a_map_leaves_the_pool_in_order(system, alarm, seed):

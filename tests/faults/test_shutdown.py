@@ -49,7 +49,7 @@ class PoolUser(Actor):
 def test_ctrl_c_of_an_example_is_one_traceback_and_nothing_left():
     """Acceptance case 34: exit 130 from the command line, few lines, no process."""
     with running_python("-m", "procactors", "demo", "--workers", "2") as program:
-        while not program.line().startswith("actors: "):
+        while not program.line().startswith("actors at work: "):
             pass
         os.killpg(program.process.pid, signal.SIGINT)
         code, _, errors = program.end()

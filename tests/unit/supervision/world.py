@@ -124,8 +124,8 @@ class FakeHost:
     def let_go(self):
         self.pid = None
 
-    def sweep(self):
-        pass
+    def sweeper(self):
+        return lambda: None
 
     def look(self, now):
         return Look(now, 0, self.world.busy_since.get(self.name), False)
