@@ -117,9 +117,7 @@ def run(
     good = [value for value in found if not isinstance(value, BaseException)]
     outcome.died = sum(isinstance(value, ActorDied) for value in found)
     assert len(found) == items
-    others = Counter(
-        f"{type(v).__name__}: {v}"[:60] for v in found if isinstance(v, BaseException)
-    )
+    others = Counter(f"{type(v).__name__}: {v}"[:60] for v in found if isinstance(v, BaseException))
     assert len(good) + outcome.died == items, f"errors that no kill brings: {others}"
     if ordered:
         for item, value in enumerate(found):
