@@ -74,9 +74,18 @@ def mortal(system):
 
 
 def die(mortal: ActorRef[Mortal], target: int, count: int = 1) -> None:
-    """Have it reserve and die; its caller is told."""
+    """Have it reserve and die; its caller is told, and the fence sent."""
     with pytest.raises(ActorDied):
         mortal.ask(Mortal.reserve, target, count)
+    mortal.status()  # a command is taken behind all that the death brings
+
+
+def reborn(system: ActorSystem, ref: ActorRef[Any]) -> None:
+    """Wait for the next life, and for what follows the report of the last one: the fence."""
+    eventually(lambda: ref.status().incarnation == 2, "the next life")
+    lifecycle = system._supervisor.supervision.lifecycle
+    eventually(lambda: not lifecycle._peaks, "the report of the death")
+    ref.status()  # as above
 
 
 def runtime_dir(system: ActorSystem) -> str:
@@ -109,7 +118,7 @@ def test_what_was_sent_before_the_death_arrives_whole(system, mortal, gate, tmp_
     large.tell(Large.wait, gate)
     pid = gate.arrival()
     mortal.tell(Mortal.send_and_reserve, large, [1, 2, 3])
-    eventually(lambda: mortal.status().incarnation == 2, "its death")
+    reborn(system, mortal)
     assert len(in_use(runtime_dir(system))) == 4
     os.kill(pid, signal.SIGKILL)
     nothing_in_use(system)
@@ -119,7 +128,7 @@ def test_what_was_sent_before_the_death_arrives_whole(system, mortal, gate, tmp_
 def test_what_was_reserved_for_an_inbox_goes_and_what_was_told_to_it_stays(system, mortal):
     inbox = system.inbox()
     mortal.tell(Mortal.tell_and_reserve, inbox.ref)
-    eventually(lambda: mortal.status().incarnation == 2, "its death")
+    reborn(system, mortal)
     assert len(in_use(runtime_dir(system))) == 2
     assert inbox.receive() == LARGE
     inbox.ref.tell("behind the fence")
@@ -184,7 +193,7 @@ def test_a_result_that_nobody_has_looked_at_outlives_its_actor(system, end):
     elif end != "recycling":
         getattr(actor, end)()
     if end in ("SIGKILL", "recycling"):
-        eventually(lambda: actor.status().incarnation == 2, "the next life")
+        reborn(system, actor)
     # Behind the fence, on the same way.
     assert system.spawn(Echo).submit(Echo.echo, 1).result() == 1
     assert [len(reply.result()) for reply in replies] == [10_000, 2_000_000]
@@ -210,7 +219,7 @@ def test_the_payload_of_a_message_that_was_handled_is_let_go_for_the_dead(system
     assert asked.ask(Mortal.die_behind, LARGE) == len(LARGE)
     assert submitted.submit(Mortal.die_behind, LARGE).result() == len(LARGE)
     for ref in (told, asked, submitted):
-        eventually(lambda: ref.status().incarnation == 2, "the next life")  # noqa: B023
+        reborn(system, ref)
     nothing_in_use(system)
     assert len(system.dead_letters) == 0
     for ref in (told, asked, submitted):
