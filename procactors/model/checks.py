@@ -42,11 +42,14 @@ LONGEST_S = 2_000_000.0
 
 def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
     """Return a whole number as a plain `int`."""
-    good = not isinstance(value, bool)
-    try:
-        found = int(operator.index(value))
-    except TypeError:
-        good, found = False, 0
+    # NumPy's truth values too, by their names (`bool_` before version 2): of some versions they
+    # can be made an index, with a warning.
+    good, found = type(value).__name__ not in ("bool", "bool_"), 0
+    if good:
+        try:
+            found = int(operator.index(value))
+        except TypeError:
+            good = False
     if not good or found < lowest:
         raise InvalidSpec(f"{name} is a whole number of at least {lowest}, not {value!r}")
     if highest is not None and found > highest:

@@ -353,6 +353,7 @@ def test_progress_is_told_as_events(pool, system):
 
 
 def test_what_a_loop_prints_goes_above_the_bar_of_its_map(pool, monkeypatch):
+    pytest.importorskip("rich")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     with contextlib.closing(Terminal()) as terminal:

@@ -176,7 +176,8 @@ def test_a_place_comes_back_though_a_copy_of_its_killed_sender_lives(files, toke
     os.kill(sender, signal.SIGKILL)
     ended(sender)
     try:
-        assert reader.heal(is_empty)
+        # The copy gives up its part of the claim as its first act, whenever that is.
+        eventually(lambda: reader.heal(is_empty), "the place of the killed sender")
         assert reader.free() == CAPACITY
     finally:
         os.kill(copy, signal.SIGKILL)
