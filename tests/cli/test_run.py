@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from procactors.cli import main
+from procactors.cli import main, run as run_command
 from tests.support.programs import environment, running_python
 from tests.support.source import ROOT
 from tests.support.waiting import LONG_S
@@ -164,15 +164,15 @@ def test_a_signal_stops_a_function_in_order(folder, signum, code):
         program.await_nothing_left()
 
 
-def test_the_grace_time_is_the_one_that_was_given(folder):
-    """Without any, an actor that is idle is killed and has no last words."""
-    arguments = ("-m", "procactors", "run", "my_program:waits", "--grace", "0")
-    with running_python(*arguments, cwd=folder) as program:
-        assert program.line() == "waits up"
-        program.process.terminate()
-        code, out, _ = program.end()
-        assert (code, out) == (143, "")
-        program.await_nothing_left()
+def test_the_grace_time_is_the_one_that_was_given(monkeypatch):
+    """What a program does with it, is the next test's."""
+    given = []
+    monkeypatch.setattr(
+        run_command, "run_program", lambda target, **options: given.append(options["grace"]) or 0
+    )
+    for words in ((), ("--grace", "7")):
+        assert main(["run", "tests.support.waiting:eventually", *words]) == 0
+    assert given == [None, 7.0]
 
 
 def test_the_grace_time_bounds_the_stop(folder):
