@@ -150,9 +150,11 @@ class Context:
         self._report(done, total)
 
     def _first_report(self, done: int, total: int | None) -> None:
-        from procactors.runtime.progress import meter_of  # only where it is used: starts are short
+        from procactors.runtime.progress import (
+            throttle_of,  # only where it is used: starts are short
+        )
 
-        self._report = meter_of(self.system._endpoint, self._handler).report
+        self._report = throttle_of(self.system._endpoint, self._handler).report
         self._report(done, total)
 
     def _handler(self) -> str:

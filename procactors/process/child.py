@@ -74,10 +74,6 @@ class Child:
         self.peak_memory = 0
         self.is_reaped = False
 
-    def is_gone(self) -> bool:
-        """Return whether the process has ended."""
-        return has_ended(self.pidfd)
-
     def is_suspended(self) -> bool:
         """Return whether the process is stopped, as by SIGSTOP or a debugger."""
         return not self.is_reaped and stat_of(self.pid)[:1] in ([b"T"], [b"t"])

@@ -8,12 +8,12 @@ Never: ends a life between two halves of a message; keeps one from its first mes
 from __future__ import annotations
 
 import math
-import os
 from time import monotonic
 
 from procactors.wire.mailbox.black_box import STOP_ORDERED
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import Encoded, join
+from procactors.wire.procstat import resident_of
 from procactors.wire.record import Kind
 from procactors.wire.storage import read_file, remove_file, write_file
 
@@ -22,7 +22,6 @@ __all__ = ["Recycler", "take_snapshot", "write_snapshot"]
 #: Longest wait in one piece, in seconds: `poll` takes its time as 32-bit milliseconds.
 _LONGEST_WAIT_S = 86_400.0
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 #: Offset of the kind in a record: behind its length.
 _KIND_AT = 4
 #: Records that count as messages: not the runtime's own.
@@ -54,7 +53,7 @@ class Recycler:
         self._raw = reader.box.raw
         self._left = messages if messages is not None else math.inf
         self._until = None if seconds is None else monotonic() + seconds
-        self._most_resident = None if growth is None else _resident() + growth
+        self._most_resident = None if growth is None else resident_of("self") + growth
         self._has_served = False
         self.due = False
 
@@ -98,7 +97,7 @@ class Recycler:
         return (
             self._left <= 0
             or (self._until is not None and monotonic() >= self._until)
-            or (self._most_resident is not None and _resident() >= self._most_resident)
+            or (self._most_resident is not None and resident_of("self") >= self._most_resident)
         )
 
     def _patience(self) -> float | None:
@@ -132,13 +131,3 @@ def take_snapshot(runtime_dir: str, actor: int) -> bytes | None:
 
 def _snapshot(actor: int) -> str:
     return f"actors/{actor}/snapshot"
-
-
-def _resident() -> int:
-    """Return the resident bytes of this process."""
-    # Opened each time: a descriptor kept would be the parent's in whatever the actor forks.
-    fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return int(os.read(fd, 128).split()[1]) * _PAGE
-    finally:
-        os.close(fd)

@@ -19,10 +19,10 @@ from procactors.runtime.client import Client
 from procactors.wire.mailbox.black_box import LISTENED
 from procactors.wire.transport import SUPERVISOR, Transport
 
-__all__ = ["meter_of"]
+__all__ = ["throttle_of"]
 
 
-def meter_of(endpoint: Transport, handler: Callable[[], str]) -> Throttle:
+def throttle_of(endpoint: Transport, handler: Callable[[], str]) -> Throttle:
     """Return the throttle of the progress of the actor that this process is.
 
     Args:

@@ -7,6 +7,7 @@ Never: decides what follows from an end; waits for the zygote.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -42,6 +43,7 @@ from procactors.wire.mailbox.black_box import (
     STARTING,
     STOPPED,
 )
+from procactors.wire.procstat import resident_of
 from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
 from procactors.wire.replies.failures import own_failure
 
@@ -53,7 +55,6 @@ _log = logging.getLogger("procactors")
 _LOST_STARTS = 3
 
 _UNLIMITED = Limits(threads=None)
-_PAGE = os.sysconf("SC_PAGESIZE")
 #: A kill by a sender that is not known.
 _SIGKILL = ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
 #: What a process that ends in order has noted last.
@@ -199,11 +200,8 @@ class ProcessHost(ActorMailbox):
     def resident(self) -> int:
         """Return the resident bytes of the process; 0 if it is gone."""
         if self.pid is not None:
-            try:
-                with open(f"/proc/{self.pid}/statm", "rb") as file:
-                    return int(file.read().split()[1]) * _PAGE
-            except (OSError, IndexError):
-                return 0
+            with contextlib.suppress(OSError, IndexError):
+                return resident_of(self.pid)
         return 0
 
     def peak(self) -> int:

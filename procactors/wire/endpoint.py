@@ -37,7 +37,8 @@ from procactors.wire.record import Kind, frame, parse
 from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
 from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
-from procactors.wire.replies.reader import ReplyReader, no_descriptor
+from procactors.wire.replies.reader import NOT_SENT, ReplyReader
+from procactors.wire.storage import too_many_open
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
 
 __all__ = ["Endpoint", "actor_path"]
@@ -326,7 +327,7 @@ class Endpoint:
             try:
                 return ReplyPort(self.store)
             except OSError as error:
-                raise no_descriptor("a reply pipe", error) from error
+                raise too_many_open("a reply pipe", error, NOT_SENT) from error
 
     def _send(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
         try:
@@ -391,7 +392,7 @@ class Endpoint:
                     actor_path(self.path, actor), lambda record: self._lost(actor, record)
                 )
             except OSError as error:
-                raise no_descriptor("a mailbox", error) from error
+                raise too_many_open("a mailbox", error, NOT_SENT) from error
             self._writers[actor] = writer
             return writer
 

@@ -1,17 +1,21 @@
-"""What the kernel says of a process in /proc/PID/stat.
+"""What the kernel says of a process in /proc/PID.
 
 Layer: wire. Runs in: parent and actor.
 Owns: nothing.
-Never: raises for a process that is gone.
+Never: keeps a descriptor: it would be the parent's in what an actor forks.
 """
 
 from __future__ import annotations
 
-__all__ = ["STATE", "STATUS", "stat_of"]
+import os
+
+__all__ = ["STATE", "STATUS", "resident_of", "stat_of"]
 
 #: Indices in `stat_of`: the state's letter, and of a zombie its wait status: fields 3 and 52 of
 #: proc(5), counted from the third.
 STATE, STATUS = 0, 49
+
+_PAGE = os.sysconf("SC_PAGESIZE")
 
 
 def stat_of(pid: int) -> list[bytes]:
@@ -22,3 +26,17 @@ def stat_of(pid: int) -> list[bytes]:
             return file.read().rpartition(b")")[2].split()
     except OSError:
         return []
+
+
+def resident_of(pid: int | str) -> int:
+    """Return the resident bytes of a process; ``"self"`` is this one.
+
+    Raises:
+        OSError: there is no such process, or no descriptor is left.
+    """
+    # Not by `open`: a worker may look behind each message.
+    fd = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(fd, 128).split()[1]) * _PAGE
+    finally:
+        os.close(fd)

@@ -260,13 +260,19 @@ def is_half_free(root: str) -> bool:
     return disk.f_bavail * 2 >= disk.f_blocks
 
 
-def too_many_open(what: str, error: OSError) -> Exception:
-    """Return the error that says so if no descriptor is left; else `error` itself."""
+def too_many_open(what: str, error: OSError, then: str = " or hold fewer arrays") -> Exception:
+    """Return the error that says so if no descriptor is left; else `error` itself.
+
+    Args:
+        what: could not be opened.
+        error: was raised instead.
+        then: the end of the text: what else helps, or what became of the caller's message.
+    """
     if error.errno not in _NO_DESCRIPTOR:
         return error
     return StorageFull(
         f"no file descriptor is left in process {os.getpid()} for {what}; raise the limit "
-        f"(ulimit -n) or hold fewer arrays"
+        f"(ulimit -n){then}"
     )
 
 

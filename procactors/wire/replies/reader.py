@@ -8,23 +8,25 @@ thread that it is in.
 
 from __future__ import annotations
 
-import errno
 import heapq
 import logging
-import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-from procactors.errors import ActorStopped, AskTimeout, StorageFull
+from procactors.errors import ActorStopped, AskTimeout
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.replies.port import PendingReply, ReplyPort
+from procactors.wire.storage import too_many_open
 
-__all__ = ["ReplyReader", "no_descriptor"]
+__all__ = ["NOT_SENT", "ReplyReader"]
 
 _log = logging.getLogger("procactors")
+
+#: What became of the caller's message where no descriptor was left (see `too_many_open`).
+NOT_SENT = "; the message was not sent"
 
 
 class ReplyReader:
@@ -34,7 +36,7 @@ class ReplyReader:
         try:
             self.port = ReplyPort(store)
         except OSError as error:
-            raise no_descriptor("a reply pipe", error) from error
+            raise too_many_open("a reply pipe", error, NOT_SENT) from error
         self.pending: dict[int, PendingReply] = {}
         self.callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._store = store
@@ -126,13 +128,3 @@ def _guarded(action: Callable[..., None], *args: Any) -> None:
     except BaseException:  # noqa: BLE001 - see below
         # So wide because all the other replies of this process wait for this thread, too.
         _log.exception("a reply, or a callback of one, met an error, and the next are served")
-
-
-def no_descriptor(what: str, error: OSError) -> BaseException:
-    """Return the error to raise when `what` cannot be opened."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return StorageFull(
-            f"no file descriptor is left in process {os.getpid()} for {what}; raise the limit "
-            f"(ulimit -n); the message was not sent"
-        )
-    return error

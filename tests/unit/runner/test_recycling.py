@@ -10,9 +10,7 @@ from procactors.wire.mailbox.black_box import HANDLED, HANDLED_OWN
 from procactors.wire.mailbox.queue import MailboxFiles
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.writer import MailboxWriter
-from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import EVENT, TERMINATED, Kind, frame
-from procactors.wire.runtime_dir import RuntimeDir
 
 #: Records of the runtime's own that an actor may find in its mailbox, but for a stop.
 OWN = {
@@ -23,16 +21,13 @@ EVENT_RECORD = frame(Kind.EVENT, 0, EVENT.pack(TERMINATED, 1, 1))
 
 
 @pytest.fixture(params=[0, 8], ids=["unbounded", "bounded"])
-def ends(tmp_path, request):
+def ends(store, tmp_path, request):
     """Both ends of a mailbox, and a message."""
-    directory = RuntimeDir(tmp_path)
-    store = PayloadStore(directory.path)
     files = MailboxFiles(str(tmp_path / "mailbox"), request.param)
     writer, reader = MailboxWriter(files.path, lambda _: None), MailboxReader(files.path)
     yield writer, reader, build_message(store, 1, b":method", store.encode(((), {})))
-    for end in (reader, writer, files, store):
+    for end in (reader, writer, files):
         end.close()
-    directory.remove()
 
 
 def handle_all(recycler, reader, writer):

@@ -281,6 +281,18 @@ def test_a_peak_that_comes_late_completes_the_report_and_holds_up_no_life():
     assert world.state("a").last_crash == world.crashes[0]
 
 
+@pytest.mark.parametrize("restart", [Restart.PERMANENT, Restart.TEMPORARY])
+@pytest.mark.parametrize("comes_late", [False, True])
+def test_what_a_process_had_open_is_swept_behind_the_answer_for_its_message(restart, comes_late):
+    """With that answer a pool reads what the process had finished."""
+    world = World()
+    world.spawn("a", restart=restart)
+    world.hosts["a"].work("H.large")
+    world.hosts["a"].exit(-9, peak_comes=comes_late)
+    world.wait(0.3)
+    assert world.swept == [("a", 1)]
+
+
 def test_an_end_for_good_waits_for_the_peak_so_that_all_are_told_it():
     world = World()
     world.spawn("a", restart=Restart.TEMPORARY)

@@ -125,7 +125,7 @@ class FakeHost:
         self.pid = None
 
     def sweeper(self):
-        return lambda: None
+        return lambda: self.world.swept.append((self.name, len(self.world.broken_off)))
 
     def look(self, now):
         return Look(now, 0, self.world.busy_since.get(self.name), False)
@@ -218,6 +218,8 @@ class World:
         self.log, self.answers, self.why = [], {}, {}
         self.told, self.asked = defaultdict(list), []
         self.crashes, self.broken_off, self.ends = [], [], []
+        #: Sweeps: whose, and how many broken-off messages had been told of by then.
+        self.swept = []
         self.failure, self.finished = None, False
         self.supervision = Supervision(
             self,

@@ -22,7 +22,6 @@ from procactors.runner.batches import (
     method_named,
     pack_batch,
 )
-from procactors.wire.payload_store import PayloadStore
 from procactors.wire.result_table import (
     LIMIT,
     LOADING,
@@ -32,17 +31,7 @@ from procactors.wire.result_table import (
     ResultTables,
     Sealed,
 )
-from procactors.wire.runtime_dir import RuntimeDir
 from tests.support.faults import BreaksWhenLoaded, Fault
-
-
-@pytest.fixture
-def store(tmp_path):
-    directory = RuntimeDir(tmp_path)
-    store = PayloadStore(directory.path)
-    yield store
-    store.close()
-    directory.remove()
 
 
 @pytest.fixture

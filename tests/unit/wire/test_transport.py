@@ -11,8 +11,6 @@ from procactors.api.spawner import SystemHandle
 from procactors.model import commands as c
 from procactors.pool.pool import open_pool
 from procactors.runtime.client import Client
-from procactors.wire.payload_store import PayloadStore
-from procactors.wire.runtime_dir import RuntimeDir
 from procactors.wire.transport import transport_of
 from tests.support.faults import Fault
 from tests.support.transports import DirectTransport
@@ -34,12 +32,9 @@ class Counter:
 
 
 @pytest.fixture
-def transport(tmp_path):
-    directory = RuntimeDir(tmp_path)
-    store = PayloadStore(directory.path)
-    with contextlib.closing(store), contextlib.closing(DirectTransport(store)) as transport:
+def transport(store):
+    with contextlib.closing(DirectTransport(store)) as transport:
         yield transport
-    directory.remove()
 
 
 @pytest.fixture

@@ -36,15 +36,6 @@ def descriptors():
     )
 
 
-@pytest.fixture
-def store(tmp_path):
-    directory = RuntimeDir(tmp_path)
-    store = PayloadStore(directory.path)
-    yield store
-    store.close()
-    directory.remove()
-
-
 # -- a mailbox whose read end is gone, without a mark: its owner was killed -----------------------
 
 

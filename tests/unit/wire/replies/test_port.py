@@ -20,21 +20,11 @@ from procactors.wire.replies.failures import open_answer
 from procactors.wire.replies.port import Answer, ReplyPort
 from procactors.wire.replies.reader import ReplyReader
 from procactors.wire.replies.sender import ReplySender
-from procactors.wire.runtime_dir import RuntimeDir
 from tests.support.segments import all_segments, in_use
 from tests.support.waiting import SHORT_S, eventually
 
 #: Beyond what a record holds: its value is in a segment.
 LARGE = bytes(10_000)
-
-
-@pytest.fixture
-def store(tmp_path):
-    directory = RuntimeDir(tmp_path)
-    store = PayloadStore(directory.path)
-    yield store
-    store.close()
-    directory.remove()
 
 
 @pytest.fixture
