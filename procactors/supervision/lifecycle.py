@@ -337,21 +337,23 @@ class Lifecycle:
         orders = self._core.child_exited(entry, how, held=is_held)
         comes_back = Close(entry.key) not in orders
         death = _Death(
-            actor,
-            report,
-            lines,
-            actor.host.crash_writer(),
-            actor.host.recover(report, comes_back and self._repeats(actor, report)),
-            actor.host.sweeper(),
+            actor=actor,
+            report=report,
+            lines=lines,
+            write=actor.host.crash_writer(),
+            sweep=actor.host.sweeper(),
+            # Last: once the mailbox is recovered, only this death has the message that was in hand.
+            tell=actor.host.recover(report, comes_back and self._repeats(actor, report)),
         )
-        if comes_back:
-            self._park(actor, keeps_stop=entry.supervisor.state.is_alone)
-            if decider is not None and entry.stage is Stage.PARKED:
-                self._child_failures.ask(actor, decider, reason)
-        if peak_comes:  # the next life is not kept waiting for it
-            self._await_peak(actor, lambda peak: self._tell(death, peak))
-        else:
-            quietly(lambda: self._tell(death))
+        try:
+            if comes_back:
+                self._park(actor, keeps_stop=entry.supervisor.state.is_alone)
+                if decider is not None and entry.stage is Stage.PARKED:
+                    self._child_failures.ask(actor, decider, reason)
+        finally:
+            tell = functools.partial(self._tell, death)
+            # The next life is not kept waiting for the peak memory.
+            quietly((lambda: self._await_peak(actor, tell)) if peak_comes else tell)
 
     def _note(
         self, actor: ActorRecord, entry: ChildEntry, reason: ExitReason, report: CrashReport

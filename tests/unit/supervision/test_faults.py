@@ -46,6 +46,7 @@ class Scene:
     def __init__(self, is_late):
         self.world = World(is_late)
         self.calls = []
+        self.in_hand = set()
 
     def ask(self, command):
         self.calls.append(self.world.ask(command))
@@ -58,6 +59,9 @@ class Scene:
 
     def kill(self, name):
         if self.is_up(name):
+            handler = f"H.handler_{len(self.in_hand)}"
+            self.in_hand.add(handler)
+            self.world.hosts[name].work(handler)
             self.world.hosts[name].exit(-9, peak_comes=True)
             self.world.run()
 
@@ -128,6 +132,7 @@ def test_a_fault_in_any_function_leaves_no_caller_and_no_actor(part, name):
         scene.world.wait(20.0)
         world, at = scene.world, f"the fault came at {step}"
         assert WAITS not in [world.answers[call] for call in scene.calls], at
+        assert scene.in_hand <= {handler for _, handler, _ in world.broken_off}, at
         assert not world.core.actors, at
         assert world.finished, at
         assert not [host.name for host in world.hosts.values() if host.pid is not None], at

@@ -192,6 +192,9 @@ class FakeHost:
     def close_mailbox(self, why):
         self.note("close")
         self.world.why[self.name] = why
+        if self.handler is not None:
+            self.world.broken_off.append((self.name, self.handler, None))
+            self.handler = None
 
     def take_blueprint(self, path, is_shared):
         pass
