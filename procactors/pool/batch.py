@@ -22,7 +22,7 @@ from procactors.runtime.ref import ActorRef
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.replies.port import Answer
-from procactors.wire.result_table import LIMIT, STARTED, ResultTable
+from procactors.wire.result_table import STARTED, ResultTable
 
 __all__ = ["QUARANTINE", "Batch", "Load", "Owner", "Span", "WorkerSlot", "death_of", "refuse"]
 
@@ -312,7 +312,10 @@ class Batch:
         self.spans = spans
         self.result_table = result_table
         self.number = number
-        self.count = self.limit = self.stolen_from = sum(map(len, spans))
+        count = 0
+        for span in spans:
+            count += span.stop - span.start
+        self.count = self.limit = self.stolen_from = count
         self.sent_at = now
         self.taken = 0
         self.limited_at: float | None = None
@@ -352,19 +355,21 @@ class Batch:
         if limit < self.limit:
             self.limit = limit
             self.limited_at = now
-            self.result_table.words[LIMIT] = limit
+            self.result_table.lower(limit)
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[Span, int]]:
         """Yield (span, its place in the batch) for the items `start` to `stop`, cut to them."""
         at = 0
         for span in self.spans:
-            first, last = max(start, at), min(stop, at + len(span))
-            if first < last:
-                offset = span.start - at
-                whole = (first, last) == (at, at + len(span))
-                part = span if whole else span.part(first + offset, last + offset)
-                yield part, first
-            at += len(span)
+            end = at + span.stop - span.start
+            if start <= at and end <= stop:
+                yield span, at
+            else:
+                first, last = max(start, at), min(stop, end)
+                if first < last:
+                    offset = span.start - at
+                    yield span.part(first + offset, last + offset), first
+            at = end
 
 
 def refuse(spans: Iterable[Span], error: Exception) -> None:

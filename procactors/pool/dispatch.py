@@ -28,7 +28,7 @@ from procactors.errors import (
 )
 from procactors.pool.batch import Batch, Span, WorkerSlot, refuse
 from procactors.pool.batch_policy import NEVER_BEGUN, BatchPolicy
-from procactors.runner.batches import CALL, pack_batch
+from procactors.runner.batches import CALL, Outcome, pack_batch
 from procactors.wire.envelope import BATCH_KEY
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.raised import by_signal
@@ -71,7 +71,6 @@ class Dispatcher:
         queue: what waits for any free worker, in the order in which it is to be sent.
         lock: guards all of this; held briefly, never while waiting. Reentrant: an owner that takes
             an outcome may bring new work at once.
-        changed: notified when a batch has ended, a worker has gone, or the queue has got shorter.
         broken: why no work is taken any more; None while it is.
         closing: no new work is taken, what was taken is finished.
         on_work: called when a worker has been sent something.
@@ -84,7 +83,8 @@ class Dispatcher:
         self.slots: list[WorkerSlot] = []
         self.queue: deque[Span] = deque()
         self.lock = threading.RLock()
-        self.changed = threading.Condition(self.lock)
+        self._changed = threading.Condition(self.lock)
+        self._watchers = 0
         self.broken: ProcActorsError | None = None
         self.closing = False
         self.on_work: Callable[[], None] = lambda: None
@@ -149,7 +149,7 @@ class Dispatcher:
                 for batch in slot.batches:
                     if all(span.owner.source is source for span in batch.spans):
                         batch.lower(0, monotonic())
-            self.changed.notify_all()
+            self._notify()
 
     def cancel_waiting(self) -> None:
         """Take back what has never been sent to a worker."""
@@ -158,20 +158,42 @@ class Dispatcher:
                 spans = list(queue)
                 queue.clear()
                 queue.extend(span for span in spans if not span.owner.cancel(span))
-            self.changed.notify_all()
+            self._notify()
+
+    def await_change(self, timeout: float | None = None) -> None:
+        """Wait until a batch has ended, a worker has gone, or the queue has got shorter.
+
+        Under the lock, let go while it waits.
+        """
+        self._watchers += 1
+        try:
+            self._changed.wait(timeout)
+        finally:
+            self._watchers -= 1
+
+    def _notify(self) -> None:
+        """Wake those that wait for a change; nobody, as a rule. Under the lock."""
+        if self._watchers:
+            self._changed.notify_all()
 
     # -- work goes ----------------------------------------------------------------------------
 
     def feed(self) -> None:
         """Send what waits to the workers that have room for it. Under the lock."""
         sent = True
-        while sent and (self.queue or any(slot.own for slot in self.slots)):
+        while sent:
             sent = False
-            # Those without any work first: none is given a second batch before them.
-            for slot in sorted(self.slots, key=lambda slot: len(slot.batches)):
-                has_work = slot.own or (self.queue and not slot.leaving)
-                if has_work and slot.has_room() and slot in self.slots:
+            ready = [slot for slot in self.slots if self._wants(slot)]
+            if len(ready) > 1:
+                # Those without any work first: none is given a second batch before them.
+                ready.sort(key=lambda slot: len(slot.batches))
+            for slot in ready:
+                if self._wants(slot) and slot in self.slots:
                     sent = self._send(slot) or sent
+
+    def _wants(self, slot: WorkerSlot) -> bool:
+        """Whether there is work for a worker, and room."""
+        return bool(slot.own or (self.queue and not slot.leaving)) and slot.has_room()
 
     def _send(self, slot: WorkerSlot) -> bool:
         """Send a worker its next batch; return whether anything has changed."""
@@ -249,22 +271,27 @@ class Dispatcher:
                     refuse([span], fatal)
                 elif span.owner.begins(span):
                     spans.append(span)
-                    if span.form == CALL:
-                        self._join_calls(spans, queue)
-                    self.changed.notify_all()
+                    if queue:
+                        self._join(spans, queue)
+                    self._notify()
                     return
-                self.changed.notify_all()
+                self._notify()
 
-    def _join_calls(self, spans: list[Span], queue: deque[Span]) -> None:
-        """Add the calls that may go in the same message as the first."""
+    def _join(self, spans: list[Span], queue: deque[Span]) -> None:
+        """Add the calls, or the chunks of the same map, that may go in the same message."""
         first = spans[0]
-        most = first.owner.pace.size(len(queue) + 1, max(1, len(self.slots)))
+        pace, workers = first.owner.pace, max(1, len(self.slots))
+        if first.form == CALL:
+            most = pace.size(len(queue) + 1, workers)
+        else:
+            # None waits behind others while a worker is free for it.
+            fair = -(-(len(queue) + 1) // workers)
+            most = min(pace.together(len(first)), fair)
         size = first.wire_bytes
         while queue and len(spans) < most:
             span = queue[0]
             size += span.wire_bytes
-            alike = span.form == CALL and (span.name, span.timeout) == (first.name, first.timeout)
-            if not alike or size > _TOGETHER_BYTES:
+            if size > _TOGETHER_BYTES or not _alike(first, span):
                 break
             queue.popleft()
             if span.owner.begins(span):
@@ -299,7 +326,9 @@ class Dispatcher:
         outcome: object = NEVER_BEGUN if error is None else error
         if answer is not None:
             try:
-                _, outcome = self.transport.open(answer)
+                is_good, outcome = self.transport.open(answer)
+                if is_good and type(outcome) is tuple:
+                    outcome = Outcome._make(outcome)
             except Exception as raised:  # noqa: BLE001 - what it says is sorted out below
                 outcome = raised
         slot = batch.slot
@@ -317,7 +346,7 @@ class Dispatcher:
                 self.gone(slot, outcome)
             if not slot.batches:
                 slot.idle_since = monotonic()
-            self.changed.notify_all()
+            self._notify()
             self.feed()
 
     def hand_over(self, batch: Batch, done: int) -> None:
@@ -327,6 +356,10 @@ class Dispatcher:
             return
         outcomes, is_plain = batch.result_table.take(self.transport.store, start, done)
         batch.taken = done
+        if len(outcomes) == batch.count and len(batch.spans) == 1:  # nearly every batch of a map
+            span = batch.spans[0]
+            span.owner.ended(span, span.start, outcomes, is_plain)
+            return
         for span, at in batch.parts(start, done):
             part = outcomes[at - start : at - start + len(span)]
             span.owner.ended(span, span.start, part, is_plain)
@@ -367,7 +400,7 @@ class Dispatcher:
             return
         self.slots.remove(slot)
         self.move(slot)
-        self.changed.notify_all()
+        self._notify()
         if slot.leaving or self.broken is not None:
             return
         if all(other.leaving for other in self.slots):
@@ -423,8 +456,18 @@ class Dispatcher:
             for slot in self.slots:
                 waiting += slot.release()
             refuse(waiting, why)
-            self.changed.notify_all()
+            self._notify()
 
     def end(self) -> None:
         """Remove the result tables; those that are still in use, when they come back."""
         self._result_tables.close()
+
+
+def _alike(first: Span, span: Span) -> bool:
+    """Whether two spans may go in one message."""
+    if span.form != first.form or span.timeout != first.timeout:
+        return False
+    if span.form == CALL:
+        return span.name == first.name
+    # Of one map, which is withdrawn as a whole, and of one size, for which `most` was found.
+    return span.owner.source is first.owner.source and len(span) <= len(first)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from procactors.errors import DeliveryError
 from procactors.pool.batch import QUARANTINE
 from procactors.pool.dispatch import Dispatcher
+from procactors.pool.inputs import input_of
 from procactors.pool.map import MapJob
 from procactors.pool.map_state import BELL, Chunk, MapState
 from procactors.pool.progress import MapProgress
@@ -74,7 +75,7 @@ class JobMap(MapJob):
         progress = MapProgress(dispatcher.name, state.target.shown, None, None, False)
         state.options = state.options._replace(retries=0, retry_on=())
         state.keeps_items = True
-        super().__init__(dispatcher, state, iter(()), -1, progress)
+        super().__init__(dispatcher, state, input_of(()), -1, progress)
         self.wait_s: float | None = None
         self._source = source
         self._judge = judge
@@ -179,7 +180,7 @@ class JobMap(MapJob):
                     continue
                 self.failed += not is_good
             self.state.tries.pop(chunk.base + at, None)
-            chunk.outcomes[at] = chunk.items[at] = None
+            chunk.outcomes[at] = chunk.items[at] = None  # type: ignore[index]  # taken as lists
             chunk.given += 1
             self._given += 1
             found.append(ItemOutcome(item, is_good, value, tries))

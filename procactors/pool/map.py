@@ -14,6 +14,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import logging
+import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from queue import Empty
@@ -30,11 +31,12 @@ from procactors.errors import (
 )
 from procactors.pool.batch import QUARANTINE, Load
 from procactors.pool.dispatch import Dispatcher
+from procactors.pool.inputs import Input
 from procactors.pool.map_state import BELL, Chunk, MapState, News, Single
 from procactors.pool.progress import MapProgress
 from procactors.pool.sizing import TARGET_S
 from procactors.wire.raised import add_note, one_line
-from procactors.wire.result_table import FAILURE, Sealed
+from procactors.wire.result_table import FAILURE, VALUE, Sealed
 
 __all__ = ["MapJob", "MapResults"]
 
@@ -81,8 +83,11 @@ class MapResults(Iterator[R]):
         Another thread that waits for a result of this map goes on behind its loop.
         """
         self._job.close()
-        with contextlib.suppress(ValueError):  # another thread is in it: that one ends it
-            self._blocks.close()
+        # By its reader alone: a thread that comes to read while this one ends the generator would
+        # be refused. It finds the map closed.
+        if self._job.reader == threading.get_ident():
+            with contextlib.suppress(ValueError):  # another has begun to read: that one ends it
+                self._blocks.close()
 
     def __enter__(self) -> MapResults[R]:
         return self
@@ -108,19 +113,21 @@ class MapJob:
 
     Attributes:
         failed: items that have failed.
+        reader: the thread that has asked for a block last; 0 before the first.
     """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
         state: MapState,
-        items: Iterator[Any],
+        items: Input,
         left: int,
         progress: MapProgress,
     ) -> None:
         self.dispatcher = dispatcher
         self.state = state
         self.failed = 0
+        self.reader = 0
         self._progress = progress
         self._block: list[Any] = []  # what was yielded last
         self._input = items
@@ -143,26 +150,34 @@ class MapJob:
         state = self.state
         while not self._exhausted and not state.closed:
             workers = max(1, len(self.dispatcher.slots))
-            if state.open >= _AHEAD * workers:
+            together = state.together()
+            count = min(together, _AHEAD * workers * together - state.open)
+            if count <= 0:
                 return
-            size = self._size(workers)
+            size = self._size(workers, together)
             if size <= 0:
                 return
+            if state.options.in_flight is not None:
+                count = 1
             try:
                 self.dispatcher.check_open()
             except DeliveryError as error:
                 self._end_input(error)
                 return
-            items = self._take(size)
+            items = self._take(size * count)
             if not items:
                 return
-            chunk = Chunk(state, self._taken, items)
+            chunks = [
+                Chunk(state, self._taken + at, items[at : at + size])
+                for at in range(0, len(items), size)
+            ]
             self._taken += len(items)
-            self._waiting.append(chunk)
+            self._waiting.extend(chunks)
             try:
-                self._send(chunk)
+                self._send(chunks)
             except DeliveryError as error:
-                self._waiting.pop()
+                for _ in chunks:
+                    self._waiting.pop()
                 self._end_input(error)
             if not state.events.empty():
                 return
@@ -171,8 +186,11 @@ class MapJob:
         """Take no more of the input: raised behind the results of what was taken."""
         self._input_error, self._exhausted = error, True
 
-    def _size(self, workers: int) -> int:
-        """Return how many items may be taken now; 0: none."""
+    def _size(self, workers: int, together: int) -> int:
+        """Return how many items the next chunk may have; 0: none.
+
+        `together` chunks at a time are taken and sent.
+        """
         options, pace = self.state.options, self.state.pace
         if pace.cost_s is None and self.state.open >= workers and options.chunk is None:
             return 0  # first see what one costs
@@ -181,10 +199,10 @@ class MapJob:
             left = None  # the hint was wrong, or the end is near
         size = options.chunk
         if size is None:
-            size = pace.size(left, workers)
+            size = pace.size(left, workers, self.state.open)
             size = min(size, max(1, int(_CHUNK_BYTES / self._item_bytes)))
         if options.in_flight is None:
-            window = (2 * _AHEAD if self._is_behind() else _WINDOW) * workers
+            window = (2 * _AHEAD if self._is_behind() else _WINDOW) * workers * together
             return 0 if len(self._waiting) >= window else size
         out = self._taken - self._given
         return min(size, max(1, options.in_flight // (2 * workers)), options.in_flight - out)
@@ -195,29 +213,33 @@ class MapJob:
             return bool(self._waiting) and not self._waiting[0].left
         return not self.state.events.empty()
 
-    def _take(self, size: int) -> list[Any]:
-        items, self._exhausted, error = _take(self._input, size, TARGET_S)
+    def _take(self, size: int) -> Sequence[Any]:
+        items, self._exhausted, error = self._input.take(size, TARGET_S)
         if error is not None:
             self._end_input(error)
         return items
 
-    def _send(self, chunk: Chunk) -> None:
+    def _send(self, chunks: list[Chunk]) -> None:
         self.dispatcher.check()
         with self.dispatcher.lock:
-            self.state.open += 1
-        count = len(chunk.items)
+            self.state.open += len(chunks)
+        spans = []
         try:
-            try:
-                load = self._load(chunk.items)
-            except (EncodeError, StorageFull):
-                # Of one, or of them all together: each by itself, so that none suffers for another.
-                self._send_singly(chunk, 0, count)
-            else:
-                self.dispatcher.push([chunk.span(load, 0, count)])
+            for chunk in chunks:
+                count = len(chunk.items)
+                try:
+                    load = self._load(chunk.items)
+                except (EncodeError, StorageFull):
+                    # Of one, or of them all: each by itself, so that none suffers for another.
+                    self._send_singly(chunk, 0, count)
+                else:
+                    spans.append(chunk.span(load, 0, count))
+            self.dispatcher.push(spans)
         except BaseException:
             # Not sent: the pool takes no more, or the user's own code wants the program to end.
             with self.dispatcher.lock:
-                chunk.give_up()
+                for chunk in chunks:
+                    chunk.give_up()
             raise
 
     def _send_singly(self, chunk: Chunk, start: int, count: int) -> None:
@@ -269,6 +291,7 @@ class MapJob:
 
     def _all_blocks(self) -> Iterator[Iterable[Any]]:
         while True:
+            self.reader = threading.get_ident()
             if self.state.closed:
                 return
             self.feed()
@@ -341,16 +364,55 @@ class MapJob:
         return rung
 
     def _some(self, chunk: Chunk, start: int, stop: int) -> Iterator[Iterable[Any]]:
-        """Yield some outcomes of a chunk: at once if they are plain, else one by one."""
+        """Yield some outcomes of a chunk: at once if they are plain, else run by run."""
         if not chunk.is_plain:
-            for holder in self._opened(chunk, start, stop):
-                # Taken out when it is handed out: nothing of ours holds a result beyond that.
-                yield map(_pop, (holder,))
+            yield from self._runs(chunk, start, stop)
         elif start < stop:
             chunk.given += stop - start
             self._given += stop - start
             self._block = chunk.outcomes[start:stop]
             yield self._block
+
+    def _runs(self, chunk: Chunk, start: int, stop: int) -> Iterator[Iterable[Any]]:
+        """Yield some outcomes of a chunk: results that only have to be unpickled as one run each.
+
+        Each block costs more than its unpickling: so a run of results is one block.
+        """
+        while start < stop:
+            given = chunk.given
+            yield self._run(chunk, start, stop)
+            start += chunk.given - given
+            if start == stop or self.state.closed:
+                return
+            given = chunk.given
+            for holder in self._opened(chunk, start, start + 1):
+                # Taken out when it is handed out: nothing of ours holds a result beyond that.
+                yield map(_pop, (holder,))
+            if chunk.given == given and self.state.options.ordered:
+                return  # it is tried again, and will stand here
+            start += 1
+
+    def _run(self, chunk: Chunk, start: int, stop: int) -> Iterator[Any]:
+        """Yield results, unpickled as they are asked for, up to the first that needs more."""
+        outcomes = chunk.outcomes
+        holder: list[Any] = []
+        for at in range(start, stop):
+            outcome = outcomes[at]
+            if type(outcome) is not Sealed:
+                holder.append(outcome)
+            elif outcome.tag == VALUE:
+                is_good, value = outcome.open()
+                if not is_good:
+                    outcomes[at] = Sealed(FAILURE, value)
+                    return
+                holder.append(value)
+                del value
+            else:
+                return
+            outcomes[at] = outcome = None
+            chunk.given += 1
+            self._given += 1
+            yield holder.pop()  # nothing of ours holds a result beyond that
 
     def _opened(self, chunk: Chunk, start: int, stop: int) -> Iterator[list[Any]]:
         """Yield some outcomes of a chunk, unpickled, or what `on_error` makes of them.
@@ -424,29 +486,3 @@ class MapJob:
         self.dispatcher.withdraw(self.state)
         self._progress.close(self._given, self.failed)
         self.state.events.put(BELL)  # for a thread that waits here
-
-
-def _take(
-    source: Iterator[Any], size: int, seconds: float
-) -> tuple[list[Any], bool, Exception | None]:
-    """Return up to `size` items, or what comes in about so many seconds, but one at least.
-
-    Returns:
-        The items; whether there are no more; what the input has raised behind them.
-    """
-    items: list[Any] = []
-    until, step = monotonic() + seconds, 1
-    try:
-        while len(items) < size:
-            wanted = min(step, size - len(items))
-            before = len(items)
-            # In place: what came before an error is not lost with it.
-            items.extend(itertools.islice(source, wanted))
-            if len(items) - before < wanted:
-                return items, True, None
-            if monotonic() >= until:
-                break
-            step *= 2
-    except Exception as error:  # noqa: BLE001 - the user's; raised behind the results so far
-        return items, True, error
-    return items, False, None

@@ -11,6 +11,7 @@ Never: runs a user's code: items are encoded, and outcomes opened, by the map's 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from queue import SimpleQueue
 from typing import Any, TypeAlias
@@ -59,6 +60,14 @@ class MapState:
         self.tries: dict[int, int] = {}
         self.keeps_items = bool(options.retry_on)
 
+    def together(self) -> int:
+        """Return how many chunks are worth taking and sending together.
+
+        Chunks of a size that the caller has chosen stay as they are, but tiny ones need not each
+        cost a message, and a turn of all threads.
+        """
+        return self.pace.together(self.options.chunk) if self.options.chunk is not None else 1
+
     def chunk_ended(self) -> None:
         """Count one chunk less. Under the dispatcher's lock."""
         self.open -= 1
@@ -105,7 +114,7 @@ class Chunk:
         "pace",
     )
 
-    def __init__(self, state: MapState, base: int, items: list[Any]) -> None:
+    def __init__(self, state: MapState, base: int, items: Sequence[Any]) -> None:
         self._state = state
         self.pace = state.pace
         self.base = base
@@ -148,7 +157,10 @@ class Chunk:
         """Keep outcomes until they are asked for."""
         if not self._state.closed:
             self.is_plain = self.is_plain and is_plain
-            self.outcomes[at : at + len(outcomes)] = outcomes
+            if len(outcomes) == len(self.outcomes):
+                self.outcomes = outcomes
+            else:
+                self.outcomes[at : at + len(outcomes)] = outcomes
             self._state.events.put((self, at, len(outcomes)))
         self._count_ended(len(outcomes))
 

@@ -16,6 +16,7 @@ from procactors.model.handlers import check_function
 from procactors.model.options import showing
 from procactors.observe.events import Events
 from procactors.pool.dispatch import Dispatcher
+from procactors.pool.inputs import input_of
 from procactors.pool.job_map import JobMap, Judge, Source
 from procactors.pool.map import MapJob, MapResults
 from procactors.pool.map_options import MAP_WORDS, MapOptions, checked_options
@@ -136,8 +137,8 @@ class Mapper(Generic[A]):
             in_flight: items at most that have been taken from the input and whose result has not
                 been given yet; None: what keeps the workers busy, and some more where a slow item
                 holds up the order.
-            chunk: items that travel together. ``"auto"`` measures what they cost, and sends about
-                10 ms of work at a time.
+            chunk: items that are pickled together. ``"auto"`` measures what they cost, and sends
+                about 10 ms of work at a time. Small chunks may share a message.
             on_error: what an item does that failed. ``"raise"``: its exception is raised, and what
                 has not been begun is given up. ``"collect"``: its exception stands in its place.
                 ``"skip"``: it is left out, with a line in the log, unless it was the item or
@@ -192,7 +193,7 @@ class Mapper(Generic[A]):
         self._check_open()
         options = checked_options(spread, self._timeout, words)
         # First: the user's code, which may raise; the target may have a segment to be freed.
-        taken, hint = iter(items), operator.length_hint(items, -1)
+        taken, hint = input_of(items), operator.length_hint(items, -1)
         state = self._state(what, options)
         progress = MapProgress(
             self._dispatcher.name,

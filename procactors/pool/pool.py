@@ -412,7 +412,7 @@ class Pool(Mapper[A]):
                 raise MailboxFull(
                     f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"
                 )
-            dispatcher.changed.wait()
+            dispatcher.await_change()
 
     def _check_open(self) -> None:
         check_here(self._transport, self.name)

@@ -19,7 +19,9 @@ __all__ = ["PREFETCH_S", "TARGET_S", "Pace", "Paces"]
 TARGET_S = 0.01
 #: Seconds of work that are worth a message: near the end of the input batches get smaller, but not
 #: smaller than this.
-_LEAST_S = 0.001
+_LEAST_S = 0.0005
+#: Chunks that share a message at most: as many as fit into a record, if they are small.
+_MOST_TOGETHER = 64
 #: A batch goes behind another in a worker's mailbox if that one is expected to take no longer.
 #: Above it, the gap between two messages is no loss worth mentioning, and a worker that pulls its
 #: next item when it is free takes none from another.
@@ -29,7 +31,7 @@ PREFETCH_S = 0.05
 _GROWTH = 256
 #: How many items count as seen of a function that was mapped before: its items may be others now,
 #: and what waits behind a slow one is taken back, but is late by some ten milliseconds.
-_FAMILIAR = 16
+_FAMILIAR = 32
 #: Functions whose cost is kept.
 _KEPT = 256
 #: Least weight of the newest batch in the running cost of an item.
@@ -67,23 +69,33 @@ class Pace:
         self._last = items
         self._largest = max(self._largest, items)
 
-    def size(self, waiting: int | None, workers: int) -> int:
+    def size(self, waiting: int | None, workers: int, sent: int = 0) -> int:
         """Return how many items the next batch is to have, 1 at least.
 
         Args:
             waiting: items that are left; None if that is not known. Near the end batches get
                 smaller, so that all workers end together.
             workers: among how many they are shared.
+            sent: batches that are on their way.
         """
         if self.cost_s is None:
             return 1
         size = min(int(TARGET_S / self.cost_s), self._largest * _GROWTH, MOST_ITEMS)
         if waiting is not None:
-            fair = -(-waiting // (2 * workers))
-            # Nothing was seen of these items yet: so they are shared, tiny or not.
-            least = int(_LEAST_S / self.cost_s) if self._last else 1
+            if self._last:
+                fair, least = -(-waiting // (2 * workers)), int(_LEAST_S / self.cost_s)
+            else:
+                # Nothing was seen of these items yet: so they are shared, tiny or not, in equal
+                # parts, four for each worker: a core may be half as fast as the next one.
+                fair, least = -(-waiting // max(1, 4 * workers - sent)), 1
             size = min(size, max(fair, least))
         return max(1, size)
+
+    def together(self, items: int) -> int:
+        """Return how many chunks of so many items may share a message, 1 at least."""
+        if self.cost_s is None:
+            return 1
+        return max(1, min(_MOST_TOGETHER, int(_LEAST_S / (self.cost_s * items))))
 
     def takes_s(self, items: int) -> float | None:
         """Return the seconds that so many items will take; None if that is not known yet."""

@@ -214,7 +214,7 @@ class Workers:
             try:
                 dispatcher.feed()
                 while any(slot.batches for slot in leaving) and dispatcher.broken is None:
-                    dispatcher.changed.wait()
+                    dispatcher.await_change()
             except BaseException:  # Ctrl-C while it waits: they stay
                 for slot in leaving:
                     slot.leaving = False
@@ -293,7 +293,7 @@ class Workers:
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
                     break
-                dispatcher.changed.wait(left)
+                dispatcher.await_change(left)
         self._finish(None if deadline is None else max(0.0, deadline - monotonic()))
 
     def kill(self) -> None:

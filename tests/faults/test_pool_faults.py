@@ -60,6 +60,18 @@ def test_a_pool_lives_through_its_workers_end_at_every_point(pool, point, how, c
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("point", ["unpickle", "run", "result pickle"])
+def test_items_that_share_a_message_share_no_fate(pool, point, how):
+    list(pool.map(breaks, range(300)))  # it is known that they cost next to nothing
+    bad = {20, 21, 70}
+    items = [item_that_breaks(point, how) if at in bad else at for at in range(100)]
+    found = list(pool.map(breaks, items, on_error="collect", chunk=1))
+    wanted = RAISES[point] if FAULTS[how].exit_code is None else errors.ActorDied
+    assert [at for at, value in enumerate(found) if type(value) is wanted] == sorted(bad)
+    assert [at for at in range(100) if at not in bad] == [at for at in found if type(at) is int]
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("point", ["unpickle", "run", "result pickle"])
 def test_the_same_for_a_call(pool, point, how):
     replies = [pool.submit(breaks, item) for item in (1, item_that_breaks(point, how), 2)]
     error = replies[1].exception()
@@ -151,12 +163,13 @@ def nasty(number):
     return number
 
 
-@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize(("retries", "chunk"), [(0, "auto"), (0, 1), (2, "auto"), (2, 1)])
 def test_workers_that_are_killed_at_random_lose_nothing_and_repeat_nothing(
-    system, tmp_path, seed, retries, caplog
+    system, tmp_path, seed, retries, chunk, caplog
 ):
     caplog.set_level(logging.CRITICAL, "procactors")
-    outcome = run(system, tmp_path, 4000, seed, retries, ordered=True)
+    items = 4000 if chunk == "auto" else 1500  # the more chunks, the more are sent again
+    outcome = run(system, tmp_path, items, seed, retries, ordered=True, chunk=chunk)
     assert (outcome.wrong, outcome.twice, outcome.missing) == (0, 0, 0)
     assert outcome.kills > 5
     assert outcome.died <= outcome.kills

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections import Counter
 
 import pytest
@@ -61,6 +62,41 @@ SQUARES = [number * number for number in range(3000)]
 def test_results_come_in_the_order_of_the_items(pool, chunk):
     count = 300 if chunk == 1 else 3000
     assert list(pool.map(square, range(count), chunk=chunk)) == SQUARES[:count]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("chunk", ["auto", 1, 7])
+def test_what_breaks_when_it_is_opened_stands_among_results_that_do_not(pool, chunk, ordered):
+    items = [("result load", "exception") if at % 50 == 7 else (at,) for at in range(300)]
+    words = {"chunk": chunk, "ordered": ordered, "on_error": "collect"}
+    for _ in range(2):  # by now it is known what an item costs: many of them share a message
+        found = list(pool.map(breaks, items, **words))
+        bad = [at for at, value in enumerate(found) if isinstance(value, errors.DecodeError)]
+        assert len(bad) == 6
+        assert sorted(value for value in found if type(value) is tuple) == [
+            (at,) for at in range(300) if at % 50 != 7
+        ]
+        if ordered:
+            assert bad == list(range(7, 300, 50))
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_result_that_was_opened_is_nobody_elses(pool, ordered):
+    """Results of a run are opened as they are asked for, and none is kept when it is handed out."""
+    results = pool.map(tagged, range(200), ordered=ordered)
+    for result in results:
+        held = weakref.ref(result)
+        del result
+        assert held() is None
+
+
+class Tagged:
+    def __init__(self, number):
+        self.number = number
+
+
+def tagged(number):
+    return Tagged(number)
 
 
 def test_results_come_as_they_are_done_where_no_order_is_asked_for(pool, gate):

@@ -102,7 +102,13 @@ def killer(pool: Pool[Any], log: Path, seed: int, outcome: Outcome) -> Any:
 
 
 def run(
-    system: ActorSystem, folder: Path, items: int, seed: int, retries: int, ordered: bool
+    system: ActorSystem,
+    folder: Path,
+    items: int,
+    seed: int,
+    retries: int,
+    ordered: bool,
+    chunk: Any = "auto",
 ) -> Outcome:
     """Map `items` numbers while workers are killed; return what came of it."""
     log = folder / f"log-{retries}-{ordered}"
@@ -110,7 +116,12 @@ def run(
     with system.options(size=3, max_restarts=10**6).pool(Noter, str(log)) as pool:
         with killer(pool, log, seed, outcome):
             results = pool.map(
-                Noter.note, range(items), on_error="collect", retries=retries, ordered=ordered
+                Noter.note,
+                range(items),
+                on_error="collect",
+                retries=retries,
+                ordered=ordered,
+                chunk=chunk,
             )
             found = list(results)
     begun = Counter(map(int, log.read_text().split()))

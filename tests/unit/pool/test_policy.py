@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
 from procactors import Options, errors
+from procactors.pool.batch import Batch, Span
 from procactors.pool.map_options import checked_options
 from procactors.pool.routing import Ring, key_bytes
 from procactors.pool.scaling import WAIT_S, Demand, wanted
@@ -58,15 +60,34 @@ def test_another_map_of_a_function_begins_with_what_the_last_has_seen():
     assert paces.begin(b"other").size(20_000, 2) == 1
     again = paces.begin(b"f")
     assert again.size(None, 2) == MOST_ITEMS
-    assert again.size(8, 2) == 2  # these may be others: they are shared
+    assert again.size(8, 2) == 1  # these may be others: they are shared
     again.seen(2, 2e-6)
-    assert again.size(8, 2) == 1000
+    assert again.size(8, 2) == 500
 
 
 def test_all_calls_of_a_function_share_its_pace():
     paces = Paces()
     assert paces.of(b"f") is paces.of(b"f")
     assert paces.of(b"f") is not paces.of(b"g")
+
+
+def test_tiny_chunks_share_a_message_up_to_half_a_millisecond_of_work():
+    pace = Pace()
+    assert pace.together(1) == 1
+    pace.seen(100, 100 * 50e-6)
+    assert (pace.together(1), pace.together(4), pace.together(100)) == (10, 2, 1)
+    pace.seen(100_000, 0.01)
+    assert pace.together(1) == 64
+
+
+def test_items_of_which_none_was_seen_are_shared_in_equal_parts():
+    paces = Paces()
+    paces.begin(b"f").seen(4096, 4096e-6)
+    again, left, sizes = paces.begin(b"f"), 8000, []
+    for sent in range(4):
+        sizes.append(again.size(left, 2, sent))
+        left -= sizes[-1]
+    assert sizes == [1000] * 4
 
 
 def test_a_pool_does_not_remember_every_function():
@@ -96,7 +117,7 @@ def test_the_end_of_the_input_is_not_cut_into_crumbs():
     pace = Pace()
     for size in (1, 256, 4096):
         pace.seen(size, size * 1e-6)
-    assert pace.size(400, 2) == 1000
+    assert pace.size(400, 2) == 500
 
 
 @given(
@@ -109,6 +130,23 @@ def test_a_batch_always_has_an_item_and_fits_a_sheet(seen, waiting, workers):
     for items, seconds in seen:
         pace.seen(items, seconds)
     assert 1 <= pace.size(waiting, workers) <= MOST_ITEMS
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=5),
+    st.integers(0, 50),
+    st.integers(0, 50),
+)
+def test_a_batch_is_cut_into_parts_that_have_items(spans, start, stop):
+    batch = Batch.__new__(Batch)  # nothing of it is used but its spans
+    load: Any = None
+    batch.spans = [Span(load, b"", b"", load, 0, at, at + count) for at, count in spans]
+    numbers = [(span, at) for span in batch.spans for at in range(span.start, span.stop)]
+    parts = list(batch.parts(start, stop))
+    assert all(part.stop > part.start for part, _ in parts)
+    found = [at for part, _ in parts for at in range(part.start, part.stop)]
+    assert found == [at for _, at in numbers[start:stop]]
+    assert [place for _, place in parts] == sorted(place for _, place in parts)
 
 
 def test_work_that_waits_adds_workers_up_to_the_bound():

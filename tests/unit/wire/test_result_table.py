@@ -16,6 +16,7 @@ from procactors.runner.batches import (
     STAR,
     STORED,
     BatchRunner,
+    Outcome,
     WireSpan,
     by_reference,
     by_value,
@@ -67,12 +68,11 @@ class Bench:
         count = sum(span.stop - span.start for span in spans)
         self.result_table.prepare(self.batch, count)
         if limit is not None:
-            self.result_table.words[LIMIT] = limit
+            self.result_table.lower(limit)
         packed = pack_batch(
             self.store.process, self.result_table.number, self.batch, 0, flags, spans
         )
-        (body,), _ = pickle.loads(packed)
-        outcome = self.runner.run(body)
+        outcome = ran(self.runner, packed)
         done = self.result_table.done(count)
         assert done == outcome.done
         return (
@@ -87,6 +87,12 @@ def opened(value):
         return value
     good, value = value.open()
     return value if good else ("failed", value)
+
+
+def ran(runner, packed):
+    """Run a batch as the worker's loop does."""
+    args, kwargs = pickle.loads(packed)
+    return Outcome(*runner.run(*args, **kwargs))
 
 
 @pytest.fixture
@@ -117,9 +123,34 @@ def test_every_kind_of_result_comes_back_as_it_was(bench):
     assert [type(value) for value in found] == [type(value) for value in values]
 
 
-def test_runs_of_numbers_come_back(bench):
-    assert bench.run(items(answer, list(range(100)))) == list(range(100))
-    assert bench.run(items(answer, [0.5] * 7)) == [0.5] * 7
+@pytest.mark.parametrize(
+    "values",
+    [
+        list(range(100)),
+        [0.5] * 7,
+        ["", "a", "bc", "d" * 4000],
+        ["a", "é", "", "\U0001f600", "\ud800", "\ud83d\ude00"],
+        ["x" * 5000, "é" * 3000, "y"],
+        [True, False, True],
+        [(1, "a"), (), (2, "b")],
+    ],
+    ids=["whole", "float", "text", "any-text", "long-text", "bool", "pickled"],
+)
+@pytest.mark.parametrize("behind", [[], [None, "z", 7, [1]]], ids=["alone", "mixed"])
+def test_runs_of_one_kind_come_back(bench, values, behind):
+    found = bench.run(items(answer, values + behind))
+    assert found == values + behind
+    assert [type(value) for value in found] == [type(value) for value in values + behind]
+
+
+def test_outcomes_are_taken_from_any_place(bench):
+    values = ["ab", "c", 3, "d", (4,), "ef"]
+    bench.run(items(answer, values))
+    for start in range(len(values)):
+        for stop in range(start + 1, len(values) + 1):
+            found, is_plain = bench.result_table.take(bench.store, start, stop)
+            assert [opened(value) for value in found] == values[start:stop]
+            assert is_plain is ((4,) not in values[start:stop])
 
 
 def test_a_failure_stands_in_its_place_with_its_traceback(bench):
@@ -196,7 +227,7 @@ def test_items_that_cannot_be_loaded_together_are_told_as_a_whole(bench):
     bench.result_table.prepare(1, 2)
     span = items(answer, [1, BreaksWhenLoaded("exception")])
     packed = pack_batch(bench.store.process, bench.result_table.number, 1, 0, 0, [span])
-    outcome = bench.runner.run(pickle.loads(packed)[0][0])
+    outcome = ran(bench.runner, packed)
     assert outcome.done == 0
     assert "could not be unpickled in the worker: Fault" in outcome.trouble
     assert bench.result_table.words[LOADING] == 0
@@ -234,7 +265,7 @@ def breaking(how):
 
 def take(bench, span):
     packed = pack_batch(bench.store.process, bench.result_table.number, 1, 0, 0, [span])
-    bench.runner.run(pickle.loads(packed)[0][0])
+    ran(bench.runner, packed)
     return bench.result_table.take(bench.store, 0, 1)[0]
 
 
@@ -243,7 +274,7 @@ def test_an_exit_leaves_what_was_done_before_it(bench):
     span = items(exits_at, [1, 2, 3])
     packed = pack_batch(bench.store.process, bench.result_table.number, 1, 0, 0, [span])
     with pytest.raises(SystemExit):
-        bench.runner.run(pickle.loads(packed)[0][0])
+        ran(bench.runner, packed)
     assert bench.result_table.done(3) == 1
     assert bench.result_table.words[STARTED] == 1
 
@@ -267,7 +298,7 @@ def test_a_sheet_of_another_batch_is_refused(bench):
         bench.store.process, bench.result_table.number, 1, 0, 0, [items(answer, [1])]
     )
     with pytest.raises(RuntimeError, match="expected batch 1 on its result table, found 2"):
-        bench.runner.run(pickle.loads(packed)[0][0])
+        ran(bench.runner, packed)
 
 
 def test_a_full_sheet_is_done(bench):
