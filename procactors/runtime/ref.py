@@ -42,7 +42,7 @@ from procactors.runner.method_table import is_method_reference, key_of, table_of
 from procactors.runtime.client import Client
 from procactors.runtime.reply import Reply
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.transport import SUPERVISOR, Transport, transport_of
+from procactors.wire.transport import SUPERVISOR, Transport, known_transport, transport_of
 
 if TYPE_CHECKING:
     import dataclasses
@@ -147,7 +147,7 @@ class ActorRef(Generic[A_co]):
             DeliveryError: it was not sent; sending again is safe.
             TypeError: the method does not take these arguments.
         """
-        endpoint = transport_of(self._runtime_dir, self.name)
+        endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
         try:
             endpoint.tell(self._actor, self.name, method, encoded, self._token_wait)
@@ -176,7 +176,7 @@ class ActorRef(Generic[A_co]):
             ReplyError: may have been handled: `ActorDied`, `AskTimeout`, ...
             AskCycleError: the actors would wait for each other for ever.
         """
-        endpoint = transport_of(self._runtime_dir, self.name)
+        endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         if self._actor == endpoint.actor != SUPERVISOR:
             raise AskCycleError(
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
@@ -313,7 +313,7 @@ class ActorRef(Generic[A_co]):
             table = self._table
             if table is None:
                 return key_of(what), endpoint.encode((args, kwargs), "arguments")
-            method = table.method(what)
+            method = table.by_function.get(what) or table.method(what)
             if kwargs or not method.least <= len(args) <= method.most:
                 method.check(args, kwargs)
             return method.key, endpoint.encode((args, kwargs), "arguments")

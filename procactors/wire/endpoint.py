@@ -106,8 +106,10 @@ class Endpoint:
             ActorStopped, MailboxFull, StorageFull: it was not sent. But not ActorStopped in an
                 actor that is being stopped: there the message is a dead letter.
         """
-        record = build_message(self.store, actor, method, encoded, sender=self.actor)
-        self._send(actor, name, record, timeout)
+        record = build_message(self.store, actor, method, encoded, 0, 0, self.actor)
+        writer = self._writers.get(actor)
+        if writer is None or not writer.send_at_once(record):
+            self._send(actor, name, record, timeout)
 
     def ask(
         self,
@@ -124,20 +126,18 @@ class Endpoint:
             DeliveryError: it was not sent. ReplyError: no answer. Whatever the handler raised.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        port = self._lease()
+        try:
+            port = self._ports.pop()
+        except IndexError:
+            port = self._new_port()
         call = next(self._calls)
         try:
             record = build_message(
-                self.store,
-                actor,
-                method,
-                encoded,
-                call=call,
-                reply=port.number,
-                sender=self.actor,
-                deadline=deadline or 0.0,
+                self.store, actor, method, encoded, call, port.number, self.actor, deadline or 0.0
             )
-            self._send(actor, name, record, place_timeout)
+            writer = self._writers.get(actor)
+            if writer is None or not writer.send_at_once(record):
+                self._send(actor, name, record, place_timeout)
         except (DeliveryError, OSError) as error:
             if by_signal(error):
                 port.give_up(call)
@@ -149,7 +149,7 @@ class Endpoint:
             raise
         try:
             if self._waiting is None:
-                answer = port.wait(call, deadline, lambda: self._check(actor, name))
+                answer = port.wait(call, deadline, self._check, actor, name)
             else:
                 answer = self._wait_as_actor(port, call, deadline, actor, name)
             if answer is None:
@@ -291,8 +291,7 @@ class Endpoint:
             # Not as they come: the thread that brought them here may hold a lock.
             self._callbacks = None
             replies.call_back_rest()
-        while self._ports:
-            self._ports.pop().retire()
+        self._retire_ports()
         self.store.close()
 
     def check_process(self) -> None:
@@ -314,20 +313,21 @@ class Endpoint:
     # -- inside -------------------------------------------------------------------------------
 
     def _give_back(self, port: ReplyPort) -> None:
-        with self._lock:
-            if not self._closed:
-                self._ports.append(port)
-                return
-        port.retire()  # the endpoint was closed while the call waited
+        # Without a lock: whichever comes second, this or the close, finds the port there.
+        self._ports.append(port)
+        if self._closed:
+            self._retire_ports()
 
-    def _lease(self) -> ReplyPort:
+    def _retire_ports(self) -> None:
+        with contextlib.suppress(IndexError):  # many threads may come here at once
+            while True:
+                self._ports.pop().retire()
+
+    def _new_port(self) -> ReplyPort:
         try:
-            return self._ports.pop()
-        except IndexError:
-            try:
-                return ReplyPort(self.store)
-            except OSError as error:
-                raise too_many_open("a reply pipe", error, NOT_SENT) from error
+            return ReplyPort(self.store)
+        except OSError as error:
+            raise too_many_open("a reply pipe", error, NOT_SENT) from error
 
     def _send(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
         try:
@@ -419,7 +419,7 @@ class Endpoint:
         """Wait while the black box shows for which actor, so that a cycle of askers is seen."""
         waiting = self._waiting
         if waiting is None or threading.get_ident() != self._main_thread:
-            return port.wait(call, deadline, lambda: self._check(actor, name))
+            return port.wait(call, deadline, self._check, actor, name)
         waiting[WAITING_ON] = actor
         try:
             # Shown first, looked up second: of two that close a cycle at once, one sees it.
@@ -436,10 +436,10 @@ class Endpoint:
                 until = monotonic() + LOOK_S
                 if deadline is not None and deadline < until:
                     break
-                answer = port.wait(call, until, lambda: None)
+                answer = port.wait(call, until)
                 if answer is not None:
                     return answer
-            return port.wait(call, deadline, lambda: self._check(actor, name))
+            return port.wait(call, deadline, self._check, actor, name)
         finally:
             waiting[WAITING_ON] = 0
 

@@ -15,6 +15,7 @@ from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import BODY_LIMIT, PADDING, Kind
 
 __all__ = [
+    "ANSWER",
     "BATCH_KEY",
     "CALL_ID",
     "WHOLE",
@@ -27,6 +28,8 @@ __all__ = [
 _HEADER = struct.Struct("=QQQdH")
 #: A reply's header: the id of the call that it answers.
 CALL_ID = struct.Struct("=Q")
+#: Frame and a reply's header in one.
+ANSWER = struct.Struct("=IBBHQ")
 
 #: Frame and header in one: length, kind, flags, padding, call, reply, sender, deadline, length of
 #: the method's name. The name follows, then the payload.
@@ -78,7 +81,6 @@ def build_message(
     target: int,
     method: bytes,
     encoded: Encoded,
-    *,
     call: int = 0,
     reply: int = 0,
     sender: int = 0,

@@ -23,6 +23,7 @@ __all__ = [
     "Transport",
     "enter",
     "inert_error",
+    "known_transport",
     "leave",
     "transport_of",
 ]
@@ -141,6 +142,10 @@ _transports: dict[str, Transport] = {}
 _ended: set[str] = set()
 #: Those of the process from which this one was forked.
 _forked: dict[str, Transport] = {}
+
+
+#: Returns this process's transport of the system at a path, or None, when `transport_of` says why.
+known_transport = _transports.get
 
 
 def enter(transport: Transport) -> None:

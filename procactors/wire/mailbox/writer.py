@@ -95,6 +95,22 @@ class MailboxWriter:
         """How many tokens the mailbox has; 0 is unbounded."""
         return self._tokens.capacity if self._tokens is not None else 0
 
+    def send_at_once(self, record: bytes) -> bool:
+        """Put a record, if it is the way of nearly every message; return whether it was put.
+
+        False says that nothing was done: `send` is then to do it.
+        """
+        if self._tokens is not None:
+            return False
+        with self._lock:
+            if self._backlog or self._fd < 0 or self.words[CLOSED]:
+                return False
+            try:
+                os.write(self._fd, record)
+            except (BlockingIOError, BrokenPipeError):
+                return False
+        return True
+
     def send(self, record: bytes, timeout: float | None = None) -> None:
         """Put a record that takes a token; wait for one up to `timeout` seconds (None: for ever).
 
@@ -104,15 +120,7 @@ class MailboxWriter:
         """
         tokens = self._tokens
         if tokens is None:
-            with self._lock:
-                if self._backlog or self._fd < 0 or self.words[CLOSED]:
-                    self._write(record, claimed=False)
-                    return
-                # The way of nearly every message; the same as in `_write`, without its calls.
-                try:
-                    os.write(self._fd, record)
-                except (BlockingIOError, BrokenPipeError):
-                    self._write(record, claimed=False)
+            self.send_control(record)
             return
         with self._lock:
             self._check()
