@@ -137,13 +137,16 @@ class Loop:
         """
         reader, words, recycler = self._reader, self._words, self.recycler
         # Decided once: without bounds on this life, no message pays for them.
-        advance = reader.advance if recycler is None else recycler.advance
+        source: MailboxReader | Recycler = reader if recycler is None else recycler
+        advance, step = source.advance, source.step
+        is_behind = True  # what was in hand; else it is handled, and to be stepped behind
         patience: float | None = None
         words[PHASE] = RUNNING
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         while not self.leaving and words[CONTROL] < HALT:
-            at = advance(patience)
+            at = advance(patience) if is_behind else step(patience)
             if at < 0:
+                is_behind = True
                 break
             length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
             if kind == _CALL:
@@ -152,7 +155,9 @@ class Loop:
                 key_at = at + shift
                 body_at = key_at + named
                 end = key_at + length - padding - _HEADER_BYTES
-                self._serve(data[key_at:body_at], flags, data[body_at:end], call, reply)
+                is_behind = self._serve(
+                    data[key_at:body_at], flags, data[body_at:end], call, reply
+                )
                 continue
             if kind == Kind.STOP:
                 patience = 0.0
@@ -165,6 +170,9 @@ class Loop:
                 (process,) = CALL_ID.unpack_from(raw, at + 8)
                 self._store.sweep(process, self._actor)
             reader.done(place=False)
+            is_behind = True
+        if not is_behind:
+            reader.done(place=True)
         reader.give_back()
         if self.leaving:
             return LEFT
@@ -185,8 +193,8 @@ class Loop:
         except Exception as error:
             raise TellFailed(error) from error
 
-    def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> None:
-        """Handle the message in hand, and step behind it."""
+    def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
+        """Handle the message in hand; return whether it was stepped behind, which else is due."""
         received: Received | None = None
         try:
             handler = self._bound.get(key) or self._bind(key)
@@ -209,9 +217,11 @@ class Loop:
                         self._unsendable(key, call, reply, error)
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
+        if received is None:
+            return False
         self._reader.done(place=True)
-        if received is not None:
-            received.consume()
+        received.consume()
+        return True
 
     def _load(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
         head, buffers, received = self._store.open(flags, memoryview(body))

@@ -63,6 +63,7 @@ class MailboxReader:
         poll.register(self._ready, select.POLLIN)
         self._wait = poll.poll
         self._words = self.box.words
+        self._lengths = self.box.lengths
         self._into = (self.box.batch,)
         self._spin = Spin()
         capacity = self._words[CAPACITY]
@@ -116,6 +117,29 @@ class MailboxReader:
         words[STATE] = word | IN_HAND
         return offset
 
+    def step(self, timeout: float | None = None) -> int:
+        """Do `done(place=True)` and then `advance`, in one call."""
+        words = self._words
+        if words[DELIVERIES] or self._tokens is not None:
+            self.done(place=True)
+            return self.advance(timeout)
+        word = words[STATE]
+        offset = (word >> 16) & 0xFFFFFF
+        behind, fill = offset + self._lengths[offset >> 2], word >> 40
+        if behind < fill:
+            words[BUSY_SINCE] = monotonic_ns()
+            # One store for both: the one is handled, and the next is in hand.
+            words[STATE] = fill << 40 | behind << 16 | IN_HAND
+            words[HANDLED] += 1
+            return behind
+        words[STATE] = fill << 40 | behind << 16
+        words[HANDLED] += 1
+        if not self._refill(fill, timeout):
+            return -1
+        words[BUSY_SINCE] = monotonic_ns()
+        words[STATE] |= IN_HAND
+        return 0
+
     def take(self, timeout: float | None = None) -> Record | None:
         """Return the next record, in hand as with `advance`; None if none came in time.
 
@@ -134,7 +158,7 @@ class MailboxReader:
         words = self._words
         word = words[STATE]
         offset = (word >> 16) & 0xFFFFFF
-        behind = offset + self.box.lengths[offset >> 2]
+        behind = offset + self._lengths[offset >> 2]
         # One store: before it the record is in hand, after it it is handled.
         words[STATE] = (word >> 40) << 40 | behind << 16
         words[HANDLED] += 1

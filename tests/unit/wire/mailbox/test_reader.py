@@ -92,7 +92,7 @@ EACH = (
     MailboxReader.advance,
     MailboxReader.take,
     MailboxReader.done,
-    MailboxReader._read,
+    MailboxReader.step,
     MailboxReader._read_timed,
     MailboxReader.give_back,
     Tokens.give,
