@@ -155,9 +155,7 @@ class Loop:
                 key_at = at + shift
                 body_at = key_at + named
                 end = key_at + length - padding - _HEADER_BYTES
-                is_behind = self._serve(
-                    data[key_at:body_at], flags, data[body_at:end], call, reply
-                )
+                is_behind = self._serve(data[key_at:body_at], flags, data[body_at:end], call, reply)
                 continue
             if kind == Kind.STOP:
                 patience = 0.0

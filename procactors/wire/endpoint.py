@@ -13,8 +13,9 @@ import itertools
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Full, SimpleQueue
+from select import PIPE_BUF
 from time import monotonic
 from typing import Any
 
@@ -27,13 +28,13 @@ from procactors.errors import (
     MailboxFull,
     StorageFull,
 )
-from procactors.wire.envelope import build_message, open_envelope
+from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope
 from procactors.wire.mailbox.black_box import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore, store_of
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.raised import by_signal
-from procactors.wire.record import Kind, frame, parse
+from procactors.wire.record import BODY_LIMIT, Kind, frame, parse
 from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
 from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
@@ -110,6 +111,53 @@ class Endpoint:
         writer = self._writers.get(actor)
         if writer is None or not writer.send_at_once(record):
             self._send(actor, name, record, timeout)
+
+    def tell_many(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        messages: Iterable[Encoded],
+        timeout: float | None = None,
+    ) -> None:
+        """Put messages that want no answer into an actor's mailbox, in order and in few writes.
+
+        What an exception of `messages` comes behind is put before that is raised.
+
+        Raises:
+            ActorStopped, MailboxFull, StorageFull: some were not sent, as its `sent` says.
+        """
+        small = BODY_LIMIT - len(method) - HEADER_BYTES
+        together: list[bytes] = []
+        size = sent = 0
+        patient = True
+        try:
+            try:
+                for head, buffers in messages:
+                    if buffers or len(head) > small:  # by itself, perhaps with a segment
+                        records, together, size = together, [], 0
+                        patient = self._send_together(actor, name, records, timeout, patient)
+                        sent += len(records)
+                        self.tell(actor, name, method, Encoded(head, buffers), timeout)
+                        sent += 1
+                        continue
+                    record = build_message(
+                        self.store, actor, method, (head, buffers), 0, 0, self.actor
+                    )
+                    size += len(record)
+                    if size > PIPE_BUF:
+                        # Out of reach of the handler below first: what failed is not sent again.
+                        records, together, size = together, [], len(record)
+                        patient = self._send_together(actor, name, records, timeout, patient)
+                        sent += len(records)
+                    together.append(record)
+            finally:
+                if together:
+                    self._send_together(actor, name, together, timeout, patient)
+                    sent += len(together)
+        except DeliveryError as error:
+            error.sent += sent
+            raise
 
     def ask(
         self,
@@ -328,6 +376,23 @@ class Endpoint:
             return ReplyPort(self.store)
         except OSError as error:
             raise too_many_open("a reply pipe", error, NOT_SENT) from error
+
+    def _send_together(
+        self, actor: int, name: str, records: list[bytes], timeout: float | None, patient: bool
+    ) -> bool:
+        """Put records that fit into one write; return whether to be patient with the next ones."""
+        writer = self._writers.get(actor)
+        if writer is not None and not writer.capacity:
+            with contextlib.suppress(MailboxClosed):
+                return writer.send_together(records, patient) and patient
+        # One by one: a token for each, or something to be said of each.
+        for sent, record in enumerate(records):
+            try:
+                self._send(actor, name, record, timeout)
+            except DeliveryError as error:
+                error.sent = sent
+                raise
+        return patient
 
     def _send(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
         try:

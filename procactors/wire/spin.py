@@ -45,9 +45,7 @@ class Spin:
         self._misses = 0
         self._skip = 0
 
-    def comes(
-        self, poll: Callable[[int], Any], clock: Callable[[], int] = perf_counter_ns
-    ) -> bool:
+    def comes(self, poll: Callable[[int], Any], clock: Callable[[], int] = perf_counter_ns) -> bool:
         """Try whether something comes within a short while; False: it has not, or do not try.
 
         Args:

@@ -32,7 +32,8 @@ __all__ = ["MailboxClosed", "MailboxWriter"]
 _SLICE_S = 0.2
 #: Seconds for which an idle feeder waits for more before its thread ends.
 _LINGER_S = 0.1
-
+#: Seconds for which many messages wait for room, once: a reader that is not held up needs less.
+_ROOM_S = 0.02
 
 #: Records in the backlog after which the sender writes along with the feeder.
 _HELP_EVERY = 32
@@ -138,6 +139,29 @@ class MailboxWriter:
             with self._lock:
                 self._inside -= 1
                 self._close_if_done()
+
+    def send_together(self, records: list[bytes], patient: bool = True) -> bool:
+        """Put records of an unbounded mailbox, PIPE_BUF bytes at most in sum, with one write.
+
+        Args:
+            records: what is put.
+            patient: wait a moment for room in a full pipe, while its reader goes on.
+
+        Returns whether they are in the pipe; else they wait in the backlog.
+
+        Raises:
+            MailboxClosed: it will not be read; none of them was put.
+        """
+        data = b"".join(records)
+        if self.send_at_once(data) or (
+            patient and self._comes_to_have_room() and self.send_at_once(data)
+        ):
+            return True
+        with self._lock:
+            self._check()
+            self._backlog.extend([(record, False) for record in records])
+            self._feed_on()
+        return False
 
     def send_control(self, record: bytes) -> None:
         """Put a record that takes no token: a stop must reach a full mailbox too."""
@@ -250,6 +274,21 @@ class MailboxWriter:
                 pass
             if not self._backlog:
                 return
+        self._feed_on()
+
+    def _comes_to_have_room(self) -> bool:
+        """Wait until the pipe takes something, if that is soon; without the lock."""
+        if self._backlog:
+            return not self.flush(_ROOM_S)
+        fd = self._fd
+        if fd < 0:
+            return False
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        return bool(poll.poll(_ROOM_S * 1000))
+
+    def _feed_on(self) -> None:
+        """Have the feeder write what waits in the backlog. Holds the lock."""
         if self._feeder is None:
             self._feeder = threading.Thread(
                 target=self._feed, name="procactors-feeder", daemon=True

@@ -265,5 +265,3 @@ def pipe_path(runtime_dir: str, number: int) -> str:
 def spill_folder(number: int) -> str:
     """Return the folder, in the runtime directory, of the answers that a full pipe did not take."""
     return f"replies/{number:016x}.spill"
-
-
