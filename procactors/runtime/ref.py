@@ -167,10 +167,11 @@ class ActorRef(Generic[A_co]):
     ) -> None:
         """Tell the actor one call of `method` for each tuple of arguments, in order.
 
-        Each is a message by itself, as if sent by `tell`, but many go in one write: several times
-        as many a second. A full pipe is waited for as long as the actor makes room, up to 0.02 s
-        once; what has no room then waits in this process's memory, as after a `tell`. A bounded
-        mailbox has a place for each, one after the other.
+        Each is a message by itself, as if sent by `tell`, but many go in one write. So the last
+        few, 4 KiB at most, wait for what the iterable yields next. A full pipe is waited for as
+        long as the actor makes room, up to 0.02 s once; what has no room then waits in this
+        process's memory, as after a `tell`. A bounded mailbox has a place for each, one after the
+        other.
 
         When something is raised in the middle (by the iterable, by arguments that do not fit or
         cannot be pickled, by a full mailbox), what came before it is sent, and what comes behind

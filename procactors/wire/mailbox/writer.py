@@ -153,12 +153,14 @@ class MailboxWriter:
             MailboxClosed: it will not be read; none of them was put.
         """
         data = b"".join(records)
-        if self.send_at_once(data) or (
-            patient and self._comes_to_have_room() and self.send_at_once(data)
-        ):
+        if self.send_at_once(data):
             return True
+        if patient:
+            self._wait_for_room()
         with self._lock:
             self._check()
+            if not self._backlog and self._is_written(data):
+                return True
             self._backlog.extend([(record, False) for record in records])
             self._feed_on()
         return False
@@ -236,7 +238,7 @@ class MailboxWriter:
             self.close()
 
     def _check(self) -> None:
-        if self._fd < 0 or self.words[CLOSED]:
+        if self._fd < 0 or self.words[CLOSED]:  # in this order: closed here, the map is gone
             raise MailboxClosed
 
     def _wake(self) -> None:
@@ -247,22 +249,23 @@ class MailboxWriter:
 
     def _write(self, record: bytes, claimed: bool) -> bool:
         """Write, or queue behind what waits; return whether it was queued. Holds the lock."""
-        words = self.words
-        if self._fd < 0 or words[CLOSED]:  # in this order: closed here, the map is gone
-            raise MailboxClosed
-        if not self._backlog:
-            try:
-                os.write(self._fd, record)
-            except BlockingIOError:
-                pass
-            except BrokenPipeError:
-                raise MailboxClosed from None
-            else:
-                # Whatever comes of the mailbox now: a record in the pipe is handled or answered.
-                return False
-            if words[CLOSED]:  # full, because it is being closed for good
-                raise MailboxClosed
+        self._check()
+        if not self._backlog and self._is_written(record):
+            return False
         self._queue(record, claimed)
+        return True
+
+    def _is_written(self, data: bytes) -> bool:
+        """Write, unless the pipe is full; return whether it was done. Holds the lock."""
+        try:
+            os.write(self._fd, data)
+        except BlockingIOError:
+            if self.words[CLOSED]:  # full, because it is being closed for good
+                raise MailboxClosed from None
+            return False
+        except BrokenPipeError:
+            raise MailboxClosed from None
+        # Whatever comes of the mailbox now: a record in the pipe is handled or answered.
         return True
 
     def _queue(self, record: bytes, claimed: bool) -> None:
@@ -276,16 +279,16 @@ class MailboxWriter:
                 return
         self._feed_on()
 
-    def _comes_to_have_room(self) -> bool:
-        """Wait until the pipe takes something, if that is soon; without the lock."""
+    def _wait_for_room(self) -> None:
+        """Wait a moment until the pipe takes something; without the lock, which others need."""
         if self._backlog:
-            return not self.flush(_ROOM_S)
+            self.flush(_ROOM_S)
+            return
         fd = self._fd
-        if fd < 0:
-            return False
-        poll = select.poll()
-        poll.register(fd, select.POLLOUT)
-        return bool(poll.poll(_ROOM_S * 1000))
+        if fd >= 0:  # closed meanwhile, or another file's: then this only waits in vain
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT)
+            poll.poll(_ROOM_S * 1000)
 
     def _feed_on(self) -> None:
         """Have the feeder write what waits in the backlog. Holds the lock."""

@@ -337,6 +337,13 @@ def test_a_pipe_that_comes_to_have_room_takes_all(files, writer):
     assert in_pipe(files) == list(range(20))
 
 
+def test_a_mailbox_whose_owner_was_killed_takes_none_of_them(files, writer):
+    files.close()
+    with pytest.raises(MailboxClosed):
+        writer.send_together(numbered(20))
+    assert writer.waiting() == 0
+
+
 @pytest.mark.parametrize("mark", [CLOSING, GONE])
 @pytest.mark.parametrize("is_full", [False, True])
 def test_a_closed_mailbox_takes_none_of_them(files, writer, mark, is_full):
