@@ -178,7 +178,7 @@ class Endpoint:
         Raises:
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
-        replies = self._reply_reader()
+        replies = self._replies or self._reply_reader()
         call = next(self._calls)
         deadline = 0.0 if timeout is None else monotonic() + timeout
         record = build_message(

@@ -66,7 +66,7 @@ class PayloadStore:
         reference = self._segments.write(head, buffers, target)
         return frame(kind, IN_SEGMENT, header + reference)
 
-    def open(self, flags: int, body: memoryview) -> tuple[Any, Any, Received | None]:
+    def open(self, flags: int, body: bytes | memoryview) -> tuple[Any, Any, Received | None]:
         """Return (head, buffers, received) of an encoded value in a record's body."""
         if flags & IN_SEGMENT:
             reference = bytes(body[: REFERENCE.size])
@@ -77,7 +77,7 @@ class PayloadStore:
             return (*split(body), None)
         return body, (), None
 
-    def load(self, flags: int, body: memoryview, what: str = "message") -> Any:
+    def load(self, flags: int, body: bytes | memoryview, what: str = "message") -> Any:
         """Decode the value in a record's body and free its segment.
 
         Raises:
@@ -112,14 +112,14 @@ class PayloadStore:
         """Let the segment of a value that this process has stored be written again."""
         self._segments.free(reference)
 
-    def discard(self, flags: int, body: memoryview) -> None:
+    def discard(self, flags: int, body: bytes | memoryview) -> None:
         """Free the segment of a record that will not be read."""
         if flags & IN_SEGMENT:
             reference = bytes(body[: REFERENCE.size])
             self._unread.discard(reference)
             mark_consumed(self.path, reference)
 
-    def keep(self, flags: int, body: memoryview) -> None:
+    def keep(self, flags: int, body: bytes | memoryview) -> None:
         """Note that a record's value is opened, or discarded, later: no fence takes its segment."""
         if flags & IN_SEGMENT:
             self._unread.add(bytes(body[: REFERENCE.size]))

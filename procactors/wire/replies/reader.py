@@ -25,6 +25,8 @@ __all__ = ["NOT_SENT", "ReplyReader"]
 
 _log = logging.getLogger("procactors")
 
+_MET = "a reply, or a callback of one, met an error, and the next are served"
+
 #: What became of the caller's message where no descriptor was left (see `too_many_open`).
 NOT_SENT = "; the message was not sent"
 
@@ -92,12 +94,16 @@ class ReplyReader:
             self._deliver(self.port.read(self._give_up_late()))
 
     def _deliver(self, count: int) -> None:
+        pop = self.pending.pop
         for call, answer in self.port.answers(count):
-            waiter = self.pending.pop(call, None)
+            waiter = pop(call, None)
             if waiter is None:
                 self._store.discard(answer.flags, answer.value)
-            else:
-                _guarded(waiter.deliver, answer, None)
+                continue
+            try:
+                waiter.deliver(answer, None)
+            except BaseException:  # noqa: BLE001 - as in `_guarded`, without its call
+                _log.exception(_MET)
 
     def _give_up_late(self) -> float | None:
         """End the calls whose deadline has passed; return the next deadline."""
@@ -127,4 +133,4 @@ def _guarded(action: Callable[..., None], *args: Any) -> None:
         action(*args)
     except BaseException:  # noqa: BLE001 - see below
         # So wide because all the other replies of this process wait for this thread, too.
-        _log.exception("a reply, or a callback of one, met an error, and the next are served")
+        _log.exception(_MET)
