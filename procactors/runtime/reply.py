@@ -73,6 +73,7 @@ class Reply(Future[R]):
     #: What has come and is not decoded yet (`_decode`).
     _sealed: Any = NOTHING
     _asked = False
+    is_awaited = False
     _guard: Any
     _condition: Any
     _waiters: list[Any]
@@ -96,7 +97,10 @@ class Reply(Future[R]):
             if make is None:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
             # Two threads may be here at once: they get the same one.
-            return self.__dict__.setdefault(name, make(self))
+            made = self.__dict__.setdefault(name, make(self))
+            # Whoever asks for one of these waits for the end; or will be called back at it.
+            self._endpoint.hurry()
+            return made
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the answer from the reader thread."""
@@ -126,7 +130,10 @@ class Reply(Future[R]):
 
     def done(self) -> bool:
         """Whether the reply has ended: with a result, an exception, or cancelled."""
-        return self._state in _ENDED
+        if self._state in _ENDED:
+            return True
+        self._endpoint.hurry()  # who asks may ask again and again
+        return False
 
     def cancelled(self) -> bool:
         """Whether the reply was cancelled."""

@@ -192,6 +192,8 @@ class Endpoint:
             deadline=deadline,
         )
         replies.pending[call] = pending
+        if pending.is_awaited:
+            replies.hurry()
         try:
             self._send(actor, name, record, place_timeout)
         except BaseException:
@@ -199,6 +201,12 @@ class Endpoint:
             raise
         if timeout is not None:
             replies.expire(call, deadline, _timeout_error(name, timeout))
+
+    def hurry(self) -> None:
+        """Have answers to submits handed over as they come: somebody waits for one."""
+        replies = self._replies
+        if replies is not None:
+            replies.hurry()
 
     @property
     def reply_number(self) -> int:

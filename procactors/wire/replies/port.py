@@ -71,7 +71,13 @@ class Answer(NamedTuple):
 
 
 class PendingReply(Protocol):
-    """What an answer to a `submit` is handed to."""
+    """What an answer to a `submit` is handed to.
+
+    Attributes:
+        is_awaited: somebody waits for it from the beginning (see `Transport.hurry`).
+    """
+
+    is_awaited: bool
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the answer, or the error that stands for it. Must run no user code."""
