@@ -18,6 +18,7 @@ from procactors.wire.shm.segments import (
     REFERENCE,
     Received,
     SegmentPool,
+    SegmentReceiver,
     mark_consumed,
     receive,
     sweep_segments,
@@ -40,6 +41,7 @@ class PayloadStore:
         self.path = path
         self.process = int.from_bytes(os.urandom(8), "big") >> 1
         self._segments = SegmentPool(path, self.process)
+        self._received = SegmentReceiver(path)
         #: References of values that have come and are to be opened later, behind what follows them.
         self._unread: set[bytes] = set()
         self.shares = SharePool(path, self.process)
@@ -70,7 +72,7 @@ class PayloadStore:
         """Return (head, buffers, received) of an encoded value in a record's body."""
         if flags & IN_SEGMENT:
             reference = bytes(body[: REFERENCE.size])
-            received = receive(self.path, reference)
+            received = self._received.receive(reference)
             self._unread.discard(reference)
             return received.head, received.buffers, received
         if flags & WITH_BUFFERS:
@@ -127,10 +129,12 @@ class PayloadStore:
     def sweep(self, process: int, target: int) -> None:
         """Heed a fence: remove what a dead process had written for `target` and has not sent."""
         sweep_segments(self.path, process, target, self._unread)
+        self._received.forget(process)
 
     def close(self) -> None:
         """Close the pools and forget the directory."""
         self._segments.close()
+        self._received.close()
         self.shares.close()
         with contextlib.suppress(KeyError):
             if _stores[self.path] is self:

@@ -14,7 +14,7 @@ import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 from procactors.errors import ActorStopped, AskTimeout
@@ -143,7 +143,7 @@ class ReplyReader:
         # only as long as many come at once.
         if not is_over or not self._rests.window():
             return False
-        sleep(_GATHER_S)
+        self._alarm.acquire(timeout=_GATHER_S)  # nobody releases it now
         return True
 
     def _deliver(self, count: int) -> int:
