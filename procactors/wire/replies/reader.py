@@ -20,7 +20,6 @@ from typing import Any
 from procactors.errors import ActorStopped, AskTimeout
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.replies.port import PendingReply, ReplyPort
-from procactors.wire.spin import Spin
 from procactors.wire.storage import too_many_open
 
 __all__ = ["NOT_SENT", "ReplyReader"]
@@ -33,8 +32,10 @@ _MANY = 8
 #: Seconds for which it does while nobody waits for one: a hundred thread switches, and a fortieth
 #: of the time that an actor grants a full pipe.
 _REST_S = 0.0005
-#: Seconds for which it does while somebody waits.
+#: Seconds for which it does while somebody waits. A time in vain doubles the number of times that
+#: it does not, up to so many: then one that is waited for beside eight slow ones is hardly late.
 _GATHER_S = 0.0001
+_MOST = 127
 #: Bytes in one read, a quarter of the pipe, behind which there is no rest.
 _LARGE = 1 << 14
 
@@ -62,7 +63,8 @@ class ReplyReader:
         #: Somebody waits for an answer, since the last read.
         self._hurried = False
         self._resting = False
-        self._rests = Spin()
+        # Times in a row that gathering has not paid, and times that are left out for it.
+        self._misses = self._skip = 0
         # Held by the reader thread, but for a moment in which it is to end its rest.
         self._alarm = threading.Lock()
         self._alarm.acquire()
@@ -126,10 +128,11 @@ class ReplyReader:
             count = self.port.read(self._give_up_late())
             taken = self._deliver(count)
             if is_rested:
-                self._rests.hit() if taken >= _MANY else self._rests.miss()
+                self._misses = 0 if taken >= _MANY else min(_MOST, self._misses * 2 or 1)
+                self._skip = self._misses
 
     def _rest(self) -> bool:
-        """Let answers gather; return whether somebody waited for one meanwhile.
+        """Let answers gather; return whether they did while somebody waited for one.
 
         To take each as it comes would cost a switch to this thread and one to the thread that
         waits, or, where none does, the program, which is sending its next calls, the interpreter's
@@ -141,7 +144,8 @@ class ReplyReader:
         self._resting = False
         # With so many on their way one that is waited for is not hurried at the cost of all: but
         # only as long as many come at once.
-        if not is_over or not self._rests.window():
+        if not is_over or self._skip:
+            self._skip = max(0, self._skip - 1)
             return False
         self._alarm.acquire(timeout=_GATHER_S)  # nobody releases it now
         return True
