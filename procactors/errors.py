@@ -82,7 +82,13 @@ class NameTaken(SpawnError):
 
 
 class DeliveryError(ProcActorsError):
-    """The message was not handled and never will be: sending it again is safe."""
+    """The message was not handled and never will be: sending it again is safe.
+
+    Attributes:
+        sent: how many messages of a `tell_many` were sent before the one that was not.
+    """
+
+    sent = 0
 
 
 class ActorStopped(DeliveryError):

@@ -96,7 +96,7 @@ def test_an_old_message_of_a_crash_report_opens_by_plain_pickle():
 def test_todays_files_name_one_module_for_what_makes_values_again():
     """So that the next move of a module leaves them as they are."""
     inner = type("Inner", (), {"f": lambda self: self, "__module__": "__main__"})
-    named = {module for module, _ in names_in(encode(inner, "nowhere").head)}
+    named = {module for module, _ in names_in(encode("nowhere", inner).head)}
     assert {name for name in named if name.startswith("procactors")} == {"procactors.stored"}
     assert {function.__module__ for function in stored.STORED} == {"procactors.stored"}
 

@@ -56,6 +56,10 @@ class NullTransport:
         """Raise: it is not sent."""
         raise self.error(name)
 
+    def tell_many(self, actor: int, name: str, *_: Any, **__: Any) -> None:
+        """Do what `tell` does, once for all of them."""
+        self.tell(actor, name)
+
     def ask(self, actor: int, name: str, *_: Any, **__: Any) -> NoReturn:
         """Raise at once: no answer will ever come."""
         raise self.error(_HERE if actor == SUPERVISOR else name)

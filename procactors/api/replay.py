@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
@@ -155,6 +155,18 @@ class _Replayed(NullTransport):
     ) -> None:
         """Show what would have been sent."""
         _log.warning("replay: not sent: tell %s to %s", handler_name(method), name)
+
+    def tell_many(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        messages: Iterable[Encoded],
+        timeout: float | None = None,
+    ) -> None:
+        """Show what would have been sent."""
+        for encoded in messages:
+            self.tell(actor, name, method, encoded)
 
     def submit(self, actor: int, name: str, *_: Any, **__: Any) -> NoReturn:
         """Raise: no answer will ever come."""

@@ -62,6 +62,7 @@ _log = logging.getLogger("procactors")
 
 _unpack = WHOLE.unpack_from
 _CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
+_RESULT = int(Kind.RESULT)
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
@@ -104,6 +105,7 @@ class Loop:
         self._table: MethodTable = table_of(type(instance))
         self._bound: dict[bytes, Callable[..., Any]] = {}
         self.replies = ReplySender(store)
+        self._answer = self.replies.answer
         #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
         self.deadline = 0.0
         #: Set by `context.stop()`.
@@ -135,21 +137,25 @@ class Loop:
         """
         reader, words, recycler = self._reader, self._words, self.recycler
         # Decided once: without bounds on this life, no message pays for them.
-        advance = reader.advance if recycler is None else recycler.advance
+        source: MailboxReader | Recycler = reader if recycler is None else recycler
+        advance, step = source.advance, source.step
+        is_behind = True  # what was in hand; else it is handled, and to be stepped behind
         patience: float | None = None
         words[PHASE] = RUNNING
-        raw = reader.box.raw
+        raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         while not self.leaving and words[CONTROL] < HALT:
-            at = advance(patience)
+            at = advance(patience) if is_behind else step(patience)
             if at < 0:
+                is_behind = True
                 break
             length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
             if kind == _CALL:
                 self.deadline = deadline
-                key_at = at + _HEADER_BYTES
+                # By the map itself, which gives out bytes in a third of a view's time.
+                key_at = at + shift
                 body_at = key_at + named
-                key = bytes(raw[key_at:body_at])
-                self._serve(key, flags, raw[body_at : at + length - padding], call, reply)
+                end = key_at + length - padding - _HEADER_BYTES
+                is_behind = self._serve(data[key_at:body_at], flags, data[body_at:end], call, reply)
                 continue
             if kind == Kind.STOP:
                 patience = 0.0
@@ -162,6 +168,9 @@ class Loop:
                 (process,) = CALL_ID.unpack_from(raw, at + 8)
                 self._store.sweep(process, self._actor)
             reader.done(place=False)
+            is_behind = True
+        if not is_behind:
+            reader.done(place=True)
         reader.give_back()
         if self.leaving:
             return LEFT
@@ -182,8 +191,8 @@ class Loop:
         except Exception as error:
             raise TellFailed(error) from error
 
-    def _serve(self, key: bytes, flags: int, body: memoryview, call: int, reply: int) -> None:
-        """Handle the message in hand, and step behind it."""
+    def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
+        """Handle the message in hand; return whether it was stepped behind, which else is due."""
         received: Received | None = None
         try:
             handler = self._bound.get(key) or self._bind(key)
@@ -200,15 +209,20 @@ class Loop:
                 self._raised(error, key, call, reply)
             else:
                 if reply:
-                    self._answer(key, call, reply, result)
+                    try:
+                        self._answer(reply, call, _RESULT, result)
+                    except (EncodeError, StorageFull) as error:
+                        self._unsendable(key, call, reply, error)
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
+        if received is None:
+            return False
         self._reader.done(place=True)
-        if received is not None:
-            received.consume()
+        received.consume()
+        return True
 
-    def _load(self, flags: int, body: memoryview) -> tuple[Any, Received | None]:
-        head, buffers, received = self._store.open(flags, body)
+    def _load(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
+        head, buffers, received = self._store.open(flags, memoryview(body))
         try:
             return _loads(head, buffers=buffers), received
         except BaseException:
@@ -216,12 +230,9 @@ class Loop:
                 received.consume()
             raise
 
-    def _answer(self, key: bytes, call: int, reply: int, result: Any) -> None:
-        try:
-            self.replies.answer(reply, call, Kind.RESULT, result)
-        except (EncodeError, StorageFull) as error:
-            text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
-            self._fail(call, reply, ResultEncodeError(text))
+    def _unsendable(self, key: bytes, call: int, reply: int, error: Exception) -> None:
+        text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
+        self._fail(call, reply, ResultEncodeError(text))
 
     def _raised(self, error: Exception, key: bytes, call: int, reply: int) -> None:
         """Answer with the handler's exception; without a caller, end the actor."""

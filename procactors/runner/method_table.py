@@ -62,7 +62,8 @@ class MethodTable:
         self.by_key: dict[bytes, str] = {}
         self._own: dict[bytes, Any] = {}
         self.receives = callable(getattr(cls, "receive", None))
-        self._by_function: dict[Any, Method] = {}
+        #: What has been looked up so far, by what was given to `method`.
+        self.by_function: dict[Any, Method] = {}
         self._ambiguous: dict[bytes, set[str]] = {}
         for base in cls.__mro__:
             for name, value in vars(base).items():
@@ -75,12 +76,12 @@ class MethodTable:
         Raises:
             UnknownMethod: the class has no such method, or more than one.
         """
-        found = self._by_function.get(reference)
+        found = self.by_function.get(reference)
         return found if found is not None else self._find(reference)
 
     def has(self, reference: Any) -> bool:
         """Return whether a reference means a method of this class."""
-        if reference in self._by_function:
+        if reference in self.by_function:
             return True
         keys = [_name_of(function) for function in (reference, *_functions(reference))]
         return any(key in self.by_key for key in keys)
@@ -133,7 +134,7 @@ class MethodTable:
                 f"{sorted(self._ambiguous[key])}; define them apart"
             )
         method = _describe(self.cls, _stamped(key, reference), name)
-        self._by_function[reference] = method
+        self.by_function[reference] = method
         return method
 
     def _as_it_was(self, reference: Any) -> str:

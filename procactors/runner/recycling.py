@@ -79,6 +79,11 @@ class Recycler:
         self.due = True
         return -1
 
+    def step(self, timeout: float | None) -> int:
+        """Step behind the record in hand first, and then `advance`."""
+        self._reader.done(place=True)
+        return self.advance(timeout)
+
     def room(self) -> int | None:
         """Return how many items of the batch in hand this life may handle; None: any number."""
         return None if math.isinf(self._left) else int(self._left) + 1

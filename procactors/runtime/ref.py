@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from types import FunctionType, MethodType
 from typing import (
     TYPE_CHECKING,
@@ -38,14 +39,18 @@ from procactors.model import commands as c
 from procactors.model.checks import deadline, patience, suggestion
 from procactors.model.messages import Message
 from procactors.model.options import Overflow
-from procactors.runner.method_table import is_method_reference, key_of, table_of
+from procactors.runner.method_table import Method, is_method_reference, key_of, table_of
 from procactors.runtime.client import Client
 from procactors.runtime.reply import Reply
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.transport import SUPERVISOR, Transport, transport_of
+from procactors.wire.transport import SUPERVISOR, Transport, known_transport, transport_of
 
 if TYPE_CHECKING:
     import dataclasses
+
+    from typing_extensions import TypeVarTuple, Unpack  # for the type checker alone
+
+    Ts = TypeVarTuple("Ts")
 
 __all__ = ["ActorRef"]
 
@@ -147,14 +152,51 @@ class ActorRef(Generic[A_co]):
             DeliveryError: it was not sent; sending again is safe.
             TypeError: the method does not take these arguments.
         """
-        endpoint = transport_of(self._runtime_dir, self.name)
+        endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
-        try:
-            endpoint.tell(self._actor, self.name, method, encoded, self._token_wait)
-        except MailboxFull as error:
-            if self._overflow is not Overflow.DROP:
-                raise
-            Client(endpoint).report_lost(self._actor, method, encoded, str(error))
+        self._tell(endpoint, method, encoded)
+
+    def tell_many(
+        self,
+        method: Callable[[A_co, Unpack[Ts]], Any],
+        arguments: Iterable[tuple[Unpack[Ts]]],
+        /,
+    ) -> None:
+        """Tell the actor one call of `method` for each tuple of arguments, in order.
+
+        Each is a message by itself, as if sent by `tell`, but many go in one write: several times
+        as many a second. A full pipe is waited for as long as the actor makes room, up to 0.02 s
+        once; what has no room then waits in this process's memory, as after a `tell`. A bounded
+        mailbox has a place for each, one after the other.
+
+        When something is raised in the middle (by the iterable, by arguments that do not fit or
+        cannot be pickled, by a full mailbox), what came before it is sent, and what comes behind
+        it is not.
+
+        Args:
+            method: of the actor's class.
+            arguments: a tuple of positional arguments for each message.
+
+        Raises:
+            DeliveryError: not all were sent; ``error.sent`` says how many were.
+            TypeError: the method does not take these arguments, or they are no tuple.
+        """
+        endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
+        if not is_method_reference(method):
+            raise TypeError(
+                f"expected a method of the actor before the tuples of arguments, found {method!r}; "
+                f"messages as values are told one by one"
+            )
+        key, found = key_of(method), None
+        if self._table is not None:
+            found = self._table.method(method)
+            key = found.key
+        messages = _encoded_each(endpoint, found, arguments)
+        if self._overflow is not Overflow.DROP:
+            endpoint.tell_many(self._actor, self.name, key, messages, self._token_wait)
+            return
+        for encoded in messages:
+            self._tell(endpoint, key, encoded)
 
     @overload
     def ask(
@@ -176,7 +218,7 @@ class ActorRef(Generic[A_co]):
             ReplyError: may have been handled: `ActorDied`, `AskTimeout`, ...
             AskCycleError: the actors would wait for each other for ever.
         """
-        endpoint = transport_of(self._runtime_dir, self.name)
+        endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         if self._actor == endpoint.actor != SUPERVISOR:
             raise AskCycleError(
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
@@ -200,7 +242,7 @@ class ActorRef(Generic[A_co]):
         Raises:
             DeliveryError: it was not sent.
         """
-        endpoint = transport_of(self._runtime_dir, self.name)
+        endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
         reply: Reply[Any] = Reply(endpoint, self.name)
         endpoint.submit(
@@ -305,6 +347,14 @@ class ActorRef(Generic[A_co]):
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _tell(self, endpoint: Transport, method: bytes, encoded: Encoded) -> None:
+        try:
+            endpoint.tell(self._actor, self.name, method, encoded, self._token_wait)
+        except MailboxFull as error:
+            if self._overflow is not Overflow.DROP:
+                raise
+            Client(endpoint).report_lost(self._actor, method, encoded, str(error))
+
     def _encode(
         self, endpoint: Transport, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[bytes, Encoded]:
@@ -313,7 +363,7 @@ class ActorRef(Generic[A_co]):
             table = self._table
             if table is None:
                 return key_of(what), endpoint.encode((args, kwargs), "arguments")
-            method = table.method(what)
+            method = table.by_function.get(what) or table.method(what)
             if kwargs or not method.least <= len(args) <= method.most:
                 method.check(args, kwargs)
             return method.key, endpoint.encode((args, kwargs), "arguments")
@@ -423,6 +473,20 @@ class _Submits(_Methods):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._ref.ask(self._method("submit"), *args, **kwargs)
+
+
+def _encoded_each(
+    endpoint: Transport, method: Method | None, arguments: Iterable[tuple[Any, ...]]
+) -> Iterator[Encoded]:
+    """Yield the calls of a method, encoded; each is checked when it is its turn."""
+    encode = endpoint.encode
+    least, most = (0, sys.maxsize) if method is None else (method.least, method.most)
+    for args in arguments:
+        if not isinstance(args, tuple):
+            raise TypeError(f"expected a tuple of arguments for each message, found {args!r}")
+        if method is not None and not least <= len(args) <= most:
+            method.check(args, {})
+        yield encode((args, {}), "arguments")
 
 
 def _make_ref(runtime_dir: str, actor: int, name: str, overflow: str) -> ActorRef[Any]:

@@ -13,8 +13,9 @@ import itertools
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Full, SimpleQueue
+from select import PIPE_BUF
 from time import monotonic
 from typing import Any
 
@@ -27,13 +28,13 @@ from procactors.errors import (
     MailboxFull,
     StorageFull,
 )
-from procactors.wire.envelope import build_message, open_envelope
+from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope
 from procactors.wire.mailbox.black_box import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore, store_of
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.raised import by_signal
-from procactors.wire.record import Kind, frame, parse
+from procactors.wire.record import BODY_LIMIT, Kind, frame, parse
 from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
 from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
@@ -106,8 +107,57 @@ class Endpoint:
             ActorStopped, MailboxFull, StorageFull: it was not sent. But not ActorStopped in an
                 actor that is being stopped: there the message is a dead letter.
         """
-        record = build_message(self.store, actor, method, encoded, sender=self.actor)
-        self._send(actor, name, record, timeout)
+        record = build_message(self.store, actor, method, encoded, 0, 0, self.actor)
+        writer = self._writers.get(actor)
+        if writer is None or not writer.send_at_once(record):
+            self._send(actor, name, record, timeout)
+
+    def tell_many(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        messages: Iterable[Encoded],
+        timeout: float | None = None,
+    ) -> None:
+        """Put messages that want no answer into an actor's mailbox, in order and in few writes.
+
+        What an exception of `messages` comes behind is put before that is raised.
+
+        Raises:
+            ActorStopped, MailboxFull, StorageFull: some were not sent, as its `sent` says.
+        """
+        small = BODY_LIMIT - len(method) - HEADER_BYTES
+        together: list[bytes] = []
+        size = sent = 0
+        patient = True
+        try:
+            try:
+                for head, buffers in messages:
+                    if buffers or len(head) > small:  # by itself, perhaps with a segment
+                        records, together, size = together, [], 0
+                        patient = self._send_together(actor, name, records, timeout, patient)
+                        sent += len(records)
+                        self.tell(actor, name, method, Encoded(head, buffers), timeout)
+                        sent += 1
+                        continue
+                    record = build_message(
+                        self.store, actor, method, (head, buffers), 0, 0, self.actor
+                    )
+                    size += len(record)
+                    if size > PIPE_BUF:
+                        # Out of reach of the handler below first: what failed is not sent again.
+                        records, together, size = together, [], len(record)
+                        patient = self._send_together(actor, name, records, timeout, patient)
+                        sent += len(records)
+                    together.append(record)
+            finally:
+                if together:
+                    self._send_together(actor, name, together, timeout, patient)
+                    sent += len(together)
+        except DeliveryError as error:
+            error.sent += sent
+            raise
 
     def ask(
         self,
@@ -124,20 +174,18 @@ class Endpoint:
             DeliveryError: it was not sent. ReplyError: no answer. Whatever the handler raised.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        port = self._lease()
+        try:
+            port = self._ports.pop()
+        except IndexError:
+            port = self._new_port()
         call = next(self._calls)
         try:
             record = build_message(
-                self.store,
-                actor,
-                method,
-                encoded,
-                call=call,
-                reply=port.number,
-                sender=self.actor,
-                deadline=deadline or 0.0,
+                self.store, actor, method, encoded, call, port.number, self.actor, deadline or 0.0
             )
-            self._send(actor, name, record, place_timeout)
+            writer = self._writers.get(actor)
+            if writer is None or not writer.send_at_once(record):
+                self._send(actor, name, record, place_timeout)
         except (DeliveryError, OSError) as error:
             if by_signal(error):
                 port.give_up(call)
@@ -149,7 +197,7 @@ class Endpoint:
             raise
         try:
             if self._waiting is None:
-                answer = port.wait(call, deadline, lambda: self._check(actor, name))
+                answer = port.wait(call, deadline, self._check, actor, name)
             else:
                 answer = self._wait_as_actor(port, call, deadline, actor, name)
             if answer is None:
@@ -182,20 +230,15 @@ class Endpoint:
         call = next(self._calls)
         deadline = 0.0 if timeout is None else monotonic() + timeout
         record = build_message(
-            self.store,
-            actor,
-            method,
-            encoded,
-            call=call,
-            reply=replies.port.number,
-            sender=self.actor,
-            deadline=deadline,
+            self.store, actor, method, encoded, call, replies.port.number, self.actor, deadline
         )
         replies.pending[call] = pending
         if pending.is_awaited:
             replies.hurry()
         try:
-            self._send(actor, name, record, place_timeout)
+            writer = self._writers.get(actor)
+            if writer is None or not writer.send_at_once(record):
+                self._send(actor, name, record, place_timeout)
         except BaseException:
             replies.pending.pop(call, None)
             raise
@@ -299,8 +342,7 @@ class Endpoint:
             # Not as they come: the thread that brought them here may hold a lock.
             self._callbacks = None
             replies.call_back_rest()
-        while self._ports:
-            self._ports.pop().retire()
+        self._retire_ports()
         self.store.close()
 
     def check_process(self) -> None:
@@ -322,20 +364,38 @@ class Endpoint:
     # -- inside -------------------------------------------------------------------------------
 
     def _give_back(self, port: ReplyPort) -> None:
-        with self._lock:
-            if not self._closed:
-                self._ports.append(port)
-                return
-        port.retire()  # the endpoint was closed while the call waited
+        # Without a lock: whichever comes second, this or the close, finds the port there.
+        self._ports.append(port)
+        if self._closed:
+            self._retire_ports()
 
-    def _lease(self) -> ReplyPort:
+    def _retire_ports(self) -> None:
+        with contextlib.suppress(IndexError):  # many threads may come here at once
+            while True:
+                self._ports.pop().retire()
+
+    def _new_port(self) -> ReplyPort:
         try:
-            return self._ports.pop()
-        except IndexError:
+            return ReplyPort(self.store)
+        except OSError as error:
+            raise too_many_open("a reply pipe", error, NOT_SENT) from error
+
+    def _send_together(
+        self, actor: int, name: str, records: list[bytes], timeout: float | None, patient: bool
+    ) -> bool:
+        """Put records that fit into one write; return whether to be patient with the next ones."""
+        writer = self._writers.get(actor)
+        if writer is not None and not writer.capacity:
+            with contextlib.suppress(MailboxClosed):
+                return writer.send_together(records, patient) and patient
+        # One by one: a token for each, or something to be said of each.
+        for sent, record in enumerate(records):
             try:
-                return ReplyPort(self.store)
-            except OSError as error:
-                raise too_many_open("a reply pipe", error, NOT_SENT) from error
+                self._send(actor, name, record, timeout)
+            except DeliveryError as error:
+                error.sent = sent
+                raise
+        return patient
 
     def _send(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
         try:
@@ -427,7 +487,7 @@ class Endpoint:
         """Wait while the black box shows for which actor, so that a cycle of askers is seen."""
         waiting = self._waiting
         if waiting is None or threading.get_ident() != self._main_thread:
-            return port.wait(call, deadline, lambda: self._check(actor, name))
+            return port.wait(call, deadline, self._check, actor, name)
         waiting[WAITING_ON] = actor
         try:
             # Shown first, looked up second: of two that close a cycle at once, one sees it.
@@ -444,10 +504,10 @@ class Endpoint:
                 until = monotonic() + LOOK_S
                 if deadline is not None and deadline < until:
                     break
-                answer = port.wait(call, until, lambda: None)
+                answer = port.wait(call, until)
                 if answer is not None:
                     return answer
-            return port.wait(call, deadline, lambda: self._check(actor, name))
+            return port.wait(call, deadline, self._check, actor, name)
         finally:
             waiting[WAITING_ON] = 0
 

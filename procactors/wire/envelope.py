@@ -8,6 +8,7 @@ Never: part of the user's pickle: a message that does not load must still get it
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from procactors.wire.payload_store import PayloadStore
@@ -15,8 +16,10 @@ from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import BODY_LIMIT, PADDING, Kind
 
 __all__ = [
+    "ANSWER",
     "BATCH_KEY",
     "CALL_ID",
+    "HEADER_BYTES",
     "WHOLE",
     "Envelope",
     "build_message",
@@ -27,6 +30,8 @@ __all__ = [
 _HEADER = struct.Struct("=QQQdH")
 #: A reply's header: the id of the call that it answers.
 CALL_ID = struct.Struct("=Q")
+#: Frame and a reply's header in one.
+ANSWER = struct.Struct("=IBBHQ")
 
 #: Frame and header in one: length, kind, flags, padding, call, reply, sender, deadline, length of
 #: the method's name. The name follows, then the payload.
@@ -39,7 +44,8 @@ _CALL = int(Kind.CALL)
 _pack = _HEADER.pack
 _pack_whole = WHOLE.pack
 _unpack = _HEADER.unpack_from
-_SIZE = _HEADER.size
+#: Bytes of a message's header, without the method's name.
+HEADER_BYTES = _SIZE = _HEADER.size
 
 
 class Envelope(NamedTuple):
@@ -77,8 +83,7 @@ def build_message(
     store: PayloadStore,
     target: int,
     method: bytes,
-    encoded: Encoded,
-    *,
+    encoded: tuple[bytes, Sequence[memoryview]],
     call: int = 0,
     reply: int = 0,
     sender: int = 0,
@@ -101,7 +106,7 @@ def build_message(
             + PADDING[size & 7]
         )
     header = _pack(call, reply, sender, deadline, length) + method
-    return store.record(Kind.CALL, header, encoded, target)
+    return store.record(Kind.CALL, header, Encoded(head, buffers), target)
 
 
 def open_envelope(body: memoryview) -> Envelope:

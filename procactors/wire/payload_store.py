@@ -8,7 +8,9 @@ Never: shared between processes: a forked copy makes its own, under a token of i
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 from procactors.wire.pickling.codec import Encoded, decode, encode, join, split
@@ -33,12 +35,15 @@ class PayloadStore:
 
     Attributes:
         path: the runtime directory.
+        encode: pickles a value for another process of this directory: `codec.encode`. An attribute,
+            so that a message costs no call more.
         process: this process's token in it, a random number: pids are used again.
         shares: where this process writes what it shares.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.encode: Callable[..., Encoded] = functools.partial(encode, path)
         self.process = int.from_bytes(os.urandom(8), "big") >> 1
         self._segments = SegmentPool(path, self.process)
         self._received = SegmentReceiver(path)
@@ -46,10 +51,6 @@ class PayloadStore:
         self._unread: set[bytes] = set()
         self.shares = SharePool(path, self.process)
         belong_to(path)
-
-    def encode(self, value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:
-        """Pickle a value for another process of this directory (see `codec.encode`)."""
-        return encode(value, self.path, what, hands_over=hands_over)
 
     def record(self, kind: int, header: bytes, encoded: Encoded, target: int) -> bytes:
         """Return a whole record; what does not fit goes into a segment for `target` first.

@@ -10,16 +10,17 @@ not pay doubles the number of waits that go straight to blocking; one that paid 
 Measured on two cores: 6.4 µs a round trip idle, 15 to 18 with one busy process, 29 with four,
 never worse than blocking by more than 6; a rule that only looks at how long waits were gets
 stuck in the slow state, so after many misses a single long try outlasts the peer's wake-up.
+Where this process may run on one core alone, and its peer perhaps on the same, tries are rarer.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-__all__ = ["Spin", "try_read"]
+__all__ = ["Spin"]
 
 #: Nanoseconds of an ordinary try: two to three times a round trip on awake cores.
 _SHORT_NS = 20_000
@@ -30,6 +31,9 @@ _LONG_FROM = 8
 #: Most waits in a row that go straight to blocking: then a try that never pays costs 1 µs a wait,
 #: and a pair that has come to run on two awake cores is found out within a millisecond or two.
 _MOST = 127
+#: The same where this process may run on one core alone. There the peer may be on another one, but
+#: most likely is on the same, and cannot run while we try.
+_MOST_ALONE = 1023
 
 
 class Spin:
@@ -41,37 +45,23 @@ class Spin:
         self._misses = 0
         self._skip = 0
 
-    def window(self) -> int:
-        """Return for how many nanoseconds to try now; 0: block at once."""
+    def comes(self, poll: Callable[[int], Any], clock: Callable[[], int] = perf_counter_ns) -> bool:
+        """Try whether something comes within a short while; False: it has not, or do not try.
+
+        Args:
+            poll: `poll` of a poll object: asked for 0 milliseconds, over and over.
+            clock: nanoseconds.
+        """
         if self._skip:
             self._skip -= 1
-            return 0
-        return _LONG_NS if self._misses >= _LONG_FROM else _SHORT_NS
-
-    def hit(self) -> None:
-        """Note that the try paid: something came before the window closed."""
-        self._misses >>= 2
-
-    def miss(self) -> None:
-        """Note that the try did not pay."""
-        self._misses = self._skip = min(_MOST, self._misses * 2 or 1)
-
-
-def try_read(
-    fd: int,
-    into: Sequence[memoryview],
-    window_ns: int,
-    readv: Callable[[int, Any], int] = os.readv,
-    clock: Callable[[], int] = perf_counter_ns,
-) -> int:
-    """Read from the non-blocking `fd` until something comes or the window is over.
-
-    Returns the bytes read; 0 if nothing came in time.
-    """
-    end = clock() + window_ns
-    while True:
-        try:
-            return readv(fd, into)
-        except BlockingIOError:
+            return False
+        misses = self._misses
+        end = clock() + (_LONG_NS if misses >= _LONG_FROM else _SHORT_NS)
+        # Not by reading: a read in vain raises, and an exception costs three polls.
+        while not poll(0):
             if clock() >= end:
-                return 0
+                most = _MOST if len(os.sched_getaffinity(0)) > 1 else _MOST_ALONE
+                self._misses = self._skip = min(most, misses * 2 or 1)
+                return False
+        self._misses = misses >> 2
+        return True

@@ -8,7 +8,7 @@ Never: says how bytes travel: `endpoint` does, over pipes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from procactors.errors import ActorStopped, ForeignProcess
@@ -23,6 +23,7 @@ __all__ = [
     "Transport",
     "enter",
     "inert_error",
+    "known_transport",
     "leave",
     "transport_of",
 ]
@@ -75,6 +76,21 @@ class Transport(Protocol):
 
         Raises:
             DeliveryError: it was not sent.
+        """
+
+    def tell_many(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        messages: Iterable[Encoded],
+        timeout: float | None = None,
+    ) -> None:
+        """Put messages that want no answer into an actor's mailbox, in order.
+
+        Raises:
+            DeliveryError: some were not sent, as its `sent` says. Whatever `messages` raises, when
+                those before it are put.
         """
 
     def ask(
@@ -144,6 +160,10 @@ _transports: dict[str, Transport] = {}
 _ended: set[str] = set()
 #: Those of the process from which this one was forked.
 _forked: dict[str, Transport] = {}
+
+
+#: Returns this process's transport of the system at a path, or None, when `transport_of` says why.
+known_transport = _transports.get
 
 
 def enter(transport: Transport) -> None:

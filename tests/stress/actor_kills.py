@@ -92,8 +92,9 @@ class Sender(Actor):
         self.context.ref.tell(Sender.flood)
 
     def flood(self) -> None:
-        for _ in range(_BURST):
+        for _ in range(_BURST // 2):
             self._target.tell(Target.note, *self._source.next())
+        self._target.tell_many(Target.note, (self._source.next() for _ in range(_BURST // 2)))
         with suppress(errors.ActorDied):
             self._target.ask(Target.ping)
         if not self._is_paused:

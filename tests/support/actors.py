@@ -177,6 +177,10 @@ class Relay(Actor):
         assert self.target is not None
         self.target.tell(method, *args)
 
+    def tell_many(self, method: Any, arguments: list[Any]) -> None:
+        assert self.target is not None
+        self.target.tell_many(method, arguments)
+
     def ask(self, method: Any, *args: Any) -> Any:
         assert self.target is not None
         return self.target.ask(method, *args)

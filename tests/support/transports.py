@@ -6,7 +6,7 @@ What works on it depends on nothing of the pipes, so that another kind can stand
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from procactors import Options, errors
@@ -94,6 +94,17 @@ class DirectTransport:
         timeout: float | None = None,
     ) -> None:
         self._handle(actor, name, method, encoded)
+
+    def tell_many(
+        self,
+        actor: int,
+        name: str,
+        method: bytes,
+        messages: Iterable[Encoded],
+        timeout: float | None = None,
+    ) -> None:
+        for encoded in messages:
+            self.tell(actor, name, method, encoded)
 
     def ask(
         self,

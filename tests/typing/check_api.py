@@ -165,6 +165,11 @@ def talking(counter: ActorRef[Counter]) -> None:
     counter.ask(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counter.ask(Counter.get_value, 5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counter.submit(Counter.names)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    counter.tell_many(Counter.increment, [(5,), (6,)])
+    counter.tell_many(Counter.get_value, [()] * 3)
+    counter.tell_many(Counter.increment, ((number,) for number in range(3)))
+    counter.tell_many(Counter.increment, [("5",)])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    counter.tell_many(Other.get, [()])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     counter.tell(Other.get)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counter.ask(Special.extra)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counter.ask(Counter.missing)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

@@ -111,22 +111,26 @@ class BlackBox:
     """The shared map of one mailbox.
 
     Attributes:
+        data: the whole map.
+        at: offset of the batch in it.
         words: the header as native 8-byte words; index it with this module's constants.
         batch: the bytes of the last read, as long as the pipe can be full.
         raw: the batch and the zero bytes behind it.
         lengths: the batch as native 4-byte words, for walking from record to record.
     """
 
+    at = _BATCH_AT
+
     def __init__(self, path: str) -> None:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            self._map = mmap.mmap(fd, os.fstat(fd).st_size)
+            self.data = mmap.mmap(fd, os.fstat(fd).st_size)
         finally:
             os.close(fd)
-        if self._map[:8] != _MAGIC_VALUE.to_bytes(8, sys.byteorder):
-            self._map.close()
+        if self.data[:8] != _MAGIC_VALUE.to_bytes(8, sys.byteorder):
+            self.data.close()
             raise ValueError(f"expected a black box of this version in {path}, found other bytes")
-        whole = memoryview(self._map)
+        whole = memoryview(self.data)
         self.words = whole[: _WORDS * 8].cast("Q")
         size = self.words[_BATCH_BYTES]
         self.batch = whole[_BATCH_AT : _BATCH_AT + size]
@@ -178,4 +182,4 @@ class BlackBox:
         self.raw.release()
         self.lengths.release()
         with contextlib.suppress(BufferError):  # a record's view is still held: its holder unmaps
-            self._map.close()
+            self.data.close()

@@ -30,11 +30,10 @@ from procactors.wire.mailbox.black_box import (
     IN_HAND,
     STATE,
     BlackBox,
-    pack_state,
 )
 from procactors.wire.mailbox.tokens import Tokens, bytes_in
 from procactors.wire.record import Kind, Record, frame, parse
-from procactors.wire.spin import Spin, try_read
+from procactors.wire.spin import Spin
 
 __all__ = ["MailboxReader"]
 
@@ -60,9 +59,11 @@ class MailboxReader:
             undo.callback(self.after_fork)
             self._open_all(path, undo)
             undo.pop_all()
-        self._poll = select.poll()
-        self._poll.register(self._ready, select.POLLIN)
+        poll = select.poll()
+        poll.register(self._ready, select.POLLIN)
+        self._wait = poll.poll
         self._words = self.box.words
+        self._lengths = self.box.lengths
         self._into = (self.box.batch,)
         self._spin = Spin()
         capacity = self._words[CAPACITY]
@@ -106,14 +107,38 @@ class MailboxReader:
         words = self._words
         word = words[STATE]
         offset = (word >> 16) & 0xFFFFFF
-        if offset >= word >> 40:
-            if not self._refill(timeout):
+        fill = word >> 40
+        if offset >= fill:
+            if not self._refill(fill, timeout):
                 return -1
             word = words[STATE]
             offset = (word >> 16) & 0xFFFFFF
         words[BUSY_SINCE] = monotonic_ns()
         words[STATE] = word | IN_HAND
         return offset
+
+    def step(self, timeout: float | None = None) -> int:
+        """Do `done(place=True)` and then `advance`, in one call."""
+        words = self._words
+        if words[DELIVERIES] or self._tokens is not None:
+            self.done(place=True)
+            return self.advance(timeout)
+        word = words[STATE]
+        offset = (word >> 16) & 0xFFFFFF
+        behind, fill = offset + self._lengths[offset >> 2], word >> 40
+        if behind < fill:
+            words[BUSY_SINCE] = monotonic_ns()
+            # One store for both: the one is handled, and the next is in hand.
+            words[STATE] = fill << 40 | behind << 16 | IN_HAND
+            words[HANDLED] += 1
+            return behind
+        words[STATE] = fill << 40 | behind << 16
+        words[HANDLED] += 1
+        if not self._refill(fill, timeout):
+            return -1
+        words[BUSY_SINCE] = monotonic_ns()
+        words[STATE] |= IN_HAND
+        return 0
 
     def take(self, timeout: float | None = None) -> Record | None:
         """Return the next record, in hand as with `advance`; None if none came in time.
@@ -133,15 +158,15 @@ class MailboxReader:
         words = self._words
         word = words[STATE]
         offset = (word >> 16) & 0xFFFFFF
-        behind = offset + self.box.lengths[offset >> 2]
+        behind = offset + self._lengths[offset >> 2]
         # One store: before it the record is in hand, after it it is handled.
         words[STATE] = (word >> 40) << 40 | behind << 16
         words[HANDLED] += 1
-        if not place:
-            words[HANDLED_OWN] += 1
         if words[DELIVERIES]:
             words[DELIVERIES] = 0
-        if place and self._tokens is not None:
+        if not place:
+            words[HANDLED_OWN] += 1
+        elif self._tokens is not None:
             self._owed += 1
             if self._owed >= self._batched or behind >= word >> 40:
                 self._tokens.give(self._owed)
@@ -164,10 +189,9 @@ class MailboxReader:
         self._into = ()  # type: ignore[assignment]
         self.box.close()
 
-    def _refill(self, timeout: float | None) -> bool:
-        """Read the next batch; return whether there is one."""
+    def _refill(self, fill: int, timeout: float | None) -> bool:
+        """Read the next batch behind the last one, of `fill` bytes; return whether there is one."""
         words = self._words
-        fill = words[STATE] >> 40
         if not fill:
             # An earlier read may have ended between the bytes and the store of their number.
             fill, offset, _ = self.box.recover()
@@ -177,22 +201,15 @@ class MailboxReader:
             # Old bytes first, state second: a walk over the lengths must end at the new ones.
             self.box.batch[:fill] = _ZEROS[:fill] if fill <= len(_ZEROS) else bytes(fill)
             words[STATE] = 0
-        count = self._read(timeout)
-        if count:
-            words[STATE] = pack_state(count, 0)
-        return count > 0
-
-    def _read(self, timeout: float | None) -> int:
-        window = self._spin.window()
-        if window and (timeout is None or timeout > 0):
-            count = try_read(self._ready, self._into, window)
-            if count:
-                self._spin.hit()
-                return count
-            self._spin.miss()
+        if timeout is None or timeout > 0:
+            self._spin.comes(self._wait)
         if timeout is None and (self._tokens is None or self._healed()):
-            return os.readv(self._blocking, self._into)
-        return self._read_timed(timeout)
+            count = os.readv(self._blocking, self._into)
+        else:
+            count = self._read_timed(timeout)
+        if count:
+            words[STATE] = count << 40  # as `pack_state` does; the first record is the next
+        return count > 0
 
     def _read_timed(self, timeout: float | None) -> int:
         deadline = None if timeout is None else monotonic() + timeout
@@ -206,7 +223,7 @@ class MailboxReader:
                 return 0
             if self._tokens is not None and not self._healed():
                 left = _HEAL_EVERY_S if left is None else min(left, _HEAL_EVERY_S)
-            self._poll.poll(None if left is None else left * 1000)
+            self._wait(None if left is None else left * 1000)
 
     def give_back(self) -> None:
         """Give back the tokens that are owed: this reader goes, and a next one is to come."""

@@ -32,7 +32,8 @@ __all__ = ["MailboxClosed", "MailboxWriter"]
 _SLICE_S = 0.2
 #: Seconds for which an idle feeder waits for more before its thread ends.
 _LINGER_S = 0.1
-
+#: Seconds for which many messages wait for room, once: a reader that is not held up needs less.
+_ROOM_S = 0.02
 
 #: Records in the backlog after which the sender writes along with the feeder.
 _HELP_EVERY = 32
@@ -95,6 +96,22 @@ class MailboxWriter:
         """How many tokens the mailbox has; 0 is unbounded."""
         return self._tokens.capacity if self._tokens is not None else 0
 
+    def send_at_once(self, record: bytes) -> bool:
+        """Put a record, if it is the way of nearly every message; return whether it was put.
+
+        False says that nothing was done: `send` is then to do it.
+        """
+        if self._tokens is not None:
+            return False
+        with self._lock:
+            if self._backlog or self._fd < 0 or self.words[CLOSED]:
+                return False
+            try:
+                os.write(self._fd, record)
+            except (BlockingIOError, BrokenPipeError):
+                return False
+        return True
+
     def send(self, record: bytes, timeout: float | None = None) -> None:
         """Put a record that takes a token; wait for one up to `timeout` seconds (None: for ever).
 
@@ -104,15 +121,7 @@ class MailboxWriter:
         """
         tokens = self._tokens
         if tokens is None:
-            with self._lock:
-                if self._backlog or self._fd < 0 or self.words[CLOSED]:
-                    self._write(record, claimed=False)
-                    return
-                # The way of nearly every message; the same as in `_write`, without its calls.
-                try:
-                    os.write(self._fd, record)
-                except (BlockingIOError, BrokenPipeError):
-                    self._write(record, claimed=False)
+            self.send_control(record)
             return
         with self._lock:
             self._check()
@@ -130,6 +139,29 @@ class MailboxWriter:
             with self._lock:
                 self._inside -= 1
                 self._close_if_done()
+
+    def send_together(self, records: list[bytes], patient: bool = True) -> bool:
+        """Put records of an unbounded mailbox, PIPE_BUF bytes at most in sum, with one write.
+
+        Args:
+            records: what is put.
+            patient: wait a moment for room in a full pipe, while its reader goes on.
+
+        Returns whether they are in the pipe; else they wait in the backlog.
+
+        Raises:
+            MailboxClosed: it will not be read; none of them was put.
+        """
+        data = b"".join(records)
+        if self.send_at_once(data) or (
+            patient and self._comes_to_have_room() and self.send_at_once(data)
+        ):
+            return True
+        with self._lock:
+            self._check()
+            self._backlog.extend([(record, False) for record in records])
+            self._feed_on()
+        return False
 
     def send_control(self, record: bytes) -> None:
         """Put a record that takes no token: a stop must reach a full mailbox too."""
@@ -242,6 +274,21 @@ class MailboxWriter:
                 pass
             if not self._backlog:
                 return
+        self._feed_on()
+
+    def _comes_to_have_room(self) -> bool:
+        """Wait until the pipe takes something, if that is soon; without the lock."""
+        if self._backlog:
+            return not self.flush(_ROOM_S)
+        fd = self._fd
+        if fd < 0:
+            return False
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        return bool(poll.poll(_ROOM_S * 1000))
+
+    def _feed_on(self) -> None:
+        """Have the feeder write what waits in the backlog. Holds the lock."""
         if self._feeder is None:
             self._feeder = threading.Thread(
                 target=self._feed, name="procactors-feeder", daemon=True

@@ -49,13 +49,13 @@ class Encoded(NamedTuple):
 
 
 def encode(
-    value: Any, runtime_dir: str, what: str = "message", *, hands_over: bool = False
+    runtime_dir: str, value: Any, what: str = "message", *, hands_over: bool = False
 ) -> Encoded:
     """Pickle `value`; definitions that others cannot import travel by value, or from `runtime_dir`.
 
     Args:
-        value: what is sent.
         runtime_dir: the receivers' runtime directory.
+        value: what is sent.
         what: what it is, for the error.
         hands_over: code is handed over with it: see `DefinitionPickler`.
 

@@ -23,15 +23,14 @@ import itertools
 import os
 import select
 import shutil
-import struct
 from collections.abc import Callable, Generator, Iterator
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from procactors.wire.envelope import CALL_ID
+from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import FRAME, Kind, frame, parse
-from procactors.wire.spin import Spin, try_read
+from procactors.wire.record import Kind, frame, parse
+from procactors.wire.spin import Spin
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
 
 __all__ = [
@@ -49,10 +48,11 @@ __all__ = [
 _READ_BYTES = 1 << 16
 #: Seconds between looks at whether the other side still exists.
 _SLICE_S = 1.0
+_SLICE_MS = int(_SLICE_S * 1000)
 
 _ANSWERS = frozenset(map(int, (Kind.RESULT, Kind.FAILURE, Kind.VERDICT)))
+_unpack = ANSWER.unpack_from
 
-_unpack = struct.Struct("=IBBHQ").unpack_from  # frame and call id in one
 _new = tuple.__new__  # past NamedTuple's own constructor
 
 #: Wakes the reader of a reply pipe. With a call id that is none, as all records there have one.
@@ -105,27 +105,32 @@ class ReplyPort:
         size = max(_READ_BYTES, fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ))
         self._buffer = memoryview(bytearray(size))
         self._into = (self._buffer,)
-        self._poll = select.poll()
-        self._poll.register(self._fd, select.POLLIN)
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        self._wait = poll.poll
         self._spin = Spin()
 
-    def wait(self, call: int, deadline: float | None, check: Callable[[], None]) -> Answer | None:
+    def wait(
+        self,
+        call: int,
+        deadline: float | None,
+        check: Callable[..., None] | None = None,
+        *about: Any,
+    ) -> Answer | None:
         """Wait for the answer to `call`; None once the deadline (monotonic) has passed.
 
-        `check` is called about once a second and may raise. The answer's value is a view that
-        is good until the next wait on this port.
+        `check(*about)` is called about once a second and may raise. The answer's value is a view
+        that is good until the next wait on this port.
         """
-        unpack = FRAME.unpack_from
         while True:
-            count = self._read(deadline, check)
+            count = self._read(deadline, check, about)
             if not count:
                 return None
             buffer = self._buffer
-            length, kind, flags, padding = unpack(buffer, 0)
-            if length == count and kind in _ANSWERS:
-                (number,) = CALL_ID.unpack_from(buffer, 8)
-                if number == call:
-                    return Answer(kind, flags, buffer[16 : length - padding])
+            # Behind what is shorter than an answer stand older bytes.
+            length, kind, flags, padding, number = _unpack(buffer)
+            if length == count and number == call and kind in _ANSWERS:
+                return _new(Answer, (kind, flags, buffer[16 : length - padding]))
             found = None
             for number, answer in self.answers(count):
                 if number == call and found is None:
@@ -140,7 +145,7 @@ class ReplyPort:
 
         For the reader thread, which finds with `answers` which call each is for.
         """
-        return self._read(deadline, _nothing)
+        return self._read(deadline)
 
     def answers(self, count: int) -> Iterator[tuple[int, Answer]]:
         """Yield (call id, answer) for each reply in the `count` bytes just read, then spilled.
@@ -224,26 +229,31 @@ class ReplyPort:
             os.unlink(path)
             yield data
 
-    def _read(self, deadline: float | None, check: Callable[[], None]) -> int:
-        window = self._spin.window()
-        if window:
-            count = try_read(self._fd, self._into, window)
-            if count:
-                self._spin.hit()
-                return count
-            self._spin.miss()
+    def _read(
+        self,
+        deadline: float | None,
+        check: Callable[..., None] | None = None,
+        about: tuple[Any, ...] = (),
+    ) -> int:
+        poll = self._wait
+        if self._spin.comes(poll) or (deadline is None and poll(_SLICE_MS)):
+            try:
+                return os.readv(self._fd, self._into)
+            except BlockingIOError:
+                pass
         while True:
             left = _SLICE_S
             if deadline is not None:
                 left = min(left, max(0.0, deadline - monotonic()))
-            if self._poll.poll(left * 1000):
+            if poll(left * 1000):
                 try:
                     return os.readv(self._fd, self._into)
                 except BlockingIOError:
                     continue
             if deadline is not None and monotonic() >= deadline:
                 return 0
-            check()
+            if check is not None:
+                check(*about)
 
 
 def remove_ports_of(runtime_dir: str, process: int) -> None:
@@ -271,7 +281,3 @@ def pipe_path(runtime_dir: str, number: int) -> str:
 def spill_folder(number: int) -> str:
     """Return the folder, in the runtime directory, of the answers that a full pipe did not take."""
     return f"replies/{number:016x}.spill"
-
-
-def _nothing() -> None:
-    pass

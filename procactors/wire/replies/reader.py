@@ -144,8 +144,10 @@ class ReplyReader:
         self._resting = False
         # With so many on their way one that is waited for is not hurried at the cost of all: but
         # only as long as many come at once.
-        if not is_over or self._skip:
-            self._skip = max(0, self._skip - 1)
+        if not is_over:
+            return False
+        if self._skip:
+            self._skip -= 1
             return False
         self._alarm.acquire(timeout=_GATHER_S)  # nobody releases it now
         return True

@@ -14,11 +14,10 @@ import errno
 import itertools
 import os
 import select
-import struct
 from collections import OrderedDict
 
 from procactors.errors import StorageFull
-from procactors.wire.envelope import CALL_ID
+from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import BODY_LIMIT, PADDING, parse
 from procactors.wire.replies.port import NUDGE, pipe_path, spill_folder
@@ -33,7 +32,7 @@ _SLICE_S = 1.0
 #: Write ends of reply pipes that are kept open.
 _KEPT = 64
 
-_pack = struct.Struct("=IBBHQ").pack  # frame and call id in one
+_pack = ANSWER.pack
 #: Numbers of this process's spilled answers.
 _numbers = itertools.count(1)
 
@@ -43,6 +42,7 @@ class ReplySender:
 
     def __init__(self, store: PayloadStore) -> None:
         self._store = store
+        self._encode = store.encode
         self._ends: OrderedDict[int, int] = OrderedDict()
         #: Pipes that stayed full through one wait: not waited for again until they take a write.
         self._slow: set[int] = set()
@@ -54,19 +54,18 @@ class ReplySender:
             EncodeError: the value cannot be pickled.
             StorageFull: no room for a large one.
         """
-        runtime_dir = self._store
-        encoded = runtime_dir.encode(value, "result")
+        encoded = self._encode(value, "result")
         head, buffers = encoded
         size = 8 + len(head)
         if not buffers and size <= BODY_LIMIT:  # nearly every answer: in one piece
             padding = -size & 7
             record = _pack(size + 8 + padding, kind, 0, padding, call) + head + PADDING[size & 7]
         else:
-            record = runtime_dir.record(kind, CALL_ID.pack(call), encoded, reply)
+            record = self._store.record(kind, CALL_ID.pack(call), encoded, reply)
         if self.send(reply, record, patient):
             return True
         _, flags, body = parse(record)
-        runtime_dir.discard(flags, body[8:])
+        self._store.discard(flags, body[8:])
         return False
 
     def send(self, reply: int, record: bytes, patient: bool = True) -> bool:

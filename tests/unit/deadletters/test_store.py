@@ -26,7 +26,7 @@ LETTER = DeadLetter(
     reason="has stopped",
     deliveries=0,
     sender=0,
-    head=encode(((1,), {}), "").head,
+    head=encode("", ((1,), {})).head,
     is_call=True,
     method=b"module:Worker.work",
     at="2026-01-02T03:04:05.678+00:00",
@@ -375,10 +375,10 @@ def test_a_letter_that_cannot_be_sent_stays_and_may_be_tried_again(letters, wire
 
 def test_all_that_can_be_sent_is_sent_in_order(letters, wire):
     for serial in range(5):
-        add(letters, head=encode(serial, "").head)
+        add(letters, head=encode("", serial).head)
     add(letters, actor="nobody")
     assert letters.requeue_all() == 5
-    assert [head for _, _, head in wire.told] == [encode(n, "").head for n in range(5)]
+    assert [head for _, _, head in wire.told] == [encode("", n).head for n in range(5)]
     assert letters.requeue_all() == 0
     with pytest.raises(ActorStopped, match="'nobody'"):
         letters.requeue_all("nobody")

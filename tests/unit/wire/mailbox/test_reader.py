@@ -86,13 +86,23 @@ def read_all(reader: MailboxReader, log: Log, most: int) -> None:
         reader.done(place=True)
 
 
+def step_through_all(reader: MailboxReader, log: Log, most: int) -> None:
+    """Do the same as an actor's loop does it."""
+    at = reader.advance(0.0)
+    for _ in range(most):
+        if at < 0:
+            return
+        log.add(parse(reader.box.batch, at).body[0])
+        at = reader.step(0.0)
+    assert at < 0
+
+
 #: Between two reads, where old bytes make way for new ones; and around each record.
 REFILL = (MailboxReader._refill, BlackBox.recover)
 EACH = (
     MailboxReader.advance,
     MailboxReader.take,
     MailboxReader.done,
-    MailboxReader._read,
     MailboxReader._read_timed,
     MailboxReader.give_back,
     Tokens.give,
@@ -101,10 +111,16 @@ EACH = (
 
 @pytest.mark.parametrize("capacity", [0, 8], ids=["unbounded", "bounded"])
 @pytest.mark.parametrize(
-    ("functions", "steps"), [(REFILL, INSTRUCTIONS), (EACH, LINES)], ids=["refill", "each"]
+    ("read", "functions", "steps"),
+    [
+        (read_all, REFILL, INSTRUCTIONS),
+        (read_all, EACH, LINES),
+        (step_through_all, (MailboxReader.step,), INSTRUCTIONS),
+    ],
+    ids=["refill", "each", "step"],
 )
 def test_a_reader_killed_at_any_step_leaves_each_record_to_be_handled_once(
-    tmp_path, new_log, capacity, functions, steps
+    tmp_path, new_log, capacity, read, functions, steps
 ):
     sent, handled, rest = new_log(), new_log(), new_log()
 
@@ -117,7 +133,7 @@ def test_a_reader_killed_at_any_step_leaves_each_record_to_be_handled_once(
                 writer.send(frame(Kind.ITEM, 0, bytes([number]) * 8))
                 sent.add(number)
                 number += 1
-            read_all(reader, handled, count)
+            read(reader, handled, count)
 
     files = MailboxFiles(str(tmp_path / "mailbox"), capacity)
     for step in deaths(live, functions, steps):

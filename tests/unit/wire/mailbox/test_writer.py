@@ -6,22 +6,25 @@ import errno
 import mmap
 import os
 import signal
+import threading
 
 import pytest
 
 from procactors.errors import ActorStopped
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.mailbox.black_box import CLOSED, CLOSING, GONE, BlackBox
+from procactors.wire.mailbox.closing import peek
 from procactors.wire.mailbox.queue import Mailbox, MailboxFiles
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.tokens import Tokens
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import Kind, frame
+from procactors.wire.record import Kind, frame, parse_all
 from procactors.wire.replies.port import ReplyPort
 from procactors.wire.runtime_dir import RuntimeDir, remove_tree
 from tests.support.copies import ended, forked
 from tests.support.segments import in_use
+from tests.support.steps import INSTRUCTIONS, deaths
 from tests.support.waiting import SHORT_S, eventually
 
 RECORD = frame(Kind.ITEM, 0, bytes(8))
@@ -272,3 +275,92 @@ def test_whichever_of_its_files_cannot_be_opened_the_others_are_closed(
         assert descriptors() == before, (tries, kept)
     assert tries > 1
     opens.close()
+
+
+# -- many records in one write ---------------------------------------------------------------------
+
+
+def numbered(count: int) -> list[bytes]:
+    return [frame(Kind.ITEM, 0, bytes([number]) * 80) for number in range(count)]
+
+
+def in_pipe(files: MailboxFiles) -> list[int]:
+    return [record.body[0] for record in parse_all(peek(files.read_end))]
+
+
+@pytest.fixture
+def files(tmp_path):
+    files = MailboxFiles(str(tmp_path / "mailbox"))
+    yield files
+    files.close()
+
+
+@pytest.fixture
+def writer(files):
+    writer = MailboxWriter(files.path, lambda _: None)
+    yield writer
+    writer.close()
+
+
+def fill_up(writer: MailboxWriter) -> None:
+    while writer.send_at_once(RECORD):
+        pass
+
+
+def test_records_go_in_one_write(files, writer, monkeypatch):
+    written = []
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: written.append(data) or write(fd, data))
+    assert writer.send_together(numbered(40))
+    assert written == [b"".join(numbered(40))]
+    assert in_pipe(files) == list(range(40))
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_what_a_full_pipe_does_not_take_waits_in_the_backlog_in_order(files, writer, patient):
+    fill_up(writer)
+    assert not writer.send_together(numbered(20), patient)
+    writer.send(numbered(21)[20])
+    assert writer.waiting() == 21
+    os.read(files.read_end, 1 << 16)
+    assert writer.flush(SHORT_S) == 0
+    assert in_pipe(files) == list(range(21))
+
+
+def test_a_pipe_that_comes_to_have_room_takes_all(files, writer):
+    fill_up(writer)
+    reader = threading.Thread(target=os.read, args=(files.read_end, 1 << 16))
+    reader.start()  # if it is late, the records are in the backlog first
+    writer.send_together(numbered(20))
+    reader.join()
+    assert writer.flush(SHORT_S) == 0
+    assert in_pipe(files) == list(range(20))
+
+
+@pytest.mark.parametrize("mark", [CLOSING, GONE])
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_closed_mailbox_takes_none_of_them(files, writer, mark, is_full):
+    if is_full:
+        fill_up(writer)
+    writer.words[CLOSED] = mark
+    with pytest.raises(MailboxClosed):
+        writer.send_together(numbered(20))
+    assert writer.waiting() == 0
+
+
+def test_a_sender_killed_at_any_instruction_leaves_all_of_a_write_or_nothing(tmp_path):
+    functions = (MailboxWriter.send_together, MailboxWriter.send_at_once)
+
+    def live(step: int) -> None:
+        sender = MailboxWriter(str(tmp_path / "mailbox"), lambda _: None)
+        for _ in range(3):
+            sender.send_together(numbered(40))
+
+    files = MailboxFiles(str(tmp_path / "mailbox"))
+    for step in deaths(live, functions, INSTRUCTIONS):
+        found = in_pipe(files)
+        assert found == list(range(40)) * (len(found) // 40), f"step {step}"
+        files.close()
+        os.rename(tmp_path / "mailbox", tmp_path / f"old-{step}")
+        files = MailboxFiles(str(tmp_path / "mailbox"))
+    files.close()

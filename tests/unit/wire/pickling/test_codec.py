@@ -31,13 +31,13 @@ values = st.recursive(
 
 
 def roundtrip(value: Any) -> Any:
-    encoded = encode(value, RUNTIME_DIR)
+    encoded = encode(RUNTIME_DIR, value)
     return decode(*split(memoryview(join(encoded))))
 
 
 @given(values)
 def test_any_value_comes_back_equal(value):
-    assert decode(*encode(value, RUNTIME_DIR)) == value
+    assert decode(*encode(RUNTIME_DIR, value)) == value
     assert roundtrip(value) == value
 
 
@@ -49,14 +49,14 @@ def test_buffers_come_back_whole_writable_and_aligned(sizes):
 
 
 def test_large_arrays_travel_out_of_band():
-    encoded = encode(np.zeros(100_000), RUNTIME_DIR)
+    encoded = encode(RUNTIME_DIR, np.zeros(100_000))
     assert len(encoded.head) < 1_000
     assert [buffer.nbytes for buffer in encoded.buffers] == [800_000]
     assert encoded.size == len(encoded.head) + 800_000
 
 
 def test_a_plain_value_is_plain_pickle():
-    assert encode({"a": 1}, RUNTIME_DIR).head == pickle.dumps({"a": 1}, 5)
+    assert encode(RUNTIME_DIR, {"a": 1}).head == pickle.dumps({"a": 1}, 5)
 
 
 def test_a_text_that_mentions_main_is_only_a_false_alarm():
@@ -91,7 +91,7 @@ LOCK = threading.Lock()
 )
 def test_the_path_to_the_culprit_is_named(value, path):
     with pytest.raises(EncodeError) as raised:
-        encode(value, RUNTIME_DIR)
+        encode(RUNTIME_DIR, value)
     assert path in str(raised.value)
     assert "cannot pickle" in str(raised.value)
     assert raised.value.__cause__ is not None
@@ -100,29 +100,29 @@ def test_the_path_to_the_culprit_is_named(value, path):
 def test_a_closures_culprit_is_named():
     inner = threading.Lock()
     with pytest.raises(EncodeError, match="uses inner = "):
-        encode(lambda: inner, RUNTIME_DIR)
+        encode(RUNTIME_DIR, lambda: inner)
 
 
 def test_a_class_that_breaks_when_it_is_pickled_is_an_encode_error():
     with pytest.raises(EncodeError, match="Fault: on purpose"):
-        encode([BreaksWhenPickled("exception")], RUNTIME_DIR)
+        encode(RUNTIME_DIR, [BreaksWhenPickled("exception")])
 
 
 def test_an_interrupt_while_pickling_is_no_encode_error():
     with pytest.raises(KeyboardInterrupt):
-        encode([BreaksWhenPickled("keyboard interrupt")], RUNTIME_DIR)
+        encode(RUNTIME_DIR, [BreaksWhenPickled("keyboard interrupt")])
 
 
 def test_a_connection_is_refused_since_it_would_arrive_as_a_bare_number():
     ends = multiprocessing.Pipe()
     with pytest.raises(EncodeError, match="a Connection cannot travel in a message"):
-        encode({"end": ends[0]}, RUNTIME_DIR)
+        encode(RUNTIME_DIR, {"end": ends[0]})
     for end in ends:
         end.close()
 
 
 def test_what_does_not_load_is_a_decode_error_with_its_cause():
-    encoded = encode(BreaksWhenLoaded("exception"), RUNTIME_DIR)
+    encoded = encode(RUNTIME_DIR, BreaksWhenLoaded("exception"))
     with pytest.raises(DecodeError, match=r"could not be unpickled: .*Fault: on purpose") as raised:
         decode(*encoded)
     assert type(raised.value.__cause__).__name__ == "Fault"
@@ -143,4 +143,4 @@ def test_a_broken_repr_does_not_hide_the_culprit():
             raise ValueError("not this one")
 
     with pytest.raises(EncodeError, match=r"message\[0\] = <Shy>: ValueError: not this one"):
-        encode([Shy()], RUNTIME_DIR)
+        encode(RUNTIME_DIR, [Shy()])
