@@ -154,7 +154,10 @@ class ActorRef(Generic[A_co]):
         """
         endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
-        self._tell(endpoint, method, encoded)
+        try:
+            endpoint.tell(self._actor, self.name, method, encoded, self._token_wait)
+        except MailboxFull as error:
+            self._drop(endpoint, method, encoded, error)
 
     def tell_many(
         self,
@@ -196,7 +199,10 @@ class ActorRef(Generic[A_co]):
             endpoint.tell_many(self._actor, self.name, key, messages, self._token_wait)
             return
         for encoded in messages:
-            self._tell(endpoint, key, encoded)
+            try:
+                endpoint.tell(self._actor, self.name, key, encoded, self._token_wait)
+            except MailboxFull as error:
+                self._drop(endpoint, key, encoded, error)
 
     @overload
     def ask(
@@ -347,13 +353,13 @@ class ActorRef(Generic[A_co]):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _tell(self, endpoint: Transport, method: bytes, encoded: Encoded) -> None:
-        try:
-            endpoint.tell(self._actor, self.name, method, encoded, self._token_wait)
-        except MailboxFull as error:
-            if self._overflow is not Overflow.DROP:
-                raise
-            Client(endpoint).report_lost(self._actor, method, encoded, str(error))
+    def _drop(
+        self, endpoint: Transport, method: bytes, encoded: Encoded, error: MailboxFull
+    ) -> None:
+        """Have a message for which there was no place be a dead letter, if that is wanted."""
+        if self._overflow is not Overflow.DROP:
+            raise error
+        Client(endpoint).report_lost(self._actor, method, encoded, str(error))
 
     def _encode(
         self, endpoint: Transport, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

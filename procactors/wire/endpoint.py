@@ -28,7 +28,7 @@ from procactors.errors import (
     MailboxFull,
     StorageFull,
 )
-from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope
+from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
 from procactors.wire.mailbox.black_box import SYSTEM_ENDS, WAITING_ON, BlackBox
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore, store_of
@@ -127,6 +127,7 @@ class Endpoint:
         Raises:
             ActorStopped, MailboxFull, StorageFull: some were not sent, as its `sent` says.
         """
+        build = tell_builder(method, self.actor)
         small = BODY_LIMIT - len(method) - HEADER_BYTES
         together: list[bytes] = []
         size = sent = 0
@@ -141,9 +142,7 @@ class Endpoint:
                         self.tell(actor, name, method, Encoded(head, buffers), timeout)
                         sent += 1
                         continue
-                    record = build_message(
-                        self.store, actor, method, (head, buffers), 0, 0, self.actor
-                    )
+                    record = build(head)
                     size += len(record)
                     if size > PIPE_BUF:
                         # Out of reach of the handler below first: what failed is not sent again.

@@ -8,12 +8,12 @@ Never: part of the user's pickle: a message that does not load must still get it
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import BODY_LIMIT, PADDING, Kind
+from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind
 
 __all__ = [
     "ANSWER",
@@ -25,6 +25,7 @@ __all__ = [
     "build_message",
     "handler_name",
     "open_envelope",
+    "tell_builder",
 ]
 
 _HEADER = struct.Struct("=QQQdH")
@@ -42,6 +43,7 @@ BATCH_KEY = b"*"
 
 _CALL = int(Kind.CALL)
 _pack = _HEADER.pack
+_pack_frame = FRAME.pack
 _pack_whole = WHOLE.pack
 _unpack = _HEADER.unpack_from
 #: Bytes of a message's header, without the method's name.
@@ -83,7 +85,7 @@ def build_message(
     store: PayloadStore,
     target: int,
     method: bytes,
-    encoded: tuple[bytes, Sequence[memoryview]],
+    encoded: Encoded,
     call: int = 0,
     reply: int = 0,
     sender: int = 0,
@@ -106,7 +108,25 @@ def build_message(
             + PADDING[size & 7]
         )
     header = _pack(call, reply, sender, deadline, length) + method
-    return store.record(Kind.CALL, header, Encoded(head, buffers), target)
+    return store.record(Kind.CALL, header, encoded, target)
+
+
+def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:
+    """Return what makes the record of a tell out of its pickle, which must fit into a record.
+
+    For many tells of one method: `build_message` would make the same header anew for each.
+    """
+    header = _pack(0, 0, sender, 0.0, len(method)) + method
+    fixed = len(header)
+
+    def build(head: bytes) -> bytes:
+        size = fixed + len(head)
+        padding = -size & 7
+        return (
+            _pack_frame(size + 8 + padding, _CALL, 0, padding) + header + head + PADDING[size & 7]
+        )
+
+    return build
 
 
 def open_envelope(body: memoryview) -> Envelope:
