@@ -96,9 +96,12 @@ class Reply(Future[R]):
             make = _LATE.get(name)
             if make is None:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+            # Whoever asks for one of these waits for the end, or will be called back at it. Noted
+            # first: what a signal handler raises behind it loses nothing; and its state, at which
+            # the thread looks next, is set before this is looked at.
+            self.is_awaited = True
             # Two threads may be here at once: they get the same one.
             made = self.__dict__.setdefault(name, make(self))
-            # Whoever asks for one of these waits for the end; or will be called back at it.
             self._endpoint.hurry()
             return made
 
@@ -117,16 +120,15 @@ class Reply(Future[R]):
                     self._exception = error
                 # Last: who finds it ended takes no lock to look at the rest.
                 self._state = FINISHED
-                if "_condition" in self.__dict__:
+                if self.is_awaited and "_condition" in self.__dict__:
                     self._tell_waiters()
         if is_late:
             self._discard()
-            return
-        # Behind the state: who has one of these made looks at the state next.
-        if "_sleepers" in self.__dict__:
-            self._wake()
-        if "_done_callbacks" in self.__dict__:
-            self._invoke_callbacks()
+        elif self.is_awaited:
+            if "_sleepers" in self.__dict__:
+                self._wake()
+            if "_done_callbacks" in self.__dict__:
+                self._invoke_callbacks()
 
     def done(self) -> bool:
         """Whether the reply has ended: with a result, an exception, or cancelled."""
