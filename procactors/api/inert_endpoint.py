@@ -77,6 +77,9 @@ class NullTransport:
         """Fail the reply and not the call: a module may only want to keep the future."""
         pending.deliver(None, self.error(name))
 
+    def hurry(self) -> None:
+        """Nothing is waited for."""
+
     def stop_in_order(self, actor: int) -> None:
         """Put nothing anywhere; the command that follows is answered with the error."""
 

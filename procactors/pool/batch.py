@@ -298,6 +298,8 @@ class Batch:
         "taken",
     )
 
+    is_awaited = True  # a worker is free when it has come
+
     def __init__(
         self,
         slot: WorkerSlot,

@@ -20,19 +20,15 @@ from procactors.pool.batch import QUARANTINE, Load, Span, death_of
 from procactors.pool.sizing import Pace
 from procactors.pool.targets import Target
 from procactors.runner.batches import CALL
-from procactors.runtime.reply import Reply
+from procactors.runtime.reply import NOTHING, UNOPENED, Reply
 from procactors.wire.raised import cause_of, one_line
 from procactors.wire.result_table import FAILURE, Sealed
-from procactors.wire.transport import Transport
 
 __all__ = ["AskCall", "PoolReply", "TellCall"]
 
 _log = logging.getLogger("procactors")
 
 R = TypeVar("R")
-
-#: No outcome waits: None may well be one.
-_NOTHING: Any = object()
 
 
 class Call:
@@ -112,10 +108,6 @@ class PoolReply(Reply[R]):
     A `Reply` whose ``cancel()`` takes the call back, if no worker has been given it yet.
     """
 
-    def __init__(self, endpoint: Transport, name: str) -> None:
-        self._outcome: Any = _NOTHING
-        super().__init__(endpoint, name)
-
     def begin(self) -> bool:
         """Return whether the call is still wanted; if so it is running from now on."""
         with self._guard:
@@ -125,23 +117,15 @@ class PoolReply(Reply[R]):
 
     def resolve(self, outcome: Any) -> None:
         """Take the outcome of the call, in any thread."""
-        self._outcome = outcome
-        self.deliver(None, None)
+        self._sealed = outcome
+        failed = type(outcome) is Sealed and outcome.tag == FAILURE
+        self.deliver(None, UNOPENED if failed else None)
 
-    def _is_sealed(self) -> bool:
-        return self._outcome is not _NOTHING
+    def _decode(self, sealed: Any) -> tuple[bool, Any]:
+        return sealed.open() if type(sealed) is Sealed else (True, sealed)
 
-    def _is_failure(self) -> bool:
-        return type(self._outcome) is Sealed and self._outcome.tag == FAILURE
-
-    def _decode(self) -> tuple[bool, Any]:
-        outcome = self._outcome
-        return outcome.open() if type(outcome) is Sealed else (True, outcome)
-
-    def _unseal(self) -> None:
-        self._outcome = _NOTHING
-
-    _discard = _unseal
+    def _discard(self) -> None:
+        self._sealed = NOTHING
 
 
 class AskCall(Call):

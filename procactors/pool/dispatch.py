@@ -53,6 +53,8 @@ class OnAnswer:
         action: called without arguments, in the thread that reads replies.
     """
 
+    is_awaited = True
+
     def __init__(self, action: Callable[[], None]) -> None:
         self._action = action
 

@@ -249,7 +249,7 @@ class ActorRef(Generic[A_co]):
         Raises:
             DeliveryError: it was not sent.
         """
-        endpoint = transport_of(self._runtime_dir, self.name)
+        endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
         reply: Reply[Any] = Reply(endpoint, self.name)
         endpoint.submit(

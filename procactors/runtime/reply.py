@@ -18,8 +18,8 @@ from concurrent.futures import (
     InvalidStateError,
     TimeoutError as FuturesTimeout,
 )
-from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
-from typing import Any, TypeVar
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procactors.errors import ReplyError
 from procactors.wire.raised import said
@@ -27,17 +27,28 @@ from procactors.wire.record import Kind
 from procactors.wire.replies.port import Answer
 from procactors.wire.transport import Transport
 
-__all__ = ["Reply"]
+__all__ = ["NOTHING", "UNOPENED", "Reply"]
 
 R = TypeVar("R")
 
 _log = logging.getLogger("procactors")
 
 #: Stands for a handler's exception until it is asked for.
-_UNOPENED = ReplyError("the handler raised; this stands for it until it is decoded")
+UNOPENED = ReplyError("the handler raised; this stands for it until it is decoded")
+#: Says that no answer waits to be decoded: none has come, or it is decoded.
+NOTHING: Any = object()
 
+_RESULT = int(Kind.RESULT)  # a plain number compares in a third of an enum's time
 _CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
 _ENDED = (FINISHED, *_CANCELLED)
+
+#: Attributes of the base class that few replies need: each is made when it is first asked for.
+_LATE: dict[str, Callable[[Reply[Any]], Any]] = {
+    "_condition": lambda reply: threading.Condition(reply._guard),
+    "_waiters": lambda _: [],
+    "_done_callbacks": lambda _: [],
+    "_sleepers": lambda _: [],
+}
 
 
 class Reply(Future[R]):
@@ -51,42 +62,80 @@ class Reply(Future[R]):
     A signal handler of the program may raise at any line of the main thread. The base class's
     `Condition` would then stay locked now and then, and the thread that brings all replies would
     wait for it: so what the main thread calls most takes that lock's inner one, or none.
+
+    The base class's constructor is not called: it costs as much as pickling the message. What it
+    sets stands on the class, or is made late (`_LATE`).
     """
 
+    _state = PENDING
+    _result: Any = None
+    _exception: BaseException | None = None
+    #: What has come and is not decoded yet (`_decode`).
+    _sealed: Any = NOTHING
+    _asked = False
+    is_awaited = False
+    _guard: Any
+    _condition: Any
+    _waiters: list[Any]
+    _done_callbacks: list[Callable[[Reply[R]], object]]
+    #: One lock for each waiting thread, held until the thread is to look at the state again.
+    _sleepers: list[Any]
+
     def __init__(self, endpoint: Transport, name: str) -> None:
-        super().__init__()
         self._endpoint = endpoint
         self._name = name
-        self._answer: Answer | None = None
-        self._asked = False
-        #: The C lock in the base class's condition: no signal handler can raise inside its ``with``
-        #: statement itself.
-        self._guard: Any = self._condition._lock  # type: ignore[attr-defined]
-        # One lock for each waiting thread, held until the thread is to look at the state again.
-        self._sleepers: list[Any] = []
+        # Guards the state; the condition has it inside. A lock in C: no signal handler can raise
+        # inside its ``with`` statement itself. Reentrant: the handler may ask for this reply.
+        self._guard = threading.RLock()
         # Guards the decoding: it happens once, in the first thread that asks.
         self._opening = threading.Lock()
 
+    if not TYPE_CHECKING:  # a checker would take it for leave to use any name
+
+        def __getattr__(self, name: str) -> Any:
+            make = _LATE.get(name)
+            if make is None:
+                raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+            # Whoever asks for one of these waits for the end, or will be called back at it. Noted
+            # first: what a signal handler raises behind it loses nothing; and its state, at which
+            # the thread looks next, is set before this is looked at.
+            self.is_awaited = True
+            # Two threads may be here at once: they get the same one.
+            made = self.__dict__.setdefault(name, make(self))
+            self._endpoint.hurry()
+            return made
+
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the answer from the reader thread."""
-        if answer is not None:
-            # The port's buffer is used again: keep a copy. A large value is only named here.
-            self._answer = Answer(answer.kind, answer.flags, memoryview(bytes(answer.value)))
-        try:
-            if error is not None:
-                self.set_exception(error)
-            elif self._is_failure():
-                # So that `wait(..., FIRST_EXCEPTION)` sees it; which one it is, is decoded later.
-                self.set_exception(_UNOPENED)
-            else:
-                self.set_result(None)  # type: ignore[arg-type]  # decoded when asked for
-        except InvalidStateError:  # cancelled meanwhile
+        with self._guard:
+            if answer is not None:
+                self._sealed = answer
+                if answer.kind != _RESULT:
+                    # So that `wait(..., FIRST_EXCEPTION)` sees it; which one it is, is decoded
+                    # later.
+                    error = UNOPENED
+            is_late = self._state in _ENDED  # cancelled meanwhile
+            if not is_late:
+                if error is not None:
+                    self._exception = error
+                # Last: who finds it ended takes no lock to look at the rest.
+                self._state = FINISHED
+                if self.is_awaited and "_condition" in self.__dict__:
+                    self._tell_waiters()
+        if is_late:
             self._discard()
-        self._wake()
+        elif self.is_awaited:
+            if "_sleepers" in self.__dict__:
+                self._wake()
+            if "_done_callbacks" in self.__dict__:
+                self._invoke_callbacks()
 
     def done(self) -> bool:
         """Whether the reply has ended: with a result, an exception, or cancelled."""
-        return self._state in _ENDED
+        if self._state in _ENDED:
+            return True
+        self._endpoint.hurry()  # who asks may ask again and again
+        return False
 
     def cancelled(self) -> bool:
         """Whether the reply was cancelled."""
@@ -96,7 +145,7 @@ class Reply(Future[R]):
         """Have `fn` called with this reply when it has ended; at once if it has."""
         with self._guard:
             if self._state not in _ENDED:
-                self._done_callbacks.append(fn)  # type: ignore[attr-defined]
+                self._done_callbacks.append(fn)
                 return
         try:
             fn(self)
@@ -123,7 +172,11 @@ class Reply(Future[R]):
             AskTimeout: the timeout set on the ref has passed; it will not.
             ReplyError: there is none. ForeignProcess: it had not come when this process was forked.
         """
-        self._wait(timeout)
+        if self._state != FINISHED:
+            self._wait(timeout)
+        self._asked = True
+        if self._sealed is not NOTHING:
+            self._open()
         error = self._exception
         if error is None:
             value: Any = self._result
@@ -137,7 +190,9 @@ class Reply(Future[R]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what `result` would raise, or None."""
-        self._wait(timeout)
+        if self._state != FINISHED:
+            self._wait(timeout)
+        self._open()
         return self._exception
 
     def _get_snapshot(self) -> Any:
@@ -163,7 +218,7 @@ class Reply(Future[R]):
             del self  # as in `result`
 
     def _wait(self, timeout: float | None) -> None:
-        """Wait for the end and decode what has come.
+        """Wait for the end.
 
         Raises:
             TimeoutError, CancelledError: no answer.
@@ -173,7 +228,6 @@ class Reply(Future[R]):
             self._sleep(timeout)
         if self._state in _CANCELLED:
             raise CancelledError
-        self._open()
 
     def _sleep(self, timeout: float | None) -> None:
         turn = threading.Lock()
@@ -198,49 +252,54 @@ class Reply(Future[R]):
                 turn.release()
 
     def _open(self) -> None:
+        """Decode what has come, unless another thread has."""
         self._asked = True
         with self._opening:
-            if not self._is_sealed():  # another thread has decoded it
+            sealed = self._sealed
+            if sealed is NOTHING:
                 return
-            is_good, value = self._decode()
-            self._result, self._exception = (value, None) if is_good else (None, value)
+            is_good, value = self._decode(sealed)
+            if is_good:
+                self._result, self._exception = value, None
+            else:
+                self._exception = value
             # Last: what a signal handler raises before this leaves the answer undecoded.
-            self._unseal()
+            self._sealed = NOTHING
 
-    def _is_sealed(self) -> bool:
-        """Whether an answer waits to be decoded."""
-        return self._answer is not None
-
-    def _is_failure(self) -> bool:
-        """Whether the answer that waits is an exception."""
-        return self._answer is not None and self._answer.kind != Kind.RESULT
-
-    def _decode(self) -> tuple[bool, Any]:
-        """Return (True, the result that waits) or (False, the exception); it is kept."""
-        assert self._answer is not None
-        return self._endpoint.open(self._answer)
-
-    def _unseal(self) -> None:
-        """Forget the answer: it is decoded."""
-        self._answer = None
+    def _decode(self, sealed: Any) -> tuple[bool, Any]:
+        """Return (True, the result that has come) or (False, the exception); it is kept."""
+        return self._endpoint.open(sealed)
 
     def _discard(self) -> None:
-        """Let go of the answer that waits, unread."""
-        answer, self._answer = self._answer, None
-        if answer is not None:
+        """Let go of what has come, unread."""
+        answer, self._sealed = self._sealed, NOTHING
+        if answer is not NOTHING:
             self._endpoint.discard(answer)
 
+    def _tell_waiters(self) -> None:
+        """Tell those that wait for it among others (`concurrent.futures.wait`).
+
+        Holds the guard since before the state was set: who comes later sees that and counts it as
+        ended; told as well it would be counted twice.
+        """
+        for waiter in self._waiters:
+            if self._exception is None:
+                waiter.add_result(self)
+            else:
+                waiter.add_exception(self)
+        self._condition.notify_all()
+
     def _invoke_callbacks(self) -> None:
-        if self._done_callbacks:  # type: ignore[attr-defined]
+        if self._done_callbacks:
             base = super()._invoke_callbacks  # type: ignore[misc]
             self._endpoint.run_callback(base)
 
     def __del__(self) -> None:
-        if self.__dict__.get("_asked", True) or not self._is_sealed():
+        if self._asked or self._sealed is NOTHING:
             return
         if self._endpoint.is_copy:
             return  # the answer's segment is not ours to let go
-        if self._is_failure() and not self._endpoint.is_abandoned:
+        if self._exception is UNOPENED and not self._endpoint.is_abandoned:
             # Not here: this may run in the reader thread, or, as garbage is collected, on top of
             # any frame.
             self._endpoint.run_callback(self._log_unread_error)
@@ -248,8 +307,8 @@ class Reply(Future[R]):
             self._discard()
 
     def _log_unread_error(self) -> None:
-        _, error = self._decode()
-        self._unseal()
+        _, error = self._decode(self._sealed)
+        self._sealed = NOTHING
         # Its text alone: a handler that keeps the record would keep the traceback's frames.
         text = f"{type(error).__name__}({said(error)!r})"
         _log.error("a reply from %s was never looked at: %s", self._name, text)

@@ -225,27 +225,30 @@ class Endpoint:
         Raises:
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
-        replies = self._reply_reader()
+        replies = self._replies or self._reply_reader()
         call = next(self._calls)
         deadline = 0.0 if timeout is None else monotonic() + timeout
         record = build_message(
-            self.store,
-            actor,
-            method,
-            encoded,
-            call=call,
-            reply=replies.port.number,
-            sender=self.actor,
-            deadline=deadline,
+            self.store, actor, method, encoded, call, replies.port.number, self.actor, deadline
         )
         replies.pending[call] = pending
+        if pending.is_awaited:
+            replies.hurry()
         try:
-            self._send(actor, name, record, place_timeout)
+            writer = self._writers.get(actor)
+            if writer is None or not writer.send_at_once(record):
+                self._send(actor, name, record, place_timeout)
         except BaseException:
             replies.pending.pop(call, None)
             raise
         if timeout is not None:
             replies.expire(call, deadline, _timeout_error(name, timeout))
+
+    def hurry(self) -> None:
+        """Have answers to submits handed over as they come: somebody waits for one."""
+        replies = self._replies
+        if replies is not None:
+            replies.hurry()
 
     @property
     def reply_number(self) -> int:

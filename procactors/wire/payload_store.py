@@ -20,6 +20,7 @@ from procactors.wire.shm.segments import (
     REFERENCE,
     Received,
     SegmentPool,
+    SegmentReceiver,
     mark_consumed,
     receive,
     sweep_segments,
@@ -45,6 +46,7 @@ class PayloadStore:
         self.encode: Callable[..., Encoded] = functools.partial(encode, path)
         self.process = int.from_bytes(os.urandom(8), "big") >> 1
         self._segments = SegmentPool(path, self.process)
+        self._received = SegmentReceiver(path)
         #: References of values that have come and are to be opened later, behind what follows them.
         self._unread: set[bytes] = set()
         self.shares = SharePool(path, self.process)
@@ -67,18 +69,18 @@ class PayloadStore:
         reference = self._segments.write(head, buffers, target)
         return frame(kind, IN_SEGMENT, header + reference)
 
-    def open(self, flags: int, body: memoryview) -> tuple[Any, Any, Received | None]:
+    def open(self, flags: int, body: bytes | memoryview) -> tuple[Any, Any, Received | None]:
         """Return (head, buffers, received) of an encoded value in a record's body."""
         if flags & IN_SEGMENT:
             reference = bytes(body[: REFERENCE.size])
-            received = receive(self.path, reference)
+            received = self._received.receive(reference)
             self._unread.discard(reference)
             return received.head, received.buffers, received
         if flags & WITH_BUFFERS:
             return (*split(body), None)
         return body, (), None
 
-    def load(self, flags: int, body: memoryview, what: str = "message") -> Any:
+    def load(self, flags: int, body: bytes | memoryview, what: str = "message") -> Any:
         """Decode the value in a record's body and free its segment.
 
         Raises:
@@ -113,14 +115,14 @@ class PayloadStore:
         """Let the segment of a value that this process has stored be written again."""
         self._segments.free(reference)
 
-    def discard(self, flags: int, body: memoryview) -> None:
+    def discard(self, flags: int, body: bytes | memoryview) -> None:
         """Free the segment of a record that will not be read."""
         if flags & IN_SEGMENT:
             reference = bytes(body[: REFERENCE.size])
             self._unread.discard(reference)
             mark_consumed(self.path, reference)
 
-    def keep(self, flags: int, body: memoryview) -> None:
+    def keep(self, flags: int, body: bytes | memoryview) -> None:
         """Note that a record's value is opened, or discarded, later: no fence takes its segment."""
         if flags & IN_SEGMENT:
             self._unread.add(bytes(body[: REFERENCE.size]))
@@ -128,10 +130,12 @@ class PayloadStore:
     def sweep(self, process: int, target: int) -> None:
         """Heed a fence: remove what a dead process had written for `target` and has not sent."""
         sweep_segments(self.path, process, target, self._unread)
+        self._received.forget(process)
 
     def close(self) -> None:
         """Close the pools and forget the directory."""
         self._segments.close()
+        self._received.close()
         self.shares.close()
         with contextlib.suppress(KeyError):
             if _stores[self.path] is self:

@@ -124,6 +124,9 @@ class Transport(Protocol):
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
 
+    def hurry(self) -> None:
+        """Have answers to submits handed over as they come: somebody waits for one."""
+
     def stop_in_order(self, actor: int) -> None:
         """Put a stop behind everything that this process has sent to the actor so far."""
 

@@ -29,9 +29,10 @@ def running(start_method):
 
 @pytest.fixture
 def system(running):
-    """The system; what it keeps to be written again is no leak."""
+    """The system; what it keeps to be written, and to be read, again is no leak."""
     yield running
     running._endpoint.store._segments.close()
+    running._endpoint.store._received.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from procactors import ActorSystem, errors
+from procactors.wire.replies import reader
 from tests.support.actors import Counter, Crasher, Echo, Relay, Sleeper
 from tests.support.faults import Fault
 from tests.support.gates import new_gate
@@ -218,6 +219,62 @@ def test_an_error_that_nobody_looked_at_is_logged(system, caplog):
         gc.collect()
         text = "was never looked at: Fault('on purpose')"
         eventually(lambda: text in caplog.text, "the word on it")  # from the callbacks' thread
+
+
+def called_back(replies: list[Any]) -> None:
+    called = threading.Semaphore(0)
+    for reply in replies:
+        reply.add_done_callback(lambda _: called.release())
+    for _ in replies:
+        assert called.acquire(timeout=SHORT_S)
+
+
+async def awaited(replies: list[Any]) -> list[Any]:
+    return [await reply for reply in replies]
+
+
+WAITS = {
+    "result": lambda replies: [reply.result() for reply in replies],
+    "exception": lambda replies: [reply.exception() for reply in replies],
+    "wait": concurrent.futures.wait,
+    "as_completed": lambda replies: list(concurrent.futures.as_completed(replies)),
+    "done": lambda replies: eventually(lambda: all(reply.done() for reply in replies), "the end"),
+    "callback": called_back,
+    "await": lambda replies: asyncio.run(awaited(replies)),
+}
+
+
+@pytest.mark.parametrize("how", WAITS)
+def test_answers_gather_until_somebody_waits_for_one(system, gate, monkeypatch, how):
+    """However that is done, it ends the rest of the thread that reads them."""
+    monkeypatch.setattr(reader, "_REST_S", 1000.0)
+    sleeper, echo = system.spawn(Sleeper), system.spawn(Echo)
+    held = [sleeper.submit(Sleeper.sleep, gate)]
+    held += [sleeper.submit(Sleeper.pid) for _ in range(20)]
+    gate.arrival()
+    echo.submit(Echo.echo, 1)  # behind its answer there is a rest, with so many on their way
+    reading = system._endpoint._reply_reader()
+    eventually(lambda: reading._resting, "the rest")
+    reply = echo.submit(Echo.echo, 2)
+    WAITS[how]([reply])
+    assert reply.result() == 2
+    assert not any(reply.done() for reply in held)
+    gate.open()
+
+
+def test_waits_for_many_replies_are_told_of_each_once(system, gate):
+    """A wait that came while some had ended is not told of these again."""
+    echo, sleeper = system.spawn(Echo), system.spawn(Sleeper)
+    slow = sleeper.submit(Sleeper.sleep, gate)
+    gate.arrival()
+    for _ in range(100):
+        replies = [echo.submit(Echo.echo, number) for number in range(3)]
+        _, left = concurrent.futures.wait([*replies, slow], timeout=0.001)
+        assert slow in left
+        _, left = concurrent.futures.wait(replies, timeout=SHORT_S)
+        assert not left
+    gate.open()
+    assert slow.result() > 0
 
 
 def test_outstanding_submits_end_when_the_actor_dies(system, gate):

@@ -145,6 +145,9 @@ class DirectTransport:
     def discard(self, answer: Answer) -> None:
         pass
 
+    def hurry(self) -> None:
+        pass
+
     def stop_in_order(self, actor: int) -> None:
         pass
 

@@ -129,7 +129,7 @@ def join(encoded: Encoded) -> bytes:
     return b"".join(parts)
 
 
-def split(body: memoryview) -> tuple[memoryview, list[memoryview]]:
+def split(body: bytes | memoryview) -> tuple[bytes | memoryview, list[memoryview]]:
     """Undo `join`; the buffers are copies, writable and aligned."""
     (count,) = _COUNT.unpack_from(body, 0)
     lengths = [_COUNT.unpack_from(body, 8 * (i + 1))[0] for i in range(count + 1)]

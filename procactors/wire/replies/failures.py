@@ -86,7 +86,13 @@ def open_answer(store: PayloadStore, answer: Answer) -> tuple[bool, Any]:
     An exception that is not the answer's, as a signal handler's, is raised; the answer can then be
     opened again.
     """
-    head, buffers, received = store.open(answer.flags, answer.value)
+    kind, flags, body = answer
+    if not flags and kind == _RESULT:  # nearly every answer: no segment to free
+        try:
+            return True, decode(body, (), "reply")
+        except DecodeError as error:
+            return False, unbound(error)
+    head, buffers, received = store.open(flags, body)
     is_good, value = True, None
     try:
         value = decode(head, buffers, "reply")

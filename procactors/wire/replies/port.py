@@ -23,17 +23,18 @@ import itertools
 import os
 import select
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import Kind, Record, frame, parse, parse_all
+from procactors.wire.record import Kind, frame, parse
 from procactors.wire.spin import Spin
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
 
 __all__ = [
+    "NUDGE",
     "Answer",
     "PendingReply",
     "ReplyPort",
@@ -49,28 +50,34 @@ _READ_BYTES = 1 << 16
 _SLICE_S = 1.0
 _SLICE_MS = int(_SLICE_S * 1000)
 
-_ANSWERS = frozenset((Kind.RESULT, Kind.FAILURE, Kind.VERDICT))
-_NUDGE = frame(Kind.NUDGE, 0, b"")
-_unpack_answer = ANSWER.unpack_from
+_ANSWERS = frozenset(map(int, (Kind.RESULT, Kind.FAILURE, Kind.VERDICT)))
+_unpack = ANSWER.unpack_from
 
+_new = tuple.__new__  # past NamedTuple's own constructor
+
+#: Wakes the reader of a reply pipe. With a call id that is none, as all records there have one.
+NUDGE = frame(Kind.NUDGE, 0, bytes(8))
 
 #: Never 0, which means: no reply wanted. The upper half of a pipe's number names its process.
 _numbers = itertools.count(1)
 
 
-class Answer:
+class Answer(NamedTuple):
     """One reply: its kind, its frame's flags and its encoded value."""
 
-    __slots__ = ("flags", "kind", "value")
-
-    def __init__(self, kind: int, flags: int, value: memoryview) -> None:
-        self.kind = kind
-        self.flags = flags
-        self.value = value
+    kind: int
+    flags: int
+    value: bytes | memoryview
 
 
 class PendingReply(Protocol):
-    """What an answer to a `submit` is handed to."""
+    """What an answer to a `submit` is handed to.
+
+    Attributes:
+        is_awaited: somebody waits for it from the beginning (see `Transport.hurry`).
+    """
+
+    is_awaited: bool
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the answer, or the error that stands for it. Must run no user code."""
@@ -121,9 +128,9 @@ class ReplyPort:
                 return None
             buffer = self._buffer
             # Behind what is shorter than an answer stand older bytes.
-            length, kind, flags, padding, number = _unpack_answer(buffer)
+            length, kind, flags, padding, number = _unpack(buffer)
             if length == count and number == call and kind in _ANSWERS:
-                return Answer(kind, flags, buffer[16 : length - padding])
+                return _new(Answer, (kind, flags, buffer[16 : length - padding]))
             found = None
             for number, answer in self.answers(count):
                 if number == call and found is None:
@@ -141,37 +148,46 @@ class ReplyPort:
         return self._read(deadline)
 
     def answers(self, count: int) -> Iterator[tuple[int, Answer]]:
-        """Yield (call id, answer) for each reply in the `count` bytes just read, then spilled."""
+        """Yield (call id, answer) for each reply in the `count` bytes just read, then spilled.
+
+        What is yielded are copies: the next read may come before they are looked at.
+        """
         # A pipe that was full may have had no room for the nudge that tells of a spilled answer:
         # so after any large read too, look.
-        look, fences = count > select.PIPE_BUF, []
-        for kind, flags, body in parse_all(self._buffer[:count]):
-            if kind in _ANSWERS:
-                yield self._answer(kind, flags, body)
-            else:
-                look = True
-                if kind == Kind.FENCE:
-                    fences.append(CALL_ID.unpack_from(body)[0])
-        if look:
-            for kind, flags, body in self._spilled():
-                if kind in _ANSWERS:
-                    yield self._answer(kind, flags, body)
-                else:
-                    fences.append(CALL_ID.unpack_from(body)[0])
+        fences: list[int] = []
+        look = yield from self._parsed(bytes(self._buffer[:count]), fences)
+        if look or count > select.PIPE_BUF:
+            for data in self._spilled():
+                yield from self._parsed(data, fences)
         # Behind everything that the dead process sent here: what is left was never sent, or is
         # still unread.
         for process in fences:
             self._store.sweep(process, self.number)
 
-    def _answer(self, kind: int, flags: int, body: memoryview) -> tuple[int, Answer]:
-        value = body[CALL_ID.size :]
-        self._store.keep(flags, value)
-        return CALL_ID.unpack_from(body)[0], Answer(kind, flags, value)
+    def _parsed(self, data: bytes, fences: list[int]) -> Generator[tuple[int, Answer], None, bool]:
+        """Yield (call id, answer) for each reply in whole records; return if others are there.
+
+        One flat pass: with thousands of submits on their way each line counts.
+        """
+        others, at, end = False, 0, len(data)
+        while at < end:
+            length, kind, flags, padding, number = _unpack(data, at)
+            if kind in _ANSWERS:
+                value = data[at + 16 : at + length - padding]
+                if flags:
+                    self._store.keep(flags, value)
+                yield number, _new(Answer, (kind, flags, value))
+            else:
+                others = True
+                if kind == Kind.FENCE:
+                    fences.append(number)
+            at += length
+        return others
 
     def wake(self) -> None:
         """Wake the waiting thread."""
         with contextlib.suppress(BlockingIOError):  # full: then it is awake already
-            os.write(self._fd, _NUDGE)
+            os.write(self._fd, NUDGE)
 
     def give_up(self, call: int) -> None:
         """Retire the port with a call that an exception ended; its answer may have been read."""
@@ -204,14 +220,14 @@ class ReplyPort:
             for _, answer in self.answers(count):
                 self._store.discard(answer.flags, answer.value)
 
-    def _spilled(self) -> Iterator[Record]:
+    def _spilled(self) -> Iterator[bytes]:
         for path in list_folder(self._store.path, spill_folder(self.number)):
             if path.endswith(".new"):
                 continue  # still being written, or its writer was killed
             with open(path, "rb") as file:
                 data = file.read()
             os.unlink(path)
-            yield from parse_all(data)
+            yield data
 
     def _read(
         self,

@@ -19,8 +19,8 @@ from collections import OrderedDict
 from procactors.errors import StorageFull
 from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import BODY_LIMIT, PADDING, Kind, frame, parse
-from procactors.wire.replies.port import pipe_path, spill_folder
+from procactors.wire.record import BODY_LIMIT, PADDING, parse
+from procactors.wire.replies.port import NUDGE, pipe_path, spill_folder
 from procactors.wire.storage import write_file
 
 __all__ = ["ReplySender"]
@@ -33,7 +33,6 @@ _SLICE_S = 1.0
 _KEPT = 64
 
 _pack = ANSWER.pack
-_NUDGE = frame(Kind.NUDGE, 0, b"")
 #: Numbers of this process's spilled answers.
 _numbers = itertools.count(1)
 
@@ -133,7 +132,7 @@ class ReplySender:
         # The reader may have emptied the pipe before the file was there: wake it. If the pipe is
         # still full, its reader looks for spilled answers after so large a read by itself.
         with contextlib.suppress(BlockingIOError):
-            os.write(fd, _NUDGE)
+            os.write(fd, NUDGE)
 
 
 def _write_within(fd: int, record: bytes, timeout: float) -> bool:

@@ -2,7 +2,8 @@
 
 Layer: wire. Runs in: parent and actor.
 Owns: the sender's kept segments (descriptor, map, file: `SegmentPool.close`); a receiver's
-descriptor until `Received.consume`, and its lock as long as a view of the map lives.
+descriptor until `Received.consume`, and its lock as long as a view of the map lives; the few maps
+that it keeps to copy out of (`SegmentReceiver.close`).
 Never: written while a receiver may still read it; unlocked by hand; truncated.
 
 Page faults dominate the cost of fresh segments, so a sender keeps its own and writes them again
@@ -15,7 +16,9 @@ Page faults dominate the cost of fresh segments, so a sender keeps its own and w
 
 The sender writes only if consumed == generation and it gets the exclusive lock; the receiver
 holds a shared lock for as long as a view of its private map lives: a page that was only read
-would still show a later write. Recovery sets `consumed` again for all that was handled.
+would still show a later write. A small payload is copied at once, out of a map that the receiver
+keeps: 1 MB in 70 µs instead of 170, without any call of the system. Recovery sets `consumed` again
+for all that was handled.
 """
 
 from __future__ import annotations
@@ -32,7 +35,15 @@ from typing import NamedTuple
 
 from procactors.wire.storage import Descriptors, create, is_half_free, lay_out, root_of
 
-__all__ = ["REFERENCE", "Received", "SegmentPool", "mark_consumed", "receive", "sweep_segments"]
+__all__ = [
+    "REFERENCE",
+    "Received",
+    "SegmentPool",
+    "SegmentReceiver",
+    "mark_consumed",
+    "receive",
+    "sweep_segments",
+]
 
 #: process token, number, generation, directory (0 beside the pipes, 1 overflow)
 REFERENCE = struct.Struct("=QQQQ")
@@ -44,6 +55,10 @@ _TABLE_AT = _HEADER.size
 _FOLDER = "segments/{:016x}"
 #: Up to here the receiver copies out: faster than mapping, and it costs no descriptor.
 _COPY_LIMIT = 1024 * 1024
+#: Maps of small segments that a receiver keeps, each with a descriptor.
+_KEPT_MAPS = 4
+#: A segment's size beyond what is copied out of it: header, table, and the last page's rest.
+_TABLE_BYTES = 64 * 1024
 #: Segments that a process keeps for writing again, and their largest size and sum in bytes.
 _KEEP, _KEEP_SIZE, _KEEP_SUM = 16, 256 * 1024 * 1024, 512 * 1024 * 1024
 #: Live maps in a receiver beyond which it removes files on receipt instead of holding locks.
@@ -208,21 +223,41 @@ class SegmentPool:
 
 
 class Received:
-    """A payload that was received: the pickle and its buffers, until `consume`."""
+    """A payload that was received: the pickle and its buffers, until `consume`.
 
-    __slots__ = ("_fd", "_path", "_reference", "buffers", "head")
+    Args:
+        head: the pickle.
+        buffers: what it has out of band.
+        reference: names the payload.
+        path: of its segment.
+        fd: the segment's, if it was opened for this payload; else -1.
+        words: its header, if its map is kept.
+    """
+
+    __slots__ = ("_fd", "_path", "_reference", "_words", "buffers", "head")
 
     def __init__(
-        self, head: memoryview, buffers: list[memoryview], fd: int, path: str, reference: bytes
+        self,
+        head: memoryview,
+        buffers: list[memoryview],
+        reference: bytes,
+        path: str,
+        fd: int = -1,
+        words: memoryview | None = None,
     ) -> None:
         self.head = head
         self.buffers = buffers
-        self._fd = fd
-        self._path = path
         self._reference = reference
+        self._path = path
+        self._fd = fd
+        self._words = words
 
     def consume(self) -> None:
         """Say that the payload is handled: its sender may write the segment again."""
+        words, self._words = self._words, None
+        if words is not None:
+            _consume_mapped(words, self._path, REFERENCE.unpack(self._reference)[2])
+            return
         if self._fd < 0:
             return
         fd, self._fd = self._fd, -1
@@ -233,6 +268,7 @@ class Received:
 
     def leave(self) -> None:
         """Close the payload unhandled: it will be received again."""
+        self._words = None
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
@@ -241,6 +277,67 @@ class Received:
         # A reply that was never asked for must not keep its segment for ever.
         with contextlib.suppress(Exception):
             self.consume()
+
+
+class _KeptMap(NamedTuple):
+    map: mmap.mmap
+    words: memoryview
+    path: str
+
+
+class SegmentReceiver:
+    """What one process has received from others in one runtime directory; thread-safe.
+
+    It keeps the maps of a few small segments that are written again and again: to open, lock and
+    read such a file costs more than the copy out of it.
+    """
+
+    def __init__(self, runtime_dir: str) -> None:
+        self._runtime_dir = runtime_dir
+        # By process, number and place; the one that was made last comes last. A map is never
+        # closed by hand: another thread may be copying out of it.
+        self._maps: dict[tuple[int, int, int], _KeptMap] = {}
+
+    def receive(self, reference: bytes) -> Received:
+        """Open the payload that a record names; it will not be opened again, once consumed.
+
+        Raises:
+            FileNotFoundError: the segment is gone (its dead sender's were swept).
+        """
+        process, number, generation, place = REFERENCE.unpack(reference)
+        kept = self._maps.get((process, number, place))
+        # One that is written for the first time may never be again.
+        if kept is None and generation > 1:
+            kept = self._map(process, number, place)
+        return receive(self._runtime_dir, reference) if kept is None else _copied(kept, reference)
+
+    def forget(self, process: int) -> None:
+        """Let go of the maps of a process that has ended."""
+        for key in list(self._maps):
+            if key[0] == process:
+                self._maps.pop(key, None)
+
+    def close(self) -> None:
+        """Let go of all maps."""
+        self._maps.clear()
+
+    def _map(self, process: int, number: int, place: int) -> _KeptMap | None:
+        """Map a segment and keep the map; None for one that is too large."""
+        path = os.path.join(_folder(self._runtime_dir, process, place), str(number))
+        with Descriptors() as opened:
+            fd = opened.open(path, os.O_RDWR)
+            if os.fstat(fd).st_size > _COPY_LIMIT + _TABLE_BYTES:
+                return None
+            mapped = mmap.mmap(fd, 0)
+        kept = _KeptMap(mapped, memoryview(mapped)[: _HEADER.size].cast("Q"), path)
+        # What its sender has removed takes room as long as it is mapped.
+        for key, other in list(self._maps.items()):
+            if not os.path.exists(other.path):
+                self._maps.pop(key, None)  # another thread may be here as well
+        self._maps[process, number, place] = kept
+        for key in list(self._maps)[:-_KEPT_MAPS]:
+            self._maps.pop(key, None)
+        return kept
 
 
 def receive(runtime_dir: str, reference: bytes, once: bool = True) -> Received:
@@ -284,9 +381,38 @@ def receive(runtime_dir: str, reference: bytes, once: bool = True) -> Received:
                     os.unlink(path)
         head = view[starts[0] : starts[0] + head_bytes]
         buffers = [view[at : at + n] for at, n in zip(starts[1:], lengths, strict=True)]
-        return Received(head, buffers, opened.pop(), path, reference)
+        return Received(head, buffers, reference, path, opened.pop())
     finally:
         opened.close()
+
+
+def _copied(kept: _KeptMap, reference: bytes) -> Received:
+    """Copy a payload out of a map that is kept.
+
+    Without the lock: its sender writes there only when it is handled, and stores the generation
+    first. So a copy that was made in one generation is whole.
+
+    Raises:
+        FileNotFoundError: another process has handled it, and it was written again.
+    """
+    generation, words = REFERENCE.unpack(reference)[2], kept.words
+    _check_generation(kept, generation)
+    head_bytes, count = words[_HEAD_BYTES], words[_COUNT]
+    lengths = struct.unpack_from(f"={count}Q", kept.map, _TABLE_AT)
+    starts = lay_out(_TABLE_AT, head_bytes, lengths)
+    first = starts[0]
+    end = (starts[-1] + lengths[-1]) if count else first + head_bytes
+    # Straight from the map: an empty array would be filled with zeros first.
+    view = memoryview(bytearray(memoryview(kept.map)[first:end]))
+    _check_generation(kept, generation)
+    buffers = [view[at - first : at - first + n] for at, n in zip(starts[1:], lengths, strict=True)]
+    return Received(view[:head_bytes], buffers, reference, kept.path, words=words)
+
+
+def _check_generation(kept: _KeptMap, generation: int) -> None:
+    found = kept.words[_GENERATION]
+    if found != generation:
+        raise FileNotFoundError(f"{kept.path} was written again: generation {found}")
 
 
 def mark_consumed(runtime_dir: str, reference: bytes) -> None:
@@ -348,6 +474,15 @@ def _consume(fd: int, path: str, generation: int) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     os.pwrite(fd, struct.pack("=Q", generation), 8 * _CONSUMED)
+
+
+def _consume_mapped(words: memoryview, path: str, generation: int) -> None:
+    if words[_GENERATION] != generation:
+        return
+    if words[_ONCE]:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    words[_CONSUMED] = generation
 
 
 def _folder(runtime_dir: str, process: int, place: int) -> str:

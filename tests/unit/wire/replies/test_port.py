@@ -206,6 +206,8 @@ class Pending:
     def __init__(self):
         self.answers, self.errors = [], []
 
+    is_awaited = True
+
     def deliver(self, answer, error):
         if answer is None:
             self.errors.append(error)
@@ -297,6 +299,8 @@ def test_an_answer_is_there_behind_a_fence_until_somebody_looks(store, dead, the
 
 class Kept(Pending):
     """Keeps the answer as it came, as a reply does that is not read yet."""
+
+    is_awaited = True
 
     def deliver(self, answer, error):
         self.answers.append(Answer(answer.kind, answer.flags, memoryview(bytes(answer.value))))
