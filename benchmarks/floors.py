@@ -1,6 +1,7 @@
 """The floors: what bare primitives reach with the same message and the same handler.
 
-Measures: a request and its reply, one-way messages, a process's start, a copy of memory.
+Measures: a request and its reply, one-way messages, a process's start, a copy of memory, items
+given to workers.
 How: every floor serves `Counter` from a child process forked before any thread runs; the request is
 the pickled tuple of call number, method name, arguments and keywords, the reply that of call number
 and result. Nothing is checked, framed or supervised: no runtime can leave more out.
@@ -9,25 +10,38 @@ Never: touches the runtime, leaves a process behind.
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from fcntl import F_SETPIPE_SZ, fcntl
 from functools import partial
+from itertools import cycle
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
-from time import perf_counter_ns, sleep
+from time import perf_counter_ns, process_time_ns, sleep
 from typing import Any
 
-from benchmarks.actors import Counter, Sieve, total_of, view_of
-from benchmarks.rounds import Round, rate, timed
+from benchmarks.actors import Counter, Payload, Sieve, square, total_of, view_of
+from benchmarks.places import FREE, Place, cores_apart, kept_on
+from benchmarks.processor import costed, used_ns
+from benchmarks.rounds import Costed, Round, rate, timed
 
 #: How long a spinning reader tries before it blocks, in ns.
 SPIN_NS = 50_000
 
 #: The largest read, in bytes: many times a message of these floors.
 READ_BYTES = 4_096
+
+#: Where call numbers and sums begin where messages are told apart by their length alone: from here
+#: on, and up to 2^31, pickle writes each number in as many bytes.
+FIRST = 100_000
+
+#: Room of the pipes of pipelined calls, in bytes: as much as an unprivileged process may have, so
+#: that thousands of requests fit before the first reply is read.
+PIPE_BYTES = 1 << 20
 
 #: How long a child may take to end once it was told to, in seconds.
 END_S = 5.0
@@ -91,23 +105,6 @@ def spinning(descriptor: int) -> Read:
     return read
 
 
-def cores_apart() -> tuple[int, int] | None:
-    """Answer two usable cores, or None where there are fewer."""
-    cores = sorted(os.sched_getaffinity(0))
-    return (cores[0], cores[1]) if len(cores) > 1 else None
-
-
-@contextmanager
-def kept_on(core: int | None) -> Iterator[None]:
-    """Keep this thread on one core for the length of a block; None leaves it free."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, before if core is None else {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 def _serve_pipes(
     way: Callable[[int], Read], requests: int, replies: int, core: int | None = None
 ) -> None:
@@ -121,7 +118,9 @@ def _serve_pipes(
 
 
 @contextmanager
-def pipe_calls(way: Callable[[int], Read], calls: int, rest_s: float = 0.0) -> Iterator[Round]:
+def pipe_calls(
+    way: Callable[[int], Read], calls: int, rest_s: float = 0.0, place: Place = FREE
+) -> Iterator[Round]:
     """Ask through two bare pipes, both sides reading in the same way.
 
     Two spinning processes are kept on two cores: where the scheduler puts both on one, each spins
@@ -132,10 +131,13 @@ def pipe_calls(way: Callable[[int], Read], calls: int, rest_s: float = 0.0) -> I
         way: `blocking` or `spinning`.
         calls: how many a round.
         rest_s: seconds of sleep before each call, outside the measure.
+        place: the cores of both sides; spinning ones that are left free get two all the same.
     """
     (requests, to_child), (from_child, replies) = os.pipe(), os.pipe()
-    here, there = (cores_apart() if way is spinning else None) or (None, None)
-    with child(_serve_pipes, way, requests, replies, there):
+    apart = way is spinning and place is FREE
+    here, there = (cores_apart() if apart else None) or (None, None)
+    with child(_serve_pipes, way, requests, replies, there) as process:
+        place.settle(process.pid)
         read, ask = way(from_child), 0
 
         def call() -> int:
@@ -151,11 +153,71 @@ def pipe_calls(way: Callable[[int], Read], calls: int, rest_s: float = 0.0) -> I
                 return rested(call, calls, rest_s) if rest_s else timed(call, calls)
 
         try:
-            yield turn
+            yield costed(turn, calls, [process.pid])
         finally:
             os.write(to_child, pickle.dumps(None))
     for descriptor in (requests, to_child, from_child, replies):
         os.close(descriptor)
+
+
+def _whole(descriptor: int, length: int) -> Iterator[bytes]:
+    """Yield messages of one length, as many as each read holds, up to the pipe's end."""
+    rest = b""
+    while data := os.read(descriptor, 65_536):
+        data = rest + data
+        whole = len(data) - len(data) % length
+        for at in range(0, whole, length):
+            yield data[at : at + length]
+        rest = data[whole:]
+
+
+def _serve_many(requests: int, replies: int) -> None:
+    """Answer requests of one fixed length, one write a reply, until the pipe is closed."""
+    counter = Counter(FIRST)
+    for data in _whole(requests, len(encode(FIRST, 1))):
+        os.write(replies, pickle.dumps(handled(counter, pickle.loads(data)), 5))
+
+
+@contextmanager
+def _wide_pipes() -> Iterator[tuple[int, int, int, int]]:
+    """Yield a pipe there and one back, as `os.pipe` does, with room for thousands of messages."""
+    there, back = os.pipe(), os.pipe()
+    try:
+        for descriptor in (there[1], back[1]):
+            fcntl(descriptor, F_SETPIPE_SZ, PIPE_BYTES)
+        yield (*there, *back)
+    finally:
+        for descriptor in (*there, *back):
+            with suppress(OSError):  # closed already, to end the other side
+                os.close(descriptor)
+
+
+@contextmanager
+def pipelined_pipe_calls(calls: int, place: Place = FREE) -> Iterator[Round]:
+    """Ask through two bare pipes: all requests are written, one write each, then the replies read.
+
+    A child inherits all ends, so the pipe has no end of file: it is told by its signal.
+    """
+    with _wide_pipes() as (requests, to_child, from_child, replies):
+        process = _fork.Process(target=_serve_many, args=(requests, replies), daemon=True)
+        process.start()
+        place.settle(process.pid)
+        length = len(pickle.dumps((FIRST, FIRST), 5))
+
+        def work() -> None:
+            for call in range(FIRST, FIRST + calls):
+                os.write(to_child, encode(call, 1))
+            answers = _whole(from_child, length)
+            for call in range(FIRST, FIRST + calls):
+                answered, _ = pickle.loads(next(answers))
+                check_same(answered, call)
+
+        try:
+            yield costed(partial(rate, work, calls), calls, [process.pid])
+        finally:
+            process.terminate()
+            process.join(END_S)
+            process.close()
 
 
 def rested(call: Callable[[], object], calls: int, rest_s: float) -> list[float]:
@@ -190,11 +252,11 @@ def _serve_queue(queue: Any, back: Connection) -> None:
 
 
 @contextmanager
-def _queue_child() -> Iterator[tuple[Any, Connection]]:
+def _queue_child() -> Iterator[tuple[Any, Connection, int | None]]:
     queue, (reader, writer) = _fork.Queue(), _fork.Pipe(duplex=False)
-    with child(_serve_queue, queue, writer):
+    with child(_serve_queue, queue, writer) as process:
         try:
-            yield queue, reader
+            yield queue, reader, process.pid
         finally:
             queue.put(None)
     queue.close()
@@ -204,21 +266,23 @@ def _queue_child() -> Iterator[tuple[Any, Connection]]:
 
 
 @contextmanager
-def queue_calls_reused_pipe(calls: int) -> Iterator[Round]:
+def queue_calls_reused_pipe(calls: int, place: Place = FREE) -> Iterator[Round]:
     """Ask through a stock Queue, with one pipe back for all calls."""
-    with _queue_child() as (queue, reader):
+    with _queue_child() as (queue, reader, pid):
+        place.settle(pid)
 
         def call() -> int:
             queue.put(((1, "add", (1,), {}), None))
             return int(reader.recv()[1])
 
-        yield partial(timed, call, calls)
+        yield costed(partial(timed, call, calls), calls, [pid])
 
 
 @contextmanager
-def queue_calls_fresh_pipe(calls: int) -> Iterator[Round]:
+def queue_calls_fresh_pipe(calls: int, place: Place = FREE) -> Iterator[Round]:
     """Ask through a stock Queue, with a new pipe for each call, sent along in the message."""
-    with _queue_child() as (queue, _):
+    with _queue_child() as (queue, _, pid):
+        place.settle(pid)
 
         def call() -> int:
             reader, writer = _fork.Pipe(duplex=False)
@@ -230,9 +294,10 @@ def queue_calls_fresh_pipe(calls: int) -> Iterator[Round]:
 
 
 @contextmanager
-def queue_one_way(messages: int) -> Iterator[Round]:
+def queue_one_way(messages: int, place: Place = FREE) -> Iterator[Round]:
     """Send one way through a stock Queue, up to the last message's being handled."""
-    with _queue_child() as (queue, reader):
+    with _queue_child() as (queue, reader, pid):
+        place.settle(pid)
 
         def send() -> None:
             for _ in range(messages - 1):
@@ -240,30 +305,26 @@ def queue_one_way(messages: int) -> Iterator[Round]:
             queue.put(((1, "add", (1,), {}), None))
             reader.recv()
 
-        yield partial(rate, send, messages)
+        yield costed(partial(rate, send, messages), messages, [pid])
 
 
 def _serve_stream(requests: int, replies: int) -> None:
     """Serve one-way requests of one fixed length, as many as each read holds."""
-    counter, length = Counter(), len(encode(0, 1))
-    rest = b""
-    while data := os.read(requests, 65_536):
-        data = rest + data
-        whole = len(data) - len(data) % length
-        for at in range(0, whole, length):
-            call, _ = handled(counter, pickle.loads(data[at : at + length]))
-            if call == 1:  # the last of a round
-                os.write(replies, b"!")
-            elif call == 2:
-                return
-        rest = data[whole:]
+    counter = Counter()
+    for data in _whole(requests, len(encode(0, 1))):
+        call, _ = handled(counter, pickle.loads(data))
+        if call == 1:  # the last of a round
+            os.write(replies, b"!")
+        elif call == 2:
+            return
 
 
 @contextmanager
-def pipe_one_way(messages: int) -> Iterator[Round]:
+def pipe_one_way(messages: int, place: Place = FREE) -> Iterator[Round]:
     """Send one way through a bare pipe, one write a message, up to the last one's being handled."""
     (requests, to_child), (from_child, replies) = os.pipe(), os.pipe()
-    with child(_serve_stream, requests, replies):
+    with child(_serve_stream, requests, replies) as process:
+        place.settle(process.pid)
 
         def send() -> None:
             for _ in range(messages - 1):
@@ -272,7 +333,7 @@ def pipe_one_way(messages: int) -> Iterator[Round]:
             os.read(from_child, 1)
 
         try:
-            yield partial(rate, send, messages)
+            yield costed(partial(rate, send, messages), messages, [process.pid])
         finally:
             os.write(to_child, encode(2, 1))
     for descriptor in (requests, to_child, from_child, replies):
@@ -282,68 +343,104 @@ def pipe_one_way(messages: int) -> Iterator[Round]:
 # -- a process's start -------------------------------------------------
 
 
-def start_to_first_reply() -> float:
-    """Fork a process, send it one request, and answer how long the reply took, in ms."""
-    before = perf_counter_ns()
+@contextmanager
+def _started(core: int | None = None) -> Iterator[tuple[int, int]]:
+    """Fork a process and send it one request; yields its id and the end to read the reply from."""
     (requests, to_child), (from_child, replies) = os.pipe(), os.pipe()
-    process = _fork.Process(target=_serve_pipes, args=(blocking, requests, replies))
-    process.start()
-    os.write(to_child, encode(1, 1))
-    os.read(from_child, READ_BYTES)
-    took = (perf_counter_ns() - before) / 1_000_000
-    os.write(to_child, pickle.dumps(None))
-    process.join()
-    process.close()
+    with child(_serve_pipes, blocking, requests, replies, core) as process:
+        os.write(to_child, encode(1, 1))
+        try:
+            yield process.pid or 0, from_child
+        finally:
+            os.write(to_child, pickle.dumps(None))
     for descriptor in (requests, to_child, from_child, replies):
         os.close(descriptor)
-    return took
+
+
+def _start_to_first_reply(core: int | None) -> tuple[float, float, float]:
+    """Start one process, on one core if that is given.
+
+    Returns:
+        How long the first reply took, in ms; processor time of both sides until then, in µs.
+    """
+    before, here = perf_counter_ns(), process_time_ns()
+    with _started(core) as (pid, from_child):
+        os.read(from_child, READ_BYTES)
+        took = (perf_counter_ns() - before) / 1_000_000
+        there, here = used_ns(pid), process_time_ns() - here
+    return took, here / 1_000, there / 1_000
+
+
+def _starts_in_a_row(count: int) -> float:
+    """Start processes, then read the first reply of each; answer how many that are a second."""
+    before = perf_counter_ns()
+    with ExitStack() as stack:
+        for _, from_child in [stack.enter_context(_started()) for _ in range(count)]:
+            os.read(from_child, READ_BYTES)
+        took = perf_counter_ns() - before
+    return count * 1_000_000_000 / took
 
 
 def _serve_starts(orders: Connection, measuring: Connection) -> None:
     measuring.close()  # or else the end of the measuring process would never show as end of file
-    while (count := orders.recv()) is not None:
-        orders.send([start_to_first_reply() for _ in range(count)])
+    while (order := orders.recv()) is not None:
+        count, core = order
+        orders.send(_start_to_first_reply(core) if count == 1 else _starts_in_a_row(count))
 
 
 @contextmanager
-def fork_starts(count: int, pause_s: float) -> Iterator[Round]:
-    """Start bare forked processes from a clean process of one thread, with a pause before each.
+def _starter() -> Iterator[tuple[Connection, int | None]]:
+    """Keep a clean process of one thread that starts others; yields its channel, and its id.
 
     The measuring process itself cannot be the one that forks: the runtime under measure gives it
     threads, and a fork from a process with threads may deadlock.
     """
     ours, theirs = _fork.Pipe()
-    with child(_serve_starts, theirs, ours, daemon=False):
+    with child(_serve_starts, theirs, ours, daemon=False) as process:
         theirs.close()
-
-        def start() -> list[float]:
-            took: list[float] = []
-            for _ in range(count):
-                sleep(pause_s)
-                ours.send(1)
-                took += ours.recv()
-            return took
-
         try:
-            yield start
+            yield ours, process.pid
         finally:
             ours.send(None)
     ours.close()
 
 
 @contextmanager
+def fork_starts(count: int, pause_s: float, place: Place = FREE) -> Iterator[Round]:
+    """Start bare forked processes from a clean process, with a pause before each."""
+    with _starter() as (orders, pid):
+        place.settle_caller(pid)
+
+        def start() -> Costed:
+            found = []
+            for _ in range(count):
+                sleep(pause_s)
+                orders.send((1, place.core_there))
+                found.append(orders.recv())
+            took, here, there = (list(column) for column in zip(*found, strict=True))
+            return Costed(took, sum(here) / count, sum(there) / count)
+
+        yield start
+
+
+@contextmanager
+def fork_crowds(count: int) -> Iterator[Round]:
+    """Start so many bare forked processes in a row, and end them all."""
+    with _starter() as (orders, _):
+
+        def start() -> list[float]:
+            orders.send((count, None))
+            return [orders.recv()]
+
+        yield start
+
+
+@contextmanager
 def idle_child() -> Iterator[int]:
     """Keep a forked process that has answered one request; yields its process id."""
-    (requests, to_child), (from_child, replies) = os.pipe(), os.pipe()
-    with child(_serve_pipes, blocking, requests, replies) as process:
-        os.write(to_child, encode(1, 1))
+    with _started() as (pid, from_child):
         os.read(from_child, READ_BYTES)
-        try:
-            yield process.pid or 0
-        finally:
-            os.write(to_child, pickle.dumps(None))
-    for descriptor in (requests, to_child, from_child, replies):
-        os.close(descriptor)
+        yield pid
 
 
 # -- work for the processor --------------------------------------------
@@ -374,6 +471,142 @@ def forked_work(processes: int, times: int, start: int, stop: int) -> Iterator[R
                 end.recv()
 
         yield partial(timed, work, 1)
+
+
+# -- items for two workers ---------------------------------------------
+
+
+def _serve_items(requests: int, replies: int) -> None:
+    """Answer each item with its square: one write a reply, until killed."""
+    for data in _whole(requests, len(pickle.dumps(FIRST, 5))):
+        os.write(replies, pickle.dumps((square(pickle.loads(data)),), 5))
+
+
+@contextmanager
+def single_items(workers: int, items: int) -> Iterator[Round]:
+    """Give workers one item after the other through bare pipes, one write each; read the squares.
+
+    Squares differ in length, so the replies are counted by their pickles' ends.
+    """
+    with ExitStack() as stack:
+        pipes = [stack.enter_context(_wide_pipes()) for _ in range(workers)]
+        for requests, _, _, replies in pipes:
+            process = _fork.Process(target=_serve_items, args=(requests, replies), daemon=True)
+            process.start()
+            stack.callback(process.join, END_S)
+            stack.callback(process.terminate)
+        ends = [
+            (to_worker, os.fdopen(back, "rb", closefd=False)) for _, to_worker, back, _ in pipes
+        ]
+
+        def work() -> None:
+            for number in range(items):
+                os.write(ends[number % workers][0], pickle.dumps(FIRST + number, 5))
+            for number in range(items):
+                (found,) = pickle.load(ends[number % workers][1])
+                if found != (FIRST + number) ** 2:
+                    raise RuntimeError(f"item {number} came back as {found}")
+
+        yield partial(rate, work, items)
+
+
+def _serve_batches(requests: Connection) -> None:
+    while (numbers := requests.recv()) is not None:
+        requests.send([square(number) for number in numbers])
+
+
+@contextmanager
+def batched_items(workers: int, items: int) -> Iterator[Round]:
+    """Give each worker its whole share as one list through a stock pipe; read lists of squares."""
+    with ExitStack() as stack:
+        ends = []
+        for _ in range(workers):
+            ours, theirs = _fork.Pipe()
+            stack.enter_context(child(_serve_batches, theirs))
+            stack.callback(ours.send, None)
+            ends.append(ours)
+        share = items // workers
+
+        def work() -> None:
+            for number, end in enumerate(ends):
+                end.send(list(range(number * share, (number + 1) * share)))
+            found = [square for end in ends for square in end.recv()]
+            if found[-1] != (share * workers - 1) ** 2:
+                raise RuntimeError(f"the last square came back as {found[-1]}")
+
+        yield partial(rate, work, share * workers)
+
+
+# -- a kept shared segment ---------------------------------------------
+
+
+def _serve_segment(segment: mmap.mmap, requests: int, replies: int) -> None:
+    """Read the number of bytes that a request names from the segment, each one, until killed."""
+    while data := os.read(requests, READ_BYTES):
+        view = memoryview(segment)[: pickle.loads(data)[2][0]]
+        os.write(replies, pickle.dumps((1, total_of(_as_array(view))), 5))
+
+
+def _as_array(view: memoryview) -> Any:
+    try:
+        import numpy as np
+    except ImportError:
+        return Payload(view)
+    return np.frombuffer(view, dtype=np.int64)
+
+
+@contextmanager
+def kept_segment(payloads: list[Any], calls: int) -> Iterator[Round]:
+    """Copy each payload in turn to a kept shared map, say so by a bare pipe, have it read there.
+
+    This is the least that moves bytes to another process: one copy into pages that both sides have
+    mapped, and that neither gives back.
+    """
+    following = cycle(payloads)
+    (requests, to_child), (from_child, replies) = os.pipe(), os.pipe()
+    segment = mmap.mmap(-1, view_of(payloads[0]).nbytes)
+    process = _fork.Process(target=_serve_segment, args=(segment, requests, replies), daemon=True)
+    process.start()
+    expected = total_of(payloads[0])
+
+    def call() -> None:
+        source = view_of(next(following))
+        segment[: source.nbytes] = source
+        os.write(to_child, encode(1, source.nbytes))
+        _, total = pickle.loads(os.read(from_child, READ_BYTES))
+        if total != expected:
+            raise RuntimeError("the other side has read something else")
+
+    try:
+        yield partial(timed, call, calls)
+    finally:
+        process.terminate()
+        process.join(END_S)
+        for descriptor in (requests, to_child, from_child, replies):
+            os.close(descriptor)
+        segment.close()
+
+
+@contextmanager
+def piped_payload(payloads: list[Any], calls: int) -> Iterator[Round]:
+    """Send the bytes of each payload in turn through a stock pipe, and have them read there."""
+    following = cycle(payloads)
+    ours, theirs = _fork.Pipe()
+    with child(_serve_bytes, theirs):
+
+        def call() -> None:
+            ours.send_bytes(view_of(next(following)))
+            ours.recv()
+
+        try:
+            yield partial(timed, call, calls)
+        finally:
+            ours.send_bytes(b"")
+
+
+def _serve_bytes(requests: Connection) -> None:
+    while data := requests.recv_bytes():
+        requests.send(total_of(_as_array(memoryview(data))))
 
 
 # -- a copy of memory --------------------------------------------------

@@ -61,7 +61,7 @@ def measure(effort: Effort) -> Findings:
         burnt = _burnt_s() - before
         descriptors = psutil.Process().num_fds() - descriptors
         unique = _idle_mb(counters)
-    findings.judge(Series("idle actor, unique memory", "MB", [unique]), Target(most=4.0))
+    findings.judge(Series("idle actor, unique memory", "MB", [unique]), Target(most=3.0, later=2.5))
     findings.series += [
         Series("bare forked process, unique memory", "MB", [bare]),
         Series(f"{count} idle actors for {silence_s:g} s", "CPU s", [[burnt]]),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.findings import Comparison, Findings, Series, Target
-from benchmarks.report import as_markdown, number
+from benchmarks.report import as_markdown
+from benchmarks.table import number
 
 
 def series(name, *rounds):
