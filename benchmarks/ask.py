@@ -28,7 +28,8 @@ NAME = "ask"
 REST_S = 0.002
 
 
-def _by_method(counter: ActorRef[Counter]) -> Callable[[], object]:
+def by_method(counter: ActorRef[Counter]) -> Callable[[], object]:
+    """Answer a call of the ref's `ask`."""
     return partial(counter.ask, Counter.add, 1)
 
 
@@ -84,10 +85,10 @@ def measure(effort: Effort) -> Findings:
             *spins,
             Contender(reused, "µs", floors.queue_calls_reused_pipe(calls, place)),
             Contender(fresh, "µs", floors.queue_calls_fresh_pipe(few, place)),
-            Contender("ask", "µs", asks(_by_method, calls, 0.0, place)),
+            Contender("ask", "µs", asks(by_method, calls, 0.0, place)),
             Contender("ask, a value as message", "µs", asks(_by_value, calls, 0.0, place)),
             Contender("ask, through a proxy", "µs", asks(_by_proxy, calls, 0.0, place)),
-            Contender("ask, after a rest", "µs", asks(_by_method, few, REST_S, place)),
+            Contender("ask, after a rest", "µs", asks(by_method, few, REST_S, place)),
         ],
         effort.more(2),
     )

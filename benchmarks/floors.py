@@ -24,7 +24,7 @@ from multiprocessing.context import ForkProcess
 from time import perf_counter_ns, process_time_ns, sleep
 from typing import Any
 
-from benchmarks.actors import Counter, Payload, Sieve, square, total_of, view_of
+from benchmarks.actors import Counter, Held, Payload, Sieve, count_to, square, total_of, view_of
 from benchmarks.places import FREE, Place, cores_apart, kept_on
 from benchmarks.processor import costed, used_ns
 from benchmarks.rounds import Costed, Round, rate, timed
@@ -240,7 +240,7 @@ def check_same(answered: int, asked: int) -> None:
 
 def _serve_queue(queue: Any, back: Connection) -> None:
     """Serve from a stock Queue; the reply goes to the request's own pipe or the common one."""
-    counter = Counter()
+    counter = Held()
     while (item := queue.get()) is not None:
         request, port = item
         reply = handled(counter, request)
@@ -252,7 +252,8 @@ def _serve_queue(queue: Any, back: Connection) -> None:
 
 
 @contextmanager
-def _queue_child() -> Iterator[tuple[Any, Connection, int | None]]:
+def queue_child() -> Iterator[tuple[Any, Connection, int | None]]:
+    """Keep a process behind a stock Queue; yields the queue, the pipe back, and its id."""
     queue, (reader, writer) = _fork.Queue(), _fork.Pipe(duplex=False)
     with child(_serve_queue, queue, writer) as process:
         try:
@@ -268,7 +269,7 @@ def _queue_child() -> Iterator[tuple[Any, Connection, int | None]]:
 @contextmanager
 def queue_calls_reused_pipe(calls: int, place: Place = FREE) -> Iterator[Round]:
     """Ask through a stock Queue, with one pipe back for all calls."""
-    with _queue_child() as (queue, reader, pid):
+    with queue_child() as (queue, reader, pid):
         place.settle(pid)
 
         def call() -> int:
@@ -281,7 +282,7 @@ def queue_calls_reused_pipe(calls: int, place: Place = FREE) -> Iterator[Round]:
 @contextmanager
 def queue_calls_fresh_pipe(calls: int, place: Place = FREE) -> Iterator[Round]:
     """Ask through a stock Queue, with a new pipe for each call, sent along in the message."""
-    with _queue_child() as (queue, _, pid):
+    with queue_child() as (queue, _, pid):
         place.settle(pid)
 
         def call() -> int:
@@ -296,7 +297,7 @@ def queue_calls_fresh_pipe(calls: int, place: Place = FREE) -> Iterator[Round]:
 @contextmanager
 def queue_one_way(messages: int, place: Place = FREE) -> Iterator[Round]:
     """Send one way through a stock Queue, up to the last message's being handled."""
-    with _queue_child() as (queue, reader, pid):
+    with queue_child() as (queue, reader, pid):
         place.settle(pid)
 
         def send() -> None:
@@ -338,6 +339,51 @@ def pipe_one_way(messages: int, place: Place = FREE) -> Iterator[Round]:
             os.write(to_child, encode(2, 1))
     for descriptor in (requests, to_child, from_child, replies):
         os.close(descriptor)
+
+
+def _serve_senders(orders: int, to_receiver: int) -> None:
+    """Write as many requests as an order says, in 8 bytes; until killed."""
+    while order := os.read(orders, 8):
+        for _ in range(int.from_bytes(order, "little")):
+            os.write(to_receiver, encode(FIRST, 1))
+
+
+def _serve_counted(requests: int, replies: int, messages: int) -> None:
+    """Handle requests of one fixed length; answer whenever so many have come; until killed."""
+    counter = Counter(FIRST)
+    for number, data in enumerate(_whole(requests, len(encode(FIRST, 1))), 1):
+        handled(counter, pickle.loads(data))
+        if number % messages == 0:
+            os.write(replies, b"!")
+
+
+@contextmanager
+def pipe_senders(senders: int, messages: int) -> Iterator[Round]:
+    """Have processes write to one bare pipe at the same time, up to the last one's being handled.
+
+    A write of so few bytes is one piece for the kernel: writers need no lock.
+    """
+    with ExitStack() as stack:
+        requests, to_receiver, from_receiver, replies = stack.enter_context(_wide_pipes())
+        orders = [os.pipe() for _ in range(senders)]
+        for end in (end for pipe in orders for end in pipe):
+            stack.callback(os.close, end)
+        receiver = _fork.Process(target=_serve_counted, args=(requests, replies, messages))
+        writers = [
+            _fork.Process(target=_serve_senders, args=(order, to_receiver)) for order, _ in orders
+        ]
+        for process in (receiver, *writers):
+            process.start()
+            stack.callback(process.join, END_S)
+            stack.callback(process.terminate)
+        share = (messages // senders).to_bytes(8, "little")
+
+        def work() -> None:
+            for _, order in orders:
+                os.write(order, share)
+            os.read(from_receiver, 1)
+
+        yield partial(rate, work, messages)
 
 
 # -- a process's start -------------------------------------------------
@@ -384,8 +430,8 @@ def _starts_in_a_row(count: int) -> float:
 def _serve_starts(orders: Connection, measuring: Connection) -> None:
     measuring.close()  # or else the end of the measuring process would never show as end of file
     while (order := orders.recv()) is not None:
-        count, core = order
-        orders.send(_start_to_first_reply(core) if count == 1 else _starts_in_a_row(count))
+        begin, argument = order
+        orders.send(begin(argument))
 
 
 @contextmanager
@@ -415,7 +461,7 @@ def fork_starts(count: int, pause_s: float, place: Place = FREE) -> Iterator[Rou
             found = []
             for _ in range(count):
                 sleep(pause_s)
-                orders.send((1, place.core_there))
+                orders.send((_start_to_first_reply, place.core_there))
                 found.append(orders.recv())
             took, here, there = (list(column) for column in zip(*found, strict=True))
             return Costed(took, sum(here) / count, sum(there) / count)
@@ -429,7 +475,7 @@ def fork_crowds(count: int) -> Iterator[Round]:
     with _starter() as (orders, _):
 
         def start() -> list[float]:
-            orders.send((count, None))
+            orders.send((_starts_in_a_row, count))
             return [orders.recv()]
 
         yield start
@@ -510,41 +556,74 @@ def single_items(workers: int, items: int) -> Iterator[Round]:
         yield partial(rate, work, items)
 
 
+def _serve_counts(requests: Connection) -> None:
+    while (items := requests.recv()) is not None:
+        requests.send([count_to(turns) for turns in items])
+
+
 def _serve_batches(requests: Connection) -> None:
     while (numbers := requests.recv()) is not None:
         requests.send([square(number) for number in numbers])
 
 
 @contextmanager
-def batched_items(workers: int, items: int) -> Iterator[Round]:
-    """Give each worker its whole share as one list through a stock pipe; read lists of squares."""
+def _batch_workers(workers: int, serve: Callable[[Connection], None]) -> Iterator[list[Connection]]:
+    """Keep workers, each behind a stock pipe; yields the pipes."""
     with ExitStack() as stack:
         ends = []
         for _ in range(workers):
             ours, theirs = _fork.Pipe()
-            stack.enter_context(child(_serve_batches, theirs))
+            stack.enter_context(child(serve, theirs))
             stack.callback(ours.send, None)
             ends.append(ours)
-        share = items // workers
+        yield ends
+
+
+def _shared_out(ends: list[Connection], items: list[int]) -> list[int]:
+    """Send each worker its whole share as one list, and answer all results in order."""
+    share = -(-len(items) // len(ends))
+    for number, end in enumerate(ends):
+        end.send(items[number * share : (number + 1) * share])
+    return [found for end in ends for found in end.recv()]
+
+
+@contextmanager
+def batched_items(workers: int, items: int) -> Iterator[Round]:
+    """Give each worker its whole share as one list; read lists of squares."""
+    with _batch_workers(workers, _serve_batches) as ends:
 
         def work() -> None:
-            for number, end in enumerate(ends):
-                end.send(list(range(number * share, (number + 1) * share)))
-            found = [square for end in ends for square in end.recv()]
-            if found[-1] != (share * workers - 1) ** 2:
-                raise RuntimeError(f"the last square came back as {found[-1]}")
+            found = _shared_out(ends, list(range(items)))
+            if len(found) != items or found[-1] != (items - 1) ** 2:
+                raise RuntimeError(f"expected {items} squares, found {len(found)}")
 
-        yield partial(rate, work, share * workers)
+        yield partial(rate, work, items)
+
+
+@contextmanager
+def counted_items(workers: int, items: list[int]) -> Iterator[Round]:
+    """Have workers count, each its whole share; answers how long all took, in µs."""
+    with _batch_workers(workers, _serve_counts) as ends:
+
+        def work() -> None:
+            if _shared_out(ends, items) != items:
+                raise RuntimeError("not every item was counted")
+
+        yield partial(timed, work, 1)
 
 
 # -- a kept shared segment ---------------------------------------------
 
 
-def _serve_segment(segment: mmap.mmap, requests: int, replies: int) -> None:
+def _serve_segment(segment: mmap.mmap, requests: int, replies: int, read: bool) -> None:
     """Read the number of bytes that a request names from the segment, each one, until killed."""
     while data := os.read(requests, READ_BYTES):
         view = memoryview(segment)[: pickle.loads(data)[2][0]]
-        os.write(replies, pickle.dumps((1, total_of(_as_array(view))), 5))
+        os.write(replies, pickle.dumps((1, _weighed(view, read)), 5))
+
+
+def _weighed(view: memoryview, read: bool) -> int:
+    return total_of(_as_array(view)) if read else view.nbytes
 
 
 def _as_array(view: memoryview) -> Any:
@@ -556,8 +635,8 @@ def _as_array(view: memoryview) -> Any:
 
 
 @contextmanager
-def kept_segment(payloads: list[Any], calls: int) -> Iterator[Round]:
-    """Copy each payload in turn to a kept shared map, say so by a bare pipe, have it read there.
+def kept_segment(payloads: list[Any], calls: int, read: bool = True) -> Iterator[Round]:
+    """Copy each payload in turn to a kept shared map, say so by a bare pipe; there it is read.
 
     This is the least that moves bytes to another process: one copy into pages that both sides have
     mapped, and that neither gives back.
@@ -565,9 +644,11 @@ def kept_segment(payloads: list[Any], calls: int) -> Iterator[Round]:
     following = cycle(payloads)
     (requests, to_child), (from_child, replies) = os.pipe(), os.pipe()
     segment = mmap.mmap(-1, view_of(payloads[0]).nbytes)
-    process = _fork.Process(target=_serve_segment, args=(segment, requests, replies), daemon=True)
+    process = _fork.Process(
+        target=_serve_segment, args=(segment, requests, replies, read), daemon=True
+    )
     process.start()
-    expected = total_of(payloads[0])
+    expected = total_of(payloads[0]) if read else view_of(payloads[0]).nbytes
 
     def call() -> None:
         source = view_of(next(following))
@@ -588,11 +669,11 @@ def kept_segment(payloads: list[Any], calls: int) -> Iterator[Round]:
 
 
 @contextmanager
-def piped_payload(payloads: list[Any], calls: int) -> Iterator[Round]:
+def piped_payload(payloads: list[Any], calls: int, read: bool = True) -> Iterator[Round]:
     """Send the bytes of each payload in turn through a stock pipe, and have them read there."""
     following = cycle(payloads)
     ours, theirs = _fork.Pipe()
-    with child(_serve_bytes, theirs):
+    with child(_serve_bytes, theirs, read):
 
         def call() -> None:
             ours.send_bytes(view_of(next(following)))
@@ -604,9 +685,9 @@ def piped_payload(payloads: list[Any], calls: int) -> Iterator[Round]:
             ours.send_bytes(b"")
 
 
-def _serve_bytes(requests: Connection) -> None:
+def _serve_bytes(requests: Connection, read: bool) -> None:
     while data := requests.recv_bytes():
-        requests.send(total_of(_as_array(memoryview(data))))
+        requests.send(_weighed(memoryview(data), read))
 
 
 # -- a copy of memory --------------------------------------------------

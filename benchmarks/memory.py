@@ -24,7 +24,8 @@ NAME = "memory"
 MB = 1_000_000
 
 
-def _unique_mb(pid: int) -> float:
+def unique_mb(pid: int) -> float:
+    """Answer the memory that only this process holds."""
     return float(psutil.Process(pid).memory_full_info().uss) / MB
 
 
@@ -37,12 +38,12 @@ def _burnt_s() -> float:
 
 def _bare_mb() -> float:
     with floors.idle_child() as pid:
-        return _unique_mb(pid)
+        return unique_mb(pid)
 
 
 def _idle_mb(counters: list[ActorRef[Counter]]) -> list[float]:
     pids = (counter.status().pid for counter in counters)
-    return [_unique_mb(pid) for pid in pids if pid is not None]
+    return [unique_mb(pid) for pid in pids if pid is not None]
 
 
 def measure(effort: Effort) -> Findings:

@@ -115,5 +115,10 @@ def keep(result: dict[str, Any], path: Path) -> list[Path]:
 
 def default_path(result: dict[str, Any]) -> Path:
     """Answer where a complete run is kept: one file a run, named by its minute."""
-    stamp = result["machine"]["date"].removesuffix(" UTC").replace(" ", "-").replace(":", "")
-    return RESULTS / f"{stamp}.json"
+    return RESULTS / f"{stamp(result)}.json"
+
+
+def stamp(result: dict[str, Any]) -> str:
+    """Answer the minute of a run, as it stands in the names of files."""
+    date: str = result["machine"]["date"]
+    return date.removesuffix(" UTC").replace(" ", "-").replace(":", "")

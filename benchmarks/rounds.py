@@ -55,11 +55,13 @@ class Effort:
         rounds: rounds after the warm-up.
         share: part of the full number of calls in each round.
         place: the cores of both sides.
+        warm_up: rounds that do not count, before the others.
     """
 
     rounds: int = 11
     share: float = 1.0
     place: Place = FREE
+    warm_up: int = 1
 
     def of(self, calls: int) -> int:
         """Answer how many calls a round has that has ``calls`` at full effort; at least 1."""
@@ -107,7 +109,7 @@ def take_turns(findings: Findings, contenders: list[Contender], effort: Effort) 
             if opened is not None:
                 rounds[contender.name] = opened
         effort.place.opened()
-        for number in range(-1, effort.rounds):
+        for number in range(-effort.warm_up, effort.rounds):
             order = list(rounds)
             turn = number % len(order) if order else 0
             for name in order[turn:] + order[:turn]:
