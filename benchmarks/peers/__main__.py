@@ -32,7 +32,8 @@ def main() -> None:
     """Read the options, measure, print, keep."""
     chosen = _options()
     drivers = [Driver(name, quick=chosen.quick) for name in chosen.peer or PEERS]
-    notes, result = [], {"machine": machine.describe(machine.PEERS), "rows": []}
+    notes: list[str] = []
+    result: dict[str, Any] = {"machine": machine.describe(machine.PEERS), "rows": []}
     try:
         for driver in drivers:
             print(f"starting {driver.name} ...", file=sys.stderr, flush=True)
@@ -90,16 +91,16 @@ def _measured(row: Row, drivers: list[Driver], quick: bool) -> dict[str, Any]:
     for driver in opened:
         driver.ask(f"close {row.name}")
     titles = {driver.name: driver.title for driver in drivers}
-    found = {name: Series(titles[name], row.unit, rounds) for name, rounds in series.items()}
+    measured = {name: Series(titles[name], row.unit, rounds) for name, rounds in series.items()}
     return {
         "name": row.name,
         "what": row.what,
         "fewer": row.fewer,
-        "series": {name: each.as_json() for name, each in found.items()},
+        "series": {name: each.as_json() for name, each in measured.items()},
         "ratios": {
-            name: Comparison.of(row.what, found[OURS], each).as_json()
-            for name, each in found.items()
-            if OURS in found and name != OURS
+            name: Comparison.of(row.what, measured[OURS], each).as_json()
+            for name, each in measured.items()
+            if OURS in measured and name != OURS
         },
     }
 

@@ -79,8 +79,10 @@ class Driver:
             return self._noted(order, f"left out after {found['failed']}")
         return found
 
-    def _noted(self, order: str, why: str) -> None:
+    def _noted(self, order: str, why: str) -> dict[str, Any] | None:
+        """Note why an order came to nothing; answer that nothing."""
         self._reasons.setdefault(why, []).append(order.partition(" ")[2] or order)
+        return None
 
     def end(self) -> None:
         """Let it end its servers, then end it."""

@@ -41,7 +41,7 @@ class Peer(ActorPeer):
 
     def _workers(self, actors: list[ProcessPoolExecutor]) -> ProcessPoolExecutor:
         """Answer one executor with all workers, in the place of those with one each."""
-        if actors[0]._max_workers != WORKERS:
+        if len(actors) != 1:
             for actor in actors:
                 actor.shutdown()
             actors[:] = [ProcessPoolExecutor(WORKERS, mp_context=get_context("fork"))]

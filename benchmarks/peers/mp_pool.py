@@ -8,8 +8,9 @@ from multiprocessing.pool import Pool
 from typing import Any
 
 from benchmarks.actors import square, total_of
-from benchmarks.peers.rows import Absent, ActorPeer
+from benchmarks.peers.rows import ActorPeer
 from benchmarks.pool import WORKERS
+from benchmarks.rounds import Absent
 
 _fork = get_context("fork")
 
@@ -24,7 +25,8 @@ class Peer(ActorPeer):
         return _fork.Pool(1)
 
     def add(self, actor: Pool) -> int:
-        return actor.apply(square, (1,))
+        found: int = actor.apply(square, (1,))
+        return found
 
     def stop(self, actor: Pool) -> None:
         actor.terminate()
@@ -34,7 +36,8 @@ class Peer(ActorPeer):
         raise Absent("a worker killed while it waits may keep the queue's lock for ever")
 
     def total(self, actor: Pool, array: Any) -> int:
-        return actor.apply(total_of, (array,))
+        found: int = actor.apply(total_of, (array,))
+        return found
 
     def square_each(self, actors: Any, items: int) -> Iterable[int]:
         return self._workers(actors).map(square, range(items), chunksize=1)
