@@ -43,5 +43,10 @@ class Peer(Base):
 
     @contextmanager
     def memory(self, effort: Effort) -> Iterator[Round]:
-        with floors.idle_child() as pid:
-            yield lambda: [unique_mb(pid)]
+        yield _idle_mb
+
+
+def _idle_mb() -> list[float]:
+    """Fork within the round, as the others do: what the parent writes later is the child's own."""
+    with floors.idle_child() as pid:
+        return [unique_mb(pid)]

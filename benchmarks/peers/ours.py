@@ -8,7 +8,7 @@ from functools import partial
 
 from benchmarks import ask, payload, pool, spawn, tell
 from benchmarks.actors import Counter
-from benchmarks.peers.rows import IDLE, Peer as Base, tree_mb
+from benchmarks.peers.rows import IDLE, Grown, Peer as Base
 from benchmarks.rounds import Effort, Round
 from procactors import ActorSystem
 
@@ -51,11 +51,11 @@ class Peer(Base):
 
 
 def _idle_mb(system: ActorSystem) -> list[float]:
-    before = tree_mb()
+    grown = Grown()
     counters = [system.spawn(Counter) for _ in range(IDLE)]
     for counter in counters:
         counter.ask(Counter.add, 1)
-    found = (tree_mb() - before) / IDLE
+    found = grown.mb() / IDLE
     for counter in counters:
         counter.kill()
     return [found]
