@@ -72,7 +72,7 @@ type: $(STAMP) ## Check types: the package by mypy, what users write by mypy and
 # Compiled as an installed package is: hundreds of tests start fresh interpreters, which would
 # compile it each time where Python may not write (PYTHONDONTWRITEBYTECODE).
 compiled: $(STAMP)
-	@$(BIN)/python -m compileall -q procactors tests examples
+	@$(BIN)/python -m compileall -q procactors tests examples benchmarks
 
 test: compiled ## Run the tests under the default start method; 5 minutes on two cores
 	$(PARALLEL) $(APART:%=--ignore=%) $(THREADED:%=--ignore=%) $(ARGS)

@@ -48,6 +48,8 @@ def measured(
 def _run(command: list[str], folder: Path, checkout: Path | None) -> str:
     """Run a command for a checkout; answer what went wrong, or nothing."""
     where, environment = HERE.parent, dict(os.environ)
+    # Without bytecode each actor would compile the module of its class anew, the floors never.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if checkout is not None:
         where = folder / "beside"
         where.mkdir()

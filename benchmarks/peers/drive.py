@@ -33,6 +33,8 @@ class Driver:
     def __init__(self, name: str, *, quick: bool) -> None:
         self.name = name
         self.title = name
+        environment = dict(os.environ)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as in `benchmarks.checkout`
         command = [sys.executable, "-m", "benchmarks.peers.driver", name]
         self._process = subprocess.Popen(
             [*command, "quick" if quick else "full"],
@@ -40,6 +42,7 @@ class Driver:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env=environment,
             cwd=Path(__file__).resolve().parents[2],
         )
         self._reasons: dict[str, list[str]] = {}
