@@ -19,7 +19,7 @@ STAMP   := $(VENV)/.installed
 # there already, it takes their environment.
 DEMO_VENV  := $(if $(wildcard $(STAMP)),$(VENV),$(VENV)-demo)
 DEMO_STAMP := $(DEMO_VENV)/.installed
-# The peers of `make bench-peers` and what draws the curves: some hundred MB that nothing else needs.
+# The peers of `make bench-peers`, and what draws the curves: 500 MB that nothing else needs.
 BENCH_VENV  := $(VENV)-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 PYTEST  := $(BIN)/python -m pytest
@@ -42,12 +42,15 @@ WHEEL   := $(CURDIR)/build/test-wheel
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+$(STAMP): EXTRAS := [dev]
+$(BENCH_STAMP): EXTRAS := [bench,peers]
+
 # compat: the tree stands on the import path. The other mode's finder costs each new interpreter
 # 17 ms, of which the tests start thousands.
 %/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $*
 	$*/bin/python -m pip install --quiet --disable-pip-version-check \
-		--config-settings editable_mode=compat --editable '.$(if $(filter $(STAMP),$@),[dev])$(if $(filter $(BENCH_STAMP),$@),[bench,peers])'
+		--config-settings editable_mode=compat --editable '.$(EXTRAS)'
 	@touch $@
 
 install: $(STAMP) ## Make .venv with the package (editable) and all that development needs
