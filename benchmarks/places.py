@@ -1,6 +1,6 @@
 """Where both sides run: on one core, on two, or wherever the scheduler puts them.
 
-Measures: nothing. It keeps processes on cores.
+Measures: nothing. It keeps processes on cores, and sessions on one level.
 How: on one core as under `taskset -c 0`: this process is kept there before anything starts, and all
 that it starts inherits it. On two the caller is kept on the first and the other side on the second;
 both are told after they have started, so that each finds two usable cores when it asks. Free: as
@@ -14,6 +14,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Place:
     def opened(self) -> None:
         """Keep this process where it belongs, now that all processes are there."""
         _keep(os.getpid(), self.here)
+        _level()
 
     def settle_caller(self, pid: int | None) -> None:
         """Keep a process that stands for this one where this one belongs."""
@@ -104,3 +108,18 @@ def _keep(pid: int, index: int | None) -> None:
     for thread in os.listdir(f"/proc/{pid}/task"):
         with suppress(ProcessLookupError):  # it has ended since
             os.sched_setaffinity(int(thread), {_USABLE[index]})
+
+
+def _level() -> None:
+    """Give the sessions of all processes below this one the share of the processor that its has.
+
+    Where the kernel groups processes by session (autogroup), one that was put in front, or behind,
+    would else be so alone: the zygote and its actors are a session of their own, and floors are
+    not.
+    """
+    with suppress(OSError, ValueError):  # the kernel has no such groups, or it is not permitted
+        nice = Path("/proc/self/autogroup").read_text(encoding="ascii").split()[-1]
+        for process in psutil.Process().children(recursive=True):
+            with suppress(ProcessLookupError, FileNotFoundError):  # it has ended since
+                if os.getsid(process.pid) == process.pid:
+                    Path(f"/proc/{process.pid}/autogroup").write_text(nice, encoding="ascii")
