@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.places import ONE, TWO
+from benchmarks.places import FREE, ONE, TWO
 from benchmarks.table import number, table
 
 #: What the rows of a table have above them.
@@ -43,16 +43,21 @@ GOALS = (
     Goal("ask p50, both on one core", "ask", "ask / blocking floor", ONE.name),
     Goal("ask p50, two cores that doze: blocking floor", "ask", "ask / blocking floor", TWO.name),
     Goal("ask p50, two cores awake: spinning floor", "ask", "ask / spinning floor", TWO.name),
-    Goal("asks pipelined", "submit", "submit / bare pipes", "free"),
-    Goal("tell", "tell", "tell / stock Queue", "free"),
-    Goal("tell_many", "tell", "tell_many / stock Queue", "free"),
-    Goal("spawn to first reply", "spawn", "spawn to first reply / bare fork", "free"),
-    Goal("spawn to first reply, with a spare", "spawn", "spawn with a spare / bare fork", "free"),
+    Goal("asks pipelined, both on one core", "submit", "submit / bare pipes", ONE.name),
+    Goal("asks pipelined, free", "submit", "submit / bare pipes", FREE.name),
+    Goal("tell, both on one core", "tell", "tell / stock Queue", ONE.name),
+    Goal("tell, free", "tell", "tell / stock Queue", FREE.name),
+    Goal("tell_many, both on one core", "tell", "tell_many / stock Queue", ONE.name),
+    Goal("tell_many, free", "tell", "tell_many / stock Queue", FREE.name),
+    Goal("spawn to first reply", "spawn", "spawn to first reply / bare fork", FREE.name),
+    Goal(
+        "spawn to first reply, with a spare", "spawn", "spawn with a spare / bare fork", FREE.name
+    ),
     Goal(
         "50 actors, per second",
         "spawn",
         "spawn, 50 actors",
-        "free",
+        FREE.name,
         "bare fork Process, 50 of them",
     ),
     Goal("first actor of a program answers", "program", "first actor / stock forkserver"),
@@ -62,7 +67,7 @@ GOALS = (
         "program",
         "import / concurrent.futures.process: processor time",
     ),
-    Goal("SIGKILL to next answer", "spawn", "SIGKILL to next reply / own spawn", "free"),
+    Goal("SIGKILL to next answer", "spawn", "SIGKILL to next reply / own spawn", FREE.name),
     Goal(
         "idle actor, unique memory",
         "memory",
@@ -95,15 +100,15 @@ COSTS = tuple(
         ("tell_many", "tell", "tell_many", "bare pipe, one write a message"),
         ("spawn", "spawn", "spawn to first reply", "bare fork Process, start to first reply"),
     )
-    for place in (ONE.name, TWO.name, "free")
+    for place in (ONE.name, TWO.name, FREE.name)
 )
 
 
 def goals_of(result: dict[str, Any]) -> list[str]:
     """Answer the lines of the table of goals; those of subjects that were not run are left out."""
     run = {(subject["subject"], subject.get("place", "")) for subject in result["subjects"]}
-    rows = (_row(goal, result) for goal in GOALS if (goal.subject, goal.place) in run)
-    return table(HEADINGS, rows)
+    rows = [_row(goal, result) for goal in GOALS if (goal.subject, goal.place) in run]
+    return table(HEADINGS, rows) if rows else []
 
 
 def costs_of(result: dict[str, Any]) -> list[str]:

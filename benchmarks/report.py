@@ -29,7 +29,9 @@ HOW = (
 
 def as_markdown(result: dict[str, Any]) -> str:
     """Answer the whole result as a Markdown page."""
-    lines = ["# Measured", "", *_machine(result), "", HOW, "", "## Goals", "", *goals_of(result)]
+    lines = ["# Measured", "", *_machine(result), "", HOW]
+    if goals := goals_of(result):
+        lines += ["", "## Goals", "", *goals]
     if costs := costs_of(result):
         lines += ["", "## Processor time", "", *costs]
     lines += ["", "## All ratios", "", *_targets(result["subjects"])]
