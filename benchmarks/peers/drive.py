@@ -18,6 +18,8 @@ from pathlib import Path
 from select import select
 from typing import Any
 
+import psutil
+
 #: Seconds that an answer may take: a server's start and 50 slow actors included.
 LIMIT_S = 60.0
 
@@ -93,7 +95,13 @@ class Driver:
         self.give_up()
 
     def give_up(self) -> None:
-        """End it with all that it has started."""
+        """End it with all that it has started, servers in sessions of their own included."""
+        below = []
+        with suppress(psutil.NoSuchProcess):
+            below = psutil.Process(self._process.pid).children(recursive=True)
         with suppress(ProcessLookupError):  # it and all its children have gone
             os.killpg(self._process.pid, signal.SIGKILL)
+        for process in below:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.wait()
