@@ -60,7 +60,16 @@ GOALS = (
         FREE.name,
         "bare fork Process, 50 of them",
     ),
-    Goal("first actor of a program answers", "program", "first actor / stock forkserver"),
+    Goal(
+        "first actor of a program answers, beside a stock task",
+        "program",
+        "first actor / executor's first task",
+    ),
+    Goal(
+        "first actor of a program answers, beside a stock `Process`",
+        "program",
+        "first actor / stock forkserver",
+    ),
     Goal("`import procactors`, wall clock", "program", "import / concurrent.futures.process"),
     Goal(
         "`import procactors`, processor time",

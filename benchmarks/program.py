@@ -4,7 +4,7 @@ Measures: ms from the first line of a program in a fresh interpreter, the proces
 program, and of the processes that it starts.
 How: in turns, one program a round and contender. `import procactors` stands beside that of
 `concurrent.futures.process`; the first actor beside the first process of the stock fork server that
-answers through a stock pipe, and beside an executor's first future. All of them import the module
+answers through a stock pipe, and beside an executor's first task. All of them import the module
 of the handler in the new process.
 Never: counts the interpreter's own start, or compiles: the warm-up has left the bytecode.
 """
@@ -51,15 +51,15 @@ def measure(effort: Effort) -> Findings:
     actor, task, future = (
         "first actor of a program answers",
         "stock forkserver's first process answers",
-        "executor's first future, stock forkserver",
+        "executor's first task, stock forkserver",
     )
     take_turns(
         findings,
         [
             Contender(stock, "ms", programs("imports", "concurrent.futures.process")),
             Contender(ours, "ms", programs("imports", "procactors")),
-            Contender(task, "ms", programs("first_task")),
-            Contender(future, "ms", programs("first_future")),
+            Contender(task, "ms", programs("first_process")),
+            Contender(future, "ms", programs("first_task")),
             Contender(actor, "ms", programs("first_actor")),
         ],
         effort,
@@ -72,5 +72,8 @@ def measure(effort: Effort) -> Findings:
     bound = Target(most=1.0, later=0.7)
     findings.compare("first actor / stock forkserver", actor, task, bound)
     findings.compare("first actor / stock forkserver: processor time", actor, task, side=BOTH)
-    findings.compare("first actor / executor's first future", actor, future)
+    findings.compare("first actor / executor's first task", actor, future, bound)
+    findings.compare(
+        "first actor / executor's first task: processor time", actor, future, side=BOTH
+    )
     return findings
