@@ -48,7 +48,7 @@ def measure(effort: Effort) -> Findings:
     """Measure and compare."""
     findings = Findings(NAME)
     ours, stock = "import procactors", "import concurrent.futures.process"
-    actor, task, future = (
+    actor, process, task = (
         "first actor of a program answers",
         "stock forkserver's first process answers",
         "executor's first task, stock forkserver",
@@ -58,8 +58,8 @@ def measure(effort: Effort) -> Findings:
         [
             Contender(stock, "ms", programs("imports", "concurrent.futures.process")),
             Contender(ours, "ms", programs("imports", "procactors")),
-            Contender(task, "ms", programs("first_process")),
-            Contender(future, "ms", programs("first_task")),
+            Contender(process, "ms", programs("first_process")),
+            Contender(task, "ms", programs("first_task")),
             Contender(actor, "ms", programs("first_actor")),
         ],
         effort,
@@ -70,10 +70,10 @@ def measure(effort: Effort) -> Findings:
         "import / concurrent.futures.process: processor time", ours, stock, bound, side=CALLER
     )
     bound = Target(most=1.0, later=0.7)
-    findings.compare("first actor / stock forkserver", actor, task, bound)
-    findings.compare("first actor / stock forkserver: processor time", actor, task, side=BOTH)
-    findings.compare("first actor / executor's first task", actor, future, bound)
+    findings.compare("first actor / stock forkserver", actor, process, bound)
+    findings.compare("first actor / stock forkserver: processor time", actor, process, side=BOTH)
+    findings.compare("first actor / executor's first task", actor, task, bound)
     findings.compare(
-        "first actor / executor's first task: processor time", actor, future, side=BOTH
+        "first actor / executor's first task: processor time", actor, task, side=BOTH
     )
     return findings
