@@ -73,7 +73,5 @@ def measure(effort: Effort) -> Findings:
     findings.compare("first actor / stock forkserver", actor, process, bound)
     findings.compare("first actor / stock forkserver: processor time", actor, process, side=BOTH)
     findings.compare("first actor / executor's first task", actor, task, bound)
-    findings.compare(
-        "first actor / executor's first task: processor time", actor, task, side=BOTH
-    )
+    findings.compare("first actor / executor's first task: processor time", actor, task, side=BOTH)
     return findings
