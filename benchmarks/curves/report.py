@@ -42,4 +42,8 @@ def as_table(curve: dict[str, Any]) -> list[str]:
     }
     xs = sorted({x for _, x in found})
     headings = (curve["x"], *(f"{name}, {curve['y']}" for name in names))
-    return table(headings, ([f"{x:,g}", *(found.get((name, x), "") for name in names)] for x in xs))
+    return table(headings, ([_grown(x), *(found.get((name, x), "") for name in names)] for x in xs))
+
+
+def _grown(x: float) -> str:
+    return f"{x:,.0f}" if x >= 1 else f"{x:g}"
