@@ -2,6 +2,7 @@
 #   PYTHON  interpreter; each one but python3 gets an environment of its own: PYTHON=python3.12
 #   ARGS    passed on to the command: make test ARGS="-k ask -x"
 #   N       repetitions of `make flaky`
+#   OLD     another checkout, for `make bench-against`
 #   J       tests that run at the same time in `make test` and `make test-all`; J=0: one process,
 #           as a debugger needs it
 
@@ -18,6 +19,9 @@ STAMP   := $(VENV)/.installed
 # there already, it takes their environment.
 DEMO_VENV  := $(if $(wildcard $(STAMP)),$(VENV),$(VENV)-demo)
 DEMO_STAMP := $(DEMO_VENV)/.installed
+# The peers of `make bench-peers`, and what draws the curves: 500 MB that nothing else needs.
+BENCH_VENV  := $(VENV)-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
 PYTEST  := $(BIN)/python -m pytest
 PARALLEL := $(PYTEST) --numprocesses=$(J) --dist=worksteal
 # These load libraries with threads of their own (polars, scikit-learn) into the test run. Tests that
@@ -33,17 +37,20 @@ APART := tests/test_examples.py tests/faults tests/stress $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help install compiled demo fmt lint type test faults methods test-all stress flaky cov examples test-wheel bench build clean check
+.PHONY: help install compiled demo fmt lint type test faults methods test-all stress flaky cov examples test-wheel bench bench-against bench-peers bench-curves build clean check
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): EXTRAS := [dev]
+$(BENCH_STAMP): EXTRAS := [bench,peers]
 
 # compat: the tree stands on the import path. The other mode's finder costs each new interpreter
 # 17 ms, of which the tests start thousands.
 %/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $*
 	$*/bin/python -m pip install --quiet --disable-pip-version-check \
-		--config-settings editable_mode=compat --editable '.$(if $(filter $(STAMP),$@),[dev])'
+		--config-settings editable_mode=compat --editable '.$(EXTRAS)'
 	@touch $@
 
 install: $(STAMP) ## Make .venv with the package (editable) and all that development needs
@@ -68,7 +75,7 @@ type: $(STAMP) ## Check types: the package by mypy, what users write by mypy and
 # Compiled as an installed package is: hundreds of tests start fresh interpreters, which would
 # compile it each time where Python may not write (PYTHONDONTWRITEBYTECODE).
 compiled: $(STAMP)
-	@$(BIN)/python -m compileall -q procactors tests examples
+	@$(BIN)/python -m compileall -q procactors tests examples benchmarks
 
 test: compiled ## Run the tests under the default start method; 5 minutes on two cores
 	$(PARALLEL) $(APART:%=--ignore=%) $(THREADED:%=--ignore=%) $(ARGS)
@@ -107,8 +114,17 @@ test-wheel: $(STAMP) ## Build the wheel and try it in a fresh environment, outsi
 	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/procactors --version
 	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/procactors demo --limit 100
 
-bench: $(STAMP) ## Measure against the floors and write benchmarks/results/
+bench: compiled ## Measure against the floors and write benchmarks/results/: ARGS="--only ask"
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-against: compiled ## Measure another checkout beside this one: OLD=../old ARGS="--only tell"
+	$(BIN)/python -m benchmarks --against $(or $(OLD),$(error OLD=<checkout> is missing)) $(ARGS)
+
+bench-peers: $(BENCH_STAMP) ## Measure in turn with other libraries: ARGS="--peer ours --peer uactor"
+	$(BENCH_VENV)/bin/python -m benchmarks.peers $(ARGS)
+
+bench-curves: $(BENCH_STAMP) ## Measure what becomes of growth, with plots: ARGS="--only payload"
+	$(BENCH_VENV)/bin/python -m benchmarks.curves $(ARGS)
 
 build: $(STAMP) ## Build sdist and wheel into dist/
 	$(BIN)/python -m build

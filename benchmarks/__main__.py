@@ -2,41 +2,47 @@
 
 Measures: nothing itself; each subject runs in a process of its own (`benchmarks.alone`).
 How: a complete run is kept in benchmarks/results/; a quick or partial one only where --json says.
+With --against each subject is measured once with each of two checkouts, and their figures stand
+beside each other.
 Never: asserts: the exit code is 0 whatever the figures are.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
-import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report
+from benchmarks import against, machine, report
+from benchmarks.checkout import measured
+from benchmarks.places import PLACES, usable
 
-SUBJECTS = ("ask", "tell", "submit", "spawn", "payload", "share", "memory", "job", "pool")
-
-#: Seconds after which a subject is given up: many times what the longest takes.
-LIMIT_S = 300.0
+#: In the order of the run. These are measured at each place in turn ...
+PLACED = ("ask", "tell", "submit", "spawn")
+#: ... and these wherever the scheduler puts them.
+OTHERS = ("program", "payload", "share", "memory", "job", "pool")
+SUBJECTS = (*PLACED, *OTHERS)
 
 
 def main() -> None:
     """Read the options, measure, print, keep."""
     chosen = _options()
-    result: dict[str, Any] = {"machine": machine.describe(), "subjects": []}
-    subjects = chosen.only or SUBJECTS
-    for subject in subjects:
-        print(f"measuring {subject} ...", file=sys.stderr, flush=True)
-        result["subjects"].append(_measured(subject, quick=chosen.quick))
+    result, older = _empty(chosen.quick), _empty(chosen.quick)
+    for subject, place in _runs(chosen.only or SUBJECTS, chosen.place or list(PLACES)):
+        print(f"measuring {subject} {place} ...", file=sys.stderr, flush=True)
+        if chosen.against:
+            found = measured(subject, place, quick=chosen.quick, checkout=chosen.against)
+            older["subjects"].append(found)
+        result["subjects"].append(measured(subject, place, quick=chosen.quick))
     result["machine"]["load after"] = f"{os.getloadavg()[0]:.2f}"
-    result["machine"]["effort"] = "quick: for a first look only" if chosen.quick else "full"
+    if chosen.against:
+        print("\n".join(against.as_markdown(older, result)))
+        return
     print(report.as_markdown(result))
-    complete = not chosen.quick and not chosen.only
+    complete = not (chosen.quick or chosen.only or chosen.place)
     if path := chosen.json or (report.default_path(result) if complete else None):
         for written in report.keep(result, path):
             print(f"written: {written}", file=sys.stderr)
@@ -55,33 +61,36 @@ def _options() -> argparse.Namespace:
         help=f"one subject (may be repeated): {', '.join(SUBJECTS)}",
     )
     parser.add_argument(
+        "--place",
+        action="append",
+        choices=PLACES,
+        help=f"the cores of {', '.join(PLACED)} (may be repeated): one for both sides, one each, "
+        "or as the scheduler likes; without it, all three",
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="CHECKOUT", help="measure that procactors, too, in turn"
+    )
+    parser.add_argument(
         "--json", type=Path, metavar="PATH", help="keep the result there, and as Markdown beside it"
     )
     return parser.parse_args()
 
 
-def _measured(subject: str, *, quick: bool) -> dict[str, Any]:
-    """Run one subject in a process of its own and answer its findings, or why there are none."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "findings.json"
-        command = [sys.executable, "-m", "benchmarks.alone", subject, str(path)]
-        # A session of its own: when a subject is given up, the floors' processes end with it.
-        process = subprocess.Popen(
-            command + ["--quick"] * quick, start_new_session=True, stdout=sys.stderr
-        )
-        try:
-            code = process.wait(LIMIT_S)
-            note = f"ended with exit code {code}"
-        except subprocess.TimeoutExpired:
-            note = f"given up after {LIMIT_S:g} s"
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        if path.exists() and process.returncode == 0:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return found
-    return {"subject": subject, "series": [], "comparisons": [], "notes": [f"{subject}: {note}"]}
+def _empty(quick: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {"machine": machine.describe(), "subjects": []}
+    result["machine"]["effort"] = "quick: for a first look only" if quick else "full"
+    return result
+
+
+def _runs(subjects: list[str] | tuple[str, ...], places: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each subject with each place that it is measured at and that this machine has."""
+    for subject in subjects:
+        if subject not in PLACED:
+            yield subject, ""
+            continue
+        for place in places:
+            if PLACES[place].cores <= usable():
+                yield subject, place
 
 
 if __name__ == "__main__":

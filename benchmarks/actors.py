@@ -31,6 +31,28 @@ class Counter:
         return self.value
 
 
+class Held(Counter):
+    """A counter that can be kept inside a handler."""
+
+    def hold(self, path: str) -> None:
+        """Return when the named pipe is opened for writing, and closed."""
+        with open(path, "rb") as gate:
+            gate.read()
+
+
+def count_to(turns: int) -> int:
+    """Count: work of any length for the CPU alone."""
+    counted = 0
+    for _ in range(turns):
+        counted += 1
+    return counted
+
+
+def square(number: int) -> int:
+    """Answer the square: next to nothing to do."""
+    return number * number
+
+
 class Payload:
     """Bytes that pickle hands over out of band: what is sent where numpy is missing."""
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.places import FREE, PLACES
 from benchmarks.rounds import FULL, QUICK
 
 
@@ -23,10 +25,14 @@ def main() -> None:
     parser.add_argument("subject")
     parser.add_argument("path", type=Path)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--place", choices=PLACES, help="the cores; else the subject's own choice")
     chosen = parser.parse_args()
     logging.getLogger("procactors").setLevel(logging.CRITICAL)  # crashes are made here on purpose
+    place = PLACES[chosen.place] if chosen.place else FREE
+    place.begin()
     room = import_module(f"benchmarks.{chosen.subject}")
-    findings = room.measure(QUICK if chosen.quick else FULL)
+    findings = room.measure(replace(QUICK if chosen.quick else FULL, place=place))
+    findings.place = place.name if chosen.place else ""
     chosen.path.write_text(json.dumps(findings.as_json()), encoding="utf-8")
 
 

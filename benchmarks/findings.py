@@ -8,9 +8,13 @@ Never: reads a clock, starts a process, judges more than "met" or "missed".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
+
+#: Whose processor time a series has; one without a side has what a clock on the wall shows.
+CALLER, OTHER, BOTH = "caller", "other side", "both sides"
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,13 @@ class Series:
         name: who was measured, in words.
         unit: what one sample is, such as "µs" (smaller is better) or "messages/s".
         rounds: samples, one list a round, in the order of the rounds.
+        side: `CALLER`, `OTHER` or `BOTH` of a series of processor times; else empty.
     """
 
     name: str
     unit: str
     rounds: list[list[float]]
+    side: str = ""
 
     @property
     def medians(self) -> list[float]:
@@ -53,6 +59,7 @@ class Series:
         return {
             "name": self.name,
             "unit": self.unit,
+            "side": self.side,
             "median": self.median,
             "lowest_round": min(self.medians),
             "highest_round": max(self.medians),
@@ -78,9 +85,14 @@ class Target:
 
     def met(self, ratio: float) -> bool:
         """Say whether the ratio is within the bound of today."""
-        if self.most is not None:
-            return ratio <= self.most
-        return self.least is None or ratio >= self.least
+        return self._within(ratio, self.most if self.most is not None else self.least)
+
+    def met_later(self, ratio: float) -> bool:
+        """Say whether the ratio is within the bound aimed at next, if there is one."""
+        return self.later is not None and self._within(ratio, self.later)
+
+    def _within(self, ratio: float, bound: float | None) -> bool:
+        return bound is None or (ratio <= bound if self.most is not None else ratio >= bound)
 
     def __str__(self) -> str:
         sign, bound = ("≤", self.most) if self.most is not None else ("≥", self.least)
@@ -98,6 +110,7 @@ class Comparison:
         ours, beside: the names of the two series; ``beside`` is empty where ours stands alone.
         target: the bound, or None for a ratio printed for information.
         unit: of the ratios, where ours stands alone.
+        side: whose processor time was divided; empty: none, but what the two series measure.
     """
 
     what: str
@@ -106,6 +119,7 @@ class Comparison:
     beside: str
     target: Target | None = None
     unit: str = ""
+    side: str = ""
 
     @classmethod
     def of(
@@ -113,7 +127,8 @@ class Comparison:
     ) -> Comparison:
         """Divide two series round by round."""
         pairs = zip(ours.medians, beside.medians, strict=False)
-        return cls(what, [mine / other for mine, other in pairs], ours.name, beside.name, target)
+        ratios = [mine / other for mine, other in pairs]
+        return cls(what, ratios, ours.name, beside.name, target, side=ours.side)
 
     @property
     def ratio(self) -> float:
@@ -122,10 +137,12 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Say "met" or "missed", or nothing where there is no target."""
+        """Say "missed", "met" or "met, and the next", or nothing where there is no target."""
         if self.target is None:
             return ""
-        return "met" if self.target.met(self.ratio) else "missed"
+        if not self.target.met(self.ratio):
+            return "missed"
+        return "met, and the next" if self.target.met_later(self.ratio) else "met"
 
     def as_json(self) -> dict[str, Any]:
         """Answer the ratio, its spread and its target."""
@@ -133,6 +150,7 @@ class Comparison:
             "what": self.what,
             "ours": self.ours,
             "beside": self.beside,
+            "side": self.side,
             "ratio": self.ratio,
             "unit": self.unit,
             "lowest_round": min(self.ratios),
@@ -151,25 +169,52 @@ class Findings:
         series: what was measured, in the order of the table.
         comparisons: ratios, in the order of the table.
         notes: sentences for the reader: what could not be measured, and why.
+        place: the cores of both sides, in words; empty where that was not chosen.
     """
 
     subject: str
     series: list[Series] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    place: str = ""
 
-    def compare(self, what: str, ours: str, beside: str, target: Target | None = None) -> None:
+    def compare(
+        self, what: str, ours: str, beside: str, target: Target | None = None, side: str = ""
+    ) -> None:
         """Add the ratio of two series, named; leave it out, with a note, if one is missing."""
-        by_name = {series.name: series for series in self.series if series.medians}
+        by_name = {
+            found.name: found for found in self.series if found.medians and found.side == side
+        }
         absent = [name for name in (ours, beside) if name not in by_name]
         if absent:
             self.notes.append(f"{what}: not measured, for want of: {', '.join(absent)}")
             return
         self.comparisons.append(Comparison.of(what, by_name[ours], by_name[beside], target))
 
+    def compare_costs(self, ours: str, beside: str) -> None:
+        """Add the ratio of the processor times of two contenders, both sides in sum."""
+        self.compare(f"{ours} / {beside}: processor time", ours, beside, side=BOTH)
+
+    def best(self, names: Iterable[str]) -> str:
+        """Answer which of the named series has the highest median; the first if none is there."""
+        names = list(names)
+        medians = {
+            found.name: found.median for found in self.series if found.medians and not found.side
+        }
+        return max(names, key=lambda name: medians.get(name, 0.0))
+
     def judge(self, series: Series, target: Target) -> None:
         """Add a series, and hold its own median against a target in its own unit."""
         self.series.append(series)
+        self._judge(series, target)
+
+    def judge_measured(self, name: str, target: Target) -> None:
+        """Hold the median of a series that is there against a target in its own unit."""
+        for series in self.series:
+            if series.name == name and not series.side and series.medians:
+                self._judge(series, target)
+
+    def _judge(self, series: Series, target: Target) -> None:
         row = Comparison(series.name, series.medians, series.name, "", target, series.unit)
         self.comparisons.append(row)
 
@@ -177,6 +222,7 @@ class Findings:
         """Answer everything as plain values."""
         return {
             "subject": self.subject,
+            "place": self.place,
             "series": [series.as_json() for series in self.series if series.medians],
             "comparisons": [comparison.as_json() for comparison in self.comparisons],
             "notes": self.notes,

@@ -17,8 +17,11 @@ from pathlib import Path
 #: Packages that bear on the figures.
 PACKAGES = ("procactors", "cloudpickle", "psutil", "numpy")
 
+#: Those of the peers, too.
+PEERS = (*PACKAGES, "joblib", "mpire", "pykka", "uactor", "xoscar", "ray", "distributed")
 
-def describe() -> dict[str, str]:
+
+def describe(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """Answer words for date, processor, cores, memory, kernel, Python and packages."""
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -27,7 +30,7 @@ def describe() -> dict[str, str]:
         "memory": _memory(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(filter(None, map(_version, PACKAGES))),
+        "packages": ", ".join(filter(None, map(_version, packages))),
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
 

@@ -1,13 +1,14 @@
 """Many items on all cores: a pool's `map` beside those of others.
 
 Measures: items a second of `x * x` over 20 000 numbers with two processes: `pool.map` as it comes,
-`ProcessPoolExecutor.map` with its default of one item a message, and with the best of several
-chunk sizes: the one with the highest median. Joblib and mpire stand beside where they are
-installed. Then µs for pieces of work for the CPU (primes) mapped over all usable cores, and for
-arrays of 100 MB mapped over two workers beside a copy of the same bytes.
+`multiprocessing.Pool.map` as it comes, and `ProcessPoolExecutor.map` with the best of several chunk
+sizes: the one with the highest median. Joblib and mpire stand beside where they are installed; the
+floor is two bare processes that get their share as one list. The same with one item a message. Then
+µs for pieces of work for the CPU (primes) mapped over all usable cores, and for arrays of 100 MB
+mapped over two workers beside a copy of the same bytes.
 How: in turns. Processes are started before; those of the standard library are forked before any
-thread runs. A round has five maps; with one item a message one, of a tenth of the numbers.
-Never: gives the pool a chunk size.
+thread runs. A round has five maps; with one item a message one, of a part of the numbers.
+Never: gives the pool a chunk size, but for one item a message.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from time import perf_counter_ns
 from typing import Any
 
 from benchmarks import floors
-from benchmarks.actors import Sieve, Weigher, view_of
+from benchmarks.actors import Sieve, Weigher, square, view_of
 from benchmarks.findings import Findings, Series, Target
 from benchmarks.job import PIECES, START, STOP, serially
 from benchmarks.payload import made
-from benchmarks.rounds import Contender, Effort, Round, rate, take_turns, timed
+from benchmarks.rounds import Contender, Effort, Round, installed, rate, take_turns, timed
 from procactors import ActorSystem
 
 NAME = "pool"
@@ -41,11 +42,6 @@ REPEATS = 5
 CHUNKS = (500, 1_000, 2_500, 5_000, 10_000)
 
 LARGE = 100_000_000
-
-
-def square(number: int) -> int:
-    """Answer the square: next to nothing to do."""
-    return number * number
 
 
 def _all(squares: Any, items: int) -> None:
@@ -68,6 +64,24 @@ def pool_maps(items: int) -> Iterator[Round]:
 
 
 @contextmanager
+def pool_singles(items: int) -> Iterator[Round]:
+    """Map over a pool, one item a message."""
+    with ActorSystem() as system, system.options(size=WORKERS).pool() as pool:
+        yield partial(rate, lambda: _all(pool.map(square, range(items), chunk=1), items), items)
+
+
+@contextmanager
+def stock_pool_maps(items: int, chunk: int | None = None) -> Iterator[Round]:
+    """Map over `multiprocessing.Pool`, in its own chunks or in those of one size."""
+    with get_context("fork").Pool(WORKERS) as pool:
+
+        def work() -> None:
+            _all(pool.map(square, range(items), chunksize=chunk), items)
+
+        yield partial(rate if chunk == 1 else _rates, work, items)
+
+
+@contextmanager
 def executor_maps(items: int, chunk: int) -> Iterator[Round]:
     """Map over the standard library's pool with one chunk size."""
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("fork")) as executor:
@@ -82,7 +96,7 @@ def executor_maps(items: int, chunk: int) -> Iterator[Round]:
 @contextmanager
 def joblib_maps(items: int) -> Iterator[Round]:
     """Map by joblib with its own processes and its own batches."""
-    import joblib
+    joblib = installed("joblib")
 
     with joblib.Parallel(n_jobs=WORKERS) as parallel:
 
@@ -96,7 +110,7 @@ def joblib_maps(items: int) -> Iterator[Round]:
 @contextmanager
 def mpire_maps(items: int) -> Iterator[Round]:
     """Map by mpire with its own chunks."""
-    import mpire
+    mpire = installed("mpire")
 
     with mpire.WorkerPool(n_jobs=WORKERS, start_method="spawn", keep_alive=True) as pool:
         work = partial(_mpire_map, pool, items)
@@ -148,39 +162,63 @@ def measure(effort: Effort) -> Findings:
     """Measure and compare."""
     findings = Findings(NAME)
     _measure_tiny(findings, effort)
+    _measure_singles(findings, effort)
     _measure_pieces(findings, effort)
     _measure_arrays(findings, effort)
     return findings
 
 
 def _measure_tiny(findings: Findings, effort: Effort) -> None:
-    ours = f"pool.map, {WORKERS} workers"
-    single, *chunked = (f"ProcessPoolExecutor.map, chunk of {size}" for size in (1, *CHUNKS))
-    others: list[tuple[str, Callable[[int], Any]]] = [
-        ("joblib", joblib_maps),
-        ("mpire", mpire_maps),
+    ours, bare = f"pool.map, {WORKERS} workers", f"{WORKERS} bare workers, one list each"
+    chunked = [f"ProcessPoolExecutor.map, chunk of {size}" for size in CHUNKS]
+    stock = "multiprocessing.Pool.map"
+    others = [
+        Contender("joblib", "items/s", joblib_maps(ITEMS)),
+        Contender("mpire", "items/s", mpire_maps(ITEMS)),
     ]
     take_turns(
         findings,
         [
+            Contender(bare, "items/s", floors.batched_items(WORKERS, ITEMS)),
+            Contender(stock, "items/s", stock_pool_maps(ITEMS)),
             *(
                 Contender(name, "items/s", executor_maps(ITEMS, size))
                 for name, size in zip(chunked, CHUNKS, strict=True)
             ),
-            Contender(single, "items/s", executor_maps(ITEMS // 10, 1)),
             Contender(ours, "items/s", pool_maps(ITEMS)),
-            *(Contender(name, "items/s", opened(ITEMS)) for name, opened in others),
+            *others,
         ],
         effort,
     )
-    rates = {series.name: series.median for series in findings.series if series.medians}
-    best = max(chunked, key=lambda name: rates.get(name, 0.0))
+    peers = [stock, *chunked, *(other.name for other in others)]
+    findings.compare("map of tiny items / best peer", ours, findings.best(peers), Target(least=1.2))
     findings.compare(
-        "map of tiny items / ProcessPoolExecutor, best chunk", ours, best, Target(least=1.0)
+        "map of tiny items / ProcessPoolExecutor, best chunk", ours, findings.best(chunked)
     )
-    findings.compare("map of tiny items / ProcessPoolExecutor", ours, single, Target(least=10.0))
-    for name, _ in others:
-        findings.compare(f"map of tiny items / {name}", ours, name)
+    findings.compare("map of tiny items / bare workers", ours, bare)
+    for other in others:
+        findings.compare(f"map of tiny items / {other.name}", ours, other.name)
+
+
+def _measure_singles(findings: Findings, effort: Effort) -> None:
+    """One item a message, for those who need each result as soon as it is there."""
+    ours, bare = "pool.map, chunk of 1", f"{WORKERS} bare workers, one item a message"
+    stock, executor = "multiprocessing.Pool.map, chunk of 1", "ProcessPoolExecutor.map, chunk of 1"
+    items, few = effort.of(ITEMS // 4), effort.of(ITEMS // 20)
+    take_turns(
+        findings,
+        [
+            Contender(bare, "items/s", floors.single_items(WORKERS, items)),
+            Contender(stock, "items/s", stock_pool_maps(items, 1)),
+            Contender(executor, "items/s", executor_maps(few, 1)),
+            Contender(ours, "items/s", pool_singles(items)),
+        ],
+        effort,
+    )
+    findings.judge_measured(ours, Target(least=30_000))
+    findings.compare("items one by one / multiprocessing.Pool", ours, stock, Target(least=1.0))
+    findings.compare("items one by one / ProcessPoolExecutor", ours, executor)
+    findings.compare("items one by one / bare workers", ours, bare)
 
 
 def _measure_pieces(findings: Findings, effort: Effort) -> None:

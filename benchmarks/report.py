@@ -1,7 +1,8 @@
 """Turns findings into a table to read and files to keep.
 
 Measures: nothing.
-How: targets first, each ratio with its spread over the rounds; then all figures; then notes.
+How: goals first, then what a call costs in processor time, then each ratio with its spread over the
+rounds, then all figures and notes.
 Never: leaves out a target that was missed or a subject that did not finish.
 """
 
@@ -11,60 +12,98 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.findings import BOTH, CALLER, OTHER
+from benchmarks.goals import costs_of, goals_of
+from benchmarks.table import number, table
+
 #: Where complete runs are kept.
 RESULTS = Path(__file__).parent / "results"
 
 #: How a figure was reached, said once above every table.
 HOW = (
     "Ratios are medians over rounds in which the two sides took turns; the range is that of the "
-    "single rounds. Compare ratios, not times, between machines."
+    "single rounds. Compare ratios, not times, between machines; where others use the machine, "
+    "those of processor time are the ones to believe."
 )
 
 
 def as_markdown(result: dict[str, Any]) -> str:
     """Answer the whole result as a Markdown page."""
-    machine = [f"- {word}: {value}" for word, value in result["machine"].items()]
-    lines = ["# Measured", "", *machine, "", HOW, "", *_targets(result["subjects"])]
+    lines = ["# Measured", "", *_machine(result), "", HOW]
+    if goals := goals_of(result):
+        lines += ["", "## Goals", "", *goals]
+    if costs := costs_of(result):
+        lines += ["", "## Processor time", "", *costs]
+    lines += ["", "## All ratios", "", *_targets(result["subjects"])]
     for subject in result["subjects"]:
-        lines += ["", f"## {subject['subject']}", ""]
+        lines += ["", f"## {_title(subject)}", ""]
         lines += _figures(subject["series"])
+        lines += _costs(subject["series"])
         lines += ["", *(f"- {note}" for note in subject["notes"])] if subject["notes"] else []
     return "\n".join(lines) + "\n"
 
 
+def _machine(result: dict[str, Any]) -> list[str]:
+    return [f"- {word}: {value}" for word, value in result["machine"].items()]
+
+
+def _title(subject: dict[str, Any]) -> str:
+    return f"{subject['subject']}{', ' * bool(subject.get('place'))}{subject.get('place', '')}"
+
+
+def _spread(row: dict[str, Any]) -> str:
+    return f"{number(row['lowest_round'])} to {number(row['highest_round'])}"
+
+
 def _targets(subjects: list[dict[str, Any]]) -> list[str]:
-    rows = ["| what | measured | single rounds | target | |", "|---|---:|---:|---:|---|"]
-    for subject in subjects:
-        for row in subject["comparisons"]:
-            unit = f" {row['unit']}" if row["unit"] else " x"
-            spread = f"{number(row['lowest_round'])} to {number(row['highest_round'])}"
-            target = row["target"] or ""
-            rows.append(
-                f"| {row['what']} | {number(row['ratio'])}{unit} | {spread} | {target} "
-                f"| {row['verdict']} |"
+    return table(
+        ("what", "where", "measured", "single rounds", "target", ""),
+        (
+            (
+                row["what"],
+                subject.get("place", ""),
+                f"{number(row['ratio'])} {row['unit'] or 'x'}",
+                _spread(row),
+                row["target"] or "",
+                row["verdict"],
             )
-    return rows
+            for subject in subjects
+            for row in subject["comparisons"]
+        ),
+    )
 
 
 def _figures(series: list[dict[str, Any]]) -> list[str]:
-    if not series:
-        return []
-    rows = ["| | median | single rounds | 99 % within | samples |", "|---|---:|---:|---:|---:|"]
-    for row in series:
-        spread = f"{number(row['lowest_round'])} to {number(row['highest_round'])}"
-        p99 = number(row["p99"]) if row["samples"] > row["rounds"] and row["samples"] >= 100 else ""
-        rows.append(
-            f"| {row['name']} | {number(row['median'])} {row['unit']} | {spread} | {p99} "
-            f"| {row['samples']} |"
+    rows = [
+        (
+            row["name"],
+            f"{number(row['median'])} {row['unit']}",
+            _spread(row),
+            number(row["p99"]) if row["samples"] > row["rounds"] and row["samples"] >= 100 else "",
+            str(row["samples"]),
         )
-    return rows
+        for row in series
+        if not row.get("side")
+    ]
+    return table(("", "median", "single rounds", "99 % within", "samples"), rows) if rows else []
 
 
-def number(value: float) -> str:
-    """Write a figure with three digits, or all of a large one's whole ones."""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+def _costs(series: list[dict[str, Any]]) -> list[str]:
+    """Answer a table of processor times, one line a contender."""
+    sides = (CALLER, OTHER, BOTH)
+    found = {(row["name"], row.get("side")): row for row in series}
+    names = [row["name"] for row in series if row.get("side") == BOTH]
+    if not names:
+        return []
+    rows = (
+        (
+            name,
+            *(number(found[name, side]["median"]) for side in sides),
+            _spread(found[name, BOTH]),
+        )
+        for name in names
+    )
+    return ["", *table(("µs of processor time", *sides, "single rounds, both"), rows)]
 
 
 def keep(result: dict[str, Any], path: Path) -> list[Path]:
@@ -78,5 +117,10 @@ def keep(result: dict[str, Any], path: Path) -> list[Path]:
 
 def default_path(result: dict[str, Any]) -> Path:
     """Answer where a complete run is kept: one file a run, named by its minute."""
-    stamp = result["machine"]["date"].removesuffix(" UTC").replace(" ", "-").replace(":", "")
-    return RESULTS / f"{stamp}.json"
+    return RESULTS / f"{stamp(result)}.json"
+
+
+def stamp(result: dict[str, Any]) -> str:
+    """Answer the minute of a run, as it stands in the names of files."""
+    date: str = result["machine"]["date"]
+    return date.removesuffix(" UTC").replace(" ", "-").replace(":", "")

@@ -102,7 +102,7 @@ def measure(effort: Effort) -> Findings:
             Contender("share, 500 MB, fresh file", "µs", fresh_shares(large)),
             Contender("get, 500 MB", "µs", gets(large, effort.of(100))),
         ],
-        effort.at_most(5),
+        effort.at_most(3),
     )
     findings.compare("share, used again", "memcpy, 500 MB", "share, 500 MB, file used again")
     findings.compare("share, fresh", "copy to fresh memory, 500 MB", "share, 500 MB, fresh file")
