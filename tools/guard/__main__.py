@@ -1,0 +1,90 @@
+"""`python -m tools.guard`: count, compare with the baseline, and fail if anything has grown."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from time import monotonic
+
+from tools.guard import baseline
+from tools.guard.baseline import Counts
+from tools.guard.counting import ROOT, Counting, Failed
+
+#: How often is counted at most for a baseline.
+_TRIES = 6
+
+
+def main() -> int:
+    """Read the options, count, and record or compare; return the exit code."""
+    chosen = _options()
+    path = baseline.path_of(chosen.baselines)
+    if not chosen.record and not path.exists():
+        print(f"guard: skipped: there is no baseline for this Python ({path.name})")
+        return 0
+    began = monotonic()
+    counting = Counting(chosen.tree)
+    try:
+        counts = counting.all()
+        for section, why in counting.left_out.items():
+            print(f"guard: {section}: not counted: {why}")
+        if chosen.record:
+            baseline.record(path, _confirmed(counting, counts))
+            print(f"guard: recorded: {path}")
+            return 0
+        return _compared(counting, counts, path)
+    except Failed as error:
+        print(f"guard: {error}")
+        return 1
+    finally:
+        print(f"guard: {monotonic() - began:.0f} s")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.guard",
+        description="Count what a message, a start and an import cost; fail if that has grown.",
+    )
+    parser.add_argument("--record", action="store_true", help="write the baseline anew")
+    parser.add_argument("--tree", type=Path, default=ROOT, help="folder with the package")
+    parser.add_argument(
+        "--baselines", type=Path, default=baseline.FOLDER, help="folder of the baselines"
+    )
+    return parser.parse_args()
+
+
+def _confirmed(counting: Counting, counts: Counts) -> Counts:
+    """Count until two counts in a row are alike: what the machine has done by chance is in one."""
+    for _ in range(_TRIES):
+        again = counting.all()
+        if not (any(baseline.grown(counts, again)) or any(baseline.grown(again, counts))):
+            return baseline.least([counts, again])
+        counts = again
+    raise Failed(f"no two of {_TRIES} counts in a row were alike")
+
+
+def _compared(counting: Counting, counts: Counts, path: Path) -> int:
+    """Compare with the baseline, say what has grown, and return the exit code."""
+    there, before = baseline.load(path)
+    for section, why in baseline.incomparable(there).items():
+        if section in before and section in counts:
+            print(f"guard: {section}: not compared: {why}")
+            del before[section]
+    if any(baseline.grown(before, counts)):
+        # It may have been the machine: then the least of two counts is as it was.
+        counts = baseline.least([counts, counting.all()])
+    if names := baseline.missing(before, counts):
+        print("guard: counted now or in the baseline, not in both:", *names, sep="\n    ")
+    grown = list(baseline.grown(before, counts))
+    for growth in grown:
+        print(f"guard: grown: {growth}")
+    if grown or names:
+        print("guard: if that is to be so, record it: make guard ARGS=--record")
+        return 1
+    rows = sum(len(counts[section]) for section in before if section in counts)
+    print(f"guard: none of {rows} counts has grown")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""The actor of the guard's programs: it counts what a message costs on its side."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import sys
+from typing import Any
+
+from procactors.wire import spin
+from tools.guard.allocations import ByteCounter
+from tools.guard.calls import CallCounter, inputs_at
+from tools.guard.syscalls import mark
+
+
+class Nothing:
+    """The counter of what is counted from outside."""
+
+    def start(self) -> None:
+        """Count nothing."""
+
+    def stop(self) -> None:
+        """Return nothing."""
+
+
+def counter(kind: str, *places: str) -> Any:
+    """Return a counter of this kind for the main thread, to which messages come at such places."""
+    if kind == "calls":
+        inputs = inputs_at(*places)
+        return CallCounter(lambda: inputs)
+    return ByteCounter() if kind == "bytes" else Nothing()
+
+
+def settle(kind: str) -> None:
+    """Leave out what depends on timing: garbage, and (but for calls) tries before a wait."""
+    gc.disable()
+    if kind == "calls":
+        # Threads take turns only where they wait.
+        sys.setswitchinterval(60.0)
+    else:
+        for name in ("_SHORT_NS", "_LONG_NS"):
+            assert hasattr(spin, name), f"how are tries switched off? procactors.wire.spin: {name}"
+            setattr(spin, name, 0)
+
+
+class Work:
+    """Takes messages, and counts what they cost."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._counter: Any = Nothing()
+        self._kept: Any = None
+
+    def settle(self, kind: str) -> int:
+        """See `settle`; return the process's number."""
+        settle(kind)
+        return os.getpid()
+
+    def begin(self, kind: str) -> None:
+        """Count from now on."""
+        self._counter = counter(kind, "/actors/")
+        self._counter.start()
+
+    def hold(self, kind: str, arrivals: str, permits: str) -> None:
+        """Say that this is in hand, wait until it may go on, and count from then on."""
+        with open(arrivals, "wb"):
+            pass
+        with open(permits, "rb") as file:
+            file.read()
+        self.begin(kind)
+
+    def keep(self) -> None:
+        """Count no more, and keep the counts."""
+        self._kept = self._counter.stop()
+
+    def kept(self) -> Any:
+        """Return the counts that were kept."""
+        return self._kept
+
+    def end(self) -> Any:
+        """Count no more; return the counts."""
+        return self._counter.stop()
+
+    def add(self, by: int) -> int:
+        """Do next to nothing."""
+        self.value += by
+        return self.value
+
+    def first(self, number: int) -> tuple[int, int]:
+        """Mark the first message; return this process's number and its page faults so far."""
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        mark("start", number, "child")
+        return os.getpid(), faults
+
+    def modules(self) -> list[str]:
+        """Return what is imported here."""
+        return sorted(sys.modules)
