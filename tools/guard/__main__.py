@@ -54,13 +54,14 @@ def _options() -> argparse.Namespace:
 
 
 def _confirmed(counting: Counting, counts: Counts) -> Counts:
-    """Count until two counts in a row are alike: what the machine has done by chance is in one."""
+    """Count until each count has come twice: what the machine has done by chance is in one."""
+    found, all_counts = Counts(), [counts]
     for _ in range(_TRIES):
-        again = counting.all()
-        if not (any(baseline.grown(counts, again)) or any(baseline.grown(again, counts))):
-            return baseline.least([counts, again])
-        counts = again
-    raise Failed(f"no two of {_TRIES} counts in a row were alike")
+        all_counts.append(counting.all())
+        found, doubtful = baseline.agreed(all_counts)
+        if not doubtful:
+            return found
+    raise Failed(f"counted {len(all_counts)} times, and never twice alike: {', '.join(doubtful)}")
 
 
 def _compared(counting: Counting, counts: Counts, path: Path) -> int:

@@ -6,6 +6,7 @@ of a function or of a system call): so that a slowdown says where it is.
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import sys
@@ -126,6 +127,25 @@ def grown(before: Counts, after: Counts) -> Iterator[Growth]:
             ]
             if now > was * (1 + SLACK) + least or (now > was + least and parts):
                 yield Growth(section, what, round(was, 2), round(now, 2), parts)
+
+
+def agreed(all_counts: list[Counts]) -> tuple[Counts, list[str]]:
+    """Return of each thing the least count that came twice, and the things of which none has."""
+    found: Counts = {}
+    doubtful = []
+    for section, rows in all_counts[0].items():
+        for what in rows:
+            one_row: list[Counts] = sorted(
+                ({section: {what: counts[section][what]}} for counts in all_counts),
+                key=lambda row: sum(row[section][what].values()),
+            )
+            for less, more in itertools.pairwise(one_row):
+                if not (any(grown(less, more)) or any(grown(more, less))):
+                    found.setdefault(section, {})[what] = less[section][what]
+                    break
+            else:
+                doubtful.append(f"{section}, {what}")
+    return found, doubtful
 
 
 def missing(before: Counts, after: Counts) -> list[str]:

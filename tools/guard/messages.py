@@ -21,11 +21,11 @@ from tools.guard.calls import CallCounter, ThreadCounter, inputs_at
 from tools.guard.syscalls import mark
 from tools.guard.work import Work, counter, settle
 
-FEW, MANY = 10, 40
+FEW, MANY = 10, 30
 #: Items of a map in one batch, which has room in one record.
 FEW_ITEMS, MANY_ITEMS = 500, 1500
 #: How often each is counted: the least of them is what it costs. Noting allocations is slow.
-RUNS = {"calls": 3, "bytes": 1, "syscalls": 2}
+RUNS = {"calls": 3, "bytes": 2, "syscalls": 2}
 
 Found = dict[str, Any]
 

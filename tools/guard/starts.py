@@ -15,8 +15,9 @@ from time import sleep
 from typing import Any
 
 from procactors import ActorSystem
-from tools.guard.syscalls import mark
-from tools.guard.work import Work, settle
+from tools.guard.first import First
+from tools.guard.syscalls import mark, name_of_mark
+from tools.guard.work import settle
 
 #: Starts that are counted: the least of them is what one costs.
 RUNS = 5
@@ -29,7 +30,7 @@ def main(spares: str, path: str) -> None:
     """Count the starts of a system with so many spares, and write that to a file."""
     settle("starts")
     starts = []
-    with ActorSystem(spares=int(spares)) as system:
+    with ActorSystem(spares=int(spares), preload=[First.__module__]) as system:
         (zygote,) = _children(os.getpid())
         for number in range(-1, RUNS):  # the first one is for what is looked up once
             _come_to_rest(zygote, int(spares))
@@ -46,8 +47,8 @@ def _started(system: ActorSystem, zygote: int, number: int, spares: int) -> dict
     before = _faults(), _faults_of(zygote)
     child_before = {pid: _faults_of(pid) for pid in _children(zygote)}  # a spare has had some
     mark("start", number, "begin")
-    ref = system.spawn(Work)
-    pid, faults = ref.ask(Work.first, number)
+    ref = system.spawn(First)
+    pid, faults = ref.ask(First.first, name_of_mark("start", number, "child"))
     here = _faults() - before[0]
     mark("start", number, "answered")
     _come_to_rest(zygote, spares + 1)

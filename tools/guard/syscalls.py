@@ -30,9 +30,14 @@ WAITS = frozenset({"epoll_pwait", "epoll_wait", "poll", "ppoll", "pselect6", "se
 Line = tuple[int, str, str]
 
 
+def name_of_mark(*words: object) -> str:
+    """Return the name of a file for which nobody else looks."""
+    return "/".join([_MARK, *map(str, words)])
+
+
 def mark(*words: object) -> None:
     """Leave a mark in the log."""
-    os.access("/".join([_MARK, *map(str, words)]), os.F_OK)
+    os.access(name_of_mark(*words), os.F_OK)
 
 
 def why_not() -> str:
@@ -80,7 +85,7 @@ class Log:
         without: Collection[str] = (),
     ) -> Counter[str]:
         """Count the system calls of some threads between two marks, by name."""
-        first, last = (self._marks["/".join([_MARK, *map(str, at)])] for at in (begin, end))
+        first, last = (self._marks[name_of_mark(*at)] for at in (begin, end))
         return Counter(
             name
             for thread, name, rest in self._lines[first + 1 : last]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import sys
 from typing import Any
 
 from procactors.wire import spin
 from tools.guard.allocations import ByteCounter
 from tools.guard.calls import CallCounter, inputs_at
-from tools.guard.syscalls import mark
 
 
 class Nothing:
@@ -86,13 +84,3 @@ class Work:
         """Do next to nothing."""
         self.value += by
         return self.value
-
-    def first(self, number: int) -> tuple[int, int]:
-        """Mark the first message; return this process's number and its page faults so far."""
-        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        mark("start", number, "child")
-        return os.getpid(), faults
-
-    def modules(self) -> list[str]:
-        """Return what is imported here."""
-        return sorted(sys.modules)
