@@ -86,15 +86,23 @@ def load(path: Path) -> tuple[dict[str, str], Counts]:
     return found["ground"], found["counts"]
 
 
-def record(path: Path, counts: Counts) -> None:
-    """Write a baseline anew. A section that was not counted stays, if it was recorded here."""
+def record(path: Path, counts: Counts, *, is_part: bool = False) -> None:
+    """Write a baseline anew. What was not counted stays, if it was recorded on such a machine.
+
+    Args:
+        path: of the baseline.
+        counts: what is recorded.
+        is_part: there is more to the sections than was counted now.
+    """
     kept: Counts = {}
     if path.exists():
         there, kept = load(path)
         if there != ground():
             kept = {}
+    for section, rows in counts.items():
+        kept[section] = kept.get(section, {}) | rows if is_part else rows
     path.parent.mkdir(exist_ok=True)
-    text = json.dumps({"ground": ground(), "counts": kept | counts}, indent=1, sort_keys=True)
+    text = json.dumps({"ground": ground(), "counts": kept}, indent=1, sort_keys=True)
     path.write_text(text + "\n", encoding="utf-8")
 
 

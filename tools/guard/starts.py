@@ -20,7 +20,7 @@ from tools.guard.syscalls import mark, name_of_mark
 from tools.guard.work import settle
 
 #: Starts that are counted: the least of them is what one costs.
-RUNS = 5
+RUNS = 4
 
 #: Looks, and seconds between two of them, that find nothing changed: then all are at rest.
 _LOOKS, _LOOK_S = 4, 0.005
