@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -33,9 +33,10 @@ def processes(
             theirs.close()
             stack.callback(ours.close)
             ends.append(ours)
-        for end in ends:
-            stack.callback(end.send, None)
         yield ends
+        for end in ends:
+            with suppress(OSError):  # it has ended by a way of its own
+                end.send(None)
 
 
 def orders(pipe: Connection) -> Iterator[Any]:

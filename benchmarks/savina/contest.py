@@ -45,5 +45,5 @@ def contest(name: str, actors: Side, bare: Side, effort: Effort) -> Findings:
         [Contender(BARE, "ms", bare(effort)), Contender(ACTORS, "ms", actors(effort))],
         effort,
     )
-    findings.compare(name, ACTORS, BARE)
+    findings.compare(f"{name}: {ACTORS} / {BARE}", ACTORS, BARE)
     return findings

@@ -113,9 +113,7 @@ def bare(effort: Effort) -> Iterator[Round]:
     messages = effort.of(MESSAGES)
     pipes = [Pipe() for _ in range(WORKERS)]
     with processes(1, _dictionary, pipes), processes(WORKERS, _worker, pipes) as workers:
-        yield partial(
-            run, lambda: check(all_of(workers, messages), [reads(messages)] * WORKERS)
-        )
+        yield partial(run, lambda: check(all_of(workers, messages), [reads(messages)] * WORKERS))
 
 
 def measure(effort: Effort) -> Findings:
