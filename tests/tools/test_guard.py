@@ -113,7 +113,7 @@ def guard(tree, *arguments):
 def test_a_planted_slowdown_fails_with_what_has_grown(program, trees):
     if why := CANNOT.get(program):
         pytest.skip(why)
-    code, said = guard(trees / "good", "--only", program, "--record")
+    code, said = guard(trees / "good", "--only", program, "--record", "--once")
     assert code == 0, said
     code, said = guard(trees / "slow", "--only", program, "--once")
     assert code == 1, said
@@ -122,7 +122,7 @@ def test_a_planted_slowdown_fails_with_what_has_grown(program, trees):
 
 
 def test_what_is_as_it_was_passes(trees):
-    assert guard(trees / "good", "--only", "modules", "--record")[0] == 0
+    assert guard(trees / "good", "--only", "modules", "--record", "--once")[0] == 0
     code, said = guard(trees / "good", "--only", "modules")
     assert (code, "none of 3 counts has grown" in said) == (0, True), said
 
@@ -133,7 +133,7 @@ def test_a_python_without_a_baseline_is_skipped_with_a_word(tmp_path):
 
 
 def test_what_cannot_be_counted_is_left_out_with_a_word(trees, monkeypatch):
-    assert guard(trees / "good", "--only", "modules", "--record")[0] == 0
+    assert guard(trees / "good", "--only", "modules", "--record", "--once")[0] == 0
     monkeypatch.setenv("PATH", "/nowhere")
     code, said = guard(trees / "good", "--only", "modules", "--only", "syscalls")
     assert code == 0, said

@@ -32,7 +32,8 @@ def main() -> int:
         for section, why in counting.left_out.items():
             print(f"guard: {section}: not counted: {why}")
         if chosen.record:
-            baseline.record(path, _confirmed(count, counts), is_part=bool(chosen.only))
+            recorded = counts if chosen.once else _confirmed(count, counts)
+            baseline.record(path, recorded, is_part=bool(chosen.only))
             print(f"guard: recorded: {path}")
             return 0
         return _compared(count, counts, path, whole=not chosen.only, once=chosen.once)
@@ -57,9 +58,7 @@ def _options() -> argparse.Namespace:
         metavar="NAME",
         help=f"one thing (may be repeated): {', '.join(PROGRAMS)}",
     )
-    parser.add_argument(
-        "--once", action="store_true", help="do not count again where something has grown"
-    )
+    parser.add_argument("--once", action="store_true", help="do not count again to be sure")
     parser.add_argument("--tree", type=Path, default=ROOT, help="folder with the package")
     parser.add_argument(
         "--baselines", type=Path, default=baseline.FOLDER, help="folder of the baselines"
@@ -69,7 +68,8 @@ def _options() -> argparse.Namespace:
 
 def _confirmed(count: Callable[[], Counts], counts: Counts) -> Counts:
     """Count until each count has come twice: what the machine has done by chance is in one."""
-    found, all_counts = Counts(), [counts]
+    all_counts = [counts]
+    doubtful: list[str] = []
     for _ in range(_TRIES):
         all_counts.append(count())
         found, doubtful = baseline.agreed(all_counts)

@@ -4,6 +4,7 @@ What a wait costs depends on how long it is: a read is tried again and again, th
 before it. So before each read a counted thread stands at a gate, until there is something to be
 read: each first try finds it. And the thread that reads replies goes on only while the main thread
 waits: else it would depend on the scheduler which of both finds the other's work already done.
+Threads that look after the others every few milliseconds look once, and wait until all is counted.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class CallCounter:
     ) -> None:
         #: The thread is inside a C function that waits, or is not counted.
         self.waits = True
+        #: The thread is counted.
+        self.is_on = False
         #: The thread stands at its gate.
         self.is_idle = False
         self._inputs = inputs
@@ -53,11 +56,13 @@ class CallCounter:
 
     def start(self) -> None:
         """Count from now on, in this thread."""
+        self.is_on = True
         sys.setprofile(self.note)
 
     def stop(self) -> dict[str, dict[str, int]]:
         """Count no more; return the counts by function, of Python and of C apart."""
         sys.setprofile(None)
+        self.is_on = False
         self.waits = True
         return self.counts()
 
@@ -118,6 +123,7 @@ class ThreadCounter:
         self, inputs: Callable[[], Sequence[int]], main: Callable[[], CallCounter]
     ) -> None:
         self.counter = CallCounter(inputs, lambda: main().waits)
+        self._main = main
         self.is_there = False
 
     def await_thread(self) -> None:
@@ -134,7 +140,13 @@ class ThreadCounter:
     def _begin(self, frame: FrameType, event: str, arg: Any) -> None:
         is_reader = threading.current_thread().name.startswith(READER)
         self.is_there = self.is_there or is_reader
-        sys.setprofile(self.counter.note if is_reader else None)
+        sys.setprofile(self.counter.note if is_reader else self._hold)
+
+    def _hold(self, frame: FrameType, event: str, arg: Any) -> None:
+        # Where a thread waits for its next task: it has no lock there, and holds nobody up.
+        if event == "c_call" and arg.__qualname__ == "SimpleQueue.get":
+            while self._main().is_on:
+                sleep(0.001)
 
 
 def inputs_at(*places: str) -> list[int]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 from typing import Any
 
-from procactors.wire import spin
 from tools.guard.allocations import ByteCounter
 from tools.guard.calls import CallCounter, inputs_at
 
@@ -31,15 +31,22 @@ def counter(kind: str, *places: str) -> Any:
 
 
 def settle(kind: str) -> None:
-    """Leave out what depends on timing: garbage, and (but for calls) tries before a wait."""
+    """Leave out what depends on timing: garbage, help for slow items, tries before a wait."""
     gc.disable()
+    _set("procactors.pool.monitor", "_HOLD_S", 1e9)
     if kind == "calls":
         # Threads take turns only where they wait.
         sys.setswitchinterval(60.0)
     else:
         for name in ("_SHORT_NS", "_LONG_NS"):
-            assert hasattr(spin, name), f"how are tries switched off? procactors.wire.spin: {name}"
-            setattr(spin, name, 0)
+            _set("procactors.wire.spin", name, 0)
+
+
+def _set(module: str, name: str, value: float) -> None:
+    there = importlib.import_module(module)
+    if not hasattr(there, name):
+        raise LookupError(f"{module} has no {name} any more: by what is that switched off now?")
+    setattr(there, name, value)
 
 
 class Work:
