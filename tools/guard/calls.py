@@ -43,10 +43,8 @@ class CallCounter:
     def __init__(
         self, inputs: Callable[[], Sequence[int]], may_read: Callable[[], bool] = lambda: True
     ) -> None:
-        #: The thread is inside a C function that waits, or is not counted.
-        self.waits = True
-        #: The thread is counted.
-        self.is_on = False
+        #: The thread is inside a C function that waits.
+        self.waits = False
         #: The thread stands at its gate.
         self.is_idle = False
         self._inputs = inputs
@@ -56,14 +54,11 @@ class CallCounter:
 
     def start(self) -> None:
         """Count from now on, in this thread."""
-        self.is_on = True
         sys.setprofile(self.note)
 
     def stop(self) -> dict[str, dict[str, int]]:
         """Count no more; return the counts by function, of Python and of C apart."""
         sys.setprofile(None)
-        self.is_on = False
-        self.waits = True
         return self.counts()
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -112,22 +107,28 @@ class CallCounter:
 
 
 class ThreadCounter:
-    """Counts the calls of the thread that reads replies, once it starts.
+    """Counts the calls of the thread that reads replies, and holds those that look after others.
 
     Args:
-        inputs: returns the descriptors on which messages for it come.
-        main: the counter of the main thread, for which it waits.
+        inputs: returns the descriptors on which messages for the reading thread come.
+        may_read: whether that one may go on to read.
+        may_look: whether the others may go on to look.
     """
 
     def __init__(
-        self, inputs: Callable[[], Sequence[int]], main: Callable[[], CallCounter]
+        self,
+        inputs: Callable[[], Sequence[int]],
+        may_read: Callable[[], bool],
+        may_look: Callable[[], bool],
     ) -> None:
-        self.counter = CallCounter(inputs, lambda: main().waits)
-        self._main = main
+        self.counter = CallCounter(inputs, may_read)
         self.is_there = False
+        self._may_look = may_look
+        self._is_counted = True
 
-    def await_thread(self) -> None:
-        """Have the thread count itself as soon as it is started by this process."""
+    def await_thread(self, *, is_counted: bool) -> None:
+        """Have the threads counted or held that this process starts from now on."""
+        self._is_counted = is_counted
         threading.setprofile(self._begin)
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -138,14 +139,18 @@ class ThreadCounter:
         return self.counter.counts()
 
     def _begin(self, frame: FrameType, event: str, arg: Any) -> None:
-        is_reader = threading.current_thread().name.startswith(READER)
-        self.is_there = self.is_there or is_reader
-        sys.setprofile(self.counter.note if is_reader else self._hold)
+        if not threading.current_thread().name.startswith(READER):
+            sys.setprofile(self._hold)
+        elif self._is_counted:
+            self.is_there = True
+            sys.setprofile(self.counter.note)
+        else:
+            sys.setprofile(None)
 
     def _hold(self, frame: FrameType, event: str, arg: Any) -> None:
         # Where a thread waits for its next task: it has no lock there, and holds nobody up.
         if event == "c_call" and arg.__qualname__ == "SimpleQueue.get":
-            while self._main().is_on:
+            while not self._may_look():
                 sleep(0.001)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from procactors import ActorRef, ActorSystem, Pool
 from tools.guard.calls import CallCounter, ThreadCounter, inputs_at
 from tools.guard.syscalls import mark
-from tools.guard.work import Work, counter, settle
+from tools.guard.work import Work, counter, settle, settle_pool
 
 FEW, MANY = 10, 30
 #: Items of a map in one batch, which has room in one record.
@@ -41,6 +41,7 @@ class Program:
         self._label: tuple[str, int, int] = ("", 0, 0)
         self._counter = kind
         self._main: Any = None
+        self._is_counting = False
         self._arrivals, self._permits = (os.path.join(folder, name) for name in ("in", "out"))
         for path in (self._arrivals, self._permits):
             os.mkfifo(path)
@@ -48,11 +49,11 @@ class Program:
         # Of the pipes on which replies come, this thread's is there by now.
         self._inputs = inputs_at("/replies/")
         self._reader = ThreadCounter(
-            lambda: sorted({*inputs_at("/replies/")} - {*self._inputs}), lambda: self._main
+            lambda: sorted({*inputs_at("/replies/")} - {*self._inputs}),
+            may_read=lambda: not self._is_counting or self._main.waits,
+            may_look=lambda: not self._is_counting,
         )
-        if kind == "calls":
-            self._main = CallCounter(lambda: self._inputs)
-            self._reader.await_thread()
+        self._reader.await_thread(is_counted=kind == "calls")
         self.ref.submit(Work.add, 1).result()
         self.pool: Pool[Work] = system.options(size=1).pool(Work)
         self.worker = self._settled(self.pool.workers()[0], "worker")
@@ -93,11 +94,13 @@ class Program:
         if self.kind == "calls":
             self._main = CallCounter(lambda: self._inputs)
         mark(*self._label, side, "begin")
+        self._is_counting = True
         self._main.start()
         try:
             yield
         finally:
             counts = self._main.stop()
+            self._is_counting = False
             mark(*self._label, side, "end")
         self.note(side, counts)
         if before is not None:
@@ -205,6 +208,7 @@ def batches(program: Program, times: int) -> None:
 def main(kind: str, path: str) -> None:
     """Count all there is of one kind (calls, bytes, syscalls), and write it to a file."""
     settle(kind)
+    settle_pool()
     with tempfile.TemporaryDirectory() as folder, ActorSystem() as system:
         program = Program(kind, system, folder)
         program.run("ask", ask, FEW, MANY)

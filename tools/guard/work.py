@@ -11,6 +11,9 @@ from typing import Any
 from tools.guard.allocations import ByteCounter
 from tools.guard.calls import CallCounter, inputs_at
 
+#: Longer than any count takes; as milliseconds it is still a C int.
+_NEVER_S = 100_000.0
+
 
 class Nothing:
     """The counter of what is counted from outside."""
@@ -31,15 +34,22 @@ def counter(kind: str, *places: str) -> Any:
 
 
 def settle(kind: str) -> None:
-    """Leave out what depends on timing: garbage, help for slow items, tries before a wait."""
+    """Leave out what depends on timing: garbage, looks whether the other side still exists."""
     gc.disable()
-    _set("procactors.pool.monitor", "_HOLD_S", 1e9)
+    _set("procactors.wire.replies.port", "_SLICE_S", _NEVER_S)
     if kind == "calls":
         # Threads take turns only where they wait.
-        sys.setswitchinterval(60.0)
+        sys.setswitchinterval(_NEVER_S)
     else:
+        # Tries before a wait. Where calls are counted, each first try finds something.
         for name in ("_SHORT_NS", "_LONG_NS"):
             _set("procactors.wire.spin", name, 0)
+
+
+def settle_pool() -> None:
+    """Have a pool take its input whole, however long it takes, and leave slow items alone."""
+    _set("procactors.pool.map", "TARGET_S", _NEVER_S)
+    _set("procactors.pool.monitor", "_HOLD_S", _NEVER_S)
 
 
 def _set(module: str, name: str, value: float) -> None:
