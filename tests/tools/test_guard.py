@@ -153,7 +153,7 @@ def calls(**parts):
         (calls(write=100, poll=2), calls(write=100, poll=3), [("poll", 2, 3)]),
         (calls(write=1, poll=1), calls(write=1, select=1), None),
         (calls(write=1, poll=1), calls(write=2), None),
-        (calls(write=1), calls(write=1.1), None),
+        (calls(write=1), calls(write=1.3), None),
     ],
 )
 def test_what_has_grown_is_more_than_a_twentieth_or_a_part_that_is(before, after, parts):

@@ -39,9 +39,9 @@ _LIBC = ("machine", "libc")
 
 #: A baseline is of one version of Python: so that is alike for all.
 SECTIONS = {
-    "calls of Python functions": Section(0.15),
-    "calls of C functions": Section(0.15),
-    "system calls": Section(0.15, _LIBC),
+    "calls of Python functions": Section(0.3),
+    "calls of C functions": Section(0.3),
+    "system calls": Section(0.3, _LIBC),
     "bytes": Section(32, _LIBC),
     # Pages that a fork shares or not, by chance.
     "page faults": Section(16, (*_LIBC, "kernel")),

@@ -32,6 +32,9 @@ _BOOT = "import sys; from tools.guard.{} import main; main(*sys.argv[1:])"
 #: What the programs take from the environment.
 _KEPT = ("HOME", "PATH", "TMPDIR")
 
+#: What a message costs at least if it costs anything.
+_LEAST = 0.2
+
 _CALLS = {"python": "calls of Python functions", "c": "calls of C functions"}
 
 
@@ -229,7 +232,8 @@ def _smallest(counts: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
 def _difference(many: Mapping[str, int], few: Mapping[str, int], times: int) -> dict[str, float]:
     names = sorted(many.keys() | few.keys())
     found = {name: round((many.get(name, 0) - few.get(name, 0)) / times, 3) for name in names}
-    return {name: count for name, count in found.items() if count}
+    # Less comes from the two ends of a count: a read more or less.
+    return {name: count for name, count in found.items() if count >= _LEAST}
 
 
 def _our_name(name: str) -> str:
