@@ -37,7 +37,7 @@ APART := tests/test_examples.py tests/faults tests/stress $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help install compiled demo fmt lint type test faults methods test-all stress flaky cov examples test-wheel bench bench-against bench-peers bench-curves build clean check
+.PHONY: help install compiled demo fmt lint type test faults methods test-all stress flaky cov examples test-wheel guard bench bench-against bench-peers bench-curves savina build clean check
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ test-wheel: $(STAMP) ## Build the wheel and try it in a fresh environment, outsi
 	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/procactors --version
 	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/procactors demo --limit 100
 
+guard: compiled ## Count what a message and a start cost, against a baseline: ARGS=--record
+	$(BIN)/python -m tools.guard $(ARGS)
+
 bench: compiled ## Measure against the floors and write benchmarks/results/: ARGS="--only ask"
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -126,6 +129,9 @@ bench-peers: $(BENCH_STAMP) ## Measure in turn with other libraries: ARGS="--pee
 bench-curves: $(BENCH_STAMP) ## Measure what becomes of growth, with plots: ARGS="--only payload"
 	$(BENCH_VENV)/bin/python -m benchmarks.curves $(ARGS)
 
+savina: compiled ## Run the Savina actor benchmarks beside bare processes: ARGS=--quick
+	$(BIN)/python -m benchmarks.savina $(ARGS)
+
 build: $(STAMP) ## Build sdist and wheel into dist/
 	$(BIN)/python -m build
 
@@ -133,4 +139,4 @@ clean: ## Remove what was built and cached; the environments stay
 	rm -rf build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-check: lint type examples test-wheel ## Run all that a reviewer runs besides the tests
+check: lint type examples test-wheel guard ## Run all that a reviewer runs besides the tests
