@@ -26,7 +26,6 @@ from typing import (
     overload,
 )
 
-from procactors.crash import ExitReason
 from procactors.errors import (
     ActorStopped,
     AskCycleError,
@@ -34,18 +33,26 @@ from procactors.errors import (
     MailboxFull,
     UnknownMethod,
 )
-from procactors.model import commands as c
+from procactors.late import late
 from procactors.model.checks import deadline, patience, suggestion
-from procactors.model.messages import Message
-from procactors.model.options import Overflow
+from procactors.model.choices import Overflow
 from procactors.runner.method_table import is_method_reference, key_of, table_of
 from procactors.runtime.client import Client
-from procactors.runtime.reply import Reply
+from procactors.stored import stored
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.transport import SUPERVISOR, Transport, transport_of
 
 if TYPE_CHECKING:
     import dataclasses
+
+    from procactors.crash import ExitReason
+    from procactors.model import commands as c
+    from procactors.model.messages import Message
+    from procactors.runtime import reply as futures
+    from procactors.runtime.reply import Reply
+else:
+    c = late("procactors.model.commands")
+    futures = late("procactors.runtime.reply")
 
 __all__ = ["ActorRef"]
 
@@ -202,7 +209,7 @@ class ActorRef(Generic[A_co]):
         """
         endpoint = transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
-        reply: Reply[Any] = Reply(endpoint, self.name)
+        reply: Reply[Any] = futures.Reply(endpoint, self.name)
         endpoint.submit(
             self._actor, self.name, method, encoded, reply, self._timeout, self._token_wait
         )
@@ -425,5 +432,6 @@ class _Submits(_Methods):
         return self._ref.ask(self._method("submit"), *args, **kwargs)
 
 
+@stored
 def _make_ref(runtime_dir: str, actor: int, name: str, overflow: str) -> ActorRef[Any]:
     return ActorRef(runtime_dir, actor, name, Overflow(overflow))

@@ -8,8 +8,8 @@ Never: part of the user's pickle: a message that does not load must still get it
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
+from procactors.light_tuple import NamedTuple
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import BODY_LIMIT, PADDING, Kind

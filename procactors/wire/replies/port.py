@@ -22,7 +22,6 @@ import fcntl
 import itertools
 import os
 import select
-import shutil
 from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Protocol
@@ -30,6 +29,7 @@ from typing import Protocol
 from procactors.wire.envelope import CALL_ID
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import FRAME, Kind, Record, frame, parse, parse_all
+from procactors.wire.runtime_dir import remove_whole
 from procactors.wire.spin import Spin, try_read
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
 
@@ -234,7 +234,7 @@ def remove_ports_of(runtime_dir: str, process: int) -> None:
     for path in list_folder(runtime_dir, "replies"):
         if os.path.basename(path).startswith(prefix):
             if path.endswith(".spill"):
-                shutil.rmtree(path, ignore_errors=True)
+                remove_whole(path)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)

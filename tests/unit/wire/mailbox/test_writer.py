@@ -12,7 +12,8 @@ import pytest
 from procactors.errors import ActorStopped
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.mailbox.black_box import CLOSED, CLOSING, GONE, BlackBox
-from procactors.wire.mailbox.queue import Mailbox, MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
+from procactors.wire.mailbox.queue import Mailbox
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.tokens import Tokens
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
