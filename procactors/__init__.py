@@ -12,43 +12,43 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 if _sys.platform != "linux":
     raise ImportError(f"procactors runs on Linux only so far, not on {_sys.platform}")
 
-from procactors import errors
-from procactors.api.actor import Actor, Context, current_context
-from procactors.api.inbox import Inbox
-from procactors.api.program import run
-from procactors.api.spawner import Spawner
-from procactors.api.stop_signal import Interrupted
-from procactors.api.system import ActorSystem
-from procactors.crash import CrashReport, ExitKind, ExitReason
-from procactors.model.commands import ActorStatus
-from procactors.model.events import Event, Progress
-from procactors.model.messages import Message
-from procactors.model.options import (
-    Backoff,
-    Delivery,
-    Limits,
-    Options,
-    Overflow,
-    Recycle,
-    Restart,
-    Routing,
-)
-from procactors.model.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
-from procactors.process.cpus import usable_cpus
-from procactors.runtime.child_failure import ChildFailure, Directive
-from procactors.runtime.ref import ActorRef
-from procactors.runtime.reply import Reply
-from procactors.runtime.shared import Shared
-from procactors.runtime.supervisor_ref import Child, ChildCounts, SupervisorRef
-from procactors.runtime.terminated import Restarted, Terminated
-from procactors.stored import STORED as _STORED  # noqa: F401 - pickles name it
+from procactors import stored as _stored  # noqa: F401 - pickles name it, and what has moved is found
 
 if _TYPE_CHECKING:
+    from procactors import errors
+    from procactors.api.actor import Actor, Context, current_context
+    from procactors.api.inbox import Inbox
+    from procactors.api.program import run
+    from procactors.api.spawner import Spawner
+    from procactors.api.stop_signal import Interrupted
+    from procactors.api.system import ActorSystem
     from procactors.api.tree_toml import load_tree
+    from procactors.crash import CrashReport, ExitKind, ExitReason
     from procactors.deadletters.letter import DeadLetter
     from procactors.deadletters.store import DeadLetters
+    from procactors.model.commands import ActorStatus
+    from procactors.model.events import Event, Progress
+    from procactors.model.messages import Message
+    from procactors.model.options import (
+        Backoff,
+        Delivery,
+        Limits,
+        Options,
+        Overflow,
+        Recycle,
+        Restart,
+        Routing,
+    )
+    from procactors.model.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
+    from procactors.process.cpus import usable_cpus
+    from procactors.runtime.child_failure import ChildFailure, Directive
+    from procactors.runtime.ref import ActorRef
+    from procactors.runtime.reply import Reply
+    from procactors.runtime.shared import Shared
+    from procactors.runtime.supervisor_ref import Child, ChildCounts, SupervisorRef
+    from procactors.runtime.terminated import Restarted, Terminated
     from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
     from procactors.wire.mailbox.queue import Mailbox
 
@@ -106,22 +106,63 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Imported where they are first asked for: actors and the zygote need not carry what only the parent
-# uses, nor a program without pools theirs.
+# Imported where they are first asked for: a program waits for no more than it uses, and actors and
+# the zygote need not carry what the parent alone does.
 _LATE = {
+    "Actor": "procactors.api.actor",
+    "ActorRef": "procactors.runtime.ref",
+    "ActorStatus": "procactors.model.commands",
+    "ActorSystem": "procactors.api.system",
+    "AutoShutdown": "procactors.model.tree",
+    "Backoff": "procactors.model.options",
+    "Child": "procactors.runtime.supervisor_ref",
+    "ChildCounts": "procactors.runtime.supervisor_ref",
+    "ChildFailure": "procactors.runtime.child_failure",
+    "ChildSpec": "procactors.model.tree",
+    "Context": "procactors.api.actor",
+    "CrashReport": "procactors.crash",
     "DeadLetter": "procactors.deadletters.letter",
     "DeadLetters": "procactors.deadletters.store",
+    "Delivery": "procactors.model.options",
+    "Directive": "procactors.runtime.child_failure",
+    "Event": "procactors.model.events",
+    "ExitKind": "procactors.crash",
+    "ExitReason": "procactors.crash",
+    "Inbox": "procactors.api.inbox",
+    "Interrupted": "procactors.api.stop_signal",
+    "Limits": "procactors.model.options",
     "Mailbox": "procactors.wire.mailbox.queue",
     "MapResults": "procactors.pool.map",
+    "Message": "procactors.model.messages",
+    "Options": "procactors.model.options",
+    "Overflow": "procactors.model.options",
     "Pool": "procactors.pool.pool",
+    "Progress": "procactors.model.events",
+    "Recycle": "procactors.model.options",
+    "Reply": "procactors.runtime.reply",
+    "Restart": "procactors.model.options",
+    "Restarted": "procactors.runtime.terminated",
+    "Routing": "procactors.model.options",
+    "Shared": "procactors.runtime.shared",
+    "Spawner": "procactors.api.spawner",
     "StopOutcome": "procactors.supervision.stop_report",
     "StopReport": "procactors.supervision.stop_report",
     "StoppedActor": "procactors.supervision.stop_report",
+    "Strategy": "procactors.model.tree",
+    "Supervisor": "procactors.model.tree",
+    "SupervisorRef": "procactors.runtime.supervisor_ref",
+    "Terminated": "procactors.runtime.terminated",
+    "current_context": "procactors.api.actor",
     "load_tree": "procactors.api.tree_toml",
+    "run": "procactors.api.program",
+    "spec": "procactors.model.tree",
+    "usable_cpus": "procactors.process.cpus",
 }
 
 
 def __getattr__(name: str) -> _Any:
+    if name == "errors":
+        return _importlib.import_module("procactors.errors")
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(_importlib.import_module(_LATE[name]), name)
@@ -129,4 +170,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATE})
+    return sorted({*globals(), "errors", *_LATE})

@@ -12,6 +12,8 @@ import enum
 import signal
 from typing import Any
 
+from procactors.late_dataclass import dataclass
+
 __all__ = ["ERROR_LINES", "LOG_LINES", "CrashReport", "ExitKind", "ExitReason"]
 
 
@@ -60,7 +62,7 @@ _BY_SIGNAL = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ExitReason:
     """Why an actor, or one incarnation of it, ended.
 
@@ -130,7 +132,7 @@ _SAYS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class CrashReport:
     """What is known of one incarnation's death.
 

@@ -2,7 +2,7 @@
 
 Layer: model. Runs in: parent and actor.
 Owns: nothing.
-Never: imports anything but crash reports; an error without the facts that explain it.
+Never: imports anything for an error that does not come; an error without the facts that explain it.
 
     ProcActorsError
     ├── SpawnError                     the actor did not start
@@ -34,10 +34,11 @@ Never: imports anything but crash reports; an error without the facts that expla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from concurrent.futures import BrokenExecutor
+
     from procactors.crash import CrashReport
 
 __all__ = [
@@ -111,8 +112,23 @@ class ForeignProcess(DeliveryError):
     """This process does not belong to the system that the ref names."""
 
 
-class PoolBroken(DeliveryError, BrokenExecutor):
-    """No worker of the pool is left; the text says how the last one ended."""
+if TYPE_CHECKING:
+
+    class PoolBroken(DeliveryError, BrokenExecutor):
+        """No worker of the pool is left; the text says how the last one ended."""
+
+else:
+
+    def __getattr__(name: str) -> type:
+        """Make `PoolBroken` when it is asked for: its base loads `concurrent.futures`, 6 ms."""
+        if name != "PoolBroken":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from concurrent.futures import BrokenExecutor
+
+        doc = "No worker of the pool is left; the text says how the last one ended."
+        body = {"__doc__": doc, "__module__": __name__}
+        made = type(name, (DeliveryError, BrokenExecutor), body)
+        return globals().setdefault(name, made)  # one class, whichever thread comes first
 
 
 class StorageFull(DeliveryError):

@@ -21,8 +21,9 @@ from procactors.errors import ActorStopped, EncodeError, ForeignProcess, Invalid
 from procactors.executors.engine import SHUT_DOWN, Engine, Plan
 from procactors.executors.executor_map import ExecutorMap, MapReading, Tuples
 from procactors.model.checks import modules, one_of, patience, plain_function, whole
+from procactors.model.choices import Delivery
 from procactors.model.handlers import check_function
-from procactors.model.options import Delivery, Limits, Options, Recycle
+from procactors.model.options import Limits, Options, Recycle
 from procactors.pool.calls import PoolReply
 from procactors.pool.pool import Pool
 from procactors.process.cpus import usable_cpus

@@ -1,14 +1,14 @@
 """What stored pickles name: the functions that make their values again, of this and older versions.
 
-Layer: api. Runs in: any process; loaded with the package.
-Owns: `__module__` of these functions, and the last entry of `sys.meta_path`.
+Layer: model. Runs in: any process; loaded with the package.
+Owns: `__module__` of these functions (`stored`), and the last entry of `sys.meta_path`.
 Never: drops or renames what a version has stored.
 
 Dead letters in a file, and the messages beside crash reports, are pickles that outlive the version
 that wrote them. A pickle names each function that it needs by its module: so these are named by
 this one, wherever they lie, and a module that moves is found by its old name.
 
-    a letter of today    procactors.stored.make_class              ──► the function below
+    a letter of today    procactors.stored.make_class              ──► `STORED` says where it lies
     one of version 0.1   procactors.wire.rebuilding.make_class     ──► `_MOVED`, if it has moved
 """
 
@@ -16,37 +16,56 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any, TypeVar
 
-from procactors.runtime.ref import _make_ref
-from procactors.runtime.shared import _received
-from procactors.wire.mailbox.queue import _open_mailbox
-from procactors.wire.pickling import definitions, rebuilding
-from procactors.wire.pickling.bundle import open_parcel
+__all__ = ["STORED", "stored"]
 
-__all__ = ["STORED"]
+F = TypeVar("F", bound=Callable[..., Any])
 
-#: The functions that pickles name by this module.
-STORED = (
-    definitions._definition,
-    definitions.make_definition,
-    definitions.fill,
-    definitions.fill_function,
-    *(getattr(rebuilding, name) for name in rebuilding.__all__),
-    open_parcel,
-    _make_ref,
-    _open_mailbox,
-    _received,
-)
+#: The functions that pickles name by this module, and the modules that they lie in.
+STORED = {
+    "_definition": "procactors.wire.pickling.definitions",
+    "_make_ref": "procactors.runtime.ref",
+    "_open_mailbox": "procactors.wire.mailbox.queue",
+    "_received": "procactors.runtime.shared",
+    "fill": "procactors.wire.pickling.definitions",
+    "fill_cached": "procactors.wire.pickling.rebuilding",
+    "fill_enum": "procactors.wire.pickling.rebuilding",
+    "fill_function": "procactors.wire.pickling.definitions",
+    "fill_module": "procactors.wire.pickling.rebuilding",
+    "fill_named": "procactors.wire.pickling.rebuilding",
+    "fill_single_dispatch": "procactors.wire.pickling.rebuilding",
+    "make_cached": "procactors.wire.pickling.rebuilding",
+    "make_cached_property": "procactors.wire.pickling.rebuilding",
+    "make_class": "procactors.wire.pickling.rebuilding",
+    "make_definition": "procactors.wire.pickling.definitions",
+    "make_module": "procactors.wire.pickling.rebuilding",
+    "make_named": "procactors.wire.pickling.rebuilding",
+    "make_single_dispatch": "procactors.wire.pickling.rebuilding",
+    "make_spec": "procactors.wire.pickling.rebuilding",
+    "make_typing_name": "procactors.wire.pickling.rebuilding",
+    "open_parcel": "procactors.wire.pickling.bundle",
+    "remember_named": "procactors.wire.pickling.rebuilding",
+}
 
-for _function in STORED:
-    _function.__module__ = __name__
-    globals()[_function.__name__] = _function
 
-# A package has the name of the module that this was in: the finder below is not asked for it.
-setattr(sys.modules["procactors.wire.mailbox"], "_open_mailbox", _open_mailbox)  # noqa: B010 - mypy
+def stored(function: F) -> F:
+    """Have pickles name a function by this module; `STORED` says where it lies."""
+    function.__module__ = __name__
+    return function
+
+
+def __getattr__(name: str) -> Any:
+    """Return one of `STORED`, for a pickle that names it: its module is loaded by then, or now."""
+    if name not in STORED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(STORED[name]), name)
+    return value
+
 
 #: Modules that were elsewhere when something was stored, and where what was in them is now.
 _MOVED: dict[str, str] = {

@@ -6,6 +6,7 @@ a class without code, which every Python opens, and values with code, whose name
 
 from __future__ import annotations
 
+import importlib
 import pickletools
 import shutil
 import subprocess
@@ -98,12 +99,19 @@ def test_todays_files_name_one_module_for_what_makes_values_again():
     inner = type("Inner", (), {"f": lambda self: self, "__module__": "__main__"})
     named = {module for module, _ in names_in(encode("nowhere", inner).head)}
     assert {name for name in named if name.startswith("procactors")} == {"procactors.stored"}
-    assert {function.__module__ for function in stored.STORED} == {"procactors.stored"}
 
 
-@pytest.mark.parametrize("function", stored.STORED, ids=lambda function: function.__name__)
-def test_what_is_stored_is_found_under_its_name(function):
-    assert getattr(stored, function.__qualname__) is function
+@pytest.mark.parametrize("name", stored.STORED)
+def test_what_is_stored_is_found_under_its_name_and_says_so(name):
+    home = importlib.import_module(stored.STORED[name])
+    function = vars(home)[name]
+    assert getattr(stored, name) is function
+    assert (function.__module__, function.__qualname__) == ("procactors.stored", name)
+
+
+def test_what_the_table_does_not_have_is_not_stored():
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = stored.nothing
 
 
 def test_a_module_that_moved_is_found_by_its_old_name(monkeypatch):

@@ -7,23 +7,27 @@ Never: is needed: any class will do as an actor; this one adds hooks and `contex
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from procactors.api.spawner import Spawner, SystemHandle
-from procactors.crash import CrashReport, ExitReason
-from procactors.model.options import worded
-from procactors.runtime.ref import ActorRef
-from procactors.runtime.terminated import Restarted, Terminated
+from procactors.late import late
+from procactors.model.words import worded
 
 if TYPE_CHECKING:
+    import logging
+
     from typing_extensions import Unpack
 
+    from procactors.api.spawner import Spawner, SystemHandle
+    from procactors.crash import CrashReport, ExitReason
     from procactors.model.options import OptionWords
     from procactors.runner.loop import Loop
     from procactors.runtime.child_failure import ChildFailure, Directive
+    from procactors.runtime.ref import ActorRef
+    from procactors.runtime.terminated import Restarted, Terminated
     from procactors.runtime.watches import Watching
+else:
+    logging = late("logging")
 
 __all__ = ["Actor", "Context", "context_here", "current_context", "set_current"]
 

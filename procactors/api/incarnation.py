@@ -17,15 +17,13 @@ import os
 import pickle
 import sys
 import threading
-from multiprocessing import util
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from procactors.api.actor import Actor, Context, set_current
 from procactors.api.spawner import SystemHandle
-from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ProcActorsError, SupervisionError
-from procactors.model import commands as c
-from procactors.model.options import Overflow
+from procactors.late import late
+from procactors.model.choices import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.limits import bind
 from procactors.process.nesting import ACTOR, become, note_threads
@@ -68,6 +66,13 @@ from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
 from procactors.wire.storage import write_whole
 from procactors.wire.transport import SUPERVISOR
 
+if TYPE_CHECKING:
+    from procactors import crash
+    from procactors.model import commands as c
+else:
+    c = late("procactors.model.commands")
+    crash = late("procactors.crash")
+
 __all__ = ["main", "rehearse"]
 
 #: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
@@ -76,13 +81,8 @@ _FAILED_CODE = 1
 #: Most seconds for the end of a life that did not come to know its order.
 _END_S = 1.0
 
-#: What `on_stop` gets for each orderly end.
-_KINDS = {
-    STOPPED: ExitKind.STOPPED,
-    LEFT: ExitKind.NORMAL,
-    HALTED: ExitKind.RESTARTED,
-    RECYCLED: ExitKind.RECYCLED,
-}
+#: What `on_stop` gets for each orderly end: a name of `ExitKind`.
+_KINDS = {STOPPED: "STOPPED", LEFT: "NORMAL", HALTED: "RESTARTED", RECYCLED: "RECYCLED"}
 
 
 def main(argv: list[str]) -> None:
@@ -129,8 +129,8 @@ def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
     print_by_lines()
+    watch_faults(folder, order.dumps)  # first: it brings the stack on which signals are handled
     set_signals(words)
-    watch_faults(folder, order.dumps)
     keep_log(folder)
     seed_generators(order.seed, order.reseed)
     if order.cpus is not None or order.nice is not None:
@@ -147,7 +147,7 @@ def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpo
 
 def rehearse() -> None:
     """Touch, in a spare, the pages that every start touches: so they are copied by then."""
-    pickle.loads(pickle.dumps((Actor, ExitReason(ExitKind.NORMAL))))
+    pickle.loads(pickle.dumps((Actor, crash.ExitReason(crash.ExitKind.NORMAL))))
     MethodTable(Actor)
 
 
@@ -264,8 +264,8 @@ class _Life:
             Client(self._endpoint).ask(c.StopChildren(self._order.actor))
         kind = _KINDS[phase]
         if phase == STOPPED and self._words[CONTROL] == PARENT_GONE:
-            kind = ExitKind.PARENT_GONE
-        _hook(instance, "on_stop", ExitReason(kind))
+            kind = "PARENT_GONE"
+        _hook(instance, "on_stop", crash.ExitReason(crash.ExitKind[kind]))
         self._words[PHASE] = phase
         self._endpoint.flush(self._order.stop_timeout)
 
@@ -360,7 +360,9 @@ def _end(code: int, patience: float) -> NoReturn:
     with contextlib.suppress(Exception):
         limit.start()
     with contextlib.suppress(Exception):
-        util._run_finalizers()  # type: ignore[attr-defined]
+        # Who has any has loaded the module.
+        if util := sys.modules.get("multiprocessing.util"):
+            util._run_finalizers()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()

@@ -20,7 +20,7 @@ from procactors.api.inert_endpoint import NullTransport
 from procactors.api.spawner import SystemHandle
 from procactors.deadletters.file import LetterFile, Run, StoredLetter
 from procactors.errors import ForeignProcess, SpawnError
-from procactors.model.options import Overflow
+from procactors.model.choices import Overflow
 from procactors.runner.loop import find_handler
 from procactors.runner.method_table import table_of
 from procactors.runtime.ref import ActorRef

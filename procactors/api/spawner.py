@@ -11,30 +11,45 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from procactors.errors import InvalidSpec
-from procactors.model import commands as c
-from procactors.model.checks import text
-from procactors.model.options import Options, worded
-from procactors.model.tree import Supervisor
-from procactors.runtime.blueprint import check_options, plan_of, write_blueprint
-from procactors.runtime.client import Client
-from procactors.runtime.ref import ActorRef
-from procactors.runtime.shared import Shared, share_in, shared_in
-from procactors.runtime.supervisor_ref import SupervisorRef
-from procactors.wire.transport import MAIN, Transport
+from procactors.late import late
+from procactors.model.words import worded
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from procactors.model.options import OptionWords
+    from procactors.model import checks, commands as c, options as model, tree as trees
+    from procactors.model.options import Options, OptionWords
+    from procactors.model.tree import Supervisor
     from procactors.pool.pool import Pool
+    from procactors.runtime import (
+        blueprint as blueprints,
+        client as clients,
+        ref as refs,
+        shared,
+        supervisor_ref as supervisor_refs,
+    )
+    from procactors.runtime.ref import ActorRef
+    from procactors.runtime.shared import Shared
+    from procactors.runtime.supervisor_ref import SupervisorRef
+    from procactors.wire import transport
+    from procactors.wire.transport import Transport
+else:
+    # What a program imports comes first, and has its zygote started; then these.
+    checks = late("procactors.model.checks")
+    c = late("procactors.model.commands")
+    model = late("procactors.model.options")
+    trees = late("procactors.model.tree")
+    blueprints = late("procactors.runtime.blueprint")
+    clients = late("procactors.runtime.client")
+    refs = late("procactors.runtime.ref")
+    shared = late("procactors.runtime.shared")
+    supervisor_refs = late("procactors.runtime.supervisor_ref")
+    transport = late("procactors.wire.transport")
 
 __all__ = ["Spawner", "SystemHandle", "Worker"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-
-_DEFAULTS = Options()
 
 
 class Worker:
@@ -85,7 +100,7 @@ class SystemHandle:
 
     def __init__(self, endpoint: Transport, ask_timeout: float | None) -> None:
         self._endpoint = endpoint
-        self._client = Client(endpoint)
+        self._client = clients.Client(endpoint)
         self._ask_timeout = ask_timeout
 
     def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
@@ -107,7 +122,7 @@ class SystemHandle:
         Raises:
             InvalidSpec: an unknown option, or a value that makes no sense.
         """
-        return Spawner(self, _DEFAULTS.replace(**options), MAIN)
+        return Spawner(self, model.DEFAULTS.replace(**options), transport.MAIN)
 
     def find(self, name: str) -> ActorRef[Any] | None:
         """Return the live actor of that name, or None.
@@ -115,7 +130,7 @@ class SystemHandle:
         Raises:
             InvalidSpec: no name.
         """
-        info = self._client.ask(c.Find(text("an actor's name", name)))
+        info = self._client.ask(c.Find(checks.text("an actor's name", name)))
         return None if info is None else self._ref(info)
 
     def __getitem__(self, name: str) -> ActorRef[Any]:
@@ -139,12 +154,14 @@ class SystemHandle:
             InvalidSpec: no `Supervisor`.
         """
         self._endpoint.check_process()
-        if not isinstance(tree, Supervisor):
+        if not isinstance(tree, trees.Supervisor):
             raise InvalidSpec(
                 f"supervise takes a tree, as in Supervisor(spec(Class, ...), ...), not {tree!r}"
             )
-        info = self._client.ask(c.Supervise(plan_of(self._endpoint, tree)))
-        return SupervisorRef(self._endpoint.path, info.supervisor, info.name, self._ask_timeout)
+        info = self._client.ask(c.Supervise(blueprints.plan_of(self._endpoint, tree)))
+        return supervisor_refs.SupervisorRef(
+            self._endpoint.path, info.supervisor, info.name, self._ask_timeout
+        )
 
     def share(self, value: T) -> Shared[T]:
         """Write a value into shared memory, once, for any number of readers; see `Shared`.
@@ -161,16 +178,16 @@ class SystemHandle:
             StorageFull: neither the runtime directory nor the temporary one has room.
         """
         self._endpoint.check_process()
-        return share_in(self._endpoint.store, value)
+        return shared.share_in(self._endpoint.store, value)
 
     def shares(self) -> list[Shared[Any]]:
         """Return handles of what is shared at this moment, by any process of the system."""
         self._endpoint.check_process()
-        return shared_in(self._endpoint.store)
+        return shared.shared_in(self._endpoint.store)
 
     def child_spawner(self, options: OptionWords) -> Spawner:
         """Return a spawner whose actors are children of this process's actor."""
-        return Spawner(self, _DEFAULTS.replace(**options), self._endpoint.actor)
+        return Spawner(self, model.DEFAULTS.replace(**options), self._endpoint.actor)
 
     def _spawn(
         self,
@@ -180,8 +197,8 @@ class SystemHandle:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        check_options(options)
-        blueprint = write_blueprint(self._endpoint, cls, args, kwargs)
+        blueprints.check_options(options)
+        blueprint = blueprints.write_blueprint(self._endpoint, cls, args, kwargs)
         info = self._client.ask(c.Spawn(blueprint, cls.__qualname__, options, parent))
         return self._ref(info, cls)
 
@@ -206,7 +223,7 @@ class SystemHandle:
         )
 
     def _ref(self, info: c.ActorInfo, cls: type | None = None) -> ActorRef[Any]:
-        return ActorRef(
+        return refs.ActorRef(
             self._endpoint.path,
             info.actor,
             info.name,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import logging
 import os
 import signal
 import sys
@@ -21,13 +20,10 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from procactors.api.inbox import Inbox
 from procactors.api.spawner import SystemHandle
-from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
-from procactors.model import commands as c
+from procactors.late import late
 from procactors.model.checks import deadline, modules, one_of, path, patience, text, whole
-from procactors.observe.events import Events
 from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
@@ -36,16 +32,26 @@ from procactors.process.nesting import check_depth, importer, note_maker
 from procactors.process.shield import held
 from procactors.process.streams import hold_standard_streams
 from procactors.runtime.leaving import UNWIND_S, is_broken_off
-from procactors.wire.endpoint import Endpoint
 from procactors.wire.runtime_dir import RuntimeDir, sweep
 
 if TYPE_CHECKING:
+    import logging
+
+    from procactors import crash
+    from procactors.api import inbox as inboxes
+    from procactors.api.inbox import Inbox
     from procactors.deadletters.writer import DeadLetterWriter
+    from procactors.model import commands as c
+    from procactors.supervision.crash_folder import CrashFolder
     from procactors.supervision.stop_report import StopReport
+    from procactors.wire.endpoint import Endpoint
+else:
+    logging = late("logging")
+    c = late("procactors.model.commands")
+    crash = late("procactors.crash")
+    inboxes = late("procactors.api.inbox")
 
 __all__ = ["STOP_TIMEOUT_S", "ActorSystem"]
-
-_log = logging.getLogger("procactors")
 
 #: Seconds of a stop that names none: a third of what batch schedulers usually grant.
 STOP_TIMEOUT_S = 10.0
@@ -152,7 +158,6 @@ class ActorSystem(SystemHandle):
             runtime_dir = os.path.abspath(runtime_dir)
         sweep(runtime_dir)
         self._stop_timeout = stop_timeout
-        self.events = Events()
         self.failure: RestartIntensityExceeded | None = None
         starting = start_method, preload, spares
         self._open(name, starting, runtime_dir, ask_timeout, dead_letter_file, crash_dir)
@@ -168,13 +173,6 @@ class ActorSystem(SystemHandle):
         crash_dir: str | None,
     ) -> None:
         """Make the parts of the system, and start it."""
-        # Where a system is made: the zygote and the actors have no supervisor to carry.
-        from procactors.deadletters.store import DeadLetters
-        from procactors.supervision.crash_folder import CrashFolder
-        from procactors.supervision.recovery import Recovery
-        from procactors.supervision.supervisor import Supervisor
-
-        self.dead_letters = DeadLetters()
         self._dir = RuntimeDir(runtime_dir)
         self.name = name or os.path.basename(self._dir.path)
         with contextlib.ExitStack() as undo:
@@ -183,10 +181,21 @@ class ActorSystem(SystemHandle):
             undo.callback(self._launcher.close)
             self._lifeline = Lifeline(self._dir.path)
             undo.callback(self._lifeline.cut)
+            self._launcher.open()
+            # Imported where a system is made, since zygote and actors have no supervisor to carry;
+            # and behind the zygote's start, which takes as long: the two go on side by side.
+            from procactors.deadletters.store import DeadLetters
+            from procactors.observe.events import Events
+            from procactors.supervision.recovery import Recovery
+            from procactors.supervision.supervisor import Supervisor
+            from procactors.wire.endpoint import Endpoint
+
+            self.events = Events()
+            self.dead_letters = DeadLetters()
             endpoint = Endpoint(self._dir.path)
             undo.callback(endpoint.close)
             super().__init__(endpoint, ask_timeout)
-            self._crashes = None if crash_dir is None else CrashFolder(crash_dir, self._dir.path)
+            self._crashes = None if crash_dir is None else _crash_folder(crash_dir, self._dir.path)
             self._recovery = Recovery(endpoint.store, endpoint, self.dead_letters, self._crashes)
             endpoint.on_lost = self._report_lost
             self._supervisor = Supervisor(
@@ -210,7 +219,7 @@ class ActorSystem(SystemHandle):
         if name is not None:
             name = text("an inbox's name", name)
         ref = self._ref(self._client.ask(c.OpenInbox(name)))
-        return Inbox(self._endpoint, ref, self._recovery.lost)
+        return inboxes.Inbox(self._endpoint, ref, self._recovery.lost)
 
     def stop(self, timeout: float | None = None) -> StopReport:
         """Stop all actors, latest started first, and end the system; return what came of it.
@@ -371,7 +380,7 @@ class ActorSystem(SystemHandle):
         core = self._supervisor.core
         for actor in list(core.actors.values()):
             if not actor.is_inbox:  # left by a stop that was broken off: the next line kills it
-                killed = ExitReason(ExitKind.KILLED, signal.SIGKILL)
+                killed = crash.ExitReason(crash.ExitKind.KILLED, signal.SIGKILL)
                 self._recovery.tally.ended(actor.name, killed, actor.host.at_work())
         for actor in (*core.actors.values(), *core.unremoved):
             with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
@@ -391,7 +400,7 @@ class ActorSystem(SystemHandle):
         if self._report is None:  # else a stop in a signal handler has come to this line first
             self._report = report = self._recovery.tally.report()
             if report.left:
-                _log.warning("%s", report.headline)
+                logging.getLogger("procactors").warning("%s", report.headline)
         self._ended.set()
         _systems.discard(self)
 
@@ -427,6 +436,12 @@ class ActorSystem(SystemHandle):
     def _forget(self) -> None:
         self._dir.forget()
         self._launcher.forget()
+
+
+def _crash_folder(crash_dir: str, runtime_dir: str) -> CrashFolder:
+    from procactors.supervision.crash_folder import CrashFolder  # only where it is used
+
+    return CrashFolder(crash_dir, runtime_dir)
 
 
 def _path(name: str, value: Any) -> str | None:

@@ -26,8 +26,9 @@ from typing import Any, TypeVar
 
 from procactors.errors import InvalidSpec
 from procactors.model.checks import suggestion
-from procactors.model.options import Backoff, Delivery, Limits, Options, Overflow, Recycle, Restart
-from procactors.model.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
+from procactors.model.choices import AutoShutdown, Delivery, Overflow, Restart, Strategy
+from procactors.model.options import Backoff, Limits, Options, Recycle
+from procactors.model.tree import ChildSpec, Supervisor, spec
 
 __all__ = ["find_attribute", "load_tree"]
 

@@ -11,12 +11,13 @@ import dataclasses
 from typing import Any
 
 from procactors.errors import DeliveryError
+from procactors.late_dataclass import dataclass
 from procactors.wire.pickling.codec import Encoded, decode
 
 __all__ = ["DeadLetter"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class DeadLetter:
     """A message that was not handled to its end.
 

@@ -24,12 +24,12 @@ import threading
 import uuid
 from collections.abc import Callable
 from time import monotonic
-from typing import NamedTuple
 
 from procactors.deadletters.file import LETTERS_FOLDER, LetterFile, Run, StoredLetter
 from procactors.deadletters.letter import DeadLetter
 from procactors.deadletters.store import DeadLetters
 from procactors.errors import MailboxFull, ProcActorsError
+from procactors.light_tuple import NamedTuple
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.pickling.definitions import publish, published, published_with
 from procactors.wire.runtime_dir import check_private

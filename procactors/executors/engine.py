@@ -18,7 +18,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from procactors.api.actor import context_here
 from procactors.api.spawner import Spawner, SystemHandle
@@ -32,6 +32,7 @@ from procactors.errors import (
     SpawnError,
 )
 from procactors.executors.executor_map import UnreadMaps, start_thread
+from procactors.light_tuple import NamedTuple
 from procactors.pool.pool import Pool
 from procactors.process.nesting import check_depth, importer, one_deeper
 

@@ -9,14 +9,19 @@ its meaning (numpy's numbers, a `str` subclass, a `Path`) is made one, all else 
 from __future__ import annotations
 
 import enum
-import inspect
 import math
 import operator
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procactors.errors import InvalidSpec
+from procactors.late import late
+
+if TYPE_CHECKING:
+    import inspect
+else:
+    inspect = late("inspect")
 
 __all__ = [
     "LONGEST_S",

@@ -10,12 +10,15 @@ what all imports take.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from procactors.crash import CrashReport, ExitReason
-from procactors.model.options import Options, Restart
-from procactors.model.tree import AutoShutdown, Strategy
+from procactors.late_dataclass import dataclass
+from procactors.light_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from procactors.crash import CrashReport, ExitReason
+    from procactors.model.choices import AutoShutdown, Restart, Strategy
+    from procactors.model.options import Options
 
 __all__ = [
     "ActorInfo",
@@ -165,7 +168,7 @@ class Find(NamedTuple):
     name: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ListActors:
     """List the live actors in start order. Reply: list of `ActorInfo`."""
 
@@ -357,7 +360,7 @@ class ChildRow(NamedTuple):
     significant: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ActorStatus:
     """What can be seen of an actor from outside, without a message to it.
 

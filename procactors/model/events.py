@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 from time import monotonic
 
+from procactors.late_dataclass import dataclass
+
 __all__ = ["Event", "Progress"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """Something that happened in a system.
 
@@ -26,7 +28,7 @@ class Event:
     at: float = dataclasses.field(default_factory=monotonic)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress(Event):
     """How far an actor or a map is, in steps of its own.
 

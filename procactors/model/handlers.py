@@ -8,12 +8,18 @@ Never: lets an `async def` or a generator come to its first call: what it return
 from __future__ import annotations
 
 import functools
-import inspect
-import re
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import InvalidSpec
+from procactors.late import late
+
+if TYPE_CHECKING:
+    import inspect
+    import re
+else:
+    inspect = late("inspect")
+    re = late("re")
 
 __all__ = ["check_class", "check_function", "cure_for", "kind_of", "refusal"]
 
@@ -23,13 +29,14 @@ _MAP_WORDS = {"chunk", "in_flight", "on_error", "ordered", "progress", "retries"
 #: Words that users write, and the options that they mean.
 _MEANT = {"timeout": "start_timeout", "workers": "size", "max_workers": "size"}
 
-#: Flags of the code of what does not return its result.
-_UNUSUAL = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+#: Flags of the code of what does not return its result: `inspect`'s CO_GENERATOR, CO_COROUTINE and
+#: CO_ASYNC_GENERATOR.
+_UNUSUAL = 0x20 | 0x80 | 0x200
 
 #: Types whose objects have their code themselves, not in a `__call__`.
 _PLAIN = (FunctionType, BuiltinFunctionType, type)
 
-_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+_UNEXPECTED = r"unexpected keyword argument '(\w+)'"
 
 
 def kind_of(function: Any) -> str:
@@ -110,7 +117,7 @@ def cure_for(error: Exception, options: set[str], say: str, call: str = "") -> s
         say: where those belong, with ``{}`` for the word.
         call: where the words of a call belong; empty: with the others.
     """
-    found = _UNEXPECTED.search(str(error))
+    found = re.search(_UNEXPECTED, str(error))
     word = found[1] if found else ""
     if word in _CALL_WORDS and call:
         return f"; {word}= is an option of the call: say {call.format(f'{word}=...')}"

@@ -8,13 +8,12 @@ Never: a default that hides a choice; a check that does not name the offending v
 from __future__ import annotations
 
 import dataclasses
-import enum
-import inspect
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import InvalidSpec
+from procactors.late_dataclass import dataclass
 from procactors.model.checks import (
     deadline,
     member,
@@ -25,6 +24,7 @@ from procactors.model.checks import (
     text,
     whole,
 )
+from procactors.model.choices import Delivery, Overflow, Restart, Routing
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "DEFAULTS",
     "OPTIONS",
     "Backoff",
     "Delivery",
@@ -64,72 +65,10 @@ __all__ = [
     "Recycle",
     "Restart",
     "Routing",
-    "showing",
-    "worded",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-class Overflow(enum.Enum):
-    """What a send to a full bounded mailbox does.
-
-    BLOCK: wait for a free place (up to the ref's ``timeout``, then ``MailboxFull``).
-    RAISE: raise ``MailboxFull`` at once. DROP: a ``tell`` becomes a dead letter, an ``ask``
-    raises ``MailboxFull``.
-    """
-
-    BLOCK = "block"
-    RAISE = "raise"
-    DROP = "drop"
-
-
-class Routing(enum.Enum):
-    """Which worker of a pool gets a call.
-
-    LEAST_LOADED: a free worker draws the next one from the pool's queue: one slow call delays no
-    other. ROUND_ROBIN: each in turn. RANDOM: drawn by chance. CONSISTENT_HASH: by the call's
-    first argument: calls with equal ones go to the same worker, as long as there is one.
-    Except for the first, a call waits for its worker even if others are free.
-    """
-
-    LEAST_LOADED = "least_loaded"
-    ROUND_ROBIN = "round_robin"
-    RANDOM = "random"
-    CONSISTENT_HASH = "consistent_hash"
-
-
-class Restart(enum.Enum):
-    """Which exits bring the actor back (OTP's restart types).
-
-    ============  =======================  ==========================================
-    policy        ``context.stop()``       exception in a tell, exit code, any signal
-    ============  =======================  ==========================================
-    PERMANENT     respawned                respawned
-    TRANSIENT     stays down               respawned
-    TEMPORARY     stays down               stays down
-    ============  =======================  ==========================================
-
-    An actor stopped from outside (``ref.stop()``, ``ref.kill()``) stays down under each.
-    """
-
-    PERMANENT = "permanent"
-    TRANSIENT = "transient"
-    TEMPORARY = "temporary"
-
-
-class Delivery(enum.Enum):
-    """What happens to the message in hand when its actor's process dies.
-
-    AT_MOST_ONCE: it is reported (``ActorDied``, or a dead letter for a tell), never handled
-    again. AT_LEAST_ONCE: the next incarnation gets it first, up to ``max_deliveries`` times.
-    """
-
-    AT_MOST_ONCE = "at_most_once"
-    AT_LEAST_ONCE = "at_least_once"
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Backoff:
     """How long to wait before each restart in a row.
 
@@ -156,7 +95,7 @@ class Backoff:
         )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Limits:
     """What one actor's process may use; set before any of its code is imported.
 
@@ -185,7 +124,7 @@ class Limits:
             _set_fields(self, cpu_affinity=_cpus(self.cpu_affinity))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Recycle:
     """When an incarnation makes way for a fresh one, at a message boundary.
 
@@ -218,7 +157,7 @@ class Recycle:
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Options:
     """Everything that can be said of one actor besides its class and arguments.
 
@@ -330,32 +269,6 @@ _ELSEWHERE = {
 OPTIONS = {field.name for field in dataclasses.fields(Options)}
 
 
-def showing(words: Iterable[inspect.Parameter]) -> Callable[[F], F]:
-    """Return a decorator that shows words in the signature of a function that takes any.
-
-    For help() and notebooks; a type checker knows them from a TypedDict.
-    """
-    words = list(words)
-
-    def show(function: F) -> F:
-        shown = inspect.signature(function)
-        own = [one for one in shown.parameters.values() if one.kind not in _VARIABLE]
-        function.__signature__ = shown.replace(parameters=[*own, *words])  # type: ignore[attr-defined]
-        return function
-
-    return show
-
-
-_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-#: Shows the fields of `Options`.
-worded = showing(
-    inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
-    )
-    for field in dataclasses.fields(Options)
-)
-
-
 def _set_fields(thing: Any, **values: Any) -> None:
     """Write fields of a frozen dataclass, while it is being made."""
     for name, value in values.items():
@@ -403,3 +316,7 @@ def _environment(env: Any) -> dict[str, str]:
         else:
             raise InvalidSpec(f"env maps names to strings, not {key!r} to {value!r}")
     return plain
+
+
+#: Options of which nothing was said.
+DEFAULTS = Options()

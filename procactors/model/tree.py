@@ -12,15 +12,16 @@ Never: starts anything: `ActorSystem.supervise` does.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from procactors.errors import InvalidSpec
 from procactors.model.checks import flag, member
+from procactors.model.choices import AutoShutdown, Restart, Strategy
 from procactors.model.handlers import check_class, cure_for
-from procactors.model.options import OPTIONS, Options, Restart, worded
+from procactors.model.options import OPTIONS, Options
+from procactors.model.words import worded
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -32,31 +33,6 @@ __all__ = ["AutoShutdown", "ChildSpec", "Strategy", "Supervisor", "check_signifi
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 P = ParamSpec("P")
-
-
-class Strategy(enum.Enum):
-    """Which children are restarted when one dies and its policy asks for a restart (OTP's).
-
-    ONE_FOR_ONE: that child. ONE_FOR_ALL: all children, those before it too. REST_FOR_ONE: it and
-    the children that were started after it. DYNAMIC (OTP's simple_one_for_one): children are
-    copies of one spec, started by `SupervisorRef.start_child`; each one for itself.
-    """
-
-    ONE_FOR_ONE = "one_for_one"
-    ONE_FOR_ALL = "one_for_all"
-    REST_FOR_ONE = "rest_for_one"
-    DYNAMIC = "dynamic"
-
-
-class AutoShutdown(enum.Enum):
-    """Whether a supervisor stops by itself when `significant` children end by themselves (OTP's).
-
-    NEVER: no. ANY_SIGNIFICANT: with the first of them. ALL_SIGNIFICANT: with the last of them.
-    """
-
-    NEVER = "never"
-    ANY_SIGNIFICANT = "any_significant"
-    ALL_SIGNIFICANT = "all_significant"
 
 
 @dataclasses.dataclass(frozen=True)

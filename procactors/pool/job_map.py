@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from queue import Empty
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from procactors.errors import DeliveryError
+from procactors.light_tuple import NamedTuple
 from procactors.pool.batch import QUARANTINE
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.inputs import input_of

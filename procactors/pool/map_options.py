@@ -7,9 +7,10 @@ Never: lets an argument pass that makes no sense.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from procactors.errors import InvalidSpec
+from procactors.light_tuple import NamedTuple
 from procactors.model.checks import deadline, flag, one_of, suggestion, whole
 from procactors.wire.result_table import MOST_ITEMS
 

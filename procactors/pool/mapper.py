@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from procactors.model.handlers import check_function
-from procactors.model.options import showing
+from procactors.model.words import showing
 from procactors.observe.events import Events
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.inputs import input_of
@@ -39,8 +39,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _with_words = showing(
-    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-    for name, default in MAP_WORDS.items()
+    lambda: (
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in MAP_WORDS.items()
+    )
 )
 
 

@@ -22,8 +22,9 @@ from procactors.errors import (
     ProcActorsError,
 )
 from procactors.model.checks import deadline
+from procactors.model.choices import Delivery, Overflow, Routing
 from procactors.model.handlers import check_class
-from procactors.model.options import Delivery, Options, Overflow, Routing
+from procactors.model.options import Options
 from procactors.observe.events import Events
 from procactors.pool.batch import Load, WorkerSlot
 from procactors.pool.calls import AskCall, PoolReply, TellCall

@@ -7,7 +7,7 @@ Never: reads a clock, touches a process.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from procactors.light_tuple import NamedTuple
 
 __all__ = ["IDLE_S", "WAIT_S", "Demand", "wanted"]
 

@@ -13,12 +13,14 @@ import itertools
 import logging
 import threading
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, ProcActorsError
+from procactors.light_tuple import NamedTuple
 from procactors.model import commands as c
-from procactors.model.options import Delivery, Limits, Options, Overflow
+from procactors.model.choices import Delivery, Overflow
+from procactors.model.options import Limits, Options
 from procactors.pool.batch import WorkerSlot
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.monitor import Monitor

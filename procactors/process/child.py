@@ -18,11 +18,13 @@ import resource
 import select
 import signal
 import struct
-import subprocess
-from multiprocessing.process import BaseProcess
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from procactors.wire.procstat import STATE, STATUS, stat_of
+
+if TYPE_CHECKING:
+    import subprocess
+    from multiprocessing.process import BaseProcess
 
 __all__ = [
     "Child",

@@ -13,24 +13,35 @@ from __future__ import annotations
 
 import importlib
 import os
-import pickle
 import sys
-from multiprocessing import spawn
+from typing import TYPE_CHECKING
+
+from procactors.late import late
+
+if TYPE_CHECKING:
+    import pickle
+    from multiprocessing import spawn
+else:
+    pickle = late("pickle")
+    spawn = late("multiprocessing.spawn")
 
 __all__ = ["command", "is_astray", "is_frozen"]
 
 
 def is_frozen() -> bool:
     """Whether this program is frozen, and has named no other interpreter."""
-    executable = os.fsdecode(spawn.get_executable() or "")
-    return bool(getattr(sys, "frozen", False)) and executable == sys.executable
+    if not getattr(sys, "frozen", False):
+        return False
+    return os.fsdecode(spawn.get_executable() or "") == sys.executable
 
 
 def is_astray() -> bool:
     """Whether this is meant to be a process of multiprocessing's, and runs the program instead."""
+    if not is_frozen():
+        return False
     # The resource tracker is started with -c and such a line; PyInstaller looks for it, too.
     is_tracker = any(word.startswith("from multiprocessing.") for word in sys.argv)
-    return is_frozen() and (spawn.is_forking(sys.argv) or is_tracker)
+    return is_tracker or spawn.is_forking(sys.argv)
 
 
 def command(module: str, arguments: list[str]) -> tuple[list[str], int]:

@@ -8,20 +8,17 @@ Never: waits for a start to be done: the zygote's answer and the actor's report 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import marshal
-import multiprocessing
-import multiprocessing.context
 import os
 import socket
 import subprocess
 import sys
-import warnings
 from collections import deque
 from collections.abc import Sequence
-from multiprocessing.spawn import get_executable
+from typing import TYPE_CHECKING
 
 from procactors.errors import InvalidSpec, SpawnError
+from procactors.late import late
 from procactors.process import frozen
 from procactors.process.child import (
     Child,
@@ -32,12 +29,17 @@ from procactors.process.child import (
     kill_by,
     reap_by,
 )
-from procactors.process.nesting import drop_half_imported, one_deeper
-from procactors.process.order import import_path
-from procactors.process.shield import drop_handlers, held
+from procactors.process.import_path import import_path
+from procactors.process.nesting import one_deeper
+from procactors.process.shield import held
 from procactors.process.streams import hold_standard_streams
 from procactors.process.title import plain
-from procactors.process.zygote import ANSWER, FORK, ORDER, REAP
+
+if TYPE_CHECKING:
+    from procactors.process import forking, zygote
+else:
+    forking = late("procactors.process.forking")
+    zygote = late("procactors.process.zygote")
 
 __all__ = ["START_METHODS", "Launcher"]
 
@@ -116,7 +118,7 @@ class Launcher:
             OSError: no process or descriptor left.
         """
         if self._method == "forkserver":
-            self._send(ORDER.pack(FORK, actor, start))
+            self._send(zygote.ORDER.pack(zygote.FORK, actor, start))
             return None
         if self._method == "spawn":
             arguments = [self._runtime_dir, str(actor), str(start)]
@@ -127,13 +129,7 @@ class Launcher:
                 executed.kill()
                 executed.wait()
                 raise
-        process = _Copy(
-            target=_forked, args=(self._runtime_dir, actor, start), name=f"actor-{actor}"
-        )
-        with warnings.catch_warnings(), held():
-            # Python 3.12 warns of forking with threads; the documentation of "fork" does.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process.start()
+        process = forking.fork(self._runtime_dir, actor, start)
         try:
             return ForkedChild(process)
         except BaseException:
@@ -147,12 +143,12 @@ class Launcher:
         answers = []
         while self._socket is not None:
             try:
-                data = self._socket.recv(ANSWER.size)
+                data = self._socket.recv(zygote.ANSWER.size)
             except (BlockingIOError, ConnectionResetError):
                 break
             if not data:
                 break
-            answers.append(ANSWER.unpack(data))
+            answers.append(zygote.ANSWER.unpack(data))
         self._send_waiting()
         return answers
 
@@ -162,7 +158,7 @@ class Launcher:
 
     def reap(self, pid: int, start: int = 0) -> None:
         """Tell the zygote to let a zombie go; with `start`, to answer with its peak memory."""
-        self._send(ORDER.pack(REAP, pid, start))
+        self._send(zygote.ORDER.pack(zygote.REAP, pid, start))
 
     def discard(self, pid: int) -> None:
         """Kill and reap a forked process that cannot be watched: the zygote does both."""
@@ -252,21 +248,6 @@ class Launcher:
             )
 
 
-class _Copy(multiprocessing.context.ForkProcess):
-    """A process by `multiprocessing`'s fork, that `multiprocessing` does not look after."""
-
-    def start(self) -> None:
-        """Fork.
-
-        Not by the base class's `start`: that refuses in a daemonic process (a worker of
-        `multiprocessing.Pool`), whose end would leave children behind. Ours hang on the lifeline.
-        And it waits for children that have ended, whose exit codes are ours to read.
-        """
-        self.daemon = False  # the actor may have children
-        self._popen = self._Popen(self)
-        self._sentinel = self._popen.sentinel
-
-
 def _interpreter() -> str | bytes:
     """Return the program that runs a new interpreter.
 
@@ -274,7 +255,9 @@ def _interpreter() -> str | bytes:
         SpawnError: none is known.
     """
     # What `multiprocessing.set_executable` has named; else `sys.executable`, if it is known.
-    known: str | bytes | None = get_executable()
+    # Who has named it has loaded the module.
+    spawn = sys.modules.get("multiprocessing.spawn")
+    known: str | bytes | None = spawn.get_executable() if spawn is not None else sys.executable
     if known:
         return known
     # Python is embedded in another program: the interpreter that belongs to its library will do.
@@ -288,20 +271,4 @@ def _interpreter() -> str | bytes:
     raise SpawnError(
         f"expected sys.executable to name the Python interpreter, found {sys.executable!r}, and "
         f"there is none at {paths[0]}: name one by multiprocessing.set_executable(path)"
-    )
-
-
-def _forked(runtime_dir: str, actor: int, start: int) -> None:
-    """First steps of an actor forked from the parent: drop what is the parent's."""
-    os.setpgid(0, 0)
-    drop_half_imported()
-    drop_handlers()
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            fd = int(name)
-            target = os.readlink(f"/proc/self/fd/{fd}")
-            if target.startswith(runtime_dir) or target == "anon_inode:[pidfd]":
-                os.close(fd)
-    importlib.import_module("procactors.api.incarnation").main(
-        [runtime_dir, str(actor), str(start)]
     )

@@ -8,17 +8,23 @@ Never: grows with the user's arguments: those are in the blueprint, a file of it
 from __future__ import annotations
 
 import marshal
-import multiprocessing
 import os
 import sys
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from procactors.late import late
+from procactors.light_tuple import NamedTuple
+from procactors.process.import_path import import_path, text_of
 from procactors.wire.storage import write_whole
+
+if TYPE_CHECKING:
+    import multiprocessing
+else:
+    multiprocessing = late("multiprocessing")
 
 __all__ = [
     "StartOrder",
     "Surroundings",
-    "import_path",
     "read_order",
     "surroundings",
     "write_order",
@@ -109,20 +115,11 @@ def surroundings() -> Surroundings:
         environ={_variable(name): _variable(value) for name, value in os.environ.items()},
         cwd=cwd,
         path=import_path(),
-        argv=[""] if argv is None else [_text(argument) for argument in argv],
-        main_file=None if main_file is None else _text(main_file),
+        argv=[""] if argv is None else [text_of(argument) for argument in argv],
+        main_file=None if main_file is None else text_of(main_file),
         # Proxies of a `multiprocessing.Manager` show it: in the actor too they are the parent's.
         authkey=bytes(multiprocessing.current_process().authkey),
     )
-
-
-def import_path() -> list[str]:
-    """Return what imports look at of `sys.path`: strings, and bytes on Python 3.10.
-
-    They pass over anything else, a `pathlib.Path` too. So must the actor: with one more entry
-    it could find another module under the same name.
-    """
-    return [_text(entry) for entry in sys.path if isinstance(entry, (str, bytes))]
 
 
 def write_order(folder: str, order: StartOrder) -> None:
@@ -145,15 +142,4 @@ def _variable(value: Any) -> str:
     # The environment may be a dictionary of the program's own by now.
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"expected strings alone in the environment, found {value!r}")
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    """Return what the operating system would be given for a value where it takes strings.
-
-    By the base class's own method: what a subclass's says may be anything, and `marshal` refuses
-    the subclass.
-    """
-    if isinstance(value, (bytes, os.PathLike)):
-        value = os.fsdecode(value)
-    return str.__str__(value if isinstance(value, str) else str(value))
+    return text_of(value)

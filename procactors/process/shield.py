@@ -20,8 +20,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from procactors.process.signal_sender import FROM_KERNEL, FROM_SELF, ask, sender_of
+from procactors.late import late
+
+if TYPE_CHECKING:
+    from procactors.process import signal_sender
+else:
+    signal_sender = late("procactors.process.signal_sender")  # of actors alone: it loads ctypes
 
 __all__ = ["DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "shield"]
 
@@ -100,7 +106,7 @@ def shield(is_ordered: Callable[[], bool]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in SHIELDED:
         signal.signal(number, terminate if number == signal.SIGTERM else _handle)
-        ask(number)
+        signal_sender.ask(number)
     ours: set[object] = {terminate, _handle}
     # What the actor forks is no actor: a pool ends its workers with SIGTERM, and waits for them.
     # Held back over the fork: one that came before the copy has its own handling would be noted
@@ -116,8 +122,9 @@ def shield(is_ordered: Callable[[], bool]) -> None:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     """Do nothing, unless the actor itself sent the signal, or has run into its own CPU limit."""
-    sender = sender_of(number)
-    if sender == FROM_SELF or (sender == FROM_KERNEL and number == signal.SIGXCPU):
+    sender = signal_sender.sender_of(number)
+    is_limit = sender == signal_sender.FROM_KERNEL and number == signal.SIGXCPU
+    if sender == signal_sender.FROM_SELF or is_limit:
         if number == signal.SIGINT:
             signal.default_int_handler(number, frame)
         signal.signal(number, signal.SIG_DFL)

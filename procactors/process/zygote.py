@@ -17,7 +17,6 @@ import contextlib
 import errno
 import gc
 import importlib
-import logging
 import multiprocessing
 import multiprocessing.process
 import os
@@ -26,10 +25,11 @@ import signal
 import socket
 import struct
 import threading
-from multiprocessing import resource_tracker
+from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from procactors.late import late
 from procactors.process.lifeline import is_cut, watch
 from procactors.process.nesting import ZYGOTE, become, noted_inert
 from procactors.process.shield import ignore_all
@@ -38,7 +38,13 @@ from procactors.process.title import show
 from procactors.wire.pickling.importable import private_names
 from procactors.wire.runtime_dir import remove_tree
 
-_log = logging.getLogger("procactors")
+if TYPE_CHECKING:
+    import logging
+
+    from procactors.process import tracker
+else:
+    logging = late("logging")
+    tracker = late("procactors.process.tracker")
 
 __all__ = ["ANSWER", "FORK", "ORDER", "REAP", "main"]
 
@@ -49,6 +55,33 @@ ORDER = struct.Struct("=QQQ")
 ANSWER = struct.Struct("=QQQq")
 FORK, REAP = 1, 2
 
+#: What the zygote loads, in this order, before it forks anything: an actor's every step.
+_FIRST = ("procactors.api.incarnation",)
+#: And what it loads when nobody waits for a fork, looking for orders behind each: what the first
+#: actors need of these by then, they load by themselves.
+_THEN = (
+    "procactors.process.signal_sender",
+    "procactors.wire.pickling.by_value",
+    # What the program's modules import of us, which actors load for their classes.
+    "procactors.api.system",
+    "procactors.api.inbox",
+    "procactors.api.program",
+    "procactors.model.messages",
+    "procactors.process.cpus",
+    "procactors.runtime.child_failure",
+    "procactors.runtime.reply",
+    "procactors.runtime.shared",
+    "procactors.runtime.supervisor_ref",
+    "procactors.runtime.terminated",
+    # What a pool's workers need besides, and what an error does.
+    "procactors.runner.batches",
+    "procactors.wire.pickling.pickle_errors",
+    "procactors.wire.mailbox.queue",
+    # What actors' own modules import most, of what loads OpenSSL and compressors.
+    "hashlib",
+    "tempfile",
+)
+
 #: Seconds for which the janitor waits for the kernel's kills to have worked.
 _JANITOR_S = 5.0
 
@@ -56,6 +89,11 @@ _JANITOR_S = 5.0
 #: Milliseconds without an order before a spare is made: it must not delay a start, nor take a core
 #: from the actor that was just started.
 _QUIET_MS = 15
+#: And before the tracker is started that no actor has needed so far: programs that live for so long
+#: have it even if we are killed, and the many short ones do without.
+_TRACKER_MS = 1000
+#: Seconds until a tracker that could not be started is tried again.
+_AGAIN_S = 0.01
 
 
 class Zygote:
@@ -65,6 +103,9 @@ class Zygote:
         self._runtime_dir = runtime_dir
         self._channel = channel
         self._wanted = spares
+        self._unloaded = list(_THEN)
+        self._tracker = tracker.Tracker()
+        self._poll = select.poll()
         self._lifeline = watch(runtime_dir)
         self._spares: list[tuple[int, int]] = []  # (pid, writing end of its pipe)
         self._children: set[int] = set()
@@ -76,17 +117,46 @@ class Zygote:
         Also at an orderly end, which the parent waits for: should it be killed over that, no file
         is left.
         """
-        poll = select.poll()
-        poll.register(self._channel, select.POLLIN)
-        poll.register(self._lifeline, 0)
+        self._poll.register(self._channel, select.POLLIN)
+        self._poll.register(self._lifeline, 0)
+        self._poll.register(self._tracker.fileno(), select.POLLIN)
         while not is_cut(self._lifeline):
-            short = len(self._spares) < self._wanted
-            ready = {fd for fd, _ in poll.poll(_QUIET_MS if short else None)}
+            quiet_ms, chore = self._next_chore()
+            ready = {fd for fd, _ in self._poll.poll(quiet_ms)}
             if self._channel.fileno() in ready:
                 self._carry_out()
-            elif short and not ready:
-                self._add_spare()
+            elif self._tracker.fileno() in ready:
+                self._start_tracker()
+            elif chore is not None and not ready:
+                chore()
         self._clean_up()
+
+    def _next_chore(self) -> tuple[int | None, Callable[[], None] | None]:
+        """Return what is to be done, and how many milliseconds without an order must pass first."""
+        if self._unloaded:
+            return 0, self._load_next
+        if len(self._spares) < self._wanted:
+            return _QUIET_MS, self._add_spare
+        if not self._tracker.is_started:
+            return _TRACKER_MS, self._start_tracker
+        return None, None
+
+    def _load_next(self) -> None:
+        """Load one more module for all copies; behind the last one, tidy up."""
+        importlib.import_module(self._unloaded.pop(0))
+        if not self._unloaded:
+            private_names()  # looked up once for all copies: their first message needs them
+            # Only what is new: a look at the frozen ones would part us from copies that share them.
+            gc.collect()
+            gc.freeze()
+
+    def _start_tracker(self) -> None:
+        reading = self._tracker.fileno()
+        try:
+            self._tracker.start()
+            self._poll.unregister(reading)
+        except OSError:  # no process or descriptor left: what waits in its pipe waits a little more
+            signal.sigtimedwait([], _AGAIN_S)
 
     def _carry_out(self) -> None:
         """Carry out the next order; if there is none, the parent is ending: wait for that."""
@@ -148,6 +218,7 @@ class Zygote:
         ours = (
             self._channel.fileno(),
             self._lifeline,
+            *self._tracker.descriptors,
             *(pipe for _, pipe in self._spares),
             *also,
         )
@@ -172,6 +243,8 @@ class Zygote:
                 os.killpg(pid, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        if any(fd == self._tracker.fileno() for fd, _ in self._poll.poll(0)):
+            self._start_tracker()  # what an actor has just noted is removed, too
         deadline = monotonic() + _JANITOR_S
         for pid in self._children | {pid for pid, _ in self._spares}:
             with contextlib.suppress(ChildProcessError):
@@ -210,10 +283,10 @@ def _preload(name: str) -> None:
     try:
         importlib.import_module(name)
     except (Exception, SystemExit):  # noqa: BLE001 - the user's; actors do without the module
-        _log.exception("preload of %r failed: it is left out", name)
+        logging.getLogger("procactors").exception("preload of %r failed: it is left out", name)
     left = sorted(thread.name for thread in set(threading.enumerate()) - threads)
     if left:
-        _log.warning(
+        logging.getLogger("procactors").warning(
             "the preloaded module %r has left threads behind: %s. A fork does not take them along, "
             "and what they hold at that moment stays locked in the actor: start them in a function "
             "that the actor calls, or do not preload the module",
@@ -221,7 +294,7 @@ def _preload(name: str) -> None:
             ", ".join(left),
         )
     if makers := sorted(set(noted_inert()[inert:])):
-        _log.warning(
+        logging.getLogger("procactors").warning(
             "the preloaded module %r makes an actor system at import (in %s): in the actors it is "
             "inert, and so is all that was made of it",
             name,
@@ -245,17 +318,14 @@ def main(argv: list[str]) -> None:
     channel = socket.socket(fileno=int(descriptor))
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
-    importlib.import_module("procactors.api.incarnation")
-    importlib.import_module("procactors.runner.batches")  # what a pool's workers need besides
+    gc.disable()  # nothing of this is garbage, and a look at all of it takes milliseconds
+    for name in _FIRST:
+        importlib.import_module(name)
     for name in preload:
         _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own
-    private_names()  # looked up once for all copies: their first message needs them
-    # One tracker for all actors, outside their process groups: killed with an actor's group, it
-    # could not remove what the actor left in /dev/shm.
-    resource_tracker.ensure_running()
-    gc.collect()
     gc.freeze()
+    gc.enable()
     try:
         zygote = Zygote(runtime_dir, channel, int(spares))
     except FileNotFoundError:

@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
 from procactors.errors import (
     DecodeError,
@@ -29,6 +29,7 @@ from procactors.errors import (
     ResultEncodeError,
     StorageFull,
 )
+from procactors.light_tuple import NamedTuple
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.pickle_errors import describe_load
 from procactors.wire.raised import by_signal, one_line

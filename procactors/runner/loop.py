@@ -25,6 +25,7 @@ from procactors.errors import (
     StorageFull,
     UnknownMethod,
 )
+from procactors.late import late
 from procactors.model.handlers import kind_of
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
@@ -47,7 +48,6 @@ from procactors.wire.mailbox.black_box import (
 )
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.pickling.pickle_errors import describe_load
 from procactors.wire.raised import last_line, said, shown, trace_of
 from procactors.wire.record import FRAME, Kind, parse
 from procactors.wire.replies.failures import pack_failure, short_failure
@@ -57,6 +57,9 @@ from procactors.wire.shm.segments import Received
 if TYPE_CHECKING:
     from procactors.runner.batches import BatchRunner
     from procactors.runner.recycling import Recycler
+    from procactors.wire.pickling import pickle_errors
+else:
+    pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 _log = logging.getLogger("procactors")
 
@@ -255,7 +258,7 @@ class Loop:
         if not issubclass(type(error), ProcActorsError):
             error = DecodeError(
                 f"the message for {handler_name(key)} could not be unpickled in the actor: "
-                f"{describe_load(body, (), error)}"
+                f"{pickle_errors.describe_load(body, (), error)}"
             )
         if reply:
             self._fail(call, reply, error)

@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import inspect
 import types
 import weakref
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import InvalidSpec, UnknownMethod
+from procactors.late import late
+from procactors.light_tuple import NamedTuple
 from procactors.model.handlers import cure_for, kind_of, refusal
-from procactors.model.options import OPTIONS
-from procactors.wire.pickling.by_value import code_facts
+from procactors.wire.pickling.digest import blake2b
 from procactors.wire.pickling.importable import is_found
+
+if TYPE_CHECKING:
+    import inspect
+
+    from procactors.model import options
+    from procactors.wire.pickling import by_value
+else:
+    inspect = late("inspect")
+    options = late("procactors.model.options")
+    by_value = late("procactors.wire.pickling.by_value")
 
 __all__ = ["Method", "MethodTable", "cure", "is_method_reference", "key_of", "table_of"]
 
@@ -148,7 +157,10 @@ class MethodTable:
 def cure(error: Exception) -> str:
     """Return what to say instead if a call was given a word of ours as an argument."""
     return cure_for(
-        error, OPTIONS, "options({}).spawn(...) when the actor is made", "ref.options({}).ask(...)"
+        error,
+        options.OPTIONS,
+        "options({}).spawn(...) when the actor is made",
+        "ref.options({}).ask(...)",
     )
 
 
@@ -203,8 +215,8 @@ def _stamped(key: bytes, function: Any) -> bytes:
     code = getattr((_functions(function) or [None])[-1], "__code__", None)
     if code is None or is_found(function):
         return key
-    facts = repr(code_facts(code)).encode()
-    return key + _STAMP + hashlib.blake2b(facts, digest_size=4).hexdigest().encode()
+    facts = repr(by_value.code_facts(code)).encode()
+    return key + _STAMP + blake2b(facts, digest_size=4).hexdigest().encode()
 
 
 def _functions(value: Any) -> list[Any]:

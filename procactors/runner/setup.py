@@ -13,16 +13,22 @@ import fcntl
 import logging
 import multiprocessing
 import os
-import random
 import signal
 import sys
 import time
 from time import monotonic
+from typing import TYPE_CHECKING
 
+from procactors.late import late
 from procactors.process.order import StartOrder, read_order
 from procactors.process.shield import DUMP, shield
 from procactors.wire.mailbox.black_box import CONTROL, PID, TERMINATE
 from procactors.wire.pickling.definitions import forget_program, replace_main
+
+if TYPE_CHECKING:
+    import random
+else:
+    random = late("random")
 
 __all__ = [
     "adopt_surroundings",

@@ -11,18 +11,24 @@ import contextlib
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
+from procactors.late import late
 from procactors.model import commands as c
 from procactors.model.handlers import check_class, cure_for, refusal
 from procactors.model.options import OPTIONS, Options
-from procactors.model.tree import ChildSpec, Supervisor
 from procactors.runner.method_table import table_of
 from procactors.wire.pickling.codec import Encoded, join
 from procactors.wire.raised import by_signal
 from procactors.wire.storage import write_file
 from procactors.wire.transport import Transport
+
+if TYPE_CHECKING:
+    from procactors.model import tree as trees
+    from procactors.model.tree import ChildSpec, Supervisor
+else:
+    trees = late("procactors.model.tree")
 
 __all__ = ["check_options", "plan_of", "write_blueprint", "write_extra"]
 
@@ -84,7 +90,7 @@ def plan_of(endpoint: Transport, tree: ChildSpec[Any] | Supervisor) -> Any:
     written: list[str] = []
 
     def plan(node: ChildSpec[Any] | Supervisor) -> c.ActorPlan | c.SupervisorPlan:
-        if isinstance(node, ChildSpec):
+        if isinstance(node, trees.ChildSpec):
             check_class("spec", node.cls)
             check_options(node.settings)
             write = _write_part if id(node) in partial else write_blueprint
@@ -114,7 +120,7 @@ def plan_of(endpoint: Transport, tree: ChildSpec[Any] | Supervisor) -> Any:
 
 def _dynamic(tree: ChildSpec[Any] | Supervisor) -> list[int]:
     """Return the specs whose arguments are only a part: each copy brings the rest."""
-    if isinstance(tree, ChildSpec):
+    if isinstance(tree, trees.ChildSpec):
         return []
     if tree.is_dynamic:
         return [id(child) for child in tree.children]

@@ -7,12 +7,12 @@ Never: sent by users: the supervisor asks.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import Any
 
 from procactors.crash import ExitReason
 from procactors.errors import InvalidSpec
+from procactors.late_dataclass import dataclass
 from procactors.runtime.ref import ActorRef
 
 __all__ = ["ChildFailure", "Directive"]
@@ -49,7 +49,7 @@ class Directive(enum.Enum):
         return Directive(answer)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ChildFailure:
     """A child's process has died; its mailbox is kept until its parent has decided.
 

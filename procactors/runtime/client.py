@@ -7,14 +7,20 @@ Never: decides what a command means: the supervisor does (`model.commands`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from procactors.model import commands as c
-from procactors.runtime.reply import Reply
+from procactors.late import late
 from procactors.wire.envelope import build_message
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.replies.port import PendingReply
 from procactors.wire.transport import SUPERVISOR, Transport
+
+if TYPE_CHECKING:
+    from procactors.model import commands as c
+    from procactors.runtime import reply as futures
+else:
+    c = late("procactors.model.commands")
+    futures = late("procactors.runtime.reply")
 
 __all__ = ["Client"]
 
@@ -53,13 +59,13 @@ class Client:
         transport = self.transport
         transport.tell(SUPERVISOR, _NAME, b"", transport.encode(command))
 
-    def submit(self, command: Any) -> Reply[Any]:
+    def submit(self, command: Any) -> futures.Reply[Any]:
         """Give a command; return its reply as a future.
 
         Raises:
             DeliveryError: it was not sent.
         """
-        reply: Reply[Any] = Reply(self.transport, _NAME)
+        reply: futures.Reply[Any] = futures.Reply(self.transport, _NAME)
         self.submit_to(reply, command)
         return reply
 

@@ -27,7 +27,6 @@ from typing import (
     overload,
 )
 
-from procactors.crash import ExitReason
 from procactors.errors import (
     ActorStopped,
     AskCycleError,
@@ -35,13 +34,12 @@ from procactors.errors import (
     MailboxFull,
     UnknownMethod,
 )
-from procactors.model import commands as c
+from procactors.late import late
 from procactors.model.checks import deadline, patience, suggestion
-from procactors.model.messages import Message
-from procactors.model.options import Overflow
+from procactors.model.choices import Overflow
 from procactors.runner.method_table import Method, is_method_reference, key_of, table_of
 from procactors.runtime.client import Client
-from procactors.runtime.reply import Reply
+from procactors.stored import stored
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.transport import SUPERVISOR, Transport, known_transport, transport_of
 
@@ -50,7 +48,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVarTuple, Unpack  # for the type checker alone
 
+    from procactors.crash import ExitReason
+    from procactors.model import commands as c
+    from procactors.model.messages import Message
+    from procactors.runtime import reply as futures
+    from procactors.runtime.reply import Reply
+
     Ts = TypeVarTuple("Ts")
+else:
+    c = late("procactors.model.commands")
+    futures = late("procactors.runtime.reply")
 
 __all__ = ["ActorRef"]
 
@@ -251,7 +258,7 @@ class ActorRef(Generic[A_co]):
         """
         endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
-        reply: Reply[Any] = Reply(endpoint, self.name)
+        reply: Reply[Any] = futures.Reply(endpoint, self.name)
         endpoint.submit(
             self._actor, self.name, method, encoded, reply, self._timeout, self._token_wait
         )
@@ -496,5 +503,6 @@ def _encoded_each(
         yield encode((args, {}), "arguments")
 
 
+@stored
 def _make_ref(runtime_dir: str, actor: int, name: str, overflow: str) -> ActorRef[Any]:
     return ActorRef(runtime_dir, actor, name, Overflow(overflow))

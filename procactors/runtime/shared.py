@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from procactors.errors import StorageFull
+from procactors.stored import stored
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.shm.share_file import Share, mark_sent, release_share, shares_of
 from procactors.wire.shm.shares import load_share
@@ -135,6 +136,7 @@ def shared_in(store: PayloadStore) -> list[Shared[Any]]:
     return [Shared(share, size, kind, sent=False) for share, kind, size in shares_of(store.path)]
 
 
+@stored
 def _received(
     runtime_dir: str, process: int, number: int, generation: int, place: int, nbytes: int, kind: str
 ) -> Shared[Any]:

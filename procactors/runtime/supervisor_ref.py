@@ -7,14 +7,14 @@ Never: talks to a process of its own: a supervisor has none.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from procactors.crash import ExitReason
 from procactors.errors import ActorStopped, ForeignProcess, InvalidSpec
+from procactors.late_dataclass import dataclass
 from procactors.model import commands as c
 from procactors.model.checks import deadline, patience
-from procactors.model.options import Restart
+from procactors.model.choices import Restart
 from procactors.model.tree import ChildSpec, Supervisor
 from procactors.runtime.blueprint import plan_of, write_extra
 from procactors.runtime.client import Client
@@ -24,7 +24,7 @@ from procactors.wire.transport import transport_of
 __all__ = ["Child", "ChildCounts", "SupervisorRef"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Child:
     """One child of a supervisor.
 
@@ -50,7 +50,7 @@ class Child:
         return not self.class_name
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ChildCounts:
     """How many children a supervisor has (OTP's `count_children`).
 

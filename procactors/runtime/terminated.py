@@ -7,16 +7,16 @@ Never: sent by users.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from procactors.crash import ExitReason
+from procactors.late_dataclass import dataclass
 from procactors.runtime.ref import ActorRef
 
 __all__ = ["Restarted", "Terminated"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Terminated:
     """A watched actor has ended for good.
 
@@ -31,7 +31,7 @@ class Terminated:
     incarnation: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Restarted:
     """A watched actor is up again in another incarnation; sent to watchers that ask for it.
 

@@ -13,7 +13,7 @@ from typing import Any
 from procactors.errors import ForeignProcess, InvalidSpec
 from procactors.model import commands as c
 from procactors.model.checks import flag
-from procactors.model.options import Overflow
+from procactors.model.choices import Overflow
 from procactors.runtime.client import Client
 from procactors.runtime.ref import ActorRef
 from procactors.runtime.terminated import Restarted, Terminated

@@ -25,7 +25,7 @@ from procactors.wire.mailbox.black_box import (
     unpack_state,
 )
 from procactors.wire.mailbox.closing import peek
-from procactors.wire.mailbox.queue import MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.tokens import bytes_in
 from procactors.wire.record import Kind, Record, parse, parse_all
 from procactors.wire.storage import move_file, remove_file, remove_folder

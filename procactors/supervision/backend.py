@@ -11,18 +11,19 @@ Never: names a process, a pipe or a file: `processes` is one implementation, the
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from procactors.crash import CrashReport, ExitReason
+from procactors.late_dataclass import dataclass
+from procactors.light_tuple import NamedTuple
 from procactors.model.options import Options
 from procactors.supervision.health import Look
 
 __all__ = ["Backend", "Ended", "Host", "Listener", "NextLife", "ReplyTo", "Tell", "Words"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ReplyTo:
     """Where an answer goes: a reply pipe and a call id."""
 

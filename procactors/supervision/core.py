@@ -26,6 +26,7 @@ from time import monotonic
 
 from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, NameTaken
+from procactors.late_dataclass import dataclass
 from procactors.model import commands as c
 from procactors.model.options import Options
 from procactors.supervision import engine
@@ -46,14 +47,14 @@ _REMEMBERED = 10_000
 _TIMER_TRIES = 5
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Abandon:
     """An order beside the engine's: end a supervisor with all its children, behind a fault."""
 
     reason: ExitReason
 
 
-@dataclasses.dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True)
 class Timer:
     """Something to be done at an instant; of one instant, in the order in which they were set."""
 

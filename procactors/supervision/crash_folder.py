@@ -18,9 +18,10 @@ import queue
 import re
 import threading
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from procactors.crash import CrashReport
+from procactors.light_tuple import NamedTuple
 from procactors.wire.pickling.bundle import pack
 from procactors.wire.storage import write_whole
 

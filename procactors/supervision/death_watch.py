@@ -22,7 +22,7 @@ from typing import Any
 from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, InvalidSpec, ProcActorsError
 from procactors.model import commands as c
-from procactors.model.options import Overflow
+from procactors.model.choices import Overflow
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core

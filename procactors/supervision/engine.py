@@ -24,12 +24,12 @@ keeps no other waiting; and a restart may wait (`Backoff`).
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from dataclasses import replace
 
-from procactors.model.options import Backoff, Options, Restart
-from procactors.model.tree import AutoShutdown, Strategy
+from procactors.late_dataclass import dataclass
+from procactors.model.choices import AutoShutdown, Restart, Strategy
+from procactors.model.options import Backoff, Options
 
 __all__ = [
     "ChildState",
@@ -103,7 +103,7 @@ class Ending(enum.Enum):
     START_FAILED = "start failed"  #: a child did not start; those before it were stopped
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ChildState:
     """One child.
 
@@ -130,7 +130,7 @@ class ChildState:
     must_end: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class SupervisorState:
     """One supervisor: its flags, its children in start order, and what it is doing.
 
@@ -170,7 +170,7 @@ class SupervisorState:
         return any(child.key == key for child in self.children)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Start:
     """Start a child after `wait` seconds; a parked one with its old mailbox."""
 
@@ -178,7 +178,7 @@ class Start:
     wait: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Stop:
     """Stop a child; `parks`: behind its message in hand, and its mailbox is kept."""
 
@@ -186,19 +186,19 @@ class Stop:
     parks: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Close:
     """A child that is down does not come back: answer what is in its mailbox."""
 
     key: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Ready:
     """All children are up: the supervisor's start is done."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Over:
     """All children are down: the supervisor has ended."""
 

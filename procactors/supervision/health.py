@@ -7,8 +7,7 @@ Never: reads a clock, looks at a process.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from procactors.light_tuple import NamedTuple
 from procactors.model.options import Limits, Options
 
 __all__ = ["Look", "Standstill", "interval_s", "is_hung", "is_late", "is_over", "standstill"]

@@ -19,7 +19,8 @@ import signal
 from collections.abc import Callable
 
 from procactors.crash import LOG_LINES, CrashReport, ExitKind, ExitReason
-from procactors.model.options import Delivery
+from procactors.late_dataclass import dataclass
+from procactors.model.choices import Delivery
 from procactors.seeds import derive
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.backend import Ended, NextLife, Tell
@@ -60,7 +61,7 @@ _PEAK_S = 0.2
 _SIGKILL = ExitReason(ExitKind.SIGNAL, signal.SIGKILL)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class _Death:
     """What is to be said of a death, once its report is complete.
 

@@ -345,8 +345,7 @@ class Processes:
             self._epoll.unregister(pidfd)
 
     def open(self) -> None:
-        """Start the zygote."""
-        self.launcher.open()
+        """Watch the zygote, which has been started."""
         self._watch_zygote()
 
     def happened(self, fd: int) -> None:

@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import struct
 import threading
+from typing import TYPE_CHECKING
 
 from procactors.crash import CrashReport, ExitKind
 from procactors.deadletters.letter import DeadLetter
@@ -23,9 +24,9 @@ from procactors.errors import (
     StorageFull,
     SupervisionError,
 )
+from procactors.late import late
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Tell
-from procactors.supervision.crash_folder import CrashFolder, InHand
 from procactors.supervision.stop_report import Tally
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, Envelope, open_envelope
@@ -54,6 +55,12 @@ from procactors.wire.replies.sender import ReplySender
 from procactors.wire.result_table import remove_result_tables_of
 from procactors.wire.shm.segments import sweep_segments
 from procactors.wire.shm.share_file import sweep_shares
+
+if TYPE_CHECKING:
+    from procactors.supervision import crash_folder
+    from procactors.supervision.crash_folder import CrashFolder, InHand
+else:
+    crash_folder = late("procactors.supervision.crash_folder")  # of systems with a `crash_dir`
 
 __all__ = ["Recovery"]
 
@@ -165,7 +172,7 @@ class Recovery:
         head, buffers = bytes(seen), tuple(bytes(view) for view in views)
         if received is not None:
             received.leave()
-        return InHand(envelope.handler, bool(envelope.method), head, buffers)
+        return crash_folder.InHand(envelope.handler, bool(envelope.method), head, buffers)
 
     def recover(self, mailbox: ActorMailbox, report: CrashReport, again: bool) -> Tell:
         """Decide on the message in hand of a dead actor, and leave the box readable.

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from time import monotonic
 
 from procactors.crash import ExitKind, ExitReason
+from procactors.late_dataclass import dataclass
 
 __all__ = ["StopOutcome", "StopReport", "StoppedActor", "Tally"]
 
@@ -30,7 +31,7 @@ class StopOutcome(enum.Enum):
     CRASHED = "crashed"  #: it died of its own, and there was no time or no policy to respawn it
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class StoppedActor:
     """One actor's end in a system's stop.
 
@@ -61,7 +62,7 @@ class StoppedActor:
         return f"{text} ({self.reason})"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class StopReport:
     """What came of a system's stop; true if it was clean.
 

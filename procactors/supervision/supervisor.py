@@ -32,7 +32,7 @@ from procactors.supervision.supervision import Supervision
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
 from procactors.wire.mailbox.black_box import CLOSED, GONE, LISTENED, SYSTEM_ENDS
-from procactors.wire.mailbox.queue import MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.record import READY, Kind
 from procactors.wire.transport import SUPERVISOR
@@ -100,7 +100,7 @@ class Supervisor:
         self.thread = threading.Thread(target=self._run, name="procactors-supervisor", daemon=True)
 
     def open(self) -> None:
-        """Start the zygote and the thread."""
+        """Watch the zygote, and start the thread."""
         self.processes.open()
         self._epoll.register(self._mailbox.fileno(), select.EPOLLIN)
         self._epoll.register(self._wake, select.EPOLLIN)

@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
 from procactors.model import commands as c
-from procactors.model.options import Restart
-from procactors.model.tree import AutoShutdown, Strategy
+from procactors.model.choices import AutoShutdown, Restart, Strategy
 from procactors.supervision import engine
 from procactors.supervision.actor_record import ActorRecord
 from procactors.supervision.backend import ReplyTo

@@ -20,7 +20,8 @@ from procactors.errors import (
     SupervisionError,
 )
 from procactors.model import commands as c
-from procactors.model.tree import Strategy, check_significant
+from procactors.model.choices import Strategy
+from procactors.model.tree import check_significant
 from procactors.supervision import engine
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core

@@ -15,9 +15,9 @@ from __future__ import annotations
 import functools
 import logging
 import signal
-from typing import NamedTuple
 
 from procactors.crash import ExitKind, ExitReason
+from procactors.light_tuple import NamedTuple
 from procactors.model import commands as c
 from procactors.process.shield import DUMP
 from procactors.supervision.actor_record import ActorRecord

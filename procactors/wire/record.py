@@ -13,7 +13,8 @@ import enum
 import select
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from procactors.light_tuple import NamedTuple
 
 __all__ = [
     "BODY_LIMIT",

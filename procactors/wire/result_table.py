@@ -23,9 +23,10 @@ import os
 import pickle
 import sys
 import threading
-from typing import Any, NamedTuple
+from typing import Any
 
 from procactors.errors import DecodeError, StorageFull
+from procactors.light_tuple import NamedTuple
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.raised import by_signal, one_line
 from procactors.wire.record import Kind

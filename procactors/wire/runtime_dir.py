@@ -27,7 +27,7 @@ import contextlib
 import fcntl
 import os
 import stat
-import tempfile
+import sys
 import time
 from collections.abc import Iterable, Iterator
 
@@ -39,6 +39,7 @@ __all__ = [
     "check_private",
     "overflow_of",
     "remove_tree",
+    "remove_whole",
     "sweep",
     "temporary_roots",
 ]
@@ -63,8 +64,10 @@ def temporary_roots() -> list[str]:
 
     Those of `tempfile`, but nothing is written to find out.
     """
-    if tempfile.tempdir is not None:  # the application has chosen
-        wanted = [os.fsdecode(tempfile.tempdir)]
+    # Not loaded for that: what is not there, nobody has set.
+    chosen = getattr(sys.modules.get("tempfile"), "tempdir", None)
+    if chosen is not None:  # the application has chosen
+        wanted = [os.fsdecode(chosen)]
     else:
         wanted = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
         wanted += ["/tmp", "/var/tmp"]
@@ -223,7 +226,7 @@ def remove_tree(path: str) -> None:
     """Remove a runtime directory and its overflow; what is gone already is no error."""
     gone = _set_aside(path)
     _remove_overflow(gone)  # first: the link is in what is left
-    _remove(gone)
+    remove_whole(gone)
 
 
 def _remove_overflow(runtime_dir: str) -> None:
@@ -234,7 +237,7 @@ def _remove_overflow(runtime_dir: str) -> None:
         for found in (more, more + _GONE):  # gone: the process that was at it has died
             with contextlib.suppress(OSError):  # there is none, or it is not ours
                 check_private(found)
-                _remove(_set_aside(found))
+                remove_whole(_set_aside(found))
 
 
 def _set_aside(path: str) -> str:
@@ -249,8 +252,8 @@ def _set_aside(path: str) -> str:
     return gone
 
 
-def _remove(top: str) -> None:
-    """Remove a directory with all that is in it.
+def remove_whole(top: str) -> None:
+    """Remove a directory with all that is in it, as far as that goes; gone already is no error.
 
     With one descriptor at a time, which `shutil.rmtree` cannot: a system that could not start for
     lack of descriptors must still leave nothing.

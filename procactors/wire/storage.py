@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from procactors.errors import StorageFull
-from procactors.wire.runtime_dir import check_overflow, overflow_of
+from procactors.wire.runtime_dir import check_overflow, overflow_of, remove_whole
 
 __all__ = [
     "Descriptors",
@@ -229,7 +228,7 @@ def remove_file(runtime_dir: str, name: str) -> None:
 def remove_folder(runtime_dir: str, folder: str) -> None:
     """Remove a folder of a runtime directory with what is in it; gone already is no error."""
     for place in (0, 1):
-        shutil.rmtree(os.path.join(root_of(runtime_dir, place), folder), ignore_errors=True)
+        remove_whole(os.path.join(root_of(runtime_dir, place), folder))
 
 
 def list_folder(runtime_dir: str, folder: str) -> list[str]:

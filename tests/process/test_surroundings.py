@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import spawn
 
 import numpy as np
 import pytest
@@ -19,7 +20,6 @@ import pytest
 from procactors import Actor, ActorSystem, Limits, Restart, Supervisor, spec
 from procactors.errors import InvalidSpec, RemoteTraceback, SpawnError
 from procactors.futures import ActorPoolExecutor
-from procactors.process import launcher
 from procactors.process.launcher import Launcher
 from tests.support.actors import Echo
 from tests.support.scripts import run_source
@@ -264,14 +264,14 @@ def test_a_daemonic_process_may_have_a_system(start_method):
 
 @pytest.mark.parametrize("known", [None, "", b""])
 def test_without_a_known_interpreter_the_one_beside_the_library_is_taken(known, monkeypatch):
-    monkeypatch.setattr(launcher, "get_executable", lambda: known)
+    monkeypatch.setattr(spawn, "get_executable", lambda: known)
     monkeypatch.setattr(sys, "executable", known)
     with ActorSystem(start_method="spawn") as system:
         assert system.spawn(Echo).ask(Echo.echo, 1) == 1
 
 
 def test_without_any_interpreter_the_error_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(launcher, "get_executable", lambda: None)
+    monkeypatch.setattr(spawn, "get_executable", lambda: None)
     monkeypatch.setattr(sys, "executable", None)
     monkeypatch.setattr(sys, "exec_prefix", str(tmp_path))
     monkeypatch.setattr(sys, "base_exec_prefix", str(tmp_path))

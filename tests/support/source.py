@@ -30,10 +30,12 @@ def has_code(tree: ast.Module) -> bool:
 def imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """Yield each name that a module binds by an import, with what it stands for.
 
-    Imports within functions count: they run. Those under TYPE_CHECKING do not. `import a.b` comes
-    as a.b, though what it binds is a.
+    Imports within functions count: they run. Those under TYPE_CHECKING do not, but those that come
+    late do. `import a.b` comes as a.b, though what it binds is a.
     """
     for node in _executed(tree):
+        if isinstance(node, ast.Assign) and _is_late(node.value):
+            yield node.targets[0].id, node.value.args[0].value
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.asname or alias.name, alias.name
@@ -52,6 +54,11 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
         else:
             yield node
             yield from _executed(node)
+
+
+def _is_late(node: ast.AST) -> bool:
+    """Tell whether a value is ``late("a.module")``: that module, in the end."""
+    return isinstance(node, ast.Call) and _dotted(node.func) == "late"
 
 
 def used(tree: ast.AST) -> Iterator[tuple[str, int]]:

@@ -1,8 +1,7 @@
 """The mailbox: a `multiprocessing.queues.Queue` that survives the death of its users.
 
 Layer: wire. Runs in: any process.
-Owns: the mailbox's directory with its pipe, black box and tokens (removed by its maker), a read
-end that keeps the pipe alive between readers; reader and writer are made on first use.
+Owns: the mailbox's directory (removed by its maker); reader and writer, made on first use.
 Never: a lock between processes; a message that a killed process takes with it, but the one that
 it was just unpickling.
 
@@ -16,7 +15,6 @@ import fcntl
 import functools
 import logging
 import os
-import shutil
 import threading
 import weakref
 from multiprocessing import util
@@ -26,6 +24,7 @@ from time import monotonic
 from typing import Any
 
 from procactors.errors import InvalidSpec
+from procactors.stored import stored
 from procactors.wire.mailbox.black_box import (
     CLOSED,
     DELIVERIES,
@@ -36,16 +35,16 @@ from procactors.wire.mailbox.black_box import (
     pack_state,
     unpack_state,
 )
-from procactors.wire.mailbox.closing import close_for_good, peek
+from procactors.wire.mailbox.closing import peek
+from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.reader import MailboxReader
-from procactors.wire.mailbox.tokens import Tokens
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore, store_of
 from procactors.wire.pickling.codec import decode
 from procactors.wire.record import Kind, Record, parse, parse_all
 from procactors.wire.runtime_dir import RuntimeDir, sweep
 
-__all__ = ["Mailbox", "MailboxFiles"]
+__all__ = ["Mailbox"]
 
 _log = logging.getLogger("procactors")
 
@@ -53,49 +52,6 @@ _log = logging.getLogger("procactors")
 _FLUSH_S = 10.0
 #: How often a record whose reader died while unpickling it is tried before it is dropped.
 _MOST_TRIES = 3
-
-
-class MailboxFiles:
-    """The files of one mailbox, made and held open by its owner.
-
-    A pipe's content lives only while a process holds the pipe open: that is this object, so the
-    messages survive the time in which no reader lives.
-
-    Attributes:
-        path: the mailbox's directory.
-        read_end: a non-blocking read end, for the owner's drain at the end.
-    """
-
-    def __init__(self, path: str, capacity: int = 0) -> None:
-        self.path = path
-        os.mkdir(path, 0o700)
-        self._tokens = -1
-        self.read_end = -1
-        try:
-            pipe = os.path.join(path, "pipe")
-            os.mkfifo(pipe, 0o600)
-            self.read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            # As large as the pipe can be full: 64 KiB, or 8 for a user with very many pipes.
-            batch = fcntl.fcntl(self.read_end, fcntl.F_GETPIPE_SZ)
-            BlackBox.create(os.path.join(path, "box"), batch, capacity)
-            if capacity:
-                self._tokens = Tokens.create(path, capacity)
-        except BaseException:
-            self.close()
-            shutil.rmtree(path, ignore_errors=True)  # half of it would only take room
-            raise
-
-    def close_for_good(self) -> list[bytes]:
-        """Close the pipe for good; return the records that were still in it."""
-        read_end, self.read_end = self.read_end, -1
-        return close_for_good(read_end)
-
-    def close(self) -> None:
-        """Close the descriptors; the pipe's content goes with the last one."""
-        for fd in (self.read_end, self._tokens):
-            if fd >= 0:
-                os.close(fd)
-        self.read_end = self._tokens = -1
 
 
 class Mailbox(Queue):  # type: ignore[type-arg]
@@ -360,6 +316,7 @@ def free_handled(box: BlackBox, store: PayloadStore) -> None:
             store.discard(flags, body)
 
 
+@stored
 def _open_mailbox(path: str, maxsize: int) -> Mailbox:
     mailbox: Mailbox = Mailbox.__new__(Mailbox)
     mailbox._set(path, maxsize)

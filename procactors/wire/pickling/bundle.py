@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from procactors.light_tuple import NamedTuple
+from procactors.stored import stored
 from procactors.wire.pickling.definitions import offer, published_with
 
 __all__ = ["Bundle", "open_parcel", "pack"]
@@ -61,6 +63,7 @@ def pack(head: bytes, buffers: Sequence[bytes], runtime_dir: str) -> Bundle:
     return Bundle(data, has_code, why)
 
 
+@stored
 def open_parcel(head: bytes, buffers: Sequence[bytes], definitions: dict[str, bytes]) -> Any:
     """Return a bundle's value, as it is unpickled. Files hold this name (`procactors.stored`)."""
     offer(definitions)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import inspect
 import io
 import sys
@@ -38,6 +37,7 @@ from procactors.wire.pickling.definitions import (
     make_definition,
     publish,
 )
+from procactors.wire.pickling.digest import blake2b
 from procactors.wire.pickling.importable import is_found, is_importable, is_python_class, stands_in
 from procactors.wire.pickling.rebuilding import (
     fill_cached,
@@ -267,7 +267,7 @@ class _DigestFile:
     """Where a pickle goes of which only the digest is wanted."""
 
     def __init__(self) -> None:
-        self.digest = hashlib.blake2b(digest_size=16)
+        self.digest = blake2b(digest_size=16)
         self.size = 0
 
     def write(self, data: Any) -> int:

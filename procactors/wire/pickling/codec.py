@@ -11,13 +11,19 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import DecodeError, EncodeError
-from procactors.wire.pickling.by_value import dumps_by_value
+from procactors.late import late
+from procactors.light_tuple import NamedTuple
 from procactors.wire.pickling.importable import private_names
-from procactors.wire.pickling.pickle_errors import describe_load, describe_unpicklable
 from procactors.wire.raised import by_signal
+
+if TYPE_CHECKING:
+    from procactors.wire.pickling import by_value, pickle_errors
+else:
+    by_value = late("procactors.wire.pickling.by_value")
+    pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 __all__ = ["Encoded", "decode", "decode_joined", "encode", "encode_key", "join", "split"]
 
@@ -78,18 +84,20 @@ def encode(
     ):
         found.clear()
         try:
-            head = dumps_by_value(value, runtime_dir, found.append, hands_over=hands_over)
+            head = by_value.dumps_by_value(value, runtime_dir, found.append, hands_over=hands_over)
         except Exception as error:
             if by_signal(error):
                 raise
-            raise EncodeError(describe_unpicklable(value, what, runtime_dir, error)) from error
+            raise EncodeError(
+                pickle_errors.describe_unpicklable(value, what, runtime_dir, error)
+            ) from error
     if not found:
         return _new(Encoded, (head, ()))  # past NamedTuple's own constructor: half the cost
     try:
         return Encoded(head, [buffer.raw() for buffer in found])
     except BufferError:
         # Out of band only what lies in one piece: the rest goes into the pickle itself.
-        return Encoded(dumps_by_value(value, runtime_dir, hands_over=hands_over), ())
+        return Encoded(by_value.dumps_by_value(value, runtime_dir, hands_over=hands_over), ())
 
 
 def encode_key(value: Any) -> bytes:
@@ -115,7 +123,7 @@ def decode(head: bytes | memoryview, buffers: Sequence[Any] = (), what: str = "m
     except Exception as error:
         if by_signal(error):
             raise
-        why = describe_load(head, buffers, error)
+        why = pickle_errors.describe_load(head, buffers, error)
         raise DecodeError(f"the {what} could not be unpickled: {why}") from error
 
 

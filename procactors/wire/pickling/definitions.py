@@ -22,23 +22,31 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import os
 import pickle
-import re
 import sys
 import threading
 import types
-import uuid
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Set as AbstractSet
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import cloudpickle
-
-from procactors.wire.pickling.unchanged import Proof
+from procactors.late import late
+from procactors.light_tuple import NamedTuple
+from procactors.stored import stored
+from procactors.wire.pickling.digest import blake2b
 from procactors.wire.storage import read_file, write_file
+
+if TYPE_CHECKING:
+    import re
+
+    import cloudpickle
+
+    from procactors.wire.pickling.unchanged import Proof
+else:
+    re = late("re")
+    cloudpickle = late("cloudpickle")
 
 __all__ = [
     "Known",
@@ -99,12 +107,12 @@ _offered: dict[str, bytes] = {}
 #: What was loaded for bytes of an earlier system.
 _earlier: weakref.WeakSet[Any] = weakref.WeakSet()
 #: How a digest stands in a pickle: a short string of 32 characters.
-_TOKEN = re.compile(rb"\x8c\x20([0-9a-f]{32})")
+_TOKEN = rb"\x8c\x20([0-9a-f]{32})"
 #: Guards the tables and the loading: a half-built class must not be seen by another thread.
 _lock = threading.RLock()
 
 #: Returns (digest, size, proof) of a definition as it is now.
-Digest = Callable[[Any], tuple[str, int, Proof]]
+Digest: TypeAlias = "Callable[[Any], tuple[str, int, Proof]]"
 
 
 # -- in the process that sends ------------------------------------------------------------------
@@ -153,14 +161,14 @@ def _identity_of(obj: Any, content: str) -> str:
     other = _by_identity.get(content)
     if other is None or other is obj or "<locals>" not in obj.__qualname__:
         return content
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _version_of(identity: str, content: str) -> str:
     """Name what is in a class: two classes that are alike now are still two."""
     if content == identity:
         return identity
-    return hashlib.blake2b(f"{identity} {content}".encode(), digest_size=16).hexdigest()
+    return blake2b(f"{identity} {content}".encode(), digest_size=16).hexdigest()
 
 
 def is_published(runtime_dir: str, version: str) -> bool:
@@ -184,6 +192,7 @@ def publish(runtime_dir: str, version: str, data: bytes) -> None:
 # -- in the process that receives ---------------------------------------------------------------
 
 
+@stored
 def _definition(identity: str, version: str, runtime_dir: str) -> Any:
     """Return a definition, loading it where it is not known in this version."""
     with _lock:
@@ -228,6 +237,7 @@ def replace_main(main_file: str | None) -> None:
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
 
 
+@stored
 def make_definition(identity: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """Return the one definition of an identity, made bare if there is none."""
     with _lock:
@@ -242,6 +252,7 @@ def make_definition(identity: str, make: Callable[..., Any], args: tuple[Any, ..
         return obj
 
 
+@stored
 def fill(obj: Any, state: tuple[str, Callable[[Any, Any], Any], Any]) -> None:
     """Set the state of a definition to a version, unless it has that, or comes from here."""
     version, set_state, content = state
@@ -260,6 +271,7 @@ def fill(obj: Any, state: tuple[str, Callable[[Any, Any], Any], Any]) -> None:
             _show(obj, replace=False)
 
 
+@stored
 def fill_function(function: types.FunctionType, state: Any) -> None:
     """Set the state of a function that has no name of its own on the wire."""
     cloudpickle.cloudpickle._function_setstate(function, state)
@@ -293,7 +305,7 @@ def offer(definitions: Mapping[str, bytes]) -> None:
 
 def tokens_in(data: bytes) -> set[str]:
     """Return what may be versions in a pickle; not each of them need be one."""
-    return {found.decode() for found in _TOKEN.findall(data)}
+    return {found.decode() for found in re.findall(_TOKEN, data)}
 
 
 def published(runtime_dir: str, version: str) -> bytes | None:

@@ -24,8 +24,6 @@ from types import (
 )
 from typing import Any
 
-import cloudpickle
-
 __all__ = ["is_found", "is_importable", "is_python_class", "private_names", "stands_in"]
 
 #: The program itself: never imported again, whatever its file is called.
@@ -41,7 +39,7 @@ _seen = (0, 0)
 
 def is_importable(name: str) -> bool:
     """Return whether a process of ours finds the module `name` as it is here."""
-    if name in _MAINS or name in cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES:
+    if name in _MAINS or name in _registered():
         return False
     return _is_found_cached(name, sys.modules.get(name), set(sys.path))
 
@@ -65,7 +63,7 @@ def stands_in(module: str, name: str, obj: Any) -> bool:
 def private_names() -> frozenset[bytes]:
     """Return the names of this process's private modules, but for the main module's own."""
     global _private, _seen  # noqa: PLW0603 - a table of this process, made anew as modules come
-    registered = cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES
+    registered = _registered()
     # A module that replaces another of its name is seen at the next change of a number.
     seen = len(sys.modules), len(registered)
     if seen != _seen:
@@ -78,6 +76,18 @@ def private_names() -> frozenset[bytes]:
         _private = frozenset(name.encode() for name in found | registered)
         _seen = seen
     return _private
+
+
+def _registered() -> set[str]:
+    """Return the modules that the application wants to travel by value, by cloudpickle's table."""
+    # Not imported for that: as long as it is not there, nobody has registered anything.
+    table: set[str] = getattr(
+        sys.modules.get("cloudpickle.cloudpickle"), "_PICKLE_BY_VALUE_MODULES", _NONE
+    )
+    return table
+
+
+_NONE: set[str] = set()
 
 
 def _is_found_cached(name: str, module: Any, import_path: set[str]) -> bool:

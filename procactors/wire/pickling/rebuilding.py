@@ -15,6 +15,7 @@ from typing import Any
 
 from cloudpickle import cloudpickle as cp
 
+from procactors.stored import stored
 from procactors.wire.pickling.importable import is_found
 
 __all__ = [
@@ -54,6 +55,7 @@ class _QuietWithSlots:
         pass
 
 
+@stored
 def make_class(
     metaclass: Any, name: str, bases: tuple[Any, ...], namespace: dict[str, Any], *_: Any
 ) -> Any:
@@ -92,12 +94,14 @@ def _made(
     return cls
 
 
+@stored
 def make_named(key: str, cls: Any, args: tuple[Any, ...]) -> Any:
     """Return the object of that name; a bare one if there is none of this class."""
     known = _named.get(key)
     return known if type(known) is cls else cls.__new__(cls, *args)
 
 
+@stored
 def fill_named(obj: Any, state: tuple[str, dict[str, Any]]) -> None:
     """Set the attributes of a new object, and remember it."""
     key, attributes = state
@@ -107,11 +111,13 @@ def fill_named(obj: Any, state: tuple[str, dict[str, Any]]) -> None:
         _named[key] = obj
 
 
+@stored
 def remember_named(key: str, obj: Any) -> None:
     """Have this process load the object of that name as itself."""
     _named[key] = obj
 
 
+@stored
 def make_typing_name(kind: Any, name: str, module: str, value: Any) -> Any:
     """Make a `NewType`, a `ParamSpec` or the like."""
     made = kind(name) if value is None else kind(name, value)
@@ -120,21 +126,25 @@ def make_typing_name(kind: Any, name: str, module: str, value: Any) -> Any:
     return made
 
 
+@stored
 def make_cached(function: Any, maxsize: int | None, typed: bool) -> Any:
     """Make a function of `functools.lru_cache`, its cache empty."""
     return functools.lru_cache(maxsize, typed)(function)
 
 
+@stored
 def fill_cached(function: Any, attributes: dict[str, Any]) -> None:
     """Set what a user has added to a cached function."""
     vars(function).update(attributes)
 
 
+@stored
 def make_single_dispatch(function: Any) -> Any:
     """Make a function of `functools.singledispatch` with its default alone."""
     return functools.singledispatch(function)
 
 
+@stored
 def fill_single_dispatch(function: Any, state: tuple[dict[type, Any], dict[str, Any]]) -> None:
     """Register the other implementations."""
     registry, attributes = state
@@ -143,6 +153,7 @@ def fill_single_dispatch(function: Any, state: tuple[dict[type, Any], dict[str, 
     vars(function).update(attributes)
 
 
+@stored
 def make_cached_property(function: Any, name: str | None) -> Any:
     """Make a `functools.cached_property` with a lock of its own."""
     made: Any = functools.cached_property(function)
@@ -150,11 +161,13 @@ def make_cached_property(function: Any, name: str | None) -> Any:
     return made
 
 
+@stored
 def make_spec(name: str, origin: str | None, is_package: bool) -> ModuleSpec:
     """Make a module's spec, for relative imports: its loader means nothing here."""
     return ModuleSpec(name, None, origin=origin, is_package=is_package)
 
 
+@stored
 def fill_enum(cls: Any, state: tuple[Any, dict[str, dict[str, Any]], Any]) -> None:
     """Set an enum's methods, and what was set on its members."""
     attributes, of_members, set_state = state
@@ -163,11 +176,13 @@ def fill_enum(cls: Any, state: tuple[Any, dict[str, dict[str, Any]], Any]) -> No
         vars(cls.__members__[name]).update(values)
 
 
+@stored
 def make_module(name: str) -> types.ModuleType:
     """Make an empty module, which is entered nowhere."""
     return types.ModuleType(name)
 
 
+@stored
 def fill_module(module: types.ModuleType, attributes: dict[str, Any]) -> None:
     """Set what is in a module."""
     vars(module).update(attributes)

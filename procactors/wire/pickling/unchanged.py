@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import hashlib
 import logging
 import pickle
 import sys
@@ -25,6 +24,7 @@ from collections.abc import Callable, Iterable
 from operator import is_not
 from typing import Any
 
+from procactors.wire.pickling.digest import blake2b
 from procactors.wire.pickling.importable import is_importable, private_names
 
 __all__ = ["Proof"]
@@ -278,7 +278,7 @@ def _fingerprint(value: Any) -> bytes | None:
             return None
         if not buffers and len(data) <= 256:
             return data
-        digest = hashlib.blake2b(data, digest_size=16)
+        digest = blake2b(data, digest_size=16)
         for buffer in buffers:
             digest.update(buffer.raw())
     except Exception:  # noqa: BLE001 - any class's own pickling code may raise anything

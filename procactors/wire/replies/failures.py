@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import copyreg
-import dataclasses
 import pickle
 from typing import Any, TypeAlias
 
@@ -176,7 +175,7 @@ class _Rebuilt:
         error, kind = self._error, type(self._error)
         native = _native(kind)
         _, args, *rest = native.__reduce__(error)
-        if not dataclasses.is_dataclass(kind):
+        if not hasattr(kind, "__dataclass_fields__"):  # what `dataclasses` looks at, too
             kind(*args)  # raises, if it cannot be called like that
         state = dict(rest[0] or {}) if rest else {}
         for name in _slots(error):

@@ -22,14 +22,15 @@ import fcntl
 import itertools
 import os
 import select
-import shutil
 from collections.abc import Callable, Generator, Iterator
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from procactors.light_tuple import NamedTuple
 from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import Kind, frame, parse
+from procactors.wire.runtime_dir import remove_whole
 from procactors.wire.spin import Spin
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
 
@@ -262,7 +263,7 @@ def remove_ports_of(runtime_dir: str, process: int) -> None:
     for path in list_folder(runtime_dir, "replies"):
         if os.path.basename(path).startswith(prefix):
             if path.endswith(".spill"):
-                shutil.rmtree(path, ignore_errors=True)
+                remove_whole(path)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)

@@ -31,8 +31,8 @@ import struct
 import threading
 import weakref
 from collections.abc import Container, Sequence
-from typing import NamedTuple
 
+from procactors.light_tuple import NamedTuple
 from procactors.wire.storage import Descriptors, create, is_half_free, lay_out, root_of
 
 __all__ = [

@@ -24,8 +24,8 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from procactors.light_tuple import NamedTuple
 from procactors.wire.storage import Descriptors, root_of, too_many_open
 
 __all__ = [

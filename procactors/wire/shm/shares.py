@@ -18,9 +18,10 @@ import struct
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from procactors.errors import ActorStopped, ShareReleased
+from procactors.light_tuple import NamedTuple
 from procactors.wire.pickling.codec import Encoded, decode
 from procactors.wire.raised import by_signal
 from procactors.wire.shm.share_file import (

@@ -7,7 +7,7 @@ import pytest
 from procactors.runner.recycling import Recycler
 from procactors.wire.envelope import CALL_ID, build_message
 from procactors.wire.mailbox.black_box import HANDLED, HANDLED_OWN
-from procactors.wire.mailbox.queue import MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.writer import MailboxWriter
 from procactors.wire.record import EVENT, TERMINATED, Kind, frame

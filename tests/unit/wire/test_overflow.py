@@ -12,7 +12,7 @@ import pytest
 from procactors.runner.recycling import take_snapshot, write_snapshot
 from procactors.wire import storage
 from procactors.wire.endpoint import Endpoint, actor_path
-from procactors.wire.mailbox.queue import MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.pickling.definitions import publish

@@ -11,7 +11,7 @@ import pytest
 
 from procactors.wire.mailbox.black_box import CLOSED, GONE, BlackBox
 from procactors.wire.mailbox.closing import close_for_good
-from procactors.wire.mailbox.queue import MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.record import Kind, frame, parse, whole_records
 

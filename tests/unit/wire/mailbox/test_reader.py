@@ -16,7 +16,8 @@ from procactors.wire.envelope import build_message, open_envelope
 from procactors.wire.mailbox import queue as mailbox_module
 from procactors.wire.mailbox.black_box import IN_HAND, STATE, BlackBox
 from procactors.wire.mailbox.closing import peek
-from procactors.wire.mailbox.queue import Mailbox, MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
+from procactors.wire.mailbox.queue import Mailbox
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.tokens import Tokens
 from procactors.wire.mailbox.writer import MailboxWriter

@@ -9,7 +9,7 @@ from queue import Full
 
 import pytest
 
-from procactors.wire.mailbox.queue import MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.tokens import Tokens
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter

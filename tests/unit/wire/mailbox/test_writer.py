@@ -11,10 +11,12 @@ import threading
 import pytest
 
 from procactors.errors import ActorStopped
+from procactors.runtime.reply import Reply
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.mailbox.black_box import CLOSED, CLOSING, GONE, BlackBox
 from procactors.wire.mailbox.closing import peek
-from procactors.wire.mailbox.queue import Mailbox, MailboxFiles
+from procactors.wire.mailbox.files import MailboxFiles
+from procactors.wire.mailbox.queue import Mailbox
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.tokens import Tokens
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
@@ -119,7 +121,7 @@ def test_a_message_to_an_actor_whose_owner_was_killed_is_refused_and_keeps_no_se
         endpoint.tell(7, "the actor", b"", endpoint.store.encode(b"first"))
         files.close()
         call = getattr(endpoint, way)
-        more = (None,) if way == "submit" else ()
+        more = (Reply(endpoint, "the actor"),) if way == "submit" else ()
         for _ in range(2):
             with pytest.raises(ActorStopped, match="the actor has stopped; the message was not"):
                 call(7, "the actor", b"", endpoint.store.encode(bytes(size)), *more)

@@ -1,0 +1,93 @@
+"""Frozen dataclasses that are finished when they are first used.
+
+Layer: model. Runs in: any process.
+Owns: nothing.
+Never: shows a class that is not what `dataclasses.dataclass` makes of it.
+
+`dataclasses.dataclass` writes some six methods for a class, and compiles each: 0.6 ms, 1.2 under
+Python 3.10. Of our classes a program uses few before its first actor answers, and an actor nearly
+none. So those methods stand there as descriptors first: whatever looks at one of them, by a call, a
+comparison, `dataclasses.fields`, a `match` or `help`, has the class finished, and finds the real
+one.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    #: Guards the finishing: two threads may come to a class at once. Reentrant: a signal handler
+    #: may use a class that is just being finished.
+    _lock = threading.RLock()
+    #: What `dataclasses.dataclass(frozen=True)` sets, and with `order=True`.
+    _MADE = (
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__match_args__",
+        "__init__",
+        "__repr__",
+        "__eq__",
+        "__hash__",
+        "__setattr__",
+        "__delattr__",
+    )
+    _ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
+
+    class _Unmade:
+        """Stands for one attribute of a class that is not finished."""
+
+        def __init__(self, cls: type, name: str, options: dict[str, Any]) -> None:
+            self._cls = cls
+            self._name = name
+            self._options = options
+
+        def __get__(self, instance: object, owner: type) -> Any:
+            _finish(self._cls, self._options)
+            return getattr(owner if instance is None else instance, self._name)
+
+    def dataclass(**options: Any) -> Any:
+        """Return a decorator as `dataclasses.dataclass` with these options is one."""
+
+        def decorate(cls: type) -> type:
+            for name in _MADE:
+                if name not in vars(cls):
+                    setattr(cls, name, _Unmade(cls, name, options))
+            return cls
+
+        return decorate
+
+    def _finish(cls: type, options: dict[str, Any]) -> None:
+        import dataclasses
+
+        with _lock:
+            if not any(type(value) is _Unmade for value in vars(cls).values()):
+                return  # another thread has
+            # A twin is made a dataclass, and its parts are handed over one by one: at no moment is
+            # there a class without them, whoever looks, and whatever a signal handler raises.
+            twin = dataclasses.dataclass(**options)(_twin(cls))
+            made = {name: vars(twin)[name] for name in vars(twin) if name in (*_MADE, *_ORDER)}
+            for name, value in made.items():
+                for cell in getattr(value, "__closure__", None) or ():
+                    if cell.cell_contents is twin:
+                        cell.cell_contents = cls
+                if name not in vars(cls) or type(vars(cls)[name]) is _Unmade:
+                    setattr(cls, name, value)
+            for name, value in list(vars(cls).items()):
+                if type(value) is dataclasses.Field:
+                    setattr(cls, name, vars(twin)[name]) if name in vars(twin) else delattr(
+                        cls, name
+                    )
+
+    def _twin(cls: type) -> type:
+        body = {
+            name: value
+            for name, value in vars(cls).items()
+            if name not in ("__dict__", "__weakref__") and type(value) is not _Unmade
+        }
+        return type(cls)(cls.__name__, cls.__bases__, {**body, "__qualname__": cls.__qualname__})
+
+
+__all__ = ["dataclass"]
