@@ -18,21 +18,21 @@ import errno
 import gc
 import importlib
 import logging
-import multiprocessing
-import multiprocessing.process
+import multiprocessing.context
 import os
 import select
 import signal
 import socket
 import struct
+import sys
 import threading
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, util
 from time import monotonic
 from typing import Any
 
 from procactors.process.lifeline import is_cut, watch
 from procactors.process.nesting import ZYGOTE, become, noted_inert
-from procactors.process.shield import ignore_all
+from procactors.process.shield import ignore_all, prepare
 from procactors.process.streams import print_by_lines
 from procactors.process.title import show
 from procactors.wire.pickling.importable import private_names
@@ -58,6 +58,10 @@ _JANITOR_S = 5.0
 _QUIET_MS = 15
 
 
+#: Looked up by name: the package that knows the user's side lies above this one.
+_INCARNATION, _SPARE = "procactors.api.incarnation", "procactors.api.spare"
+
+
 class Zygote:
     """The zygote's state: one socket, one lifeline, some spares."""
 
@@ -68,7 +72,6 @@ class Zygote:
         self._lifeline = watch(runtime_dir)
         self._spares: list[tuple[int, int]] = []  # (pid, writing end of its pipe)
         self._children: set[int] = set()
-        self._context = multiprocessing.get_context("fork")
 
     def serve(self) -> None:
         """Carry out orders until the lifeline is cut, then sweep up.
@@ -147,20 +150,14 @@ class Zygote:
         """Fork a child; return its pid, or minus the error number."""
         ours = (
             self._channel.fileno(),
-            self._lifeline,
             *(pipe for _, pipe in self._spares),
             *also,
         )
-        process = self._context.Process(target=_in_child, args=(ours, target, args), name="actor")
+        process = _Process(target=_in_child, args=(ours, target, args), name="actor")
         try:
-            process.start()
+            return process.fork(self._lifeline)
         except OSError as error:
             return -(error.errno or errno.EAGAIN)
-        # multiprocessing would wait for finished children at the next start, and take their
-        # exit codes with it: they are the parent's to read.
-        multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
-        assert process.pid is not None
-        return process.pid
 
     def _clean_up(self) -> None:
         """Kill the actors that are left, and remove what is left of the runtime directory.
@@ -180,6 +177,38 @@ class Zygote:
         remove_tree(self._runtime_dir)
 
 
+class _Process(multiprocessing.context.ForkProcess):
+    """A process of which `multiprocessing` knows in that process alone."""
+
+    _stdin: Any = None
+
+    def fork(self, sentinel: int) -> int:
+        """Fork; return the child's number.
+
+        Not by the base class's `start`: that makes two pipes for each child, which the zygote would
+        keep, and waits for children that have ended, whose exit codes are the parent's to read.
+
+        Args:
+            sentinel: descriptor that tells the child of the end of those that started it.
+        """
+        util._flush_std_streams()  # type: ignore[attr-defined]  # else the copy would print it too
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            # Out of sight: it is /dev/null already, and not to be opened anew.
+            self._stdin, sys.stdin = sys.stdin, None  # type: ignore[assignment]
+            code = self._bootstrap(parent_sentinel=sentinel)  # type: ignore[attr-defined]
+        finally:
+            os._exit(code)
+
+    def run(self) -> None:
+        """Run what the child is for."""
+        sys.stdin = self._stdin
+        super().run()
+
+
 def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None:
     os.setpgid(0, 0)  # before anything else: a signal to the zygote's group is not for us
     for fd in ours:
@@ -188,20 +217,20 @@ def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None
 
 
 def _run_actor(runtime_dir: str, actor: int, start: int) -> None:
-    # Looked up by name: the package that knows the user's side lies above this one.
-    importlib.import_module("procactors.api.incarnation").main(
-        [runtime_dir, str(actor), str(start)]
-    )
+    sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)])
 
 
 def _run_spare(runtime_dir: str, pipe: int) -> None:
     show("actor-spare", "procactors: spare")
-    importlib.import_module("procactors.api.incarnation").rehearse()
+    try:
+        importlib.import_module(_SPARE).stand_by(runtime_dir)
+    except FileNotFoundError:
+        return  # the system ended while this process came up
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
     if data:  # else the zygote was killed
         _, actor, start = ORDER.unpack(data)
-        _run_actor(runtime_dir, actor, start)
+        sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)], stood_by=True)
 
 
 def _preload(name: str) -> None:
@@ -245,15 +274,19 @@ def main(argv: list[str]) -> None:
     channel = socket.socket(fileno=int(descriptor))
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
-    importlib.import_module("procactors.api.incarnation")
+    importlib.import_module(_INCARNATION)
+    if int(spares):
+        importlib.import_module(_SPARE)
     importlib.import_module("procactors.runner.batches")  # what a pool's workers need besides
     for name in preload:
         _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own
+    importlib.import_module("procactors.runner.setup").note_environ()
     private_names()  # looked up once for all copies: their first message needs them
     # One tracker for all actors, outside their process groups: killed with an actor's group, it
     # could not remove what the actor left in /dev/shm.
     resource_tracker.ensure_running()
+    prepare()  # behind what is started from here for good: that goes on ignoring them
     gc.collect()
     gc.freeze()
     try:

@@ -27,6 +27,7 @@ from procactors.wire.pickling.definitions import forget_program, replace_main
 __all__ = [
     "adopt_surroundings",
     "claim_mailbox",
+    "note_environ",
     "seed_generators",
     "set_signals",
     "watch_faults",
@@ -36,6 +37,9 @@ _log = logging.getLogger("procactors")
 
 #: Where the module `tempfile` looks for the name of the temporary directory, in this order.
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
+
+#: What the environment was in the zygote (`note_environ`); None: this process is not from there.
+_environ: dict[str, str] | None = None
 
 #: Seconds to wait for the claim of the life before: its holder is dead, the kernel is cleaning.
 _CLAIM_S = 5.0
@@ -84,16 +88,12 @@ def _end_late(pid: int) -> None:
 
 def adopt_surroundings(order: StartOrder) -> None:
     """Take over the parent's environment, directory, import path and arguments of this moment."""
-    temporary = {name: os.environ.get(name) for name in _TEMPORARY}
-    for name in set(os.environ) - set(order.environ):
-        del os.environ[name]
-    for name, value in order.environ.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
+    global _environ  # noqa: PLW0603 - as the environment is
+    if order.environ != _environ:
+        _adopt_environ(order.environ)
+    _environ = None  # from here on it is the user's, and so in what is forked from here
     # The C library has read TZ before, at the zygote's start or the parent's: 2 microseconds.
     time.tzset()
-    if temporary != {name: os.environ.get(name) for name in _TEMPORARY}:
-        _forget_temporary()
     if order.cwd:
         with contextlib.suppress(OSError):
             os.chdir(order.cwd)
@@ -102,6 +102,26 @@ def adopt_surroundings(order: StartOrder) -> None:
     multiprocessing.current_process().authkey = order.authkey
     forget_program()
     replace_main(order.main_file)
+
+
+def note_environ() -> None:
+    """Note what the environment is, in the zygote: nearly every actor has the same.
+
+    To ask for each variable would take longer than to construct most actors.
+    """
+    global _environ  # noqa: PLW0603 - as the environment is
+    _environ = dict(os.environ)
+
+
+def _adopt_environ(environ: dict[str, str]) -> None:
+    temporary = {name: os.environ.get(name) for name in _TEMPORARY}
+    for name in set(os.environ) - set(environ):
+        del os.environ[name]
+    for name, value in environ.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    if temporary != {name: os.environ.get(name) for name in _TEMPORARY}:
+        _forget_temporary()
 
 
 def _refill(name: str, values: list[str]) -> None:
