@@ -34,7 +34,6 @@ from procactors.process.streams import print_by_lines
 from procactors.process.title import show
 from procactors.runner.log_tail import keep_log
 from procactors.runner.loop import Loop, TellFailed, describe
-from procactors.runner.method_table import MethodTable
 from procactors.runner.setup import (
     adopt_surroundings,
     claim_mailbox,

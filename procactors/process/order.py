@@ -136,8 +136,9 @@ def write_order(folder: str, order: StartOrder) -> None:
 
 def read_order(folder: str) -> StartOrder:
     """Read the order of an actor's directory."""
-    with open(os.path.join(folder, "start"), "rb") as file:
-        return StartOrder(*marshal.load(file))  # noqa: S302 - our own file, in our own directory
+    with open(f"{folder}/start", "rb") as file:
+        # In one piece: from the file itself, `marshal` would read each value by a call of its own.
+        return StartOrder(*marshal.loads(file.read()))  # noqa: S302 - our own file
 
 
 def _variable(value: Any) -> str:

@@ -154,7 +154,7 @@ def _release() -> None:
 
 
 def _restore_defaults() -> None:
-    global _is_prepared, _is_ordered  # noqa: PLW0603 - this is no actor, nor the zygote
+    global _is_prepared, _is_ordered
     _is_prepared, _is_ordered = False, None
     for number in SHIELDED:
         if signal.getsignal(number) in (

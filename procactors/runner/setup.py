@@ -56,7 +56,7 @@ def claim_mailbox(folder: str, words: memoryview, start: int) -> bool:
     Raises:
         RuntimeError: the claim does not come free.
     """
-    fd = os.open(os.path.join(folder, "box"), os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(f"{folder}/box", os.O_RDWR | os.O_CLOEXEC)
     os.register_at_fork(after_in_child=lambda: _close_quietly(fd))  # a copy would prolong it
     deadline = monotonic() + _CLAIM_S
     late_at = monotonic() + _CLAIM_S / 10
@@ -186,7 +186,7 @@ def watch_faults(folder: str, dumps: bool) -> None:
     """
     # Appending: the supervisor empties the file after a dump that was not needed.
     flags = os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
-    fd = os.open(os.path.join(folder, "fault"), flags, 0o600)
+    fd = os.open(f"{folder}/fault", flags, 0o600)
     faulthandler.enable(fd, all_threads=True)
     if dumps:
         faulthandler.register(DUMP, fd, all_threads=True)

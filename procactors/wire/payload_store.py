@@ -11,6 +11,7 @@ import contextlib
 import os
 from typing import Any
 
+from procactors.wire.copies import in_copies
 from procactors.wire.pickling.codec import Encoded, decode, encode, join, split
 from procactors.wire.pickling.definitions import belong_to
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, WITH_BUFFERS, frame
@@ -146,8 +147,9 @@ def store_of(path: str) -> PayloadStore:
     store = _stores.get(path)
     if store is None:
         store = _stores.setdefault(path, PayloadStore(path))
+        in_copies(_forget)
     return store
 
 
-# A copy would write into segments whose locks are the parent's.
-os.register_at_fork(after_in_child=_stores.clear)
+def _forget() -> None:
+    _stores.clear()  # a copy would write into segments whose locks are the parent's
