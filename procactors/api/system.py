@@ -160,6 +160,9 @@ class ActorSystem(SystemHandle):
         _systems.add(self)
         in_copies(_forget_in_child)
 
+    def _expect_start(self) -> None:
+        self._launcher.expect()
+
     def _open(
         self,
         name: str | None,

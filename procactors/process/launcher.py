@@ -37,7 +37,7 @@ from procactors.process.order import import_path
 from procactors.process.shield import drop_handlers, held
 from procactors.process.streams import hold_standard_streams
 from procactors.process.title import plain
-from procactors.process.zygote import ANSWER, FORK, ORDER, REAP
+from procactors.process.zygote import AHEAD, ANSWER, FORK, ORDER, REAP
 
 __all__ = ["START_METHODS", "Launcher"]
 
@@ -45,6 +45,8 @@ START_METHODS = ("forkserver", "spawn", "fork")
 
 #: Milliseconds that the zygote may take to sweep up and end.
 _ZYGOTE_END_MS = 2000
+
+_AHEAD = ORDER.pack(AHEAD, 0, 0)
 
 #: Run by a new interpreter: the import path first, since it may be how we ourselves are found.
 #: No such file: the parent died before we came up, and the next start has swept.
@@ -108,6 +110,16 @@ class Launcher:
             arguments = [self._runtime_dir, fd, spares, self.system, *self._preload]
             self._zygote = self._execute("procactors.process.zygote", arguments, theirs.fileno())
         self.zygote_pidfd = os.pidfd_open(self._zygote.pid)
+
+    def expect(self) -> None:
+        """Have a process ready for a start that is being prepared; from any thread.
+
+        By the zygote: it forks while mailbox and order are being written, which takes as long.
+        """
+        channel = self._socket
+        if self._method == "forkserver" and channel is not None:
+            with contextlib.suppress(OSError):  # it is behind, or ends: the start does without
+                channel.send(_AHEAD)
 
     def start(self, actor: int, start: int) -> Child | None:
         """Start a process for an actor; None: its pid comes later, by `collect`.

@@ -5,8 +5,9 @@ Owns: its end of the socket to the parent, a lifeline descriptor, the pipes to i
 Never: has a second thread (a fork would copy locks that no thread will open); waits for its
 dead before it is ordered to (their numbers would be used again while the parent still names them).
 
-    parent ──FORK actor, start──► zygote ──fork──► actor
-           ◄─FORK actor, start, pid──     (spare: forked before it is needed)
+    parent ──AHEAD──────────────► zygote ──fork──► blank (a start is being prepared meanwhile)
+           ──FORK actor, start──►        ──order─► spare or blank; none: fork ──► actor
+           ◄─FORK actor, start, pid──
            ──REAP pid, start────►
            ◄─REAP pid, start, peak memory──  (if a start is named)
 """
@@ -26,6 +27,7 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing import resource_tracker, util
 from time import monotonic
 from typing import Any
@@ -40,14 +42,15 @@ from procactors.wire.runtime_dir import remove_tree
 
 _log = logging.getLogger("procactors")
 
-__all__ = ["ANSWER", "FORK", "ORDER", "REAP", "main"]
+__all__ = ["AHEAD", "ANSWER", "FORK", "ORDER", "REAP", "main"]
 
 #: Parent to zygote: what, actor or pid, start.
 ORDER = struct.Struct("=QQQ")
 #: Zygote to parent: what was ordered, actor or pid, start, and the outcome: with FORK the pid (or
 #: minus the error number), with REAP the most resident bytes that the process had.
 ANSWER = struct.Struct("=QQQq")
-FORK, REAP = 1, 2
+#: AHEAD: have a process ready, for a FORK is on its way; it names nothing, and has no answer.
+FORK, REAP, AHEAD = 1, 2, 3
 
 #: Seconds for which the janitor waits for the kernel's kills to have worked.
 _JANITOR_S = 5.0
@@ -56,6 +59,9 @@ _JANITOR_S = 5.0
 #: Milliseconds without an order before a spare is made: it must not delay a start, nor take a core
 #: from the actor that was just started.
 _QUIET_MS = 15
+#: Milliseconds without an order after which a blank process is dropped: its start has failed before
+#: there was an order.
+_SURPLUS_MS = 1000
 
 
 #: Looked up by name: the package that knows the user's side lies above this one.
@@ -83,12 +89,15 @@ class Zygote:
         poll.register(self._channel, select.POLLIN)
         poll.register(self._lifeline, 0)
         while not is_cut(self._lifeline):
-            short = len(self._spares) < self._wanted
-            ready = {fd for fd, _ in poll.poll(_QUIET_MS if short else None)}
+            left = len(self._spares) - self._wanted
+            patience = None if left == 0 else _QUIET_MS if left < 0 else _SURPLUS_MS
+            ready = {fd for fd, _ in poll.poll(patience)}
             if self._channel.fileno() in ready:
                 self._carry_out()
-            elif short and not ready:
-                self._add_spare()
+            elif left < 0 and not ready:
+                self._add_spare(_run_spare)
+            elif left > 0 and not ready:
+                self._drop_spare()
         self._clean_up()
 
     def _carry_out(self) -> None:
@@ -105,6 +114,9 @@ class Zygote:
             answer = ANSWER.pack(FORK, number, start, self._start(number, start))
             with contextlib.suppress(OSError):  # the parent went while we forked
                 self._channel.send(answer)
+        elif what == AHEAD:
+            if not self._spares:
+                self._add_spare(_run_blank)
         elif what == REAP:
             if number in self._children:  # ours, and not reaped: the number is its own
                 self._children.discard(number)
@@ -136,15 +148,21 @@ class Zygote:
             self._children.add(pid)
         return pid
 
-    def _add_spare(self) -> None:
+    def _add_spare(self, target: Callable[[str, int], None]) -> None:
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        pid = self._fork(_run_spare, (self._runtime_dir, reading), (writing,))
+        pid = self._fork(target, (self._runtime_dir, reading), (writing,))
         os.close(reading)
         if pid < 0:
             os.close(writing)
             self._wanted = 0  # no room for spares: starts will do without
         else:
             self._spares.append((pid, writing))
+
+    def _drop_spare(self) -> None:
+        pid, pipe = self._spares.pop()
+        os.close(pipe)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
     def _fork(self, target: Any, args: tuple[Any, ...], also: tuple[int, ...]) -> int:
         """Fork a child; return its pid, or minus the error number."""
@@ -199,7 +217,7 @@ class _Process(multiprocessing.context.ForkProcess):
         try:
             # Out of sight: it is /dev/null already, and not to be opened anew.
             self._stdin, sys.stdin = sys.stdin, None  # type: ignore[assignment]
-            code = self._bootstrap(parent_sentinel=sentinel)  # type: ignore[attr-defined]
+            code = self._bootstrap(parent_sentinel=sentinel)
         finally:
             os._exit(code)
 
@@ -223,14 +241,18 @@ def _run_actor(runtime_dir: str, actor: int, start: int) -> None:
 def _run_spare(runtime_dir: str, pipe: int) -> None:
     show("actor-spare", "procactors: spare")
     try:
-        importlib.import_module(_SPARE).stand_by(runtime_dir)
+        sys.modules[_SPARE].stand_by(runtime_dir)
     except FileNotFoundError:
         return  # the system ended while this process came up
+    _run_blank(runtime_dir, pipe, stood_by=True)
+
+
+def _run_blank(runtime_dir: str, pipe: int, stood_by: bool = False) -> None:
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
     if data:  # else the zygote was killed
         _, actor, start = ORDER.unpack(data)
-        sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)], stood_by=True)
+        sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)], stood_by=stood_by)
 
 
 def _preload(name: str) -> None:
