@@ -216,8 +216,8 @@ class _Process(multiprocessing.context.ForkProcess):
         code = 1
         try:
             # Out of sight: it is /dev/null already, and not to be opened anew.
-            self._stdin, sys.stdin = sys.stdin, None  # type: ignore[assignment]
-            code = self._bootstrap(parent_sentinel=sentinel)
+            self._stdin, sys.stdin = sys.stdin, None
+            code = self._bootstrap(parent_sentinel=sentinel)  # type: ignore[attr-defined]
         finally:
             os._exit(code)
 
