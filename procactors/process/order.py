@@ -106,7 +106,7 @@ def surroundings() -> Surroundings:
         cwd = ""
     argv = getattr(sys, "argv", None)  # not there where Python is embedded
     return Surroundings(
-        environ={_variable(name): _variable(value) for name, value in os.environ.items()},
+        environ=_environ(),
         cwd=cwd,
         path=import_path(),
         argv=[""] if argv is None else [_text(argument) for argument in argv],
@@ -141,9 +141,27 @@ def read_order(folder: str) -> StartOrder:
         return StartOrder(*marshal.loads(file.read()))  # noqa: S302 - our own file
 
 
+#: What the environment was when it was looked at last: as `os` keeps it, and as plain strings.
+_seen: tuple[dict[Any, Any], dict[str, str]] = {}, {}
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment as plain strings; it is not to be changed."""
+    global _seen  # noqa: PLW0603 - as the environment is
+    # Past `os.environ`, which decodes every variable anew: that would be most of an order's time. It
+    # may be a dictionary of the program's own by now.
+    is_own = type(os.environ) is type(os.environb)
+    kept = getattr(os.environ, "_data", None) if is_own else None
+    if not isinstance(kept, dict):
+        return {_variable(name): _variable(value) for name, value in os.environ.items()}
+    if kept != _seen[0]:
+        now = kept.copy()
+        _seen = now, {os.fsdecode(name): os.fsdecode(value) for name, value in now.items()}
+    return _seen[1]
+
+
 def _variable(value: Any) -> str:
     """Return a name or a value of the environment as a plain string."""
-    # The environment may be a dictionary of the program's own by now.
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"expected strings alone in the environment, found {value!r}")
     return _text(value)
