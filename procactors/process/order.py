@@ -148,10 +148,10 @@ _seen: tuple[dict[Any, Any], dict[str, str]] = {}, {}
 def _environ() -> dict[str, str]:
     """Return the environment as plain strings; it is not to be changed."""
     global _seen  # noqa: PLW0603 - as the environment is
-    # Past `os.environ`, which decodes every variable anew: that would be most of an order's time. It
-    # may be a dictionary of the program's own by now.
-    is_own = type(os.environ) is type(os.environb)
-    kept = getattr(os.environ, "_data", None) if is_own else None
+    # Past `os.environ`, which decodes every variable anew: that would be most of an order's time.
+    # It may be a dictionary of the program's own by now.
+    is_a_stranger = not isinstance(os.environ, type(os.environb))
+    kept = None if is_a_stranger else getattr(os.environ, "_data", None)
     if not isinstance(kept, dict):
         return {_variable(name): _variable(value) for name, value in os.environ.items()}
     if kept != _seen[0]:
