@@ -95,7 +95,8 @@ class Zygote:
             if self._channel.fileno() in ready:
                 self._carry_out()
             elif left < 0 and not ready:
-                self._add_spare(_run_spare)
+                if not self._add_spare(_run_spare):
+                    self._wanted = len(self._spares)  # no room for more: starts will do without
             elif left > 0 and not ready:
                 self._drop_spare()
         self._clean_up()
@@ -148,15 +149,19 @@ class Zygote:
             self._children.add(pid)
         return pid
 
-    def _add_spare(self, target: Callable[[str, int], None]) -> None:
-        reading, writing = os.pipe2(os.O_CLOEXEC)
+    def _add_spare(self, target: Callable[[str, int], None]) -> bool:
+        """Fork a process that waits for an order; return whether there was room for it."""
+        try:
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            return False
         pid = self._fork(target, (self._runtime_dir, reading), (writing,))
         os.close(reading)
         if pid < 0:
             os.close(writing)
-            self._wanted = 0  # no room for spares: starts will do without
-        else:
-            self._spares.append((pid, writing))
+            return False
+        self._spares.append((pid, writing))
+        return True
 
     def _drop_spare(self) -> None:
         pid, pipe = self._spares.pop()

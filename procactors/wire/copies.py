@@ -1,9 +1,9 @@
 """What a forked copy of this process does first: it drops what is not its own.
 
 Layer: wire. Runs in: any process.
-Owns: one entry among the interpreter's own for forks, made with the first action.
-Never: runs anything in a process that has nothing to drop: the zygote forks actors all the time,
-and to look at each list in vain would take a tenth of what a bare fork does.
+Owns: nothing: the interpreter keeps what runs at its forks.
+Never: has anything run in copies of a process that has nothing to drop: the zygote forks actors all
+the time, and to look at empty lists would take a tenth of what a bare fork does.
 """
 
 from __future__ import annotations
@@ -13,17 +13,11 @@ from collections.abc import Callable
 
 __all__ = ["in_copies"]
 
-_actions: list[Callable[[], None]] = []
+_actions: set[Callable[[], None]] = set()
 
 
 def in_copies(action: Callable[[], None]) -> None:
     """Have an action run in each copy that is forked from now on; asked for twice, it runs once."""
     if action not in _actions:
-        if not _actions:
-            os.register_at_fork(after_in_child=_run)
-        _actions.append(action)
-
-
-def _run() -> None:
-    for action in _actions:
-        action()
+        _actions.add(action)
+        os.register_at_fork(after_in_child=action)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 
-from procactors.wire import copies
+from procactors.wire.copies import in_copies
+
+_ran: list[int] = []
 
 
-def test_an_action_runs_once_in_each_copy(monkeypatch):
-    ran: list[int] = []
-    monkeypatch.setattr(copies, "_actions", list(copies._actions))
-    copies.in_copies(lambda: None)  # from here on there is something to run
-    note = lambda: ran.append(os.getpid())  # noqa: E731 - one and the same
-    copies.in_copies(note)
-    copies.in_copies(note)
+def _note():
+    _ran.append(os.getpid())
+
+
+def test_an_action_runs_once_in_each_copy():
+    in_copies(_note)
+    in_copies(_note)
     pid = os.fork()
     if not pid:
-        os._exit(0 if ran == [os.getpid()] else 1)
+        os._exit(0 if _ran == [os.getpid()] else 1)
     assert os.waitpid(pid, 0)[1] == 0
-    assert ran == []
+    assert _ran == []
