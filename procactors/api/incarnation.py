@@ -186,6 +186,11 @@ class Life:
             self._snapshot(instance)
         self._finish(instance, loop, phase)
 
+    def close(self) -> None:
+        """Close what else stays open to the end of the process: in a rehearsal, that goes on."""
+        if self._context._loop is not None:
+            self._context._loop.replies.close()
+
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         note_threads()

@@ -77,7 +77,9 @@ def _rehearse(place: str) -> None:
         write_whole(order.blueprint, join(endpoint.encode((cls, (), {}))))
         del sys.modules[_MODULE]
         _send(endpoint)
-        Life(order, folder, reader, endpoint).run()
+        life = Life(order, folder, reader, endpoint)
+        life.run()
+        life.close()
 
 
 def _write_order(folder: str) -> None:
