@@ -40,11 +40,11 @@ OWNERS: dict[str, set[str]] = {
     # Never in an actor, and never in the supervisor's thread.
     "sqlite3": {"cli.deadletters", "deadletters.file", "deadletters.writer"},
     # Life and death: few rooms start processes, and who kills knows whom by a pidfd or a group.
-    "multiprocessing.get_context": {"process.launcher", "process.zygote"},
+    "multiprocessing.get_context": {"process.launcher"},
     "multiprocessing.Process": set(),
     "multiprocessing.set_start_method": set(),  # global, and the application's
     "subprocess": {"process.child", "process.launcher"},
-    "os.fork": set(),
+    "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
     "signal.pidfd_send_signal": {"process.child"},

@@ -32,7 +32,6 @@ from procactors.process.streams import print_by_lines
 from procactors.process.title import show
 from procactors.runner.log_tail import keep_log
 from procactors.runner.loop import Loop, TellFailed, describe
-from procactors.runner.method_table import MethodTable
 from procactors.runner.setup import (
     adopt_surroundings,
     claim_mailbox,
@@ -73,7 +72,7 @@ else:
     c = late("procactors.model.commands")
     crash = late("procactors.crash")
 
-__all__ = ["main", "rehearse"]
+__all__ = ["Life", "main"]
 
 #: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
 _FAILED_CODE = 1
@@ -85,12 +84,17 @@ _END_S = 1.0
 _KINDS = {STOPPED: "STOPPED", LEFT: "NORMAL", HALTED: "RESTARTED", RECYCLED: "RECYCLED"}
 
 
-def main(argv: list[str]) -> None:
-    """Live one life; ``argv`` is the runtime directory, the actor's id and the start's number."""
+def main(argv: list[str], *, stood_by: bool = False) -> None:
+    """Live one life.
+
+    Args:
+        argv: the runtime directory, the actor's id and the start's number.
+        stood_by: it was a spare: it hangs on the lifeline already (`api.spare`).
+    """
     runtime_dir, actor, start = argv[0], int(argv[1]), int(argv[2])
     folder = actor_path(runtime_dir, actor)
     try:
-        claimed = _claim(runtime_dir, folder, start)
+        claimed = _claim(runtime_dir, folder, start, stood_by)
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller of the start gets it
         _note(folder, start, error)
         _end(_FAILED_CODE, _END_S)
@@ -104,16 +108,19 @@ def main(argv: list[str]) -> None:
     try:
         _set_up(order, folder, words)
         endpoint = _open_endpoint(runtime_dir, actor, reader)
-        _Life(order, folder, reader, endpoint).run()
+        Life(order, folder, reader, endpoint).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
         code = _leave(order, folder, endpoint, words, error)
     _end(code, order.stop_timeout)
 
 
-def _claim(runtime_dir: str, folder: str, start: int) -> tuple[StartOrder, MailboxReader] | None:
+def _claim(
+    runtime_dir: str, folder: str, start: int, stood_by: bool
+) -> tuple[StartOrder, MailboxReader] | None:
     """Become the one that serves this mailbox; None: another process does, or none is to."""
     try:
-        die_with_parent(runtime_dir)
+        if not stood_by:
+            die_with_parent(runtime_dir)
         order = read_order(folder)
         if order.start != start:
             return None  # this start was given up; another incarnation has the mailbox
@@ -145,13 +152,7 @@ def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpo
     return endpoint
 
 
-def rehearse() -> None:
-    """Touch, in a spare, the pages that every start touches: so they are copied by then."""
-    pickle.loads(pickle.dumps((Actor, crash.ExitReason(crash.ExitKind.NORMAL))))
-    MethodTable(Actor)
-
-
-class _Life:
+class Life:
     """The parts of one incarnation."""
 
     def __init__(
@@ -184,6 +185,11 @@ class _Life:
             self._words[PHASE] = RECYCLING
             self._snapshot(instance)
         self._finish(instance, loop, phase)
+
+    def close(self) -> None:
+        """Close what else stays open to the end of the process: in a rehearsal, that goes on."""
+        if self._context._loop is not None:
+            self._context._loop.replies.close()
 
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()

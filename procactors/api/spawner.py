@@ -198,9 +198,13 @@ class SystemHandle:
         kwargs: dict[str, Any],
     ) -> Any:
         blueprints.check_options(options)
+        self._expect_start()
         blueprint = blueprints.write_blueprint(self._endpoint, cls, args, kwargs)
         info = self._client.ask(c.Spawn(blueprint, cls.__qualname__, options, parent))
         return self._ref(info, cls)
+
+    def _expect_start(self) -> None:
+        """Have a process ready, where that is possible, for a start that is being prepared."""
 
     def _pool(
         self,

@@ -32,6 +32,7 @@ from procactors.process.nesting import check_depth, importer, note_maker
 from procactors.process.shield import held
 from procactors.process.streams import hold_standard_streams
 from procactors.runtime.leaving import UNWIND_S, is_broken_off
+from procactors.wire.copies import in_copies
 from procactors.wire.runtime_dir import RuntimeDir, sweep
 
 if TYPE_CHECKING:
@@ -162,6 +163,10 @@ class ActorSystem(SystemHandle):
         starting = start_method, preload, spares
         self._open(name, starting, runtime_dir, ask_timeout, dead_letter_file, crash_dir)
         _systems.add(self)
+        in_copies(_forget_in_child)
+
+    def _expect_start(self) -> None:
+        self._launcher.expect()
 
     def _open(
         self,
@@ -472,4 +477,3 @@ def _forget_in_child() -> None:
 
 
 atexit.register(_stop_at_exit)
-os.register_at_fork(after_in_child=_forget_in_child)

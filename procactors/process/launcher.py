@@ -111,6 +111,16 @@ class Launcher:
             self._zygote = self._execute("procactors.process.zygote", arguments, theirs.fileno())
         self.zygote_pidfd = os.pidfd_open(self._zygote.pid)
 
+    def expect(self) -> None:
+        """Have a process ready for a start that is being prepared; from any thread.
+
+        By the zygote: it forks while mailbox and order are being written, which takes as long.
+        """
+        channel = self._socket
+        if self._method == "forkserver" and channel is not None:
+            with contextlib.suppress(OSError):  # it is behind, or ends: the start does without
+                channel.send(zygote.ORDER.pack(zygote.AHEAD, 0, 0))
+
     def start(self, actor: int, start: int) -> Child | None:
         """Start a process for an actor; None: its pid comes later, by `collect`.
 

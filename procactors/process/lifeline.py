@@ -20,6 +20,8 @@ import signal
 import threading
 import weakref
 
+from procactors.wire.copies import in_copies
+
 __all__ = ["Lifeline", "die_with_parent", "is_cut", "watch"]
 
 _lifelines: weakref.WeakSet[Lifeline] = weakref.WeakSet()
@@ -37,6 +39,7 @@ class Lifeline:
         finally:
             os.close(reader)
         _lifelines.add(self)
+        in_copies(_close_in_child)
 
     def cut(self) -> None:
         """Close the write end: every process that still hangs on it dies."""
@@ -78,7 +81,8 @@ def is_cut(fd: int, timeout_ms: int | None = 0) -> bool:
         if os.read(fd, 1) == b"":
             return True
     except BlockingIOError:
-        pass
+        if timeout_ms == 0:
+            return False
     poll = select.poll()
     poll.register(fd, 0)
     return any(event & select.POLLHUP for _, event in poll.poll(timeout_ms))
@@ -90,7 +94,7 @@ def _watch_in_thread(fd: int) -> None:
 
 
 def _path(runtime_dir: str) -> str:
-    return os.path.join(runtime_dir, "alive")
+    return f"{runtime_dir}/alive"
 
 
 def _close_in_child() -> None:
@@ -98,6 +102,3 @@ def _close_in_child() -> None:
     for lifeline in list(_lifelines):
         with contextlib.suppress(OSError):
             lifeline.cut()
-
-
-os.register_at_fork(after_in_child=_close_in_child)

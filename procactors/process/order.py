@@ -112,7 +112,7 @@ def surroundings() -> Surroundings:
         cwd = ""
     argv = getattr(sys, "argv", None)  # not there where Python is embedded
     return Surroundings(
-        environ={_variable(name): _variable(value) for name, value in os.environ.items()},
+        environ=_environ(),
         cwd=cwd,
         path=import_path(),
         argv=[""] if argv is None else [text_of(argument) for argument in argv],
@@ -133,13 +133,32 @@ def write_order(folder: str, order: StartOrder) -> None:
 
 def read_order(folder: str) -> StartOrder:
     """Read the order of an actor's directory."""
-    with open(os.path.join(folder, "start"), "rb") as file:
-        return StartOrder(*marshal.load(file))  # noqa: S302 - our own file, in our own directory
+    with open(f"{folder}/start", "rb") as file:
+        # In one piece: from the file itself, `marshal` would read each value by a call of its own.
+        return StartOrder(*marshal.loads(file.read()))  # noqa: S302 - our own file
+
+
+#: What the environment was when it was looked at last: as `os` keeps it, and as plain strings.
+_seen: tuple[dict[Any, Any], dict[str, str]] = {}, {}
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment as plain strings; it is not to be changed."""
+    global _seen  # noqa: PLW0603 - as the environment is
+    # Past `os.environ`, which decodes every variable anew: that would be most of an order's time.
+    # It may be a dictionary of the program's own by now.
+    is_a_stranger = not isinstance(os.environ, type(os.environb))
+    kept = None if is_a_stranger else getattr(os.environ, "_data", None)
+    if not isinstance(kept, dict):
+        return {_variable(name): _variable(value) for name, value in os.environ.items()}
+    if kept != _seen[0]:
+        now = kept.copy()
+        _seen = now, {os.fsdecode(name): os.fsdecode(value) for name, value in now.items()}
+    return _seen[1]
 
 
 def _variable(value: Any) -> str:
     """Return a name or a value of the environment as a plain string."""
-    # The environment may be a dictionary of the program's own by now.
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"expected strings alone in the environment, found {value!r}")
     return text_of(value)

@@ -1,10 +1,11 @@
 """Signals that harm no process of ours: what a scheduler sends to every process of a job.
 
-Layer: process. Runs in: parent (`held`), zygote and its spares (`ignore_all`), actor (`shield`).
+Layer: process. Runs in: parent (`held`), zygote and its spares (`ignore_all`, `prepare`), actor
+(`shield`).
 Owns: what our own processes do on the signals `SHIELDED`.
 Never: changes what the parent does on a signal: that is the application's.
 
-    parent ──fork, exec: held back──► zygote: ignored ──fork──► spare, actor: ignored
+    parent ──fork, exec: held back──► zygote: ignored ──fork──► spare, actor: no effect
       └──────fork (, exec): held back──► actor ───────────────────────────┴─► handled
                                           what an actor starts: Python's, or the system's defaults
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 else:
     signal_sender = late("procactors.process.signal_sender")  # of actors alone: it loads ctypes
 
-__all__ = ["DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "shield"]
+__all__ = ["DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "prepare", "shield"]
 
 #: Signals that schedulers and operators send to whole jobs, and that would end a process. Not
 #: the others: SIGSTOP, SIGTSTP and SIGCONT suspend a job as ever; SIGALRM, SIGVTALRM and SIGPROF
@@ -87,41 +88,57 @@ def drop_handlers() -> None:
             signal.signal(number, signal.SIG_IGN if number in SHIELDED else signal.SIG_DFL)
 
 
-def shield(is_ordered: Callable[[], bool]) -> None:
-    """Install the actor's handlers.
+def prepare() -> None:
+    """Install the actor's handlers, in the zygote: they do nothing before `shield`.
+
+    All that is forked from here has them. In each actor anew, to install them would be a tenth of
+    its start.
 
     Handlers that do nothing, not SIG_IGN: that would be inherited by programs that the actor
     starts.
+    """
+    global _is_prepared  # noqa: PLW0603 - the handlers are the process's, too
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in SHIELDED:
+        signal.signal(number, _terminate if number == signal.SIGTERM else _handle)
+        signal_sender.ask(number)
+    _is_prepared = True
+
+
+def shield(is_ordered: Callable[[], bool]) -> None:
+    """Have the actor's handlers work from now on.
 
     Args:
         is_ordered: tells of a SIGTERM whether the supervisor has announced it. That one unwinds
             the handler that runs.
     """
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        if is_ordered():
-            raise SystemExit(128 + number)
-        _handle(number, frame)
-
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number in SHIELDED:
-        signal.signal(number, terminate if number == signal.SIGTERM else _handle)
-        signal_sender.ask(number)
-    ours: set[object] = {terminate, _handle}
+    global _is_ordered  # noqa: PLW0603 - a process is one actor
+    if not _is_prepared:  # it was not forked from the zygote
+        prepare()
+    _is_ordered = is_ordered
     # What the actor forks is no actor: a pool ends its workers with SIGTERM, and waits for them.
     # Held back over the fork: one that came before the copy has its own handling would be noted
     # for a handler that is no more, and lost.
-    os.register_at_fork(
-        before=_hold,
-        after_in_parent=_release,
-        after_in_child=lambda: _restore_defaults(ours),
-    )
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_restore_defaults)
     # Blocked signals are inherited through fork and exec; an actor starts with none.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
+#: The handlers are installed here; and what tells of a SIGTERM, in an actor: see `shield`.
+_is_prepared = False
+_is_ordered: Callable[[], bool] | None = None
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    if _is_ordered is not None and _is_ordered():
+        raise SystemExit(128 + number)
+    _handle(number, frame)
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
     """Do nothing, unless the actor itself sent the signal, or has run into its own CPU limit."""
+    if _is_ordered is None:
+        return  # the zygote, or not an actor yet
     sender = signal_sender.sender_of(number)
     is_limit = sender == signal_sender.FROM_KERNEL and number == signal.SIGXCPU
     if sender == signal_sender.FROM_SELF or is_limit:
@@ -143,9 +160,14 @@ def _release() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
 
 
-def _restore_defaults(ours: set[object]) -> None:
+def _restore_defaults() -> None:
+    global _is_prepared, _is_ordered
+    _is_prepared, _is_ordered = False, None
     for number in SHIELDED:
-        if signal.getsignal(number) in ours:  # else it is the user's, and goes over as ever
+        if signal.getsignal(number) in (
+            _terminate,
+            _handle,
+        ):  # else it is the user's, and goes over as ever
             usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, usual)
     _release()

@@ -57,5 +57,7 @@ def _line_setter() -> Callable[[str], None] | None:
 
 def plain(text: str) -> str:
     """Return a text that is one line of characters that can be written anywhere."""
+    if text.isascii() and text.isprintable():
+        return text
     text = text.encode("utf-8", "replace").decode()
     return "".join(char if char.isprintable() else "?" for char in text)

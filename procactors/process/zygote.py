@@ -5,8 +5,9 @@ Owns: its end of the socket to the parent, a lifeline descriptor, the pipes to i
 Never: has a second thread (a fork would copy locks that no thread will open); waits for its
 dead before it is ordered to (their numbers would be used again while the parent still names them).
 
-    parent ──FORK actor, start──► zygote ──fork──► actor
-           ◄─FORK actor, start, pid──     (spare: forked before it is needed)
+    parent ──AHEAD──────────────► zygote ──fork──► blank (a start is being prepared meanwhile)
+           ──FORK actor, start──►        ──order─► spare or blank; none: fork ──► actor
+           ◄─FORK actor, start, pid──
            ──REAP pid, start────►
            ◄─REAP pid, start, peak memory──  (if a start is named)
 """
@@ -17,22 +18,23 @@ import contextlib
 import errno
 import gc
 import importlib
-import multiprocessing
-import multiprocessing.process
+import multiprocessing.context
 import os
 import select
 import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
+from multiprocessing import util
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.late import late
 from procactors.process.lifeline import is_cut, watch
 from procactors.process.nesting import ZYGOTE, become, noted_inert
-from procactors.process.shield import ignore_all
+from procactors.process.shield import ignore_all, prepare
 from procactors.process.streams import print_by_lines
 from procactors.process.title import show
 from procactors.wire.pickling.importable import private_names
@@ -46,17 +48,20 @@ else:
     logging = late("logging")
     tracker = late("procactors.process.tracker")
 
-__all__ = ["ANSWER", "FORK", "ORDER", "REAP", "main"]
+__all__ = ["AHEAD", "ANSWER", "FORK", "ORDER", "REAP", "main"]
 
 #: Parent to zygote: what, actor or pid, start.
 ORDER = struct.Struct("=QQQ")
 #: Zygote to parent: what was ordered, actor or pid, start, and the outcome: with FORK the pid (or
 #: minus the error number), with REAP the most resident bytes that the process had.
 ANSWER = struct.Struct("=QQQq")
-FORK, REAP = 1, 2
+#: AHEAD: have a process ready, for a FORK is on its way; it names nothing, and has no answer.
+FORK, REAP, AHEAD = 1, 2, 3
 
+#: Looked up by name: the package that knows the user's side lies above this one.
+_INCARNATION, _SPARE = "procactors.api.incarnation", "procactors.api.spare"
 #: What the zygote loads, in this order, before it forks anything: an actor's every step.
-_FIRST = ("procactors.api.incarnation",)
+_FIRST = (_INCARNATION,)
 #: And what it loads when nobody waits for a fork, looking for orders behind each: what the first
 #: actors need of these by then, they load by themselves.
 _THEN = (
@@ -89,6 +94,8 @@ _JANITOR_S = 5.0
 #: Milliseconds without an order before a spare is made: it must not delay a start, nor take a core
 #: from the actor that was just started.
 _QUIET_MS = 15
+#: And after which a blank process is dropped: its start has failed before there was an order.
+_SURPLUS_MS = 1000
 #: And before the tracker is started that no actor has needed so far: programs that live for so long
 #: have it even if we are killed, and the many short ones do without.
 _TRACKER_MS = 1000
@@ -103,13 +110,12 @@ class Zygote:
         self._runtime_dir = runtime_dir
         self._channel = channel
         self._wanted = spares
-        self._unloaded = list(_THEN)
+        self._unloaded = [*_THEN, _SPARE] if spares else list(_THEN)
         self._tracker = tracker.Tracker()
         self._poll = select.poll()
         self._lifeline = watch(runtime_dir)
         self._spares: list[tuple[int, int]] = []  # (pid, writing end of its pipe)
         self._children: set[int] = set()
-        self._context = multiprocessing.get_context("fork")
 
     def serve(self) -> None:
         """Carry out orders until the lifeline is cut, then sweep up.
@@ -136,7 +142,9 @@ class Zygote:
         if self._unloaded:
             return 0, self._load_next
         if len(self._spares) < self._wanted:
-            return _QUIET_MS, self._add_spare
+            return _QUIET_MS, self._refill
+        if len(self._spares) > self._wanted:
+            return _SURPLUS_MS, self._drop_spare
         if not self._tracker.is_started:
             return _TRACKER_MS, self._start_tracker
         return None, None
@@ -146,17 +154,21 @@ class Zygote:
         importlib.import_module(self._unloaded.pop(0))
         if not self._unloaded:
             private_names()  # looked up once for all copies: their first message needs them
+            prepare()
             # Only what is new: a look at the frozen ones would part us from copies that share them.
             gc.collect()
             gc.freeze()
 
     def _start_tracker(self) -> None:
         reading = self._tracker.fileno()
+        ignore_all()  # as what is started from here shall, for good: a handler ends with the exec
         try:
             self._tracker.start()
             self._poll.unregister(reading)
         except OSError:  # no process or descriptor left: what waits in its pipe waits a little more
             signal.sigtimedwait([], _AGAIN_S)
+        if not self._unloaded:
+            prepare()
 
     def _carry_out(self) -> None:
         """Carry out the next order; if there is none, the parent is ending: wait for that."""
@@ -172,6 +184,9 @@ class Zygote:
             answer = ANSWER.pack(FORK, number, start, self._start(number, start))
             with contextlib.suppress(OSError):  # the parent went while we forked
                 self._channel.send(answer)
+        elif what == AHEAD:
+            if not self._spares:
+                self._add_spare(_run_blank)
         elif what == REAP:
             if number in self._children:  # ours, and not reaped: the number is its own
                 self._children.discard(number)
@@ -203,35 +218,43 @@ class Zygote:
             self._children.add(pid)
         return pid
 
-    def _add_spare(self) -> None:
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        pid = self._fork(_run_spare, (self._runtime_dir, reading), (writing,))
+    def _refill(self) -> None:
+        if not self._add_spare(_run_spare):
+            self._wanted = len(self._spares)  # no room for more: starts will do without
+
+    def _add_spare(self, target: Callable[[str, int], None]) -> bool:
+        """Fork a process that waits for an order; return whether there was room for it."""
+        try:
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            return False
+        pid = self._fork(target, (self._runtime_dir, reading), (writing,))
         os.close(reading)
         if pid < 0:
             os.close(writing)
-            self._wanted = 0  # no room for spares: starts will do without
-        else:
-            self._spares.append((pid, writing))
+            return False
+        self._spares.append((pid, writing))
+        return True
+
+    def _drop_spare(self) -> None:
+        pid, pipe = self._spares.pop()
+        os.close(pipe)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
     def _fork(self, target: Any, args: tuple[Any, ...], also: tuple[int, ...]) -> int:
         """Fork a child; return its pid, or minus the error number."""
         ours = (
             self._channel.fileno(),
-            self._lifeline,
             *self._tracker.descriptors,
             *(pipe for _, pipe in self._spares),
             *also,
         )
-        process = self._context.Process(target=_in_child, args=(ours, target, args), name="actor")
+        process = _Process(target=_in_child, args=(ours, target, args), name="actor")
         try:
-            process.start()
+            return process.fork(self._lifeline)
         except OSError as error:
             return -(error.errno or errno.EAGAIN)
-        # multiprocessing would wait for finished children at the next start, and take their
-        # exit codes with it: they are the parent's to read.
-        multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
-        assert process.pid is not None
-        return process.pid
 
     def _clean_up(self) -> None:
         """Kill the actors that are left, and remove what is left of the runtime directory.
@@ -253,6 +276,38 @@ class Zygote:
         remove_tree(self._runtime_dir)
 
 
+class _Process(multiprocessing.context.ForkProcess):
+    """A process of which `multiprocessing` knows in that process alone."""
+
+    _stdin: Any = None
+
+    def fork(self, sentinel: int) -> int:
+        """Fork; return the child's number.
+
+        Not by the base class's `start`: that makes two pipes for each child, which the zygote would
+        keep, and waits for children that have ended, whose exit codes are the parent's to read.
+
+        Args:
+            sentinel: descriptor that tells the child of the end of those that started it.
+        """
+        util._flush_std_streams()  # type: ignore[attr-defined]  # else the copy would print it too
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            # Out of sight: it is /dev/null already, and not to be opened anew.
+            self._stdin, sys.stdin = sys.stdin, None
+            code = self._bootstrap(parent_sentinel=sentinel)  # type: ignore[attr-defined]
+        finally:
+            os._exit(code)
+
+    def run(self) -> None:
+        """Run what the child is for."""
+        sys.stdin = self._stdin
+        super().run()
+
+
 def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None:
     os.setpgid(0, 0)  # before anything else: a signal to the zygote's group is not for us
     for fd in ours:
@@ -261,20 +316,24 @@ def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None
 
 
 def _run_actor(runtime_dir: str, actor: int, start: int) -> None:
-    # Looked up by name: the package that knows the user's side lies above this one.
-    importlib.import_module("procactors.api.incarnation").main(
-        [runtime_dir, str(actor), str(start)]
-    )
+    sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)])
 
 
 def _run_spare(runtime_dir: str, pipe: int) -> None:
     show("actor-spare", "procactors: spare")
-    importlib.import_module("procactors.api.incarnation").rehearse()
+    try:
+        sys.modules[_SPARE].stand_by(runtime_dir)
+    except FileNotFoundError:
+        return  # the system ended while this process came up
+    _run_blank(runtime_dir, pipe, stood_by=True)
+
+
+def _run_blank(runtime_dir: str, pipe: int, stood_by: bool = False) -> None:
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
     if data:  # else the zygote was killed
         _, actor, start = ORDER.unpack(data)
-        _run_actor(runtime_dir, actor, start)
+        sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)], stood_by=stood_by)
 
 
 def _preload(name: str) -> None:
@@ -324,6 +383,7 @@ def main(argv: list[str]) -> None:
     for name in preload:
         _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own
+    importlib.import_module("procactors.runner.setup").note_environ()
     gc.freeze()
     gc.enable()
     try:

@@ -26,7 +26,7 @@ class _LogTail:
     """What notes each record, by whichever logger it is made."""
 
     def __init__(self, folder: str) -> None:
-        self._path = os.path.join(folder, "log")
+        self._path = f"{folder}/log"
         self._make = logging.getLogRecordFactory()
         self._fd = -1
         self._size = 0

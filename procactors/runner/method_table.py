@@ -74,10 +74,12 @@ class MethodTable:
         #: What has been looked up so far, by what was given to `method`.
         self.by_function: dict[Any, Method] = {}
         self._ambiguous: dict[bytes, set[str]] = {}
-        for base in cls.__mro__:
+        for base in cls.__mro__[:-1]:
             for name, value in vars(base).items():
                 for function in _functions(value):
-                    self._add(function, name)
+                    self._add(_name_of(function), function, name)
+        for key, function, name in _OF_OBJECT:
+            self._add(key, function, name)
 
     def method(self, reference: Any) -> Method:
         """Return the method that a reference such as ``Counter.increment`` means.
@@ -111,8 +113,7 @@ class MethodTable:
             )
         return name
 
-    def _add(self, function: Any, name: str) -> None:
-        key = _name_of(function)
+    def _add(self, key: bytes, function: Any, name: str) -> None:
         self._own.setdefault(key, function)
         known = self.by_key.setdefault(key, name)
         if known != name:
@@ -269,3 +270,12 @@ def _positional(signature: inspect.Signature) -> tuple[int, int]:
         ):
             least = _VARIADIC + 1  # never enough without keywords: the full check decides
     return least, most
+
+
+#: What every class has of `object`, by the names under which it travels. Looked up once: that is
+#: more than a small class has of its own, and each actor makes the table of its class at its start.
+_OF_OBJECT = tuple(
+    (_name_of(function), function, name)
+    for name, value in vars(object).items()
+    for function in _functions(value)
+)

@@ -33,6 +33,7 @@ else:
 __all__ = [
     "adopt_surroundings",
     "claim_mailbox",
+    "note_environ",
     "seed_generators",
     "set_signals",
     "watch_faults",
@@ -42,6 +43,9 @@ _log = logging.getLogger("procactors")
 
 #: Where the module `tempfile` looks for the name of the temporary directory, in this order.
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
+
+#: What the environment was in the zygote (`note_environ`); None: this process is not from there.
+_environ: dict[str, str] | None = None
 
 #: Seconds to wait for the claim of the life before: its holder is dead, the kernel is cleaning.
 _CLAIM_S = 5.0
@@ -58,7 +62,7 @@ def claim_mailbox(folder: str, words: memoryview, start: int) -> bool:
     Raises:
         RuntimeError: the claim does not come free.
     """
-    fd = os.open(os.path.join(folder, "box"), os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(f"{folder}/box", os.O_RDWR | os.O_CLOEXEC)
     os.register_at_fork(after_in_child=lambda: _close_quietly(fd))  # a copy would prolong it
     deadline = monotonic() + _CLAIM_S
     late_at = monotonic() + _CLAIM_S / 10
@@ -90,16 +94,12 @@ def _end_late(pid: int) -> None:
 
 def adopt_surroundings(order: StartOrder) -> None:
     """Take over the parent's environment, directory, import path and arguments of this moment."""
-    temporary = {name: os.environ.get(name) for name in _TEMPORARY}
-    for name in set(os.environ) - set(order.environ):
-        del os.environ[name]
-    for name, value in order.environ.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
+    global _environ  # noqa: PLW0603 - as the environment is
+    if order.environ != _environ:
+        _adopt_environ(order.environ)
+    _environ = None  # from here on it is the user's, and so in what is forked from here
     # The C library has read TZ before, at the zygote's start or the parent's: 2 microseconds.
     time.tzset()
-    if temporary != {name: os.environ.get(name) for name in _TEMPORARY}:
-        _forget_temporary()
     if order.cwd:
         with contextlib.suppress(OSError):
             os.chdir(order.cwd)
@@ -108,6 +108,26 @@ def adopt_surroundings(order: StartOrder) -> None:
     multiprocessing.current_process().authkey = order.authkey
     forget_program()
     replace_main(order.main_file)
+
+
+def note_environ() -> None:
+    """Note what the environment is, in the zygote: nearly every actor has the same.
+
+    To ask for each variable would take longer than to construct most actors.
+    """
+    global _environ  # noqa: PLW0603 - as the environment is
+    _environ = dict(os.environ)
+
+
+def _adopt_environ(environ: dict[str, str]) -> None:
+    temporary = {name: os.environ.get(name) for name in _TEMPORARY}
+    for name in set(os.environ) - set(environ):
+        del os.environ[name]
+    for name, value in environ.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    if temporary != {name: os.environ.get(name) for name in _TEMPORARY}:
+        _forget_temporary()
 
 
 def _refill(name: str, values: list[str]) -> None:
@@ -172,7 +192,7 @@ def watch_faults(folder: str, dumps: bool) -> None:
     """
     # Appending: the supervisor empties the file after a dump that was not needed.
     flags = os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
-    fd = os.open(os.path.join(folder, "fault"), flags, 0o600)
+    fd = os.open(f"{folder}/fault", flags, 0o600)
     faulthandler.enable(fd, all_threads=True)
     if dumps:
         faulthandler.register(DUMP, fd, all_threads=True)

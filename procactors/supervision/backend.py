@@ -214,6 +214,9 @@ class Backend(Protocol):
     def host(self, actor: int, name: str, class_name: str, options: Options) -> Host:
         """Make the host of a new actor. Raises OSError: no room, or no descriptor."""
 
+    def expect(self) -> None:
+        """A start is being prepared, and its order will follow: have what can be ready for it."""
+
     def answer(self, who: ReplyTo, value: object, trace: str = "") -> bool:
         """Answer a call; an exception is raised there, with that remote traceback if any.
 

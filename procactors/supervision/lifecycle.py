@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from procactors.crash import LOG_LINES, CrashReport, ExitKind, ExitReason
 from procactors.late_dataclass import dataclass
-from procactors.model.choices import Delivery
+from procactors.model.choices import Delivery, Restart
 from procactors.seeds import derive
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.backend import Ended, NextLife, Tell
@@ -269,6 +269,8 @@ class Lifecycle:
         """The process of an incarnation has ended: reap it, and see what follows."""
         actor = self._core.actors[actor_id]
         pid = actor.host.pid
+        if self._comes_back(actor):
+            self._core.backend.expect()
         try:
             ended = actor.host.reap(actor.start)
             self._watchdog.unwatch(actor)
@@ -280,6 +282,11 @@ class Lifecycle:
         makes_way = reason.kind is ExitKind.RECYCLED
         follow = self._recycled if makes_way else self._died
         self._or_abandon(actor, lambda: follow(actor, reason, ended, pid))
+
+    def _comes_back(self, actor: ActorRecord) -> bool:
+        """Whether the next life will most likely be started at once; the engine decides."""
+        is_ended = actor.final or actor.stop_by is not None or self._core.end_by is not None
+        return not is_ended and actor.options.restart is not Restart.TEMPORARY
 
     def let_go(self, actor: ActorRecord) -> None:
         """End an actor's process, if it has one, behind an error of ours."""

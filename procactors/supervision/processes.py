@@ -294,6 +294,10 @@ class Processes:
         host = self._hosts[actor] = ProcessHost(self, actor, name, class_name, options)
         return host
 
+    def expect(self) -> None:
+        """Have a process ready for a start whose order will follow."""
+        self.launcher.expect()
+
     def answer(self, who: ReplyTo, value: object, trace: str = "") -> bool:
         """Answer a call; an exception is raised there, with that remote traceback if any."""
         kind = Kind.VERDICT if isinstance(value, BaseException) else Kind.RESULT

@@ -210,6 +210,7 @@ class Trees:
             self._start_supervisor(entry, entry.plan, wait)
             return
         if entry.node is None:
+            self._core.backend.expect()
             try:
                 self._make_child(entry, entry.plan)
             except Exception as error:  # noqa: BLE001 - so wide: its supervisor waits for this start

@@ -50,7 +50,7 @@ _KEPT_WRITERS = 256
 
 def actor_path(runtime_dir: str, actor: int) -> str:
     """Return the directory of an actor's mailbox."""
-    return os.path.join(runtime_dir, "actors", str(actor))
+    return f"{runtime_dir}/actors/{actor}"
 
 
 class Endpoint:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from procactors.wire.copies import in_copies
 from procactors.wire.pickling.codec import Encoded, decode, encode, join, split
 from procactors.wire.pickling.definitions import belong_to
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, WITH_BUFFERS, frame
@@ -151,8 +152,9 @@ def store_of(path: str) -> PayloadStore:
     store = _stores.get(path)
     if store is None:
         store = _stores.setdefault(path, PayloadStore(path))
+        in_copies(_forget)
     return store
 
 
-# A copy would write into segments whose locks are the parent's.
-os.register_at_fork(after_in_child=_stores.clear)
+def _forget() -> None:
+    _stores.clear()  # a copy would write into segments whose locks are the parent's

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from procactors.errors import ActorStopped, ForeignProcess
+from procactors.wire.copies import in_copies
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.replies.port import Answer, PendingReply
@@ -169,6 +170,7 @@ known_transport = _transports.get
 def enter(transport: Transport) -> None:
     """Have the refs of a system find this transport in this process."""
     _transports[transport.path] = transport
+    in_copies(_forget_in_child)
 
 
 def leave(transport: Transport) -> None:
@@ -221,6 +223,3 @@ def inert_error(name: str, module: str) -> ForeignProcess:
 def _forget_in_child() -> None:
     _forked.update(_transports)
     _transports.clear()
-
-
-os.register_at_fork(after_in_child=_forget_in_child)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
 import traceback
 
+import psutil
 import pytest
 
 from procactors import Actor, ActorSystem
@@ -353,3 +355,25 @@ def test_a_preload_that_ends_the_zygote_is_a_clear_error(tmp_path, monkeypatch):
 def test_a_preload_that_cannot_be_imported_is_left_out():
     with ActorSystem(preload=["no_such_module_anywhere"]) as system:
         assert system.spawn(Echo).ask(Echo.echo, 1) == 1
+
+
+def test_a_spawn_that_is_refused_leaves_no_process_behind():
+    """One may have been forked for it by then."""
+    with ActorSystem() as system:
+        system.spawn(Echo).stop()
+        zygote = psutil.Process(system._supervisor._launcher._zygote.pid)
+        eventually(lambda: _forked_by(zygote) == 0, "the stopped one to be gone")
+        for _ in range(3):
+            with pytest.raises(TypeError):
+                system.spawn(Echo, "too", "many", "arguments")
+        eventually(lambda: _forked_by(zygote) == 0, "what was forked in vain to be gone")
+        assert system.spawn(Echo).ask(Echo.echo, 1) == 1
+
+
+def _forked_by(zygote):
+    """Count what it has forked and what lives; the tracker of multiprocessing's runs a program."""
+    count = 0
+    for one in zygote.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, too
+            count += "resource_tracker" not in " ".join(one.cmdline())
+    return count

@@ -62,6 +62,10 @@ class Looker(Actor):
     def main_file(self):
         return sys.modules["__main__"].__file__
 
+    def is_alone(self):
+        parent = multiprocessing.parent_process()
+        return parent is None or not parent.is_alive()
+
     def has_children(self):
         process = multiprocessing.get_context("fork").Process(target=int)
         process.start()
@@ -193,6 +197,42 @@ def test_the_time_zone_is_the_environments(system, monkeypatch):
     assert system.options(env={"TZ": "Asia/Tokyo"}).spawn(Looker).ask(Looker.zone) == "09:00 JST"
     monkeypatch.setenv("TZ", "America/New_York")
     assert system.spawn(Looker).ask(Looker.zone) == "19:00 EST"
+
+
+def test_the_environment_is_the_programs_of_the_moment(system, monkeypatch):
+    """Whatever changed since the zygote, or the actor before, came up."""
+    look = Looker.variable
+    assert system.spawn(Looker).ask(look, "PLACE") is None
+    monkeypatch.setenv("PLACE", "here")
+    assert system.spawn(Looker).ask(look, "PLACE") == "here"
+    monkeypatch.setenv("PLACE", "there")
+    assert system.options(env={"OTHER": "1"}).spawn(Looker).ask(look, "PLACE") == "there"
+    monkeypatch.delenv("PLACE")
+    ref = system.spawn(Looker)
+    assert (ref.ask(look, "PLACE"), ref.ask(look, "OTHER")) == (None, None)
+
+
+class Nesting(Actor):
+    """Changes its environment, and has an actor of its own by a copy of itself."""
+
+    def nested(self, name, value):
+        as_it_was = os.environ[name]
+        os.environ[name] = value
+        with ActorSystem(start_method="fork") as system:
+            return system.options(env={name: as_it_was}).spawn(Looker).ask(Looker.variable, name)
+
+
+def test_a_copy_of_an_actor_compares_with_its_own_environment(system, monkeypatch):
+    """Not with the zygote's, which has what is wanted: the copy has not."""
+    monkeypatch.setenv("PLACE", "zygote")
+    with ActorSystem() as later:
+        assert later.spawn(Nesting).ask(Nesting.nested, "PLACE", "actor") == "zygote"
+
+
+def test_an_actor_knows_that_what_started_it_lives(start_method):
+    """`multiprocessing` says so, to libraries that ask it."""
+    with ActorSystem(start_method=start_method) as system:
+        assert system.spawn(Looker).ask(Looker.is_alone) is (start_method == "spawn")
 
 
 def test_the_temporary_directory_is_the_environments(start_method, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ import select
 import weakref
 from time import monotonic, monotonic_ns
 
+from procactors.wire.copies import in_copies
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
     CAPACITY,
@@ -55,10 +56,11 @@ class MailboxReader:
 
     def __init__(self, path: str, prompt: bool = False, also: int | None = None) -> None:
         self._fds: list[int] = [] if also is None else [also]
-        with contextlib.ExitStack() as undo:
-            undo.callback(self.after_fork)
-            self._open_all(path, undo)
-            undo.pop_all()
+        try:
+            self._open_all(path)
+        except BaseException:
+            self.after_fork()
+            raise
         poll = select.poll()
         poll.register(self._ready, select.POLLIN)
         self._wait = poll.poll
@@ -68,21 +70,25 @@ class MailboxReader:
         self._spin = Spin()
         capacity = self._words[CAPACITY]
         _readers.add(self)
+        in_copies(_close_in_child)
         self._owed = 0
         self._batched = 1 if prompt else max(1, capacity // 4)
 
-    def _open_all(self, path: str, undo: contextlib.ExitStack) -> None:
-        pipe = os.path.join(path, "pipe")
+    def _open_all(self, path: str) -> None:
+        pipe = f"{path}/pipe"
         self._ready = self._open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         # With no writer at all a read would return end-of-file at once: hold one ourselves.
         self._own_end = self._open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         # Opened anew: blocking or not belongs to the open file description, and we need both.
         self._blocking = self._open(pipe, os.O_RDONLY)
-        self.box = BlackBox(os.path.join(path, "box"))
-        # Its map holds a descriptor, and a kept error keeps this reader by its traceback.
-        undo.callback(self.box.close)
+        self.box = BlackBox(f"{path}/box")
         capacity = self.box.words[CAPACITY]
-        self._tokens = Tokens(path, capacity) if capacity else None
+        try:
+            self._tokens = Tokens(path, capacity) if capacity else None
+        except BaseException:
+            # Its map holds a descriptor, and a kept error keeps this reader by its traceback.
+            self.box.close()
+            raise
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a record is in the pipe."""
@@ -243,6 +249,3 @@ _readers: weakref.WeakSet[MailboxReader] = weakref.WeakSet()
 def _close_in_child() -> None:
     for reader in list(_readers):
         reader.after_fork()
-
-
-os.register_at_fork(after_in_child=_close_in_child)

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
+from procactors.wire.copies import in_copies
 from procactors.wire.mailbox.black_box import CAPACITY, CLOSED, GONE, BlackBox
 from procactors.wire.mailbox.tokens import Tokens, bytes_in
 from procactors.wire.record import Kind, frame
@@ -58,24 +59,25 @@ class MailboxWriter:
 
     def __init__(self, path: str, on_lost: Callable[[bytes], None]) -> None:
         try:
-            self._fd = os.open(
-                os.path.join(path, "pipe"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            )
+            self._fd = os.open(f"{path}/pipe", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENXIO):  # removed, or no read end is held
                 raise MailboxClosed from None
             raise
-        with contextlib.ExitStack() as undo:
-            undo.callback(os.close, self._fd)
+        try:
+            self._box = BlackBox(f"{path}/box")
+            capacity = self._box.words[CAPACITY]
             try:
-                self._box = BlackBox(os.path.join(path, "box"))
-                # It holds a descriptor, and a kept error keeps this writer by its traceback.
-                undo.callback(self._box.close)
-                capacity = self._box.words[CAPACITY]
                 self._tokens = Tokens(path, capacity) if capacity else None
-            except FileNotFoundError:
+            except BaseException:
+                # It holds a descriptor, and a kept error keeps this writer by its traceback.
+                self._box.close()
+                raise
+        except BaseException as error:
+            os.close(self._fd)
+            if isinstance(error, FileNotFoundError):
                 raise MailboxClosed from None
-            undo.pop_all()
+            raise
         self.words = self._box.words
         self._on_lost = on_lost
         # Guards pipe order and backlog. Reentrant: a signal handler of the application may send
@@ -90,6 +92,7 @@ class MailboxWriter:
         #: Closed only to save descriptors: a thread that still holds it opens another (`retire`).
         self.retired = False
         _writers.add(self)
+        in_copies(_forget_in_child)
 
     @property
     def capacity(self) -> int:
@@ -360,6 +363,3 @@ class MailboxWriter:
 def _forget_in_child() -> None:
     for writer in list(_writers):
         writer._after_fork()
-
-
-os.register_at_fork(after_in_child=_forget_in_child)

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from procactors.late import late
 from procactors.light_tuple import NamedTuple
 from procactors.stored import stored
+from procactors.wire.copies import in_copies
 from procactors.wire.pickling.digest import blake2b
 from procactors.wire.storage import read_file, write_file
 
@@ -220,8 +221,9 @@ def forget_program() -> None:
     What it is sent is what its program holds at that time, not what that held at the fork.
     """
     with _lock:
-        _known.clear()
-        _by_identity.clear()
+        for table in (_known, _by_identity):
+            if table:  # to clear an empty one takes an exception
+                table.clear()
         _proofs.clear()
 
 
@@ -294,6 +296,7 @@ def belong_to(runtime_dir: str, is_part: bool = True) -> None:
     """Note that this process is part of a runtime directory, or is no more."""
     if is_part:
         _runtime_dirs[runtime_dir] = None
+        in_copies(_after_fork)
     else:
         _runtime_dirs.pop(runtime_dir, None)
 
@@ -381,6 +384,5 @@ def _after_fork() -> None:
     _lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
 # Else they would keep the globals of `__main__` beyond its end, and whatever has a finalizer there.
 atexit.register(_proofs.clear)

@@ -22,6 +22,7 @@ from typing import Any
 
 from procactors.errors import ActorStopped, ShareReleased
 from procactors.light_tuple import NamedTuple
+from procactors.wire.copies import in_copies
 from procactors.wire.pickling.codec import Encoded, decode
 from procactors.wire.raised import by_signal
 from procactors.wire.shm.share_file import (
@@ -78,6 +79,7 @@ class SharePool:
         self._next = 0
         self._closed = False
         # Guards the list and the writing: no file may come into a directory that is being removed.
+        in_copies(_after_fork)
         # Reentrant: see `_opening`.
         self._lock = threading.RLock()
 
@@ -318,6 +320,3 @@ def _write(fd: int, encoded: Encoded, starts: Sequence[int], mapped: int) -> Non
 def _after_fork() -> None:
     global _opening  # noqa: PLW0603 - the one lock of this process, new in a copy
     _opening = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -15,7 +15,7 @@ import pytest
 
 from procactors.process.lifeline import Lifeline
 from procactors.process.shield import SHIELDED, held
-from procactors.process.zygote import ANSWER, FORK, ORDER, REAP
+from procactors.process.zygote import AHEAD, ANSWER, FORK, ORDER, REAP
 from procactors.wire.runtime_dir import RuntimeDir, overflow_of
 from tests.support.programs import environment
 from tests.support.waiting import SHORT_S, eventually
@@ -60,6 +60,9 @@ class Parent:
 
     def order_fork(self) -> None:
         self.channel.send(ORDER.pack(FORK, 1, 1))
+
+    def announce(self) -> None:
+        self.channel.send(ORDER.pack(AHEAD, 0, 0))
 
     def forked(self) -> int:
         """Have it fork; what it forks ends by itself, since there is no such actor."""
@@ -241,3 +244,80 @@ def test_a_preloaded_module_s_handling_of_signals_is_not_the_zygotes(tmp_path, w
             os.kill(parent.zygote.pid, number)
         parent.forked()
         assert parent.zygote.poll() is None
+
+
+# -- processes that are forked ahead ---------------------------------------------------------------
+
+
+def forked_by(zygote):
+    """Return what it has forked that lives: all but the tracker, which runs a program."""
+    return [one for one in zygote.children() if is_forked(one)]
+
+
+def is_forked(process):
+    with suppress(OSError, psutil.NoSuchProcess):
+        is_gone = process.status() == psutil.STATUS_ZOMBIE
+        return not is_gone and Path(f"/proc/{process.pid}/comm").read_text().startswith("actor-")
+    return False
+
+
+def test_a_start_takes_the_process_that_was_forked_ahead_of_it(tmp_path):
+    with parent_at(tmp_path) as parent:
+        parent.start()
+        zygote = psutil.Process(parent.zygote.pid)
+        for _ in range(2):
+            parent.announce()
+            (blank,) = eventually(lambda: forked_by(zygote), "a process ahead")
+            assert parent.forked() == blank.pid
+        assert parent.forked() != blank.pid, "without one, it is forked at the order"
+
+
+def test_one_process_is_ahead_at_most(tmp_path):
+    """Many starts are being prepared, and none of them may come to anything."""
+    with parent_at(tmp_path) as parent:
+        parent.start()
+        zygote = psutil.Process(parent.zygote.pid)
+        for _ in range(5):
+            parent.announce()
+        parent.channel.send(ORDER.pack(REAP, 1, 0))  # no child of its own; behind the others
+        (blank,) = eventually(lambda: forked_by(zygote), "a process ahead")
+        assert parent.forked() == blank.pid
+        assert forked_by(zygote) == []
+
+
+def test_a_process_that_no_start_takes_is_dropped(tmp_path):
+    with parent_at(tmp_path) as parent:
+        parent.start()
+        zygote = psutil.Process(parent.zygote.pid)
+        parent.announce()
+        (blank,) = eventually(lambda: forked_by(zygote), "a process ahead")
+        eventually(lambda: not forked_by(zygote), "its end")
+        assert not blank.is_running()
+        assert parent.forked() != blank.pid
+
+
+def test_a_process_ahead_that_was_killed_is_not_taken(tmp_path):
+    with parent_at(tmp_path) as parent:
+        parent.start()
+        zygote = psutil.Process(parent.zygote.pid)
+        parent.announce()
+        (blank,) = eventually(lambda: forked_by(zygote), "a process ahead")
+        blank.kill()
+        eventually(lambda: not forked_by(zygote), "its end")
+        assert parent.forked() != blank.pid
+
+
+def test_a_spare_rehearses_and_leaves_nothing(tmp_path):
+    with parent_at(tmp_path) as parent:
+        parent.start(spares=1)
+        zygote = psutil.Process(parent.zygote.pid)
+        before = set(os.listdir(parent.runtime_dir))
+        (spare,) = eventually(
+            lambda: [child for child in zygote.children() if is_spare(child)], "a spare"
+        )
+        # Asleep in its read: it has come to the end of all that it does by itself.
+        eventually(lambda: "pipe" in Path(f"/proc/{spare.pid}/wchan").read_text(), "it to wait")
+        assert set(os.listdir(parent.runtime_dir)) - before == set()
+        targets = [os.readlink(one) for one in Path(f"/proc/{spare.pid}/fd").iterdir()]
+        assert [one for one in targets if "rehearsal" in one] == []
+        assert parent.forked() == spare.pid

@@ -251,6 +251,9 @@ class World:
     def forget(self, actor):
         pass
 
+    def expect(self):
+        pass
+
     def overdue(self):
         self.log.append("overdue")
 
