@@ -69,6 +69,7 @@ def left_since(before: Snapshot, suspects: Snapshot | None = None) -> list[str]:
     processes = now.processes.keys() & seen.processes.keys() - before.processes.keys()
     threads = now.threads.keys() & seen.threads.keys() - before.threads.keys()
     files = now.files.keys() & seen.files.keys() - before.files.keys()
+    processes = {one for one in processes if not _is_tracker_of_earlier(one[0], before)}
     left = [now.processes[identity] for identity in sorted(processes)]
     left += sorted(now.threads[thread] for thread in threads)
     left += _new_descriptors(before, now)
@@ -122,6 +123,18 @@ def _processes() -> Iterator[tuple[tuple[int, float], str]]:
             # A process is its pid and its start: pids are used again.
             identity = (process.pid, process.create_time())
             yield identity, f"process {process.pid} ({process.status()}): {_command(process)}"
+
+
+def _is_tracker_of_earlier(pid: int, before: Snapshot) -> bool:
+    """Tell whether a process is the resource tracker of a zygote that there was `before`.
+
+    A zygote starts it a second after itself: in the middle of a test, where tests share a system.
+    """
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        is_tracker = "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+        return is_tracker and process.ppid() in {earlier for earlier, _ in before.processes}
+    return False
 
 
 def _command(process: psutil.Process) -> str:

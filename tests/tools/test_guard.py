@@ -36,26 +36,25 @@ ActorRef.ask, ActorRef.tell = _one_more, _with_a_system_call
 """,
     # A call per message in the actor.
     "wire/mailbox/reader.py": """
-_done = MailboxReader.done
+_step = MailboxReader.step
 def _one_more(self, *args, **kwargs):
-    return _done(self, *args, **kwargs)
-MailboxReader.done = _one_more
+    return _step(self, *args, **kwargs)
+MailboxReader.step = _one_more
 """,
     # A second pickling.
     "wire/payload_store.py": """
 import pickle
-_encode = PayloadStore.encode
-def _twice(self, value, *args, **kwargs):
+_encode = encode
+def encode(path, value, *args, **kwargs):
     pickle.dumps(value, 5)
-    return _encode(self, value, *args, **kwargs)
-PayloadStore.encode = _twice
+    return _encode(path, value, *args, **kwargs)
 """,
     # A look for a file in each start.
     "api/incarnation.py": """
 _main = main
-def main(argv):
+def main(*args, **kwargs):
     os.stat("/")
-    _main(argv)
+    _main(*args, **kwargs)
 """,
     # An import more.
     "__init__.py": "import wave",

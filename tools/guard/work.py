@@ -36,6 +36,8 @@ def counter(kind: str, *places: str) -> Any:
 def settle(kind: str) -> None:
     """Leave out what depends on timing: garbage, looks whether the other side still exists."""
     gc.disable()
+    # What a process forked early loads by itself, and a later one has from the zygote.
+    importlib.import_module("procactors.runner.batches")
     _set("procactors.wire.replies.port", "_SLICE_S", _NEVER_S)
     if kind == "calls":
         # Threads take turns only where they wait.
