@@ -203,6 +203,7 @@ class ActorSystem(SystemHandle):
             self._crashes = None if crash_dir is None else _crash_folder(crash_dir, self._dir.path)
             self._recovery = Recovery(endpoint.store, endpoint, self.dead_letters, self._crashes)
             endpoint.on_lost = self._report_lost
+            endpoint.on_given_up = self._client.report_given_up
             self._supervisor = Supervisor(
                 endpoint, self._launcher, self._recovery, self._stop_timeout, self.events
             )

@@ -30,6 +30,7 @@ __all__ = [
     "DeleteChild",
     "Describe",
     "Find",
+    "GivenUp",
     "Kill",
     "Leave",
     "Link",
@@ -200,6 +201,19 @@ class Unlink(NamedTuple):
 
     actor: int
     other: int
+
+
+class GivenUp(NamedTuple):
+    """A caller was broken off, by a signal handler, before it had its answer. No reply.
+
+    What the command has started, nobody knows of: it is stopped.
+
+    Attributes:
+        reply, call: of the command that it waited for.
+    """
+
+    reply: int
+    call: int
 
 
 class LostMessage(NamedTuple):

@@ -7,8 +7,10 @@ Never: decides what a command means: the supervisor does (`model.commands`).
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from procactors.errors import DeliveryError, ForeignProcess
 from procactors.late import late
 from procactors.wire.envelope import build_message
 from procactors.wire.pickling.codec import Encoded
@@ -77,6 +79,16 @@ class Client:
         """
         transport = self.transport
         transport.submit(SUPERVISOR, _NAME, b"", transport.encode(command), pending)
+
+    def report_given_up(self, reply: int, call: int) -> None:
+        """Have what a command has started stopped, since its answer will not be looked at.
+
+        Args:
+            reply: number of the port on which the answer was awaited.
+            call: id of the command there.
+        """
+        with contextlib.suppress(DeliveryError, ForeignProcess):  # the system has ended, or ends
+            self.tell(c.GivenUp(reply, call))
 
     def report_lost(self, actor: int, method: bytes, encoded: Encoded, why: str) -> None:
         """Have a message that was not handled kept as a dead letter.

@@ -77,6 +77,7 @@ class Supervision:
         #: What deals with each command; `supervisor` adds those that are its own.
         self.handlers: dict[type, Callable[[Any, ReplyTo], None]] = {
             c.Spawn: self._spawn,
+            c.GivenUp: self._given_up,
             c.OpenInbox: self._open_inbox,
             c.Stop: self.stopping.stop,
             c.StopChildren: self.stopping.stop_children,
@@ -179,6 +180,9 @@ class Supervision:
         if command.parent and (parent is None or parent.life is Life.DOWN):
             # Sent by a life that is over: its children have been stopped already.
             raise SpawnError(f"{command.class_name} was not started: its parent has ended")
+
+    def _given_up(self, command: c.GivenUp, _: ReplyTo) -> None:
+        self.trees.stop_unknown(ReplyTo(command.reply, command.call))
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         self.core.reply(who, self.trees.new_inbox(command.name).info)

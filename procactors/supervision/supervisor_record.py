@@ -63,6 +63,8 @@ class ChildEntry:
         self.error: ProcActorsError | None = None
         #: The caller that waits for its start, having asked for it.
         self.starter: ReplyTo | None = None
+        #: That caller, once it has been answered.
+        self.answered: ReplyTo | None = None
         #: Callers that wait for its end.
         self.enders: list[ReplyTo] = []
 
@@ -100,6 +102,8 @@ class SupervisorRecord:
         self.above = above
         self.entries: dict[int, ChildEntry] = {}
         self.starter: ReplyTo | None = None
+        #: That caller, once it has been answered.
+        self.answered: ReplyTo | None = None
         self.waiters: list[ReplyTo] = []
         #: The last deaths, for the history of giving up.
         self.deaths: list[CrashReport] = []

@@ -130,6 +130,17 @@ class Trees:
         root = record.root
         self._core.step(root, engine.stop(root.state, parks=False))
 
+    def stop_unknown(self, caller: ReplyTo) -> None:
+        """Stop the tree or the actor whose starter was answered and has not seen the answer."""
+        for record in list(self._live.values()):
+            if record.answered == caller and record.above is None:
+                self.stop_tree(record)
+        for entry in list(self._core.entries.values()):
+            actor = entry.node
+            alone = entry.supervisor.state.is_alone
+            if entry.answered == caller and alone and isinstance(actor, ActorRecord):
+                self._stopping.order(actor)
+
     def stop_all(self) -> None:
         """Stop all trees."""
         for record in list(self._live.values()):
@@ -268,6 +279,7 @@ class Trees:
     def _ready(self, record: SupervisorRecord) -> None:
         """All children of a supervisor are up."""
         answered = self._core.reply(record.starter, record.info)
+        record.answered = record.starter
         record.starter = None
         if not answered:  # but of an error, or not at all: no process has the ref
             self.stop_tree(record)

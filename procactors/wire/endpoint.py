@@ -89,6 +89,8 @@ class Endpoint:
         self.is_stopping: Callable[[], bool] = lambda: False
         #: Called with a record that can no longer be delivered: makes the dead letter.
         self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
+        #: Called with (reply port, call) of a supervisor's answer that will not be looked at.
+        self.on_given_up: Callable[[int, int], None] = lambda _reply, _call: None
         enter(self)
 
     # -- sending ------------------------------------------------------------------------------
@@ -187,12 +189,12 @@ class Endpoint:
                 self._send(actor, name, record, place_timeout)
         except (DeliveryError, OSError) as error:
             if by_signal(error):
-                port.give_up(call)
+                self._give_up(port, call, actor)
             else:
                 self._give_back(port)  # nothing was sent: no answer will come
             raise
         except BaseException:
-            port.give_up(call)  # raised by a signal handler, perhaps behind the write
+            self._give_up(port, call, actor)  # by a signal handler, perhaps behind the write
             raise
         try:
             if self._waiting is None:
@@ -202,7 +204,8 @@ class Endpoint:
             if answer is None:
                 raise _timeout_error(name, timeout)
         except BaseException:
-            port.give_up(call)  # an answer may still come: it must not be taken for another call's
+            # An answer may still come: it must not be taken for another call's.
+            self._give_up(port, call, actor)
             raise
         try:
             return load_answer(self.store, answer)
@@ -361,6 +364,11 @@ class Endpoint:
         return self._pid != os.getpid()
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _give_up(self, port: ReplyPort, call: int, actor: int) -> None:
+        port.give_up(call)
+        if actor == SUPERVISOR:  # its answer may have come, and name what it has started
+            self.on_given_up(port.number, call)
 
     def _give_back(self, port: ReplyPort) -> None:
         # Without a lock: whichever comes second, this or the close, finds the port there.

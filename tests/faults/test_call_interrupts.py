@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 
 import pytest
 
-from procactors import Actor
+from procactors import Actor, Supervisor, spec
+from procactors.wire.replies.port import ReplyPort
 from tests.support.alarms import CALLS, Alarm, Stop, alarms, storm
 from tests.support.waiting import eventually
 
@@ -93,6 +95,29 @@ def test_a_spawn_that_an_alarm_ends_leaves_no_actor(system):
             alarm(0.005)
             system.spawn(Sleepy)
         alarm(0.0)
+    eventually(lambda: not system.actors(), "the end of the actor that nobody has")
+
+
+def start_actor(system):
+    system.spawn(Sleepy)
+
+
+def start_tree(system):
+    system.supervise(Supervisor(spec(Sleepy, name="child")))
+
+
+@pytest.mark.parametrize("start", [start_actor, start_tree])
+def test_what_was_started_for_a_caller_that_does_not_read_its_answer_is_stopped(
+    system, monkeypatch, start
+):
+    def broken_off(port, *_):
+        select.select([port._fd], [], [])
+        raise Alarm
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ReplyPort, "wait", broken_off)
+        with pytest.raises(Alarm):
+            start(system)
     eventually(lambda: not system.actors(), "the end of the actor that nobody has")
 
 
