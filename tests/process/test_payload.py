@@ -215,7 +215,7 @@ def test_whatever_comes_of_a_large_answer_it_is_given_back(system, gate):
     unread, cancelled = (ref.submit(Payloads.copy, LARGE) for _ in range(2))
     cancelled.cancel()
     eventually(unread.done, "the answer")
-    del unread
+    del unread, cancelled  # which may have had its answer before it was cancelled
     given_back(system)
     ref.tell(Payloads.hold, gate)
     gate.arrival()
