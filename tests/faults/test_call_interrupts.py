@@ -103,7 +103,7 @@ def start_actor(system):
 
 
 def start_tree(system):
-    system.supervise(Supervisor(spec(Sleepy, name="child")))
+    system.supervise(Supervisor(spec(Sleepy).options(name="child")))
 
 
 @pytest.mark.parametrize("start", [start_actor, start_tree])
