@@ -209,6 +209,7 @@ class ActorRef(Generic[A_co]):
             endpoint.tell_many(self._actor, self.name, key, messages, self._token_wait)
             return
         for encoded in messages:
+            endpoint.check_copy()  # the iterable may have forked
             try:
                 endpoint.tell(self._actor, self.name, key, encoded, self._token_wait)
             except MailboxFull as error:
