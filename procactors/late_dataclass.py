@@ -13,6 +13,7 @@ one.
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ else:
         "__hash__",
         "__setattr__",
         "__delattr__",
+        *(("__replace__",) if sys.version_info >= (3, 13) else ()),
     )
     _ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 
@@ -46,13 +48,20 @@ else:
 
         def __get__(self, instance: object, owner: type) -> Any:
             _finish(self._cls, self._options)
-            return getattr(owner if instance is None else instance, self._name)
+            # As whoever looks would have found it: `super()` and `inspect` do not look at what is
+            # said of the instance's own class.
+            made: Any = vars(self._cls)[self._name]
+            return made.__get__(instance, owner) if hasattr(made, "__get__") else made
+
+    #: The finished twins of classes that are just being finished.
+    _twins: dict[type, type] = {}
 
     def dataclass(**options: Any) -> Any:
         """Return a decorator as `dataclasses.dataclass` with these options is one."""
+        names = (*_MADE, *_ORDER) if options.get("order") else _MADE
 
         def decorate(cls: type) -> type:
-            for name in _MADE:
+            for name in names:
                 if name not in vars(cls):
                     setattr(cls, name, _Unmade(cls, name, options))
             return cls
@@ -63,23 +72,32 @@ else:
         import dataclasses
 
         with _lock:
-            if not any(type(value) is _Unmade for value in vars(cls).values()):
+            if not _unmade(cls):
                 return  # another thread has
             # A twin is made a dataclass, and its parts are handed over one by one: at no moment is
-            # there a class without them, whoever looks, and whatever a signal handler raises.
-            twin = dataclasses.dataclass(**options)(_twin(cls))
-            made = {name: vars(twin)[name] for name in vars(twin) if name in (*_MADE, *_ORDER)}
-            for name, value in made.items():
+            # there a class without them, whoever looks, and whatever a signal handler raises. It is
+            # kept until the last one is: a class of which a part is finished makes no twin.
+            twin = _twins.get(cls)
+            if twin is None:
+                twin = _twins[cls] = dataclasses.dataclass(**options)(_twin(cls))
+            # First: whoever finds a method finished looks no further.
+            for name, value in list(vars(cls).items()):
+                if type(value) is not dataclasses.Field:
+                    continue
+                if name in vars(twin):
+                    setattr(cls, name, vars(twin)[name])
+                else:
+                    delattr(cls, name)
+            for name in _unmade(cls):
+                value = vars(twin)[name]
                 for cell in getattr(value, "__closure__", None) or ():
                     if cell.cell_contents is twin:
                         cell.cell_contents = cls
-                if name not in vars(cls) or type(vars(cls)[name]) is _Unmade:
-                    setattr(cls, name, value)
-            for name, value in list(vars(cls).items()):
-                if type(value) is dataclasses.Field:
-                    setattr(cls, name, vars(twin)[name]) if name in vars(twin) else delattr(
-                        cls, name
-                    )
+                setattr(cls, name, value)
+            _twins.pop(cls, None)
+
+    def _unmade(cls: type) -> list[str]:
+        return [name for name, value in vars(cls).items() if type(value) is _Unmade]
 
     def _twin(cls: type) -> type:
         body = {

@@ -15,6 +15,8 @@ from procactors.late import late
 from procactors.wire.envelope import build_message
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.replies.port import PendingReply
+from procactors.wire.replies.reader import NOT_SENT
+from procactors.wire.storage import too_many_open
 from procactors.wire.transport import SUPERVISOR, Transport
 
 if TYPE_CHECKING:
@@ -67,7 +69,10 @@ class Client:
         Raises:
             DeliveryError: it was not sent.
         """
-        reply: futures.Reply[Any] = futures.Reply(self.transport, _NAME)
+        try:
+            reply: futures.Reply[Any] = futures.Reply(self.transport, _NAME)
+        except OSError as error:  # its module is loaded with the first one
+            raise too_many_open("a reply", error, NOT_SENT) from error
         self.submit_to(reply, command)
         return reply
 

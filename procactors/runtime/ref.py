@@ -41,6 +41,8 @@ from procactors.runner.method_table import Method, is_method_reference, key_of, 
 from procactors.runtime.client import Client
 from procactors.stored import stored
 from procactors.wire.pickling.codec import Encoded
+from procactors.wire.replies.reader import NOT_SENT
+from procactors.wire.storage import too_many_open
 from procactors.wire.transport import SUPERVISOR, Transport, known_transport, transport_of
 
 if TYPE_CHECKING:
@@ -207,6 +209,7 @@ class ActorRef(Generic[A_co]):
             endpoint.tell_many(self._actor, self.name, key, messages, self._token_wait)
             return
         for encoded in messages:
+            endpoint.check_copy()  # the iterable may have forked
             try:
                 endpoint.tell(self._actor, self.name, key, encoded, self._token_wait)
             except MailboxFull as error:
@@ -258,7 +261,10 @@ class ActorRef(Generic[A_co]):
         """
         endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
-        reply: Reply[Any] = futures.Reply(endpoint, self.name)
+        try:
+            reply: Reply[Any] = futures.Reply(endpoint, self.name)
+        except OSError as error:  # its module is loaded with the first one
+            raise too_many_open("a reply", error, NOT_SENT) from error
         endpoint.submit(
             self._actor, self.name, method, encoded, reply, self._timeout, self._token_wait
         )

@@ -152,6 +152,10 @@ class Endpoint:
                         patient = self._send_together(actor, name, records, timeout, patient)
                         sent += len(records)
                     together.append(record)
+            except BaseException:
+                if self.is_copy:  # forked by the iterable: they are its original's to send
+                    together = []
+                raise
             finally:
                 if together:
                     self._send_together(actor, name, together, timeout, patient)
@@ -391,6 +395,7 @@ class Endpoint:
         self, actor: int, name: str, records: list[bytes], timeout: float | None, patient: bool
     ) -> bool:
         """Put records that fit into one write; return whether to be patient with the next ones."""
+        self.check_copy()  # the iterable may have forked since the last ones
         writer = self._writers.get(actor)
         if writer is not None and not writer.capacity:
             with contextlib.suppress(MailboxClosed):

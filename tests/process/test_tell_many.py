@@ -191,3 +191,39 @@ def test_what_a_full_mailbox_drops_are_dead_letters_one_by_one(system, gate):
     gate.arrival()
     sleeper.tell_many(Sleeper.pid, [()] * 10)
     eventually(lambda: system.dead_letters.total == 8, "the dead letters")
+
+
+@pytest.mark.parametrize("options", [{}, {"mailbox": 100, "overflow": Overflow.DROP}])
+@pytest.mark.parametrize("then", ["goes on", "ends"])
+def test_a_copy_that_the_iterable_forks_sends_none_of_them(system, tmp_path, options, then):
+    recorder = system.options(**options).spawn(Recorder, tmp_path / "log")
+    original, codes = os.getpid(), []
+
+    def forking() -> Iterator[tuple[int]]:
+        yield from numbers(3)
+        child = os.fork()
+        if child:
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            yield (3,)
+        elif then == "goes on":
+            yield (-1,)
+        else:
+            raise Left
+
+    code = 1
+    try:
+        recorder.tell_many(Recorder.record, forking())
+    except errors.ForeignProcess:
+        code = 2
+    except Left:
+        code = 3
+    finally:
+        if os.getpid() != original:
+            os._exit(code)
+    recorder.stop()
+    assert codes == [2 if then == "goes on" else 3]
+    assert recorded(tmp_path / "log") == [0, 1, 2, 3]
+
+
+class Left(Exception):
+    """The copy is left."""

@@ -6,12 +6,16 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import sys
 import threading
 
 import pytest
 
 from procactors import late_dataclass
 from procactors.late_dataclass import dataclass
+
+#: From Python 3.13 on.
+replace = getattr(copy, "replace", dataclasses.replace)
 
 BODY = """
 class Point:
@@ -41,6 +45,9 @@ LOOKS = {
     "signature": lambda cls: str(inspect.signature(cls)),
     "constructor": lambda cls: str(inspect.signature(cls.__init__)),
     "replaced": lambda cls: repr(dataclasses.replace(cls(1), y=5)),
+    "replaced by copy": lambda cls: repr(
+        getattr(copy, "replace", dataclasses.replace)(cls(1), y=5)
+    ),
     "as a dict": lambda cls: dataclasses.asdict(cls(1)),
     "copied": lambda cls: copy.deepcopy(cls(1, tags=[1])) == cls(1, tags=[1]),
     "pickled": lambda cls: pickle.loads(pickle.dumps(cls(1))) == cls(1),
@@ -106,6 +113,50 @@ def test_a_class_that_is_broken_off_while_it_is_finished_is_finished_by_the_next
         cls(1)
     monkeypatch.setattr(dataclasses, "dataclass", real)
     assert repr(cls(1)) == "Point(x=1, y=2)"
+
+
+def test_a_class_that_is_broken_off_at_any_line_is_whole_by_the_next_look(monkeypatch):
+    line, is_over = 0, False
+    while not is_over:
+        line += 1
+        cls, left = made(dataclass), line
+        # A trace may raise behind the body of a `with` statement, where no signal handler runs.
+        monkeypatch.setattr(late_dataclass, "_lock", threading.RLock())
+
+        def watch(frame, event, _):
+            nonlocal left
+            left -= event == "line"
+            if event == "line" and not left:
+                raise KeyboardInterrupt
+            return watch
+
+        def enter(frame, _event, _, watch=watch):
+            return watch if frame.f_code.co_filename == late_dataclass.__file__ else None
+
+        before = sys.gettrace()
+        sys.settrace(enter)
+        try:
+            cls(1)
+            is_over = True
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert repr(cls(1)) == "Point(x=1, y=2)", line
+        assert cls(1).tags == [], line
+        assert "tags" not in vars(cls), line
+        assert raised(lambda cls=cls: delattr(cls(1), "x"))[0] is dataclasses.FrozenInstanceError
+
+
+def test_a_class_below_one_that_is_not_finished_calls_its_constructor_once():
+    calls = []
+
+    class Below(made(dataclass)):
+        def __init__(self, x):
+            calls.append(x)
+            super().__init__(x)
+
+    assert (Below(1).x, calls) == (1, [1])
 
 
 def test_threads_that_come_at_once_find_one_whole_class():
