@@ -32,7 +32,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.late import late
-from procactors.process.lifeline import is_cut, watch
+from procactors.process.lifeline import die_with_parent, is_cut, watch
 from procactors.process.nesting import ZYGOTE, become, noted_inert
 from procactors.process.shield import ignore_all, prepare
 from procactors.process.streams import print_by_lines
@@ -337,19 +337,24 @@ def _run_actor(runtime_dir: str, actor: int, start: int) -> None:
 
 def _run_spare(runtime_dir: str, pipe: int) -> None:
     show("actor-spare", "procactors: spare")
+    _wait_for_order(sys.modules[_SPARE].stand_by, runtime_dir, pipe)
+
+
+def _run_blank(runtime_dir: str, pipe: int) -> None:
+    _wait_for_order(die_with_parent, runtime_dir, pipe)
+
+
+def _wait_for_order(stand_by: Callable[[str], None], runtime_dir: str, pipe: int) -> None:
+    """Do what can be done before the order, with the lifeline first; then live by the order."""
     try:
-        sys.modules[_SPARE].stand_by(runtime_dir)
+        stand_by(runtime_dir)
     except FileNotFoundError:
         return  # the system ended while this process came up
-    _run_blank(runtime_dir, pipe, stood_by=True)
-
-
-def _run_blank(runtime_dir: str, pipe: int, stood_by: bool = False) -> None:
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
     if data:  # else the zygote was killed
         _, actor, start = ORDER.unpack(data)
-        sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)], stood_by=stood_by)
+        sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)], stood_by=True)
 
 
 def _preload(name: str) -> None:
