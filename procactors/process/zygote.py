@@ -148,7 +148,7 @@ class Zygote:
         if self._unloaded:
             return 0, self._load_next
         if self._in_row:
-            return 0, self._go_ahead
+            return 0, lambda: self._go_ahead(_run_next)
         if len(self._spares) < self._wanted:
             return _QUIET_MS, self._refill
         if len(self._spares) > self._wanted:
@@ -196,7 +196,7 @@ class Zygote:
             self._in_row = now - self._last_start < _ROW_S
             self._last_start = now
         elif what == AHEAD:
-            self._go_ahead()
+            self._go_ahead(_run_blank)
         elif what == REAP:
             if number in self._children:  # ours, and not reaped: the number is its own
                 self._children.discard(number)
@@ -228,11 +228,11 @@ class Zygote:
             self._children.add(pid)
         return pid
 
-    def _go_ahead(self) -> None:
+    def _go_ahead(self, target: Callable[[str, int], None]) -> None:
         """Have a process for the next start."""
         self._in_row = False
         if not self._spares:
-            self._add_spare(_run_blank)
+            self._add_spare(target)
 
     def _refill(self) -> None:
         if not self._add_spare(_run_spare):
@@ -340,21 +340,30 @@ def _run_spare(runtime_dir: str, pipe: int) -> None:
     _wait_for_order(sys.modules[_SPARE].stand_by, runtime_dir, pipe)
 
 
+def _run_next(runtime_dir: str, pipe: int) -> None:
+    # It may be seen for a while; one whose order is on its way has no time for a name.
+    show("actor-spare", "procactors: spare")
+    _run_blank(runtime_dir, pipe)
+
+
 def _run_blank(runtime_dir: str, pipe: int) -> None:
     _wait_for_order(die_with_parent, runtime_dir, pipe)
 
 
 def _wait_for_order(stand_by: Callable[[str], None], runtime_dir: str, pipe: int) -> None:
     """Do what can be done before the order, with the lifeline first; then live by the order."""
+    stood_by = True
     try:
         stand_by(runtime_dir)
     except FileNotFoundError:
         return  # the system ended while this process came up
+    except OSError:  # no descriptor left: the life will try again, and tell who waits for it
+        stood_by = False
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
     if data:  # else the zygote was killed
         _, actor, start = ORDER.unpack(data)
-        sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)], stood_by=True)
+        sys.modules[_INCARNATION].main([runtime_dir, str(actor), str(start)], stood_by=stood_by)
 
 
 def _preload(name: str) -> None:
