@@ -89,7 +89,7 @@ def main(argv: list[str], *, stood_by: bool = False) -> None:
 
     Args:
         argv: the runtime directory, the actor's id and the start's number.
-        stood_by: it was a spare: it hangs on the lifeline already (`api.spare`).
+        stood_by: it was forked ahead of its order, and hangs on the lifeline already.
     """
     runtime_dir, actor, start = argv[0], int(argv[1]), int(argv[2])
     folder = actor_path(runtime_dir, actor)

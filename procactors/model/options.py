@@ -244,11 +244,13 @@ class Options:
                 member(name, getattr(self, name), kind)
 
     def replace(self, **changes: Unpack[OptionWords]) -> Options:
-        """Return a copy with some words changed; an unknown word is named with the known ones.
+        """Return options with some words changed; an unknown word is named with the known ones.
 
         Raises:
             InvalidSpec: an unknown option, or a value that makes no sense.
         """
+        if not changes:
+            return self  # as for most spawns: to make it anew would check every word again
         unknown = sorted(changes.keys() - OPTIONS)
         if unknown:
             hint = _ELSEWHERE.get(unknown[0]) or suggestion(unknown[0], OPTIONS)

@@ -7,7 +7,7 @@ dead before it is ordered to (their numbers would be used again while the parent
 
     parent ──AHEAD──────────────► zygote ──fork──► blank (a start is being prepared meanwhile)
            ──FORK actor, start──►        ──order─► spare or blank; none: fork ──► actor
-           ◄─FORK actor, start, pid──
+           ◄─FORK actor, start, pid──        (soon after another: fork ──► next blank)
            ──REAP pid, start────►
            ◄─REAP pid, start, peak memory──  (if a start is named)
 """
@@ -32,7 +32,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.late import late
-from procactors.process.lifeline import is_cut, watch
+from procactors.process.lifeline import die_with_parent, is_cut, watch
 from procactors.process.nesting import ZYGOTE, become, noted_inert
 from procactors.process.shield import ignore_all, prepare
 from procactors.process.streams import print_by_lines
@@ -94,8 +94,12 @@ _JANITOR_S = 5.0
 #: Milliseconds without an order before a spare is made: it must not delay a start, nor take a core
 #: from the actor that was just started.
 _QUIET_MS = 15
-#: And after which a blank process is dropped: its start has failed before there was an order.
+#: And after which a blank process is dropped: its start has failed before there was an order, or
+#: was the last one of a row.
 _SURPLUS_MS = 1000
+#: Seconds between two starts that make them a row: a program that starts many. For the next of them
+#: a blank process is forked at once, while the last one comes up and the program waits for it.
+_ROW_S = 0.03
 #: And before the tracker is started that no actor has needed so far: programs that live for so long
 #: have it even if we are killed, and the many short ones do without.
 _TRACKER_MS = 1000
@@ -116,6 +120,8 @@ class Zygote:
         self._lifeline = watch(runtime_dir)
         self._spares: list[tuple[int, int]] = []  # (pid, writing end of its pipe)
         self._children: set[int] = set()
+        self._last_start = 0.0  # by monotonic()
+        self._in_row = False  # the last start came soon after another, and has no follower yet
 
     def serve(self) -> None:
         """Carry out orders until the lifeline is cut, then sweep up.
@@ -141,6 +147,8 @@ class Zygote:
         """Return what is to be done, and how many milliseconds without an order must pass first."""
         if self._unloaded:
             return 0, self._load_next
+        if self._in_row:
+            return 0, lambda: self._go_ahead(_run_next)
         if len(self._spares) < self._wanted:
             return _QUIET_MS, self._refill
         if len(self._spares) > self._wanted:
@@ -184,9 +192,11 @@ class Zygote:
             answer = ANSWER.pack(FORK, number, start, self._start(number, start))
             with contextlib.suppress(OSError):  # the parent went while we forked
                 self._channel.send(answer)
+            now = monotonic()
+            self._in_row = now - self._last_start < _ROW_S
+            self._last_start = now
         elif what == AHEAD:
-            if not self._spares:
-                self._add_spare(_run_blank)
+            self._go_ahead(_run_blank)
         elif what == REAP:
             if number in self._children:  # ours, and not reaped: the number is its own
                 self._children.discard(number)
@@ -217,6 +227,12 @@ class Zygote:
         if pid > 0:
             self._children.add(pid)
         return pid
+
+    def _go_ahead(self, target: Callable[[str, int], None]) -> None:
+        """Have a process for the next start."""
+        self._in_row = False
+        if not self._spares:
+            self._add_spare(target)
 
     def _refill(self) -> None:
         if not self._add_spare(_run_spare):
@@ -321,14 +337,28 @@ def _run_actor(runtime_dir: str, actor: int, start: int) -> None:
 
 def _run_spare(runtime_dir: str, pipe: int) -> None:
     show("actor-spare", "procactors: spare")
+    _wait_for_order(sys.modules[_SPARE].stand_by, runtime_dir, pipe)
+
+
+def _run_next(runtime_dir: str, pipe: int) -> None:
+    # It may be seen for a while; one whose order is on its way has no time for a name.
+    show("actor-spare", "procactors: spare")
+    _run_blank(runtime_dir, pipe)
+
+
+def _run_blank(runtime_dir: str, pipe: int) -> None:
+    _wait_for_order(die_with_parent, runtime_dir, pipe)
+
+
+def _wait_for_order(stand_by: Callable[[str], None], runtime_dir: str, pipe: int) -> None:
+    """Do what can be done before the order, with the lifeline first; then live by the order."""
+    stood_by = True
     try:
-        sys.modules[_SPARE].stand_by(runtime_dir)
+        stand_by(runtime_dir)
     except FileNotFoundError:
         return  # the system ended while this process came up
-    _run_blank(runtime_dir, pipe, stood_by=True)
-
-
-def _run_blank(runtime_dir: str, pipe: int, stood_by: bool = False) -> None:
+    except OSError:  # no descriptor left: the life will try again, and tell who waits for it
+        stood_by = False
     data = os.read(pipe, ORDER.size)
     os.close(pipe)
     if data:  # else the zygote was killed

@@ -307,6 +307,21 @@ def test_a_process_ahead_that_was_killed_is_not_taken(tmp_path):
         assert parent.forked() != blank.pid
 
 
+def test_starts_in_a_row_find_a_process_ahead(tmp_path):
+    """Of a program that starts many: the next one is forked while the last one comes up."""
+    with parent_at(tmp_path) as parent:
+        parent.start()
+        zygote = psutil.Process(parent.zygote.pid)
+
+        def start_two():
+            parent.forked()
+            parent.forked()
+            return forked_by(zygote)
+
+        (blank,) = eventually(start_two, "a process ahead")
+        assert parent.forked() == blank.pid
+
+
 def test_a_spare_rehearses_and_leaves_nothing(tmp_path):
     with parent_at(tmp_path) as parent:
         parent.start(spares=1)
