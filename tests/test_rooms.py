@@ -29,6 +29,7 @@ OWNERS: dict[str, set[str]] = {
         "supervision.actor_mailbox",
         "supervision.processes",
         "wire.pickling.codec",
+        "wire.pickling.plain",  # for a file
         "wire.pickling.pickle_errors",  # where a pickle stops
         "wire.pickling.definitions",
         "wire.replies.failures",

@@ -48,6 +48,7 @@ from procactors.wire.mailbox.black_box import (
 )
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.plain import PLAIN, load_plain
 from procactors.wire.raised import last_line, said, shown, trace_of
 from procactors.wire.record import FRAME, Kind, parse
 from procactors.wire.replies.failures import pack_failure, short_failure
@@ -158,18 +159,15 @@ class Loop:
                 key_at = at + shift
                 body_at = key_at + named
                 end = key_at + length - padding - _HEADER_BYTES
+                if data[body_at] == PLAIN and not flags:  # an empty body is refused there too
+                    self._serve_plain(data[key_at:body_at], data[body_at:end], call, reply)
+                    is_behind = False
+                    continue
                 is_behind = self._serve(data[key_at:body_at], flags, data[body_at:end], call, reply)
                 continue
             if kind == Kind.STOP:
                 patience = 0.0
-                words[PHASE] = STOPPING
-                # From here on senders are refused; what is in the pipe is still handled.
-                words[CLOSED] = CLOSING
-            elif kind == Kind.EVENT:
-                self._happened(flags, raw[at + FRAME.size : at + length - padding])
-            elif kind == Kind.FENCE:
-                (process,) = CALL_ID.unpack_from(raw, at + 8)
-                self._store.sweep(process, self._actor)
+            self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
             reader.done(place=False)
             is_behind = True
         if not is_behind:
@@ -186,6 +184,18 @@ class Loop:
         """Close the reader and the reply ends."""
         self.replies.close()
         self._reader.close()
+
+    def _heed(self, kind: int, flags: int, body: memoryview) -> None:
+        """Do what a record of the runtime's own is for."""
+        if kind == Kind.STOP:
+            self._words[PHASE] = STOPPING
+            # From here on senders are refused; what is in the pipe is still handled.
+            self._words[CLOSED] = CLOSING
+        elif kind == Kind.EVENT:
+            self._happened(flags, body)
+        elif kind == Kind.FENCE:
+            (process,) = CALL_ID.unpack_from(body)
+            self._store.sweep(process, self._actor)
 
     def _happened(self, flags: int, body: memoryview) -> None:
         """Run the hook for an event; raising crashes the actor, as in a tell."""
@@ -224,9 +234,30 @@ class Loop:
         received.consume()
         return True
 
+    def _serve_plain(self, key: bytes, body: bytes, call: int, reply: int) -> None:
+        """Handle the message in hand as `_serve` does: the short way of most messages."""
+        try:
+            handler = self._bound.get(key) or self._bind(key)
+            args = load_plain(body)
+        except Exception as error:  # noqa: BLE001 - whatever looking up a user's attribute raised
+            self._refuse(error, key, call, reply, b"")
+            return
+        try:
+            result = handler(*args)
+        except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
+            self._raised(error, key, call, reply)
+            return
+        if reply:
+            try:
+                self._answer(reply, call, _RESULT, result)
+            except (EncodeError, StorageFull) as error:
+                self._unsendable(key, call, reply, error)
+
     def _load(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
         head, buffers, received = self._store.open(flags, memoryview(body))
         try:
+            if head[0] == PLAIN:
+                return (load_plain(head), {}), received
             return _loads(head, buffers=buffers), received
         except BaseException:
             if received is not None:

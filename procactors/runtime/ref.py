@@ -41,6 +41,7 @@ from procactors.runner.method_table import Method, is_method_reference, key_of, 
 from procactors.runtime.client import Client
 from procactors.stored import stored
 from procactors.wire.pickling.codec import Encoded
+from procactors.wire.pickling.plain import encode_plain
 from procactors.wire.replies.reader import NOT_SENT
 from procactors.wire.storage import too_many_open
 from procactors.wire.transport import SUPERVISOR, Transport, known_transport, transport_of
@@ -382,11 +383,15 @@ class ActorRef(Generic[A_co]):
         if type(what) is FunctionType or is_method_reference(what):
             table = self._table
             if table is None:
-                return key_of(what), endpoint.encode((args, kwargs), "arguments")
-            method = table.by_function.get(what) or table.method(what)
-            if kwargs or not method.least <= len(args) <= method.most:
-                method.check(args, kwargs)
-            return method.key, endpoint.encode((args, kwargs), "arguments")
+                key = key_of(what)
+            else:
+                method = table.by_function.get(what) or table.method(what)
+                if kwargs or not method.least <= len(args) <= method.most:
+                    method.check(args, kwargs)
+                key = method.key
+            if not kwargs and (plain := encode_plain(args)) is not None:
+                return key, plain
+            return key, endpoint.encode((args, kwargs), "arguments")
         self._check_message(what, args, kwargs)
         return b"", endpoint.encode(what)
 
@@ -506,7 +511,8 @@ def _encoded_each(
             raise TypeError(f"expected a tuple of arguments for each message, found {args!r}")
         if method is not None and not least <= len(args) <= most:
             method.check(args, {})
-        yield encode((args, {}), "arguments")
+        plain = encode_plain(args) if type(args) is tuple else None
+        yield plain or encode((args, {}), "arguments")
 
 
 @stored

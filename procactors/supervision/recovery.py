@@ -40,6 +40,7 @@ from procactors.wire.mailbox.black_box import (
     unpack_state,
 )
 from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.plain import as_pickle
 from procactors.wire.record import (
     CHILD_FAILED,
     EVENT,
@@ -169,7 +170,7 @@ class Recovery:
             seen, views, received = self._store.open(flags, envelope.payload)
         except OSError:
             return None  # its segment is gone, or no descriptor is left: the report must do
-        head, buffers = bytes(seen), tuple(bytes(view) for view in views)
+        head, buffers = as_pickle(bytes(seen)), tuple(bytes(view) for view in views)
         if received is not None:
             received.leave()
         return crash_folder.InHand(envelope.handler, bool(envelope.method), head, buffers)
@@ -345,7 +346,7 @@ class Recovery:
         head, buffers = b"", tuple[bytes, ...]()
         with contextlib.suppress(OSError, StorageFull):
             seen, views, received = self._store.open(flags, envelope.payload)
-            head, buffers = bytes(seen), tuple(bytes(view) for view in views)
+            head, buffers = as_pickle(bytes(seen)), tuple(bytes(view) for view in views)
             if received is not None:
                 received.consume()
         at, serial = self.letters.stamp()

@@ -46,6 +46,8 @@ __all__ = ["Endpoint", "actor_path"]
 
 #: Mailboxes whose writing ends a process keeps open: two descriptors each at most.
 _KEPT_WRITERS = 256
+#: Methods for whose tells a header is kept; a program that defines ever new code begins anew.
+_KEPT_BUILDERS = 1024
 
 
 def actor_path(runtime_dir: str, actor: int) -> str:
@@ -75,6 +77,8 @@ class Endpoint:
         self._lock = threading.RLock()
         self._ports: list[ReplyPort] = []
         self._calls = itertools.count(1)
+        #: What makes the records of tells, for each method that has been told.
+        self._tells: dict[bytes, Callable[[bytes], bytes]] = {}
         self._replies: ReplyReader | None = None
         # The same reader, set before its threads are started.
         self._reading: ReplyReader | None = None
@@ -109,7 +113,11 @@ class Endpoint:
             ActorStopped, MailboxFull, StorageFull: it was not sent. But not ActorStopped in an
                 actor that is being stopped: there the message is a dead letter.
         """
-        record = build_message(self.store, actor, method, encoded, 0, 0, self.actor)
+        head, buffers = encoded
+        if buffers or len(head) + len(method) > BODY_LIMIT - HEADER_BYTES:
+            record = build_message(self.store, actor, method, encoded, 0, 0, self.actor)
+        else:
+            record = (self._tells.get(method) or self._tell_builder(method))(head)
         writer = self._writers.get(actor)
         if writer is None or not writer.send_at_once(record):
             self._send(actor, name, record, timeout)
@@ -129,7 +137,7 @@ class Endpoint:
         Raises:
             ActorStopped, MailboxFull, StorageFull: some were not sent, as its `sent` says.
         """
-        build = tell_builder(method, self.actor)
+        build = self._tells.get(method) or self._tell_builder(method)
         small = BODY_LIMIT - len(method) - HEADER_BYTES
         together: list[bytes] = []
         size = sent = 0
@@ -368,6 +376,12 @@ class Endpoint:
         return self._pid != os.getpid()
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _tell_builder(self, method: bytes) -> Callable[[bytes], bytes]:
+        if len(self._tells) >= _KEPT_BUILDERS:
+            self._tells.clear()
+        build = self._tells[method] = tell_builder(method, self.actor)
+        return build
 
     def _give_up(self, port: ReplyPort, call: int, actor: int) -> None:
         port.give_up(call)

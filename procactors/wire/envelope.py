@@ -41,6 +41,9 @@ WHOLE = struct.Struct("=IBBHQQQdH")
 #: First byte of the method's name of a pool's batch.
 BATCH_KEY = b"*"
 
+#: Longest pickle whose frame is kept for the next one of its length: some 30 KB a method at most.
+_SHORT = 255
+
 _CALL = int(Kind.CALL)
 _pack = _HEADER.pack
 _pack_frame = FRAME.pack
@@ -114,17 +117,25 @@ def build_message(
 def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:
     """Return what makes the record of a tell out of its pickle, which must fit into a record.
 
-    For many tells of one method: `build_message` would make the same header anew for each.
+    For many tells of one method: `build_message` would make the same header anew for each. All
+    pickles of one length have the same bytes around them: they are kept for the short ones.
     """
     header = _pack(0, 0, sender, 0.0, len(method)) + method
     fixed = len(header)
+    kept: dict[int, tuple[bytes, bytes]] = {}
+
+    def around(length: int) -> tuple[bytes, bytes]:
+        size = fixed + length
+        padding = -size & 7
+        made = _pack_frame(size + 8 + padding, _CALL, 0, padding) + header, PADDING[size & 7]
+        if length <= _SHORT:
+            kept[length] = made
+        return made
 
     def build(head: bytes) -> bytes:
-        size = fixed + len(head)
-        padding = -size & 7
-        return (
-            _pack_frame(size + 8 + padding, _CALL, 0, padding) + header + head + PADDING[size & 7]
-        )
+        length = len(head)
+        front, end = kept.get(length) or around(length)
+        return front + head + end
 
     return build
 

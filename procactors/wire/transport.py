@@ -45,7 +45,8 @@ class Transport(Protocol):
         actor: id of the actor that this process is; `MAIN` for the main program.
         is_abandoned: the program has broken off what it did here and looks at no reply any more.
         encode: pickles a value for the system's other processes: `PayloadStore.encode`. An
-            attribute, so that a message costs no call more.
+            attribute, so that a message costs no call more. Plain arguments do without it
+            (`pickling.plain`): so what `tell` and its like are given is a pickle or that.
     """
 
     path: str

@@ -18,6 +18,7 @@ from procactors.runner.method_table import table_of
 from procactors.wire.envelope import BATCH_KEY
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded, decode, join, split
+from procactors.wire.pickling.plain import as_pickle
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import Answer, PendingReply
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
@@ -174,7 +175,8 @@ class DirectTransport:
     def _handle(self, actor: int, name: str, method: bytes, encoded: Encoded) -> Any:
         if actor in self.full:
             raise errors.MailboxFull(f"the mailbox of {name} is full")
-        value = decode(*split(memoryview(join(encoded))))
+        head, buffers = split(memoryview(join(encoded)))
+        value = decode(as_pickle(bytes(head)), buffers)
         if actor != SUPERVISOR:
             return self.workers[actor].handle(method, value)
         self.commands.append(value)
