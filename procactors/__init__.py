@@ -44,11 +44,16 @@ from procactors.runtime.terminated import Restarted, Terminated
 from procactors.stored import STORED as _STORED  # noqa: F401 - pickles name it
 
 if _TYPE_CHECKING:
+    from procactors.api.async_system import AsyncActorSystem
     from procactors.api.tree_toml import load_tree
     from procactors.deadletters.letter import DeadLetter
     from procactors.deadletters.store import DeadLetters
+    from procactors.pool.async_map import AsyncMapResults
+    from procactors.pool.async_pool import AsyncPool
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
+    from procactors.runtime.async_ref import AsyncActorRef
+    from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
     from procactors.wire.mailbox.queue import Mailbox
 
@@ -57,6 +62,11 @@ __all__ = [
     "ActorRef",
     "ActorStatus",
     "ActorSystem",
+    "AsyncActorRef",
+    "AsyncActorSystem",
+    "AsyncMapResults",
+    "AsyncPool",
+    "AsyncSupervisorRef",
     "AutoShutdown",
     "Backoff",
     "Child",
@@ -109,6 +119,11 @@ __version__ = "0.1.0"
 # Imported where they are first asked for: actors and the zygote need not carry what only the parent
 # uses, nor a program without pools theirs.
 _LATE = {
+    "AsyncActorRef": "procactors.runtime.async_ref",
+    "AsyncActorSystem": "procactors.api.async_system",
+    "AsyncMapResults": "procactors.pool.async_map",
+    "AsyncPool": "procactors.pool.async_pool",
+    "AsyncSupervisorRef": "procactors.runtime.async_supervisor_ref",
     "DeadLetter": "procactors.deadletters.letter",
     "DeadLetters": "procactors.deadletters.store",
     "Mailbox": "procactors.wire.mailbox.queue",

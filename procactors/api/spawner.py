@@ -25,10 +25,11 @@ from procactors.wire.transport import MAIN, Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from procactors.api.async_spawner import AsyncSpawner, AsyncSystemHandle
     from procactors.model.options import OptionWords
     from procactors.pool.pool import Pool
 
-__all__ = ["Spawner", "SystemHandle", "Worker"]
+__all__ = ["Spawner", "SystemHandle", "Worker", "spawn_order", "supervise_order"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -79,6 +80,13 @@ class Spawner:
         """
         return self._handle._pool(self._options, self._parent, cls, args, kwargs)
 
+    @property
+    def aio(self) -> AsyncSpawner:
+        """The same for an event loop."""
+        from procactors.api.async_spawner import AsyncSpawner  # only where it is used
+
+        return AsyncSpawner(self)
+
 
 class SystemHandle:
     """What main program and actors can do with the system alike."""
@@ -109,6 +117,13 @@ class SystemHandle:
         """
         return Spawner(self, _DEFAULTS.replace(**options), MAIN)
 
+    @property
+    def aio(self) -> AsyncSystemHandle:
+        """The same for an event loop: what blocks here, is awaited there."""
+        from procactors.api.async_spawner import AsyncSystemHandle  # only where it is used
+
+        return AsyncSystemHandle(self)
+
     def find(self, name: str) -> ActorRef[Any] | None:
         """Return the live actor of that name, or None.
 
@@ -138,13 +153,7 @@ class SystemHandle:
                 started before it has been stopped again. NameTaken: a name of the tree is.
             InvalidSpec: no `Supervisor`.
         """
-        self._endpoint.check_process()
-        if not isinstance(tree, Supervisor):
-            raise InvalidSpec(
-                f"supervise takes a tree, as in Supervisor(spec(Class, ...), ...), not {tree!r}"
-            )
-        info = self._client.ask(c.Supervise(plan_of(self._endpoint, tree)))
-        return SupervisorRef(self._endpoint.path, info.supervisor, info.name, self._ask_timeout)
+        return self._supervisor_ref(self._client.ask(supervise_order(self._endpoint, tree)))
 
     def share(self, value: T) -> Shared[T]:
         """Write a value into shared memory, once, for any number of readers; see `Shared`.
@@ -180,9 +189,7 @@ class SystemHandle:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        check_options(options)
-        blueprint = write_blueprint(self._endpoint, cls, args, kwargs)
-        info = self._client.ask(c.Spawn(blueprint, cls.__qualname__, options, parent))
+        info = self._client.ask(spawn_order(self._endpoint, options, parent, cls, args, kwargs))
         return self._ref(info, cls)
 
     def _pool(
@@ -214,3 +221,38 @@ class SystemHandle:
             cls,
             self._ask_timeout,
         )
+
+    def _supervisor_ref(self, info: c.SupervisorInfo) -> SupervisorRef:
+        return SupervisorRef(self._endpoint.path, info.supervisor, info.name, self._ask_timeout)
+
+
+def spawn_order(
+    endpoint: Transport,
+    options: Options,
+    parent: int,
+    cls: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> c.Spawn:
+    """Return the command that starts an actor, its blueprint written.
+
+    Raises:
+        What `Spawner.spawn` raises before there is a process.
+    """
+    check_options(options)
+    blueprint = write_blueprint(endpoint, cls, args, kwargs)
+    return c.Spawn(blueprint, cls.__qualname__, options, parent)
+
+
+def supervise_order(endpoint: Transport, tree: Supervisor) -> c.Supervise:
+    """Return the command that starts a tree, its blueprints written.
+
+    Raises:
+        What `SystemHandle.supervise` raises before there is a process.
+    """
+    endpoint.check_process()
+    if not isinstance(tree, Supervisor):
+        raise InvalidSpec(
+            f"supervise takes a tree, as in Supervisor(spec(Class, ...), ...), not {tree!r}"
+        )
+    return c.Supervise(plan_of(endpoint, tree))

@@ -21,8 +21,10 @@ from procactors.pool.sizing import Pace
 from procactors.pool.targets import Target
 from procactors.runner.batches import CALL
 from procactors.runtime.reply import Reply
+from procactors.wire.payload_store import LARGE
 from procactors.wire.raised import cause_of, one_line
 from procactors.wire.result_table import FAILURE, Sealed
+from procactors.wire.shm.segments import Received
 from procactors.wire.transport import Transport
 
 __all__ = ["AskCall", "PoolReply", "TellCall"]
@@ -133,6 +135,10 @@ class PoolReply(Reply[R]):
 
     def _is_failure(self) -> bool:
         return type(self._outcome) is Sealed and self._outcome.tag == FAILURE
+
+    def _is_large(self) -> bool:
+        data = self._outcome.data if type(self._outcome) is Sealed else None
+        return isinstance(data, Received) and len(data.head) >= LARGE
 
     def _decode(self) -> tuple[bool, Any]:
         outcome = self._outcome

@@ -31,16 +31,18 @@ if TYPE_CHECKING:
 
     from procactors.pool.map_options import MapWords
 
-__all__ = ["Mapper"]
+__all__ = ["MAP_SHOWN", "Mapper"]
 
 A = TypeVar("A")
 T = TypeVar("T")
 R = TypeVar("R")
 
-_with_words = showing(
+#: The words of a map, as its signature shows them.
+MAP_SHOWN = [
     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
     for name, default in MAP_WORDS.items()
-)
+]
+_with_words = showing(MAP_SHOWN)
 
 
 class Mapper(Generic[A]):

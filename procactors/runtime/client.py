@@ -16,9 +16,10 @@ from procactors.wire.pickling.codec import Encoded
 from procactors.wire.replies.port import PendingReply
 from procactors.wire.transport import SUPERVISOR, Transport
 
-__all__ = ["Client"]
+__all__ = ["SUPERVISOR_NAME", "Client"]
 
-_NAME = "the supervisor"
+#: What it is called in errors.
+SUPERVISOR_NAME = "the supervisor"
 
 
 class Client:
@@ -42,7 +43,7 @@ class Client:
         """
         transport = self.transport
         transport.check_process()
-        return transport.ask(SUPERVISOR, _NAME, b"", transport.encode(command), timeout)
+        return transport.ask(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command), timeout)
 
     def tell(self, command: Any) -> None:
         """Give a command and go on.
@@ -51,7 +52,7 @@ class Client:
             DeliveryError: it was not sent.
         """
         transport = self.transport
-        transport.tell(SUPERVISOR, _NAME, b"", transport.encode(command))
+        transport.tell(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command))
 
     def submit(self, command: Any) -> Reply[Any]:
         """Give a command; return its reply as a future.
@@ -59,7 +60,7 @@ class Client:
         Raises:
             DeliveryError: it was not sent.
         """
-        reply: Reply[Any] = Reply(self.transport, _NAME)
+        reply: Reply[Any] = Reply(self.transport, SUPERVISOR_NAME)
         self.submit_to(reply, command)
         return reply
 
@@ -70,7 +71,7 @@ class Client:
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
         transport = self.transport
-        transport.submit(SUPERVISOR, _NAME, b"", transport.encode(command), pending)
+        transport.submit(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command), pending)
 
     def report_lost(self, actor: int, method: bytes, encoded: Encoded, why: str) -> None:
         """Have a message that was not handled kept as a dead letter.

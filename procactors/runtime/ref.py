@@ -47,6 +47,8 @@ from procactors.wire.transport import SUPERVISOR, Transport, transport_of
 if TYPE_CHECKING:
     import dataclasses
 
+    from procactors.runtime.async_ref import AsyncActorRef
+
 __all__ = ["ActorRef"]
 
 A_co = TypeVar("A_co", covariant=True)
@@ -231,6 +233,13 @@ class ActorRef(Generic[A_co]):
         proxy is the actor itself, does not know it, as it knows ``ref.submit(Class.method, ...)``.
         """
         return cast("A_co", _Proxy(self, self.ask))
+
+    @property
+    def aio(self) -> AsyncActorRef[A_co]:
+        """The same ref for an event loop: what blocks here, is awaited there."""
+        from procactors.runtime.async_ref import AsyncActorRef  # only where it is used
+
+        return AsyncActorRef(self)
 
     # -- life ---------------------------------------------------------------------------------
 

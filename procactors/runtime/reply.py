@@ -8,7 +8,6 @@ Never: runs user code in the reader thread: unpickling is user code too.
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import threading
 from collections.abc import Callable, Generator
@@ -22,6 +21,7 @@ from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from typing import Any, TypeVar
 
 from procactors.errors import ReplyError
+from procactors.wire.payload_store import LARGE
 from procactors.wire.raised import said
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import Answer
@@ -147,16 +147,23 @@ class Reply(Future[R]):
         return super()._get_snapshot()  # type: ignore[misc]
 
     def __await__(self) -> Generator[Any, None, R]:
-        import asyncio
+        # Only where it is used: `asyncio` is large.
+        from asyncio import CancelledError as TaskCancelled
 
-        # By a future that carries nothing: `asyncio` refuses some exceptions (a `StopIteration`:
-        # before 3.12 the awaiting task waited for ever). So what came of it is raised here.
-        ended: Future[None] = Future()
-        self.add_done_callback(functools.partial(_pass_on, ended))
+        from procactors.runtime.loop_turn import LoopTurn
+
         try:
-            yield from asyncio.wrap_future(ended)
+            if self._state not in _ENDED:
+                self._endpoint.check_copy()  # where no thread reads the answers
+                yield from LoopTurn(self._sleepers, self.done)
+            if self._state in _CANCELLED:
+                raise TaskCancelled
+            if self._is_large():
+                from procactors.runtime.aside import aside
+
+                yield from aside(self._open).__await__()
             return self.result(0)
-        except asyncio.CancelledError:
+        except TaskCancelled:
             self.cancel()
             raise
         finally:
@@ -215,6 +222,13 @@ class Reply(Future[R]):
         """Whether the answer that waits is an exception."""
         return self._answer is not None and self._answer.kind != Kind.RESULT
 
+    def _is_large(self) -> bool:
+        """Whether decoding the answer that waits may take milliseconds."""
+        answer = self._answer
+        if answer is None or not answer.flags:
+            return False
+        return self._endpoint.store.weight(answer.flags, answer.value) >= LARGE
+
     def _decode(self) -> tuple[bool, Any]:
         """Return (True, the result that waits) or (False, the exception); it is kept."""
         assert self._answer is not None
@@ -253,13 +267,3 @@ class Reply(Future[R]):
         # Its text alone: a handler that keeps the record would keep the traceback's frames.
         text = f"{type(error).__name__}({said(error)!r})"
         _log.error("a reply from %s was never looked at: %s", self._name, text)
-
-
-def _pass_on(ended: Future[None], reply: Future[Any]) -> None:
-    """Let one future end as another has, but for what came of it."""
-    with contextlib.suppress(InvalidStateError):  # the task that awaited it was cancelled
-        if reply.cancelled():
-            ended.cancel()
-            ended.set_running_or_notify_cancel()
-        else:
-            ended.set_result(None)

@@ -32,7 +32,15 @@ from typing import NamedTuple
 
 from procactors.wire.storage import Descriptors, create, is_half_free, lay_out, root_of
 
-__all__ = ["REFERENCE", "Received", "SegmentPool", "mark_consumed", "receive", "sweep_segments"]
+__all__ = [
+    "REFERENCE",
+    "Received",
+    "SegmentPool",
+    "mark_consumed",
+    "receive",
+    "segment_size",
+    "sweep_segments",
+]
 
 #: process token, number, generation, directory (0 beside the pipes, 1 overflow)
 REFERENCE = struct.Struct("=QQQQ")
@@ -287,6 +295,15 @@ def receive(runtime_dir: str, reference: bytes, once: bool = True) -> Received:
         return Received(head, buffers, opened.pop(), path, reference)
     finally:
         opened.close()
+
+
+def segment_size(runtime_dir: str, reference: bytes) -> int:
+    """Return how many bytes the segment has that a reference names; 0 if it is gone."""
+    process, number, _, place = REFERENCE.unpack(reference)
+    try:
+        return os.stat(os.path.join(_folder(runtime_dir, process, place), str(number))).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def mark_consumed(runtime_dir: str, reference: bytes) -> None:
