@@ -37,8 +37,8 @@ _LOOK_S = 1.0
 class AsyncMapResults(AsyncIterator[R]):
     """What a map gives, item for item: iterate it, once, by ``async for``.
 
-    `aclose` gives the rest up. The items are taken from the input, and pickled, in a thread of the map. Nothing more is taken
-    than its workers need. Left to the garbage collector it is closed.
+    `aclose` gives the rest up; left to the garbage collector it is closed. The items are taken from
+    the input, and pickled, in a thread of the map: no more than its workers need.
     """
 
     def __init__(self, begin: Callable[[], MapResults[R]], is_exact: bool) -> None:

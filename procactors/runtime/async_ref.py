@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from collections.abc import Callable
 from time import monotonic
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 from procactors.crash import ExitReason
@@ -27,7 +27,7 @@ from procactors.runtime.loop_port import LoopPort, port_here
 from procactors.runtime.ref import ActorRef, PlainMessage
 from procactors.runtime.reply import Reply
 from procactors.wire.payload_store import LARGE
-from procactors.wire.pickling.weight import weighs_less
+from procactors.wire.pickling.weight import is_light, weighs_less
 from procactors.wire.transport import SUPERVISOR, Transport, transport_of
 
 __all__ = ["AsyncActorRef"]
@@ -100,7 +100,7 @@ class AsyncActorRef(Generic[A_co]):
             else:
                 return
         told = Awaited(port, parcel.endpoint)
-        parcel.send_later(port, parcel.tell, told, told.is_wanted, is_told=True)
+        parcel.send_later(port, parcel.tell, told, is_told=True)
         await told
 
     @overload
@@ -131,7 +131,7 @@ class AsyncActorRef(Generic[A_co]):
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
             )
         awaited = Awaited(port, endpoint)
-        parcel.submit_soon(port, awaited, awaited.is_wanted)
+        parcel.submit_soon(port, awaited)
         return await awaited
 
     @overload
@@ -158,7 +158,7 @@ class AsyncActorRef(Generic[A_co]):
             return self.sync.submit(what, *args, **kwargs)
         parcel = _Parcel(self.sync, what, args, kwargs)
         reply: Reply[Any] = Reply(parcel.endpoint, self.name)
-        parcel.submit_soon(port, reply, lambda: not reply.cancelled())
+        parcel.submit_soon(port, reply)
         return reply
 
     def options(self, *, timeout: float | None = _UNSET) -> AsyncActorRef[A_co]:
@@ -278,9 +278,9 @@ class _Parcel:
     def is_quick(self, port: LoopPort) -> bool:
         """Return whether it may be sent at once: nothing waits before it, and it is small."""
         ref = self._ref
-        # All segments have one lock: the loop is not to wait until a large payload is copied.
-        limit = _IN_A_RECORD if is_copying() else LARGE
-        self._is_large = not weighs_less(self._message, limit)
+        what, args, kwargs = self._message
+        if kwargs or type(what) is not FunctionType or not is_light(args):
+            self._is_large = not weighs_less(self._message, _limit())
         return not self._is_large and (ref._runtime_dir, ref._actor) not in port.lanes
 
     def tell(self, wait_s: float) -> None:
@@ -294,29 +294,30 @@ class _Parcel:
                 raise
             Client(endpoint).report_lost(ref._actor, method, encoded, str(error))
 
-    def submit_soon(
-        self, port: LoopPort, pending: Awaited | Reply[Any], is_wanted: Callable[[], bool]
-    ) -> None:
+    def submit_soon(self, port: LoopPort, pending: Awaited | Reply[Any]) -> None:
         """Send it; what comes of it, or the reason why it is not sent, is handed to `pending`."""
         ref = self._ref
-        until = None if ref._timeout is None else monotonic() + ref._timeout
-        submit = functools.partial(self._submit, pending, until)
         if self.is_quick(port):
             try:
-                submit(0.0)
+                self._submit(pending, ref._timeout, 0.0)
             except MailboxFull:
                 if ref._overflow is not Overflow.BLOCK:
                     raise
             else:
                 return
-        self.send_later(port, submit, pending, is_wanted)
+        until = None if ref._timeout is None else monotonic() + ref._timeout
+
+        def submit(wait_s: float) -> None:
+            left = None if until is None else max(0.0, until - monotonic())
+            self._submit(pending, left, wait_s)
+
+        self.send_later(port, submit, pending)
 
     def send_later(
         self,
         port: LoopPort,
         attempt: Callable[[float], None],
         whose: Awaited | Reply[Any],
-        is_wanted: Callable[[], bool],
         *,
         is_told: bool = False,
     ) -> None:
@@ -324,15 +325,15 @@ class _Parcel:
         ref = self._ref
         if not self._is_large:
             self._encode()  # as it is now; a mistake is an error here
+        is_wanted = whose.is_wanted if isinstance(whose, Awaited) else lambda: not whose.cancelled()
         sending = Sending(
             attempt, whose, is_wanted, ref._token_wait, is_told=is_told, is_large=self._is_large
         )
         send_later(port, (ref._runtime_dir, ref._actor), sending)
 
-    def _submit(self, pending: Awaited | Reply[Any], until: float | None, wait_s: float) -> None:
+    def _submit(self, pending: Awaited | Reply[Any], timeout: float | None, wait_s: float) -> None:
         method, encoded = self._encode()
         ref = self._ref
-        timeout = None if until is None else max(0.0, until - monotonic())
         self.endpoint.submit(ref._actor, ref.name, method, encoded, pending, timeout, wait_s)
 
     def _encode(self) -> Any:
@@ -340,3 +341,9 @@ class _Parcel:
             what, args, kwargs = self._message
             self._encoded = self._ref._encode(self.endpoint, what, args, kwargs)
         return self._encoded
+
+
+def _limit() -> int:
+    """Return the bytes from which a message is not sent in the loop's own thread."""
+    # All segments have one lock: the loop is not to wait until a large payload is copied.
+    return _IN_A_RECORD if is_copying() else LARGE

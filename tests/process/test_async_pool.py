@@ -91,16 +91,13 @@ def test_a_failure_in_a_map_comes_behind_what_came_before_it(system):
         seen = []
         async with system.aio.options(size=1).pool() as pool:
             with pytest.raises(KeyError, match="input"):
-                async for value in pool.map(square, numbers()):
-                    seen.append(value)
+                await _read(pool.map(square, numbers()), seen)
             with pytest.raises(ValueError, match="7"):
-                async for value in pool.map(refuse, [7]):
-                    seen.append(value)
+                await _read(pool.map(refuse, [7]), seen)
             with pytest.raises(errors.InvalidSpec):
                 pool.map(square, [1], chunk=0)
             with pytest.raises(errors.EncodeError):
-                async for value in pool.map(threading.Lock().acquire, [1]):
-                    seen.append(value)
+                await _read(pool.map(threading.Lock().acquire, [1]), seen)
         return seen
 
     assert run(main) == [1, 4]
@@ -136,9 +133,10 @@ def test_a_map_over_endless_input_is_left_early_in_each_way(system, how):
     eventually(lambda: not map_threads(), "the end of the maps' threads")
 
 
-async def _read(results):
-    async for _ in results:
-        pass
+async def _read(results, seen=None):
+    async for value in results:
+        if seen is not None:
+            seen.append(value)
 
 
 def test_a_slow_reader_holds_its_map(system):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import pickle
 import subprocess
 import sys
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -406,7 +407,7 @@ class Heavy:
     """Notes the thread in which it is pickled."""
 
     nbytes = LARGE
-    threads: list[int] = []
+    threads: ClassVar[list[int]] = []
 
     def __reduce__(self) -> Any:
         Heavy.threads.append(threading.get_ident())
@@ -594,10 +595,6 @@ def test_asyncio_is_not_imported_for_those_who_do_not_use_it():
 
 def test_the_context_of_a_task_is_that_of_its_pickling(system):
     """Context variables hold for user code that runs in a thread of the runtime's."""
-    import contextvars
-
-    global _variable
-    _variable = contextvars.ContextVar("variable")
     giver = system.spawn(Echo).aio
 
     async def main():
@@ -607,7 +604,7 @@ def test_the_context_of_a_task_is_that_of_its_pickling(system):
     assert run(main)[1] == "seen"
 
 
-_variable: Any = None
+_variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
 
 
 class Contextual:

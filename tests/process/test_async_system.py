@@ -80,7 +80,7 @@ def test_a_system_and_a_pool_may_be_awaited_and_stopped_by_hand(start_method):
 def test_what_is_not_started_says_how_to_start_it():
     system = AsyncActorSystem()
     assert repr(system) == "<AsyncActorSystem (not started)>"
-    for use in (lambda: system.name, lambda: system.options(), lambda: system.sync):
+    for use in (lambda: system.name, system.options, lambda: system.sync):
         with pytest.raises(RuntimeError, match="async with AsyncActorSystem"):
             use()
 

@@ -71,7 +71,7 @@ class Pulse:
     def __init__(self) -> None:
         self.beats = 0
 
-    async def __aenter__(self) -> Pulse:
+    async def __aenter__(self) -> Pulse:  # noqa: PYI034 - Self is newer than 3.10
         self._task = asyncio.ensure_future(self._beat())
         return self
 
@@ -88,7 +88,7 @@ async def until(condition: Callable[[], Any]) -> None:
     """Wait in a loop until a condition holds."""
 
     async def look() -> None:
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.001)
 
     await asyncio.wait_for(look(), SHORT_S)

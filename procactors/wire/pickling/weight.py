@@ -9,22 +9,35 @@ raises.
 from __future__ import annotations
 
 import enum
+import functools
 import pickle
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-__all__ = ["weighs_less"]
+__all__ = ["is_light", "weighs_less"]
 
 #: Values that are looked at before the rest is left to pickle: enough for nearly every message.
 _LOOKS = 64
 #: Bytes that are counted for a number, or for a function, which travels by its name.
 _SMALL = 16
 
+#: Bytes of a text that need no look at a limit.
+_SHORT = 1024
+
 _TEXTS = frozenset((str, bytes, bytearray))
 _SMALLS = frozenset(
     (int, float, bool, complex, type(None), type, FunctionType, BuiltinFunctionType, MethodType)
 )
 _ROWS = frozenset((tuple, list, set, frozenset))
+
+
+def is_light(args: tuple[Any, ...]) -> bool:
+    """Return whether arguments weigh next to nothing, by a quick look: numbers and short texts."""
+    for one in args:
+        kind = type(one)
+        if kind not in _SMALLS and (kind not in _TEXTS or len(one) > _SHORT):
+            return False
+    return len(args) < _LOOKS
 
 
 def weighs_less(value: Any, limit: int) -> bool:
@@ -61,20 +74,29 @@ def _parts(one: Any, kind: Any) -> Any:
         return [*one, *one.values()] if len(one) < _LOOKS else None
     if isinstance(one, enum.Enum):
         return ()  # it travels by its name
-    if (
+    if _is_plain(kind):
+        return list(getattr(one, "__dict__", {}).values())
+    return None
+
+
+@functools.lru_cache(128)  # messages are of few classes, and looking at one takes 5 µs
+def _is_plain(kind: Any) -> bool:
+    """Whether the pickle of an instance has its attributes and nothing else."""
+    return (
         kind.__reduce_ex__ is object.__reduce_ex__
         and kind.__reduce__ is object.__reduce__
         and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
         and not hasattr(kind, "__getnewargs_ex__")
         and not hasattr(kind, "__getnewargs__")
-        and getattr(kind, "__base__", None) is object  # else it may be a list, say, as well
-    ):
-        return list(getattr(one, "__dict__", {}).values()) if not _has_slots(kind) else None
-    return None
+        # Neither C code, as of a list, nor slots below it.
+        and kind.__basicsize__ == _Plain.__basicsize__
+        and kind.__dictoffset__ != 0
+        and not any("__slots__" in vars(base) for base in kind.__mro__[:-1])
+    )
 
 
-def _has_slots(kind: type) -> bool:
-    return any("__slots__" in vars(base) for base in kind.__mro__[:-1])
+class _Plain:
+    """Has what any instance of a class written in Python has."""
 
 
 def _known_bytes(one: Any) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from procactors.wire.pickling.weight import weighs_less
+from procactors.wire.pickling.weight import is_light, weighs_less
 
 LIMIT = 100_000
 
@@ -88,7 +88,7 @@ def test_what_is_small_weighs_less(value):
         {number: str(number) for number in range(LIMIT)},
         array("d", range(LIMIT)),
         deep(LARGE),
-        [b"x" * 1000] * 1000,
+        [bytes(size) for size in range(1000, 1100)],
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -101,3 +101,10 @@ def test_arrays_are_not_copied_to_be_weighed():
     assert weighs_less(numpy.zeros(10), LIMIT)
     assert not weighs_less(numpy.zeros(LIMIT), LIMIT)
     assert not weighs_less([numpy.zeros((LIMIT, 2)).T[::2]], LIMIT)
+
+
+def test_a_quick_look_knows_numbers_and_short_texts():
+    assert is_light((1, 2.0, "three", b"four", None, len))
+    assert not is_light((bytes(5000),))
+    assert not is_light(([],))
+    assert not is_light((1,) * 5000)
