@@ -22,7 +22,7 @@ from procactors.model.messages import Message
 from procactors.model.options import Overflow
 from procactors.runtime.awaited import Awaited, command
 from procactors.runtime.client import Client
-from procactors.runtime.lane import Sending, is_copying, send_later
+from procactors.runtime.lane import LANES, Sending, is_copying, send_later
 from procactors.runtime.loop_port import LoopPort, port_here
 from procactors.runtime.ref import ActorRef, PlainMessage
 from procactors.runtime.reply import Reply
@@ -90,7 +90,8 @@ class AsyncActorRef(Generic[A_co]):
         if (turn := port.enter()) is not None:
             await turn
         ref = self.sync
-        parcel = _Parcel(ref, what, args, kwargs)
+        endpoint = transport_of(ref._runtime_dir, ref.name)
+        parcel = _Parcel(ref, endpoint, what, args, kwargs)
         if parcel.is_quick(port):
             try:
                 parcel.tell(0.0)
@@ -99,7 +100,7 @@ class AsyncActorRef(Generic[A_co]):
                     raise
             else:
                 return
-        told = Awaited(port, parcel.endpoint)
+        told = Awaited(port, endpoint)
         parcel.send_later(port, parcel.tell, told, is_told=True)
         await told
 
@@ -124,14 +125,14 @@ class AsyncActorRef(Generic[A_co]):
         if (turn := port.enter()) is not None:
             await turn
         ref = self.sync
-        parcel = _Parcel(ref, what, args, kwargs)
-        endpoint = parcel.endpoint
+        endpoint = transport_of(ref._runtime_dir, ref.name)
         if ref._actor == endpoint.actor != SUPERVISOR:
             raise AskCycleError(
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
             )
         awaited = Awaited(port, endpoint)
-        parcel.submit_soon(port, awaited)
+        if not self._is_submitted(endpoint, awaited, what, args, kwargs):
+            _Parcel(ref, endpoint, what, args, kwargs).submit_soon(port, awaited)
         return await awaited
 
     @overload
@@ -152,13 +153,16 @@ class AsyncActorRef(Generic[A_co]):
         Raises:
             DeliveryError: it was not sent.
         """
+        ref = self.sync
+        endpoint = transport_of(ref._runtime_dir, ref.name)
+        reply: Reply[Any] = Reply(endpoint, ref.name)
+        if self._is_submitted(endpoint, reply, what, args, kwargs):
+            return reply
         try:
             port = port_here()
         except RuntimeError:  # no loop runs here that could be blocked
-            return self.sync.submit(what, *args, **kwargs)
-        parcel = _Parcel(self.sync, what, args, kwargs)
-        reply: Reply[Any] = Reply(parcel.endpoint, self.name)
-        parcel.submit_soon(port, reply)
+            return ref.submit(what, *args, **kwargs)
+        _Parcel(ref, endpoint, what, args, kwargs).submit_soon(port, reply)
         return reply
 
     def options(self, *, timeout: float | None = _UNSET) -> AsyncActorRef[A_co]:
@@ -245,6 +249,30 @@ class AsyncActorRef(Generic[A_co]):
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _is_submitted(
+        self,
+        endpoint: Transport,
+        pending: Awaited | Reply[Any],
+        what: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> bool:
+        """Send what may be sent at once by the first look; return whether that was done.
+
+        The way of nearly every message, without what the others need.
+        """
+        if type(what) is not FunctionType or kwargs or LANES or not is_light(args):
+            return False
+        ref = self.sync
+        method, encoded = ref._encode(endpoint, what, args, kwargs)
+        try:
+            endpoint.submit(ref._actor, ref.name, method, encoded, pending, ref._timeout, 0.0)
+        except MailboxFull:
+            if ref._overflow is not Overflow.BLOCK:
+                raise
+            return False
+        return True
+
     async def _command(self, what: Any, timeout: float | None = None) -> Any:
         return await command(transport_of(self.sync._runtime_dir, self.name), what, timeout)
 
@@ -267,13 +295,18 @@ class _Parcel:
     __slots__ = ("_encoded", "_is_large", "_message", "_ref", "endpoint")
 
     def __init__(
-        self, ref: ActorRef[Any], what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        ref: ActorRef[Any],
+        endpoint: Transport,
+        what: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> None:
         self._ref = ref
         self._message: Any = what, args, kwargs
         self._encoded: Any = None
         self._is_large = False
-        self.endpoint = transport_of(ref._runtime_dir, ref.name)
+        self.endpoint = endpoint
 
     def is_quick(self, port: LoopPort) -> bool:
         """Return whether it may be sent at once: nothing waits before it, and it is small."""

@@ -22,7 +22,7 @@ from procactors.errors import MailboxFull
 from procactors.runtime.loop_port import LoopPort
 from procactors.wire.replies.port import Answer
 
-__all__ = ["Lane", "Sending", "is_copying", "send_later"]
+__all__ = ["LANES", "Lane", "Sending", "is_copying", "send_later"]
 
 #: Seconds of waiting for a place after which the thread looks whether that is still wanted.
 _SLICE_S = 0.1
@@ -125,6 +125,7 @@ class Lane:
     def start(self) -> None:
         """Begin to send."""
         self._port.lanes[self._key] = self
+        LANES.append(self)
         threading.Thread(target=self._work, name="procactors-lane", daemon=True).start()
 
     def _work(self) -> None:
@@ -151,6 +152,7 @@ class Lane:
             # Together: whoever finds it over puts another one there.
             self._is_over = True
             del self._port.lanes[self._key]
+            LANES.remove(self)
             return True
 
     def _give_up_late(self) -> None:
@@ -163,6 +165,8 @@ class Lane:
                 sending.give_up(MailboxFull("the mailbox is full, and others wait for a place"))
 
 
+#: All that there are in this process: without any, nobody has to look for his.
+LANES: list[Lane] = []
 #: Those that are copying a large payload at this moment.
 _copying: list[Lane] = []
 

@@ -1,6 +1,6 @@
 """A task's place among those that wait for a reply: threads have locks there, a task has this.
 
-Layer: runtime. Runs in: any process with an event loop: `release` in the thread that ends the
+Layer: runtime. Runs in: any process with an event loop; `release` in the thread that ends the
 reply.
 Owns: its place in the reply's list, while it is awaited.
 Never: carries what came of the reply: `asyncio` refuses some exceptions (a `StopIteration`).
@@ -8,13 +8,55 @@ Never: carries what came of the reply: `asyncio` refuses some exceptions (a `Sto
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Protocol
 
+from procactors.runtime.aside import aside
 from procactors.runtime.loop_port import port_here
+from procactors.wire.transport import Transport
 
-__all__ = ["LoopTurn"]
+__all__ = ["Awaitable", "LoopTurn", "opened"]
+
+
+class Awaitable(Protocol):
+    """What is needed of a `Reply` here, which imports this module."""
+
+    _endpoint: Transport
+    _sleepers: list[Any]
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+
+    def cancel(self) -> bool:
+        """Give it up."""
+
+    def _is_large(self) -> bool: ...
+
+    def _open(self) -> None: ...
+
+
+def opened(reply: Awaitable) -> Generator[Any, None, None]:
+    """Wait for the end of a reply, and for its decoding if that may take long (``yield from``).
+
+    Raises:
+        asyncio.CancelledError: the task was cancelled, and with it the reply; or the reply was.
+    """
+    try:
+        if not reply.done():
+            reply._endpoint.check_copy()  # where no thread reads the answers
+            yield from LoopTurn(reply._sleepers, reply.done)
+        if reply.cancelled():
+            raise asyncio.CancelledError
+        if reply._is_large():
+            yield from aside(reply._open).__await__()
+    except asyncio.CancelledError:
+        reply.cancel()
+        raise
 
 
 class LoopTurn:
@@ -49,7 +91,7 @@ class LoopTurn:
 class _Woken:
     """What the loop lets go on."""
 
-    def __init__(self, future: Any) -> None:
+    def __init__(self, future: asyncio.Future[None]) -> None:
         self.future = future
 
     def release(self) -> None:

@@ -147,27 +147,15 @@ class Reply(Future[R]):
         return super()._get_snapshot()  # type: ignore[misc]
 
     def __await__(self) -> Generator[Any, None, R]:
-        # Only where it is used: `asyncio` is large.
-        from asyncio import CancelledError as TaskCancelled
+        if self._state != FINISHED or self._is_large():
+            # Only where it is used: `asyncio` is large.
+            from procactors.runtime.loop_turn import opened
 
-        from procactors.runtime.loop_turn import LoopTurn
-
+            yield from opened(self)
         try:
-            if self._state not in _ENDED:
-                self._endpoint.check_copy()  # where no thread reads the answers
-                yield from LoopTurn(self._sleepers, self.done)
-            if self._state in _CANCELLED:
-                raise TaskCancelled
-            if self._is_large():
-                from procactors.runtime.aside import aside
-
-                yield from aside(self._open).__await__()
             return self.result(0)
-        except TaskCancelled:
-            self.cancel()
-            raise
         finally:
-            del self  # as in `result`
+            del self  # as there
 
     def _wait(self, timeout: float | None) -> None:
         """Wait for the end and decode what has come.

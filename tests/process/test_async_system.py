@@ -303,7 +303,7 @@ def test_a_scope_of_anyio_that_is_cancelled_stops_in_order(start_method, gate):
 
     error = run(main, "anyio")
     assert isinstance(error, errors.ActorDied)
-    assert error.report.reason.signal != signal.SIGKILL
+    assert error.report.reason.code != signal.SIGKILL
 
 
 PROGRAM = """
