@@ -31,15 +31,10 @@ class Awaited:
         transport: of this process.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_answer",
-        "_error",
-        "_future",
-        "_is_given_up",
-        "_port",
-        "transport",
-    )
+    __slots__ = ("_answer", "_error", "_future", "_is_given_up", "_port", "transport")
+
+    #: A task waits for it from the beginning.
+    is_awaited = True
 
     def __init__(self, port: LoopPort, transport: Transport) -> None:
         self.transport = transport
@@ -110,6 +105,8 @@ class Awaited:
 
 class Ignored:
     """What takes the answer to a command whose outcome nobody needs."""
+
+    is_awaited = False
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Forget it: the supervisor's answers are small."""

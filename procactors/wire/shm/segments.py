@@ -52,6 +52,8 @@ _TABLE_AT = _HEADER.size
 _FOLDER = "segments/{:016x}"
 #: Up to here the receiver copies out: faster than mapping, and it costs no descriptor.
 _COPY_LIMIT = 1024 * 1024
+#: Bytes copied in one piece: during one, no other thread of the process runs, an event loop's say.
+_PIECE = 1024 * 1024
 #: Segments that a process keeps for writing again, and their largest size and sum in bytes.
 _KEEP, _KEEP_SIZE, _KEEP_SUM = 16, 256 * 1024 * 1024, 512 * 1024 * 1024
 #: Live maps in a receiver beyond which it removes files on receipt instead of holding locks.
@@ -382,9 +384,10 @@ def _store(
 ) -> None:
     struct.pack_into("=QQ", into, 8 * _HEAD_BYTES, len(head), len(buffers))
     struct.pack_into(f"={len(buffers)}Q", into, _TABLE_AT, *(b.nbytes for b in buffers))
-    into[starts[0] : starts[0] + len(head)] = head
-    for at, buffer in zip(starts[1:], buffers, strict=True):
-        into[at : at + buffer.nbytes] = buffer
+    for start, data in zip(starts, (memoryview(head), *buffers), strict=True):
+        for at in range(0, data.nbytes, _PIECE):
+            piece = data[at : at + _PIECE]
+            into[start + at : start + at + piece.nbytes] = piece
 
 
 def _drop(segment: _Segment) -> None:
