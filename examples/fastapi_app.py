@@ -1,17 +1,13 @@
 """A FastAPI application: actors made in its lifespan, an endpoint that awaits them.
 
-`uvicorn fastapi_app:app` serves it; here a client in the same process takes the server's place. The
-system starts and stops with the application, without blocking its loop. A model that crashes costs
-one request: the next one is answered by its next life.
+`uvicorn fastapi_app:app` serves it; here a client takes the server's place.
 
 Run it: procactors examples fastapi_app   (needs FastAPI: pip install fastapi httpx)
 
 Expected on stderr, where the runtime reports the death:
-
-    actor model (incarnation 1, pid ...) ended by signal SIGKILL...
+    actor model (incarnation 1, pid ...) exited with code 3...
 
 Expected output:
-
     /predict/3 -> 200 {'result': 9.0}
     /predict/-1 -> 503 {'detail': 'the model died; try again'}
     /predict/4 -> 200 {'result': 16.0}
@@ -20,25 +16,18 @@ Expected output:
 import asyncio
 import contextlib
 import os
-import signal
-import sys
 from collections.abc import AsyncIterator
+
+from fastapi import FastAPI, HTTPException
+from httpx import ASGITransport, AsyncClient
 
 from procactors import Actor, AsyncActorSystem
 from procactors.errors import ActorDied
 
-try:
-    from fastapi import FastAPI, HTTPException
-    from httpx import ASGITransport, AsyncClient
-except ImportError:
-    sys.exit("this example needs FastAPI: pip install fastapi httpx")
-
 
 class Model(Actor):
     def predict(self, x: float) -> float:
-        if x < 0:
-            os.kill(os.getpid(), signal.SIGKILL)  # as a library in C might
-        return x * x
+        return x * x if x >= 0 else os._exit(3)  # as a library in C might
 
 
 @contextlib.asynccontextmanager

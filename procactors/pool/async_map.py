@@ -114,8 +114,11 @@ class _Feeder:
         """Move what is ready to `values`, or wait until there is something.
 
         Raises:
-            StopAsyncIteration: all was given. Whatever ended the map: behind what came before it.
+            RuntimeError: another task waits here. StopAsyncIteration: all was given. Whatever has
+                ended the map: behind what came before it.
         """
+        if self._future is not None and not self._future.done():
+            raise RuntimeError("these results are being iterated by another task")
         with self._changed:
             if self._ready:
                 values.extend(self._ready)

@@ -243,18 +243,21 @@ class AsyncPool(Generic[A]):
         """
         replies = await aside(self.sync._ask_all, what, args, kwargs, undo=_cancel_all)
         waits = {asyncio.ensure_future(_ended(reply)): reply for reply in replies}
-        left = set(waits)
+        left, error = set(waits), None
         try:
-            while True:
+            while left:
                 done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
                 for wait in done:
-                    reply = waits[wait]
-                    if not left or reply.exception(0) is None:
-                        return await reply
+                    error = waits[wait].exception(0)
+                    if error is None:
+                        return await waits[wait]
+            assert error is not None
+            raise error
         finally:
             for wait in left:
                 wait.cancel()
             _cancel_all(replies)
+            del error  # no circle with its traceback, which has this frame
 
     @overload
     async def broadcast(

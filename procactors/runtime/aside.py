@@ -9,14 +9,15 @@ waits for them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
+from procactors.errors import ProcActorsError
 from procactors.runtime.loop_port import LoopPort, port_here
 
 __all__ = ["aside", "to_the_end"]
@@ -67,10 +68,10 @@ async def to_the_end(call: Callable[[], T], *harder: Callable[[], Any]) -> T:
     return first.outcome()
 
 
-def _shield() -> AbstractContextManager[Any]:
+def _shield() -> contextlib.AbstractContextManager[Any]:
     """Return what holds off anyio's cancellation, which comes anew in each turn of the loop."""
     anyio = sys.modules.get("anyio")
-    return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
+    return contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
 
 class _Errand(Generic[T]):
@@ -140,4 +141,6 @@ class _Errand(Generic[T]):
 
     def _take_back(self) -> None:
         if self._error is None and self._undo is not None:
-            self._undo(self._value)  # type: ignore[arg-type]
+            # Its system may be stopped by now, and all with it.
+            with contextlib.suppress(ProcActorsError):
+                self._undo(self._value)  # type: ignore[arg-type]

@@ -107,11 +107,14 @@ class LoopPort:
     def _fetch(self) -> None:
         self._is_woken = False
         due = self._due
-        for _ in range(min(len(due), _IN_A_TURN)):
-            due.popleft().release()
-        if due and not self._is_woken:
-            self._is_woken = True
-            asyncio.get_running_loop().call_soon(self._fetch)
+        try:
+            for _ in range(min(len(due), _IN_A_TURN)):
+                due[0].release()
+                due.popleft()  # behind it: a signal handler may raise between the two
+        finally:
+            if due and not self._is_woken:
+                self._is_woken = True
+                asyncio.get_running_loop().call_soon(self._fetch)
 
 
 _ports: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPort] = weakref.WeakKeyDictionary()

@@ -239,3 +239,32 @@ def test_what_is_not_a_pools_is_named(system):
                 pool.apply(square, 1)
 
     run(main)
+
+
+def test_two_tasks_do_not_share_a_map(system, gate):
+    async def main():
+        async with system.aio.options(size=1).pool() as pool:
+            results = pool.map(stand_at, [gate])
+            one = asyncio.ensure_future(anext(results))
+            await arrived(gate)
+            with pytest.raises(RuntimeError, match="another task"):
+                await anext(results)
+            gate.open()
+            assert await one == "passed"
+
+    run(main)
+
+
+def test_the_first_good_result_of_all_workers_counts(system, tmp_path):
+    async def main():
+        async with system.aio.options(size=3).pool() as pool:
+            assert await pool.first(make_once, tmp_path / "made") == "made"
+            with pytest.raises(FileExistsError):
+                await pool.first(make_once, tmp_path / "made")
+
+    run(main)
+
+
+def make_once(path):
+    path.touch(exist_ok=False)
+    return "made"

@@ -283,7 +283,10 @@ def test_a_cancelled_start_leaves_no_system(start_method):
                 await system.stop()
 
     run(main)
-    assert not [one for one in threading.enumerate() if one.name == "procactors-aside"]
+    eventually(
+        lambda: not [one for one in threading.enumerate() if one.name == "procactors-aside"],
+        "the end of the threads",
+    )
 
 
 def test_a_scope_of_anyio_that_is_cancelled_stops_in_order(start_method, gate):
