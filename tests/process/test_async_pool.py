@@ -166,7 +166,7 @@ def test_a_loop_goes_round_while_it_reads_a_map(system, how):
                 pass
             return pulse.beats
 
-    assert run(main, how) >= 20_000 // 32
+    assert run(main, how) >= 20_000 // 128
 
 
 def test_a_bounded_queue_holds_its_callers_and_not_the_loop(system, gate):
