@@ -94,7 +94,7 @@ class PayloadStore:
             if received is not None:
                 received.consume()
 
-    def weight(self, flags: int, body: memoryview) -> int:
+    def weight(self, flags: int, body: bytes | memoryview) -> int:
         """Return about how many bytes an encoded value in a record's body has."""
         if flags & IN_SEGMENT:
             return segment_size(self.path, bytes(body[: REFERENCE.size]))
