@@ -64,8 +64,8 @@ def test_ten_thousand_asks_at_once_come_to_their_own_questions(system, how):
 
     values, beats = run(main, how)
     assert values == list(range(10_000))
-    # The loop goes round once for each 32 of them, and once more for their answers.
-    assert beats >= 10_000 // 32
+    # The loop goes round once for each 16 of them, and once more for their answers.
+    assert beats >= 10_000 // 16
 
 
 def test_messages_as_values_are_asked_and_told(system):
