@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 __all__ = ["Brought", "LoopPort", "port_here"]
 
-#: Sends that begin, and deliveries that are handed out, in one turn of the loop: some 0.5 ms of work.
+#: Sends that begin, and deliveries that are handed out, in one turn of the loop: 0.5 ms of work.
 #: Ten thousand that are begun at once would else keep everything else waiting for half a second.
 _IN_A_TURN = 16
 
