@@ -65,7 +65,7 @@ LARGE = bytes(2 * LIMIT)
         Odd(),
         Message,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_small_weighs_less(value):
     assert weighs_less(value, LIMIT)
