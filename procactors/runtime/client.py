@@ -24,9 +24,10 @@ else:
     c = late("procactors.model.commands")
     futures = late("procactors.runtime.reply")
 
-__all__ = ["Client"]
+__all__ = ["SUPERVISOR_NAME", "Client"]
 
-_NAME = "the supervisor"
+#: What it is called in errors.
+SUPERVISOR_NAME = "the supervisor"
 
 
 class Client:
@@ -50,7 +51,7 @@ class Client:
         """
         transport = self.transport
         transport.check_process()
-        return transport.ask(SUPERVISOR, _NAME, b"", transport.encode(command), timeout)
+        return transport.ask(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command), timeout)
 
     def tell(self, command: Any) -> None:
         """Give a command and go on.
@@ -59,7 +60,7 @@ class Client:
             DeliveryError: it was not sent.
         """
         transport = self.transport
-        transport.tell(SUPERVISOR, _NAME, b"", transport.encode(command))
+        transport.tell(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command))
 
     def submit(self, command: Any) -> futures.Reply[Any]:
         """Give a command; return its reply as a future.
@@ -67,7 +68,7 @@ class Client:
         Raises:
             DeliveryError: it was not sent.
         """
-        reply: futures.Reply[Any] = futures.Reply(self.transport, _NAME)
+        reply: futures.Reply[Any] = futures.Reply(self.transport, SUPERVISOR_NAME)
         self.submit_to(reply, command)
         return reply
 
@@ -78,7 +79,7 @@ class Client:
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
         transport = self.transport
-        transport.submit(SUPERVISOR, _NAME, b"", transport.encode(command), pending)
+        transport.submit(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command), pending)
 
     def report_given_up(self, reply: int, call: int) -> None:
         """Have what a command has started stopped, since its answer will not be looked at.
