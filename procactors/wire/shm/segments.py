@@ -512,10 +512,16 @@ def _store(
 ) -> None:
     struct.pack_into("=QQ", into, 8 * _HEAD_BYTES, len(head), len(buffers))
     struct.pack_into(f"={len(buffers)}Q", into, _TABLE_AT, *(b.nbytes for b in buffers))
-    for start, data in zip(starts, (memoryview(head), *buffers), strict=True):
-        for at in range(0, data.nbytes, _PIECE):
-            piece = data[at : at + _PIECE]
-            into[start + at : start + at + piece.nbytes] = piece
+    parts: list[bytes | memoryview] = [head, *buffers]
+    for start, data in zip(starts, parts, strict=True):
+        size = len(data)
+        if size <= _PIECE:
+            into[start : start + size] = data
+            continue
+        whole = memoryview(data)
+        for at in range(0, size, _PIECE):
+            piece = whole[at : at + _PIECE]
+            into[start + at : start + at + len(piece)] = piece
 
 
 def _drop(segment: _Segment) -> None:
