@@ -143,12 +143,10 @@ class AsyncActorRef(Generic[A_co]):
             finally:  # what the iterable has given is sent, whatever it raises then
                 if few:
                     told = Awaited(port, endpoint)
-                    many = _Parcels(ref, method, few, sent)
+                    many = _Parcels(ref, method, few, sent, told)
                     sent += len(few)
-                    sending = Sending(
-                        many.tell, told, told.is_wanted, ref._token_wait,
-                        is_told=True, is_large=not _is_light_row(few[-1]),
-                    )  # fmt: skip
+                    is_large = not _is_light_row(few[-1])
+                    sending = Sending(many.tell, told, told.is_wanted, None, is_large=is_large)
                     send_later(port, (ref._runtime_dir, ref._actor), sending)
                     await told
             if not few:
@@ -347,23 +345,54 @@ class _Parcels:
         method: of the receiver, that they call.
         arguments: a tuple for each.
         sent: how many were sent before them.
+        told: waits until all are sent.
     """
 
-    def __init__(self, ref: ActorRef[Any], method: Any, arguments: list[Any], sent: int) -> None:
+    def __init__(
+        self, ref: ActorRef[Any], method: Any, arguments: list[Any], sent: int, told: Awaited
+    ) -> None:
         self._ref = ref
         self._method = method
         self._left = arguments
         self._sent = sent
+        self._told = told
+        #: Seconds that the first of those that are left has waited for its place.
+        self._waited_s = 0.0
 
     def tell(self, wait_s: float) -> None:
-        """Send those that are left; wait up to `wait_s` seconds for each one's place."""
+        """Send those that are left; wait up to `wait_s` seconds for each one's place.
+
+        Raises:
+            MailboxFull: one of them had none in that time, and has more. Another DeliveryError: it
+                ends here.
+        """
+        patience_s = self._ref._token_wait
+        if patience_s is not None:
+            wait_s = min(wait_s, patience_s - self._waited_s)
         try:
-            self._ref._tell_many(self._method, self._left, wait_s)
+            self._ref._tell_many(self._method, self._wanted(), wait_s)
+        except MailboxFull as error:
+            self._waited_s = wait_s if error.sent else self._waited_s + wait_s
+            self._count(error)
+            if patience_s is None or self._waited_s < patience_s:
+                raise
+            self._told.deliver(None, error)
         except DeliveryError as error:
-            del self._left[: error.sent]
-            self._sent += error.sent
-            error.sent = self._sent
+            self._count(error)
             raise
+        else:
+            self._told.deliver(None, None)
+
+    def _wanted(self) -> Iterator[Any]:
+        for args in self._left:
+            if not self._told.is_wanted():
+                return
+            yield args
+
+    def _count(self, error: DeliveryError) -> None:
+        del self._left[: error.sent]
+        self._sent += error.sent
+        error.sent = self._sent
 
 
 def _next_few(each: Iterator[Any]) -> Iterator[Any]:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -106,6 +107,48 @@ def test_of_many_that_are_not_all_sent_it_is_said_how_many_were(system, gate):
         return raised.value.sent
 
     assert run(main) == 299
+
+
+def test_each_of_many_has_the_whole_patience_for_its_place(system):
+    """All together wait for longer than the time limit of one."""
+    slow = system.options(mailbox=1).spawn(Slow)
+
+    async def main():
+        limited = slow.options(timeout=1.0).aio
+        await limited.tell_many(Slow.add, [(0.2,)] * 8)
+        return await slow.aio.ask(Slow.count)
+
+    assert run(main) == 8
+
+
+class Slow:
+    def __init__(self) -> None:
+        self.added = 0
+
+    def add(self, seconds: float) -> None:
+        time.sleep(seconds)
+        self.added += 1
+
+    def count(self) -> int:
+        return self.added
+
+
+def test_of_many_that_are_given_up_no_more_are_sent(system, gate):
+    sleeper = system.options(mailbox=5).spawn(Taker)
+
+    async def main():
+        ref = sleeper.aio
+        await ref.tell(Taker.wait, gate)
+        await arrived(gate)
+        many = asyncio.ensure_future(ref.tell_many(Taker.take, ((n,) for n in range(1000))))
+        await until(lambda: sleeper.status().mailbox == 4)
+        many.cancel()
+        await asyncio.wait([many])
+        await until(lambda: not port_here().lanes)
+        gate.open()
+        return await ref.ask(Taker.taken)
+
+    assert run(main) == list(range(4))
 
 
 def test_what_many_tuples_come_before_is_sent_before_it_is_raised(system):
