@@ -17,6 +17,7 @@ from procactors import stored as _stored  # noqa: F401 - pickles name it, and wh
 if _TYPE_CHECKING:
     from procactors import errors
     from procactors.api.actor import Actor, Context, current_context
+    from procactors.api.async_system import AsyncActorSystem
     from procactors.api.inbox import Inbox
     from procactors.api.program import run
     from procactors.api.spawner import Spawner
@@ -40,9 +41,13 @@ if _TYPE_CHECKING:
         Routing,
     )
     from procactors.model.tree import AutoShutdown, ChildSpec, Strategy, Supervisor, spec
+    from procactors.pool.async_map import AsyncMapResults
+    from procactors.pool.async_pool import AsyncPool
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
     from procactors.process.cpus import usable_cpus
+    from procactors.runtime.async_ref import AsyncActorRef
+    from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.runtime.child_failure import ChildFailure, Directive
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.reply import Reply
@@ -57,6 +62,11 @@ __all__ = [
     "ActorRef",
     "ActorStatus",
     "ActorSystem",
+    "AsyncActorRef",
+    "AsyncActorSystem",
+    "AsyncMapResults",
+    "AsyncPool",
+    "AsyncSupervisorRef",
     "AutoShutdown",
     "Backoff",
     "Child",
@@ -113,6 +123,11 @@ _LATE = {
     "ActorRef": "procactors.runtime.ref",
     "ActorStatus": "procactors.model.commands",
     "ActorSystem": "procactors.api.system",
+    "AsyncActorRef": "procactors.runtime.async_ref",
+    "AsyncActorSystem": "procactors.api.async_system",
+    "AsyncMapResults": "procactors.pool.async_map",
+    "AsyncPool": "procactors.pool.async_pool",
+    "AsyncSupervisorRef": "procactors.runtime.async_supervisor_ref",
     "AutoShutdown": "procactors.model.tree",
     "Backoff": "procactors.model.options",
     "Child": "procactors.runtime.supervisor_ref",

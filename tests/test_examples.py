@@ -22,6 +22,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 #: Examples that show another package at work.
 NEEDS = {
     "big_array": "numpy",
+    "fastapi_app": "fastapi",
     "grid_search": "sklearn",
     "image_filter": "numpy",
     "shared_array": "numpy",
@@ -84,6 +85,7 @@ def run(name, folder, *command):
 def test_the_examples_that_readers_are_promised_are_there():
     """Counter in both styles, crash, pools, refs, array, batch job; every form of supervision."""
     promised = {
+        "async_fan_out",
         "batch_job",
         "big_array",
         "counter_handle",
@@ -93,6 +95,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "death_watch",
         "dynamic_children",
         "escalation",
+        "fastapi_app",
         "grid_search",
         "hang",
         "image_filter",

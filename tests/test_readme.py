@@ -16,7 +16,10 @@ from tests.support.waiting import LONG_S
 
 README = ROOT / "README.md"
 #: Each python block of these is a program, followed by what it prints.
-RUN = [README, *(ROOT / "docs" / name for name in ("pools.md", "shared-data.md", "events.md"))]
+RUN = [
+    README,
+    *(ROOT / "docs" / name for name in ("asyncio.md", "pools.md", "shared-data.md", "events.md")),
+]
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "tests/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),

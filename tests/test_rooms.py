@@ -37,6 +37,7 @@ OWNERS: dict[str, set[str]] = {
         "wire.result_table",
         "wire.shm.share_codec",  # its buffers
         "wire.pickling.unchanged",  # what data in code is
+        "wire.pickling.weight",  # to nowhere
     },
     # Never in an actor, and never in the supervisor's thread.
     "sqlite3": {"cli.deadletters", "deadletters.file", "deadletters.writer"},

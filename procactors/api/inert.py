@@ -182,6 +182,7 @@ class _InertPool(Pool[Any]):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         slot: WorkerSlot | None,
+        wait_s: float | None = None,
     ) -> None:
         if reply is not None:
             reply.resolve(Sealed(FAILURE, self._error()))

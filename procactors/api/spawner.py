@@ -17,6 +17,7 @@ from procactors.model.words import worded
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from procactors.api.async_spawner import AsyncSpawner, AsyncSystemHandle
     from procactors.model import checks, commands as c, options as model, tree as trees
     from procactors.model.options import Options, OptionWords
     from procactors.model.tree import Supervisor
@@ -94,6 +95,13 @@ class Spawner:
         """
         return self._handle._pool(self._options, self._parent, cls, args, kwargs)
 
+    @property
+    def aio(self) -> AsyncSpawner:
+        """The same for an event loop."""
+        from procactors.api.async_spawner import AsyncSpawner  # only where it is used
+
+        return AsyncSpawner(self)
+
 
 class SystemHandle:
     """What main program and actors can do with the system alike."""
@@ -124,6 +132,13 @@ class SystemHandle:
         """
         return Spawner(self, model.DEFAULTS.replace(**options), transport.MAIN)
 
+    @property
+    def aio(self) -> AsyncSystemHandle:
+        """The same for an event loop: what blocks here, is awaited there."""
+        from procactors.api.async_spawner import AsyncSystemHandle  # only where it is used
+
+        return AsyncSystemHandle(self)
+
     def find(self, name: str) -> ActorRef[Any] | None:
         """Return the live actor of that name, or None.
 
@@ -153,15 +168,7 @@ class SystemHandle:
                 started before it has been stopped again. NameTaken: a name of the tree is.
             InvalidSpec: no `Supervisor`.
         """
-        self._endpoint.check_process()
-        if not isinstance(tree, trees.Supervisor):
-            raise InvalidSpec(
-                f"supervise takes a tree, as in Supervisor(spec(Class, ...), ...), not {tree!r}"
-            )
-        info = self._client.ask(c.Supervise(blueprints.plan_of(self._endpoint, tree)))
-        return supervisor_refs.SupervisorRef(
-            self._endpoint.path, info.supervisor, info.name, self._ask_timeout
-        )
+        return self._supervisor_ref(self._client.ask(self._supervise_order(tree)))
 
     def share(self, value: T) -> Shared[T]:
         """Write a value into shared memory, once, for any number of readers; see `Shared`.
@@ -197,11 +204,39 @@ class SystemHandle:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
+        info = self._client.ask(self._spawn_order(options, parent, cls, args, kwargs))
+        return self._ref(info, cls)
+
+    def _spawn_order(
+        self,
+        options: Options,
+        parent: int,
+        cls: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> c.Spawn:
+        """Return the command that starts an actor, its blueprint written.
+
+        Raises:
+            What `Spawner.spawn` raises before there is a process.
+        """
         blueprints.check_options(options)
         self._expect_start()
         blueprint = blueprints.write_blueprint(self._endpoint, cls, args, kwargs)
-        info = self._client.ask(c.Spawn(blueprint, cls.__qualname__, options, parent))
-        return self._ref(info, cls)
+        return c.Spawn(blueprint, cls.__qualname__, options, parent)
+
+    def _supervise_order(self, tree: Supervisor) -> c.Supervise:
+        """Return the command that starts a tree, its blueprints written.
+
+        Raises:
+            What `supervise` raises before there is a process.
+        """
+        self._endpoint.check_process()
+        if not isinstance(tree, trees.Supervisor):
+            raise InvalidSpec(
+                f"supervise takes a tree, as in Supervisor(spec(Class, ...), ...), not {tree!r}"
+            )
+        return c.Supervise(blueprints.plan_of(self._endpoint, tree))
 
     def _expect_start(self) -> None:
         """Have a process ready, where that is possible, for a start that is being prepared."""
@@ -234,4 +269,9 @@ class SystemHandle:
             info.options.overflow,
             cls,
             self._ask_timeout,
+        )
+
+    def _supervisor_ref(self, info: c.SupervisorInfo) -> SupervisorRef:
+        return supervisor_refs.SupervisorRef(
+            self._endpoint.path, info.supervisor, info.name, self._ask_timeout
         )

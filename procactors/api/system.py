@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from procactors import crash
     from procactors.api import inbox as inboxes
+    from procactors.api.async_system import AsyncActorSystem
     from procactors.api.inbox import Inbox
     from procactors.deadletters.writer import DeadLetterWriter
     from procactors.model import commands as c
@@ -215,6 +216,13 @@ class ActorSystem(SystemHandle):
                 self.dead_letters.keep_in(self._open_writer(dead_letter_file))
             self._supervisor.open()
             undo.pop_all()  # all is up: from here on `stop` undoes it
+
+    @property
+    def aio(self) -> AsyncActorSystem:
+        """The same for an event loop: what blocks here, is awaited there."""
+        from procactors.api.async_system import AsyncActorSystem  # only where it is used
+
+        return AsyncActorSystem.of(self)
 
     def inbox(self, name: str | None = None) -> Inbox:
         """Return a receiver for the main program: its `ref` can be sent to actors.

@@ -21,8 +21,10 @@ from procactors.pool.sizing import Pace
 from procactors.pool.targets import Target
 from procactors.runner.batches import CALL
 from procactors.runtime.reply import NOTHING, UNOPENED, Reply
+from procactors.wire.payload_store import LARGE
 from procactors.wire.raised import cause_of, one_line
 from procactors.wire.result_table import FAILURE, Sealed
+from procactors.wire.shm.segments import Received
 
 __all__ = ["AskCall", "PoolReply", "TellCall"]
 
@@ -123,6 +125,10 @@ class PoolReply(Reply[R]):
 
     def _decode(self, sealed: Any) -> tuple[bool, Any]:
         return sealed.open() if type(sealed) is Sealed else (True, sealed)
+
+    def _is_large(self) -> bool:
+        data = self._sealed.data if type(self._sealed) is Sealed else None
+        return isinstance(data, Received) and len(data.head) >= LARGE
 
     def _discard(self) -> None:
         self._sealed = NOTHING

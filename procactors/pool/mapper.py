@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from procactors.model.handlers import check_function
@@ -32,18 +32,20 @@ if TYPE_CHECKING:
 
     from procactors.pool.map_options import MapWords
 
-__all__ = ["Mapper"]
+__all__ = ["Mapper", "map_shown"]
 
 A = TypeVar("A")
 T = TypeVar("T")
 R = TypeVar("R")
 
-_with_words = showing(
-    lambda: (
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-        for name, default in MAP_WORDS.items()
-    )
-)
+
+def map_shown() -> Iterator[inspect.Parameter]:
+    """Yield the words of a map, as its signature shows them."""
+    for name, default in MAP_WORDS.items():
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+
+
+_with_words = showing(map_shown)
 
 
 class Mapper(Generic[A]):

@@ -12,8 +12,9 @@ import itertools
 import logging
 import random
 from collections.abc import Callable
+from time import monotonic
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from procactors.errors import (
     InvalidSpec,
@@ -40,6 +41,9 @@ from procactors.runtime.leaving import is_broken_off
 from procactors.runtime.ref import ActorRef
 from procactors.runtime.reply import Reply
 from procactors.wire.transport import MAIN
+
+if TYPE_CHECKING:
+    from procactors.pool.async_pool import AsyncPool
 
 __all__ = ["Pool", "open_pool"]
 
@@ -140,8 +144,17 @@ class Pool(Mapper[A]):
 
         A call that fails is logged, and one of a method becomes a dead letter; its worker lives on.
         """
+        self._tell(what, args, kwargs)
+
+    def _tell(
+        self,
+        what: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        wait_s: float | None = None,
+    ) -> None:
         try:
-            self._call(None, what, args, kwargs, None)
+            self._call(None, what, args, kwargs, None, wait_s)
         except MailboxFull as error:
             if self._options.overflow is not Overflow.DROP:
                 raise
@@ -226,6 +239,13 @@ class Pool(Mapper[A]):
             PoolBroken: there is no worker. EncodeError: a key that cannot be pickled.
         """
         return self._keyed(key).ref
+
+    @property
+    def aio(self) -> AsyncPool[A]:
+        """The same pool for an event loop: what blocks here, is awaited there."""
+        from procactors.pool.async_pool import AsyncPool  # only where it is used
+
+        return AsyncPool.of(self)
 
     def workers(self) -> list[ActorRef[A]]:
         """Return the workers, in the order of their numbers."""
@@ -322,8 +342,12 @@ class Pool(Mapper[A]):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         slot: WorkerSlot | None,
+        wait_s: float | None = None,
     ) -> None:
-        """Queue a call: for the worker of `slot` and no other, or for the one that routing says."""
+        """Queue a call: for the worker of `slot` and no other, or for the one that routing says.
+
+        Waits for room in a bounded queue up to `wait_s` seconds; None: for ever.
+        """
         self._check_open()
         check_call(what, self._table, args, kwargs)
         target, load = self._encode(what, args, kwargs)
@@ -339,7 +363,7 @@ class Pool(Mapper[A]):
         span.pinned, span.is_strict = slot or self._route(args), slot is not None
         try:
             with self._dispatcher.lock:  # or another thread takes the free place
-                self._await_room()
+                self._await_room(wait_s)
                 # Once more: a stop may have come since, and may have seen that nothing is left.
                 self._dispatcher.check_open()
                 self._dispatcher.push([span])
@@ -399,21 +423,23 @@ class Pool(Mapper[A]):
             self._ring = tuple(slots), ring
         return slots[ring.worker(key_bytes(key))]
 
-    def _await_room(self) -> None:
+    def _await_room(self, wait_s: float | None) -> None:
         """Wait until a bounded queue has room. Under the lock, let go while it waits.
 
         Raises:
-            MailboxFull: it has none, and the options say not to wait.
+            MailboxFull: it has none in time, or the options say not to wait.
         """
         capacity, dispatcher = self._options.mailbox, self._dispatcher
         if capacity is None:
             return
+        until = None if wait_s is None else monotonic() + wait_s
         while dispatcher.waiting() >= capacity and dispatcher.broken is None:
-            if self._options.overflow is not Overflow.BLOCK:
+            left = None if until is None else until - monotonic()
+            if self._options.overflow is not Overflow.BLOCK or (left is not None and left <= 0):
                 raise MailboxFull(
                     f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"
                 )
-            dispatcher.await_change()
+            dispatcher.await_change(left)
 
     def _check_open(self) -> None:
         check_here(self._transport, self.name)

@@ -26,9 +26,10 @@ else:
     c = late("procactors.model.commands")
     futures = late("procactors.runtime.reply")
 
-__all__ = ["Client"]
+__all__ = ["SUPERVISOR_NAME", "Client"]
 
-_NAME = "the supervisor"
+#: What it is called in errors.
+SUPERVISOR_NAME = "the supervisor"
 
 
 class Client:
@@ -52,7 +53,7 @@ class Client:
         """
         transport = self.transport
         transport.check_process()
-        return transport.ask(SUPERVISOR, _NAME, b"", transport.encode(command), timeout)
+        return transport.ask(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command), timeout)
 
     def tell(self, command: Any) -> None:
         """Give a command and go on.
@@ -61,7 +62,7 @@ class Client:
             DeliveryError: it was not sent.
         """
         transport = self.transport
-        transport.tell(SUPERVISOR, _NAME, b"", transport.encode(command))
+        transport.tell(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command))
 
     def submit(self, command: Any) -> futures.Reply[Any]:
         """Give a command; return its reply as a future.
@@ -70,7 +71,7 @@ class Client:
             DeliveryError: it was not sent.
         """
         try:
-            reply: futures.Reply[Any] = futures.Reply(self.transport, _NAME)
+            reply: futures.Reply[Any] = futures.Reply(self.transport, SUPERVISOR_NAME)
         except OSError as error:  # its module is loaded with the first one
             raise too_many_open("a reply", error, NOT_SENT) from error
         self.submit_to(reply, command)
@@ -83,7 +84,7 @@ class Client:
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
         transport = self.transport
-        transport.submit(SUPERVISOR, _NAME, b"", transport.encode(command), pending)
+        transport.submit(SUPERVISOR, SUPERVISOR_NAME, b"", transport.encode(command), pending)
 
     def report_given_up(self, reply: int, call: int) -> None:
         """Have what a command has started stopped, since its answer will not be looked at.

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from procactors.model import commands as c
     from procactors.model.messages import Message
     from procactors.runtime import reply as futures
+    from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.reply import Reply
 
     Ts = TypeVarTuple("Ts")
@@ -195,6 +196,12 @@ class ActorRef(Generic[A_co]):
             DeliveryError: not all were sent; ``error.sent`` says how many were.
             TypeError: the method does not take these arguments, or they are no tuple.
         """
+        self._tell_many(method, arguments, self._token_wait)
+
+    def _tell_many(
+        self, method: Any, arguments: Iterable[tuple[Any, ...]], wait_s: float | None
+    ) -> None:
+        """Tell many; wait up to `wait_s` seconds for each one's place."""
         endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         if not is_method_reference(method):
             raise TypeError(
@@ -207,12 +214,12 @@ class ActorRef(Generic[A_co]):
             key = found.key
         messages = _encoded_each(endpoint, found, arguments)
         if self._overflow is not Overflow.DROP:
-            endpoint.tell_many(self._actor, self.name, key, messages, self._token_wait)
+            endpoint.tell_many(self._actor, self.name, key, messages, wait_s)
             return
         for encoded in messages:
             endpoint.check_copy()  # the iterable may have forked
             try:
-                endpoint.tell(self._actor, self.name, key, encoded, self._token_wait)
+                endpoint.tell(self._actor, self.name, key, encoded, wait_s)
             except MailboxFull as error:
                 self._drop(endpoint, key, encoded, error)
 
@@ -294,6 +301,13 @@ class ActorRef(Generic[A_co]):
         proxy is the actor itself, does not know it, as it knows ``ref.submit(Class.method, ...)``.
         """
         return cast("A_co", _Proxy(self, self.ask))
+
+    @property
+    def aio(self) -> AsyncActorRef[A_co]:
+        """The same ref for an event loop: what blocks here, is awaited there."""
+        from procactors.runtime.async_ref import AsyncActorRef  # only where it is used
+
+        return AsyncActorRef(self)
 
     # -- life ---------------------------------------------------------------------------------
 

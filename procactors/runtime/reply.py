@@ -8,20 +8,19 @@ Never: runs user code in the reader thread: unpickling is user code too.
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import (
     CancelledError,
     Future,
-    InvalidStateError,
     TimeoutError as FuturesTimeout,
 )
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procactors.errors import ReplyError
+from procactors.wire.payload_store import LARGE
 from procactors.wire.raised import said
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import Answer
@@ -202,20 +201,15 @@ class Reply(Future[R]):
         return super()._get_snapshot()  # type: ignore[misc]
 
     def __await__(self) -> Generator[Any, None, R]:
-        import asyncio
+        if self._state != FINISHED or self._is_large():
+            # Only where it is used: `asyncio` is large.
+            from procactors.runtime.loop_turn import opened
 
-        # By a future that carries nothing: `asyncio` refuses some exceptions (a `StopIteration`:
-        # before 3.12 the awaiting task waited for ever). So what came of it is raised here.
-        ended: Future[None] = Future()
-        self.add_done_callback(functools.partial(_pass_on, ended))
+            yield from opened(self)
         try:
-            yield from asyncio.wrap_future(ended)
             return self.result(0)
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
         finally:
-            del self  # as in `result`
+            del self  # as there
 
     def _wait(self, timeout: float | None) -> None:
         """Wait for the end.
@@ -266,6 +260,13 @@ class Reply(Future[R]):
             # Last: what a signal handler raises before this leaves the answer undecoded.
             self._sealed = NOTHING
 
+    def _is_large(self) -> bool:
+        """Whether decoding what has come may take milliseconds."""
+        answer = self._sealed
+        if answer is NOTHING or not answer.flags:
+            return False
+        return self._endpoint.store.weight(answer.flags, answer.value) >= LARGE
+
     def _decode(self, sealed: Any) -> tuple[bool, Any]:
         """Return (True, the result that has come) or (False, the exception); it is kept."""
         return self._endpoint.open(sealed)
@@ -312,13 +313,3 @@ class Reply(Future[R]):
         # Its text alone: a handler that keeps the record would keep the traceback's frames.
         text = f"{type(error).__name__}({said(error)!r})"
         _log.error("a reply from %s was never looked at: %s", self._name, text)
-
-
-def _pass_on(ended: Future[None], reply: Future[Any]) -> None:
-    """Let one future end as another has, but for what came of it."""
-    with contextlib.suppress(InvalidStateError):  # the task that awaited it was cancelled
-        if reply.cancelled():
-            ended.cancel()
-            ended.set_running_or_notify_cancel()
-        else:
-            ended.set_result(None)

@@ -21,6 +21,9 @@ from procactors.runtime.client import Client
 from procactors.runtime.ref import ActorRef
 from procactors.wire.transport import transport_of
 
+if TYPE_CHECKING:
+    from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
+
 __all__ = ["Child", "ChildCounts", "SupervisorRef"]
 
 
@@ -183,6 +186,15 @@ class SupervisorRef:
         except (ActorStopped, ForeignProcess):
             return False
         return True
+
+    @property
+    def aio(self) -> AsyncSupervisorRef:
+        """The same ref for an event loop: what blocks here, is awaited there."""
+        from procactors.runtime.async_supervisor_ref import (
+            AsyncSupervisorRef,  # only where it is used
+        )
+
+        return AsyncSupervisorRef(self)
 
     if not TYPE_CHECKING:  # a checker would take it for leave to use any name
 

@@ -24,11 +24,15 @@ from procactors.wire.shm.segments import (
     SegmentReceiver,
     mark_consumed,
     receive,
+    segment_size,
     sweep_segments,
 )
 from procactors.wire.shm.shares import SharePool
 
-__all__ = ["PayloadStore", "store_of"]
+__all__ = ["LARGE", "PayloadStore", "store_of"]
+
+#: Bytes from which an event loop leaves pickling and copying to a thread: some milliseconds of it.
+LARGE = 1024 * 1024
 
 
 class PayloadStore:
@@ -93,6 +97,12 @@ class PayloadStore:
         finally:
             if received is not None:
                 received.consume()
+
+    def weight(self, flags: int, body: bytes | memoryview) -> int:
+        """Return about how many bytes an encoded value in a record's body has."""
+        if flags & IN_SEGMENT:
+            return segment_size(self.path, bytes(body[: REFERENCE.size]))
+        return len(body)
 
     def store(self, encoded: Encoded, target: int) -> bytes:
         """Write an encoded value to a segment; return the reference that names it.

@@ -16,6 +16,11 @@ from procactors import (
     ActorRef,
     ActorStatus,
     ActorSystem,
+    AsyncActorRef,
+    AsyncActorSystem,
+    AsyncMapResults,
+    AsyncPool,
+    AsyncSupervisorRef,
     Backoff,
     Child,
     ChildCounts,
@@ -48,6 +53,7 @@ from procactors import (
     spec,
 )
 from procactors.api.actor import Context
+from procactors.api.spawner import Worker
 from procactors.futures import ActorPoolExecutor
 from procactors.observe.subscription import Subscription
 
@@ -409,3 +415,83 @@ def pools(system: ActorSystem) -> None:
     assert_type(system.pool(Counter, value=1), Pool[Counter])
     assert_type(system.pool().ask(halve, 1), float)
     system.pool(Counter, "x")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def async_system() -> None:
+    async with AsyncActorSystem("name", spares=1, ask_timeout=1.0) as system:
+        assert_type(system, AsyncActorSystem)
+        counter = await system.spawn(Counter, 10)
+        assert_type(counter, AsyncActorRef[Counter])
+        assert_type(await system.spawn(Other, "x"), AsyncActorRef[Other])
+        assert_type(await system.options(name="one").spawn(Counter, 10), AsyncActorRef[Counter])
+        assert_type(await system.find("one"), AsyncActorRef[Any] | None)
+        assert_type(await system.actors(), list[AsyncActorRef[Any]])
+        assert_type(await system.supervise(Supervisor()), AsyncSupervisorRef)
+        assert_type(await system.share(b""), Shared[bytes])
+        assert_type(await system.stop(), StopReport)
+        assert_type(await system.wait(1.0), bool)
+        assert_type(system.sync, ActorSystem)
+        assert_type(system.sync.aio, AsyncActorSystem)
+        await system.spawn(Counter, "ten")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await system.spawn(Other)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        system.options(nam="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(await AsyncActorSystem(), AsyncActorSystem)
+    AsyncActorSystem(spares="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def async_talking(counter: AsyncActorRef[Counter]) -> None:
+    assert_type(await counter.ask(Counter.get_value), int)
+    assert_type(await counter.ask(Counter.increment, by=5), int)
+    assert_type(await counter.ask(Counter.names, upper=True), list[str])
+    assert_type(await counter.ask(GetValue()), int)
+    assert_type(await counter.options(timeout=1.0).ask(Counter.get_value), int)
+    assert_type(counter.submit(Counter.get_value), Reply[int])
+    assert_type(await counter.submit(GetValue()), int)
+    assert_type(await counter.tell(Counter.increment, 5), None)
+    await counter.tell(Increment(3))
+    await counter.tell("text")
+    await counter.tell_many(Counter.increment, ((number,) for number in range(3)))
+    await counter.tell_many(Counter.increment, [("5",)])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(await counter.stop(), ExitReason)
+    assert_type(await counter.kill(), ExitReason)
+    assert_type(await counter.wait(timeout=1.0), ExitReason)
+    assert_type(await counter.is_alive(), bool)
+    assert_type(await counter.status(), ActorStatus)
+    assert_type(counter.name, str)
+    assert_type(counter.sync, ActorRef[Counter])
+    assert_type(counter.sync.aio, AsyncActorRef[Counter])
+    await counter.tell(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await counter.ask(Counter.get_value, 5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await counter.ask(Other.get)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await counter.ask(object())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    counter.increment()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def async_pools(system: AsyncActorSystem) -> None:
+    async with system.options(size=2).pool(Counter, 3) as pool:
+        assert_type(pool, AsyncPool[Counter])
+        assert_type(await pool.ask(Counter.increment, 2), int)
+        assert_type(await pool.ask(halve, 3), float)
+        assert_type(await pool.submit(add, 1, right="x"), bytes)
+        assert_type(await pool.tell(Counter.increment, by=2), None)
+        assert_type(await pool.gather(Counter.get_value), list[int])
+        assert_type(await pool.first(halve, 1), float)
+        assert_type(pool.by_key("a"), AsyncActorRef[Counter])
+        assert_type(pool.workers(), list[AsyncActorRef[Counter]])
+        assert_type(pool.map(Counter.increment, [1, 2]), AsyncMapResults[int])
+        assert_type([value async for value in pool.map(halve, range(3), retries=2)], list[float])
+        async for value in pool.map(halve, range(3), on_error="collect"):
+            assert_type(value, float | BaseException)
+        assert_type(pool.starmap(add, [(1, "a")], on_error="skip"), AsyncMapResults[bytes])
+        assert_type(pool.sync, Pool[Counter])
+        assert_type(pool.sync.aio, AsyncPool[Counter])
+        await pool.ask(Counter.increment, "x")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        pool.map(halve, ["x"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert_type(await system.pool(), AsyncPool[Worker])
+
+
+class AsyncParent(Actor):
+    async def _views(self) -> None:
+        assert_type(await self.context.options(name="c").aio.spawn(Counter), AsyncActorRef[Counter])
+        assert_type(await self.context.system.aio.find("c"), AsyncActorRef[Any] | None)
+        assert_type(self.context.ref.aio, AsyncActorRef[Any])

@@ -108,12 +108,15 @@ def test_what_the_zygote_loads_in_the_end_is_all_that_programs_name():
     assert run(code) == [""]
 
 
-#: What only a parent, or an actor with a pool, needs.
+#: What only a parent needs, or an actor with a pool or an event loop.
 LATE_IN_ACTORS = (
+    "procactors.api.async_system",
     "procactors.api.tree_toml",
     "procactors.deadletters",
     "procactors.model.events",
     "procactors.pool",
+    "procactors.runtime.async_ref",
+    "procactors.runtime.async_supervisor_ref",
     "procactors.supervision",
 )
 

@@ -42,6 +42,7 @@ __all__ = [
     "SegmentReceiver",
     "mark_consumed",
     "receive",
+    "segment_size",
     "sweep_segments",
 ]
 
@@ -55,6 +56,8 @@ _TABLE_AT = _HEADER.size
 _FOLDER = "segments/{:016x}"
 #: Up to here the receiver copies out: faster than mapping, and it costs no descriptor.
 _COPY_LIMIT = 1024 * 1024
+#: Bytes copied in one piece: during one, no other thread of the process runs, an event loop's say.
+_PIECE = 1024 * 1024
 #: Maps of small segments that a receiver keeps, each with a descriptor.
 _KEPT_MAPS = 4
 #: A segment's size beyond what is copied out of it: header, table, and the last page's rest.
@@ -386,6 +389,15 @@ def receive(runtime_dir: str, reference: bytes, once: bool = True) -> Received:
         opened.close()
 
 
+def segment_size(runtime_dir: str, reference: bytes) -> int:
+    """Return how many bytes the segment has that a reference names; 0 if it is gone."""
+    process, number, _, place = REFERENCE.unpack(reference)
+    try:
+        return os.stat(os.path.join(_folder(runtime_dir, process, place), str(number))).st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _copied(kept: _KeptMap, reference: bytes) -> Received:
     """Copy a payload out of a map that is kept.
 
@@ -500,9 +512,16 @@ def _store(
 ) -> None:
     struct.pack_into("=QQ", into, 8 * _HEAD_BYTES, len(head), len(buffers))
     struct.pack_into(f"={len(buffers)}Q", into, _TABLE_AT, *(b.nbytes for b in buffers))
-    into[starts[0] : starts[0] + len(head)] = head
-    for at, buffer in zip(starts[1:], buffers, strict=True):
-        into[at : at + buffer.nbytes] = buffer
+    parts: list[bytes | memoryview] = [head, *buffers]
+    for start, data in zip(starts, parts, strict=True):
+        size = len(data)
+        if size <= _PIECE:
+            into[start : start + size] = data
+            continue
+        whole = memoryview(data)
+        for at in range(0, size, _PIECE):
+            piece = whole[at : at + _PIECE]
+            into[start + at : start + at + len(piece)] = piece
 
 
 def _drop(segment: _Segment) -> None:
