@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 import sqlite3
 import subprocess
@@ -34,7 +35,7 @@ from tests.support.actors import (
     recorded,
 )
 from tests.support.faults import BreaksWhenLoaded
-from tests.support.gates import new_gate
+from tests.support.gates import Gate, new_gate
 from tests.support.programs import running, running_python
 from tests.support.waiting import SHORT_S, eventually
 
@@ -121,6 +122,14 @@ def test_a_message_that_does_not_load_is_a_dead_letter_and_the_actor_lives(syste
         _ = letter.message
 
 
+class Several(Actor):
+    def wait(self, gate: Gate) -> None:
+        gate.wait()
+
+    def take(self, *values: int) -> int:
+        return len(values)
+
+
 def test_a_large_message_is_kept_whole(system, gate):
     ref = system.spawn(Sleeper)
     ref.tell(Sleeper.sleep, gate)
@@ -129,6 +138,17 @@ def test_a_large_message_is_kept_whole(system, gate):
     ref.tell(Sleeper.sleep, value)
     ref.kill()
     assert letters_of(system, 2)[1].message == ((value,), {})
+
+
+@pytest.mark.parametrize("count", [1, 5_000])  # in the pipe; too many for it
+def test_plain_arguments_are_kept_as_a_pickle(system, gate, count):
+    ref = system.spawn(Several)
+    ref.tell(Several.wait, gate)
+    gate.arrival()
+    ref.tell(Several.take, *range(count))
+    ref.kill()
+    letter = letters_of(system, 2)[1]
+    assert pickle.loads(letter.head) == letter.message == (tuple(range(count)), {})
 
 
 def test_what_a_full_mailbox_drops_is_a_dead_letter(system, gate):
