@@ -90,7 +90,7 @@ def test_the_package_runs_as_a_module():
         (["demo", "--limit", "0"], "'0' is not a whole number of at least 1"),
         (["demo", "--workers", "two"], "'two' is not a whole number of at least 1"),
         (["demo", "--start-method", "vfork"], "invalid choice: 'vfork'"),
-        (["examples", "nothing"], "no example is called 'nothing'; there are batch_job, "),
+        (["examples", "nothing"], "no example is called 'nothing'; there are async_fan_out, "),
         (["examples", "primes", "more"], "unrecognized arguments: more"),
     ],
     ids=" ".join,
