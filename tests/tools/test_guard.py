@@ -67,7 +67,7 @@ SAID = {
         "procactors.runtime.ref:_one_more: 0 -> 1",
         "calls of Python functions, tell, actor: ",
         "procactors.wire.mailbox.reader:_one_more: 0 -> 1",
-        "calls of C functions, ask, caller: ",
+        "calls of C functions, ask, actor: ",
         "_pickle.dumps: 1 -> 2",
     ],
     "bytes": ["bytes, ask, caller: ", "bytes, tell, caller: "],

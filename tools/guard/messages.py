@@ -215,7 +215,9 @@ def main(kind: str, path: str) -> None:
         program.run("tell", tell, FEW, MANY)
         if hasattr(ActorRef, "tell_many"):
             program.run("tell_many", tell_many, FEW, MANY)
-        program.run("submit", submit, FEW, MANY)
+        if kind != "bytes":
+            # What two threads of the caller allocate depends on which of them comes first.
+            program.run("submit", submit, FEW, MANY)
         program.run("submit, many in flight", pipelined, FEW, MANY)
         program.run("item of a map, alone", items_alone, FEW, MANY)
         program.run("item of a map, in a batch", items_together, FEW_ITEMS, MANY_ITEMS)
