@@ -49,6 +49,13 @@ def encode(path, value, *args, **kwargs):
     pickle.dumps(value, 5)
     return _encode(path, value, *args, **kwargs)
 """,
+    # A pickling of what travels without.
+    "wire/pickling/plain.py": """
+_encode_plain = encode_plain
+def encode_plain(args):
+    pickle.dumps(args, 5)
+    return _encode_plain(args)
+""",
     # A look for a file in each start.
     "api/incarnation.py": """
 _main = main
@@ -67,6 +74,8 @@ SAID = {
         "procactors.runtime.ref:_one_more: 0 -> 1",
         "calls of Python functions, tell, actor: ",
         "procactors.wire.mailbox.reader:_one_more: 0 -> 1",
+        "calls of C functions, ask, caller: ",
+        "_pickle.dumps: 0 -> 1",
         "calls of C functions, ask, actor: ",
         "_pickle.dumps: 1 -> 2",
     ],
