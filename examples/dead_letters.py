@@ -65,8 +65,9 @@ with tempfile.TemporaryDirectory() as folder:
         print(
             "handled all the same:", parser.ask(Parser.parse, "to be or not to be, that"), "words"
         )
-        print("dead letters:", system.dead_letters.counts())
 
+    # Letters come behind the next life, and are read here when the system has stopped.
+    print("dead letters:", system.dead_letters.counts())
     (letter,) = letters
     print(f"deliveries: {letter.deliveries}, killed its actor: {letter.killed}")
 
