@@ -36,13 +36,7 @@ def _serve_work(orders: Connection) -> None:
 @contextmanager
 def forked_work(processes: int, times: int, start: int, stop: int) -> Iterator[Round]:
     """Do a piece of work so many times in each of some forked processes, one order to each."""
-    with ExitStack() as stack:
-        ends = []
-        for _ in range(processes):
-            ours, theirs = fork.Pipe()
-            stack.enter_context(child(_serve_work, theirs))
-            stack.callback(ours.send, None)
-            ends.append(ours)
+    with _batch_workers(processes, _serve_work) as ends:
 
         def work() -> None:
             for end in ends:

@@ -4,26 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.actors import square, total_of
+from benchmarks.peers.handlers import Handlers
 from benchmarks.peers.rows import ActorPeer
 from benchmarks.pool import WORKERS
 from benchmarks.rounds import Absent, Effort, installed
-
-
-class Counter:
-    """The same handlers as everywhere."""
-
-    value = 0
-
-    def add(self, by: int) -> int:
-        self.value += by
-        return self.value
-
-    def total(self, array: Any) -> int:
-        return total_of(array)
-
-    def squares(self, numbers: Any) -> list[int]:
-        return [square(number) for number in numbers]
 
 
 class Peer(ActorPeer):
@@ -49,7 +33,7 @@ class Peer(ActorPeer):
     crowd = crash = memory = start
 
     def begin(self) -> Any:
-        return self._client.submit(Counter, actor=True, pure=False).result()
+        return self._client.submit(Handlers, actor=True, pure=False).result()
 
     def add(self, actor: Any) -> int:
         found: int = actor.add(1).result()

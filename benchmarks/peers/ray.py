@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from benchmarks.actors import square, total_of
+from benchmarks.peers.handlers import Handlers
 from benchmarks.peers.rows import ActorPeer
 from benchmarks.rounds import installed
-
-
-class Counter:
-    """The same handlers as everywhere."""
-
-    def __init__(self) -> None:
-        self.value = 0
-
-    def add(self, by: int) -> int:
-        self.value += by
-        return self.value
-
-    def total(self, array: Any) -> int:
-        return total_of(array)
-
-    def squares(self, numbers: Any) -> list[int]:
-        return [square(number) for number in numbers]
-
-    def pid(self) -> int:
-        return os.getpid()
 
 
 class Peer(ActorPeer):
@@ -43,7 +22,7 @@ class Peer(ActorPeer):
             object_store_memory=500_000_000,
             logging_level="ERROR",
         )
-        self._cls = self._ray.remote(num_cpus=0, max_restarts=-1)(Counter)
+        self._cls = self._ray.remote(num_cpus=0, max_restarts=-1)(Handlers)
 
     def close(self) -> None:
         self._ray.shutdown()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from benchmarks.actors import square, total_of
+from benchmarks.peers.handlers import Handlers
 from benchmarks.peers.rows import ActorPeer
 from benchmarks.rounds import Absent
 
@@ -16,29 +15,10 @@ except ImportError as error:
     raise Absent("no uactor is installed") from error
 
 
-class Counter(uactor.Actor):  # type: ignore[misc]
-    """The same handlers as everywhere."""
+class Counter(Handlers, uactor.Actor):  # type: ignore[misc]
+    """The handlers, as an actor of uactor's."""
 
     _exposed_ = ("add", "total", "square", "squares", "pid", "shutdown")
-
-    def __init__(self) -> None:
-        self.value = 0
-
-    def add(self, by: int) -> int:
-        self.value += by
-        return self.value
-
-    def total(self, array: Any) -> int:
-        return total_of(array)
-
-    def square(self, number: int) -> int:
-        return square(number)
-
-    def squares(self, numbers: list[int]) -> list[int]:
-        return [square(number) for number in numbers]
-
-    def pid(self) -> int:
-        return os.getpid()
 
 
 class Peer(ActorPeer):

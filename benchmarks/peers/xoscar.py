@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable
 from itertools import count
 from typing import Any, TypeVar
 
-from benchmarks.actors import square, total_of
+from benchmarks.peers.handlers import Handlers
 from benchmarks.peers.rows import ActorPeer
 from benchmarks.rounds import Absent
 
@@ -20,25 +19,8 @@ except ImportError as error:
 T = TypeVar("T")
 
 
-class Counter(xoscar.Actor):  # type: ignore[misc]
-    """The same handlers as everywhere."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.value = 0
-
-    def add(self, by: int) -> int:
-        self.value += by
-        return self.value
-
-    def total(self, array: Any) -> int:
-        return total_of(array)
-
-    def squares(self, numbers: Any) -> list[int]:
-        return [square(number) for number in numbers]
-
-    def pid(self) -> int:
-        return os.getpid()
+class Counter(Handlers, xoscar.Actor):  # type: ignore[misc]
+    """The handlers, as an actor of xoscar's."""
 
 
 class Peer(ActorPeer):
