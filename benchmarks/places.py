@@ -118,7 +118,10 @@ def _level() -> None:
     not.
     """
     with suppress(OSError, ValueError):  # the kernel has no such groups, or it is not permitted
-        nice = Path("/proc/self/autogroup").read_text(encoding="ascii").split()[-1]
+        group = Path("/proc/self/autogroup").read_text(encoding="ascii").split()
+        if not group:  # the kernel has them, switched off, or in a container without its own
+            return
+        nice = group[-1]
         for process in psutil.Process().children(recursive=True):
             with suppress(ProcessLookupError, FileNotFoundError):  # it has ended since
                 if os.getsid(process.pid) == process.pid:
