@@ -49,7 +49,6 @@ __all__ = [
 _READ_BYTES = 1 << 16
 #: Seconds between looks at whether the other side still exists.
 _SLICE_S = 1.0
-_SLICE_MS = int(_SLICE_S * 1000)
 
 _ANSWERS = frozenset(map(int, (Kind.RESULT, Kind.FAILURE, Kind.VERDICT)))
 _unpack = ANSWER.unpack_from
@@ -237,23 +236,21 @@ class ReplyPort:
         about: tuple[Any, ...] = (),
     ) -> int:
         poll = self._wait
-        if self._spin.comes(poll) or (deadline is None and poll(_SLICE_MS)):
-            try:
-                return os.readv(self._fd, self._into)
-            except BlockingIOError:
-                pass
+        is_there = self._spin.comes(poll)
         while True:
-            left = _SLICE_S
-            if deadline is not None:
-                left = min(left, max(0.0, deadline - monotonic()))
-            if poll(left * 1000):
+            if not is_there:
+                left = _SLICE_S
+                if deadline is not None:
+                    left = min(left, max(0.0, deadline - monotonic()))
+                is_there = bool(poll(left * 1000))
+            if is_there:
                 try:
                     return os.readv(self._fd, self._into)
                 except BlockingIOError:
-                    continue
-            if deadline is not None and monotonic() >= deadline:
+                    is_there = False
+            elif deadline is not None and monotonic() >= deadline:
                 return 0
-            if check is not None:
+            elif check is not None:
                 check(*about)
 
 

@@ -334,3 +334,29 @@ def test_a_port_that_ends_with_a_fence_in_it_lets_all_go(port, store, dead):
     port.retire()
     assert in_use(store.path) == []
     theirs.close()
+
+
+# -- how often a wait looks at the other side ------------------------------------------------------
+
+
+class Gone(Exception):
+    pass
+
+
+@pytest.mark.parametrize("has_deadline", [False, True])
+def test_a_wait_looks_at_the_other_side_after_each_slice_of_time(port, monkeypatch, has_deadline):
+    """The first time, too: who waits for one that is gone hears of it within a second."""
+    real, waits = port._wait, []
+
+    def wait(milliseconds):
+        waits.extend([milliseconds] if milliseconds else [])  # 0: a try
+        return real(0)
+
+    def check(number):
+        assert number == 7
+        raise Gone
+
+    monkeypatch.setattr(port, "_wait", wait)
+    with pytest.raises(Gone):
+        port.wait(1, monotonic() + SHORT_S if has_deadline else None, check, 7)
+    assert waits == [1000]
