@@ -217,7 +217,8 @@ class Lifecycle:
         actor.ready_at = self._core.clock()
         entry = self._core.entries[actor.id]
         told = self._core.reply(entry.starter, actor.info)
-        entry.answered = entry.starter
+        if told and entry.starter is not None:
+            entry.answered = entry.starter
         entry.starter = None  # not before: a caller that has no answer yet gets an error
         self._core.child_started(entry)
         if not told and entry.supervisor.state.is_alone:

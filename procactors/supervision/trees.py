@@ -279,7 +279,8 @@ class Trees:
     def _ready(self, record: SupervisorRecord) -> None:
         """All children of a supervisor are up."""
         answered = self._core.reply(record.starter, record.info)
-        record.answered = record.starter
+        if answered and record.starter is not None:
+            record.answered = record.starter
         record.starter = None
         if not answered:  # but of an error, or not at all: no process has the ref
             self.stop_tree(record)

@@ -219,6 +219,8 @@ class World:
         self.busy_since, self.resident = {}, {}
         self.decisions = {}  # by parent: what it says of children; None: nothing yet
         self.log, self.answers, self.why = [], {}, {}
+        #: Calls whose callers wait no more.
+        self.gone = set()
         self.told, self.asked = defaultdict(list), []
         self.crashes, self.broken_off, self.ends = [], [], []
         #: Sweeps: whose, and how many broken-off messages had been told of by then.
@@ -243,7 +245,7 @@ class World:
     def answer(self, who, value, trace=""):
         assert who.call in self.answers
         self.answers[who.call] = value
-        return True
+        return who.call not in self.gone
 
     def up(self, name):
         pass
