@@ -139,7 +139,7 @@ class ResultTable:
     """One mapped result table.
 
     Args:
-        fd: its file, which is closed when it is mapped.
+        fd: its file, which the map does not need any more.
         number: names it among those of its process.
 
     Attributes:
@@ -153,10 +153,7 @@ class ResultTable:
 
     def __init__(self, fd: int, number: int) -> None:
         self.number = number
-        try:
-            self._map = mmap.mmap(fd, SIZE)
-        finally:
-            os.close(fd)
+        self._map = mmap.mmap(fd, SIZE)
         whole = memoryview(self._map)
         self.words = whole[:_MARKS_AT].cast("Q")
         self.lowered = whole[LOWERED * 8 : LOWERED * 8 + 1]
@@ -277,7 +274,7 @@ class ResultTables:
             number = _next_number(self._store.process)
         with Descriptors() as opened:
             create(opened, self._store.path, self._folder, str(number), SIZE)
-            return ResultTable(opened.pop(), number)
+            return ResultTable(opened[-1], number)
 
     def give_back(self, result_table: ResultTable) -> None:
         """Take a result table back on which no worker will write any more."""
@@ -320,7 +317,8 @@ def open_result_table(runtime_dir: str, process: int, number: int) -> ResultTabl
         FileNotFoundError: the pool is gone.
     """
     path = find_file(runtime_dir, os.path.join(_folder(process), str(number)))
-    return ResultTable(os.open(path, os.O_RDWR | os.O_CLOEXEC), number)
+    with Descriptors() as opened:
+        return ResultTable(opened.open(path, os.O_RDWR), number)
 
 
 def remove_result_tables_of(runtime_dir: str, process: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from procactors.wire.result_table import SIZE, ResultTable
 
 
@@ -22,7 +20,8 @@ class Racing:
 
 def table_with(tmp_path, marks=None) -> ResultTable:
     (tmp_path / "result_table").write_bytes(bytes(SIZE))
-    result_table = ResultTable(os.open(tmp_path / "result_table", os.O_RDWR), 1)
+    with open(tmp_path / "result_table", "r+b") as file:
+        result_table = ResultTable(file.fileno(), 1)
     result_table.prepare(1, 10)
     if marks is not None:
         result_table.marks = marks
