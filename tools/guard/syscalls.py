@@ -27,9 +27,6 @@ _IGNORED = frozenset(
 #: How often a process waits in a start depends on which of two events comes first.
 WAITS = frozenset({"epoll_pwait", "epoll_wait", "poll", "ppoll", "pselect6", "select"})
 
-#: How a look goes on that does not wait: one descriptor, 0 milliseconds.
-_TRY = re.compile(r", 1, 0(?: <unfinished \.\.\.>)?\s*\)")
-
 Line = tuple[int, str, str]
 
 
@@ -102,6 +99,4 @@ def _counts(name: str, rest: str) -> bool:
         return False
     if name == "mmap":
         return "MAP_ANONYMOUS" not in rest
-    if name == "poll" and _TRY.search(rest):
-        return False  # how often a wait is tried first depends on how the last ones went
     return " EAGAIN " not in rest

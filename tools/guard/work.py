@@ -43,9 +43,9 @@ def settle(kind: str) -> None:
         # Threads take turns only where they wait.
         sys.setswitchinterval(_NEVER_S)
     else:
-        # Tries before a wait. Where calls are counted, each first try finds something.
-        for name in ("_SHORT_NS", "_LONG_NS"):
-            _set("procactors.wire.spin", name, 0)
+        # Tries before a wait: how many there are depends on how the last ones went. Where calls are
+        # counted, each first try finds something.
+        _set("procactors.wire.spin:Spin", "comes", lambda *_: False)
 
 
 def settle_pool() -> None:
@@ -54,10 +54,14 @@ def settle_pool() -> None:
     _set("procactors.pool.monitor", "_HOLD_S", _NEVER_S)
 
 
-def _set(module: str, name: str, value: float) -> None:
-    there = importlib.import_module(module)
+def _set(where: str, name: str, value: Any) -> None:
+    """Set a name of a module, or of a class in it (``module:Class``)."""
+    module, _, cls = where.partition(":")
+    there: Any = importlib.import_module(module)
+    if cls:
+        there = getattr(there, cls)
     if not hasattr(there, name):
-        raise LookupError(f"{module} has no {name} any more: by what is that switched off now?")
+        raise LookupError(f"{where} has no {name} any more: by what is that switched off now?")
     setattr(there, name, value)
 
 
