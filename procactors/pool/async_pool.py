@@ -452,19 +452,9 @@ class AsyncPool(Generic[A]):
 
 
 async def _ended(reply: Reply[Any]) -> None:
-    """Wait until a reply has ended, however it has."""
-    await _Ended(reply)
-
-
-class _Ended:
-    """Awaits the end of a reply and leaves what came of it."""
-
-    def __init__(self, reply: Reply[Any]) -> None:
-        self._reply = reply
-
-    def __await__(self) -> Generator[Any, None, None]:
-        if not self._reply.done():
-            yield from LoopTurn(self._reply._sleepers, self._reply.done)
+    """Wait until a reply has ended, however it has; what came of it is left there."""
+    if not reply.done():
+        await LoopTurn(reply._sleepers, reply.done)
 
 
 def _cancel_all(replies: Iterable[Reply[Any]]) -> None:

@@ -164,10 +164,8 @@ def _restore_defaults() -> None:
     global _is_prepared, _is_ordered
     _is_prepared, _is_ordered = False, None
     for number in SHIELDED:
-        if signal.getsignal(number) in (
-            _terminate,
-            _handle,
-        ):  # else it is the user's, and goes over as ever
+        # What is the user's goes over as ever.
+        if signal.getsignal(number) in (_terminate, _handle):
             usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, usual)
     _release()

@@ -60,10 +60,8 @@ FORK, REAP, AHEAD = 1, 2, 3
 
 #: Looked up by name: the package that knows the user's side lies above this one.
 _INCARNATION, _SPARE = "procactors.api.incarnation", "procactors.api.spare"
-#: What the zygote loads, in this order, before it forks anything: an actor's every step.
-_FIRST = (_INCARNATION,)
-#: And what it loads when nobody waits for a fork, looking for orders behind each: what the first
-#: actors need of these by then, they load by themselves.
+#: What the zygote loads when nobody waits for a fork, looking for orders behind each: what the
+#: first actors need of these by then, they load by themselves.
 _THEN = (
     "procactors.process.signal_sender",
     "procactors.wire.pickling.by_value",
@@ -368,14 +366,15 @@ def _wait_for_order(stand_by: Callable[[str], None], runtime_dir: str, pipe: int
 
 def _preload(name: str) -> None:
     """Import a module for all actors; warn of what will not be in them as it is elsewhere."""
+    log = logging.getLogger("procactors")
     threads, inert = set(threading.enumerate()), len(noted_inert())
     try:
         importlib.import_module(name)
-    except (Exception, SystemExit):  # noqa: BLE001 - the user's; actors do without the module
-        logging.getLogger("procactors").exception("preload of %r failed: it is left out", name)
+    except (Exception, SystemExit):
+        log.exception("preload of %r failed: it is left out", name)
     left = sorted(thread.name for thread in set(threading.enumerate()) - threads)
     if left:
-        logging.getLogger("procactors").warning(
+        log.warning(
             "the preloaded module %r has left threads behind: %s. A fork does not take them along, "
             "and what they hold at that moment stays locked in the actor: start them in a function "
             "that the actor calls, or do not preload the module",
@@ -383,7 +382,7 @@ def _preload(name: str) -> None:
             ", ".join(left),
         )
     if makers := sorted(set(noted_inert()[inert:])):
-        logging.getLogger("procactors").warning(
+        log.warning(
             "the preloaded module %r makes an actor system at import (in %s): in the actors it is "
             "inert, and so is all that was made of it",
             name,
@@ -408,8 +407,7 @@ def main(argv: list[str]) -> None:
     channel.set_inheritable(False)
     os.set_inheritable(int(descriptor), False)
     gc.disable()  # nothing of this is garbage, and a look at all of it takes milliseconds
-    for name in _FIRST:
-        importlib.import_module(name)
+    importlib.import_module(_INCARNATION)  # an actor's every step, before anything is forked
     for name in preload:
         _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own

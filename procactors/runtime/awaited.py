@@ -14,7 +14,6 @@ from typing import Any
 from procactors.runtime.aside import aside
 from procactors.runtime.client import SUPERVISOR_NAME
 from procactors.runtime.loop_port import LoopPort, port_here
-from procactors.wire.payload_store import LARGE
 from procactors.wire.replies.port import Answer
 from procactors.wire.transport import SUPERVISOR, Transport
 
@@ -72,10 +71,10 @@ class Awaited:
             if value is None:
                 return None
             self._error = None
-        elif not answer.flags or self.transport.store.weight(answer.flags, answer.value) < LARGE:
-            is_good, value = self.transport.open(answer)
-        else:
+        elif self.transport.store.is_large(answer.flags, answer.value):
             is_good, value = yield from aside(self.transport.open, answer).__await__()
+        else:
+            is_good, value = self.transport.open(answer)
         if is_good:
             return value
         try:

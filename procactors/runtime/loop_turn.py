@@ -49,7 +49,7 @@ def opened(reply: Awaitable) -> Generator[Any, None, None]:
     try:
         if not reply.done():
             reply._endpoint.check_copy()  # where no thread reads the answers
-            yield from LoopTurn(reply._sleepers, reply.done)
+            yield from LoopTurn(reply._sleepers, reply.done).__await__()
         if reply.cancelled():
             raise asyncio.CancelledError
         if reply._is_large():
@@ -60,7 +60,7 @@ def opened(reply: Awaitable) -> Generator[Any, None, None]:
 
 
 class LoopTurn:
-    """Iterate it (``yield from``) to wait until it is released.
+    """Await it to wait until it is released.
 
     Args:
         sleepers: the list of those that the end of the reply releases.
@@ -77,7 +77,7 @@ class LoopTurn:
         """Wake the task. In any thread."""
         self._port.post(self._woken)
 
-    def __iter__(self) -> Generator[Any, None, None]:
+    def __await__(self) -> Generator[Any, None, None]:
         self._sleepers.append(self)
         try:
             # Behind the entry, as a thread does it: who ends the reply sets its state first.

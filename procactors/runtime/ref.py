@@ -208,10 +208,8 @@ class ActorRef(Generic[A_co]):
                 f"expected a method of the actor before the tuples of arguments, found {method!r}; "
                 f"messages as values are told one by one"
             )
-        key, found = key_of(method), None
-        if self._table is not None:
-            found = self._table.method(method)
-            key = found.key
+        found = None if self._table is None else self._table.method(method)
+        key = key_of(method) if found is None else found.key
         messages = _encoded_each(endpoint, found, arguments)
         if self._overflow is not Overflow.DROP:
             endpoint.tell_many(self._actor, self.name, key, messages, wait_s)

@@ -20,7 +20,6 @@ from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procactors.errors import ReplyError
-from procactors.wire.payload_store import LARGE
 from procactors.wire.raised import said
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import Answer
@@ -263,9 +262,9 @@ class Reply(Future[R]):
     def _is_large(self) -> bool:
         """Whether decoding what has come may take milliseconds."""
         answer = self._sealed
-        if answer is NOTHING or not answer.flags:
+        if answer is NOTHING:
             return False
-        return self._endpoint.store.weight(answer.flags, answer.value) >= LARGE
+        return self._endpoint.store.is_large(answer.flags, answer.value)
 
     def _decode(self, sealed: Any) -> tuple[bool, Any]:
         """Return (True, the result that has come) or (False, the exception); it is kept."""

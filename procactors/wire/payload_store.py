@@ -98,11 +98,11 @@ class PayloadStore:
             if received is not None:
                 received.consume()
 
-    def weight(self, flags: int, body: bytes | memoryview) -> int:
-        """Return about how many bytes an encoded value in a record's body has."""
-        if flags & IN_SEGMENT:
-            return segment_size(self.path, bytes(body[: REFERENCE.size]))
-        return len(body)
+    def is_large(self, flags: int, body: bytes | memoryview) -> bool:
+        """Whether decoding the value in a record's body may take milliseconds."""
+        if not flags & IN_SEGMENT:
+            return False  # a record holds little
+        return segment_size(self.path, bytes(body[: REFERENCE.size])) >= LARGE
 
     def store(self, encoded: Encoded, target: int) -> bytes:
         """Write an encoded value to a segment; return the reference that names it.

@@ -80,8 +80,7 @@ def test_what_the_zygote_waits_for_before_its_first_fork_is_an_actors_core():
         run(f"""
             from procactors.process import zygote
             import importlib
-            for name in zygote._FIRST:
-                importlib.import_module(name)
+            importlib.import_module(zygote._INCARNATION)
             {LOADED}
         """)
     )
@@ -96,7 +95,7 @@ def test_what_the_zygote_loads_in_the_end_is_all_that_programs_name():
     code = f"""
         from procactors.process import zygote
         import importlib, procactors
-        for name in (*zygote._FIRST, *zygote._THEN):
+        for name in (zygote._INCARNATION, *zygote._THEN):
             importlib.import_module(name)
         import sys
         before = set(sys.modules)

@@ -134,7 +134,7 @@ class SegmentPool:
                     segment.words[_CONSUMED] = generation
                 return
         with contextlib.suppress(FileNotFoundError):  # not kept: it would not be written again
-            os.unlink(os.path.join(_folder(self._runtime_dir, self._process, place), str(number)))
+            os.unlink(_path(self._runtime_dir, self._process, number, place))
 
     def close(self) -> None:
         """Close maps and descriptors; the files stay for their receivers."""
@@ -326,7 +326,7 @@ class SegmentReceiver:
 
     def _map(self, process: int, number: int, place: int) -> _KeptMap | None:
         """Map a segment and keep the map; None for one that is too large."""
-        path = os.path.join(_folder(self._runtime_dir, process, place), str(number))
+        path = _path(self._runtime_dir, process, number, place)
         with Descriptors() as opened:
             fd = opened.open(path, os.O_RDWR)
             if os.fstat(fd).st_size > _COPY_LIMIT + _TABLE_BYTES:
@@ -358,7 +358,7 @@ def receive(runtime_dir: str, reference: bytes, once: bool = True) -> Received:
         FileNotFoundError: the segment is gone (its dead sender's were swept).
     """
     process, number, generation, place = REFERENCE.unpack(reference)
-    path = os.path.join(_folder(runtime_dir, process, place), str(number))
+    path = _path(runtime_dir, process, number, place)
     opened = Descriptors()
     try:
         fd = opened.open(path, os.O_RDWR)
@@ -393,7 +393,7 @@ def segment_size(runtime_dir: str, reference: bytes) -> int:
     """Return how many bytes the segment has that a reference names; 0 if it is gone."""
     process, number, _, place = REFERENCE.unpack(reference)
     try:
-        return os.stat(os.path.join(_folder(runtime_dir, process, place), str(number))).st_size
+        return os.stat(_path(runtime_dir, process, number, place)).st_size
     except FileNotFoundError:
         return 0
 
@@ -430,7 +430,7 @@ def _check_generation(kept: _KeptMap, generation: int) -> None:
 def mark_consumed(runtime_dir: str, reference: bytes) -> None:
     """Set `consumed` for a record that was handled or dropped; gone already is no error."""
     process, number, generation, place = REFERENCE.unpack(reference)
-    path = os.path.join(_folder(runtime_dir, process, place), str(number))
+    path = _path(runtime_dir, process, number, place)
     with contextlib.suppress(FileNotFoundError), Descriptors() as opened:
         _consume(opened.open(path, os.O_RDWR), path, generation)
 
@@ -499,6 +499,11 @@ def _consume_mapped(words: memoryview, path: str, generation: int) -> None:
 
 def _folder(runtime_dir: str, process: int, place: int) -> str:
     return os.path.join(root_of(runtime_dir, place), _FOLDER.format(process))
+
+
+def _path(runtime_dir: str, process: int, number: int, place: int) -> str:
+    """Return the path of the segment that a reference names."""
+    return os.path.join(_folder(runtime_dir, process, place), str(number))
 
 
 def _layout(head: bytes, buffers: Sequence[memoryview]) -> tuple[list[int], int]:
