@@ -181,7 +181,7 @@ class Context:
         """
         self._leaving = True
         if self._loop is not None:
-            self._loop.leaving = True
+            self._loop.leave()
 
     @property
     def stopping(self) -> bool:

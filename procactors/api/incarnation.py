@@ -172,13 +172,15 @@ class Life:
         set_current(self._context)
         instance = self._construct()
         loop = Loop(self._reader, self._endpoint.store, self._order.actor, instance, self._refused)
-        loop.leaving = self._context._leaving
+        if self._context._leaving:
+            loop.leave()
         self._context._loop = loop
         loop.on_event = functools.partial(self._happened, instance)
         if self._order.recycle is not None:
             from procactors.runner.recycling import Recycler  # only where it is used
 
-            loop.recycler = Recycler(self._reader, *self._order.recycle)
+            loop.recycler = recycler = Recycler(self._reader, *self._order.recycle)
+            loop.use(recycler)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()

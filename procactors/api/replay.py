@@ -100,9 +100,13 @@ class Replay:
         ref: ActorRef[Any] = ActorRef(store, letter.actor_id, letter.actor, Overflow.BLOCK)
         context = Context(handle, ref, None, 1)
         # What the context asks its loop for: the message is in hand once more.
-        loop = SimpleNamespace(deadline=0.0, deliveries=max(1, letter.deliveries), leaving=False)
+        loop = SimpleNamespace(deadline=0.0, deliveries=max(1, letter.deliveries), leave=_stay)
         context._loop = cast("Any", loop)
         return context
+
+
+def _stay() -> None:
+    """There is no loop to leave: the actor's one message is in hand."""
 
 
 def _plainly(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

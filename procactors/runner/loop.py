@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from procactors.errors import (
     DecodeError,
@@ -70,7 +70,7 @@ _RESULT = int(Kind.RESULT)
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
-__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
+__all__ = ["Loop", "Source", "TellFailed", "describe", "find_handler"]
 
 
 class TellFailed(Exception):
@@ -79,6 +79,25 @@ class TellFailed(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(said(error))
         self.error = error
+
+
+class Source(Protocol):
+    """Where the loop takes messages from, one behind the other.
+
+    What an actor uses beside its mailbox (bounds on a life, timers, checkpoints) is a source that
+    stands before another one: so an actor without it pays nothing.
+    """
+
+    def advance(self, timeout: float | None) -> int:
+        """Mark the next record as in hand; return its offset in the batch.
+
+        Waits up to `timeout` seconds (None: for ever); then, or where this life is to end, -1.
+        """
+        ...
+
+    def step(self, timeout: float | None) -> int:
+        """Step behind the record in hand, which is handled, and then `advance`."""
+        ...
 
 
 class Loop:
@@ -112,8 +131,14 @@ class Loop:
         self._answer = self.replies.answer
         #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
         self.deadline = 0.0
-        #: Set by `context.stop()`.
+        #: Set by `leave`: the actor ends behind the message in hand, by its own will.
         self.leaving = False
+        #: Where the next message comes from: the reader, or what stands before it (`use`).
+        self.source: Source = reader
+        # Whether `run` has something else to look at than the next message.
+        self._pausing = False
+        #: Set by the handler in hand: its message is answered elsewhere, or later.
+        self.is_taken = False
         #: Called with (flags, body) of an event; runs the hook that is for it.
         self.on_event: Callable[[int, memoryview], None] = lambda _flags, _body: None
         #: Says when to make way for the next incarnation; None: never.
@@ -139,51 +164,69 @@ class Loop:
         Raises:
             TellFailed: a tell's handler raised. BaseException: whatever a handler let through.
         """
-        reader, words, recycler = self._reader, self._words, self.recycler
-        # Decided once: without bounds on this life, no message pays for them.
-        source: MailboxReader | Recycler = reader if recycler is None else recycler
-        advance, step = source.advance, source.step
+        reader, words = self._reader, self._words
         is_behind = True  # what was in hand; else it is handled, and to be stepped behind
         patience: float | None = None
         words[PHASE] = RUNNING
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
-        while not self.leaving and words[CONTROL] < HALT:
-            at = advance(patience) if is_behind else step(patience)
-            if at < 0:
-                is_behind = True
-                break
-            length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
-            if kind == _CALL:
-                self.deadline = deadline
-                # By the map itself, which gives out bytes in a third of a view's time.
-                key_at = at + shift
-                body_at = key_at + named
-                end = key_at + length - padding - _HEADER_BYTES
-                if data[body_at] == PLAIN and not flags:  # an empty body is refused there too
-                    self._serve_plain(data[key_at:body_at], data[body_at:end], call, reply)
-                    is_behind = False
+        at = 0
+        while at >= 0 and not self.leaving and words[CONTROL] < HALT:
+            # Looked up once: what an actor does not use, no message of it pays for.
+            advance, step = self.source.advance, self.source.step
+            self._pausing = self.leaving  # a signal's handler may have set that meanwhile
+            while not self._pausing and words[CONTROL] < HALT:
+                at = advance(patience) if is_behind else step(patience)
+                if at < 0:
+                    is_behind = True
+                    break
+                length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
+                if kind == _CALL:
+                    self.deadline = deadline
+                    # By the map itself, which gives out bytes in a third of a view's time.
+                    key_at = at + shift
+                    body_at = key_at + named
+                    end = key_at + length - padding - _HEADER_BYTES
+                    key = data[key_at:body_at]
+                    if data[body_at] == PLAIN and not flags:  # an empty body is refused there too
+                        self._serve_plain(key, data[body_at:end], call, reply)
+                        is_behind = False
+                    else:
+                        is_behind = self._serve(key, flags, data[body_at:end], call, reply)
                     continue
-                is_behind = self._serve(data[key_at:body_at], flags, data[body_at:end], call, reply)
-                continue
-            if kind == Kind.STOP:
-                patience = 0.0
-            self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
-            reader.done(place=False)
-            is_behind = True
+                if kind == Kind.STOP:
+                    patience = 0.0
+                self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
+                reader.done(place=False)
+                is_behind = True
         if not is_behind:
             reader.done(place=True)
         reader.give_back()
-        if self.leaving:
-            return LEFT
-        if words[CONTROL] == HALT:
-            return HALTED
-        makes_way = recycler is not None and recycler.due and words[CONTROL] != LEAVE
-        return RECYCLED if makes_way else STOPPED
+        return self._ended()
+
+    def leave(self) -> None:
+        """End the actor behind the message in hand."""
+        self.leaving = True
+        self._pausing = True
+
+    def use(self, source: Source) -> None:
+        """Take messages from `source` from now on: it stands before what was the source so far."""
+        self.source = source
+        self._pausing = True
 
     def close(self) -> None:
         """Close the reader and the reply ends."""
         self.replies.close()
         self._reader.close()
+
+    def _ended(self) -> int:
+        """Return the phase in which the loop has ended."""
+        if self.leaving:
+            return LEFT
+        if self._words[CONTROL] == HALT:
+            return HALTED
+        recycler = self.recycler
+        makes_way = recycler is not None and recycler.due and self._words[CONTROL] != LEAVE
+        return RECYCLED if makes_way else STOPPED
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
         """Do what a record of the runtime's own is for."""
@@ -221,7 +264,11 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
                 self._raised(error, key, call, reply)
             else:
-                if reply:
+                if not reply:
+                    pass
+                elif self.is_taken:
+                    self.is_taken = False
+                else:
                     try:
                         self._answer(reply, call, _RESULT, result)
                     except (EncodeError, StorageFull) as error:
@@ -247,11 +294,15 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
             self._raised(error, key, call, reply)
             return
-        if reply:
-            try:
-                self._answer(reply, call, _RESULT, result)
-            except (EncodeError, StorageFull) as error:
-                self._unsendable(key, call, reply, error)
+        if not reply:
+            return
+        if self.is_taken:
+            self.is_taken = False
+            return
+        try:
+            self._answer(reply, call, _RESULT, result)
+        except (EncodeError, StorageFull) as error:
+            self._unsendable(key, call, reply, error)
 
     def _load(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
         head, buffers, received = self._store.open(flags, memoryview(body))
