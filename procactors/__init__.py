@@ -24,7 +24,7 @@ if _TYPE_CHECKING:
     from procactors.api.stop_signal import Interrupted
     from procactors.api.system import ActorSystem
     from procactors.api.tree_toml import load_tree
-    from procactors.crash import CrashReport, ExitKind, ExitReason
+    from procactors.crash import CrashReport, ExitKind, ExitReason, MessageInHand
     from procactors.deadletters.letter import DeadLetter
     from procactors.deadletters.store import DeadLetters
     from procactors.model.commands import ActorStatus
@@ -88,6 +88,7 @@ __all__ = [
     "Mailbox",
     "MapResults",
     "Message",
+    "MessageInHand",
     "Options",
     "Overflow",
     "Pool",
@@ -149,6 +150,7 @@ _LATE = {
     "Mailbox": "procactors.wire.mailbox.queue",
     "MapResults": "procactors.pool.map",
     "Message": "procactors.model.messages",
+    "MessageInHand": "procactors.crash",
     "Options": "procactors.model.options",
     "Overflow": "procactors.model.options",
     "Pool": "procactors.pool.pool",

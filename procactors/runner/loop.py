@@ -72,6 +72,7 @@ _log = logging.getLogger("procactors")
 _unpack = WHOLE.unpack_from
 _CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
 _RESULT = int(Kind.RESULT)
+_PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
@@ -152,6 +153,9 @@ class Loop:
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
+        #: The message in hand is held out of the batch, or, set by its handler, is to be: then the
+        #: `step` of a source before the reader does it.
+        self.is_held = False
 
     @property
     def deliveries(self) -> int:
@@ -248,21 +252,24 @@ class Loop:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
         slot.begin()
-        self._slot = slot
+        self._slot, self.is_held = slot, True
         kind, flags, body = slot.record
         try:
             if kind == _CALL:
                 envelope = open_envelope(body)
                 self.deadline = envelope.deadline
-                payload = bytes(envelope.payload)
-                self._serve(envelope.method, flags, payload, envelope.call, envelope.reply)
+                key, payload = envelope.method, bytes(envelope.payload)
+                if payload[:1] == _PLAIN_BYTE and not flags:
+                    self._serve_plain(key, payload, envelope.call, envelope.reply)
+                else:
+                    self._serve(key, flags, payload, envelope.call, envelope.reply)
             else:
                 self._heed(kind, flags, body)
         except TellFailed:
             slot.state = hands.FAILED
             raise
         finally:
-            self._slot = None
+            self._slot, self.is_held = None, False
         self.held.finish(slot)
 
     def _begin_waiting(self) -> None:
@@ -329,10 +336,7 @@ class Loop:
                         self._unsendable(key, call, reply, error)
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
-        if received is None:
-            return False
-        if self._slot is not None:
-            received.leave()  # it is freed with the slot
+        if received is None or (self.is_held and self._leave(received)):
             return False
         self._reader.done(place=True)
         received.consume()
@@ -371,6 +375,11 @@ class Loop:
             if received is not None:
                 received.consume()
             raise
+
+    def _leave(self, received: Received) -> bool:
+        """Let go of a payload that is freed with its slot."""
+        received.leave()
+        return True
 
     def _unsendable(self, key: bytes, call: int, reply: int, error: Exception) -> None:
         text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
