@@ -483,6 +483,12 @@ def open_pool(
         kwargs: those by name.
     """
     check_class("pool", cls)
+    if options.max_concurrency > 1:
+        raise InvalidSpec(
+            f"max_concurrency={options.max_concurrency} is for an actor alone: a pool's worker "
+            f"runs one item at a time, so that a death costs one; use options(size=...) for more "
+            f"workers, or spawn(...) one actor with max_concurrency and ask that"
+        )
     actor = client.transport.actor
     infix = f"{actor}-" if actor else ""
     name = options.name or f"{cls.__qualname__.lower()}-pool-{infix}{next(_numbers)}"

@@ -26,7 +26,7 @@ from procactors.errors import (
     UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.handlers import kind_of
+from procactors.model.handlers import refused_kind
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
@@ -376,6 +376,14 @@ class Loop:
                 received.consume()
             raise
 
+    def _value_of(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
+        """Return a payload's value and its segment, as `_serve` and `_serve_plain` load it."""
+        if flags:
+            return self._load(flags, body)
+        if body[:1] == _PLAIN_BYTE:
+            return (load_plain(body), {}), None
+        return _loads(body), None
+
     def _leave(self, received: Received) -> bool:
         """Let go of a payload that is freed with its slot."""
         received.leave()
@@ -446,11 +454,15 @@ class Loop:
             recycler = self.recycler
             self._runner = BatchRunner(
                 self._store,
-                lambda key: find_handler(self._instance, self._table, key)[1],
+                self._item_handler,
                 recycler.room if recycler is not None else lambda: None,
                 recycler.spend if recycler is not None else lambda _: None,
             )
         return self._runner
+
+    def _item_handler(self, key: bytes) -> Callable[..., Any]:
+        """Return the handler that an item of a pool's batch means."""
+        return find_handler(self._instance, self._table, key)[1]
 
 
 def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Callable[..., Any]]:
@@ -473,7 +485,7 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
         raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
-    if kind := kind_of(handler):  # its sender did not know the class
+    if kind := refused_kind(handler):  # its sender did not know the class
         raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
     return name, handler
 
