@@ -204,6 +204,7 @@ class Life:
         from procactors.runner.async_loop import AsyncLoop  # only where it is used
 
         actor, store, most = self._order.actor, self._endpoint.store, self._order.concurrency
+        self._endpoint.is_concurrent = most > 1
         return AsyncLoop(self._reader, store, actor, instance, self._refused, events, most)
 
     def close(self) -> None:

@@ -1,13 +1,15 @@
-"""What can be run in an actor: classes with plain methods, and plain functions.
+"""What can be run in an actor: classes with plain or async methods, and plain functions.
 
 Layer: model. Runs in: parent and actor.
 Owns: nothing.
-Never: lets an `async def` or a generator come to its first call: what it returns would not be run.
+Never: lets an `async def` or a generator come to its first call where nobody would run what it
+returns.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -128,19 +130,28 @@ def has_async(cls: type) -> bool:
     return False
 
 
-def check_function(function: Any) -> None:
+def check_function(function: Any, *, may_be_async: Callable[[Any], bool] | None = None) -> None:
     """Refuse a function that has no result when it returns: a pool could not use it.
+
+    Args:
+        function: what is to be called.
+        may_be_async: says of an async one whether it is a method that a worker awaits.
 
     Raises:
         InvalidSpec: it is async, or a generator.
     """
     kind = kind_of(function)
+    if kind == "async def" and may_be_async is not None and may_be_async(function):
+        return
     if not kind and not isinstance(function, _PLAIN) and not inspect.isroutine(function):
         kind = kind_of(getattr(type(function), "__call__", None))  # noqa: B004 - its code's kind
     if kind:
         shown = getattr(function, "__qualname__", repr(function))
         cure = "return list(...) of it" if kind == "a generator" else "call asyncio.run in it"
-        raise InvalidSpec(f"{shown} is {kind}: a pool calls plain functions; have one {cure}")
+        raise InvalidSpec(
+            f"{shown} is {kind}: a pool calls plain functions, and async def methods of its "
+            f"workers' class; have one {cure}"
+        )
 
 
 def refusal(

@@ -370,7 +370,7 @@ class AsyncPool(Generic[A]):
     ) -> AsyncMapResults[Any]:
         pool, is_spread = self.sync, verb == "starmap"
         pool._check_open()
-        check_inputs(what, items, more, verb)
+        check_inputs(what, pool._table, items, more, verb)
         options = checked_options(is_spread, pool._timeout, words)
         return AsyncMapResults(
             lambda: MapResults(pool._job(what, items, is_spread, words)),

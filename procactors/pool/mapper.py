@@ -160,7 +160,7 @@ class Mapper(Generic[A]):
                 pickled. (An item that cannot is an item that fails.)
         """
         self._check_open()
-        check_inputs(what, items, more, "map")
+        check_inputs(what, self._table, items, more, "map")
         return MapResults(self._job(what, items, False, words))
 
     @overload
@@ -189,7 +189,7 @@ class Mapper(Generic[A]):
     ) -> MapResults[Any]:
         """Do what `map` does, where each item is a tuple of arguments."""
         self._check_open()
-        check_inputs(what, items, more, "starmap")
+        check_inputs(what, self._table, items, more, "starmap")
         return MapResults(self._job(what, items, True, words))
 
     def _job(self, what: Any, items: Iterable[Any], spread: bool, words: dict[str, Any]) -> MapJob:
@@ -224,7 +224,7 @@ class Mapper(Generic[A]):
             words: ordered, in_flight, chunk, timeout of `map`.
         """
         self._check_open()
-        check_function(what)
+        check_function(what, may_be_async=self._table.has)
         options = checked_options(False, self._timeout, words)
         return JobMap(self._dispatcher, self._state(what, options), source, judge)
 

@@ -174,7 +174,7 @@ class AsyncActorRef(Generic[A_co]):
             await turn
         ref = self.sync
         endpoint = transport_of(ref._runtime_dir, ref.name)
-        if ref._actor == endpoint.actor != SUPERVISOR:
+        if ref._actor == endpoint.actor != SUPERVISOR and not endpoint.is_concurrent:
             raise AskCycleError(
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
             )
