@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from procactors.model.handlers import check_function
@@ -86,6 +86,16 @@ class Mapper(Generic[A]):
     @overload
     def map(
         self,
+        method: Callable[[A, T], Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        **words: Unpack[MapWords],
+    ) -> MapResults[R]: ...
+    @overload
+    def map(
+        self,
         method: Callable[[A, T], R],
         /,
         items: Iterable[T],
@@ -93,6 +103,16 @@ class Mapper(Generic[A]):
         on_error: Literal["raise", "skip"] = "raise",
         **words: Unpack[MapWords],
     ) -> MapResults[R]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["collect"],
+        **words: Unpack[MapWords],
+    ) -> MapResults[R | BaseException]: ...
     @overload
     def map(
         self,
@@ -166,6 +186,16 @@ class Mapper(Generic[A]):
     @overload
     def starmap(
         self,
+        method: Callable[..., Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        **words: Unpack[MapWords],
+    ) -> MapResults[R]: ...
+    @overload
+    def starmap(
+        self,
         method: Callable[..., R],
         /,
         items: Iterable[tuple[Any, ...]],
@@ -173,6 +203,16 @@ class Mapper(Generic[A]):
         on_error: Literal["raise", "skip"] = "raise",
         **words: Unpack[MapWords],
     ) -> MapResults[R]: ...
+    @overload
+    def starmap(
+        self,
+        method: Callable[..., Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["collect"],
+        **words: Unpack[MapWords],
+    ) -> MapResults[R | BaseException]: ...
     @overload
     def starmap(
         self,
