@@ -47,6 +47,8 @@ _AT_ONCE = 16
 #: Seconds for which one step of a handler may hold up the event loop before it is warned of. Twice
 #: what asyncio's debug mode calls slow: a busy machine keeps a process waiting as long.
 _BLOCKED_S = 0.2
+#: Among the names of handlers that were warned of.
+_NO_ROOM = ""
 
 
 class Hand:
@@ -132,8 +134,12 @@ class AsyncLoop(Loop):
         self._is_due = False
         # What is in hand is there in the batch: no other can be begun beside it.
         self._is_alone = False
+        # The last handler was no coroutine.
+        self._was_plain = False
         # No message more is taken.
         self._is_over = False
+        # Nor is one in hand.
+        self._is_done = False
         # The batch of a pool that is to be run between two turns of the event loop.
         self._batch: Hand | None = None
         self._failure: BaseException | None = None
@@ -212,11 +218,13 @@ class AsyncLoop(Loop):
             self._loop.run_forever()
             if self._failure is not None:
                 raise self._failure
-            batch, self._batch = self._batch, None
-            if batch is None:
+            if self._is_done:
                 return
-            # Outside of the event loop: its items run that, each in its turn.
-            self._serve_batch(batch)
+            batch, self._batch = self._batch, None
+            if batch is not None:
+                # Outside of the event loop: its items run that, each in its turn.
+                self._serve_batch(batch)
+            # Else user code has stopped the loop, as its own programs would: it goes on.
             self._loop.call_soon(self._pump)
 
     def _unwind(self, error: BaseException) -> None:
@@ -262,6 +270,7 @@ class AsyncLoop(Loop):
                 self._is_over = True
             if self._is_over:
                 if not self.hands:
+                    self._is_done = True
                     self._loop.stop()
                 return
             if self._is_full:
@@ -275,11 +284,14 @@ class AsyncLoop(Loop):
             if self._batch is not None:
                 self._loop.stop()
                 return
-        self.wake()
+            if self._was_plain and self.hands:
+                break  # those that await have their turn between two plain ones
+        self._loop.call_soon(self._pump)
 
     def _take_next(self) -> bool:
         """Take the next message, if there is one; else see that the event loop waits for it."""
         is_due, self._is_due = self._is_due, False
+        self._reader.is_alone = not self.hands
         try:
             source = self.source
             at = source.step(self._patience) if is_due else source.advance(self._patience)
@@ -309,7 +321,9 @@ class AsyncLoop(Loop):
                 slot = self.held.hold(place=record.kind == _CALL)
             except StorageFull as error:
                 # Then it stays in hand in the batch, and is the last one until it is handled.
-                _log.warning("%s", error)
+                if _NO_ROOM not in self._warned:
+                    self._warned.add(_NO_ROOM)
+                    _log.warning("%s", error)
         return Hand(slot.record if slot is not None else record, slot)
 
     def _wait(self, seconds: float | None) -> None:
@@ -346,6 +360,7 @@ class AsyncLoop(Loop):
             self._batch, self._is_alone = hand, True
             return
         self._is_alone = hand.slot is None
+        self._was_plain = True
         self.hands.add(hand)
         context = contextvars.copy_context()
         context.run(_here.set, hand)
@@ -404,13 +419,16 @@ class AsyncLoop(Loop):
 
     def _go_on(self, hand: Hand, result: Any) -> None:
         """Have the event loop run what a handler has returned to be awaited."""
+        self._was_plain = False
         inner = result if asyncio.iscoroutine(result) else awaited(result)
         stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, hand))
         hand.task = task = self._loop.create_task(stepped)
+        task.set_name(hand.name)
         task.add_done_callback(functools.partial(self._finished, hand))
 
     def _finished(self, hand: Hand, task: asyncio.Task[Any]) -> None:
         """A handler's task has ended: answer, and take what waits for its place."""
+        hand.task = None  # its context has the hand: each would keep the other
         if self._failure is not None:
             # This life has ended: the supervisor answers. Asked for, or asyncio would complain.
             _ = task.cancelled() or task.exception()

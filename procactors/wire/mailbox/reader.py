@@ -90,6 +90,8 @@ class MailboxReader:
         in_copies(_close_in_child)
         #: It never waits, but raises `WouldWait`: an event loop waits for it.
         self.is_polled = False
+        #: Then it tries for a moment all the same: nothing else is under way there.
+        self.is_alone = False
         self._owed = 0
         self._batched = 1 if prompt else max(1, capacity // 4)
 
@@ -246,6 +248,8 @@ class MailboxReader:
     def _poll(self, timeout: float | None) -> bool:
         """Read the next batch if something is there; else raise, unless `timeout` is 0."""
         count = self._read_timed(0.0)
+        if not count and self.is_alone and self._spin.comes(self._wait):
+            count = self._read_timed(0.0)
         if count:
             self._words[STATE] = count << 40
         elif timeout is None or timeout > 0:
