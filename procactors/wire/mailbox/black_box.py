@@ -47,6 +47,7 @@ __all__ = [
     "RECYCLED",
     "RECYCLING",
     "RUNNING",
+    "SERIAL",
     "STARTING",
     "STATE",
     "STOPPED",
@@ -70,6 +71,9 @@ LISTENED = 15
 SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
+#: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
+#: up before the next one is in hand, but not for one that is delivered again.
+SERIAL = 23
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192
