@@ -48,6 +48,9 @@ _LONGEST_WAIT_S = 86_400.0
 #: Offset of the kind in a record: behind its length.
 _KIND_AT = 4
 
+#: Bytes of a state that are not copied once more before they are written.
+_LARGE = 65_536
+
 _CALL, _EVENT = int(Kind.CALL), int(Kind.EVENT)
 _advance = MailboxReader.advance
 _done = MailboxReader.done
@@ -72,7 +75,8 @@ class CheckpointReader(MailboxReader):
 
     def step(self, timeout: float | None = None) -> int:
         """Do `done(place=True)` and then `advance`."""
-        self.done(place=True)
+        self.keeper.handled(self._words[SERIAL])
+        _done(self, place=True)
         return self.advance(timeout)
 
     def done(self, *, place: bool) -> None:
@@ -136,10 +140,12 @@ class Keeper:
     ) -> None:
         self._file = file
         self.store = store
+        self._encode = store.encode
         self._owner = owner
         self._class_name = class_name
         self._messages = math.inf if messages is None else messages
         self._seconds = math.inf if seconds is None else seconds
+        self._is_timed = seconds is not None
         self._keeps_answers = keeps_answers
         self._is_lasting = is_lasting
         self._what = f"snapshot of {class_name}"
@@ -196,14 +202,14 @@ class Keeper:
         self._last = serial
         if serial != self._held:
             self._pending += 1
-            if self._is_due(self._pending):
+            if self._pending >= self._messages or (self._is_timed and self._is_due(0)):
                 self._write(serial)
-            elif self._seconds < math.inf:
+            elif self._is_timed:
                 self.is_patient = False
 
     def answer(self, reply: int, call: int, kind: int, value: object, patient: bool = True) -> bool:
         """Answer the message in hand as `ReplySender.answer` does, behind its state."""
-        encoded = self.store.encode(value, "result")
+        encoded = self._encode(value, "result")
         record = self.store.record(kind, CALL_ID.pack(call), encoded, reply)
         if self._is_due(self._pending + 1):
             answer = (reply, call, kind, encoded) if self._keeps_answers else None
@@ -236,7 +242,7 @@ class Keeper:
 
     def _is_due(self, pending: int) -> bool:
         return pending >= self._messages or (
-            self._seconds < math.inf and monotonic() - self._written_at >= self._seconds
+            self._is_timed and monotonic() - self._written_at >= self._seconds
         )
 
     def _send(self, reply: int, record: bytes, patient: bool) -> bool:
@@ -253,11 +259,10 @@ class Keeper:
             CheckpointError: it could not be. What the hook raises.
         """
         try:
-            encoded = self.store.encode(self._instance.snapshot(), self._what)
-            state, state_split = self._parts(encoded)
+            state, state_split = self._parts(self._encode(self._instance.snapshot(), self._what))
             if answer is None:
+                kept = ()
                 head = _HEAD.pack(self._owner, serial, 0, 0, 0, 0, 0, state_split)
-                self._file.write((head, *state))
             else:
                 reply, call, kind, result = answer
                 kept, kept_split = _parts(result)
@@ -265,7 +270,10 @@ class Keeper:
                 head = _HEAD.pack(
                     self._owner, serial, reply, call, kind, size, kept_split, state_split
                 )
-                self._file.write((head, *kept, *state))
+            if state_split or len(state[0]) > _LARGE:
+                self._file.write(head, *kept, *state)
+            else:  # nearly every one
+                self._file.write(b"".join((head, *kept, *state)))
         # Not what the loop takes for a result that cannot be sent.
         except (EncodeError, StorageFull) as error:
             raise self._failed(error) from error
@@ -276,7 +284,8 @@ class Keeper:
         self._held = serial
         self._pending = 0
         self.is_patient = True
-        self._written_at = monotonic()
+        if self._is_timed:
+            self._written_at = monotonic()
 
     def _parts(self, encoded: Encoded) -> tuple[Sequence[bytes | memoryview], bool]:
         if self._is_lasting and leans(encoded.head):

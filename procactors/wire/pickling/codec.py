@@ -142,9 +142,9 @@ def pieces(encoded: Encoded) -> list[bytes | memoryview]:
     buffers = encoded.buffers
     sizes = [len(encoded.head), *(buffer.nbytes for buffer in buffers)]
     found: list[bytes | memoryview] = [struct.pack(f"={1 + len(sizes)}Q", len(buffers), *sizes)]
-    for part, size in zip((encoded.head, *buffers), sizes, strict=True):
-        found.append(part)
-        found.append(bytes(-size % _ALIGN))
+    parts: list[bytes | memoryview] = [encoded.head, *buffers]
+    for part, size in zip(parts, sizes, strict=True):
+        found += [part, bytes(-size % _ALIGN)]
     return found
 
 
