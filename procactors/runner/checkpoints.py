@@ -261,7 +261,7 @@ class Keeper:
         try:
             state, state_split = self._parts(self._encode(self._instance.snapshot(), self._what))
             if answer is None:
-                kept = ()
+                kept: Sequence[bytes | memoryview] = ()
                 head = _HEAD.pack(self._owner, serial, 0, 0, 0, 0, 0, state_split)
             else:
                 reply, call, kind, result = answer

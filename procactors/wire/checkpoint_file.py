@@ -14,12 +14,12 @@ write a file beside and rename it costs 15, which would double the cost of a mes
 is written beside and renamed, as is one that is too large for the slots that are there.
 
 The version is written last: in the runtime directory by one store into a map, in a user's file
-(whose disk may be full, or whose file be cut off, which a map does not survive) with the first page
-of the slot, by one call; the kernel ends no call between two bytes of a page for a signal. So the
-highest version in a slot's head is that of a state which is whole. If its checksum says otherwise,
-the file is damaged, and that is said. But pages reach the disk in any order: behind a power cut, which is seen by the number of the machine's start, the highest version
-that is whole counts. Of three slots, one has the newest state, one the last that was forced to the
-disk, and one is written.
+(whose disk may be full, and a map does not survive that) with the first page of the slot, by one
+call; the kernel ends no call between two bytes of a page for a signal. So the highest version in a
+slot's head is that of a state which is whole. If its checksum says otherwise, the file is damaged,
+and that is said. But pages reach the disk in any order: behind a power cut, which is seen by the
+number of the machine's start, the highest version that is whole counts. Of three slots, one has the
+newest state, one the last that was forced to the disk, and one is written.
 """
 
 from __future__ import annotations
