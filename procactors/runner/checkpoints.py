@@ -79,12 +79,14 @@ class CheckpointReader(MailboxReader):
         _done(self, place=True)
         return self.advance(timeout)
 
-    def done(self, *, place: bool) -> None:
+    def done(self, *, place: bool, handled: int = 1) -> None:
         """Step behind the record in hand, whose state is written before if that is due."""
         words = self._words
-        if place or self.box.raw[((words[STATE] >> 16) & 0xFFFFFF) + _KIND_AT] == _EVENT:
+        if not handled:
+            pass  # it is held out of the batch now, and may be at work
+        elif place or self.box.raw[((words[STATE] >> 16) & 0xFFFFFF) + _KIND_AT] == _EVENT:
             self.keeper.handled(words[SERIAL])
-        _done(self, place=place)
+        _done(self, place=place, handled=handled)
 
     def _advance_again(self, timeout: float | None) -> int:
         """Mark a record as in hand that a life before had in hand, if its state has it not."""
