@@ -32,6 +32,7 @@ if _TYPE_CHECKING:
     from procactors.model.messages import Message
     from procactors.model.options import (
         Backoff,
+        Checkpoint,
         Delivery,
         Limits,
         Options,
@@ -69,6 +70,7 @@ __all__ = [
     "AsyncSupervisorRef",
     "AutoShutdown",
     "Backoff",
+    "Checkpoint",
     "Child",
     "ChildCounts",
     "ChildFailure",
@@ -131,6 +133,7 @@ _LATE = {
     "AsyncSupervisorRef": "procactors.runtime.async_supervisor_ref",
     "AutoShutdown": "procactors.model.tree",
     "Backoff": "procactors.model.options",
+    "Checkpoint": "procactors.model.options",
     "Child": "procactors.runtime.supervisor_ref",
     "ChildCounts": "procactors.runtime.supervisor_ref",
     "ChildFailure": "procactors.runtime.child_failure",

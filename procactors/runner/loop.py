@@ -134,7 +134,7 @@ class Loop:
         self._table: MethodTable = table_of(type(instance))
         self._bound: dict[bytes, Callable[..., Any]] = {}
         self.replies = ReplySender(store)
-        self._answer = self.replies.answer
+        self._answer: Callable[[int, int, int, object], bool] = self.replies.answer
         #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
         self.deadline = 0.0
         #: Set by `leave`: the actor ends behind the message in hand, by its own will.
@@ -237,6 +237,10 @@ class Loop:
         """Take messages from `source` from now on: it stands before what was the source so far."""
         self.source = source
         self._pausing = True
+
+    def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
+        """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
+        self._answer = answer
 
     def close(self) -> None:
         """Close the reader and the reply ends."""
@@ -416,10 +420,10 @@ class Loop:
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._store)
         try:
-            there = self.replies.answer(reply, call, Kind.FAILURE, packed)
+            there = self._answer(reply, call, Kind.FAILURE, packed)
         except (EncodeError, StorageFull) as full:
             short = short_failure(error, full)
-            there = self.replies.answer(reply, call, Kind.FAILURE, short)
+            there = self._answer(reply, call, Kind.FAILURE, short)
         if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
             _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())
