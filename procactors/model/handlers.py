@@ -8,7 +8,7 @@ Never: lets an `async def` or a generator come to its first call: what it return
 from __future__ import annotations
 
 import functools
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import InvalidSpec
@@ -45,6 +45,9 @@ _UNEXPECTED = r"unexpected keyword argument '(\w+)'"
 def kind_of(function: Any) -> str:
     """Return what a function is that cannot be a handler yet; empty if it can."""
     kind = type(function)
+    if kind is MethodType:  # of an instance, as an actor looks it up
+        function = function.__func__
+        kind = type(function)
     if kind is BuiltinFunctionType or (
         kind is FunctionType and not function.__code__.co_flags & _UNUSUAL
     ):
