@@ -58,6 +58,7 @@ from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
     from procactors.runner.batches import BatchRunner
+    from procactors.runner.checkpoints import Keeper
     from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
     from procactors.wire.mailbox import hands
@@ -149,6 +150,8 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        # Writes the actor's state down; None: its options have no checkpoint.
+        self._keeper: Keeper | None = None
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
@@ -234,9 +237,10 @@ class Loop:
         self.source = source
         self._pausing = True
 
-    def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
-        """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
-        self._answer = answer
+    def keep_by(self, keeper: Keeper) -> None:
+        """Have messages answered, and those that are held handled, behind the actor's state."""
+        self._keeper = keeper
+        self._answer = keeper.answer
 
     def close(self) -> None:
         """Close the reader and the reply ends."""
@@ -251,6 +255,10 @@ class Loop:
         Raises:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
+        keeper = self._keeper
+        if keeper is not None and not keeper.begins(slot):
+            self.held.finish(slot)  # the state has it already
+            return
         slot.begin()
         self._slot = slot
         kind, flags, body = slot.record
@@ -267,6 +275,8 @@ class Loop:
             raise
         finally:
             self._slot = None
+        if keeper is not None:
+            keeper.ends(slot)
         self.held.finish(slot)
 
     def _begin_waiting(self) -> None:
