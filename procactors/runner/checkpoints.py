@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -156,10 +156,10 @@ class Keeper:
         #: That of the last one that was handled, and how many were since the state was written.
         self._last = 0
         self._pending = 0
-        #: Turn of the last one that was held out of the batch and is handled, from 1; and of the
-        #: one that is in hand now, or 0.
+        #: Turn of the last one that was held out of the batch and is handled, from 1.
         self._turn = 0
-        self._turn_in_hand = 0
+        #: Returns the slot of the message in hand; None: it is in the batch.
+        self.slot: Callable[[], Slot | None] = lambda: None
         self._written_at = monotonic()
         #: The answer that stands in the file: (reply, call, kind, encoded).
         self._answer: tuple[int, int, int, Encoded] | None = None
@@ -205,34 +205,32 @@ class Keeper:
         """Whether the state in the file has come to the message of that number."""
         return serial == self._held
 
-    def handled(self, serial: int, is_held: bool = False) -> None:
-        """Write the state if that is due; the message of that number is handled, or a held one."""
+    def handled(self, serial: int) -> None:
+        """Write the state if that is due; the message of that number is handled."""
         self._last = serial
-        if serial != self._held or is_held:
-            self._pending += 1
-            if self._pending >= self._messages or (self._is_timed and self._is_due(0)):
-                self._write(serial)
-            elif self._is_timed:
-                self.is_patient = False
+        if serial != self._held:
+            self.changed()
 
-    def begins(self, slot: Slot) -> bool:
-        """Note that a message is begun that is held out of the batch.
-
-        Returns:
-            False: the state has it already; its caller is answered, and it is not to be begun.
-        """
-        if slot.turn + 1 == self._turn:
-            self.answer_again(slot.record)
+    def has(self, slot: Slot) -> bool:
+        """Whether the state has a message that is held out of the batch; its caller is answered."""
+        if slot.turn + 1 != self._turn:
             return False
-        self._turn_in_hand = slot.turn + 1
+        self.answer_again(slot.record)
         return True
 
     def ends(self, slot: Slot) -> None:
         """Write the state if that is due; the message, which is held, is handled."""
-        self._turn_in_hand = 0
         if slot.turn + 1 != self._turn:
             self._turn = slot.turn + 1
-            self.handled(self._last, is_held=True)
+            self.changed()
+
+    def changed(self) -> None:
+        """Write the state if that is due: something else than the message in hand changed it."""
+        self._pending += 1
+        if self._pending >= self._messages or (self._is_timed and self._is_due(0)):
+            self._write(self._last)
+        elif self._is_timed:
+            self.is_patient = False
 
     def answer(self, reply: int, call: int, kind: int, value: object, patient: bool = True) -> bool:
         """Answer the message in hand as `ReplySender.answer` does, behind its state."""
@@ -240,11 +238,12 @@ class Keeper:
         record = self.store.record(kind, CALL_ID.pack(call), encoded, reply)
         if self._is_due(self._pending + 1):
             answer = (reply, call, kind, encoded) if self._keeps_answers else None
-            if self._turn_in_hand:
-                self._turn = self._turn_in_hand
-                self._write(self._last, answer)
-            else:
+            slot = self.slot()
+            if slot is None:
                 self._write(self._words[SERIAL], answer)
+            else:
+                self._turn = slot.turn + 1
+                self._write(self._last, answer)
         return self._send(reply, record, patient)
 
     def answer_again(self, record: Record) -> None:

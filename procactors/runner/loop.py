@@ -177,7 +177,7 @@ class Loop:
         if self._held is None:
             from procactors.runner.held import Held  # only where it is used
 
-            self._held = Held(self._reader, self._store)
+            self._held = Held(self._reader, self._store, self._keeper)
         return self._held
 
     def run(self) -> int:
@@ -238,8 +238,9 @@ class Loop:
         self._pausing = True
 
     def keep_by(self, keeper: Keeper) -> None:
-        """Have messages answered, and those that are held handled, behind the actor's state."""
+        """Have messages answered, and those that are held finished, behind the actor's state."""
         self._keeper = keeper
+        keeper.slot = lambda: self._slot
         self._answer = keeper.answer
 
     def close(self) -> None:
@@ -255,10 +256,6 @@ class Loop:
         Raises:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
-        keeper = self._keeper
-        if keeper is not None and not keeper.begins(slot):
-            self.held.finish(slot)  # the state has it already
-            return
         slot.begin()
         self._slot = slot
         kind, flags, body = slot.record
@@ -275,8 +272,6 @@ class Loop:
             raise
         finally:
             self._slot = None
-        if keeper is not None:
-            keeper.ends(slot)
         self.held.finish(slot)
 
     def _begin_waiting(self) -> None:

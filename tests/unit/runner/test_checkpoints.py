@@ -37,8 +37,8 @@ READER = (
     MailboxReader.advance,
     MailboxReader.done,
 )
-KEEPER = (Keeper.handled, Keeper.answer, Keeper._write, Keeper._send)
-HELD = (Loop.serve_held, Keeper.begins, Keeper.ends, Keeper.handled, Held.finish)
+KEEPER = (Keeper.handled, Keeper.changed, Keeper.answer, Keeper._write, Keeper._send)
+HELD = (Loop.serve_held, Keeper.has, Keeper.ends, Keeper.changed, Held.waiting, Held.finish)
 FILE = (
     CheckpointFile.write,
     CheckpointFile._write_slot,
