@@ -259,10 +259,11 @@ class Actor:
     def snapshot(self) -> Any:
         """Return the state that goes over to the next incarnation.
 
-        With `Options.checkpoint`, called between two messages, as often as that says. Else called at the end of a life that `Options.recycle_after` ends, before its children stop
-        and `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled,
-        crashes the actor with that error: what follows is up to the restart policy. Leave it out,
-        and the next life begins with what the constructor makes.
+        With `Options.checkpoint`, called between two messages, as often as that says. Else called
+        at the end of a life that `Options.recycle_after` ends, before its children stop and
+        `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled, crashes
+        the actor with that error: what follows is up to the restart policy. Leave it out, and the
+        next life begins with what the constructor makes.
         """
         return None
 
