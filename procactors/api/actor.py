@@ -257,20 +257,22 @@ class Actor:
         return None
 
     def snapshot(self) -> Any:
-        """Return the state that goes over to the next incarnation when this one is recycled.
+        """Return the state that goes over to the next incarnation.
 
-        Called at the end of a life that `Options.recycle_after` ends, before its children stop
-        and `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled,
-        crashes the actor with that error: what follows is up to the restart policy. Leave it out,
-        and the next life begins with what the constructor makes.
+        With `Options.checkpoint`, called between two messages, as often as that says. Else called
+        at the end of a life that `Options.recycle_after` ends, before its children stop and
+        `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled, crashes
+        the actor with that error: what follows is up to the restart policy. Leave it out, and the
+        next life begins with what the constructor makes.
         """
         return None
 
     def restore(self, state: Any) -> None:
         """Take over what `snapshot` returned; run between the constructor and `on_start`.
 
-        Only in a life that follows a recycling, and only once for each snapshot: after a crash
-        the actor starts afresh from its constructor. Raising makes the start fail.
+        With `Options.checkpoint` in each life that has a state to go on from. Else only in one that
+        follows a recycling, and only once for each snapshot: after a crash the actor starts afresh
+        from its constructor. Raising makes the start fail.
         """
         raise NotImplementedError(
             f"{type(self).__name__} has snapshot(), so it needs restore(state): nobody takes it"

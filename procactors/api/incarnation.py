@@ -193,7 +193,8 @@ class Life:
             loop.recycler = recycler = Recycler(self._reader, *self._order.recycle)
             loop.use(recycler)
         if self._keeper is not None:
-            self._keeper.serve(cast("CheckpointReader", self._reader), loop, instance)
+            self._keeper.serve(cast("CheckpointReader", self._reader), loop.replies, instance)
+            loop.keep_by(self._keeper)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()

@@ -58,6 +58,7 @@ from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
     from procactors.runner.batches import BatchRunner
+    from procactors.runner.checkpoints import Keeper
     from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
     from procactors.wire.mailbox import hands
@@ -150,6 +151,8 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        # Writes the actor's state down; None: its options have no checkpoint.
+        self._keeper: Keeper | None = None
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
@@ -178,7 +181,7 @@ class Loop:
         if self._held is None:
             from procactors.runner.held import Held  # only where it is used
 
-            self._held = Held(self._reader, self._store)
+            self._held = Held(self._reader, self._store, self._keeper)
         return self._held
 
     def run(self) -> int:
@@ -238,9 +241,11 @@ class Loop:
         self.source = source
         self._pausing = True
 
-    def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
-        """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
-        self._answer = answer
+    def keep_by(self, keeper: Keeper) -> None:
+        """Have messages answered, and those that are held finished, behind the actor's state."""
+        self._keeper = keeper
+        keeper.slot = lambda: self._slot
+        self._answer = keeper.answer
 
     def close(self) -> None:
         """Close the reader and the reply ends."""

@@ -22,6 +22,7 @@ from procactors import (
     AsyncPool,
     AsyncSupervisorRef,
     Backoff,
+    Checkpoint,
     Child,
     ChildCounts,
     ChildFailure,
@@ -230,6 +231,10 @@ def life(counter: ActorRef[Counter], system: ActorSystem) -> None:
     inbox.watch(counter, restarts=True)
     inbox.unwatch(counter)
     assert_type(Options(recycle_after=Recycle(messages=10)).recycle_after, Recycle | None)
+    checkpoint = Checkpoint(messages=1, seconds=0.5, file=Path("state"))
+    assert_type(Options(checkpoint=checkpoint).checkpoint, Checkpoint | None)
+    assert_type(system.options(checkpoint=checkpoint).spawn(Counter), ActorRef[Counter])
+    Checkpoint(messages="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def trees(system: ActorSystem) -> None:
