@@ -141,9 +141,11 @@ class CrashReport:
         incarnation: which life it was, from 1.
         pid: its process id.
         reason: how it ended.
-        handler: name of the handler of the message in hand; None if it was idle.
+        handler: name of the handler of the message in hand; of a timer that ran, ``timer tick``;
+            None if it was idle.
         busy_s: seconds for which that handler had run; 0.0 if idle.
-        deliveries: how often the message in hand had been begun, this time included.
+        deliveries: how often the message in hand had been begun, this time included; 0 if there
+            was none.
         handled: messages handled over all incarnations.
         traceback: the formatted traceback, if an exception ended it.
         native_stack: the stacks that faulthandler wrote, if a fatal signal ended it or it hung.

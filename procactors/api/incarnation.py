@@ -181,6 +181,8 @@ class Life:
 
             loop.recycler = recycler = Recycler(self._reader, *self._order.recycle)
             loop.use(recycler)
+        if self._context._schedule is not None:
+            loop.keep_time(self._context._schedule)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
@@ -197,6 +199,7 @@ class Life:
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         note_threads()
+        self._context._class = cls
         instance = cls(*args, **kwargs)
         if self._order.recycle is not None:
             self._restore(instance)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
     DecodeError,
@@ -45,6 +45,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     STOPPED,
     STOPPING,
+    TIMER,
 )
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
@@ -58,6 +59,8 @@ from procactors.wire.shm.segments import Received
 if TYPE_CHECKING:
     from procactors.runner.batches import BatchRunner
     from procactors.runner.recycling import Recycler
+    from procactors.runner.schedule import Schedule
+    from procactors.runner.source import Source
     from procactors.wire.pickling import pickle_errors
 else:
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
@@ -70,7 +73,7 @@ _RESULT = int(Kind.RESULT)
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
-__all__ = ["Loop", "Source", "TellFailed", "describe", "find_handler"]
+__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
 
 
 class TellFailed(Exception):
@@ -79,25 +82,6 @@ class TellFailed(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(said(error))
         self.error = error
-
-
-class Source(Protocol):
-    """Where the loop takes messages from, one behind the other.
-
-    What an actor uses beside its mailbox (bounds on a life, timers, checkpoints) is a source that
-    stands before another one: so an actor without it pays nothing.
-    """
-
-    def advance(self, timeout: float | None) -> int:
-        """Mark the next record as in hand; return its offset in the batch.
-
-        Waits up to `timeout` seconds (None: for ever); then, or where this life is to end, -1.
-        """
-        ...
-
-    def step(self, timeout: float | None) -> int:
-        """Step behind the record in hand, which is handled, and then `advance`."""
-        ...
 
 
 class Loop:
@@ -147,12 +131,14 @@ class Loop:
 
     @property
     def deliveries(self) -> int:
-        """How often the message in hand has been begun, this time included."""
-        return self._words[DELIVERIES] + 1
+        """How often the message in hand has been begun, this time included; 0 in a timer."""
+        return 0 if self._words[TIMER] else self._words[DELIVERIES] + 1
 
     @property
     def handler(self) -> str:
-        """Name of the handler of the message in hand; empty if there is none."""
+        """Name of the handler of the message in hand, or of the timer; empty if there is none."""
+        if self._words[TIMER]:
+            return self._reader.box.timer
         record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
         if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
             return ""
@@ -196,10 +182,10 @@ class Loop:
                 if kind == Kind.STOP:
                     patience = 0.0
                 self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
-                reader.done(place=False)
+                self.source.done(place=False)
                 is_behind = True
         if not is_behind:
-            reader.done(place=True)
+            self.source.done(place=True)
         reader.give_back()
         return self._ended()
 
@@ -212,6 +198,12 @@ class Loop:
         """Take messages from `source` from now on: it stands before what was the source so far."""
         self.source = source
         self._pausing = True
+
+    def keep_time(self, schedule: Schedule) -> None:
+        """Run between two messages, from now on, what has come due on a schedule."""
+        from procactors.runner.timers import Timers  # only where it is used
+
+        self.use(Timers(self.source, schedule, self._reader.box, self._call, self._is_ending))
 
     def close(self) -> None:
         """Close the reader and the reply ends."""
@@ -242,10 +234,23 @@ class Loop:
 
     def _happened(self, flags: int, body: memoryview) -> None:
         """Run the hook for an event; raising crashes the actor, as in a tell."""
+        self.deadline = 0.0  # nobody waits: not what the message before has left
         try:
             self.on_event(flags, body)
         except Exception as error:
             raise TellFailed(error) from error
+
+    def _call(self, name: str, args: tuple[Any, ...]) -> None:
+        """Call a method of the instance that nobody waits for; raising crashes the actor."""
+        self.deadline = 0.0
+        try:
+            getattr(self._instance, name)(*args)
+        except Exception as error:
+            raise TellFailed(error) from error
+
+    def _is_ending(self) -> bool:
+        """Whether no other message is to be begun, though some may be there."""
+        return self.leaving or self._words[CONTROL] >= HALT
 
     def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
         """Handle the message in hand; return whether it was stepped behind, which else is due."""
@@ -277,7 +282,7 @@ class Loop:
         # and the supervisor reports it.
         if received is None:
             return False
-        self._reader.done(place=True)
+        self.source.done(place=True)
         received.consume()
         return True
 

@@ -21,6 +21,7 @@ from procactors.wire.mailbox.black_box import (
     RUNNING,
     STATE,
     STOPPING,
+    TIMER,
     BlackBox,
     unpack_state,
 )
@@ -92,7 +93,7 @@ class ActorMailbox:
         # In this order: should the next message begin in between, it comes out too young.
         word = words[STATE]
         handled = words[HANDLED]
-        if word & IN_HAND:
+        if word & IN_HAND or words[TIMER]:
             return Look(now, handled, words[BUSY_SINCE] / 1e9, True)
         fill, offset = word >> 40, (word >> 16) & 0xFFFFFF
         # Stopped right behind its read, it has not yet noted how much it got: then the first length

@@ -30,6 +30,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     STOPPED,
     STOPPING,
+    TIMER,
 )
 from procactors.wire.raised import without_ours
 
@@ -137,7 +138,7 @@ class ActorRecord:
 
     def status(self) -> ActorStatus:
         """Return what can be seen now; for the last time just before its host is removed."""
-        busy = self.life is Life.UP and bool(self.words[STATE] & IN_HAND)
+        busy = self.life is Life.UP and bool(self.words[STATE] & IN_HAND or self.words[TIMER])
         state = self.life.value
         if self.life is Life.UP:
             phase = self.words[PHASE]

@@ -123,10 +123,13 @@ class Recovery:
             return self._replies.answer(reply, call, kind, value, patient=False)
 
     def in_hand(self, mailbox: ActorMailbox) -> tuple[str | None, int]:
-        """Return (handler, deliveries) of the message in hand of a dead actor."""
+        """Return (handler, deliveries) of the message in hand of a dead actor.
+
+        Of a timer, it is the timer's name, and no delivery.
+        """
         _, offset, in_hand = mailbox.box.recover()
         if not in_hand:
-            return None, 0
+            return mailbox.box.timer or None, 0
         kind, _, body = mailbox.record(offset)
         deliveries = mailbox.words[DELIVERIES] + 1
         if kind == Kind.CALL:
@@ -139,7 +142,7 @@ class Recovery:
         """Return the handler that an actor is in now; None: in none, or it has just gone on."""
         word = mailbox.words[STATE]
         if not word & IN_HAND:
-            return None
+            return mailbox.box.timer or None
         _, offset, _ = unpack_state(word)
         try:
             kind, _, body = mailbox.record(offset)
@@ -178,7 +181,7 @@ class Recovery:
     def recover(self, mailbox: ActorMailbox, report: CrashReport, again: bool) -> Tell:
         """Decide on the message in hand of a dead actor, and leave the box readable.
 
-        It stores one word, last: so it may itself be ended and repeated.
+        Of the message it stores one word, last: so it may itself be ended and repeated.
 
         Args:
             mailbox: the dead actor's.
@@ -192,6 +195,7 @@ class Recovery:
         fill, offset, in_hand = box.recover()
         for at, _ in box.walk(0, offset):
             self._free(mailbox, at)
+        box.end_timer()  # the next life begins without any
         if not in_hand:
             return _nothing
         kind, flags, body = mailbox.record(offset)

@@ -9,7 +9,7 @@ next record, and whether that record is in hand. It changes by a single store, s
 killed at any instruction leaves a state that was true (measured facts: docs/design.md).
 
     0        the words named below
-    4096     kept free for a table of calls in hand (handlers that await)
+    4096     the name of the timer that runs
     8192     the batch: what the last read took out of the pipe, then 64 zero bytes
 """
 
@@ -20,6 +20,7 @@ import mmap
 import os
 import sys
 from collections.abc import Iterator
+from time import monotonic_ns
 
 __all__ = [
     "BUSY_SINCE",
@@ -54,6 +55,7 @@ __all__ = [
     "STOP_ORDERED",
     "SYSTEM_ENDS",
     "TERMINATE",
+    "TIMER",
     "WAITING_ON",
     "BlackBox",
     "pack_state",
@@ -70,8 +72,11 @@ LISTENED = 15
 SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
+#: While a timer runs, between two messages: bytes of its name, which stands in a page of its own.
+TIMER = 24
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
+_TIMER_AT, _TIMER_BYTES = 4096, 256
 _BATCH_AT = 8192
 _WORDS = 4096 // 8
 #: Zero bytes after the batch: a walk over the lengths of a full batch ends there, and a message's
@@ -136,6 +141,28 @@ class BlackBox:
         self.batch = whole[_BATCH_AT : _BATCH_AT + size]
         self.raw = whole[_BATCH_AT : _BATCH_AT + size + _TAIL]
         self.lengths = whole[_BATCH_AT : _BATCH_AT + size + _TAIL].cast("I")
+
+    @property
+    def timer(self) -> str:
+        """Name of the timer that runs; empty if none does, or it has changed during the look."""
+        words = self.words
+        since, length = words[BUSY_SINCE], words[TIMER]
+        name = self.data[_TIMER_AT : _TIMER_AT + min(length, _TIMER_BYTES)]
+        if (since, length) != (words[BUSY_SINCE], words[TIMER]):
+            return ""
+        return name.decode(errors="replace")
+
+    def begin_timer(self, name: bytes) -> None:
+        """Note that a timer runs from now on."""
+        name = name[:_TIMER_BYTES]
+        self.data[_TIMER_AT : _TIMER_AT + len(name)] = name
+        self.words[BUSY_SINCE] = monotonic_ns()
+        # Last: who sees it sees its name and its beginning, too.
+        self.words[TIMER] = len(name)
+
+    def end_timer(self) -> None:
+        """Note that none runs."""
+        self.words[TIMER] = 0
 
     @staticmethod
     def create(path: str, batch_bytes: int, capacity: int = 0) -> None:
