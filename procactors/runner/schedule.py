@@ -48,7 +48,17 @@ class Timer:
         args: the arguments of the call.
     """
 
-    __slots__ = ("_begin", "_number", "_period", "_schedule", "args", "label", "method", "name")
+    __slots__ = (
+        "_begin",
+        "_count",
+        "_number",
+        "_period",
+        "_schedule",
+        "args",
+        "label",
+        "method",
+        "name",
+    )
 
     def __init__(
         self,
@@ -65,7 +75,9 @@ class Timer:
         #: What reports call it, as bytes.
         self.label = f"timer {method}{'' if name is None else f' ({name})'}".encode()
         self._schedule = schedule
+        # Its grid: begin + count * period, and the count of its next instant.
         self._begin = begin
+        self._count = 0
         self._period = period
         self._number = _OVER
 
@@ -138,6 +150,7 @@ class Schedule:
         begin = self.clock()
         at = begin if flag("now", now) else begin + period
         timer = self._timer("every", method, args, name, begin, period)
+        timer._count = 0 if now else 1
         self._push(at, timer)
         return timer
 
@@ -207,9 +220,15 @@ class Schedule:
         """
         assert timer._period is not None
         now = self.clock()
-        count = math.floor((now - timer._begin) / timer._period) + 1
-        at = timer._begin + count * timer._period
-        return at if at > now else at + timer._period  # rounded down to the one that has passed
+        # At least one further: where `now` is the instant of the last run, the quotient may be
+        # rounded to a bit below it, and the timer would run twice for one instant.
+        passed = math.floor((now - timer._begin) / timer._period)
+        timer._count = max(timer._count, passed) + 1
+        at = timer._begin + timer._count * timer._period
+        if at <= now:  # the same, in the other direction
+            timer._count += 1
+            at = timer._begin + timer._count * timer._period
+        return at
 
     def _push(self, at: float, timer: Timer) -> None:
         self._number += 1
