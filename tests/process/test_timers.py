@@ -11,7 +11,7 @@ import time
 import pytest
 
 from procactors import ActorSystem, Delivery, ExitKind, Limits, Progress, Recycle, Restart
-from procactors.errors import ActorDied, ActorStopped, InvalidSpec
+from procactors.errors import ActorDied, ActorStopped, InvalidSpec, PoolBroken
 from procactors.model.options import Backoff
 from tests.support.clocks import BadChild, Clock, FailingIdler, Idler, notes
 from tests.support.waiting import CLOCK_TOLERANCE_S, eventually
@@ -227,7 +227,7 @@ def test_a_worker_whose_timer_kills_it_again_and_again_is_given_up(system):
     """It is no item that has done it: else the pool would start it for ever."""
     backoff = Backoff(initial=0.0)
     child = system.options(max_restarts=2, within=60.0, size=1, backoff=backoff)
-    with pytest.raises(ActorStopped, match="gone for good"), child.pool(BadChild) as pool:
+    with pytest.raises(PoolBroken, match="gone for good"), child.pool(BadChild) as pool:
         while True:
             with contextlib.suppress(ActorDied):
                 pool.ask(BadChild.get)
