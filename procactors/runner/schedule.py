@@ -15,6 +15,7 @@ import math
 from _thread import get_ident
 from collections.abc import Callable, Iterator
 from time import monotonic
+from types import MethodType
 from typing import Any, NoReturn
 
 from procactors.errors import InvalidSpec
@@ -275,7 +276,8 @@ class Schedule:
         """Return the name of the method that is meant; refuse what cannot be called so."""
         cls = self._table.cls.__qualname__
         if not is_method_reference(method):
-            name = method if isinstance(method, str) else getattr(method, "__name__", "method")
+            bound = isinstance(method, MethodType)
+            name = method.__name__ if bound else method if isinstance(method, str) else "method"
             raise TypeError(
                 f"{verb} takes a method of the actor's class behind the seconds: say "
                 f"{verb}(seconds, {cls}.{name}, ...), not {method!r}"

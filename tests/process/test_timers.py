@@ -107,6 +107,7 @@ def test_a_death_in_a_timer_names_it_and_costs_no_message(system, path, caplog, 
         assert "timers.py" not in report.traceback
     assert ref.ask(Clock.incarnation) == 2
     assert ref.status().restarts == 1
+    eventually(lambda: ref.status().state == "idle", "the last step")
     os.kill(ref.status().pid, signal.SIGKILL)
     eventually(lambda: ref.status().incarnation == 3, "the next life")
     assert ref.status().last_crash.handler is None
