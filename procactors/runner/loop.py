@@ -36,6 +36,7 @@ from procactors.wire.mailbox.black_box import (
     DELIVERIES,
     HALT,
     HALTED,
+    HANDS,
     IN_HAND,
     LEAVE,
     LEFT,
@@ -58,11 +59,15 @@ from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
     from procactors.runner.batches import BatchRunner
+    from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
     from procactors.runner.schedule import Schedule
     from procactors.runner.source import Source
+    from procactors.wire.mailbox import hands
+    from procactors.wire.mailbox.hands import Slot
     from procactors.wire.pickling import pickle_errors
 else:
+    hands = late("procactors.wire.mailbox.hands")
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 _log = logging.getLogger("procactors")
@@ -70,6 +75,7 @@ _log = logging.getLogger("procactors")
 _unpack = WHOLE.unpack_from
 _CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
 _RESULT = int(Kind.RESULT)
+_PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
@@ -112,7 +118,7 @@ class Loop:
         self._table: MethodTable = table_of(type(instance))
         self._bound: dict[bytes, Callable[..., Any]] = {}
         self.replies = ReplySender(store)
-        self._answer = self.replies.answer
+        self._answer: Callable[[int, int, int, object], bool] = self.replies.answer
         #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
         self.deadline = 0.0
         #: Set by `leave`: the actor ends behind the message in hand, by its own will.
@@ -128,11 +134,19 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        self._held: Held | None = None
+        # The message in hand, if it is held out of the batch.
+        self._slot: Slot | None = None
+        #: The message in hand is held out of the batch, or, set by its handler, is to be: then the
+        #: `step` of a source before the reader does it.
+        self.is_held = False
 
     @property
     def deliveries(self) -> int:
         """How often the message in hand has been begun, this time included; 0 in a timer."""
-        return 0 if self._words[TIMER] else self._words[DELIVERIES] + 1
+        if self._words[TIMER]:
+            return 0
+        return (self._words[DELIVERIES] if self._slot is None else self._slot.deliveries) + 1
 
     @property
     def handler(self) -> str:
@@ -140,9 +154,20 @@ class Loop:
         if self._words[TIMER]:
             return self._reader.box.timer
         record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
+        if self._slot is not None:
+            record = self._slot.raw
         if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
             return ""
         return open_envelope(parsed.body).handler
+
+    @property
+    def held(self) -> Held:
+        """The messages that are held out of the batch; made when it is first asked for."""
+        if self._held is None:
+            from procactors.runner.held import Held  # only where it is used
+
+            self._held = Held(self._reader, self._store)
+        return self._held
 
     def run(self) -> int:
         """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.
@@ -154,6 +179,8 @@ class Loop:
         is_behind = True  # what was in hand; else it is handled, and to be stepped behind
         patience: float | None = None
         words[PHASE] = RUNNING
+        if words[HANDS]:
+            self._begin_waiting()
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         at = 0
         while at >= 0 and not self.leaving and words[CONTROL] < HALT:
@@ -205,10 +232,50 @@ class Loop:
 
         self.use(Timers(self.source, schedule, self._reader.box, self._call, self._is_ending))
 
+    def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
+        """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
+        self._answer = answer
+
     def close(self) -> None:
         """Close the reader and the reply ends."""
         self.replies.close()
+        if self._held is not None:
+            self._held.close()
         self._reader.close()
+
+    def serve_held(self, slot: Slot) -> None:
+        """Handle a message that is held out of the batch, and let go of it.
+
+        Raises:
+            TellFailed: its handler raised, and nobody waits for an answer.
+        """
+        slot.begin()
+        self._slot, self.is_held = slot, True
+        kind, flags, body = slot.record
+        try:
+            if kind == _CALL:
+                envelope = open_envelope(body)
+                self.deadline = envelope.deadline
+                key, payload = envelope.method, bytes(envelope.payload)
+                if payload[:1] == _PLAIN_BYTE and not flags:
+                    self._serve_plain(key, payload, envelope.call, envelope.reply)
+                else:
+                    self._serve(key, flags, payload, envelope.call, envelope.reply)
+            else:
+                self._heed(kind, flags, body)
+        except TellFailed:
+            slot.state = hands.FAILED
+            raise
+        finally:
+            self._slot, self.is_held = None, False
+        self.held.finish(slot)
+
+    def _begin_waiting(self) -> None:
+        """Handle what the life before had in hand out of the batch, or had put aside."""
+        for slot in self.held.waiting():
+            if self.leaving or self._words[CONTROL] >= HALT:
+                return  # the rest is the next life's, or answered for
+            self.serve_held(slot)
 
     def _ended(self) -> int:
         """Return the phase in which the loop has ended."""
@@ -280,7 +347,7 @@ class Loop:
                         self._unsendable(key, call, reply, error)
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
-        if received is None:
+        if received is None or (self.is_held and self._leave(received)):
             return False
         self.source.done(place=True)
         received.consume()
@@ -320,6 +387,11 @@ class Loop:
                 received.consume()
             raise
 
+    def _leave(self, received: Received) -> bool:
+        """Let go of a payload that is freed with its slot."""
+        received.leave()
+        return True
+
     def _unsendable(self, key: bytes, call: int, reply: int, error: Exception) -> None:
         text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
         self._fail(call, reply, ResultEncodeError(text))
@@ -355,17 +427,17 @@ class Loop:
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._store)
         try:
-            there = self.replies.answer(reply, call, Kind.FAILURE, packed)
+            there = self._answer(reply, call, Kind.FAILURE, packed)
         except (EncodeError, StorageFull) as full:
             short = short_failure(error, full)
-            there = self.replies.answer(reply, call, Kind.FAILURE, short)
+            there = self._answer(reply, call, Kind.FAILURE, short)
         if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
             _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())
 
     def _report_lost(self, why: str) -> None:
         # Whole, as it lies in the pipe: the supervisor keeps it as a dead letter.
-        self._lost(self._reader.in_hand(), why)
+        self._lost(self._reader.in_hand() if self._slot is None else self._slot.raw, why)
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
         if key[:1] == BATCH_KEY:

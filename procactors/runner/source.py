@@ -39,6 +39,8 @@ class Source(Protocol):
     def done(self, *, place: bool) -> None:
         """Step behind the record in hand, which is handled, and take no other.
 
+        What `step` does with that record, this does too: one that its handler has put aside, say.
+
         Args:
             place: it took a place in a bounded mailbox: it is no record of the runtime's own.
         """

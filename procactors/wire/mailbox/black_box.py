@@ -36,6 +36,7 @@ __all__ = [
     "HALTED",
     "HANDLED",
     "HANDLED_OWN",
+    "HANDS",
     "INCARNATION",
     "IN_HAND",
     "LEAVE",
@@ -48,6 +49,7 @@ __all__ = [
     "RECYCLED",
     "RECYCLING",
     "RUNNING",
+    "SERIAL",
     "STARTING",
     "STATE",
     "STOPPED",
@@ -72,8 +74,13 @@ LISTENED = 15
 SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
+#: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
+#: up before the next one is in hand, but not for one that is delivered again.
+SERIAL = 23
 #: While a timer runs, between two messages: bytes of its name, which stands in a page of its own.
 TIMER = 24
+#: Chunks of the mailbox's hands table (see `hands`); 0: it has none.
+HANDS = 25
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _TIMER_AT, _TIMER_BYTES = 4096, 256
