@@ -230,7 +230,7 @@ class Loop:
         """Run between two messages, from now on, what has come due on a schedule."""
         from procactors.runner.timers import Timers  # only where it is used
 
-        self.use(Timers(self.source, schedule, self._reader.box, self._call, self._is_ending))
+        self.use(Timers(self.source, schedule, self._reader.box, self._run_timer, self._is_ending))
 
     def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
         """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
@@ -307,7 +307,7 @@ class Loop:
         except Exception as error:
             raise TellFailed(error) from error
 
-    def _call(self, name: str, args: tuple[Any, ...]) -> None:
+    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
         """Call a method of the instance that nobody waits for; raising crashes the actor."""
         self.deadline = 0.0
         try:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Any
 
 from procactors.runner.schedule import Schedule
@@ -117,7 +118,7 @@ class Timers:
         return True
 
     def _run(self, label: bytes, method: str, args: tuple[Any, ...]) -> None:
-        self._box.begin_timer(label)
+        self._box.begin_timer(label, monotonic_ns())
         self._call(method, args)
         # Not in a `finally`: what an exception leaves here says which timer has ended the actor.
         self._box.end_timer()

@@ -130,7 +130,9 @@ class ActorMailbox:
         # In this order: should the next message begin in between, it comes out too young.
         word = words[STATE]
         handled = words[HANDLED]
-        since = [words[BUSY_SINCE]] if word & IN_HAND or words[TIMER] else []
+        since = [words[BUSY_SINCE]] if word & IN_HAND else []
+        if timer := words[TIMER]:
+            since.append(timer)
         if words[HANDS] and (hands := self.hands):
             since += [slot.since for slot in hands.running()]
         if since:

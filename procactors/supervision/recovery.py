@@ -482,8 +482,9 @@ def _in_batch(
 
 def _in_timer(mailbox: ActorMailbox, now: int) -> Iterator[tuple[bool, MessageInHand]]:
     """Yield (whether it ended the actor, the timer that runs), if one does."""
+    since = mailbox.words[TIMER]
     if name := mailbox.box.timer:
-        busy_s = max(0.0, (now - mailbox.words[BUSY_SINCE]) / 1e9)
+        busy_s = max(0.0, (now - since) / 1e9)
         is_alone = not any(slot.state == table.RUNNING for slot in mailbox.slots())
         yield is_alone, MessageInHand(name, busy_s, deliveries=0)
 

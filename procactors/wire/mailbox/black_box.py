@@ -20,7 +20,6 @@ import mmap
 import os
 import sys
 from collections.abc import Iterator
-from time import monotonic_ns
 
 __all__ = [
     "BUSY_SINCE",
@@ -77,13 +76,14 @@ HANDLED_OWN = 20
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
 #: up before the next one is in hand, but not for one that is delivered again.
 SERIAL = 23
-#: While a timer runs, between two messages: bytes of its name, which stands in a page of its own.
+#: While a timer runs: since when, as BUSY_SINCE. Its name stands on a page of its own.
 TIMER = 24
 #: Chunks of the mailbox's hands table (see `hands`); 0: it has none.
 HANDS = 25
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
-_TIMER_AT, _TIMER_BYTES = 4096, 256
+#: A byte with the length of the name, then that.
+_TIMER_AT, _TIMER_BYTES = 4096, 255
 _BATCH_AT = 8192
 _WORDS = 4096 // 8
 #: Zero bytes after the batch: a walk over the lengths of a full batch ends there, and a message's
@@ -152,20 +152,20 @@ class BlackBox:
     @property
     def timer(self) -> str:
         """Name of the timer that runs; empty if none does, or it has changed during the look."""
-        words = self.words
-        since, length = words[BUSY_SINCE], words[TIMER]
-        name = self.data[_TIMER_AT : _TIMER_AT + min(length, _TIMER_BYTES)]
-        if (since, length) != (words[BUSY_SINCE], words[TIMER]):
+        since = self.words[TIMER]
+        if not since:
             return ""
-        return name.decode(errors="replace")
+        length = self.data[_TIMER_AT]
+        name = self.data[_TIMER_AT + 1 : _TIMER_AT + 1 + length]
+        return name.decode(errors="replace") if self.words[TIMER] == since else ""
 
-    def begin_timer(self, name: bytes) -> None:
-        """Note that a timer runs from now on."""
+    def begin_timer(self, name: bytes, since: int) -> None:
+        """Note that a timer runs, and since when, in nanoseconds of the monotonic clock."""
         name = name[:_TIMER_BYTES]
-        self.data[_TIMER_AT : _TIMER_AT + len(name)] = name
-        self.words[BUSY_SINCE] = monotonic_ns()
-        # Last: who sees it sees its name and its beginning, too.
-        self.words[TIMER] = len(name)
+        # In this order: whoever sees a beginning sees the name that belongs to it.
+        self.words[TIMER] = 0
+        self.data[_TIMER_AT : _TIMER_AT + 1 + len(name)] = bytes((len(name),)) + name
+        self.words[TIMER] = since
 
     def end_timer(self) -> None:
         """Note that none runs."""

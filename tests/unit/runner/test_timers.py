@@ -220,6 +220,6 @@ def test_what_a_timer_raises_leaves_its_name_in_the_box(tower):
 def test_a_long_name_is_cut_and_harms_nothing(tower):
     name = "\N{BELL}" * 1000
     before = bytes(tower.reader.box.batch)
-    tower.reader.box.begin_timer(f"timer {name}".encode())
+    tower.reader.box.begin_timer(f"timer {name}".encode(), 1)
     assert tower.reader.box.timer.startswith("timer \N{BELL}")
     assert bytes(tower.reader.box.batch) == before
