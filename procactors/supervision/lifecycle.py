@@ -328,7 +328,9 @@ class Lifecycle:
         peak_comes = reason.is_abnormal and ended.peak_comes
         report = actor.report(reason, ended, pid, self._core.clock())
         entry = self._core.entries[actor.id]
-        how = self._exit_of(actor, reason, report.handler)
+        # A timer has a name there, too, but is no message.
+        had_message = report.handler is not None and report.deliveries > 0
+        how = self._exit_of(actor, reason, had_message=had_message)
         crashed = how in (Exit.ABNORMAL, Exit.FAULTLESS) and not _is_ordered(actor)
         decider = self._core.decider(actor) if crashed else None
         is_held = decider is not None
@@ -386,7 +388,7 @@ class Lifecycle:
         # The caller of a failed start gets the whole cause: it is shown once, there.
         return 1 if reason.kind is ExitKind.START and entry.starter is not None else LOG_LINES
 
-    def _exit_of(self, actor: ActorRecord, reason: ExitReason, handler: str | None) -> Exit:
+    def _exit_of(self, actor: ActorRecord, reason: ExitReason, *, had_message: bool) -> Exit:
         """Return what an actor's end means to the engine."""
         if actor.final or reason.kind is ExitKind.STOPPED:
             return Exit.SHUTDOWN
@@ -395,7 +397,7 @@ class Lifecycle:
         if not reason.is_abnormal:
             return Exit.NORMAL
         # An item has ended it, and its pool sees to that one: the worker is not to blame.
-        return Exit.FAULTLESS if actor.pooled and handler is not None else Exit.ABNORMAL
+        return Exit.FAULTLESS if actor.pooled and had_message else Exit.ABNORMAL
 
     def _finishes_mailbox(self, actor: ActorRecord, reason: ExitReason) -> bool:
         """Whether an actor that crashed on its way to a stop comes back to finish its mailbox.

@@ -49,6 +49,7 @@ from procactors import (
     Supervisor,
     SupervisorRef,
     Terminated,
+    Timer,
     current_context,
     run,
     spec,
@@ -317,6 +318,27 @@ def in_an_actor() -> None:
     current_context().progress(1, 2)
     current_context().progress(done=1)
     current_context().progress(0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Session(Actor):
+    def beat(self) -> None:
+        assert_type(self.context.every(0.1, Session.beat), Timer)
+        assert_type(self.context.after(1, Session.expire, "why", name="expire"), Timer)
+        assert_type(self.context.after(1, Session.expire, "why", 3).cancel(), bool)
+        self.context.every(0.1, Session.beat, name=None, now=True)
+        self.context.idle_after(5.0)
+        self.context.idle_after(None)
+        self.context.after(1, Session.expire)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, Session.expire, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, Session.beat, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, self.beat)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, "beat")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after("1", Session.beat)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.every(0.1, Session.expire)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, Session.beat, now=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+    def expire(self, why: str, times: int = 1) -> None:
+        assert_type(self.context.after(0, Session.beat).name, str | None)
 
 
 def shown(event: Progress) -> None:
