@@ -151,6 +151,9 @@ class Host(Protocol):
     def at_work(self) -> str | None:
         """Return the handler that the actor is in now; None: in none, or it has just gone on."""
 
+    def call_in_hand(self) -> tuple[int, int] | None:
+        """Return (reply pipe, id) of the call in hand, of a live actor or a dead one; else None."""
+
     def in_hand(self) -> tuple[str | None, int]:
         """Return (handler, deliveries) of the message that was in hand when it died."""
 

@@ -116,6 +116,7 @@ class Lifecycle:
         actor.ended_with = 0
         actor.was_suspended = False
         actor.accused_of = None
+        actor.killed_call = None
         actor.peak_memory = 0
         try:
             actor.words[STOP_ORDERED] = actor.stop_by is not None
@@ -330,6 +331,7 @@ class Lifecycle:
         entry = self._core.entries[actor.id]
         how = self._exit_of(actor, reason, report.handler)
         crashed = how in (Exit.ABNORMAL, Exit.FAULTLESS) and not _is_ordered(actor)
+        crashed = crashed and not _is_wished(actor, reason)
         decider = self._core.decider(actor) if crashed else None
         is_held = decider is not None
         if peak_comes and self._core.stays_down(entry, how, held=is_held):
@@ -385,6 +387,8 @@ class Lifecycle:
             actor.options.delivery is Delivery.AT_LEAST_ONCE
             and report.reason.kind is not ExitKind.ERROR  # an exception is no process's crash
             and report.deliveries < actor.options.max_deliveries
+            # Killed for its sake, it is not wanted any more.
+            and (actor.killed_call is None or actor.host.call_in_hand() != actor.killed_call)
         )
 
     def _lines(self, actor: ActorRecord, reason: ExitReason, entry: ChildEntry) -> int:
@@ -403,7 +407,8 @@ class Lifecycle:
         if not reason.is_abnormal:
             return Exit.NORMAL
         # An item has ended it, and its pool sees to that one: the worker is not to blame.
-        return Exit.FAULTLESS if actor.pooled and handler is not None else Exit.ABNORMAL
+        is_items = actor.pooled and handler is not None
+        return Exit.FAULTLESS if is_items or _is_wished(actor, reason) else Exit.ABNORMAL
 
     def _finishes_mailbox(self, actor: ActorRecord, reason: ExitReason) -> bool:
         """Whether an actor that crashed on its way to a stop comes back to finish its mailbox.
@@ -531,6 +536,11 @@ class Lifecycle:
             # Not if an order stands behind this event that has its life not take place.
             if self._core.entries[parent.id].stage in (Stage.STARTING, Stage.UP):
                 self.start(parent)
+
+
+def _is_wished(actor: ActorRecord, reason: ExitReason) -> bool:
+    """Whether an actor's process was killed because a call's caller wished it."""
+    return actor.killed_call is not None and reason.kind is ExitKind.KILLED
 
 
 def _is_ordered(actor: ActorRecord) -> bool:

@@ -226,6 +226,10 @@ class ProcessHost(ActorMailbox):
         """Return the handler that the actor is in now; None: in none, or it has just gone on."""
         return self._recovery.at_work(self)
 
+    def call_in_hand(self) -> tuple[int, int] | None:
+        """Return (reply pipe, id) of the call in hand; None if there is none."""
+        return self._recovery.call_in_hand(self)
+
     def in_hand(self) -> tuple[str | None, int]:
         """Return (handler, deliveries) of the message that was in hand when it died."""
         return self._recovery.in_hand(self)

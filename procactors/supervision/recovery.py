@@ -36,6 +36,7 @@ from procactors.wire.mailbox.black_box import (
     GONE,
     IN_HAND,
     STATE,
+    UNTOLD,
     pack_state,
     unpack_state,
 )
@@ -137,16 +138,25 @@ class Recovery:
 
     def at_work(self, mailbox: ActorMailbox) -> str | None:
         """Return the handler that an actor is in now; None: in none, or it has just gone on."""
+        envelope = self._envelope_in_hand(mailbox)
+        return envelope.handler if envelope is not None else None
+
+    def call_in_hand(self, mailbox: ActorMailbox) -> tuple[int, int] | None:
+        """Return (reply pipe, id) of the call in hand; None: none, or it has just gone on."""
+        envelope = self._envelope_in_hand(mailbox)
+        return (envelope.reply, envelope.call) if envelope is not None and envelope.reply else None
+
+    def _envelope_in_hand(self, mailbox: ActorMailbox) -> Envelope | None:
         word = mailbox.words[STATE]
         if not word & IN_HAND:
             return None
         _, offset, _ = unpack_state(word)
         try:
             kind, _, body = mailbox.record(offset)
-            handler = open_envelope(body).handler if kind == Kind.CALL else None
+            envelope = open_envelope(body) if kind == Kind.CALL else None
         except (ValueError, struct.error, IndexError):
             return None  # its bytes have changed under our eyes
-        return handler if mailbox.words[STATE] == word else None
+        return envelope if mailbox.words[STATE] == word else None
 
     def crash_writer(self, mailbox: ActorMailbox) -> Tell:
         """Return what writes a crash to the folder, with a copy of the message now in hand."""
@@ -203,6 +213,8 @@ class Recovery:
                 _log.error(text, mailbox.name, report.reason)
         tell: Tell = _nothing
         if kind == Kind.CALL and not again:
+            # Before its message vanishes from the box: who cancels that looks for one or the other.
+            words[UNTOLD] += 1
             tell = self._lose(mailbox, flags, open_envelope(body), report)
         if again or kind not in (Kind.CALL, Kind.EVENT):
             words[DELIVERIES] += kind in (Kind.CALL, Kind.EVENT)
@@ -231,6 +243,8 @@ class Recovery:
         def tell(whole: CrashReport) -> None:
             if reply:
                 self.answer(reply, call, Kind.VERDICT, ActorDied(whole.brief(), whole))
+            with contextlib.suppress(ValueError):  # its box is closed by now
+                mailbox.words[UNTOLD] -= 1
             if kept is not None:
                 # The crash has been logged: one line of it will do.
                 letter = dataclasses.replace(kept, reason=str(whole))

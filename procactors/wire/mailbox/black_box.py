@@ -23,12 +23,14 @@ from collections.abc import Iterator
 
 __all__ = [
     "BUSY_SINCE",
+    "CANCELS",
     "CAPACITY",
     "CLOSED",
     "CLOSING",
     "CONTROL",
     "DELIVERIES",
     "ENDING",
+    "EXPIRED",
     "FAILED",
     "GONE",
     "HALT",
@@ -54,6 +56,7 @@ __all__ = [
     "STOP_ORDERED",
     "SYSTEM_ENDS",
     "TERMINATE",
+    "UNTOLD",
     "WAITING_ON",
     "BlackBox",
     "pack_state",
@@ -70,6 +73,12 @@ LISTENED = 15
 SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
+#: Set by callers: where the last mark in the cancel log ended (see `cancels`).
+CANCELS = 21
+#: Messages that were not begun because their callers' time was over.
+EXPIRED = 22
+#: Deaths whose message in hand was lost, and whose caller has not been told so yet.
+UNTOLD = 26
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192

@@ -149,6 +149,9 @@ class FakeHost:
     def at_work(self):
         return self.handler
 
+    def call_in_hand(self):
+        return self.call if self.handler else None
+
     def in_hand(self):
         return (self.handler, self.deliveries + 1) if self.handler else (None, 0)
 
