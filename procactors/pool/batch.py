@@ -282,6 +282,7 @@ class Batch:
 
     Attributes:
         slot: the worker.
+        call: id of its message; None: it is not sent.
         spans: in the order in which they are run.
         result_table: where their outcomes are written down; leased until the answer has come.
         number: names it on its result table.
@@ -299,6 +300,7 @@ class Batch:
     __slots__ = (
         "_on_answer",
         "accused_of",
+        "call",
         "count",
         "limit",
         "limited_at",
@@ -313,7 +315,6 @@ class Batch:
     )
 
     is_awaited = True  # a worker is free when it has come
-    call: int | None = None
 
     def __init__(
         self,
@@ -325,6 +326,7 @@ class Batch:
         on_answer: Callable[[Batch, Answer | None, BaseException | None], None],
     ) -> None:
         self._on_answer = on_answer
+        self.call: int | None = None
         self.slot = slot
         self.spans = spans
         self.result_table = result_table
