@@ -37,7 +37,15 @@ from procactors.wire.mailbox.black_box import (
     UNTOLD,
     BlackBox,
 )
-from procactors.wire.mailbox.cancels import BEGUN, MARK, TAKEN, CancelLog, first_said
+from procactors.wire.mailbox.cancels import (
+    AGAIN,
+    BEGUN,
+    DROP,
+    MARK,
+    TAKEN,
+    CancelLog,
+    first_said,
+)
 from procactors.wire.record import Kind
 from procactors.wire.replies.reader import ReplyReader
 
@@ -82,7 +90,7 @@ def take_back(path: str, replies: ReplyReader, call: int) -> bool | None:
             end = log.append(port, call, BEGUN if has_begun else TAKEN)
         except OSError:
             return None  # the actor, which finds the mark, answers with what has come of it
-        return first_said(log.read(behind, end), port, call) != BEGUN
+        return first_said(log.read(behind, end), port, call) not in (BEGUN, AGAIN)
 
 
 def want_no_more(
@@ -105,7 +113,7 @@ def want_no_more(
     with contextlib.suppress(OSError, ValueError, ProcActorsError):
         log = CancelLog(path)
         try:
-            behind = log.append(port, call, MARK)
+            behind = log.append(port, call, DROP)
             if (found := words()) is not None:
                 found[CANCELS] = behind
             if call not in replies.unwanted:  # its answer came just now, before the mark

@@ -9,10 +9,12 @@ Made by the first cancellation that an actor ever gets. Who may decide about a c
 cancels and the actor who is about to begin it, appends what it decides; the first entry counts, and
 both read which that is:
 
-    MARK      a caller wants the call not to be begun
-    TAKEN     a caller has found it waiting, and says that it never runs
-    BEGUN     a caller has found it begun; or the actor begins it again, in a later life
+    MARK      a caller wants the call not to be begun, and will say what it has found
+    DROP      the same of a caller that will not look
+    TAKEN     the caller has found it waiting, and says that it never runs
+    BEGUN     the caller has found it begun
     SKIPPED   the actor has come to it, and does not begin it
+    AGAIN     the actor has come to it in a later life, and begins it again
 
 The actor begins a call without an entry where it has seen no mark; how a caller sees that is in
 `procactors.wire.taking_back`. The word `CANCELS` of the black box says how long the log was behind
@@ -30,15 +32,25 @@ from collections.abc import Callable
 
 from procactors.wire.mailbox.black_box import CANCELS
 
-__all__ = ["BEGUN", "MARK", "SKIPPED", "TAKEN", "CancelLog", "CancelReader", "first_said"]
+__all__ = [
+    "AGAIN",
+    "BEGUN",
+    "DROP",
+    "MARK",
+    "SKIPPED",
+    "TAKEN",
+    "CancelLog",
+    "CancelReader",
+    "first_said",
+]
 
 #: An entry: number of the caller's reply pipe, id of the call there, what is said, nothing. Of a
 #: size by which a page can be divided.
 _ENTRY = struct.Struct("=QQQQ")
 _SIZE = _ENTRY.size
 
-MARK, TAKEN, BEGUN, SKIPPED = range(1, 5)
-_DECISIONS = (TAKEN, BEGUN, SKIPPED)
+MARK, DROP, TAKEN, BEGUN, SKIPPED, AGAIN = range(1, 7)
+_DECISIONS = (TAKEN, BEGUN, SKIPPED, AGAIN)
 
 #: Bytes of entries that nobody needs any more which are given back at once: 2048 of them.
 _PIECE = 1 << 16
@@ -121,8 +133,13 @@ class CancelReader:
         self._log = CancelLog(path)
         self._words = words
         self._is_gone = is_gone
-        #: The calls that are marked, and where; whether a caller has said that they never run.
-        self._open: dict[tuple[int, int], tuple[int, bool]] = {}
+        #: The calls that are marked and not decided; whether a caller has said that they never run.
+        self._open: dict[tuple[int, int], bool] = {}
+        #: Where the entries of a call begin that are still needed: it is not decided, or its caller
+        #: has not said yet what it has found. In the order of the log.
+        self._needed: dict[tuple[int, int], int] = {}
+        #: The calls whose callers are still to say that.
+        self._asked: set[tuple[int, int]] = set()
         #: What was decided about the last ones; True: they were begun.
         self._decided: dict[tuple[int, int], bool] = {}
         #: The last call that was not begun, and where that is said.
@@ -157,13 +174,12 @@ class CancelReader:
             self._left = None  # what an earlier life had in hand comes first
         if key not in self._open:
             return is_again and key == self._left
-        is_taken = self._open[key][1]
-        what = BEGUN if is_again and not is_taken else SKIPPED
+        what = AGAIN if is_again and not self._open[key] else SKIPPED
         try:
             self._log.append(reply, call, what)
         except OSError:
             # No room. It may have been promised that this one never runs; what has begun goes on.
-            self._decide(key, is_begun=what == BEGUN)
+            self._decide(key, is_begun=what == AGAIN)
         self.read(anew=True)
         return not self._decided.get(key, False)
 
@@ -194,15 +210,25 @@ class CancelReader:
         self._log.close()
 
     def _take(self, key: tuple[int, int], what: int) -> None:
+        self._follow(key, what)
         if what == MARK:
+            self._asked.add(key)
+        elif what in (TAKEN, BEGUN):
+            self._asked.discard(key)
+        if key not in self._open and key not in self._asked:
+            self._needed.pop(key, None)
+
+    def _follow(self, key: tuple[int, int], what: int) -> None:
+        if what in (MARK, DROP):
+            self._needed.setdefault(key, self._at)
             # One that comes late says nothing new.
-            if key not in self._decided and key not in self._open:
-                self._open[key] = (self._at, False)
+            if key not in self._decided:
+                self._open.setdefault(key, False)
         elif what == TAKEN:
             if key in self._open:
-                self._open[key] = (self._open[key][0], True)
-        elif what == BEGUN:
-            if key in self._open and not self._open[key][1]:
+                self._open[key] = True
+        elif what in (BEGUN, AGAIN):
+            if not self._open.get(key, True):
                 self._decide(key, is_begun=True)
         elif what == SKIPPED and not self._decided.get(key, False):
             self._decide(key, is_begun=False)
@@ -217,14 +243,16 @@ class CancelReader:
     def _free(self) -> None:
         """Give back the pages of entries that nobody needs any more."""
         while True:
-            first = next(iter(self._open), None)
-            needed = self._at if first is None else self._open[first][0]
+            first = next(iter(self._needed), None)
+            needed = self._at if first is None else self._needed[first]
             if first is None or self._at - needed < _OLD or self._at - self._looked_at < _PIECE:
                 break
             if not self._is_gone(first[0]):
                 self._looked_at = self._at
                 break
-            del self._open[first]
+            del self._needed[first]
+            self._open.pop(first, None)
+            self._asked.discard(first)
         if self._skipped is not None:
             needed = min(needed, self._skipped[1])
         end = needed // _PIECE * _PIECE
