@@ -10,7 +10,6 @@ and 2 ms later the marks say whether the worker has come to it (docs/design.md, 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from time import monotonic
 
@@ -20,6 +19,7 @@ from procactors.pool.batch import SEEN_S, Batch, Span
 from procactors.pool.dispatch import Dispatcher
 from procactors.runtime.client import Client
 from procactors.wire.result_table import CANCELLED
+from procactors.wire.spin import pause
 
 __all__ = ["Place", "end_worker", "hold_back", "take_back"]
 
@@ -77,7 +77,7 @@ def take_back(dispatcher: Dispatcher, is_of: IsOf, give_up: Callable[[], None]) 
             place = hold_back(dispatcher, is_of)
         if place is None:
             return False
-        time.sleep(SEEN_S)
+        pause(SEEN_S)
         batch, at = place
         with dispatcher.lock:
             if batch not in batch.slot.batches or at >= batch.stolen_from:
@@ -95,7 +95,7 @@ def end_worker(dispatcher: Dispatcher, is_of: IsOf) -> bool:
     place = hold_back(dispatcher, is_of)
     if place is None:
         return False
-    time.sleep(SEEN_S)  # then it is at that call, or at none that comes behind it
+    pause(SEEN_S)  # then it is at that call, or at none that comes behind it
     batch, at = place
     slot, transport = batch.slot, dispatcher.transport
     with dispatcher.lock:

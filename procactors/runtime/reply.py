@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Generator
 from concurrent.futures import (
     CancelledError,
@@ -24,6 +23,7 @@ from procactors.errors import ReplyError
 from procactors.wire.raised import said
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import BEING_SENT, Answer
+from procactors.wire.spin import pause
 from procactors.wire.transport import SUPERVISOR, Transport
 
 __all__ = ["ENDED", "NOTHING", "UNOPENED", "Reply", "Whose"]
@@ -232,7 +232,7 @@ class Reply(Future[R]):
         self._unwanted = True
         while True:
             while (call := self.call) == BEING_SENT:
-                time.sleep(_SENT_EVERY_S)
+                pause(_SENT_EVERY_S)
             if call is None:
                 return True
             is_taken = self._endpoint.take_back(self._whose._actor, call)

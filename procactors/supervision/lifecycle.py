@@ -395,6 +395,8 @@ class Lifecycle:
         """Return how many lines of a death are logged."""
         if not reason.is_abnormal or (reason.kind is ExitKind.KILLED and actor.final):
             return 0
+        if _is_wished(actor, reason):
+            return 0
         # The caller of a failed start gets the whole cause: it is shown once, there.
         return 1 if reason.kind is ExitKind.START and entry.starter is not None else LOG_LINES
 

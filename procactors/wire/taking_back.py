@@ -23,7 +23,6 @@ A store of one core reaches the others within microseconds; the barrier that wou
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from time import monotonic
 
@@ -48,6 +47,7 @@ from procactors.wire.mailbox.cancels import (
 )
 from procactors.wire.record import Kind
 from procactors.wire.replies.reader import ReplyReader
+from procactors.wire.spin import pause
 
 __all__ = ["resolve", "take_back", "want_no_more"]
 
@@ -82,7 +82,7 @@ def take_back(path: str, replies: ReplyReader, call: int) -> bool | None:
         except OSError:
             return None  # no room
         box.words[CANCELS] = behind
-        time.sleep(_SEEN_S)
+        pause(_SEEN_S)
         has_begun = _is_in_hand(box, port, call) or not _has_told(box)
         # Behind that look: what was done before it, has been answered before it.
         has_begun = has_begun or not replies.catch_up(_READ_S) or call not in replies.pending
@@ -170,5 +170,5 @@ def _has_told(box: BlackBox) -> bool:
     while box.words[UNTOLD]:
         if monotonic() >= deadline:
             return False
-        time.sleep(_TOLD_EVERY_S)
+        pause(_TOLD_EVERY_S)
     return True
