@@ -16,7 +16,7 @@ from procactors.late_dataclass import dataclass
 from procactors.light_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from procactors.crash import CrashReport, ExitReason
+    from procactors.crash import CrashReport, ExitReason, MessageInHand
     from procactors.model.choices import AutoShutdown, Restart, Strategy
     from procactors.model.options import Options
 
@@ -409,6 +409,7 @@ class ActorStatus:
         recycled: lives before this one that made way by `recycle_after`; no restarts.
         expired: messages that were not begun since their callers' time was over, in all
             incarnations.
+        in_hand: the messages that it has begun and not answered, the oldest first.
     """
 
     name: str
@@ -424,3 +425,4 @@ class ActorStatus:
     reason: ExitReason | None
     recycled: int = 0
     expired: int = 0
+    in_hand: tuple[MessageInHand, ...] = ()

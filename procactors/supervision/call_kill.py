@@ -29,7 +29,7 @@ class CallKill:
         """Kill the process, if the call is in hand; what follows, follows by its end."""
         actor = self._core.actors.get(command.actor)
         call = (command.reply, command.call)
-        if actor is None or actor.host.pid is None or actor.host.call_in_hand() != call:
+        if actor is None or actor.host.pid is None or not actor.host.has_in_hand(*call):
             self._core.reply(who, False)
             return
         actor.killed_call = call

@@ -355,7 +355,9 @@ class Lifecycle:
             write=actor.host.crash_writer(),
             sweep=actor.host.sweeper(),
             # Last: once the mailbox is recovered, only this death has the message that was in hand.
-            tell=actor.host.recover(report, comes_back and self._repeats(actor, report)),
+            tell=actor.host.recover(
+                report, _most_deliveries(actor) if comes_back else 0, actor.killed_call
+            ),
         )
         try:
             if comes_back:
@@ -380,16 +382,6 @@ class Lifecycle:
                 entry.supervisor.failed = entry
             if reason.is_abnormal:
                 entry.supervisor.note_deaths(report)
-
-    def _repeats(self, actor: ActorRecord, report: CrashReport) -> bool:
-        """Whether the message in hand may be begun once more."""
-        return (
-            actor.options.delivery is Delivery.AT_LEAST_ONCE
-            and report.reason.kind is not ExitKind.ERROR  # an exception is no process's crash
-            and report.deliveries < actor.options.max_deliveries
-            # Killed for its sake, it is not wanted any more.
-            and (actor.killed_call is None or actor.host.call_in_hand() != actor.killed_call)
-        )
 
     def _lines(self, actor: ActorRecord, reason: ExitReason, entry: ChildEntry) -> int:
         """Return how many lines of a death are logged."""
@@ -543,6 +535,12 @@ class Lifecycle:
 def _is_wished(actor: ActorRecord, reason: ExitReason) -> bool:
     """Whether an actor's process was killed because a call's caller wished it."""
     return actor.killed_call is not None and reason.kind is ExitKind.KILLED
+
+
+def _most_deliveries(actor: ActorRecord) -> int:
+    """Return how often a message may be begun in all that a death has cut off; 0: not again."""
+    again = actor.options.delivery is Delivery.AT_LEAST_ONCE
+    return actor.options.max_deliveries if again else 0
 
 
 def _is_ordered(actor: ActorRecord) -> bool:

@@ -31,6 +31,7 @@ from procactors.wire.envelope import WHOLE
 from procactors.wire.mailbox.black_box import (
     CANCELS,
     DELIVERIES,
+    HANDS,
     IN_HAND,
     STATE,
     UNTOLD,
@@ -45,6 +46,7 @@ from procactors.wire.mailbox.cancels import (
     CancelLog,
     first_said,
 )
+from procactors.wire.mailbox.hands import Hands
 from procactors.wire.record import Kind
 from procactors.wire.replies.reader import ReplyReader
 from procactors.wire.spin import pause
@@ -83,7 +85,7 @@ def take_back(path: str, replies: ReplyReader, call: int) -> bool | None:
             return None  # no room
         box.words[CANCELS] = behind
         pause(_SEEN_S)
-        has_begun = _is_in_hand(box, port, call) or not _has_told(box)
+        has_begun = _is_in_hand(path, box, port, call) or not _has_told(box)
         # Behind that look: what was done before it, has been answered before it.
         has_begun = has_begun or not replies.catch_up(_READ_S) or call not in replies.pending
         try:
@@ -150,17 +152,35 @@ def _opened(path: str) -> Iterator[tuple[CancelLog | None, BlackBox | None]]:
             box.close()
 
 
-def _is_in_hand(box: BlackBox, port: int, call: int) -> bool:
+def _is_in_hand(path: str, box: BlackBox, port: int, call: int) -> bool:
     """Whether a call is in hand, or was in a life that ended, and comes again.
 
     May take one for such that is just coming: nothing is wrong with that. But never the other way
-    round: what was in hand at the first line, and is not found, has been answered.
+    round: what was in hand at the first line, and is not found, has been answered. So the box comes
+    first, since a message goes from there to the hands table, and not back.
     """
-    word = box.words[STATE]
-    if not word & IN_HAND and not box.words[DELIVERIES]:
-        return False
-    offset = (word >> 16) & 0xFFFFFF
-    _, kind, _, _, number, reply, *_ = WHOLE.unpack_from(box.raw, offset)
+    words = box.words
+    word = words[STATE]
+    if word & IN_HAND or words[DELIVERIES]:
+        offset = (word >> 16) & 0xFFFFFF
+        if _is_of(box.raw, offset, port, call):
+            return True
+    return bool(words[HANDS]) and _is_held(path, words, port, call)
+
+
+def _is_held(path: str, words: memoryview, port: int, call: int) -> bool:
+    hands = Hands(path, words)
+    try:
+        # Each of them was begun, by this life or another one, or is just coming from the box.
+        return any(_is_of(slot.raw, 0, port, call) for slot in hands.in_use())
+    finally:
+        hands.close()
+
+
+def _is_of(data: bytes | memoryview, at: int, port: int, call: int) -> bool:
+    if len(data) - at < WHOLE.size:
+        return False  # a glance at what is just changing, or no message
+    _, kind, _, _, number, reply, *_ = WHOLE.unpack_from(data, at)
     return bool(kind == Kind.CALL and number == call and reply == port)
 
 

@@ -9,7 +9,7 @@ next record, and whether that record is in hand. It changes by a single store, s
 killed at any instruction leaves a state that was true (measured facts: docs/design.md).
 
     0        the words named below
-    4096     kept free for a table of calls in hand (handlers that await)
+    4096     kept free
     8192     the batch: what the last read took out of the pipe, then 64 zero bytes
 """
 
@@ -37,6 +37,7 @@ __all__ = [
     "HALTED",
     "HANDLED",
     "HANDLED_OWN",
+    "HANDS",
     "INCARNATION",
     "IN_HAND",
     "LEAVE",
@@ -79,6 +80,8 @@ CANCELS = 21
 EXPIRED = 22
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26
+#: Chunks of the mailbox's hands table (see `hands`); 0: it has none.
+HANDS = 25
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192
