@@ -24,7 +24,7 @@ if _TYPE_CHECKING:
     from procactors.api.stop_signal import Interrupted
     from procactors.api.system import ActorSystem
     from procactors.api.tree_toml import load_tree
-    from procactors.crash import CrashReport, ExitKind, ExitReason
+    from procactors.crash import CrashReport, ExitKind, ExitReason, MessageInHand
     from procactors.deadletters.letter import DeadLetter
     from procactors.deadletters.store import DeadLetters
     from procactors.model.commands import ActorStatus
@@ -32,6 +32,7 @@ if _TYPE_CHECKING:
     from procactors.model.messages import Message
     from procactors.model.options import (
         Backoff,
+        Checkpoint,
         Delivery,
         Limits,
         Options,
@@ -69,6 +70,7 @@ __all__ = [
     "AsyncSupervisorRef",
     "AutoShutdown",
     "Backoff",
+    "Checkpoint",
     "Child",
     "ChildCounts",
     "ChildFailure",
@@ -88,6 +90,7 @@ __all__ = [
     "Mailbox",
     "MapResults",
     "Message",
+    "MessageInHand",
     "Options",
     "Overflow",
     "Pool",
@@ -130,6 +133,7 @@ _LATE = {
     "AsyncSupervisorRef": "procactors.runtime.async_supervisor_ref",
     "AutoShutdown": "procactors.model.tree",
     "Backoff": "procactors.model.options",
+    "Checkpoint": "procactors.model.options",
     "Child": "procactors.runtime.supervisor_ref",
     "ChildCounts": "procactors.runtime.supervisor_ref",
     "ChildFailure": "procactors.runtime.child_failure",
@@ -149,6 +153,7 @@ _LATE = {
     "Mailbox": "procactors.wire.mailbox.queue",
     "MapResults": "procactors.pool.map",
     "Message": "procactors.model.messages",
+    "MessageInHand": "procactors.crash",
     "Options": "procactors.model.options",
     "Overflow": "procactors.model.options",
     "Pool": "procactors.pool.pool",

@@ -77,6 +77,7 @@ _log = logging.getLogger("procactors")
 _unpack = WHOLE.unpack_from
 _CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
 _RESULT = int(Kind.RESULT)
+_PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
@@ -138,7 +139,7 @@ class Loop:
         self._table: MethodTable = table_of(type(instance))
         self._bound: dict[bytes, Callable[..., Any]] = {}
         self.replies = ReplySender(store)
-        self._answer = self.replies.answer
+        self._answer: Callable[[int, int, int, object], bool] = self.replies.answer
         #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
         self.deadline = 0.0
         #: Set by `leave`: the actor ends behind the message in hand, by its own will.
@@ -161,6 +162,9 @@ class Loop:
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
+        #: The message in hand is held out of the batch, or, set by its handler, is to be: then the
+        #: `step` of a source before the reader does it.
+        self.is_held = False
 
     @property
     def deliveries(self) -> int:
@@ -269,6 +273,10 @@ class Loop:
         self.source = source
         self._pausing = True
 
+    def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
+        """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
+        self._answer = answer
+
     def close(self) -> None:
         """Close the reader and the reply ends."""
         if self._unwanted is not None:
@@ -285,21 +293,24 @@ class Loop:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
         slot.begin()
-        self._slot = slot
+        self._slot, self.is_held = slot, True
         kind, flags, body = slot.record
         try:
             if kind == _CALL:
                 envelope = open_envelope(body)
                 self.deadline = envelope.deadline
-                payload = bytes(envelope.payload)
-                self._serve(envelope.method, flags, payload, envelope.call, envelope.reply)
+                key, payload = envelope.method, bytes(envelope.payload)
+                if payload[:1] == _PLAIN_BYTE and not flags:
+                    self._serve_plain(key, payload, envelope.call, envelope.reply)
+                else:
+                    self._serve(key, flags, payload, envelope.call, envelope.reply)
             else:
                 self._heed(kind, flags, body)
         except TellFailed:
             slot.state = hands.FAILED
             raise
         finally:
-            self._slot = None
+            self._slot, self.is_held = None, False
         self.held.finish(slot)
 
     def _begin_waiting(self) -> None:
@@ -397,10 +408,7 @@ class Loop:
                         self._unsendable(key, call, reply, error)
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
-        if received is None:
-            return False
-        if self._slot is not None:
-            received.leave()  # it is freed with the slot
+        if received is None or (self.is_held and self._leave(received)):
             return False
         self._reader.done(place=True)
         received.consume()
@@ -440,6 +448,11 @@ class Loop:
                 received.consume()
             raise
 
+    def _leave(self, received: Received) -> bool:
+        """Let go of a payload that is freed with its slot."""
+        received.leave()
+        return True
+
     def _unsendable(self, key: bytes, call: int, reply: int, error: Exception) -> None:
         text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
         self._fail(call, reply, ResultEncodeError(text))
@@ -475,10 +488,10 @@ class Loop:
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._store)
         try:
-            there = self.replies.answer(reply, call, Kind.FAILURE, packed)
+            there = self._answer(reply, call, Kind.FAILURE, packed)
         except (EncodeError, StorageFull) as full:
             short = short_failure(error, full)
-            there = self.replies.answer(reply, call, Kind.FAILURE, short)
+            there = self._answer(reply, call, Kind.FAILURE, short)
         if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
             _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())

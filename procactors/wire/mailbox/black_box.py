@@ -50,6 +50,7 @@ __all__ = [
     "RECYCLED",
     "RECYCLING",
     "RUNNING",
+    "SERIAL",
     "STARTING",
     "STATE",
     "STOPPED",
@@ -80,6 +81,9 @@ CANCELS = 21
 EXPIRED = 22
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26
+#: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
+#: up before the next one is in hand, but not for one that is delivered again.
+SERIAL = 23
 #: Chunks of the mailbox's hands table (see `hands`); 0: it has none.
 HANDS = 25
 
