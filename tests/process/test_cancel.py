@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from procactors import Delivery, Overflow, errors
+from procactors import Delivery, errors
 from tests.support.actors import recorded
 from tests.support.cancellable import Patient, hold_at, note, work_at
 from tests.support.copies import ended, forked
@@ -100,7 +100,7 @@ def test_the_payload_of_a_cancelled_call_is_freed(system, held, gate):
 
 
 def test_a_cancelled_call_gives_its_place_in_a_bounded_mailbox_back(system, log, gate):
-    patient = system.options(mailbox=4, overflow=Overflow.RAISE).spawn(Patient, log)
+    patient = system.options(mailbox=4).spawn(Patient, log).options(timeout=LONG_S)
     patient.submit(Patient.hold, 0, gate)
     gate.arrival()
     gate.open()
