@@ -292,6 +292,17 @@ class Context:
         return (self._loop.deadline or None) if self._loop is not None else None
 
     @property
+    def cancelled(self) -> bool:
+        """Whether the caller of the message in hand has cancelled it: work for long looks here.
+
+        A handler may then return, or raise, what it likes: a caller that used `Reply.cancel` gets
+        it, one whose awaiting task was cancelled does not look. In a function that a pool runs
+        it is about that call. It may be asked in any thread and as often as is convenient: it costs
+        a look into shared memory, and a file is read only where something was cancelled.
+        """
+        return self._loop.is_cancelled if self._loop is not None else False
+
+    @property
     def deliveries(self) -> int:
         """How often the message in hand has been begun: 1 unless it was redelivered."""
         return self._loop.deliveries if self._loop is not None else 0

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
@@ -30,10 +31,12 @@ from procactors.model.handlers import kind_of
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
+    CANCELS,
     CLOSED,
     CLOSING,
     CONTROL,
     DELIVERIES,
+    EXPIRED,
     HALT,
     HALTED,
     HANDS,
@@ -58,6 +61,7 @@ from procactors.wire.replies.sender import ReplySender
 from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
+    from procactors.runner import unwanted
     from procactors.runner.batches import BatchRunner
     from procactors.runner.checkpoints import Keeper
     from procactors.runner.held import Held
@@ -69,6 +73,7 @@ if TYPE_CHECKING:
     from procactors.wire.pickling import pickle_errors
 else:
     hands = late("procactors.wire.mailbox.hands")
+    unwanted = late("procactors.runner.unwanted")  # not before a cancellation
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 _log = logging.getLogger("procactors")
@@ -137,6 +142,10 @@ class Loop:
         self._runner: BatchRunner | None = None
         # Writes the actor's state down; None: its options have no checkpoint.
         self._keeper: Keeper | None = None
+        # Which messages were cancelled; made with the first that is.
+        self._unwanted: unwanted.Unwanted | None = None
+        # With this value of the word CANCELS none has to be looked at.
+        self._calm = 0
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
@@ -162,6 +171,22 @@ class Loop:
         if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
             return ""
         return open_envelope(parsed.body).handler
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller of the message in hand has cancelled it. In any thread."""
+        words, slot = self._words, self._slot
+        if slot is None and not words[STATE] & IN_HAND:
+            return False
+        if self._runner is not None and self._runner.is_cancelled:
+            return True  # of a pool's call
+        if not words[CANCELS]:
+            return False
+        record = slot.raw if slot is not None else self._reader.in_hand()
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
+            return False
+        envelope = open_envelope(parsed.body)
+        return self._unwanted_ones().is_cancelled(envelope.reply, envelope.call)
 
     @property
     def held(self) -> Held:
@@ -197,6 +222,16 @@ class Loop:
                     break
                 length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
                 if kind == _CALL:
+                    # Behind the store that it is in hand: of two that meet, one sees the other
+                    # (`procactors.wire.taking_back`).
+                    if (
+                        reply
+                        and (deadline or words[CANCELS] != self._calm)
+                        and self._is_unwanted(reply, call, deadline)
+                    ):
+                        self._skip(flags, raw[at + FRAME.size : at + length - padding])
+                        is_behind = True
+                        continue
                     self.deadline = deadline
                     # By the map itself, which gives out bytes in a third of a view's time.
                     key_at = at + shift
@@ -243,6 +278,8 @@ class Loop:
 
     def close(self) -> None:
         """Close the reader and the reply ends."""
+        if self._unwanted is not None:
+            self._unwanted.close()
         self.replies.close()
         if self._held is not None:
             self._held.close()
@@ -291,6 +328,37 @@ class Loop:
         recycler = self.recycler
         makes_way = recycler is not None and recycler.due and self._words[CONTROL] != LEAVE
         return RECYCLED if makes_way else STOPPED
+
+    def _unwanted_ones(self) -> unwanted.Unwanted:
+        # Together with another thread's: the last one made stays, and each opens what it needs.
+        if self._unwanted is None:
+            store = self._store
+            path = f"{store.path}/actors/{self._actor}"
+            self._unwanted = unwanted.Unwanted(store.path, path, self._words)
+        return self._unwanted
+
+    def _is_unwanted(self, reply: int, call: int, deadline: float) -> bool:
+        """Return whether the message in hand is not to begin: it is late, or was cancelled."""
+        words = self._words
+        is_again = words[DELIVERIES] > 0  # an earlier life has begun it: that goes on
+        if deadline and not is_again and monotonic() >= deadline:
+            words[EXPIRED] += 1  # its caller has given it up by the same clock
+            return True
+        if words[CANCELS] == self._calm:
+            return False
+        ones = self._unwanted_ones()
+        is_unwanted = ones.skips(reply, call, is_again)
+        self._calm = ones.calm
+        if is_unwanted:
+            # A caller that a signal handler has broken off while it cancelled does not know yet.
+            self.replies.answer(reply, call, Kind.CANCEL, None)
+        return is_unwanted
+
+    def _skip(self, flags: int, body: memoryview) -> None:
+        """Step behind a message that nobody wants any more."""
+        payload = open_envelope(body).payload
+        self._reader.skip()
+        self._store.discard(flags, payload)
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
         """Do what a record of the runtime's own is for."""

@@ -168,6 +168,10 @@ def talking(counter: ActorRef[Counter]) -> None:
     assert_type(counter.options(timeout=1.0).ask(Counter.get_value), int)
     assert_type(counter.submit(Counter.get_value), Reply[int])
     assert_type(counter.submit(Counter.get_value).result(), int)
+    assert_type(counter.submit(Counter.get_value).cancel(), bool)
+    assert_type(counter.submit(Counter.get_value).cancel(kill=True), bool)
+    counter.submit(Counter.get_value).cancel(True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(counter.status().expired, int)
     counter.tell(Counter.increment, 5)
     counter.tell(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counter.ask(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
