@@ -32,6 +32,7 @@ if _TYPE_CHECKING:
     from procactors.model.messages import Message
     from procactors.model.options import (
         Backoff,
+        Checkpoint,
         Delivery,
         Limits,
         Options,
@@ -46,6 +47,7 @@ if _TYPE_CHECKING:
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
     from procactors.process.cpus import usable_cpus
+    from procactors.runner.schedule import Timer
     from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.runtime.child_failure import ChildFailure, Directive
@@ -69,6 +71,7 @@ __all__ = [
     "AsyncSupervisorRef",
     "AutoShutdown",
     "Backoff",
+    "Checkpoint",
     "Child",
     "ChildCounts",
     "ChildFailure",
@@ -107,6 +110,7 @@ __all__ = [
     "Supervisor",
     "SupervisorRef",
     "Terminated",
+    "Timer",
     "current_context",
     "errors",
     "load_tree",
@@ -131,6 +135,7 @@ _LATE = {
     "AsyncSupervisorRef": "procactors.runtime.async_supervisor_ref",
     "AutoShutdown": "procactors.model.tree",
     "Backoff": "procactors.model.options",
+    "Checkpoint": "procactors.model.options",
     "Child": "procactors.runtime.supervisor_ref",
     "ChildCounts": "procactors.runtime.supervisor_ref",
     "ChildFailure": "procactors.runtime.child_failure",
@@ -169,6 +174,7 @@ _LATE = {
     "Supervisor": "procactors.model.tree",
     "SupervisorRef": "procactors.runtime.supervisor_ref",
     "Terminated": "procactors.runtime.terminated",
+    "Timer": "procactors.runner.schedule",
     "current_context": "procactors.api.actor",
     "load_tree": "procactors.api.tree_toml",
     "run": "procactors.api.program",

@@ -220,9 +220,7 @@ class SystemHandle:
         Raises:
             What `Spawner.spawn` raises before there is a process.
         """
-        blueprints.check_options(options)
-        if options.max_concurrency > 1:
-            blueprints.check_concurrency(cls, options.max_concurrency)
+        blueprints.check_options(options, cls)
         self._expect_start()
         blueprint = blueprints.write_blueprint(self._endpoint, cls, args, kwargs)
         return c.Spawn(blueprint, cls.__qualname__, options, parent)

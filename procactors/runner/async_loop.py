@@ -19,20 +19,33 @@ import contextvars
 import functools
 import logging
 from collections import deque
-from collections.abc import Callable
-from time import monotonic
+from collections.abc import Callable, Iterator
+from time import monotonic, monotonic_ns
 from typing import Any, cast
 
 from procactors.errors import EncodeError, HandlerCancelled, StorageFull
 from procactors.model.handlers import is_async
 from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitable
-from procactors.runner.loop import Loop, Source, TellFailed
+from procactors.runner.loop import Loop, TellFailed
+from procactors.runner.schedule import Schedule, Timer
+from procactors.runner.source import Source
+from procactors.runner.timers import Timers
 from procactors.wire.envelope import BATCH_KEY, handler_name, open_envelope
-from procactors.wire.mailbox.black_box import CONTROL, HALT, HANDS, PHASE, RUNNING, TERMINATE
+from procactors.wire.mailbox.black_box import (
+    CANCELS,
+    CONTROL,
+    DELIVERIES,
+    HALT,
+    HANDS,
+    PHASE,
+    RUNNING,
+    TERMINATE,
+    BlackBox,
+)
 from procactors.wire.mailbox.hands import FAILED, Slot
 from procactors.wire.mailbox.reader import MailboxReader, WouldWait
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import Kind, parse
+from procactors.wire.record import Kind, Record, parse
 from procactors.wire.shm.segments import Received
 
 __all__ = ["AsyncLoop", "Hand"]
@@ -47,6 +60,10 @@ _AT_ONCE = 16
 #: Seconds for which one step of a handler may hold up the event loop before it is warned of. Twice
 #: what asyncio's debug mode calls slow: a busy machine keeps a process waiting as long.
 _BLOCKED_S = 0.2
+#: Seconds between two looks whether a call is cancelled whose handler awaits.
+_CANCELS_EVERY_S = 0.05
+#: Kind of a hand that is no message: a timer's.
+_TIMER = 0
 #: Among the names of handlers that were warned of.
 _NO_ROOM = ""
 
@@ -55,7 +72,7 @@ class Hand:
     """A message that is begun and not answered.
 
     Attributes:
-        kind, key, call, reply, deadline: from its envelope.
+        kind, key, call, reply, deadline: from its envelope; of a timer there is none.
         body: its payload.
         flags: how that is encoded.
         slot: holds it; None: it is in hand in the batch.
@@ -66,6 +83,7 @@ class Hand:
     """
 
     __slots__ = (
+        "_name",
         "body",
         "call",
         "deadline",
@@ -80,7 +98,7 @@ class Hand:
         "task",
     )
 
-    def __init__(self, record: Any, slot: Slot | None) -> None:
+    def __init__(self, record: Any, slot: Slot | None, name: str = "") -> None:
         self.kind, self.flags, body = record
         self.key, self.call, self.reply, self.deadline = b"", 0, 0, 0.0
         if self.kind == _CALL:
@@ -91,11 +109,14 @@ class Hand:
         self.received: Received | None = None
         self.task: asyncio.Task[Any] | None = None
         self.is_taken = self.is_held = False
+        self._name = name
 
     @property
     def name(self) -> str:
         """Of its handler, for people."""
-        return handler_name(self.key) if self.kind == _CALL else "a hook for an event"
+        if self.kind == _CALL:
+            return handler_name(self.key)
+        return self._name or "a hook for an event"
 
 
 #: The message that is being handled where it is looked at.
@@ -146,6 +167,8 @@ class AsyncLoop(Loop):
         self._is_watching = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_woken = False
+        self._canceller: asyncio.TimerHandle | None = None
+        self._seen_cancels = self._words[CANCELS]
         self._warned: set[str] = set()
 
     # -- what handlers see of their own message -------------------------------------------------
@@ -191,6 +214,20 @@ class AsyncLoop(Loop):
     def _slot(self, slot: Slot | None) -> None:
         """Each message has its own."""
 
+    @property
+    def deliveries(self) -> int:
+        """How often the message here has been begun, this time included; 0 in a timer."""
+        hand = _here.get()
+        if hand is None or hand.kind == _TIMER:
+            return 0
+        return (self._words[DELIVERIES] if hand.slot is None else hand.slot.deliveries) + 1
+
+    @property
+    def handler(self) -> str:
+        """Name of the handler, or of the timer, here; empty if there is none."""
+        hand = _here.get()
+        return hand.name if hand is not None and hand.kind != _EVENT else ""
+
     # -- the run --------------------------------------------------------------------------------
 
     def run(self) -> int:
@@ -209,7 +246,7 @@ class AsyncLoop(Loop):
             self._reader.is_polled = False
             self._rest()
         if self._is_due:
-            self._reader.done(place=True)
+            self.source.done(place=True)
         self._reader.give_back()
         return self._ended()
 
@@ -244,6 +281,10 @@ class AsyncLoop(Loop):
     def use(self, source: Source) -> None:
         """Take messages from `source` from now on; see `Loop.use`."""
         super().use(source)
+        self.wake()
+
+    def look_again(self) -> None:
+        """Look soon whether there is something to be done, as a new timer. From any thread."""
         self.wake()
 
     def wake(self) -> None:
@@ -299,6 +340,8 @@ class AsyncLoop(Loop):
             self._rest()
             self._wait(wait.seconds)
             return False
+        except Underway:
+            return True
         self._rest()
         if at < 0:
             self._is_over = True
@@ -308,12 +351,22 @@ class AsyncLoop(Loop):
             if record.kind == _STOP:
                 self._patience = 0.0
             self._heed(*record)
-            self._reader.done(place=False)
-            return True
-        self._begin(self._taken(record))
+            self.source.done(place=False)
+        elif record.kind == _EVENT or not self._is_skipped(record):
+            self._begin(self._taken(record))
         return True
 
-    def _taken(self, record: Any) -> Hand:
+    def _is_skipped(self, record: Record) -> bool:
+        """Step behind the message in hand, if nobody wants it any more; return whether it was."""
+        envelope = open_envelope(record.body)
+        if not envelope.reply or (not envelope.deadline and self._words[CANCELS] == self._calm):
+            return False
+        if not self._is_unwanted(envelope.reply, envelope.call, envelope.deadline):
+            return False
+        self._skip(record.flags, record.body)
+        return True
+
+    def _taken(self, record: Record) -> Hand:
         """Return the message that has just been taken, held out of the batch if others may come."""
         slot: Slot | None = None
         if self._most > 1:
@@ -361,11 +414,15 @@ class AsyncLoop(Loop):
             return
         self._is_alone = hand.slot is None
         self._was_plain = True
+        self._run_in(hand, self._call)
+
+    def _run_in(self, hand: Hand, call: Callable[[Hand], None]) -> None:
+        """Call with a message that is begun, in a context of its own."""
         self.hands.add(hand)
         context = contextvars.copy_context()
         context.run(_here.set, hand)
         try:
-            context.run(self._call, hand)
+            context.run(call, hand)
         except TellFailed:
             self._blame(hand)
             raise
@@ -424,6 +481,8 @@ class AsyncLoop(Loop):
         stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, hand))
         hand.task = task = self._loop.create_task(stepped)
         task.set_name(hand.name)
+        if hand.reply and self._canceller is None:
+            self._look_for_cancels()
         task.add_done_callback(functools.partial(self._finished, hand))
 
     def _finished(self, hand: Hand, task: asyncio.Task[Any]) -> None:
@@ -450,7 +509,7 @@ class AsyncLoop(Loop):
     def _failed(self, hand: Hand, error: BaseException) -> None:
         if not issubclass(type(error), Exception):
             raise error
-        if hand.kind == _EVENT:
+        if hand.kind != _CALL:
             raise TellFailed(error) from error
         self._raised(cast("Exception", error), hand.key, hand.call, hand.reply)
 
@@ -477,16 +536,61 @@ class AsyncLoop(Loop):
             if not hand.is_held:
                 self.held.finish(hand.slot)
             return
+        if hand.kind == _TIMER:
+            self._reader.box.end_timer()
+            return
         self._is_alone = False
         if hand.kind == _EVENT:
-            self._reader.done(place=False)
+            self.source.done(place=False)
         elif hand.received is not None and not hand.is_held:
-            self._reader.done(place=True)
+            self.source.done(place=True)
             hand.received.consume()
         else:
             if hand.received is not None:
                 hand.received.leave()
             self._is_due = True
+
+    def _look_for_cancels(self) -> None:
+        """Cancel the tasks whose callers have cancelled their calls; look again while any is left.
+
+        The mailbox is not read while there is no room for a message, so nothing there would tell.
+        """
+        self._canceller = None
+        words = self._words
+        if words[CANCELS] != self._seen_cancels:
+            self._seen_cancels = words[CANCELS]
+            ones = self._unwanted_ones()
+            for hand in list(self.hands):
+                is_awaited = hand.task is not None and hand.reply
+                if is_awaited and ones.is_cancelled(hand.reply, hand.call):
+                    cast("asyncio.Task[Any]", hand.task).cancel()
+        if any(hand.reply for hand in self.hands):
+            self._canceller = self._loop.call_later(_CANCELS_EVERY_S, self._look_for_cancels)
+
+    # -- timers ---------------------------------------------------------------------------------
+
+    def keep_time(self, schedule: Schedule) -> None:
+        """Run what has come due on a schedule, from now on; see `Loop.keep_time`."""
+        box = self._reader.box
+        self.use(AsyncTimers(self.source, schedule, box, self._run_timer, self._is_ending, self))
+
+    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
+        def call(hand: Hand) -> None:
+            try:
+                result = getattr(self._instance, name)(*args)
+            except Exception as error:
+                raise TellFailed(error) from error
+            if is_awaitable(result):
+                self._go_on(hand, result)
+            else:
+                self.hands.discard(hand)
+
+        self._run_in(Hand(Record(_TIMER, 0, memoryview(b"")), None, name), call)
+
+    @property
+    def is_in_timer(self) -> bool:
+        """Whether the coroutine of a timer is the one thing under way: no message is begun."""
+        return self._most == 1 and any(hand.kind == _TIMER for hand in self.hands)
 
     def _blame(self, hand: Hand) -> None:
         """Note that the handler of a message ends this life."""
@@ -527,3 +631,50 @@ class AsyncLoop(Loop):
         if not is_async(handler):
             return handler
         return lambda *args, **kwargs: self._events.finish(handler(*args, **kwargs))
+
+
+class Underway(Exception):
+    """A timer's coroutine has begun: no message is, before it has ended."""
+
+
+class AsyncTimers(Timers):
+    """Timers whose methods may be coroutines.
+
+    Args:
+        inner, schedule, box, call, is_ending: as `Timers`.
+        loop: runs the coroutines.
+    """
+
+    def __init__(
+        self,
+        inner: Source,
+        schedule: Schedule,
+        box: BlackBox,
+        call: Callable[[str, tuple[Any, ...]], None],
+        is_ending: Callable[[], bool],
+        loop: AsyncLoop,
+    ) -> None:
+        super().__init__(inner, schedule, box, call, is_ending)
+        self._loop = loop
+        # What was due and has not been begun, behind one whose coroutine goes on.
+        self._rest: Iterator[Timer] | None = None
+
+    def _run_due(self, now: float) -> bool:
+        rest, self._rest = self._rest or self._schedule.due(now), None
+        for timer in rest:
+            self._run(timer.label, timer.method, timer.args)
+            if self._loop.is_in_timer:
+                self._rest = rest  # asked for its next one when this one has ended
+                raise Underway
+            if self._is_ending():
+                return False
+        return True
+
+    def _run(self, label: bytes, method: str, args: tuple[Any, ...]) -> None:
+        self._box.begin_timer(label, monotonic_ns())
+        self._call(method, args)
+        if not self._loop.is_in_timer:
+            self._box.end_timer()
+        elif label == b"on_idle":
+            self._schedule.touch(self._clock())
+            raise Underway

@@ -15,7 +15,8 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
     DecodeError,
@@ -30,10 +31,12 @@ from procactors.model.handlers import refused_kind
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
+    CANCELS,
     CLOSED,
     CLOSING,
     CONTROL,
     DELIVERIES,
+    EXPIRED,
     HALT,
     HALTED,
     HANDS,
@@ -46,6 +49,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     STOPPED,
     STOPPING,
+    TIMER,
 )
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
@@ -57,14 +61,19 @@ from procactors.wire.replies.sender import ReplySender
 from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
+    from procactors.runner import unwanted
     from procactors.runner.batches import BatchRunner
+    from procactors.runner.checkpoints import Keeper
     from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
+    from procactors.runner.schedule import Schedule
+    from procactors.runner.source import Source
     from procactors.wire.mailbox import hands
     from procactors.wire.mailbox.hands import Slot
     from procactors.wire.pickling import pickle_errors
 else:
     hands = late("procactors.wire.mailbox.hands")
+    unwanted = late("procactors.runner.unwanted")  # not before a cancellation
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 _log = logging.getLogger("procactors")
@@ -76,7 +85,7 @@ _PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
-__all__ = ["Loop", "Source", "TellFailed", "describe", "find_handler"]
+__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
 
 
 class TellFailed(Exception):
@@ -85,25 +94,6 @@ class TellFailed(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(said(error))
         self.error = error
-
-
-class Source(Protocol):
-    """Where the loop takes messages from, one behind the other.
-
-    What an actor uses beside its mailbox (bounds on a life, timers, checkpoints) is a source that
-    stands before another one: so an actor without it pays nothing.
-    """
-
-    def advance(self, timeout: float | None) -> int:
-        """Mark the next record as in hand; return its offset in the batch.
-
-        Waits up to `timeout` seconds (None: for ever); then, or where this life is to end, -1.
-        """
-        ...
-
-    def step(self, timeout: float | None) -> int:
-        """Step behind the record in hand, which is handled, and then `advance`."""
-        ...
 
 
 class Loop:
@@ -134,7 +124,7 @@ class Loop:
         self._table: MethodTable = table_of(type(instance))
         self._bound: dict[bytes, Callable[..., Any]] = {}
         self.replies = ReplySender(store)
-        self._answer = self.replies.answer
+        self._answer: Callable[[int, int, int, object], bool] = self.replies.answer
         #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
         self.deadline = 0.0
         #: Set by `leave`: the actor ends behind the message in hand, by its own will.
@@ -150,6 +140,12 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        # Writes the actor's state down; None: its options have no checkpoint.
+        self._keeper: Keeper | None = None
+        # Which messages were cancelled; made with the first that is.
+        self._unwanted: unwanted.Unwanted | None = None
+        # With this value of the word CANCELS none has to be looked at.
+        self._calm = 0
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
@@ -159,12 +155,16 @@ class Loop:
 
     @property
     def deliveries(self) -> int:
-        """How often the message in hand has been begun, this time included."""
+        """How often the message in hand has been begun, this time included; 0 in a timer."""
+        if self._words[TIMER]:
+            return 0
         return (self._words[DELIVERIES] if self._slot is None else self._slot.deliveries) + 1
 
     @property
     def handler(self) -> str:
-        """Name of the handler of the message in hand; empty if there is none."""
+        """Name of the handler of the message in hand, or of the timer; empty if there is none."""
+        if self._words[TIMER]:
+            return self._reader.box.timer
         record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
         if self._slot is not None:
             record = self._slot.raw
@@ -173,12 +173,28 @@ class Loop:
         return open_envelope(parsed.body).handler
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller of the message in hand has cancelled it. In any thread."""
+        words, slot = self._words, self._slot
+        if slot is None and not words[STATE] & IN_HAND:
+            return False
+        if self._runner is not None and self._runner.is_cancelled:
+            return True  # of a pool's call
+        if not words[CANCELS]:
+            return False
+        record = slot.raw if slot is not None else self._reader.in_hand()
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
+            return False
+        envelope = open_envelope(parsed.body)
+        return self._unwanted_ones().is_cancelled(envelope.reply, envelope.call)
+
+    @property
     def held(self) -> Held:
         """The messages that are held out of the batch; made when it is first asked for."""
         if self._held is None:
             from procactors.runner.held import Held  # only where it is used
 
-            self._held = Held(self._reader, self._store)
+            self._held = Held(self._reader, self._store, self._keeper)
         return self._held
 
     def run(self) -> int:
@@ -206,6 +222,16 @@ class Loop:
                     break
                 length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
                 if kind == _CALL:
+                    # Behind the store that it is in hand: of two that meet, one sees the other
+                    # (`procactors.wire.taking_back`).
+                    if (
+                        reply
+                        and (deadline or words[CANCELS] != self._calm)
+                        and self._is_unwanted(reply, call, deadline)
+                    ):
+                        self._skip(flags, raw[at + FRAME.size : at + length - padding])
+                        is_behind = True
+                        continue
                     self.deadline = deadline
                     # By the map itself, which gives out bytes in a third of a view's time.
                     key_at = at + shift
@@ -221,10 +247,10 @@ class Loop:
                 if kind == Kind.STOP:
                     patience = 0.0
                 self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
-                reader.done(place=False)
+                self.source.done(place=False)
                 is_behind = True
         if not is_behind:
-            reader.done(place=True)
+            self.source.done(place=True)
         reader.give_back()
         return self._ended()
 
@@ -233,13 +259,30 @@ class Loop:
         self.leaving = True
         self._pausing = True
 
+    def look_again(self) -> None:
+        """See that a new timer is heeded: between two messages each is looked at anyway."""
+
     def use(self, source: Source) -> None:
         """Take messages from `source` from now on: it stands before what was the source so far."""
         self.source = source
         self._pausing = True
 
+    def keep_by(self, keeper: Keeper) -> None:
+        """Have messages answered, and those that are held finished, behind the actor's state."""
+        self._keeper = keeper
+        keeper.slot = lambda: self._slot
+        self._answer = keeper.answer
+
+    def keep_time(self, schedule: Schedule) -> None:
+        """Run between two messages, from now on, what has come due on a schedule."""
+        from procactors.runner.timers import Timers  # only where it is used
+
+        self.use(Timers(self.source, schedule, self._reader.box, self._run_timer, self._is_ending))
+
     def close(self) -> None:
         """Close the reader and the reply ends."""
+        if self._unwanted is not None:
+            self._unwanted.close()
         self.replies.close()
         if self._held is not None:
             self._held.close()
@@ -289,6 +332,37 @@ class Loop:
         makes_way = recycler is not None and recycler.due and self._words[CONTROL] != LEAVE
         return RECYCLED if makes_way else STOPPED
 
+    def _unwanted_ones(self) -> unwanted.Unwanted:
+        # Together with another thread's: the last one made stays, and each opens what it needs.
+        if self._unwanted is None:
+            store = self._store
+            path = f"{store.path}/actors/{self._actor}"
+            self._unwanted = unwanted.Unwanted(store.path, path, self._words)
+        return self._unwanted
+
+    def _is_unwanted(self, reply: int, call: int, deadline: float) -> bool:
+        """Return whether the message in hand is not to begin: it is late, or was cancelled."""
+        words = self._words
+        is_again = words[DELIVERIES] > 0  # an earlier life has begun it: that goes on
+        if deadline and not is_again and monotonic() >= deadline:
+            words[EXPIRED] += 1  # its caller has given it up by the same clock
+            return True
+        if words[CANCELS] == self._calm:
+            return False
+        ones = self._unwanted_ones()
+        is_unwanted = ones.skips(reply, call, is_again)
+        self._calm = ones.calm
+        if is_unwanted:
+            # A caller that a signal handler has broken off while it cancelled does not know yet.
+            self.replies.answer(reply, call, Kind.CANCEL, None)
+        return is_unwanted
+
+    def _skip(self, flags: int, body: memoryview) -> None:
+        """Step behind a message that nobody wants any more."""
+        payload = open_envelope(body).payload
+        self._reader.skip()
+        self._store.discard(flags, payload)
+
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
         """Do what a record of the runtime's own is for."""
         if kind == Kind.STOP:
@@ -303,10 +377,23 @@ class Loop:
 
     def _happened(self, flags: int, body: memoryview) -> None:
         """Run the hook for an event; raising crashes the actor, as in a tell."""
+        self.deadline = 0.0  # nobody waits: not what the message before has left
         try:
             self.on_event(flags, body)
         except Exception as error:
             raise TellFailed(error) from error
+
+    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
+        """Call a method of the instance that nobody waits for; raising crashes the actor."""
+        self.deadline = 0.0
+        try:
+            getattr(self._instance, name)(*args)
+        except Exception as error:
+            raise TellFailed(error) from error
+
+    def _is_ending(self) -> bool:
+        """Whether no other message is to be begun, though some may be there."""
+        return self.leaving or self._words[CONTROL] >= HALT
 
     def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
         """Handle the message in hand; return whether it was stepped behind, which else is due."""
@@ -338,7 +425,7 @@ class Loop:
         # and the supervisor reports it.
         if received is None or (self.is_held and self._leave(received)):
             return False
-        self._reader.done(place=True)
+        self.source.done(place=True)
         received.consume()
         return True
 
@@ -424,10 +511,10 @@ class Loop:
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._store)
         try:
-            there = self.replies.answer(reply, call, Kind.FAILURE, packed)
+            there = self._answer(reply, call, Kind.FAILURE, packed)
         except (EncodeError, StorageFull) as full:
             short = short_failure(error, full)
-            there = self.replies.answer(reply, call, Kind.FAILURE, short)
+            there = self._answer(reply, call, Kind.FAILURE, short)
         if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
             _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())

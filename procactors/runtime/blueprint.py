@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
 from procactors.late import late
 from procactors.model import commands as c
-from procactors.model.handlers import check_class, check_concurrency, cure_for, refusal
+from procactors.model.handlers import (
+    check_class,
+    check_concurrency,
+    check_keeps,
+    cure_for,
+    refusal,
+)
 from procactors.model.options import OPTIONS, Options
 from procactors.runner.method_table import table_of
 from procactors.wire.pickling.codec import Encoded, join
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
 else:
     trees = late("procactors.model.tree")
 
-__all__ = ["check_concurrency", "check_options", "plan_of", "write_blueprint", "write_extra"]
+__all__ = ["check_options", "plan_of", "write_blueprint", "write_extra"]
 
 
 def write_blueprint(
@@ -61,12 +67,17 @@ def write_blueprint(
     return _write(endpoint, endpoint.encode((cls, args, kwargs), what, hands_over=True), what)
 
 
-def check_options(options: Options) -> None:
-    """Refuse the words of pools for an actor alone.
+def check_options(options: Options, cls: Any) -> None:
+    """Refuse options that are not for an actor of a class.
 
     Raises:
-        InvalidSpec: one is there.
+        InvalidSpec: a word of pools, several messages at once for a class that never awaits, or a
+            checkpoint of one that cannot make any.
     """
+    if options.max_concurrency > 1:
+        check_concurrency(cls, options.max_concurrency)
+    if options.checkpoint is not None and isinstance(cls, type):
+        check_keeps(cls)
     if options.size is not None:
         raise InvalidSpec(f"size={options.size!r} is for pools: use options(size=...).pool(...)")
     if options.routing is not None:
@@ -92,8 +103,7 @@ def plan_of(endpoint: Transport, tree: ChildSpec[Any] | Supervisor) -> Any:
     def plan(node: ChildSpec[Any] | Supervisor) -> c.ActorPlan | c.SupervisorPlan:
         if isinstance(node, trees.ChildSpec):
             check_class("spec", node.cls)
-            check_options(node.settings)
-            check_concurrency(node.cls, node.settings.max_concurrency)
+            check_options(node.settings, node.cls)
             write = _write_part if id(node) in partial else write_blueprint
             blueprint = write(endpoint, node.cls, node.args, node.kwargs)
             written.append(blueprint)

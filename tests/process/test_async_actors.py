@@ -181,6 +181,42 @@ def test_a_handler_that_holds_up_its_loop_is_warned_of_once(system):
     assert said.count("Waiter.hold_up held up its actor's event loop for 0.") == 1
 
 
+@CONCURRENCY
+def test_a_cancelled_call_whose_handler_awaits_has_its_task_cancelled(system, most):
+    ref = concurrent(system, most)
+    reply = ref.submit(Waiter.stop_when_cancelled)
+    waiting = ref.submit(Waiter.plain) if most == 1 else None
+    in_hand(ref, 1)
+    if waiting is not None:
+        assert waiting.cancel(), "it was not begun, and never is"
+    assert not reply.cancel()
+    assert isinstance(error_of(reply), errors.HandlerCancelled)
+    assert ref.ask(Waiter.all_ended) == ["cancelled"]
+
+
+def test_a_message_whose_caller_has_given_up_is_not_begun(system):
+    ref = concurrent(system, 1)
+    first = ref.submit(Waiter.sleep, 0.3)
+    with pytest.raises(errors.AskTimeout):
+        ref.options(timeout=0.05).ask(Waiter.wait, "late")
+    first.result(SHORT_S)
+    assert ref.ask(Waiter.all_begun) == []
+    assert ref.status().expired == 1
+
+
+@CONCURRENCY
+def test_timers_may_be_coroutines(system, most):
+    ref = concurrent(system, most)
+    ref.ask(Waiter.set_timers)
+    eventually(lambda: len(ref.ask(Waiter.all_ended)) > 4, "some ticks")
+    ref.ask(Waiter.stop_ticking)
+    begun, ended = ref.ask(Waiter.all_begun), ref.ask(Waiter.all_ended)
+    assert begun.count("once") == 1
+    if most == 1:
+        assert begun == ended, "none is under way beside a message"
+    assert ref.ask(Waiter.facts, "x")[3] == 1
+
+
 # -- ends -------------------------------------------------------------------------------------
 
 

@@ -115,6 +115,28 @@ class Waiter(Actor):
         self.context.stop()
         return await self.wait(key)
 
+    async def tick(self, what: str) -> None:
+        self.begun.append(what)
+        await asyncio.sleep(0.01)
+        self.ended.append(what)
+
+    async def set_timers(self) -> None:
+        self.context.after(0.02, Waiter.tick, "once")
+        self.ticker = self.context.every(0.02, Waiter.tick, "again")
+        await asyncio.sleep(0)
+
+    def stop_ticking(self) -> None:
+        self.ticker.cancel()
+
+    async def stop_when_cancelled(self) -> str:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            assert self.context.cancelled
+            self.ended.append("cancelled")
+            raise
+        return "never"
+
     async def kill_itself(self) -> None:
         await asyncio.sleep(0)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -191,11 +191,13 @@ class MailboxReader:
         word = words[STATE]
         offset = (word >> 16) & 0xFFFFFF
         behind = offset + self._lengths[offset >> 2]
+        # First: the number is of the record at the offset. Killed between the two stores, a record
+        # counts one delivery less; the other way round, the next one would count as delivered.
+        if words[DELIVERIES]:
+            words[DELIVERIES] = 0
         # One store: before it the record is in hand, after it it is handled.
         words[STATE] = (word >> 40) << 40 | behind << 16
         words[HANDLED] += handled
-        if words[DELIVERIES]:
-            words[DELIVERIES] = 0
         if not place:
             words[HANDLED_OWN] += handled
         elif self._tokens is not None:
@@ -203,6 +205,11 @@ class MailboxReader:
             if self._owed >= self._batched or behind >= word >> 40:
                 self._tokens.give(self._owed)
                 self._owed = 0
+
+    def skip(self) -> None:
+        """Step behind the record in hand, which was not handled; give back its place."""
+        self.done(place=True)
+        self._words[HANDLED_OWN] += 1
 
     def after_fork(self) -> None:
         """Close the ends in a forked copy: it must neither read nor keep a claim alive."""
