@@ -27,7 +27,7 @@ from procactors.errors import (
     UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.handlers import refused_kind
+from procactors.model.handlers import kind_of
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
@@ -572,8 +572,12 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
         raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
-    if kind := refused_kind(handler):  # its sender did not know the class
-        raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
+    kind = kind_of(handler)
+    if kind and not (kind == "async def" and table.is_async):  # its sender did not know the class
+        raise UnknownMethod(
+            f"{type(instance).__qualname__}.{name} is {kind}: no handler here"
+            + ", since no public method of the class is async def" * (kind == "async def")
+        )
     return name, handler
 
 
