@@ -148,7 +148,8 @@ def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpo
     endpoint = Endpoint(runtime_dir, actor, reader.box)
     reader.box.words[PROCESS] = endpoint.store.process
     endpoint.on_lost = lambda target, record: _report_lost(endpoint, target, record)
-    endpoint.on_given_up = Client(endpoint).report_given_up
+    client = Client(endpoint)
+    endpoint.on_given_up, endpoint.on_full = client.report_given_up, client.report_full
     endpoint.name_of = lambda other: _name_of(endpoint, other)
     return endpoint
 

@@ -22,7 +22,7 @@ from procactors.deadletters.store import DeadLetters
 from procactors.model.events import Event
 from procactors.model.options import Options
 from procactors.model.tree import Supervisor
-from procactors.observe.events import Events
+from procactors.observe.events import BOUND, Events
 from procactors.observe.subscription import Feed, Subscription
 from procactors.pool.batch import WorkerSlot
 from procactors.pool.calls import PoolReply
@@ -235,12 +235,16 @@ class _InertEvents(Events):
     """Nothing happens."""
 
     def subscribe(
-        self, callback: Callable[[Any], object], kinds: Iterable[type[Event]] | None = None
+        self,
+        callback: Callable[[Any], object],
+        kinds: Iterable[type[Event]] | None = None,
+        *,
+        bound: int = BOUND,
     ) -> Subscription[Any]:
         return _InertSubscription(callback)
 
-    def __iter__(self) -> Any:
-        return iter(())
+    def feed(self, feed: Feed[Event], kinds: Iterable[type[Event]] | None = None) -> None:
+        feed.end()
 
 
 class _InertLetters(DeadLetters):

@@ -59,6 +59,7 @@ from procactors.wire.shm.share_file import sweep_shares
 
 if TYPE_CHECKING:
     from procactors.supervision import crash_folder
+    from procactors.supervision.announcements import Announcements
     from procactors.supervision.crash_folder import CrashFolder, InHand
 else:
     crash_folder = late("procactors.supervision.crash_folder")  # of systems with a `crash_dir`
@@ -96,6 +97,8 @@ class Recovery:
         #: The system ends without finishing what there is to do.
         self.is_abandoned = False
         self._crashes = crashes
+        #: Publishes what happens; None while nobody has listened yet.
+        self.announce: Announcements | None = None
         self._replies = ReplySender(store)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
         # they can no longer deliver.
@@ -326,6 +329,8 @@ class Recovery:
         """Keep a dead letter; a tell is counted, and logged for that reason."""
         has_blueprint = mailbox is not None and self.letters.keeps
         self.letters.add(letter, mailbox.blueprint if mailbox and has_blueprint else None)
+        if self.announce is not None and not letter.asked:
+            self.announce.dead_lettered(letter)
         if why is None:
             return
         self.tally.unhandled(letter.actor)

@@ -9,6 +9,7 @@ Never: outlives the process's part in the system; is used by a forked copy.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import threading
@@ -29,7 +30,13 @@ from procactors.errors import (
     StorageFull,
 )
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
-from procactors.wire.mailbox.black_box import SYSTEM_ENDS, WAITING_ON, BlackBox
+from procactors.wire.mailbox.black_box import (
+    LISTENED,
+    LISTENED_OVERFLOW,
+    SYSTEM_ENDS,
+    WAITING_ON,
+    BlackBox,
+)
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore, store_of
 from procactors.wire.pickling.codec import Encoded
@@ -48,6 +55,8 @@ __all__ = ["Endpoint", "actor_path"]
 _KEPT_WRITERS = 256
 #: Methods for whose tells a header is kept; a program that defines ever new code begins anew.
 _KEPT_BUILDERS = 1024
+#: Seconds between two reports that messages to an actor meet a full mailbox.
+_FULL_EVERY_S = 1.0
 
 
 def actor_path(runtime_dir: str, actor: int) -> str:
@@ -93,6 +102,10 @@ class Endpoint:
         self.is_stopping: Callable[[], bool] = lambda: False
         #: Called with a record that can no longer be delivered: makes the dead letter.
         self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
+        #: Called with the actor when a message meets its full mailbox, at most once a second.
+        self.on_full: Callable[[int], None] = lambda _actor: None
+        # By actor: the instant from which a full mailbox is reported again.
+        self._full_again: dict[int, float] = {}
         #: Called with (reply port, call) of a supervisor's answer that will not be looked at.
         self.on_given_up: Callable[[int, int], None] = lambda _reply, _call: None
         enter(self)
@@ -487,8 +500,26 @@ class Endpoint:
                 )
             except OSError as error:
                 raise too_many_open("a mailbox", error, NOT_SENT) from error
+            if writer.capacity:
+                writer.on_full = functools.partial(self._met_full, actor)
             self._writers[actor] = writer
             return writer
+
+    def _met_full(self, actor: int) -> None:
+        """A message of this process has met a full mailbox: say so, to those that listen."""
+        try:
+            words = self.words(SUPERVISOR)
+            is_wanted = words is not None and bool(words[LISTENED] & LISTENED_OVERFLOW)
+        except (ValueError, StorageFull):  # closed in this process meanwhile; no descriptor left
+            return
+        if not is_wanted:
+            return
+        now = monotonic()
+        if now >= self._full_again.get(actor, 0.0):
+            if len(self._full_again) >= _KEPT_WRITERS:
+                self._full_again.clear()
+            self._full_again[actor] = now + _FULL_EVERY_S
+            self.on_full(actor)
 
     def _drop_idle_writer(self) -> None:
         """Close the end that was opened longest ago and has nothing under way."""

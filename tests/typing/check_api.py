@@ -315,15 +315,15 @@ def in_an_actor() -> None:
 
 
 def shown(event: Progress) -> None:
-    assert_type(event.source, str)
+    assert_type(event.actor, str)
     assert_type(event.done, int)
     assert_type(event.total, int | None)
-    assert_type(event.at, float)
+    assert_type(event.time, float)
     event.done = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def counted(event: Event) -> None:
-    assert_type(event.source, str)
+    assert_type(event.actor, str)
 
 
 def events(system: ActorSystem) -> None:
@@ -334,7 +334,7 @@ def events(system: ActorSystem) -> None:
         subscription.close()
     for event in system.events:
         assert_type(event, Event)
-    system.events.publish(Progress(source="w", done=1))
+    system.events.publish(Progress(actor="w", done=1))
     system.events.subscribe(shown)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     system.events.subscribe(shown, (int,))  # type: ignore[arg-type, type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
