@@ -58,12 +58,14 @@ if _TYPE_CHECKING:
     from procactors.process.cpus import usable_cpus
     from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
+    from procactors.runtime.async_topic import AsyncTopic
     from procactors.runtime.child_failure import ChildFailure, Directive
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.reply import Reply
     from procactors.runtime.shared import Shared
     from procactors.runtime.supervisor_ref import Child, ChildCounts, SupervisorRef
     from procactors.runtime.terminated import Restarted, Terminated
+    from procactors.runtime.topic import Topic
     from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
     from procactors.wire.mailbox.queue import Mailbox
 
@@ -77,6 +79,7 @@ __all__ = [
     "AsyncMapResults",
     "AsyncPool",
     "AsyncSupervisorRef",
+    "AsyncTopic",
     "AutoShutdown",
     "Backoff",
     "Child",
@@ -124,6 +127,7 @@ __all__ = [
     "Supervisor",
     "SupervisorRef",
     "Terminated",
+    "Topic",
     "current_context",
     "errors",
     "load_tree",
@@ -146,6 +150,7 @@ _LATE = {
     "AsyncMapResults": "procactors.pool.async_map",
     "AsyncPool": "procactors.pool.async_pool",
     "AsyncSupervisorRef": "procactors.runtime.async_supervisor_ref",
+    "AsyncTopic": "procactors.runtime.async_topic",
     "AutoShutdown": "procactors.model.tree",
     "Backoff": "procactors.model.options",
     "Child": "procactors.runtime.supervisor_ref",
@@ -193,6 +198,7 @@ _LATE = {
     "Supervisor": "procactors.model.tree",
     "SupervisorRef": "procactors.runtime.supervisor_ref",
     "Terminated": "procactors.runtime.terminated",
+    "Topic": "procactors.runtime.topic",
     "current_context": "procactors.api.actor",
     "load_tree": "procactors.api.tree_toml",
     "run": "procactors.api.program",
