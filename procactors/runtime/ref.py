@@ -30,6 +30,7 @@ from typing import (
 from procactors.errors import (
     ActorStopped,
     AskCycleError,
+    DeliveryError,
     ForeignProcess,
     MailboxFull,
     UnknownMethod,
@@ -214,12 +215,18 @@ class ActorRef(Generic[A_co]):
         if self._overflow is not Overflow.DROP:
             endpoint.tell_many(self._actor, self.name, key, messages, wait_s)
             return
-        for encoded in messages:
-            endpoint.check_copy()  # the iterable may have forked
-            try:
-                endpoint.tell(self._actor, self.name, key, encoded, wait_s)
-            except MailboxFull as error:
-                self._drop(endpoint, key, encoded, error)
+        sent = 0
+        try:
+            for encoded in messages:
+                endpoint.check_copy()  # the iterable may have forked
+                try:
+                    endpoint.tell(self._actor, self.name, key, encoded, wait_s)
+                    sent += 1
+                except MailboxFull as error:
+                    self._drop(endpoint, key, encoded, error)
+        except DeliveryError as error:
+            error.sent += sent
+            raise
 
     @overload
     def ask(
