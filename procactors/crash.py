@@ -14,7 +14,7 @@ from typing import Any
 
 from procactors.late_dataclass import dataclass
 
-__all__ = ["ERROR_LINES", "LOG_LINES", "CrashReport", "ExitKind", "ExitReason"]
+__all__ = ["ERROR_LINES", "LOG_LINES", "CrashReport", "ExitKind", "ExitReason", "MessageInHand"]
 
 
 class ExitKind(enum.Enum):
@@ -133,6 +133,23 @@ _SAYS = {
 
 
 @dataclass(frozen=True)
+class MessageInHand:
+    """A message that an actor has begun, and has not answered.
+
+    Attributes:
+        handler: name of its handler.
+        busy_s: seconds since that was begun.
+        deliveries: how often the message has been begun, this time included.
+        is_later: its handler has ended, and its answer was to come later.
+    """
+
+    handler: str
+    busy_s: float = 0.0
+    deliveries: int = 1
+    is_later: bool = False
+
+
+@dataclass(frozen=True)
 class CrashReport:
     """What is known of one incarnation's death.
 
@@ -141,9 +158,10 @@ class CrashReport:
         incarnation: which life it was, from 1.
         pid: its process id.
         reason: how it ended.
-        handler: name of the handler of the message in hand; None if it was idle.
+        handler: name of the handler of the message in hand; None if it was idle. Of several, the
+            one that ended the actor by what it raised; else the oldest.
         busy_s: seconds for which that handler had run; 0.0 if idle.
-        deliveries: how often the message in hand had been begun, this time included.
+        deliveries: how often that message had been begun, this time included.
         handled: messages handled over all incarnations.
         traceback: the formatted traceback, if an exception ended it.
         native_stack: the stacks that faulthandler wrote, if a fatal signal ended it or it hung.
@@ -154,6 +172,7 @@ class CrashReport:
         seed: its ``context.seed``: what it drew from that can be drawn again.
         memory_was_short: whether, when a SIGKILL of unknown origin ended it, memory was nearly used
             up, as far as the process's peak and what was free right behind it tell.
+        in_hand: all messages in hand, the one of `handler` first, then from the oldest on.
     """
 
     actor: str
@@ -172,6 +191,7 @@ class CrashReport:
     log: str = ""
     seed: int = 0
     memory_was_short: bool = False
+    in_hand: tuple[MessageInHand, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -180,6 +200,8 @@ class CrashReport:
         if self.handler:
             text += f" in handler {self.handler}"
             text += f" after {_seconds(self.busy_s)}" if self.busy_s else ""
+            others = len(self.in_hand) - 1
+            text += f", with {others} more in hand" if others > 0 else ""
         elif self.reason.kind is not ExitKind.START:
             text += " while idle"
         if self.memory_was_short:
@@ -224,6 +246,7 @@ class CrashReport:
         """Return the report as plain values, ready for JSON; `summary` included."""
         # By hand, not by `dataclasses.asdict`: that would take the reason apart.
         known = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        known["in_hand"] = [dataclasses.asdict(message) for message in self.in_hand]
         return {**known, "reason": self.reason.to_dict(), "summary": self.summary}
 
     def to_json(self) -> str:

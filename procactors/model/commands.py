@@ -16,7 +16,7 @@ from procactors.late_dataclass import dataclass
 from procactors.light_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from procactors.crash import CrashReport, ExitReason
+    from procactors.crash import CrashReport, ExitReason, MessageInHand
     from procactors.model.choices import AutoShutdown, Restart, Strategy
     from procactors.model.options import Options
 
@@ -406,6 +406,7 @@ class ActorStatus:
         last_crash: report of the last death, if there was one.
         reason: how it ended; None while it lives.
         recycled: lives before this one that made way by `recycle_after`; no restarts.
+        in_hand: the messages that it has begun and not answered, the oldest first.
     """
 
     name: str
@@ -420,3 +421,4 @@ class ActorStatus:
     last_crash: CrashReport | None
     reason: ExitReason | None
     recycled: int = 0
+    in_hand: tuple[MessageInHand, ...] = ()

@@ -36,6 +36,7 @@ from procactors.wire.mailbox.black_box import (
     DELIVERIES,
     HALT,
     HALTED,
+    HANDS,
     IN_HAND,
     LEAVE,
     LEFT,
@@ -57,9 +58,13 @@ from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
     from procactors.runner.batches import BatchRunner
+    from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
+    from procactors.wire.mailbox import hands
+    from procactors.wire.mailbox.hands import Slot
     from procactors.wire.pickling import pickle_errors
 else:
+    hands = late("procactors.wire.mailbox.hands")
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 _log = logging.getLogger("procactors")
@@ -144,19 +149,33 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        self._held: Held | None = None
+        # The message in hand, if it is held out of the batch.
+        self._slot: Slot | None = None
 
     @property
     def deliveries(self) -> int:
         """How often the message in hand has been begun, this time included."""
-        return self._words[DELIVERIES] + 1
+        return (self._words[DELIVERIES] if self._slot is None else self._slot.deliveries) + 1
 
     @property
     def handler(self) -> str:
         """Name of the handler of the message in hand; empty if there is none."""
         record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
+        if self._slot is not None:
+            record = self._slot.raw
         if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
             return ""
         return open_envelope(parsed.body).handler
+
+    @property
+    def held(self) -> Held:
+        """The messages that are held out of the batch; made when it is first asked for."""
+        if self._held is None:
+            from procactors.runner.held import Held  # only where it is used
+
+            self._held = Held(self._reader, self._store)
+        return self._held
 
     def run(self) -> int:
         """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.
@@ -168,6 +187,8 @@ class Loop:
         is_behind = True  # what was in hand; else it is handled, and to be stepped behind
         patience: float | None = None
         words[PHASE] = RUNNING
+        if words[HANDS]:
+            self._begin_waiting()
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         at = 0
         while at >= 0 and not self.leaving and words[CONTROL] < HALT:
@@ -216,7 +237,40 @@ class Loop:
     def close(self) -> None:
         """Close the reader and the reply ends."""
         self.replies.close()
+        if self._held is not None:
+            self._held.close()
         self._reader.close()
+
+    def serve_held(self, slot: Slot) -> None:
+        """Handle a message that is held out of the batch, and let go of it.
+
+        Raises:
+            TellFailed: its handler raised, and nobody waits for an answer.
+        """
+        slot.begin()
+        self._slot = slot
+        kind, flags, body = slot.record
+        try:
+            if kind == _CALL:
+                envelope = open_envelope(body)
+                self.deadline = envelope.deadline
+                payload = bytes(envelope.payload)
+                self._serve(envelope.method, flags, payload, envelope.call, envelope.reply)
+            else:
+                self._heed(kind, flags, body)
+        except TellFailed:
+            slot.state = hands.FAILED
+            raise
+        finally:
+            self._slot = None
+        self.held.finish(slot)
+
+    def _begin_waiting(self) -> None:
+        """Handle what the life before had in hand out of the batch, or had put aside."""
+        for slot in self.held.waiting():
+            if self.leaving or self._words[CONTROL] >= HALT:
+                return  # the rest is the next life's, or answered for
+            self.serve_held(slot)
 
     def _ended(self) -> int:
         """Return the phase in which the loop has ended."""
@@ -276,6 +330,9 @@ class Loop:
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
         if received is None:
+            return False
+        if self._slot is not None:
+            received.leave()  # it is freed with the slot
             return False
         self._reader.done(place=True)
         received.consume()
@@ -360,7 +417,7 @@ class Loop:
 
     def _report_lost(self, why: str) -> None:
         # Whole, as it lies in the pipe: the supervisor keeps it as a dead letter.
-        self._lost(self._reader.in_hand(), why)
+        self._lost(self._reader.in_hand() if self._slot is None else self._slot.raw, why)
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
         if key[:1] == BATCH_KEY:

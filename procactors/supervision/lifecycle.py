@@ -362,7 +362,7 @@ class Lifecycle:
             write=actor.host.crash_writer(),
             sweep=actor.host.sweeper(),
             # Last: once the mailbox is recovered, only this death has the message that was in hand.
-            tell=actor.host.recover(report, comes_back and self._repeats(actor, report)),
+            tell=actor.host.recover(report, _most_deliveries(actor) if comes_back else 0),
         )
         try:
             if comes_back:
@@ -387,14 +387,6 @@ class Lifecycle:
                 entry.supervisor.failed = entry
             if reason.is_abnormal:
                 entry.supervisor.note_deaths(report)
-
-    def _repeats(self, actor: ActorRecord, report: CrashReport) -> bool:
-        """Whether the message in hand may be begun once more."""
-        return (
-            actor.options.delivery is Delivery.AT_LEAST_ONCE
-            and report.reason.kind is not ExitKind.ERROR  # an exception is no process's crash
-            and report.deliveries < actor.options.max_deliveries
-        )
 
     def _lines(self, actor: ActorRecord, reason: ExitReason, entry: ChildEntry) -> int:
         """Return how many lines of a death are logged."""
@@ -545,6 +537,12 @@ class Lifecycle:
             # Not if an order stands behind this event that has its life not take place.
             if self._core.entries[parent.id].stage in (Stage.STARTING, Stage.UP):
                 self.start(parent)
+
+
+def _most_deliveries(actor: ActorRecord) -> int:
+    """Return how often a message may be begun in all that a death has cut off; 0: not again."""
+    again = actor.options.delivery is Delivery.AT_LEAST_ONCE
+    return actor.options.max_deliveries if again else 0
 
 
 def _is_ordered(actor: ActorRecord) -> bool:

@@ -18,7 +18,7 @@ import signal
 from collections.abc import Callable
 from typing import cast
 
-from procactors.crash import CrashReport, ExitKind, ExitReason
+from procactors.crash import CrashReport, ExitKind, ExitReason, MessageInHand
 from procactors.errors import ProcActorsError
 from procactors.model.options import Limits, Options
 from procactors.process.child import Child
@@ -226,17 +226,17 @@ class ProcessHost(ActorMailbox):
         """Return the handler that the actor is in now; None: in none, or it has just gone on."""
         return self._recovery.at_work(self)
 
-    def in_hand(self) -> tuple[str | None, int]:
-        """Return (handler, deliveries) of the message that was in hand when it died."""
-        return self._recovery.in_hand(self)
+    def in_hand(self, *, is_alive: bool = False) -> tuple[MessageInHand, ...]:
+        """Return the messages in hand (see `Recovery.in_hand`)."""
+        return self._recovery.in_hand(self, is_alive=is_alive)
 
     def crash_writer(self) -> Tell:
         """Return what writes a crash to the folder of crashes, with the message now in hand."""
         return self._recovery.crash_writer(self)
 
-    def recover(self, report: CrashReport, again: bool) -> Tell:
-        """Decide on the message in hand (see `Recovery.recover`)."""
-        return self._recovery.recover(self, report, again)
+    def recover(self, report: CrashReport, most: int) -> Tell:
+        """Decide on the messages in hand (see `Recovery.recover`)."""
+        return self._recovery.recover(self, report, most)
 
     def stop(self) -> None:
         """Put a stop into the mailbox, behind everything that the parent has sent."""

@@ -9,7 +9,7 @@ next record, and whether that record is in hand. It changes by a single store, s
 killed at any instruction leaves a state that was true (measured facts: docs/design.md).
 
     0        the words named below
-    4096     kept free for a table of calls in hand (handlers that await)
+    4096     kept free
     8192     the batch: what the last read took out of the pipe, then 64 zero bytes
 """
 
@@ -35,6 +35,7 @@ __all__ = [
     "HALTED",
     "HANDLED",
     "HANDLED_OWN",
+    "HANDS",
     "INCARNATION",
     "IN_HAND",
     "LEAVE",
@@ -72,6 +73,8 @@ LISTENED = 15
 SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
+#: Chunks of the mailbox's hands table (see `hands`); 0: it has none.
+HANDS = 25
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
 _BATCH_AT = 8192
