@@ -28,7 +28,7 @@ from procactors.wire.replies.port import ReplyPort
 from procactors.wire.runtime_dir import RuntimeDir, remove_tree
 from tests.support.copies import ended, forked
 from tests.support.segments import in_use
-from tests.support.steps import INSTRUCTIONS, deaths
+from tests.support.steps import INSTRUCTIONS, arm_opcodes, deaths
 from tests.support.waiting import SHORT_S, eventually
 
 RECORD = frame(Kind.ITEM, 0, bytes(8))
@@ -402,6 +402,7 @@ def send_interrupted(writer, record, step):
         return inside if frame.f_trace_opcodes else None
 
     before = sys.gettrace()
+    arm_opcodes()
     sys.settrace(enter)
     try:
         writer.send_control(record)
