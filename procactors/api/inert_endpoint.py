@@ -77,6 +77,10 @@ class NullTransport:
         """Fail the reply and not the call: a module may only want to keep the future."""
         pending.deliver(None, self.error(name))
 
+    def pass_on(self, actor: int, name: str, *_: Any) -> None:
+        """Raise: nothing has come here."""
+        raise self.error(name)
+
     def hurry(self) -> None:
         """Nothing is waited for."""
 

@@ -149,9 +149,17 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        #: What was received of the message in hand, if that is in a segment.
+        self.payload: Received | None = None
+        #: Called with what the handler in hand has raised though its message `is_taken`; returns
+        #: whether its caller is told of it.
+        self.on_raised: Callable[[BaseException], bool] | None = None
+        # Messages that were put aside are to be begun now.
+        self._is_unstashed = False
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
+        self._is_put_aside = False
 
     @property
     def deliveries(self) -> int:
@@ -161,12 +169,87 @@ class Loop:
     @property
     def handler(self) -> str:
         """Name of the handler of the message in hand; empty if there is none."""
-        record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
-        if self._slot is not None:
-            record = self._slot.raw
-        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
+        record = self.record
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind not in (_CALL, Kind.MOVED):
             return ""
         return open_envelope(parsed.body).handler
+
+    @property
+    def record(self) -> bytes:
+        """The record in hand, as it is now; empty if there is none."""
+        if self._slot is not None:
+            return self._slot.raw
+        return self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
+
+    @property
+    def name_by_key(self) -> Callable[[bytes], str]:
+        """What returns the name of the method that a key means."""
+        return self._table.name_of
+
+    @property
+    def is_put_aside(self) -> bool:
+        """Whether the message in hand, held out of the batch, stays there behind its handler."""
+        return self._is_put_aside
+
+    def give_away(self) -> None:
+        """Note that the message in hand is somebody else's now, who answers it."""
+        wants_reply = bool(open_envelope(parse(self.record).body).reply)
+        (self._reader if self._slot is None else self._slot).give_away()
+        self._taken(wants_reply)
+
+    def put_aside(
+        self, state: int, on_raised: Callable[[BaseException], bool] | None = None
+    ) -> Slot:
+        """Put the message in hand into the hands table, LATER or STASHED; return its slot.
+
+        Args:
+            state: what it is from now on.
+            on_raised: as the attribute.
+
+        Raises:
+            StorageFull: there is no room for it; it is in hand as before.
+        """
+        wants_reply = bool(open_envelope(parse(self.record).body).reply)
+        slot = self._slot
+        if slot is None:
+            slot = self.held.lift(state)
+        else:
+            slot.state = state
+            self._is_put_aside = True
+        self._taken(wants_reply, on_raised)
+        return slot
+
+    def _taken(
+        self, wants_reply: bool, on_raised: Callable[[BaseException], bool] | None = None
+    ) -> None:
+        self.is_taken, self.on_raised = wants_reply, on_raised
+        if self.payload is not None:
+            self.payload.leave()  # unhandled: its segment goes along
+
+    def unstash(self) -> int:
+        """Have all that was put aside begun, next of all; return how many those are."""
+        count = self.held.unstash() if self._words[HANDS] else 0
+        if count:
+            self._is_unstashed = self._pausing = True
+            if self._slot is None and not self._words[STATE] & IN_HAND:
+                self._reader.wake()  # what runs between two messages has called it
+        return count
+
+    def owe(self, record: bytes) -> Callable[[], None]:
+        """Note that this actor answers another one's message; return what is called when it has.
+
+        Raises:
+            StorageFull: there is no room for the note.
+        """
+        slot = self.held.owe(record)
+        return lambda: self.held.finish(slot)
+
+    def become(self, handler: Callable[[Any], Any] | None) -> None:
+        """Have messages as values given to `handler`; None: to the class's `receive`."""
+        if handler is None:
+            self._bound.pop(b"", None)
+        else:
+            self._bound[b""] = handler
 
     @property
     def held(self) -> Held:
@@ -188,10 +271,14 @@ class Loop:
         patience: float | None = None
         words[PHASE] = RUNNING
         if words[HANDS]:
+            self.held.unstash()
             self._begin_waiting()
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         at = 0
         while at >= 0 and not self.leaving and words[CONTROL] < HALT:
+            if self._is_unstashed:
+                self._begin_unstashed(is_behind)
+                is_behind = True
             # Looked up once: what an actor does not use, no message of it pays for.
             advance, step = self.source.advance, self.source.step
             self._pausing = self.leaving  # a signal's handler may have set that meanwhile
@@ -217,7 +304,7 @@ class Loop:
                 if kind == Kind.STOP:
                     patience = 0.0
                 self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
-                reader.done(place=False)
+                reader.done(place=kind == Kind.MOVED)
                 is_behind = True
         if not is_behind:
             reader.done(place=True)
@@ -248,7 +335,7 @@ class Loop:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
         slot.begin()
-        self._slot = slot
+        self._slot, self._is_put_aside = slot, False
         kind, flags, body = slot.record
         try:
             if kind == _CALL:
@@ -259,18 +346,29 @@ class Loop:
             else:
                 self._heed(kind, flags, body)
         except TellFailed:
-            slot.state = hands.FAILED
+            if not self._is_put_aside:
+                slot.state = hands.FAILED
             raise
         finally:
             self._slot = None
-        self.held.finish(slot)
+        if not self._is_put_aside:
+            self.held.finish(slot)
 
     def _begin_waiting(self) -> None:
         """Handle what the life before had in hand out of the batch, or had put aside."""
-        for slot in self.held.waiting():
-            if self.leaving or self._words[CONTROL] >= HALT:
-                return  # the rest is the next life's, or answered for
-            self.serve_held(slot)
+        while waiting := self.held.waiting():
+            for slot in waiting:
+                if self.leaving or self._words[CONTROL] >= HALT:
+                    return  # the rest is the next life's, or answered for
+                self.serve_held(slot)
+
+    def _begin_unstashed(self, is_behind: bool) -> None:
+        """Handle what was put aside, before all that is in the mailbox."""
+        self._is_unstashed = False
+        if not is_behind and self.source.step(0.0) >= 0:
+            # Stepped behind the message that is handled; the next one is not begun yet.
+            self._words[STATE] &= ~IN_HAND
+        self._begin_waiting()
 
     def _ended(self) -> int:
         """Return the phase in which the loop has ended."""
@@ -308,6 +406,7 @@ class Loop:
             handler = self._bound.get(key) or self._bind(key)
             if flags:
                 value, received = self._load(flags, body)
+                self.payload = received
             else:
                 value = _loads(body)
         except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
@@ -329,10 +428,13 @@ class Loop:
                         self._unsendable(key, call, reply, error)
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
-        if received is None:
-            return False
+        return received is not None and self._is_behind(received)
+
+    def _is_behind(self, received: Received) -> bool:
+        """Step behind a message with a payload, and free that; not if it is freed with a slot."""
+        self.payload = None
         if self._slot is not None:
-            received.leave()  # it is freed with the slot
+            received.leave()
             return False
         self._reader.done(place=True)
         received.consume()
@@ -383,7 +485,11 @@ class Loop:
         if is_bad_call and (hint := cure(error)):
             # An option among the arguments: its sender did not know the actor's class.
             error = TypeError(f"{error}{hint}")
-        if reply:
+        if self.is_taken:
+            self.is_taken = False
+            if self.on_raised is None or not self.on_raised(error):
+                raise TellFailed(error) from error
+        elif reply:
             self._fail(call, reply, error)
         elif is_bad_call:
             self._report_lost(said(error))
@@ -463,7 +569,7 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
         name = table.name_of(key)
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
-        raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
+        raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode().removeprefix(":")}")
     if kind := kind_of(handler):  # its sender did not know the class
         raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
     return name, handler

@@ -126,6 +126,13 @@ class Transport(Protocol):
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
 
+    def pass_on(self, actor: int, name: str, record: bytes, timeout: float | None = None) -> None:
+        """Put a message that has come here into another actor's mailbox, for good.
+
+        Raises:
+            DeliveryError: it was not sent, and is still this process's.
+        """
+
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
 
