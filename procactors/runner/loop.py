@@ -569,7 +569,9 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
         name = table.name_of(key)
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
-        raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode().removeprefix(":")}")
+        raise UnknownMethod(
+            f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
+        )
     if kind := kind_of(handler):  # its sender did not know the class
         raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
     return name, handler

@@ -44,6 +44,9 @@ class Backend(Actor):
     def answer(self, later, value):
         later.send(value)
 
+    def ask_later(self, ref):
+        return ref.ask(Later.ask)
+
     def keep(self, later):
         self.kept = later
 
@@ -265,6 +268,9 @@ class Later(Actor):
             later.send(threading.Lock())
         except Exception as error:
             self.kept.append(type(error).__name__)
+
+    def give(self, ref):
+        ref.tell(self.kept.pop())
 
     def to(self, ref, method, *args):
         ref.tell(method, self.context.reply_later(), *args)
