@@ -24,7 +24,7 @@ if _TYPE_CHECKING:
     from procactors.api.stop_signal import Interrupted
     from procactors.api.system import ActorSystem
     from procactors.api.tree_toml import load_tree
-    from procactors.crash import CrashReport, ExitKind, ExitReason
+    from procactors.crash import CrashReport, ExitKind, ExitReason, MessageInHand
     from procactors.deadletters.letter import DeadLetter
     from procactors.deadletters.store import DeadLetters
     from procactors.model.commands import ActorStatus
@@ -42,6 +42,7 @@ if _TYPE_CHECKING:
     from procactors.model.messages import Message
     from procactors.model.options import (
         Backoff,
+        Checkpoint,
         Delivery,
         Limits,
         Options,
@@ -82,6 +83,7 @@ __all__ = [
     "AsyncTopic",
     "AutoShutdown",
     "Backoff",
+    "Checkpoint",
     "Child",
     "ChildCounts",
     "ChildFailure",
@@ -105,6 +107,7 @@ __all__ = [
     "MailboxOverflow",
     "MapResults",
     "Message",
+    "MessageInHand",
     "Options",
     "Overflow",
     "Pool",
@@ -153,6 +156,7 @@ _LATE = {
     "AsyncTopic": "procactors.runtime.async_topic",
     "AutoShutdown": "procactors.model.tree",
     "Backoff": "procactors.model.options",
+    "Checkpoint": "procactors.model.options",
     "Child": "procactors.runtime.supervisor_ref",
     "ChildCounts": "procactors.runtime.supervisor_ref",
     "ChildFailure": "procactors.runtime.child_failure",
@@ -176,6 +180,7 @@ _LATE = {
     "MailboxOverflow": "procactors.model.life_events",
     "MapResults": "procactors.pool.map",
     "Message": "procactors.model.messages",
+    "MessageInHand": "procactors.crash",
     "Options": "procactors.model.options",
     "Overflow": "procactors.model.options",
     "Pool": "procactors.pool.pool",

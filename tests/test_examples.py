@@ -99,6 +99,8 @@ def test_the_examples_that_readers_are_promised_are_there():
         "grid_search",
         "hang",
         "image_filter",
+        "kept_counter",
+        "kept_job",
         "monte_carlo",
         "one_for_all",
         "one_for_one",

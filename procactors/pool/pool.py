@@ -24,7 +24,7 @@ from procactors.errors import (
 )
 from procactors.model.checks import deadline
 from procactors.model.choices import Delivery, Overflow, Routing
-from procactors.model.handlers import check_class
+from procactors.model.handlers import check_class, check_keeps
 from procactors.model.options import Options
 from procactors.observe.events import Events
 from procactors.pool.batch import Load, WorkerSlot
@@ -483,6 +483,13 @@ def open_pool(
         kwargs: those by name.
     """
     check_class("pool", cls)
+    if options.checkpoint is not None:
+        if options.checkpoint.file is not None:
+            raise InvalidSpec(
+                f"Checkpoint.file={options.checkpoint.file!r} is for one actor: the workers of a "
+                f"pool cannot share it; leave file= out, or spawn actors with a file each"
+            )
+        check_keeps(cls)
     actor = client.transport.actor
     infix = f"{actor}-" if actor else ""
     name = options.name or f"{cls.__qualname__.lower()}-pool-{infix}{next(_numbers)}"

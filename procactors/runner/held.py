@@ -15,7 +15,7 @@ Never: frees a payload before its message is handled; lets a fence take one that
 from __future__ import annotations
 
 from procactors.wire.envelope import open_envelope
-from procactors.wire.mailbox.hands import DONE, OWED, STASHED, Hands, Slot
+from procactors.wire.mailbox.hands import DONE, LATER, OWED, STASHED, Hands, Slot
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import IN_SEGMENT, Kind
@@ -77,6 +77,10 @@ class Held:
     def unstash(self) -> int:
         """Have what was put aside begun anew: it is WAITING. Return how many those are."""
         return self._hands.unstash()
+
+    def owed(self) -> list[Slot]:
+        """Return the messages whose answers are to come."""
+        return [slot for slot in self._hands.in_use() if slot.state in (LATER, OWED)]
 
     def stashed(self) -> int:
         """Return how many messages are put aside."""

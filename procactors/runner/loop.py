@@ -21,6 +21,7 @@ from procactors.errors import (
     DecodeError,
     EncodeError,
     ProcActorsError,
+    ReplyError,
     ResultEncodeError,
     StorageFull,
     UnknownMethod,
@@ -72,6 +73,7 @@ _log = logging.getLogger("procactors")
 _unpack = WHOLE.unpack_from
 _CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
 _RESULT = int(Kind.RESULT)
+_PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
@@ -133,7 +135,7 @@ class Loop:
         self._table: MethodTable = table_of(type(instance))
         self._bound: dict[bytes, Callable[..., Any]] = {}
         self.replies = ReplySender(store)
-        self._answer = self.replies.answer
+        self._answer: Callable[[int, int, int, object], bool] = self.replies.answer
         #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
         self.deadline = 0.0
         #: Set by `leave`: the actor ends behind the message in hand, by its own will.
@@ -160,6 +162,9 @@ class Loop:
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
         self._is_put_aside = False
+        #: The message in hand is held out of the batch, or, set by its handler, is to be: then the
+        #: `step` of a source before the reader does it.
+        self.is_held = False
 
     @property
     def deliveries(self) -> int:
@@ -197,14 +202,8 @@ class Loop:
         (self._reader if self._slot is None else self._slot).give_away()
         self._taken(wants_reply)
 
-    def put_aside(
-        self, state: int, on_raised: Callable[[BaseException], bool] | None = None
-    ) -> Slot:
+    def put_aside(self, state: int) -> Slot:
         """Put the message in hand into the hands table, LATER or STASHED; return its slot.
-
-        Args:
-            state: what it is from now on.
-            on_raised: as the attribute.
 
         Raises:
             StorageFull: there is no room for it; it is in hand as before.
@@ -216,13 +215,11 @@ class Loop:
         else:
             slot.state = state
             self._is_put_aside = True
-        self._taken(wants_reply, on_raised)
+        self._taken(wants_reply)
         return slot
 
-    def _taken(
-        self, wants_reply: bool, on_raised: Callable[[BaseException], bool] | None = None
-    ) -> None:
-        self.is_taken, self.on_raised = wants_reply, on_raised
+    def _taken(self, wants_reply: bool) -> None:
+        self.is_taken = wants_reply
         if self.payload is not None:
             self.payload.leave()  # unhandled: its segment goes along
 
@@ -271,8 +268,7 @@ class Loop:
         patience: float | None = None
         words[PHASE] = RUNNING
         if words[HANDS]:
-            self.held.unstash()
-            self._begin_waiting()
+            self._begin_anew()
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         at = 0
         while at >= 0 and not self.leaving and words[CONTROL] < HALT:
@@ -321,6 +317,10 @@ class Loop:
         self.source = source
         self._pausing = True
 
+    def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
+        """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
+        self._answer = answer
+
     def close(self) -> None:
         """Close the reader and the reply ends."""
         self.replies.close()
@@ -335,14 +335,17 @@ class Loop:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
         slot.begin()
-        self._slot, self._is_put_aside = slot, False
+        self._slot, self.is_held, self._is_put_aside = slot, True, False
         kind, flags, body = slot.record
         try:
             if kind == _CALL:
                 envelope = open_envelope(body)
                 self.deadline = envelope.deadline
-                payload = bytes(envelope.payload)
-                self._serve(envelope.method, flags, payload, envelope.call, envelope.reply)
+                key, payload = envelope.method, bytes(envelope.payload)
+                if payload[:1] == _PLAIN_BYTE and not flags:
+                    self._serve_plain(key, payload, envelope.call, envelope.reply)
+                else:
+                    self._serve(key, flags, payload, envelope.call, envelope.reply)
             else:
                 self._heed(kind, flags, body)
         except TellFailed:
@@ -350,9 +353,19 @@ class Loop:
                 slot.state = hands.FAILED
             raise
         finally:
-            self._slot = None
+            self._slot, self.is_held = None, False
         if not self._is_put_aside:
             self.held.finish(slot)
+
+    def _begin_anew(self) -> None:
+        """Deal with what the life before held: it was killed, or has made way."""
+        for slot in self.held.owed():
+            envelope = open_envelope(slot.record.body)
+            text = f"the actor has made way for its next life, and had put {envelope.handler} off"
+            self._fail(envelope.call, envelope.reply, ReplyError(f"{text}: nobody will answer"))
+            self.held.finish(slot)
+        self.held.unstash()
+        self._begin_waiting()
 
     def _begin_waiting(self) -> None:
         """Handle what the life before had in hand out of the batch, or had put aside."""
@@ -420,7 +433,7 @@ class Loop:
                 if not reply:
                     pass
                 elif self.is_taken:
-                    self.is_taken = False
+                    self._end_taken()
                 else:
                     try:
                         self._answer(reply, call, _RESULT, result)
@@ -433,8 +446,7 @@ class Loop:
     def _is_behind(self, received: Received) -> bool:
         """Step behind a message with a payload, and free that; not if it is freed with a slot."""
         self.payload = None
-        if self._slot is not None:
-            received.leave()
+        if self.is_held and self._leave(received):
             return False
         self._reader.done(place=True)
         received.consume()
@@ -456,7 +468,7 @@ class Loop:
         if not reply:
             return
         if self.is_taken:
-            self.is_taken = False
+            self._end_taken()
             return
         try:
             self._answer(reply, call, _RESULT, result)
@@ -474,6 +486,11 @@ class Loop:
                 received.consume()
             raise
 
+    def _leave(self, received: Received) -> bool:
+        """Let go of a payload that is freed with its slot."""
+        received.leave()
+        return True
+
     def _unsendable(self, key: bytes, call: int, reply: int, error: Exception) -> None:
         text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
         self._fail(call, reply, ResultEncodeError(text))
@@ -486,8 +503,8 @@ class Loop:
             # An option among the arguments: its sender did not know the actor's class.
             error = TypeError(f"{error}{hint}")
         if self.is_taken:
-            self.is_taken = False
-            if self.on_raised is None or not self.on_raised(error):
+            on_raised = self._end_taken()
+            if on_raised is None or not on_raised(error):
                 raise TellFailed(error) from error
         elif reply:
             self._fail(call, reply, error)
@@ -495,6 +512,11 @@ class Loop:
             self._report_lost(said(error))
         else:
             raise TellFailed(error) from error
+
+    def _end_taken(self) -> Callable[[BaseException], bool] | None:
+        """Note that a handler has ended whose message is answered elsewhere, or later."""
+        on_raised, self.on_raised, self.is_taken = self.on_raised, None, False
+        return on_raised
 
     def _refuse(
         self, error: Exception, key: bytes, call: int, reply: int, body: bytes | memoryview
@@ -513,10 +535,10 @@ class Loop:
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._store)
         try:
-            there = self.replies.answer(reply, call, Kind.FAILURE, packed)
+            there = self._answer(reply, call, Kind.FAILURE, packed)
         except (EncodeError, StorageFull) as full:
             short = short_failure(error, full)
-            there = self.replies.answer(reply, call, Kind.FAILURE, short)
+            there = self._answer(reply, call, Kind.FAILURE, short)
         if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
             _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())

@@ -12,7 +12,7 @@ from time import monotonic
 
 from procactors.wire.mailbox.black_box import STOP_ORDERED
 from procactors.wire.mailbox.reader import MailboxReader
-from procactors.wire.pickling.codec import Encoded, join
+from procactors.wire.pickling.codec import Encoded, pieces
 from procactors.wire.procstat import resident_of
 from procactors.wire.record import Kind
 from procactors.wire.storage import read_file, remove_file, write_file
@@ -118,7 +118,9 @@ def write_snapshot(runtime_dir: str, actor: int, encoded: Encoded) -> None:
     Raises:
         StorageFull: there is no room for it.
     """
-    write_file(runtime_dir, _snapshot(actor), join(encoded), what=f"the snapshot of actor {actor}")
+    write_file(
+        runtime_dir, _snapshot(actor), *pieces(encoded), what=f"the snapshot of actor {actor}"
+    )
 
 
 def take_snapshot(runtime_dir: str, actor: int) -> bytes | None:

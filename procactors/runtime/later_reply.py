@@ -18,7 +18,6 @@ import functools
 import logging
 import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -194,20 +193,14 @@ def reply_later(loop: Loop | None, transport: Transport, name: str) -> LaterRepl
         raise RuntimeError(
             f"the message of {envelope.handler} was told: nobody waits for an answer to it"
         )
-    told: list[weakref.ref[LaterReply]] = []
-
-    def on_raised(error: BaseException) -> bool:
-        later = told[0]() if told else None
-        return later is not None and later._told(error)
-
     method, deadline = envelope.method, envelope.deadline
-    slot = loop.put_aside(LATER, on_raised)
+    slot = loop.put_aside(LATER)
     owed = _Owed(
         transport.path, envelope.call, envelope.reply, deadline, method, name,
         transport.actor, slot.number, slot.turn,
     )  # fmt: skip
     later = LaterReply(owed, functools.partial(loop.held.finish, slot))
-    told.append(weakref.ref(later))
+    loop.on_raised = later._told  # until the handler ends: it is not dropped before
     return later
 
 

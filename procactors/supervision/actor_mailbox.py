@@ -1,7 +1,8 @@
 """The parent's side of one actor's mailbox: its files, its black box, its blueprint.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
-Owns: the actor's folder, the mailbox's descriptors, the box's map (`remove`).
+Owns: the actor's folder, the mailbox's descriptors, the box's map, the claim on a file of the
+user's (`remove`).
 Never: decides what becomes of a message: `recovery` does.
 """
 
@@ -13,7 +14,7 @@ import pickle
 from typing import TYPE_CHECKING
 
 from procactors.late import late
-from procactors.model.options import Options
+from procactors.model.options import Checkpoint, Options
 from procactors.supervision.health import Look
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
@@ -34,6 +35,7 @@ from procactors.wire.record import Kind, Record, parse, parse_all
 from procactors.wire.storage import move_file, remove_file, remove_folder
 
 if TYPE_CHECKING:
+    from procactors.wire.checkpoint_file import Claim
     from procactors.wire.mailbox import hands as table
     from procactors.wire.mailbox.hands import Hands, Slot
 else:
@@ -59,11 +61,17 @@ class ActorMailbox:
         self.folder = os.path.join(runtime_dir, "actors", str(actor))
         #: The file with its class and arguments.
         self.blueprint = ""
-        self.files = MailboxFiles(self.folder, options.mailbox or 0)
+        self._claim = None if options.checkpoint is None else _claim(options.checkpoint, name)
         try:
-            self.box = BlackBox(os.path.join(self.folder, "box"))
+            self.files = MailboxFiles(self.folder, options.mailbox or 0)
+            try:
+                self.box = BlackBox(os.path.join(self.folder, "box"))
+            except BaseException:
+                self.files.close()
+                raise
         except BaseException:
-            self.files.close()
+            if self._claim is not None:
+                self._claim.release()
             raise
         self.words = self.box.words
         self._hands: Hands | None = None
@@ -176,9 +184,20 @@ class ActorMailbox:
 
     def remove(self) -> None:
         """Close and remove everything."""
+        if self._claim is not None:
+            self._claim.release()
         if self._hands is not None:
             self._hands.close()
             self._hands = None
         self.box.close()
         self.files.close()
         remove_folder(self._runtime_dir, f"actors/{self.id}")
+
+
+def _claim(checkpoint: Checkpoint, name: str) -> Claim | None:
+    """Take the file of an actor's checkpoints for it alone; None if it goes with the actor."""
+    if checkpoint.file is None:
+        return None
+    from procactors.wire.checkpoint_file import Claim  # only where it is used
+
+    return Claim(os.fspath(checkpoint.file), name)

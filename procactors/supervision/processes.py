@@ -20,6 +20,7 @@ from typing import cast
 
 from procactors.crash import CrashReport, ExitKind, ExitReason, MessageInHand
 from procactors.errors import ProcActorsError
+from procactors.model.choices import Delivery
 from procactors.model.options import Limits, Options
 from procactors.process.child import Child
 from procactors.process.launcher import Launcher
@@ -126,6 +127,7 @@ class ProcessHost(ActorMailbox):
             main_file=around.main_file,
             authkey=around.authkey,
             recycle=None if recycle is None else dataclasses.astuple(recycle),
+            checkpoint=None if options.checkpoint is None else _checkpoint(options),
             cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
             nice=limits.nice,
             dumps=life.dumps,
@@ -258,6 +260,15 @@ class ProcessHost(ActorMailbox):
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""
         self._recovery.close_mailbox(self, why)
+
+
+def _checkpoint(options: Options) -> tuple[int | None, float | None, str, bool]:
+    """Return what an actor is told of its checkpoints."""
+    checkpoint = options.checkpoint
+    assert checkpoint is not None
+    file = cast("str | None", checkpoint.file)  # made plain by `Checkpoint`
+    keeps_answers = options.delivery is Delivery.AT_LEAST_ONCE
+    return checkpoint.messages, checkpoint.seconds, file or "", keeps_answers
 
 
 class Processes:

@@ -262,6 +262,10 @@ class Recovery:
         if record.kind == Kind.CALL:
             is_error = report.reason.kind is ExitKind.ERROR
             at_work = state not in (table.LATER, table.OWED)
+            if not at_work and not report.reason.is_abnormal:
+                self._break_off(mailbox, record, "has stopped")
+                slot.release()
+                return _nothing
             may_have_killed = at_work and (has_raised or not is_error)
             killed = may_have_killed and _has_killed(report)
             tell = self._lose(mailbox, record, report, deliveries, killed)

@@ -44,7 +44,7 @@ def test_a_failure_is_raised_at_the_caller(ref):
 
 
 def test_one_that_is_dropped_is_a_failure(ref):
-    with pytest.raises(ReplyError, match="l's Later.forget put its answer off, and dropped it"):
+    with pytest.raises(ReplyError, match=r"l's Later\.forget put its answer off, and dropped it"):
         ref.ask(Later.forget)
     reply = ref.submit(Later.ask)
     ref.ask(Later.drop)
@@ -100,7 +100,7 @@ def test_an_orderly_end_says_that_there_is_no_answer(ref):
     reply = ref.submit(Later.ask)
     ref.ask(Later.count)
     ref.stop()
-    with pytest.raises(ReplyError, match="had not sent the answer that Later.ask put off"):
+    with pytest.raises(ReplyError, match=r"had not sent the answer that Later\.ask put off"):
         reply.result(SHORT_S)
 
 

@@ -50,6 +50,7 @@ __all__ = [
     "RECYCLED",
     "RECYCLING",
     "RUNNING",
+    "SERIAL",
     "STARTING",
     "STATE",
     "STOPPED",
@@ -73,6 +74,9 @@ LISTENED = 15
 SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
+#: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
+#: up before the next one is in hand, but not for one that is delivered again.
+SERIAL = 23
 #: Chunks of the mailbox's hands table (see `hands`); 0: it has none.
 HANDS = 25
 

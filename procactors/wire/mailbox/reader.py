@@ -180,11 +180,13 @@ class MailboxReader:
         word = words[STATE]
         offset = (word >> 16) & 0xFFFFFF
         behind = offset + self._lengths[offset >> 2]
+        # First: the number is of the record at the offset. Killed between the two stores, a record
+        # counts one delivery less; the other way round, the next one would count as delivered.
+        if words[DELIVERIES]:
+            words[DELIVERIES] = 0
         # One store: before it the record is in hand, after it it is handled.
         words[STATE] = (word >> 40) << 40 | behind << 16
         words[HANDLED] += handled
-        if words[DELIVERIES]:
-            words[DELIVERIES] = 0
         if not place:
             words[HANDLED_OWN] += handled
         elif self._tokens is not None:

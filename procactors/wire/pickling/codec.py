@@ -25,7 +25,7 @@ else:
     by_value = late("procactors.wire.pickling.by_value")
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
-__all__ = ["Encoded", "decode", "decode_joined", "encode", "encode_key", "join", "split"]
+__all__ = ["Encoded", "decode", "decode_joined", "encode", "encode_key", "join", "pieces", "split"]
 
 _COUNT = struct.Struct("=Q")
 #: Each buffer starts on this boundary: arrays want aligned memory.
@@ -135,6 +135,17 @@ def join(encoded: Encoded) -> bytes:
     parts += [_padded(encoded.head)]
     parts += [_padded(bytes(buffer)) for buffer in buffers]
     return b"".join(parts)
+
+
+def pieces(encoded: Encoded) -> list[bytes | memoryview]:
+    """Return what `join` joins, without a copy of the buffers."""
+    buffers = encoded.buffers
+    sizes = [len(encoded.head), *(buffer.nbytes for buffer in buffers)]
+    found: list[bytes | memoryview] = [struct.pack(f"={1 + len(sizes)}Q", len(buffers), *sizes)]
+    parts: list[bytes | memoryview] = [encoded.head, *buffers]
+    for part, size in zip(parts, sizes, strict=True):
+        found += [part, bytes(-size % _ALIGN)]
+    return found
 
 
 def split(body: bytes | memoryview) -> tuple[bytes | memoryview, list[memoryview]]:

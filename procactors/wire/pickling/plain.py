@@ -6,7 +6,8 @@ Never: in a file that outlives its system: the format is that of one release of 
 
 Most calls carry a few numbers and short texts by position. `marshal` writes and reads these faster
 than `pickle`, and a call without keywords needs no empty dict for them. What a message carries
-begins with `PLAIN` then; a pickle begins with another byte.
+begins with `PLAIN` then; a pickle begins with another byte, `PICKLED`. A result that is such a
+value travels alone, and begins with neither.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import Any
 
 from procactors.wire.pickling.codec import Encoded
 
-__all__ = ["PLAIN", "as_pickle", "encode_plain", "load_plain"]
+__all__ = ["PICKLED", "PLAIN", "as_pickle", "encode_plain", "encode_result", "load_plain"]
 
-#: First byte of a tuple in this form. A pickle of protocol 2 or later begins with 0x80.
+#: First byte of a tuple in this form.
 PLAIN = ord("(")
+#: First byte of a pickle of protocol 2 or later. Nothing in this form begins so.
+PICKLED = 0x80
 
 #: By their exact types: marshal takes a subclass, or what has a buffer, for something else.
 _NUMBERS = frozenset({int, float, complex, bool, type(None)})
@@ -28,6 +31,9 @@ _TEXTS = frozenset({str, bytes})
 #: Longest text, in characters or bytes. A pickle writes one that occurs twice only once, and a
 #: longer one costs as much either way.
 _LONGEST = 256
+#: Most bytes of a result in this form: it must fit into a record, since what comes in a segment is
+#: read as a pickle. Numbers alone can be longer.
+_LONGEST_RESULT = 2048
 #: Without references and interned texts: what arrives depends on values alone.
 _VERSION = 2
 
@@ -43,6 +49,16 @@ def encode_plain(args: tuple[Any, ...]) -> Encoded | None:
         if kind not in _NUMBERS and (kind not in _TEXTS or len(one) > _LONGEST):
             return None
     return _new(Encoded, (_dumps(args, _VERSION), ()))
+
+
+def encode_result(value: Any) -> Encoded | None:
+    """Encode a handler's result; None if it is not plain, or not short."""
+    kind = type(value)
+    if kind in _NUMBERS or (kind in _TEXTS and len(value) <= _LONGEST):
+        head = _dumps(value, _VERSION)
+        if len(head) <= _LONGEST_RESULT:
+            return _new(Encoded, (head, ()))
+    return None
 
 
 def as_pickle(head: bytes) -> bytes:

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from procactors.wire.pickling.plain import PLAIN, as_pickle, encode_plain, load_plain
+from procactors.wire.pickling.plain import (
+    PICKLED,
+    PLAIN,
+    as_pickle,
+    encode_plain,
+    encode_result,
+    load_plain,
+)
 
 scalars = (
     st.none()
@@ -50,6 +57,26 @@ def test_plain_arguments_come_back_as_from_a_pickle(args):
     assert repr(pickle.loads(as_pickle(encoded.head))) == repr((args, {}))
 
 
+@given(scalars)
+def test_a_plain_result_comes_back_as_from_a_pickle(value):
+    encoded = encode_result(value)
+    assert encoded is not None
+    assert encoded.head[0] != PICKLED
+    assert not encoded.buffers
+    back = load_plain(memoryview(encoded.head))
+    assert repr(back) == repr(pickle.loads(pickle.dumps(value, 5)))
+    assert type(back) is type(value)
+
+
+@pytest.mark.parametrize("bits", [0, 1, 63, 64, 14_000, 15_000, 16_000, 17_000, 100_000])
+def test_a_result_that_may_not_fit_into_a_record_is_left_to_pickle(bits):
+    """Only a number can be so long; each that is taken fits, with its frame, into 4096 bytes."""
+    for value in (1 << bits, -(1 << bits)):
+        encoded = encode_result(value)
+        assert encoded is None or len(encoded.head) <= 2048
+        assert (encoded is None) == (bits >= 16_000)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -75,6 +102,7 @@ def test_plain_arguments_come_back_as_from_a_pickle(args):
 )
 def test_anything_else_is_left_to_pickle(value):
     assert encode_plain((1, value)) is None
+    assert encode_result(value) is None
 
 
 def test_a_lone_surrogate_is_plain():
