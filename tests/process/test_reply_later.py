@@ -107,8 +107,9 @@ def test_an_orderly_end_says_that_there_is_no_answer(ref):
 def test_at_least_once_the_next_life_is_asked_again(system):
     ref = system.options(delivery=Delivery.AT_LEAST_ONCE).spawn(Later)
     reply = ref.submit(Later.ask)
-    ref.tell(Later.die)
-    eventually(lambda: ref.ask(Later.incarnation) > 1, "the next life")
+    ref.ask(Later.count)
+    os.kill(ref.status().pid, signal.SIGKILL)
+    eventually(lambda: ref.ask(Later.incarnation) == 2, "the next life")
     ref.ask(Later.send, 1)
     assert reply.result(SHORT_S) == 1
 
