@@ -194,7 +194,7 @@ class Loop:
     @property
     def is_put_aside(self) -> bool:
         """Whether the message in hand, held out of the batch, stays there behind its handler."""
-        return self._is_put_aside
+        return self._slot is not None and self._is_put_aside
 
     def give_away(self) -> None:
         """Note that the message in hand is somebody else's now, who answers it."""
