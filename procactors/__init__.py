@@ -61,6 +61,7 @@ if _TYPE_CHECKING:
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.runtime.async_topic import AsyncTopic
     from procactors.runtime.child_failure import ChildFailure, Directive
+    from procactors.runtime.later_reply import LaterReply
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.reply import Reply
     from procactors.runtime.shared import Shared
@@ -102,6 +103,7 @@ __all__ = [
     "GaveUp",
     "Inbox",
     "Interrupted",
+    "LaterReply",
     "Limits",
     "Mailbox",
     "MailboxOverflow",
@@ -175,6 +177,7 @@ _LATE = {
     "GaveUp": "procactors.model.life_events",
     "Inbox": "procactors.api.inbox",
     "Interrupted": "procactors.api.stop_signal",
+    "LaterReply": "procactors.runtime.later_reply",
     "Limits": "procactors.model.options",
     "Mailbox": "procactors.wire.mailbox.queue",
     "MailboxOverflow": "procactors.model.life_events",

@@ -19,6 +19,7 @@ README = ROOT / "README.md"
 RUN = [
     README,
     *(ROOT / "docs" / name for name in ("asyncio.md", "pools.md", "shared-data.md", "events.md")),
+    ROOT / "docs" / "messaging-patterns.md",
 ]
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "tests/README.md")),
