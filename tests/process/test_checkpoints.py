@@ -54,8 +54,8 @@ def checkpoint_of(ref):
 
 
 def kill(ref):
-    """Kill an actor's process, and wait until the next one serves."""
-    status = ref.status()
+    """Kill an actor's process, and wait until the next one is there."""
+    status = eventually(lambda: (found := ref.status()).pid and found, "a process")
     os.kill(status.pid, signal.SIGKILL)
     eventually(lambda: ref.status().incarnation > status.incarnation, "the next life")
 
