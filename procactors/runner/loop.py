@@ -497,6 +497,8 @@ class Loop:
             getattr(self._instance, name)(*args)
         except Exception as error:
             raise TellFailed(error) from error
+        if self._keeper is not None:
+            self._keeper.changed()
 
     def _is_ending(self) -> bool:
         """Whether no other message is to be begun, though some may be there."""
