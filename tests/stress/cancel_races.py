@@ -244,7 +244,7 @@ def run_pool(system: ActorSystem, folder: Path, rounds: int, seed: int, *, kills
     results: set[int] = set()
     taken: set[int] = set()
     number = 0
-    with system.options(size=2).pool() as pool:
+    with system.options(size=2, max_restarts=1_000_000).pool() as pool:
         for _ in range(rounds):
             replies = {}
             for _ in range(chance.randrange(4, 40)):
