@@ -47,6 +47,7 @@ if _TYPE_CHECKING:
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
     from procactors.process.cpus import usable_cpus
+    from procactors.runner.schedule import Timer
     from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.runtime.child_failure import ChildFailure, Directive
@@ -109,6 +110,7 @@ __all__ = [
     "Supervisor",
     "SupervisorRef",
     "Terminated",
+    "Timer",
     "current_context",
     "errors",
     "load_tree",
@@ -172,6 +174,7 @@ _LATE = {
     "Supervisor": "procactors.model.tree",
     "SupervisorRef": "procactors.runtime.supervisor_ref",
     "Terminated": "procactors.runtime.terminated",
+    "Timer": "procactors.runner.schedule",
     "current_context": "procactors.api.actor",
     "load_tree": "procactors.api.tree_toml",
     "run": "procactors.api.program",

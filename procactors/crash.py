@@ -136,12 +136,12 @@ _SAYS = {
 
 @dataclass(frozen=True)
 class MessageInHand:
-    """A message that an actor has begun, and has not answered.
+    """A message that an actor has begun, and has not answered; or a timer that runs.
 
     Attributes:
-        handler: name of its handler.
+        handler: name of its handler; of a timer, ``timer tick``.
         busy_s: seconds since that was begun.
-        deliveries: how often the message has been begun, this time included.
+        deliveries: how often the message has been begun, this time included; of a timer 0.
         is_later: its handler has ended, and its answer was to come later.
     """
 
@@ -160,10 +160,11 @@ class CrashReport:
         incarnation: which life it was, from 1.
         pid: its process id.
         reason: how it ended.
-        handler: name of the handler of the message in hand; None if it was idle. Of several, the
-            one that ended the actor by what it raised; else the oldest.
+        handler: name of the handler of the message in hand; of a timer that ran, ``timer tick``;
+            None if it was idle. Of several, the one that ended the actor by what it raised; else
+            the oldest.
         busy_s: seconds for which that handler had run; 0.0 if idle.
-        deliveries: how often that message had been begun, this time included.
+        deliveries: how often that message had been begun, this time included; 0 if there was none.
         handled: messages handled over all incarnations.
         traceback: the formatted traceback, if an exception ended it.
         native_stack: the stacks that faulthandler wrote, if a fatal signal ended it or it hung.

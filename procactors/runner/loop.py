@@ -16,7 +16,7 @@ import logging
 import pickle
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
     DecodeError,
@@ -49,6 +49,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     STOPPED,
     STOPPING,
+    TIMER,
 )
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
@@ -62,8 +63,11 @@ from procactors.wire.shm.segments import Received
 if TYPE_CHECKING:
     from procactors.runner import unwanted
     from procactors.runner.batches import BatchRunner
+    from procactors.runner.checkpoints import Keeper
     from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
+    from procactors.runner.schedule import Schedule
+    from procactors.runner.source import Source
     from procactors.wire.mailbox import hands
     from procactors.wire.mailbox.hands import Slot
     from procactors.wire.pickling import pickle_errors
@@ -81,7 +85,7 @@ _PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
-__all__ = ["Loop", "Source", "TellFailed", "describe", "find_handler"]
+__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
 
 
 class TellFailed(Exception):
@@ -90,25 +94,6 @@ class TellFailed(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(said(error))
         self.error = error
-
-
-class Source(Protocol):
-    """Where the loop takes messages from, one behind the other.
-
-    What an actor uses beside its mailbox (bounds on a life, timers, checkpoints) is a source that
-    stands before another one: so an actor without it pays nothing.
-    """
-
-    def advance(self, timeout: float | None) -> int:
-        """Mark the next record as in hand; return its offset in the batch.
-
-        Waits up to `timeout` seconds (None: for ever); then, or where this life is to end, -1.
-        """
-        ...
-
-    def step(self, timeout: float | None) -> int:
-        """Step behind the record in hand, which is handled, and then `advance`."""
-        ...
 
 
 class Loop:
@@ -155,6 +140,8 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        # Writes the actor's state down; None: its options have no checkpoint.
+        self._keeper: Keeper | None = None
         # Which messages were cancelled; made with the first that is.
         self._unwanted: unwanted.Unwanted | None = None
         # With this value of the word CANCELS none has to be looked at.
@@ -168,12 +155,16 @@ class Loop:
 
     @property
     def deliveries(self) -> int:
-        """How often the message in hand has been begun, this time included."""
+        """How often the message in hand has been begun, this time included; 0 in a timer."""
+        if self._words[TIMER]:
+            return 0
         return (self._words[DELIVERIES] if self._slot is None else self._slot.deliveries) + 1
 
     @property
     def handler(self) -> str:
-        """Name of the handler of the message in hand; empty if there is none."""
+        """Name of the handler of the message in hand, or of the timer; empty if there is none."""
+        if self._words[TIMER]:
+            return self._reader.box.timer
         record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
         if self._slot is not None:
             record = self._slot.raw
@@ -203,7 +194,7 @@ class Loop:
         if self._held is None:
             from procactors.runner.held import Held  # only where it is used
 
-            self._held = Held(self._reader, self._store)
+            self._held = Held(self._reader, self._store, self._keeper)
         return self._held
 
     def run(self) -> int:
@@ -256,10 +247,10 @@ class Loop:
                 if kind == Kind.STOP:
                     patience = 0.0
                 self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
-                reader.done(place=False)
+                self.source.done(place=False)
                 is_behind = True
         if not is_behind:
-            reader.done(place=True)
+            self.source.done(place=True)
         reader.give_back()
         return self._ended()
 
@@ -273,9 +264,17 @@ class Loop:
         self.source = source
         self._pausing = True
 
-    def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
-        """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
-        self._answer = answer
+    def keep_by(self, keeper: Keeper) -> None:
+        """Have messages answered, and those that are held finished, behind the actor's state."""
+        self._keeper = keeper
+        keeper.slot = lambda: self._slot
+        self._answer = keeper.answer
+
+    def keep_time(self, schedule: Schedule) -> None:
+        """Run between two messages, from now on, what has come due on a schedule."""
+        from procactors.runner.timers import Timers  # only where it is used
+
+        self.use(Timers(self.source, schedule, self._reader.box, self._run_timer, self._is_ending))
 
     def close(self) -> None:
         """Close the reader and the reply ends."""
@@ -375,10 +374,23 @@ class Loop:
 
     def _happened(self, flags: int, body: memoryview) -> None:
         """Run the hook for an event; raising crashes the actor, as in a tell."""
+        self.deadline = 0.0  # nobody waits: not what the message before has left
         try:
             self.on_event(flags, body)
         except Exception as error:
             raise TellFailed(error) from error
+
+    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
+        """Call a method of the instance that nobody waits for; raising crashes the actor."""
+        self.deadline = 0.0
+        try:
+            getattr(self._instance, name)(*args)
+        except Exception as error:
+            raise TellFailed(error) from error
+
+    def _is_ending(self) -> bool:
+        """Whether no other message is to be begun, though some may be there."""
+        return self.leaving or self._words[CONTROL] >= HALT
 
     def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
         """Handle the message in hand; return whether it was stepped behind, which else is due."""
@@ -410,7 +422,7 @@ class Loop:
         # and the supervisor reports it.
         if received is None or (self.is_held and self._leave(received)):
             return False
-        self._reader.done(place=True)
+        self.source.done(place=True)
         received.consume()
         return True
 

@@ -329,7 +329,9 @@ class Lifecycle:
         peak_comes = reason.is_abnormal and ended.peak_comes
         report = actor.report(reason, ended, pid, self._core.clock())
         entry = self._core.entries[actor.id]
-        how = self._exit_of(actor, reason, report.handler)
+        # A timer has a name there, too, but is no message.
+        had_message = report.handler is not None and report.deliveries > 0
+        how = self._exit_of(actor, reason, had_message=had_message)
         crashed = how in (Exit.ABNORMAL, Exit.FAULTLESS) and not _is_ordered(actor)
         crashed = crashed and not _is_wished(actor, reason)
         decider = self._core.decider(actor) if crashed else None
@@ -392,7 +394,7 @@ class Lifecycle:
         # The caller of a failed start gets the whole cause: it is shown once, there.
         return 1 if reason.kind is ExitKind.START and entry.starter is not None else LOG_LINES
 
-    def _exit_of(self, actor: ActorRecord, reason: ExitReason, handler: str | None) -> Exit:
+    def _exit_of(self, actor: ActorRecord, reason: ExitReason, *, had_message: bool) -> Exit:
         """Return what an actor's end means to the engine."""
         if actor.final or reason.kind is ExitKind.STOPPED:
             return Exit.SHUTDOWN
@@ -401,7 +403,7 @@ class Lifecycle:
         if not reason.is_abnormal:
             return Exit.NORMAL
         # An item has ended it, and its pool sees to that one: the worker is not to blame.
-        is_items = actor.pooled and handler is not None
+        is_items = actor.pooled and had_message
         return Exit.FAULTLESS if is_items or _is_wished(actor, reason) else Exit.ABNORMAL
 
     def _finishes_mailbox(self, actor: ActorRecord, reason: ExitReason) -> bool:

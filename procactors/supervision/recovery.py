@@ -41,6 +41,7 @@ from procactors.wire.mailbox.black_box import (
     GONE,
     IN_HAND,
     STATE,
+    TIMER,
     UNTOLD,
     pack_state,
     unpack_state,
@@ -146,7 +147,11 @@ class Recovery:
         now = monotonic_ns()
         if not is_alive:
             mailbox.settle()
-        found = [*_in_batch(mailbox, now, is_alive), *_in_table(mailbox, now, is_alive)]
+        found = [
+            *_in_batch(mailbox, now, is_alive),
+            *_in_timer(mailbox, now),
+            *_in_table(mailbox, now, is_alive),
+        ]
         found.sort(key=lambda entry: (not entry[0], -entry[1].busy_s))
         return tuple(message for _, message in found)
 
@@ -244,6 +249,7 @@ class Recovery:
     ) -> Tell:
         box, words = mailbox.box, mailbox.words
         fill, offset, in_hand = box.recover()
+        box.end_timer()  # the next life begins without any
         if not in_hand:
             return _nothing
         record = mailbox.record(offset)
@@ -508,6 +514,15 @@ def _in_batch(
             yield False, MessageInHand(handler, max(0.0, (now - since) / 1e9), deliveries)
 
 
+def _in_timer(mailbox: ActorMailbox, now: int) -> Iterator[tuple[bool, MessageInHand]]:
+    """Yield (whether it ended the actor, the timer that runs), if one does."""
+    since = mailbox.words[TIMER]
+    if name := mailbox.box.timer:
+        busy_s = max(0.0, (now - since) / 1e9)
+        is_alone = not any(slot.state == table.RUNNING for slot in mailbox.slots())
+        yield is_alone, MessageInHand(name, busy_s, deliveries=0)
+
+
 def _in_table(
     mailbox: ActorMailbox, now: int, is_alive: bool
 ) -> Iterator[tuple[bool, MessageInHand]]:
@@ -526,6 +541,8 @@ def _in_table(
 
 def _first_in_hand(mailbox: ActorMailbox) -> Record | None:
     """Return the message in hand of a dead actor that a crash report names; None: there is none."""
+    if mailbox.words[TIMER]:
+        return None  # it names the timer
     _, offset, in_hand = mailbox.box.recover()
     found = [
         (slot.state != table.FAILED, slot.since, slot.record)
