@@ -12,8 +12,8 @@ from typing import Any
 
 from procactors.errors import InvalidSpec, MailboxFull
 from procactors.model.handlers import kind_of
-from procactors.runner.method_table import table_of
 from procactors.runner.loop import Loop
+from procactors.runner.method_table import table_of
 from procactors.runtime.forwarding import message_in_hand
 from procactors.wire.mailbox.hands import STASHED
 

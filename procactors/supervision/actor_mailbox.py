@@ -105,7 +105,7 @@ class ActorMailbox:
         return parse(self.box.batch, at)
 
     def count_waiting(self, is_read: bool) -> int:
-        """Return how many messages wait: put aside, in the batch behind that in hand, in the pipe.
+        """Return how many messages wait: for a new life, in the batch behind that in hand, in the pipe.
 
         Args:
             is_read: its reader lives. It may read a batch between the two looks: then those

@@ -72,9 +72,7 @@ def test_what_is_put_aside_outlives_its_life(system):
     ref = system.spawn(Holder)
     replies = [ref.submit(Holder.hold, number, "STASHED") for number in range(2)]
     running = ref.submit(Holder.hold, 7)
-    pid = held_by(ref, 1)
-    assert ref.status().mailbox == 2
-    kill(pid)
+    kill(held_by(ref, 1))
     assert isinstance(running.exception(), errors.ActorDied)
     assert [reply.result() for reply in replies] == [1, 1]
     assert ref.ask(Holder.all_begun) == [0, 1]
@@ -84,7 +82,7 @@ def test_at_the_end_what_is_put_aside_is_answered_as_what_waits(system):
     ref = system.spawn(Holder)
     reply = ref.submit(Holder.hold, LARGE, "STASHED")
     ref.tell(Holder.hold, 2, "STASHED")
-    eventually(lambda: ref.status().mailbox == 2, "both to be put aside")
+    held_by(ref, 0)
     ref.stop()
     assert isinstance(reply.exception(), errors.ActorStopped)
     (letter,) = eventually(lambda: list(system.dead_letters), "the tell's letter")
