@@ -40,6 +40,7 @@ from procactors.wire.mailbox.black_box import (
     EXPIRED,
     HALT,
     HALTED,
+    HANDLED_OWN,
     HANDS,
     IN_HAND,
     LEAVE,
@@ -467,7 +468,8 @@ class Loop:
     def _skip(self, flags: int, body: memoryview) -> None:
         """Step behind a message that nobody wants any more."""
         payload = open_envelope(body).payload
-        self._reader.skip()
+        self.source.done(place=True)
+        self._words[HANDLED_OWN] += 1  # it was not handled
         self._store.discard(flags, payload)
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
@@ -497,6 +499,8 @@ class Loop:
             getattr(self._instance, name)(*args)
         except Exception as error:
             raise TellFailed(error) from error
+        if self._keeper is not None:
+            self._keeper.changed()
 
     def _is_ending(self) -> bool:
         """Whether no other message is to be begun, though some may be there."""
