@@ -105,7 +105,7 @@ class ActorMailbox:
         return parse(self.box.batch, at)
 
     def count_waiting(self, is_read: bool) -> int:
-        """Return how many messages wait: for a new life, in the batch behind that in hand, in the pipe.
+        """Return how many messages wait: put aside, in the batch behind that in hand, in the pipe.
 
         Args:
             is_read: its reader lives. It may read a batch between the two looks: then those
@@ -120,7 +120,10 @@ class ActorMailbox:
         with contextlib.suppress(OSError):  # no descriptor is left: then what is in the batch
             kinds += [record.kind for record in parse_all(peek(self.files.read_end))]
         with contextlib.suppress(OSError):
-            kinds += [slot.record.kind for slot in self.hands.waiting()] if self.hands else []
+            waiting = (
+                slot for slot in self.slots() if slot.state in (table.WAITING, table.STASHED)
+            )
+            kinds += [slot.record.kind for slot in waiting]
         return kinds.count(Kind.CALL)
 
     def look(self, now: float) -> Look:

@@ -72,7 +72,9 @@ def test_what_is_put_aside_outlives_its_life(system):
     ref = system.spawn(Holder)
     replies = [ref.submit(Holder.hold, number, "STASHED") for number in range(2)]
     running = ref.submit(Holder.hold, 7)
-    kill(held_by(ref, 1))
+    pid = held_by(ref, 1)
+    assert ref.status().mailbox == 2
+    kill(pid)
     assert isinstance(running.exception(), errors.ActorDied)
     assert [reply.result() for reply in replies] == [1, 1]
     assert ref.ask(Holder.all_begun) == [0, 1]
