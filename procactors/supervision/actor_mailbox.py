@@ -120,7 +120,10 @@ class ActorMailbox:
         with contextlib.suppress(OSError):  # no descriptor is left: then what is in the batch
             kinds += [record.kind for record in parse_all(peek(self.files.read_end))]
         with contextlib.suppress(OSError):
-            kinds += [slot.record.kind for slot in self.hands.waiting()] if self.hands else []
+            waiting = (
+                slot for slot in self.slots() if slot.state in (table.WAITING, table.STASHED)
+            )
+            kinds += [slot.record.kind for slot in waiting]
         return kinds.count(Kind.CALL)
 
     def look(self, now: float) -> Look:
