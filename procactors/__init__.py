@@ -57,6 +57,7 @@ if _TYPE_CHECKING:
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
     from procactors.process.cpus import usable_cpus
+    from procactors.runner.schedule import Timer
     from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.runtime.async_topic import AsyncTopic
@@ -132,6 +133,7 @@ __all__ = [
     "Supervisor",
     "SupervisorRef",
     "Terminated",
+    "Timer",
     "Topic",
     "current_context",
     "errors",
@@ -206,6 +208,7 @@ _LATE = {
     "Supervisor": "procactors.model.tree",
     "SupervisorRef": "procactors.runtime.supervisor_ref",
     "Terminated": "procactors.runtime.terminated",
+    "Timer": "procactors.runner.schedule",
     "Topic": "procactors.runtime.topic",
     "current_context": "procactors.api.actor",
     "load_tree": "procactors.api.tree_toml",

@@ -72,7 +72,8 @@ class ExitReason:
             None.
         text: the exception with ERROR and START; with LINKED whose end it followed, and how that
             one ended; the numbers with GAVE_UP; what was allowed and what was seen with HANG and
-            MEMORY; with UNKNOWN what is known all the same; else empty.
+            MEMORY; with KILLED that a call's caller wished it, if so; with UNKNOWN what is known
+            all the same; else empty.
     """
 
     kind: ExitKind
@@ -98,7 +99,8 @@ class ExitReason:
         if self.kind is ExitKind.UNKNOWN and not self.text:
             return "ended in an unknown way"
         killer = self.signal_name or "SIGKILL"
-        return _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
+        says = _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
+        return f"{says} ({self.text})" if self.kind is ExitKind.KILLED and self.text else says
 
     def to_dict(self) -> dict[str, Any]:
         """Return the reason as plain values, with its sentence under ``says``."""
@@ -134,12 +136,12 @@ _SAYS = {
 
 @dataclass(frozen=True)
 class MessageInHand:
-    """A message that an actor has begun, and has not answered.
+    """A message that an actor has begun, and has not answered; or a timer that runs.
 
     Attributes:
-        handler: name of its handler.
+        handler: name of its handler; of a timer, ``timer tick``.
         busy_s: seconds since that was begun.
-        deliveries: how often the message has been begun, this time included.
+        deliveries: how often the message has been begun, this time included; of a timer 0.
         is_later: its handler has ended, and its answer was to come later.
     """
 
@@ -158,10 +160,11 @@ class CrashReport:
         incarnation: which life it was, from 1.
         pid: its process id.
         reason: how it ended.
-        handler: name of the handler of the message in hand; None if it was idle. Of several, the
-            one that ended the actor by what it raised; else the oldest.
+        handler: name of the handler of the message in hand; of a timer that ran, ``timer tick``;
+            None if it was idle. Of several, the one that ended the actor by what it raised; else
+            the oldest.
         busy_s: seconds for which that handler had run; 0.0 if idle.
-        deliveries: how often that message had been begun, this time included.
+        deliveries: how often that message had been begun, this time included; 0 if there was none.
         handled: messages handled over all incarnations.
         traceback: the formatted traceback, if an exception ended it.
         native_stack: the stacks that faulthandler wrote, if a fatal signal ended it or it hung.

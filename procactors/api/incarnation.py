@@ -195,7 +195,10 @@ class Life:
             loop.recycler = recycler = Recycler(self._reader, *self._order.recycle)
             loop.use(recycler)
         if self._keeper is not None:
-            self._keeper.serve(cast("CheckpointReader", self._reader), loop, instance)
+            self._keeper.serve(cast("CheckpointReader", self._reader), loop.replies, instance)
+            loop.keep_by(self._keeper)
+        if self._context._schedule is not None:
+            loop.keep_time(self._context._schedule)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
@@ -212,6 +215,7 @@ class Life:
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         note_threads()
+        self._context._class = cls
         if self._order.checkpoint is not None:
             self._keeper = self._open_keeper(self._order.checkpoint)
         instance = cls(*args, **kwargs)

@@ -25,6 +25,7 @@ from procactors.wire.mailbox.black_box import (
     RUNNING,
     STATE,
     STOPPING,
+    TIMER,
     BlackBox,
     unpack_state,
 )
@@ -131,6 +132,8 @@ class ActorMailbox:
         word = words[STATE]
         handled = words[HANDLED]
         since = [words[BUSY_SINCE]] if word & IN_HAND else []
+        if timer := words[TIMER]:
+            since.append(timer)
         if words[HANDS] and (hands := self.hands):
             since += [slot.since for slot in hands.running()]
         if since:

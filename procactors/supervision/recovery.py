@@ -42,6 +42,8 @@ from procactors.wire.mailbox.black_box import (
     GONE,
     IN_HAND,
     STATE,
+    TIMER,
+    UNTOLD,
     pack_state,
     unpack_state,
 )
@@ -151,7 +153,11 @@ class Recovery:
         now = monotonic_ns()
         if not is_alive:
             mailbox.settle()
-        found = [*_in_batch(mailbox, now, is_alive), *_in_table(mailbox, now, is_alive)]
+        found = [
+            *_in_batch(mailbox, now, is_alive),
+            *_in_timer(mailbox, now),
+            *_in_table(mailbox, now, is_alive),
+        ]
         found.sort(key=lambda entry: (not entry[0], -entry[1].busy_s))
         return tuple(message for _, message in found)
 
@@ -159,6 +165,18 @@ class Recovery:
         """Return the handler that an actor is in now; None: in none, or it has just gone on."""
         in_hand = self.in_hand(mailbox, is_alive=True)
         return next((message.handler for message in in_hand if not message.is_later), None)
+
+    def has_in_hand(self, mailbox: ActorMailbox, reply: int, call: int) -> bool:
+        """Return whether a call is in hand; of a live actor, a glance that may be late."""
+        word = mailbox.words[STATE]
+        with _under_our_eyes(is_alive=True):
+            if word & IN_HAND and _is_call(mailbox.record(unpack_state(word)[1]), reply, call):
+                return mailbox.words[STATE] == word
+            for slot in mailbox.slots():
+                is_begun = slot.state in (table.RUNNING, table.LATER)
+                if is_begun and _is_call(slot.record, reply, call):
+                    return slot.is_same
+        return False
 
     def crash_writer(self, mailbox: ActorMailbox) -> Tell:
         """Return what writes a crash to the folder, with a copy of the message now in hand."""
@@ -185,7 +203,13 @@ class Recovery:
             received.leave()
         return crash_folder.InHand(envelope.handler, bool(envelope.method), head, buffers)
 
-    def recover(self, mailbox: ActorMailbox, report: CrashReport, most: int) -> Tell:
+    def recover(
+        self,
+        mailbox: ActorMailbox,
+        report: CrashReport,
+        most: int,
+        unwanted: tuple[int, int] | None = None,
+    ) -> Tell:
         """Decide on the messages in hand of a dead actor, and leave its box readable.
 
         It stores one word for each, last: so it may itself be ended and repeated.
@@ -195,6 +219,7 @@ class Recovery:
             report: of its death.
             most: how often a message may be begun in all; with fewer, the next life gets it. 0: it
                 gets none.
+            unwanted: reply pipe and id of the call for whose sake it was killed: that is lost.
 
         Returns:
             what answers the callers of the lost, or keeps these as dead letters, with the whole
@@ -203,8 +228,11 @@ class Recovery:
         mailbox.settle()
         self._free_handled(mailbox)
         # The slots' messages came before the batch's.
-        tells = [self._recover_held(mailbox, slot, report, most) for slot in mailbox.slots()]
-        tells.append(self._recover_batch(mailbox, report, most))
+        tells = [
+            self._recover_held(mailbox, slot, report, 0 if _is_for(slot.record, unwanted) else most)
+            for slot in mailbox.slots()
+        ]
+        tells.append(self._recover_batch(mailbox, report, most, unwanted))
         told = [tell for tell in tells if tell is not _nothing]
         if len(told) < 2:
             return told[0] if told else _nothing
@@ -218,13 +246,21 @@ class Recovery:
             if not held or bytes(mailbox.box.batch[at : at + length]) not in held:
                 self._free(*mailbox.record(at))
 
-    def _recover_batch(self, mailbox: ActorMailbox, report: CrashReport, most: int) -> Tell:
+    def _recover_batch(
+        self,
+        mailbox: ActorMailbox,
+        report: CrashReport,
+        most: int,
+        unwanted: tuple[int, int] | None,
+    ) -> Tell:
         box, words = mailbox.box, mailbox.words
         fill, offset, in_hand = box.recover()
+        box.end_timer()  # the next life begins without any
         if not in_hand:
             return _nothing
         record = mailbox.record(offset)
         deliveries = words[DELIVERIES] + 1
+        most = 0 if _is_for(record, unwanted) else most
         has_raised = report.reason.kind is ExitKind.ERROR
         again = self._begins_again(mailbox, record, report, deliveries, most, has_raised=has_raised)
         tell: Tell = _nothing
@@ -323,10 +359,14 @@ class Recovery:
         reply, call = envelope.reply, envelope.call
         if reply:
             self.tally.broken(mailbox.name)
+        # Before it vanishes from box or table: who cancels it looks for it there, or for this.
+        mailbox.words[UNTOLD] += 1
 
         def tell(whole: CrashReport) -> None:
             if reply:
                 self.answer(reply, call, Kind.VERDICT, ActorDied(whole.brief(), whole))
+            with contextlib.suppress(ValueError):  # its box is closed by now
+                mailbox.words[UNTOLD] -= 1
             if kept is not None:
                 # The crash has been logged: one line of it will do.
                 letter = dataclasses.replace(kept, reason=str(whole))
@@ -498,6 +538,15 @@ def _in_batch(
             yield False, MessageInHand(handler, max(0.0, (now - since) / 1e9), deliveries)
 
 
+def _in_timer(mailbox: ActorMailbox, now: int) -> Iterator[tuple[bool, MessageInHand]]:
+    """Yield (whether it ended the actor, the timer that runs), if one does."""
+    since = mailbox.words[TIMER]
+    if name := mailbox.box.timer:
+        busy_s = max(0.0, (now - since) / 1e9)
+        is_alone = not any(slot.state == table.RUNNING for slot in mailbox.slots())
+        yield is_alone, MessageInHand(name, busy_s, deliveries=0)
+
+
 def _in_table(
     mailbox: ActorMailbox, now: int, is_alive: bool
 ) -> Iterator[tuple[bool, MessageInHand]]:
@@ -517,6 +566,8 @@ def _in_table(
 
 def _first_in_hand(mailbox: ActorMailbox) -> Record | None:
     """Return the message in hand of a dead actor that a crash report names; None: there is none."""
+    if mailbox.words[TIMER]:
+        return None  # it names the timer
     _, offset, in_hand = mailbox.box.recover()
     found = [
         (slot.state != table.FAILED, slot.since, slot.record)
@@ -526,6 +577,17 @@ def _first_in_hand(mailbox: ActorMailbox) -> Record | None:
     if in_hand:
         found.append((True, mailbox.words[BUSY_SINCE], mailbox.record(offset)))
     return min(found, key=lambda entry: entry[:2])[2] if found else None
+
+
+def _is_for(record: Record, unwanted: tuple[int, int] | None) -> bool:
+    return unwanted is not None and _is_call(record, *unwanted)
+
+
+def _is_call(record: Record, reply: int, call: int) -> bool:
+    if record.kind != Kind.CALL:
+        return False
+    envelope = open_envelope(record.body)
+    return (envelope.reply, envelope.call) == (reply, call)
 
 
 def _handler_of(record: Record) -> str | None:

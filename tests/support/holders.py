@@ -24,9 +24,19 @@ class Putter:
         state, self.state = self.state, None
         if state is None:
             return self.reader.step(timeout)
+        self.hold(state)
+        return self.reader.advance(timeout)
+
+    def done(self, *, place: bool) -> None:
+        state, self.state = self.state, None
+        if state is None:
+            self.reader.done(place=place)
+        else:
+            self.hold(state)
+
+    def hold(self, state: int) -> None:
         self.loop.is_held = self.loop.is_taken = False
         self.loop.held.hold().state = state
-        return self.reader.advance(timeout)
 
 
 class Holder(Actor):
