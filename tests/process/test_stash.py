@@ -50,6 +50,8 @@ def test_one_may_be_put_aside_again(ref):
 
 def test_the_next_incarnation_has_it(ref):
     replies = [ref.submit(Stasher.work, number) for number in range(20)]
+    ref.ask(Stasher.pid)
+    assert ref.status().mailbox == 20
     with pytest.raises(ActorDied):
         ref.ask(Stasher.die)
     assert ref.ask(Stasher.open) == 20
