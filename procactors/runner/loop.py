@@ -28,7 +28,7 @@ from procactors.errors import (
     UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.handlers import kind_of
+from procactors.model.handlers import refused_kind
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
@@ -200,7 +200,7 @@ class Loop:
         """Note that the message in hand is somebody else's now, who answers it."""
         wants_reply = bool(open_envelope(parse(self.record).body).reply)
         (self._reader if self._slot is None else self._slot).give_away()
-        self._taken(wants_reply)
+        self._is_answered_elsewhere(wants_reply)
 
     def put_aside(self, state: int) -> Slot:
         """Put the message in hand into the hands table, LATER or STASHED; return its slot.
@@ -215,10 +215,10 @@ class Loop:
         else:
             slot.state = state
             self._is_put_aside = True
-        self._taken(wants_reply)
+        self._is_answered_elsewhere(wants_reply)
         return slot
 
-    def _taken(self, wants_reply: bool) -> None:
+    def _is_answered_elsewhere(self, wants_reply: bool) -> None:
         self.is_taken = wants_reply
         if self.payload is not None:
             self.payload.leave()  # unhandled: its segment goes along
@@ -335,6 +335,9 @@ class Loop:
         """End the actor behind the message in hand."""
         self.leaving = True
         self._pausing = True
+
+    def look_again(self) -> None:
+        """See that a new timer is heeded: between two messages each is looked at anyway."""
 
     def use(self, source: Source) -> None:
         """Take messages from `source` from now on: it stands before what was the source so far."""
@@ -570,6 +573,14 @@ class Loop:
                 received.consume()
             raise
 
+    def _value_of(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
+        """Return a payload's value and its segment, as `_serve` and `_serve_plain` load it."""
+        if flags:
+            return self._load(flags, body)
+        if body[:1] == _PLAIN_BYTE:
+            return (load_plain(body), {}), None
+        return _loads(body), None
+
     def _leave(self, received: Received) -> bool:
         """Let go of a payload that is freed with its slot."""
         received.leave()
@@ -649,11 +660,15 @@ class Loop:
             recycler = self.recycler
             self._runner = BatchRunner(
                 self._store,
-                lambda key: find_handler(self._instance, self._table, key)[1],
+                self._item_handler,
                 recycler.room if recycler is not None else lambda: None,
                 recycler.spend if recycler is not None else lambda _: None,
             )
         return self._runner
+
+    def _item_handler(self, key: bytes) -> Callable[..., Any]:
+        """Return the handler that an item of a pool's batch means."""
+        return find_handler(self._instance, self._table, key)[1]
 
 
 def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Callable[..., Any]]:
@@ -678,7 +693,7 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
         raise UnknownMethod(
             f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
         )
-    if kind := kind_of(handler):  # its sender did not know the class
+    if kind := refused_kind(handler):  # its sender did not know the class
         raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
     return name, handler
 
