@@ -28,6 +28,7 @@ RUN = [
             "messaging-patterns.md",
             "state.md",
             "timers.md",
+            "messaging-patterns.md",
         )
     ),
 ]

@@ -250,11 +250,11 @@ class Context:
         step. What an actor has become goes with the incarnation: the next one begins anew.
 
         Args:
-            handler: a function or bound method that takes the message; it may be async where the
-                actor's class has coroutines.
+            handler: a plain function or bound method that takes the message; an ``async def`` one,
+                if the class has ``async def`` handlers.
 
         Raises:
-            InvalidSpec: it cannot be called, or does not return its result.
+            InvalidSpec: it cannot be called, is a generator, or async where nothing awaits it.
         """
         from procactors.runtime.stashing import check_handler  # only where it is used
 

@@ -276,7 +276,8 @@ class Life:
         if what == CHILD_FAILED:
             return self._decide(instance, flags, body)
         if what == TAKEN_OVER:
-            return self._taken_over(*about)
+            self._taken_over(*about)
+            return None
         event = self._context._watches().open(flags, body)
         if event is None:
             return None

@@ -78,16 +78,16 @@ class NullTransport:
         """Fail the reply and not the call: a module may only want to keep the future."""
         pending.deliver(None, self.error(name))
 
-    def pass_on(self, actor: int, name: str, *_: Any) -> None:
-        """Raise: nothing has come here."""
-        raise self.error(name)
-
     def take_back(self, actor: int, call: int) -> bool | None:
         """Return False: nothing was sent."""
         return False
 
     def want_no_more(self, actor: int, call: int) -> None:
         """Do nothing: nothing was sent."""
+
+    def pass_on(self, actor: int, name: str, *_: Any) -> None:
+        """Raise: nothing has come here."""
+        raise self.error(name)
 
     def hurry(self) -> None:
         """Nothing is waited for."""

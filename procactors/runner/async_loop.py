@@ -52,7 +52,7 @@ __all__ = ["AsyncLoop", "Hand"]
 
 _log = logging.getLogger("procactors")
 
-_CALL, _EVENT, _STOP = int(Kind.CALL), int(Kind.EVENT), int(Kind.STOP)
+_CALL, _EVENT, _STOP, _MOVED = map(int, (Kind.CALL, Kind.EVENT, Kind.STOP, Kind.MOVED))
 _RESULT = int(Kind.RESULT)
 
 #: Messages that are begun in one turn of the event loop: then sockets and timers have theirs.
@@ -79,8 +79,8 @@ class Hand:
         received: its payload's segment, to be freed with the batch's record.
         task: runs its handler; None: that is no coroutine.
         is_taken: it is answered elsewhere, or later.
-        is_held: it stays in its slot when its handler has ended.
-        on_raised: as `Loop.on_raised`.
+        is_put_aside: it stays in its slot when its handler has ended.
+        on_raised: see `Loop`.
     """
 
     __slots__ = (
@@ -89,7 +89,7 @@ class Hand:
         "call",
         "deadline",
         "flags",
-        "is_held",
+        "is_put_aside",
         "is_taken",
         "key",
         "kind",
@@ -110,7 +110,7 @@ class Hand:
         self.slot = slot
         self.received: Received | None = None
         self.task: asyncio.Task[Any] | None = None
-        self.is_taken = self.is_held = False
+        self.is_taken = self.is_put_aside = False
         self.on_raised: Callable[[BaseException], bool] | None = None
         self._name = name
 
@@ -198,34 +198,26 @@ class AsyncLoop(Loop):
             hand.is_taken = value
 
     @property
-    def is_held(self) -> bool:
+    def _is_put_aside(self) -> bool:
         """Whether the message here stays in its slot when its handler has ended."""
         hand = _here.get()
-        return hand is not None and hand.is_held
-
-    @is_held.setter
-    def is_held(self, value: bool) -> None:
-        if (hand := _here.get()) is not None:
-            hand.is_held = value
-
-    @property
-    def _is_put_aside(self) -> bool:
-        return self.is_held
+        return hand is not None and hand.is_put_aside
 
     @_is_put_aside.setter
     def _is_put_aside(self, value: bool) -> None:
-        self.is_held = value
+        if (hand := _here.get()) is not None:
+            hand.is_put_aside = value
 
     @property
     def on_raised(self) -> Callable[[BaseException], bool] | None:
-        """Called with what the handler here has raised though its message `is_taken`."""
+        """See `Loop`; of the message here."""
         hand = _here.get()
         return hand.on_raised if hand is not None else None
 
     @on_raised.setter
-    def on_raised(self, action: Callable[[BaseException], bool] | None) -> None:
+    def on_raised(self, call: Callable[[BaseException], bool] | None) -> None:
         if (hand := _here.get()) is not None:
-            hand.on_raised = action
+            hand.on_raised = call
 
     @property
     def payload(self) -> Received | None:
@@ -272,7 +264,8 @@ class AsyncLoop(Loop):
         self._words[PHASE] = RUNNING
         self._reader.is_polled = True
         if self._words[HANDS]:
-            self._begin_anew()
+            self._let_go_of_owed()
+            self.held.unstash()
             self._waiting.extend(self.held.waiting())
         self._loop.call_soon(self._pump)
         try:
@@ -321,17 +314,17 @@ class AsyncLoop(Loop):
         super().use(source)
         self.wake()
 
-    def look_again(self) -> None:
-        """Look soon whether there is something to be done, as a new timer. From any thread."""
-        self.wake()
-
     def unstash(self) -> int:
-        """Have all that was put aside begun, next of all; return how many those are."""
+        """Have all that was put aside begun, next of all; see `Loop.unstash`."""
         count = self.held.unstash() if self._words[HANDS] else 0
         if count:
             self._waiting = deque(self.held.waiting())
             self.wake()
         return count
+
+    def look_again(self) -> None:
+        """Look soon whether there is something to be done, as a new timer. From any thread."""
+        self.wake()
 
     def wake(self) -> None:
         """Look soon whether there is something to be done. From any thread."""
@@ -378,8 +371,9 @@ class AsyncLoop(Loop):
         if self._is_due:  # else it would be in hand beside this one
             self._is_due = False
             self.source.done(place=True)
-        slot.begin()
-        self._begin(Hand(slot.record, slot))
+        if not self._is_expired(slot):
+            slot.begin()
+            self._begin(Hand(slot.record, slot))
 
     def _take_next(self) -> bool:
         """Take the next message, if there is one; else see that the event loop waits for it."""
@@ -403,9 +397,9 @@ class AsyncLoop(Loop):
             if record.kind == _STOP:
                 self._patience = 0.0
             self._heed(*record)
-            self.source.done(place=record.kind == Kind.MOVED)
+            self.source.done(place=record.kind == _MOVED)
         elif record.kind == _EVENT or not self._is_skipped(record):
-            self._begin(self._taken(record))
+            self._begin(self._hand_of(record))
         return True
 
     def _is_skipped(self, record: Record) -> bool:
@@ -418,7 +412,7 @@ class AsyncLoop(Loop):
         self._skip(record.flags, record.body)
         return True
 
-    def _taken(self, record: Record) -> Hand:
+    def _hand_of(self, record: Record) -> Hand:
         """Return the message that has just been taken, held out of the batch if others may come."""
         slot: Slot | None = None
         if self._most > 1:
@@ -568,13 +562,20 @@ class AsyncLoop(Loop):
     def _cancelled(self, hand: Hand) -> None:
         """Answer for a handler that a cancellation has left: by whomever, it was wanted."""
         text = f"{hand.name} was cancelled in the actor: it has no result"
-        if hand.reply:
+        if hand.is_taken:
+            on_raised = self._end_taken()
+            if on_raised is None or not on_raised(HandlerCancelled(text)):
+                _log.warning("%s", text)
+        elif hand.reply:
             self._fail(hand.call, hand.reply, HandlerCancelled(text))
         else:
             _log.warning("%s", text)
 
     def _answer_with(self, hand: Hand, result: Any) -> None:
-        if not hand.reply or hand.is_taken:
+        if hand.is_taken:
+            self._end_taken()
+            return
+        if not hand.reply:
             return
         try:
             self._answer(hand.reply, hand.call, _RESULT, result)
@@ -584,9 +585,8 @@ class AsyncLoop(Loop):
     def _end(self, hand: Hand) -> None:
         """Step behind a message that is handled."""
         self.hands.discard(hand)
-        hand.on_raised = None
         if hand.slot is not None:
-            if not hand.is_held:
+            if not hand.is_put_aside:
                 self.held.finish(hand.slot)
             return
         if hand.kind == _TIMER:
@@ -595,12 +595,10 @@ class AsyncLoop(Loop):
         self._is_alone = False
         if hand.kind == _EVENT:
             self.source.done(place=False)
-        elif hand.received is not None and not hand.is_held:
+        elif hand.received is not None:
             self.source.done(place=True)
             hand.received.consume()
         else:
-            if hand.received is not None:
-                hand.received.leave()
             self._is_due = True
 
     def _look_for_cancels(self) -> None:
@@ -647,7 +645,7 @@ class AsyncLoop(Loop):
 
     def _blame(self, hand: Hand) -> None:
         """Note that the handler of a message ends this life."""
-        if hand.slot is not None and not hand.is_held:
+        if hand.slot is not None and not hand.is_put_aside:
             hand.slot.state = FAILED
 
     def _fail_with(self, error: BaseException) -> None:

@@ -80,7 +80,7 @@ class Held:
         return self._hands.put(record, OWED)
 
     def waiting(self) -> list[Slot]:
-        """Return what is to be begun, in order: left by the life before, or unstashed."""
+        """Return what is to be begun (again), in order: left by the life before, or put aside."""
         slots = self._hands.waiting()
         if self._keeper is None:
             return slots

@@ -28,7 +28,7 @@ from procactors.errors import (
     UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.handlers import refused_kind
+from procactors.model.handlers import kind_of
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
@@ -40,6 +40,7 @@ from procactors.wire.mailbox.black_box import (
     EXPIRED,
     HALT,
     HALTED,
+    HANDLED_OWN,
     HANDS,
     IN_HAND,
     LEAVE,
@@ -152,8 +153,8 @@ class Loop:
         #: Called with what the handler in hand has raised though its message `is_taken`; returns
         #: whether its caller is told of it.
         self.on_raised: Callable[[BaseException], bool] | None = None
-        # Messages that were put aside are to be begun now; or those of the life before.
-        self._is_unstashed = self._is_anew = False
+        # Messages that were put aside are to be begun now.
+        self._is_unstashed = False
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
@@ -180,6 +181,22 @@ class Loop:
         return open_envelope(parsed.body).handler
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller of the message in hand has cancelled it. In any thread."""
+        words = self._words
+        if self._slot is None and not words[STATE] & IN_HAND:
+            return False
+        if self._runner is not None and self._runner.is_cancelled:
+            return True  # of a pool's call
+        if not words[CANCELS]:
+            return False
+        record = self.record
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
+            return False
+        envelope = open_envelope(parsed.body)
+        return self._unwanted_ones().is_cancelled(envelope.reply, envelope.call)
+
+    @property
     def record(self) -> bytes:
         """The record in hand, as it is now; empty if there is none."""
         if self._slot is not None:
@@ -200,7 +217,7 @@ class Loop:
         """Note that the message in hand is somebody else's now, who answers it."""
         wants_reply = bool(open_envelope(parse(self.record).body).reply)
         (self._reader if self._slot is None else self._slot).give_away()
-        self._is_answered_elsewhere(wants_reply)
+        self._taken(wants_reply)
 
     def put_aside(self, state: int) -> Slot:
         """Put the message in hand into the hands table, LATER or STASHED; return its slot.
@@ -215,10 +232,10 @@ class Loop:
         else:
             slot.state = state
             self._is_put_aside = True
-        self._is_answered_elsewhere(wants_reply)
+        self._taken(wants_reply)
         return slot
 
-    def _is_answered_elsewhere(self, wants_reply: bool) -> None:
+    def _taken(self, wants_reply: bool) -> None:
         self.is_taken = wants_reply
         if self.payload is not None:
             self.payload.leave()  # unhandled: its segment goes along
@@ -249,22 +266,6 @@ class Loop:
             self._bound[b""] = handler
 
     @property
-    def is_cancelled(self) -> bool:
-        """Whether the caller of the message in hand has cancelled it. In any thread."""
-        words, slot = self._words, self._slot
-        if slot is None and not words[STATE] & IN_HAND:
-            return False
-        if self._runner is not None and self._runner.is_cancelled:
-            return True  # of a pool's call
-        if not words[CANCELS]:
-            return False
-        record = slot.raw if slot is not None else self._reader.in_hand()
-        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
-            return False
-        envelope = open_envelope(parsed.body)
-        return self._unwanted_ones().is_cancelled(envelope.reply, envelope.call)
-
-    @property
     def held(self) -> Held:
         """The messages that are held out of the batch; made when it is first asked for."""
         if self._held is None:
@@ -283,12 +284,12 @@ class Loop:
         is_behind = True  # what was in hand; else it is handled, and to be stepped behind
         patience: float | None = None
         words[PHASE] = RUNNING
-        self._is_unstashed = self._is_anew = words[HANDS] > 0
+        if words[HANDS]:
+            self._begin_anew()
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         at = 0
         while at >= 0 and not self.leaving and words[CONTROL] < HALT:
-            if self._is_unstashed:
-                is_behind = self._begin_unstashed(is_behind)
+            is_behind = self._begin_unstashed(is_behind)
             # Looked up once: what an actor does not use, no message of it pays for.
             advance, step = self.source.advance, self.source.step
             self._pausing = self.leaving  # a signal's handler may have set that meanwhile
@@ -396,13 +397,17 @@ class Loop:
 
     def _begin_anew(self) -> None:
         """Deal with what the life before held: it was killed, or has made way."""
-        self._is_anew = False
+        self._let_go_of_owed()
+        self.held.unstash()
+        self._begin_waiting()
+
+    def _let_go_of_owed(self) -> None:
+        """Answer for what the life before had put off."""
         for slot in self.held.owed():
             envelope = open_envelope(slot.record.body)
             text = f"the actor has made way for its next life, and had put {envelope.handler} off"
             self._fail(envelope.call, envelope.reply, ReplyError(f"{text}: nobody will answer"))
             self.held.let_go(slot)
-        self.held.unstash()
 
     def _begin_waiting(self) -> None:
         """Handle what the life before had in hand out of the batch, or had put aside."""
@@ -410,19 +415,29 @@ class Loop:
             for slot in waiting:
                 if self.leaving or self._words[CONTROL] >= HALT:
                     return  # the rest is the next life's, or answered for
-                self.serve_held(slot)
+                if not self._is_expired(slot):
+                    self.serve_held(slot)
+
+    def _is_expired(self, slot: Slot) -> bool:
+        """Let go of a message that was put aside, if its caller has given it up; say whether."""
+        kind, _, body = slot.record
+        deadline = open_envelope(body).deadline if kind == _CALL and not slot.deliveries else 0.0
+        if not deadline or monotonic() < deadline:
+            return False
+        self._words[EXPIRED] += 1
+        self.held.let_go(slot)
+        return True
 
     def _begin_unstashed(self, is_behind: bool) -> bool:
-        """Handle what was put aside, before all that is in the mailbox; return True.
+        """Handle what was put aside and is to be begun, before all that is in the mailbox.
 
-        Args:
-            is_behind: what was in hand was stepped behind; else that is due.
+        Returns whether what was in hand is stepped behind: it is then, if it was not before.
         """
+        if not self._is_unstashed:
+            return is_behind
         self._is_unstashed = False
         if not is_behind:
             self.source.done(place=True)
-        if self._is_anew:
-            self._begin_anew()
         self._begin_waiting()
         return True
 
@@ -464,7 +479,8 @@ class Loop:
     def _skip(self, flags: int, body: memoryview) -> None:
         """Step behind a message that nobody wants any more."""
         payload = open_envelope(body).payload
-        self._reader.skip()
+        self.source.done(place=True)
+        self._words[HANDLED_OWN] += 1  # it was not handled
         self._store.discard(flags, payload)
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
@@ -494,6 +510,8 @@ class Loop:
             getattr(self._instance, name)(*args)
         except Exception as error:
             raise TellFailed(error) from error
+        if self._keeper is not None:
+            self._keeper.changed()
 
     def _is_ending(self) -> bool:
         """Whether no other message is to be begun, though some may be there."""
@@ -693,8 +711,12 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
         raise UnknownMethod(
             f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
         )
-    if kind := refused_kind(handler):  # its sender did not know the class
-        raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
+    kind = kind_of(handler)
+    if kind and not (kind == "async def" and table.is_async):  # its sender did not know the class
+        raise UnknownMethod(
+            f"{type(instance).__qualname__}.{name} is {kind}: no handler here"
+            + ", since no public method of the class is async def" * (kind == "async def")
+        )
     return name, handler
 
 

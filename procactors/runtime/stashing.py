@@ -44,8 +44,8 @@ def check_handler(handler: Any, cls: type) -> Callable[[Any], Any]:
     """Return what messages may be given to.
 
     Args:
-        handler: a function.
-        cls: the actor's.
+        handler: what is given to `become`.
+        cls: the actor's class: one with ``async def`` handlers may become another such.
 
     Raises:
         InvalidSpec: it cannot be called, or does not return its result.
@@ -54,10 +54,7 @@ def check_handler(handler: Any, cls: type) -> Callable[[Any], Any]:
         raise InvalidSpec(
             f"become takes a function or a bound method that takes the message, not {handler!r}"
         )
-    kind = kind_of(handler)
+    kind = kind_of(getattr(handler, "__func__", handler))
     if kind and not (kind == "async def" and table_of(cls).is_async):
-        raise InvalidSpec(
-            f"become takes a plain function, or in an actor with coroutines an async def, and "
-            f"{handler!r} is {kind}"
-        )
+        raise InvalidSpec(f"become takes a plain function, and {handler!r} is {kind}")
     return handler  # type: ignore[no-any-return]  # it is callable

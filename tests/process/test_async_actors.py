@@ -217,6 +217,31 @@ def test_timers_may_be_coroutines(system, most):
     assert ref.ask(Waiter.facts, "x")[3] == 1
 
 
+@CONCURRENCY
+def test_an_async_handler_answers_later_hands_on_puts_aside_and_becomes(system, most):
+    ref, other = concurrent(system, most), system.spawn(Passed)
+    assert ref.ask(Waiter.put_off) == "later"
+    with pytest.raises(ValueError, match="put off"):
+        ref.ask(Waiter.put_off, True)
+    ref.ask(Waiter.set_other, other)
+    assert ref.ask(Waiter.pass_on, LARGE) == ("passed on", len(LARGE))
+    aside = [ref.submit(Waiter.put_aside, number, LARGE) for number in range(3)]
+    eventually(lambda: len(ref.ask(Waiter.all_ended)) == 3, "all three to be put aside")
+    assert ref.status().in_hand == ()
+    assert ref.ask(Waiter.take_up) == 3
+    assert [reply.result(SHORT_S) for reply in aside] == [0, 1, 2]
+    assert ref.ask("message") == "message"
+    ref.ask(Waiter.turn)
+    assert ref.ask("message") == ("turned", "message")
+    assert ref.status().restarts == 0
+    eventually(lambda: not in_use(system._endpoint.path), "the payloads to be freed")
+
+
+class Passed(Actor):
+    def pass_on(self, body: bytes) -> tuple[str, int]:
+        return "passed on", len(body)
+
+
 # -- ends -------------------------------------------------------------------------------------
 
 

@@ -115,7 +115,7 @@ def test_put_aside_and_begun_again(middle):
     with pytest.raises(ActorDied):
         middle.ask(Middle.die)
     eventually(lambda: middle.status().mailbox == 20, "the next life to put them aside, too")
-    assert middle.ask(Middle.open) == 20
+    middle.ask(Middle.open)  # some may not have been begun again yet
     assert [reply.result(SHORT_S) for reply in replies] == list(range(20))
     assert middle.status().mailbox == 0
 

@@ -199,11 +199,11 @@ class ReplyPort:
                 others = True
                 if kind == Kind.FENCE:
                     fences.append(number)
+                elif kind == Kind.NUDGE and number:
+                    marks.append(number)
                 elif kind == Kind.MOVED:
                     name = data[at + FRAME.size + MOVED.size : at + length - padding].decode()
                     self._moved = (*MOVED.unpack_from(data, at + FRAME.size), name)
-                elif kind == Kind.NUDGE and number:
-                    marks.append(number)
             at += length
         return others
 
