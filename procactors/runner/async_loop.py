@@ -230,6 +230,11 @@ class AsyncLoop(Loop):
         """Each message has its own."""
 
     @property
+    def record(self) -> bytes:
+        """The record of the message here; empty if there is none, or its handler has ended."""
+        return super().record if _here.get() in self.hands else b""
+
+    @property
     def _slot(self) -> Slot | None:
         hand = _here.get()
         return hand.slot if hand is not None else None
@@ -351,9 +356,7 @@ class AsyncLoop(Loop):
             if self._is_full:
                 return  # the end of one calls again
             if self._waiting:
-                slot = self._waiting.popleft()
-                slot.begin()
-                self._begin(Hand(slot.record, slot))
+                self._begin_held(self._waiting.popleft())
             elif not self._take_next():
                 return
             if self._batch is not None:
@@ -362,6 +365,15 @@ class AsyncLoop(Loop):
             if self._was_plain and self.hands:
                 break  # those that await have their turn between two plain ones
         self._loop.call_soon(self._pump)
+
+    def _begin_held(self, slot: Slot) -> None:
+        """Begin a message that waits in the hands table."""
+        if self._is_due:  # else it would be in hand beside this one
+            self._is_due = False
+            self.source.done(place=True)
+        if not self._is_expired(slot):
+            slot.begin()
+            self._begin(Hand(slot.record, slot))
 
     def _take_next(self) -> bool:
         """Take the next message, if there is one; else see that the event loop waits for it."""

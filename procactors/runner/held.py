@@ -105,12 +105,16 @@ class Held:
         """Let go of a message whose answer another process owes now."""
         slot = self._hands.slot_of(number, turn)
         if slot is not None:
-            self.finish(slot)
+            self.let_go(slot)
 
     def finish(self, slot: Slot) -> None:
         """Let go of a message that is handled, and of its payload."""
         if self._keeper is not None:
             self._keeper.ends(slot)
+        self.let_go(slot)
+
+    def let_go(self, slot: Slot) -> None:
+        """Let go of a message, and of its payload. From any thread, if it was lifted or is owed."""
         record = slot.record
         if record.flags & IN_SEGMENT and record.kind == Kind.CALL:
             # In this order: killed in between, the supervisor frees the payload.

@@ -256,7 +256,7 @@ class Loop:
             StorageFull: there is no room for the note.
         """
         slot = self.held.owe(record)
-        return lambda: self.held.finish(slot)
+        return lambda: self.held.let_go(slot)
 
     def become(self, handler: Callable[[Any], Any] | None) -> None:
         """Have messages as values given to `handler`; None: to the class's `receive`."""
@@ -407,7 +407,7 @@ class Loop:
             envelope = open_envelope(slot.record.body)
             text = f"the actor has made way for its next life, and had put {envelope.handler} off"
             self._fail(envelope.call, envelope.reply, ReplyError(f"{text}: nobody will answer"))
-            self.held.finish(slot)
+            self.held.let_go(slot)
 
     def _begin_waiting(self) -> None:
         """Handle what the life before had in hand out of the batch, or had put aside."""
@@ -415,7 +415,18 @@ class Loop:
             for slot in waiting:
                 if self.leaving or self._words[CONTROL] >= HALT:
                     return  # the rest is the next life's, or answered for
-                self.serve_held(slot)
+                if not self._is_expired(slot):
+                    self.serve_held(slot)
+
+    def _is_expired(self, slot: Slot) -> bool:
+        """Let go of a message that was put aside, if its caller has given it up; say whether."""
+        kind, _, body = slot.record
+        deadline = open_envelope(body).deadline if kind == _CALL and not slot.deliveries else 0.0
+        if not deadline or monotonic() < deadline:
+            return False
+        self._words[EXPIRED] += 1
+        self.held.let_go(slot)
+        return True
 
     def _begin_unstashed(self, is_behind: bool) -> bool:
         """Handle what was put aside and is to be begun, before all that is in the mailbox.

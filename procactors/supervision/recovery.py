@@ -279,7 +279,7 @@ class Recovery:
     ) -> Tell:
         """Decide on a message that the dead actor held out of the batch."""
         record, state = slot.record, slot.state
-        if state == table.DONE:
+        if state == table.DONE or record.kind == Kind.MOVED:
             self._free(*record)
             slot.release()
             return _nothing
