@@ -186,6 +186,10 @@ class Quarantined(ActorDied):
     """
 
 
+class HandlerCancelled(ReplyError):
+    """The task of an ``async def`` handler was cancelled in the actor: there is no result."""
+
+
 class ResultEncodeError(ReplyError):
     """The handler ran, but its result (or exception) cannot be pickled."""
 

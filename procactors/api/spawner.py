@@ -221,6 +221,8 @@ class SystemHandle:
             What `Spawner.spawn` raises before there is a process.
         """
         blueprints.check_options(options, cls)
+        if options.max_concurrency > 1:
+            blueprints.check_concurrency(cls, options.max_concurrency)
         self._expect_start()
         blueprint = blueprints.write_blueprint(self._endpoint, cls, args, kwargs)
         return c.Spawn(blueprint, cls.__qualname__, options, parent)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
@@ -26,7 +27,7 @@ from procactors.errors import (
     UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.handlers import kind_of
+from procactors.model.handlers import refused_kind
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from procactors.runner.batches import BatchRunner
     from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
-    from procactors.runner.schedule import Schedule
+    from procactors.runner.schedule import Schedule, Timer
     from procactors.runner.source import Source
     from procactors.wire.mailbox import hands
     from procactors.wire.mailbox.hands import Slot
@@ -230,7 +231,7 @@ class Loop:
         """Run between two messages, from now on, what has come due on a schedule."""
         from procactors.runner.timers import Timers  # only where it is used
 
-        self.use(Timers(self.source, schedule, self._reader.box, self._run_timer, self._is_ending))
+        self.use(Timers(self.source, schedule, self._reader.box, self))
 
     def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
         """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
@@ -307,17 +308,35 @@ class Loop:
         except Exception as error:
             raise TellFailed(error) from error
 
-    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
-        """Call a method of the instance that nobody waits for; raising crashes the actor."""
+    # -- what timers need -----------------------------------------------------------------------
+
+    def run_timer(self, timer: Timer) -> bool:
+        """Call a timer's method, which nobody waits for: raising crashes the actor."""
+        box = self._reader.box
+        box.begin_timer(timer.label, monotonic_ns())
         self.deadline = 0.0
         try:
-            getattr(self._instance, name)(*args)
+            getattr(self._instance, timer.method)(*timer.args)
         except Exception as error:
             raise TellFailed(error) from error
+        # Not in a `finally`: what an exception leaves here says which timer has ended the actor.
+        box.end_timer()
+        return True
 
-    def _is_ending(self) -> bool:
+    @property
+    def is_ending(self) -> bool:
         """Whether no other message is to be begun, though some may be there."""
         return self.leaving or self._words[CONTROL] >= HALT
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether handlers are under way between two messages: not in this loop."""
+        return False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no message may be begun between two: not in this loop."""
+        return False
 
     def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
         """Handle the message in hand; return whether it was stepped behind, which else is due."""
@@ -386,6 +405,14 @@ class Loop:
             if received is not None:
                 received.consume()
             raise
+
+    def _value_of(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
+        """Return a payload's value and its segment, as `_serve` and `_serve_plain` load it."""
+        if flags:
+            return self._load(flags, body)
+        if body[:1] == _PLAIN_BYTE:
+            return (load_plain(body), {}), None
+        return _loads(body), None
 
     def _leave(self, received: Received) -> bool:
         """Let go of a payload that is freed with its slot."""
@@ -457,11 +484,15 @@ class Loop:
             recycler = self.recycler
             self._runner = BatchRunner(
                 self._store,
-                lambda key: find_handler(self._instance, self._table, key)[1],
+                self._item_handler,
                 recycler.room if recycler is not None else lambda: None,
                 recycler.spend if recycler is not None else lambda _: None,
             )
         return self._runner
+
+    def _item_handler(self, key: bytes) -> Callable[..., Any]:
+        """Return the handler that an item of a pool's batch means."""
+        return find_handler(self._instance, self._table, key)[1]
 
 
 def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Callable[..., Any]]:
@@ -484,7 +515,7 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
         raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
-    if kind := kind_of(handler):  # its sender did not know the class
+    if kind := refused_kind(handler):  # its sender did not know the class
         raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
     return name, handler
 

@@ -67,6 +67,7 @@ class Endpoint:
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
         self.actor = actor
+        self.is_concurrent = False
         self.store: PayloadStore = store_of(path)
         self.encode: Callable[..., Encoded] = self.store.encode
         self._pid = os.getpid()

@@ -1,0 +1,652 @@
+"""The loop of an actor with coroutines: its main thread runs an event loop, and messages come in.
+
+Layer: runner. Runs in: actor, main thread.
+Owns: the event loop's watch over the mailbox, while it runs.
+Never: a task of its own: all tasks are the user's, who may cancel each of them.
+
+    mailbox readable ─► take ─► call the handler ─┬─ plain: answer ────────► done
+          ▲                                       └─ coroutine: a task ─┐
+          └──────────────── a task has ended: answer, done ◄────────────┘
+
+With one message at a time the message in hand is the batch's, as in the plain loop. With more of
+them each is held in the hands table, so that the next one can be taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+from collections import deque
+from collections.abc import Callable
+from time import monotonic, monotonic_ns
+from typing import TYPE_CHECKING, Any, cast
+
+from procactors.errors import EncodeError, HandlerCancelled, StorageFull
+from procactors.model.handlers import is_async
+from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitable
+from procactors.runner.loop import Loop, TellFailed
+from procactors.runner.source import Source
+from procactors.wire.envelope import BATCH_KEY, handler_name, open_envelope
+from procactors.wire.mailbox.black_box import CONTROL, HALT, HANDS, PHASE, RUNNING, TERMINATE
+from procactors.wire.mailbox.hands import FAILED, Slot
+from procactors.wire.mailbox.reader import MailboxReader, WouldWait
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.record import Kind, parse
+from procactors.wire.shm.segments import Received
+
+if TYPE_CHECKING:
+    from procactors.runner.schedule import Schedule, Timer
+    from procactors.runner.timers import Timers
+
+__all__ = ["AsyncLoop", "Hand"]
+
+_log = logging.getLogger("procactors")
+
+_CALL, _EVENT, _STOP = int(Kind.CALL), int(Kind.EVENT), int(Kind.STOP)
+_RESULT = int(Kind.RESULT)
+#: In the place of a record's kind.
+_NO_MESSAGE = 0
+
+#: Messages that are begun in one turn of the event loop: then sockets and timers have theirs.
+_AT_ONCE = 16
+#: Seconds for which one step of a handler may hold up the event loop before it is warned of. Twice
+#: what asyncio's debug mode calls slow: a busy machine keeps a process waiting as long.
+_BLOCKED_S = 0.2
+#: Among the names of handlers that were warned of.
+_NO_ROOM = ""
+
+
+class Hand:
+    """A message that is begun and not answered.
+
+    Attributes:
+        kind, key, call, reply, deadline: from its envelope.
+        body: its payload.
+        flags: how that is encoded.
+        slot: holds it; None: it is in hand in the batch.
+        received: its payload's segment, to be freed with the batch's record.
+        task: runs its handler; None: that is no coroutine.
+        is_taken: it is answered elsewhere, or later.
+        is_held: it stays in its slot when its handler has ended.
+    """
+
+    __slots__ = (
+        "body",
+        "call",
+        "deadline",
+        "flags",
+        "is_held",
+        "is_taken",
+        "key",
+        "kind",
+        "received",
+        "reply",
+        "slot",
+        "task",
+    )
+
+    def __init__(self, record: Any, slot: Slot | None) -> None:
+        self.kind, self.flags, body = record
+        self.key, self.call, self.reply, self.deadline = b"", 0, 0, 0.0
+        if self.kind == _CALL:
+            self.call, self.reply, _, self.deadline, self.key, body = open_envelope(body)
+        # A copy: the batch is read into again.
+        self.body = bytes(body)
+        self.slot = slot
+        self.received: Received | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.is_taken = self.is_held = False
+
+    @property
+    def name(self) -> str:
+        """Of its handler, for people."""
+        return handler_name(self.key) if self.kind == _CALL else "a hook for an event"
+
+
+class Run(Hand):
+    """A run of a timer, which is no message and has no caller.
+
+    Attributes:
+        timer: whose.
+        since: when it began, in nanoseconds of the monotonic clock.
+    """
+
+    __slots__ = ("since", "timer")
+
+    def __init__(self, timer: Timer) -> None:
+        super().__init__((_NO_MESSAGE, 0, b""), None)
+        self.timer = timer
+        self.since = monotonic_ns()
+
+    @property
+    def name(self) -> str:
+        """Of the timer, for people."""
+        return self.timer.label.decode()
+
+
+#: The message that is being handled where it is looked at.
+_here: contextvars.ContextVar[Hand | None] = contextvars.ContextVar("procactors_hand", default=None)
+
+
+class AsyncLoop(Loop):
+    """Serves one actor whose handlers may be coroutines.
+
+    Args:
+        reader, store, actor, instance, lost: as `Loop`.
+        events: the actor's event loop.
+        most: messages that may be in hand at once.
+    """
+
+    def __init__(
+        self,
+        reader: MailboxReader,
+        store: PayloadStore,
+        actor: int,
+        instance: Any,
+        lost: Callable[[bytes, str], None],
+        events: EventLoop,
+        most: int,
+    ) -> None:
+        super().__init__(reader, store, actor, instance, lost)
+        self._events = events
+        self._loop = events.loop
+        self._most = most
+        #: What is in hand.
+        self.hands: set[Hand] = set()
+        #: Left by the life before: begun first.
+        self._waiting: deque[Slot] = deque()
+        self._patience: float | None = None
+        # The message in hand in the batch is handled, and to be stepped behind.
+        self._is_due = False
+        # What is in hand is there in the batch: no other can be begun beside it.
+        self._is_alone = False
+        # The last handler was no coroutine.
+        self._was_plain = False
+        # No message more is taken.
+        self._is_over = False
+        # Nor is one in hand.
+        self._is_done = False
+        # The batch of a pool that is to be run between two turns of the event loop.
+        self._batch: Hand | None = None
+        self._failure: BaseException | None = None
+        self._is_watching = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_woken = False
+        self._warned: set[str] = set()
+        # What runs the actor's timers, once it has any; the runs that go on, the oldest first.
+        self._timers: Timers | None = None
+        self._runs: list[Run] = []
+
+    # -- what handlers see of their own message -------------------------------------------------
+
+    @property
+    def deadline(self) -> float:
+        """Monotonic instant until which the caller of the message here waits; 0.0: for ever."""
+        hand = _here.get()
+        return hand.deadline if hand is not None else 0.0
+
+    @deadline.setter
+    def deadline(self, until: float) -> None:
+        """Each message has its own."""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the message here is answered elsewhere, or later."""
+        hand = _here.get()
+        return hand is not None and hand.is_taken
+
+    @is_taken.setter
+    def is_taken(self, value: bool) -> None:
+        if (hand := _here.get()) is not None:
+            hand.is_taken = value
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the message here stays in its slot when its handler has ended."""
+        hand = _here.get()
+        return hand is not None and hand.is_held
+
+    @is_held.setter
+    def is_held(self, value: bool) -> None:
+        if (hand := _here.get()) is not None:
+            hand.is_held = value
+
+    @property
+    def _slot(self) -> Slot | None:
+        hand = _here.get()
+        return hand.slot if hand is not None else None
+
+    @_slot.setter
+    def _slot(self, slot: Slot | None) -> None:
+        """Each message has its own."""
+
+    # -- the run --------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serve until the end; see `Loop.run`."""
+        self._words[PHASE] = RUNNING
+        self._reader.is_polled = True
+        if self._words[HANDS]:
+            self._waiting.extend(self.held.waiting())
+        self._loop.call_soon(self._pump)
+        try:
+            self._run_all()
+        except BaseException as error:
+            self._unwind(error)
+            raise
+        finally:
+            self._reader.is_polled = False
+            self._rest()
+        if self._is_due:
+            self.source.done(place=True)
+        self._reader.give_back()
+        return self._ended()
+
+    def _run_all(self) -> None:
+        while True:
+            self._loop.run_forever()
+            if self._failure is not None:
+                raise self._failure
+            if self._is_done:
+                return
+            batch, self._batch = self._batch, None
+            if batch is not None:
+                # Outside of the event loop: its items run that, each in its turn.
+                self._serve_batch(batch)
+            # Else user code has stopped the loop, as its own programs would: it goes on.
+            self._loop.call_soon(self._pump)
+
+    def _unwind(self, error: BaseException) -> None:
+        """Have the handlers unwind, if it is the supervisor that ends this life by SIGTERM."""
+        self._failure = error  # what ends now is not answered: the supervisor answers for it
+        tasks = [hand.task for hand in self.hands if hand.task is not None]
+        if self._words[CONTROL] == TERMINATE and tasks:
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.wait(tasks))
+
+    def leave(self) -> None:
+        """End the actor behind the messages in hand."""
+        super().leave()
+        self.wake()
+
+    def use(self, source: Source) -> None:
+        """Take messages from `source` from now on; see `Loop.use`."""
+        super().use(source)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look soon whether there is something to be done. From any thread."""
+        if not self._is_woken and not self._loop.is_closed():
+            self._is_woken = True
+            self._loop.call_soon_threadsafe(self._pump)
+
+    # -- taking ---------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Take what there is and there is room for; else have the event loop wait for it."""
+        self._is_woken = False
+        if self._failure is not None or self._batch is not None:
+            return
+        try:
+            self._take_some()
+        except BaseException as error:  # noqa: BLE001 - as wide as what a handler may let through
+            self._fail_with(error)
+
+    def _take_some(self) -> None:
+        for _ in range(_AT_ONCE):
+            if self.leaving or self._words[CONTROL] >= HALT:
+                self._is_over = True
+            if self._is_over:
+                if not self.hands:
+                    self._is_done = True
+                    self._loop.stop()
+                return
+            if self.is_full:
+                self._keep_running_timers()
+                return  # the end of one calls again
+            if self._waiting:
+                slot = self._waiting.popleft()
+                slot.begin()
+                self._begin(Hand(slot.record, slot))
+            elif not self._take_next():
+                return
+            if self._batch is not None:
+                self._loop.stop()
+                return
+            if self._was_plain and self.hands:
+                break  # those that await have their turn between two plain ones
+        self._loop.call_soon(self._pump)
+
+    def _take_next(self) -> bool:
+        """Take the next message, if there is one; else see that the event loop waits for it."""
+        is_due, self._is_due = self._is_due, False
+        self._reader.is_alone = not self.hands
+        try:
+            source = self.source
+            at = source.step(self._patience) if is_due else source.advance(self._patience)
+        except WouldWait as wait:
+            self._rest()
+            self._wait(wait.seconds)
+            if self.is_full:
+                self._keep_running_timers()
+            return False
+        self._rest()
+        if at < 0:
+            self._is_over = True
+            return True
+        record = parse(self._reader.box.raw, at)
+        if record.kind not in (_CALL, _EVENT):
+            if record.kind == _STOP:
+                self._patience = 0.0
+            self._heed(*record)
+            self.source.done(place=False)
+            return True
+        self._begin(self._taken(record))
+        return True
+
+    def _taken(self, record: Any) -> Hand:
+        """Return the message that has just been taken, held out of the batch if others may come."""
+        slot: Slot | None = None
+        if self._most > 1:
+            try:
+                slot = self.held.hold(place=record.kind == _CALL)
+            except StorageFull as error:
+                # Then it stays in hand in the batch, and is the last one until it is handled.
+                if _NO_ROOM not in self._warned:
+                    self._warned.add(_NO_ROOM)
+                    _log.warning("%s", error)
+        return Hand(slot.record if slot is not None else record, slot)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Have the event loop call when a message comes, or so many seconds are over."""
+        if not self._is_watching:
+            self._is_watching = True
+            self._loop.add_reader(self._reader.fileno(), self._readable)
+        if seconds is not None:
+            self._timer = self._loop.call_later(seconds, self._pump)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _readable(self) -> None:
+        if not self.is_full:
+            self._pump()
+            return
+        # There is no room for it now. Watched all the same it would be reported in each turn.
+        self._is_watching = False
+        self._loop.remove_reader(self._reader.fileno())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no message can be begun before one has ended."""
+        return self._is_alone or len(self.hands) >= self._most
+
+    # -- handling -------------------------------------------------------------------------------
+
+    def _begin(self, hand: Hand) -> None:
+        """Call the handler of a message; a coroutine goes on as a task."""
+        if hand.key[:1] == BATCH_KEY:
+            self._batch, self._is_alone = hand, True
+            return
+        self._is_alone = hand.slot is None
+        self._was_plain = True
+        self.hands.add(hand)
+        context = contextvars.copy_context()
+        context.run(_here.set, hand)
+        try:
+            context.run(self._call, hand)
+        except TellFailed:
+            self._blame(hand)
+            raise
+
+    def _call(self, hand: Hand) -> None:
+        """Call the handler, in the context of its message; answer, but for a coroutine's result."""
+        began = monotonic()
+        if hand.kind == _EVENT:
+            result = self._hook(hand)
+        else:
+            try:
+                handler = self._bound.get(hand.key) or self._bind(hand.key)
+                value = self._opened(hand)
+            except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
+                body = b"" if hand.flags else hand.body
+                self._refuse(error, hand.key, hand.call, hand.reply, body)
+                self._end(hand)
+                return
+            try:
+                result = handler(*value[0], **value[1]) if hand.key else handler(value)
+            except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
+                self._raised(error, hand.key, hand.call, hand.reply)
+                self._end(hand)
+                return
+            del value  # it may be large, and a coroutine has what it needs of it
+        if is_awaitable(result):
+            self._go_on(hand, result)
+            return
+        if len(self.hands) > 1:
+            self._took(hand, monotonic() - began)
+        self._answer_with(hand, result)
+        self._end(hand)
+
+    def _hook(self, hand: Hand) -> Any:
+        try:
+            return self.on_event(hand.flags, memoryview(hand.body))
+        except Exception as error:
+            raise TellFailed(error) from error
+
+    def _opened(self, hand: Hand) -> Any:
+        """Return the value of a message: (args, kwargs), or what `receive` gets."""
+        value, received = self._value_of(hand.flags, hand.body)
+        if received is not None:
+            if hand.slot is None:
+                hand.received = received
+            else:
+                received.leave()  # it is freed with the slot
+                self.held.keep(hand.slot)
+        hand.body = b""
+        return value
+
+    def _go_on(self, hand: Hand, result: Any) -> None:
+        """Have the event loop run what a handler has returned to be awaited."""
+        self._was_plain = False
+        inner = result if asyncio.iscoroutine(result) else awaited(result)
+        stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, hand))
+        hand.task = task = self._loop.create_task(stepped)
+        task.set_name(hand.name)
+        task.add_done_callback(functools.partial(self._finished, hand))
+
+    def _finished(self, hand: Hand, task: asyncio.Task[Any]) -> None:
+        """A handler's task has ended: answer, and take what waits for its place."""
+        hand.task = None  # its context has the hand: each would keep the other
+        if self._failure is not None:
+            # This life has ended: the supervisor answers. Asked for, or asyncio would complain.
+            _ = task.cancelled() or task.exception()
+            return
+        try:
+            if task.cancelled():
+                self._cancelled(hand)
+            elif (error := task.exception()) is not None:
+                self._failed(hand, error)
+            else:
+                self._answer_with(hand, task.result())
+            self._end(hand)
+        except BaseException as error:  # noqa: BLE001 - as wide as what a handler lets through
+            self._blame(hand)
+            self._fail_with(error)
+        else:
+            self._pump()
+
+    def _failed(self, hand: Hand, error: BaseException) -> None:
+        if not issubclass(type(error), Exception):
+            raise error
+        if hand.kind == _EVENT:
+            raise TellFailed(error) from error
+        self._raised(cast("Exception", error), hand.key, hand.call, hand.reply)
+
+    def _cancelled(self, hand: Hand) -> None:
+        """Answer for a handler that a cancellation has left: by whomever, it was wanted."""
+        text = f"{hand.name} was cancelled in the actor: it has no result"
+        if hand.reply:
+            self._fail(hand.call, hand.reply, HandlerCancelled(text))
+        else:
+            _log.warning("%s", text)
+
+    def _answer_with(self, hand: Hand, result: Any) -> None:
+        if not hand.reply or hand.is_taken:
+            return
+        try:
+            self._answer(hand.reply, hand.call, _RESULT, result)
+        except (EncodeError, StorageFull) as error:
+            self._unsendable(hand.key, hand.call, hand.reply, error)
+
+    def _end(self, hand: Hand) -> None:
+        """Step behind a message that is handled."""
+        self.hands.discard(hand)
+        if self._timers is not None:
+            self._timers.end_stretch()
+        if hand.slot is not None:
+            if not hand.is_held:
+                self.held.finish(hand.slot)
+            return
+        self._is_alone = False
+        if hand.kind == _EVENT:
+            self.source.done(place=False)
+        elif hand.received is not None and not hand.is_held:
+            self.source.done(place=True)
+            hand.received.consume()
+        else:
+            if hand.received is not None:
+                hand.received.leave()
+            self._is_due = True
+
+    def _blame(self, hand: Hand) -> None:
+        """Note that the handler of a message ends this life."""
+        if hand.slot is not None:
+            hand.slot.state = FAILED
+
+    def _fail_with(self, error: BaseException) -> None:
+        self._failure = error
+        self._loop.stop()
+
+    def _took(self, hand: Hand, seconds: float) -> None:
+        """Warn of a handler that has held up the event loop, once."""
+        if seconds <= _BLOCKED_S or hand.name in self._warned:
+            return
+        self._warned.add(hand.name)
+        _log.warning(
+            "%s held up its actor's event loop for %.2f s: nothing else ran there meanwhile; "
+            "await what blocks (ref.aio.ask for a blocking ask), or give it to asyncio.to_thread",
+            hand.name,
+            seconds,
+        )
+
+    # -- timers ---------------------------------------------------------------------------------
+
+    def keep_time(self, schedule: Schedule) -> None:
+        """Run what has come due on a schedule; see `Loop.keep_time`."""
+        super().keep_time(schedule)
+        self._timers = cast("Timers", self.source)
+        # By a handler that goes on meanwhile, while the loop waits for what was next.
+        schedule.on_sooner = self.wake
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether handlers are under way."""
+        return bool(self.hands)
+
+    def _keep_running_timers(self) -> None:
+        """Run timers though no message can be begun: those in hand may wait for one."""
+        if self._timers is None or self._most == 1:
+            return  # one at a time: timers have their turn between two messages
+        if not self._timers.run_due():
+            self._is_over = True
+            self.wake()
+            return
+        self._rest()
+        if (seconds := self._timers.next_in()) is not None:
+            self._timer = self._loop.call_later(seconds, self._pump)
+
+    def run_timer(self, timer: Timer) -> bool:
+        """Call a timer's method; a coroutine goes on as a task, beside messages if these may."""
+        if any(run.timer is timer for run in self._runs):
+            return True  # its last run goes on: this instant is left out
+        run = Run(timer)
+        self._runs.append(run)
+        self._mark()
+        context = contextvars.copy_context()
+        context.run(_here.set, None)
+        try:
+            context.run(self._begin_run, run)
+        except BaseException as error:
+            self._name(run, has_failed=True)
+            if issubclass(type(error), Exception):
+                raise TellFailed(error) from error
+            raise
+        if run.task is None:
+            self._end_run(run)
+        return run.task is None or self._most > 1
+
+    def _begin_run(self, run: Run) -> None:
+        timer = run.timer
+        result = getattr(self._instance, timer.method)(*timer.args)
+        if is_awaitable(result):
+            self.hands.add(run)
+            inner = result if asyncio.iscoroutine(result) else awaited(result)
+            stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, run))
+            run.task = task = self._loop.create_task(stepped)
+            task.set_name(run.name)
+            task.add_done_callback(functools.partial(self._run_finished, run))
+
+    def _run_finished(self, run: Run, task: asyncio.Task[Any]) -> None:
+        """A timer's task has ended: raising ends the actor, as in a tell."""
+        error = None if task.cancelled() else task.exception()
+        if self._failure is not None:
+            return
+        self.hands.discard(run)
+        if error is not None:
+            self._name(run, has_failed=True)
+            is_users = issubclass(type(error), Exception)
+            self._fail_with(TellFailed(error) if is_users else error)
+            return
+        if task.cancelled():
+            _log.warning("%s was cancelled in the actor", run.name)
+        self._end_run(run)
+        self._pump()
+
+    def _end_run(self, run: Run) -> None:
+        self._runs.remove(run)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Have the box name the oldest run that goes on: if one hangs, it does."""
+        if self._runs:
+            self._name(self._runs[0])
+        else:
+            self._reader.box.end_timer()
+
+    def _name(self, run: Run, *, has_failed: bool = False) -> None:
+        self._reader.box.begin_timer(run.timer.label, run.since, has_failed=has_failed)
+
+    # -- batches of a pool ----------------------------------------------------------------------
+
+    def _serve_batch(self, hand: Hand) -> None:
+        context = contextvars.copy_context()
+        context.run(_here.set, hand)
+        try:
+            self._is_due = not context.run(self._serve_whole, hand)
+        finally:
+            self._is_alone = False
+
+    def _serve_whole(self, hand: Hand) -> bool:
+        return self._serve(hand.key, hand.flags, hand.body, hand.call, hand.reply)
+
+    def _item_handler(self, key: bytes) -> Callable[..., Any]:
+        handler = super()._item_handler(key)
+        if not is_async(handler):
+            return handler
+        return lambda *args, **kwargs: self._events.finish(handler(*args, **kwargs))
