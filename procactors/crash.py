@@ -72,7 +72,8 @@ class ExitReason:
             None.
         text: the exception with ERROR and START; with LINKED whose end it followed, and how that
             one ended; the numbers with GAVE_UP; what was allowed and what was seen with HANG and
-            MEMORY; with UNKNOWN what is known all the same; else empty.
+            MEMORY; with KILLED that a call's caller wished it, if so; with UNKNOWN what is known
+            all the same; else empty.
     """
 
     kind: ExitKind
@@ -98,7 +99,8 @@ class ExitReason:
         if self.kind is ExitKind.UNKNOWN and not self.text:
             return "ended in an unknown way"
         killer = self.signal_name or "SIGKILL"
-        return _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
+        says = _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
+        return f"{says} ({self.text})" if self.kind is ExitKind.KILLED and self.text else says
 
     def to_dict(self) -> dict[str, Any]:
         """Return the reason as plain values, with its sentence under ``says``."""

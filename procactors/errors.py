@@ -149,7 +149,7 @@ class ReplyError(ProcActorsError):
 
 
 class AskTimeout(ReplyError, TimeoutError):
-    """No reply came in time; the message itself is not taken back."""
+    """No reply came in time; a message that had not begun by then never will."""
 
 
 class ActorDied(ReplyError):

@@ -88,6 +88,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "async_fan_out",
         "batch_job",
         "big_array",
+        "cancel",
         "counter_handle",
         "counter_messages",
         "crash_and_respawn",

@@ -20,7 +20,14 @@ RUN = [
     README,
     *(
         ROOT / "docs" / name
-        for name in ("asyncio.md", "pools.md", "shared-data.md", "events.md", "timers.md")
+        for name in (
+            "asyncio.md",
+            "pools.md",
+            "shared-data.md",
+            "events.md",
+            "state.md",
+            "timers.md",
+        )
     ),
 ]
 DOCUMENTS = [

@@ -292,6 +292,17 @@ class Context:
         return (self._loop.deadline or None) if self._loop is not None else None
 
     @property
+    def cancelled(self) -> bool:
+        """Whether the caller of the message in hand has cancelled it: work for long looks here.
+
+        A handler may then return, or raise, what it likes: a caller that used `Reply.cancel` gets
+        it, one whose awaiting task was cancelled does not look. In a function that a pool runs
+        it is about that call. It may be asked in any thread and as often as is convenient: it costs
+        a look into shared memory, and a file is read only where something was cancelled.
+        """
+        return self._loop.is_cancelled if self._loop is not None else False
+
+    @property
     def deliveries(self) -> int:
         """How often the message in hand has been begun: 1 unless it was redelivered."""
         return self._loop.deliveries if self._loop is not None else 0
@@ -357,20 +368,22 @@ class Actor:
         return None
 
     def snapshot(self) -> Any:
-        """Return the state that goes over to the next incarnation when this one is recycled.
+        """Return the state that goes over to the next incarnation.
 
-        Called at the end of a life that `Options.recycle_after` ends, before its children stop
-        and `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled,
-        crashes the actor with that error: what follows is up to the restart policy. Leave it out,
-        and the next life begins with what the constructor makes.
+        With `Options.checkpoint`, called between two messages, as often as that says. Else called
+        at the end of a life that `Options.recycle_after` ends, before its children stop and
+        `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled, crashes
+        the actor with that error: what follows is up to the restart policy. Leave it out, and the
+        next life begins with what the constructor makes.
         """
         return None
 
     def restore(self, state: Any) -> None:
         """Take over what `snapshot` returned; run between the constructor and `on_start`.
 
-        Only in a life that follows a recycling, and only once for each snapshot: after a crash
-        the actor starts afresh from its constructor. Raising makes the start fail.
+        With `Options.checkpoint` in each life that has a state to go on from. Else only in one that
+        follows a recycling, and only once for each snapshot: after a crash the actor starts afresh
+        from its constructor. Raising makes the start fail.
         """
         raise NotImplementedError(
             f"{type(self).__name__} has snapshot(), so it needs restore(state): nobody takes it"

@@ -204,7 +204,8 @@ class Life:
             loop.recycler = recycler = Recycler(self._reader, *self._order.recycle)
             loop.use(recycler)
         if self._keeper is not None:
-            self._keeper.serve(cast("CheckpointReader", self._reader), loop, instance)
+            self._keeper.serve(cast("CheckpointReader", self._reader), loop.replies, instance)
+            loop.keep_by(self._keeper)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))

@@ -78,6 +78,13 @@ class NullTransport:
         """Fail the reply and not the call: a module may only want to keep the future."""
         pending.deliver(None, self.error(name))
 
+    def take_back(self, actor: int, call: int) -> bool | None:
+        """Return False: nothing was sent."""
+        return False
+
+    def want_no_more(self, actor: int, call: int) -> None:
+        """Do nothing: nothing was sent."""
+
     def hurry(self) -> None:
         """Nothing is waited for."""
 

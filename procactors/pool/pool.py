@@ -118,7 +118,7 @@ class Pool(Mapper[A]):
                 pickled. MailboxFull: no place (``Overflow.RAISE`` or ``DROP``).
             ActorStopped, PoolBroken: the pool takes no more work.
         """
-        reply: PoolReply[Any] = PoolReply(self._transport, self.name)
+        reply: PoolReply[Any] = PoolReply(self._transport, self._dispatcher)
         self._call(reply, what, args, kwargs, None)
         return reply
 
@@ -142,7 +142,7 @@ class Pool(Mapper[A]):
         Raises:
             What `submit` raises; whatever the call raises; ActorDied: it ended its worker.
         """
-        reply: PoolReply[Any] = PoolReply(self._transport, self.name)
+        reply: PoolReply[Any] = PoolReply(self._transport, self._dispatcher)
         try:
             self._call(reply, what, args, kwargs, None)
             return reply.result()
@@ -243,7 +243,7 @@ class Pool(Mapper[A]):
                     return reply.result()
         finally:
             for reply in replies:
-                reply.cancel()
+                reply.want_no_more()
                 reply.add_done_callback(_mark_heard)
         assert error is not None
         raise error
@@ -420,7 +420,7 @@ class Pool(Mapper[A]):
     ) -> list[PoolReply[Any]]:
         replies = []
         for slot in self._slots():
-            reply: PoolReply[Any] = PoolReply(self._transport, slot.ref.name)
+            reply: PoolReply[Any] = PoolReply(self._transport, self._dispatcher)
             self._call(reply, what, args, kwargs, slot)
             replies.append(reply)
         if not replies:

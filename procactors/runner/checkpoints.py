@@ -6,18 +6,18 @@ Never: steps behind a message whose state is due and not written; sends an answe
 
     number ─► in hand ─► handler ─► state, number and answer (one write) ─► answer ─► behind it
 
-A message that is delivered again has the number that it had (`SERIAL`). If that is the number in
-the file, the state holds the message: it is not run again, and its caller gets the answer that
-stands there. If it is not, the state knows nothing of the message, and nobody was answered. A
-caller that has had its answer before the kill knows the second one by the call's number, and drops
-it.
+A message that is delivered again has the number that it had (`SERIAL`; its turn, if it is held out
+of the batch). If that is the number in the file, the state holds the message: it is not run again,
+and its caller gets the answer that stands there. If it is not, the state knows nothing of the
+message, and nobody was answered. A caller that has had its answer before the kill knows the second
+one by the call's number, and drops it.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -31,18 +31,18 @@ from procactors.wire.pickling.bundle import leans, pack
 from procactors.wire.pickling.codec import Encoded, decode, pieces, split
 from procactors.wire.pickling.digest import blake2b
 from procactors.wire.raised import by_signal
-from procactors.wire.record import Kind, parse
+from procactors.wire.record import Kind, Record, parse
 
 if TYPE_CHECKING:
-    from procactors.runner.loop import Loop
+    from procactors.wire.mailbox.hands import Slot
     from procactors.wire.replies.sender import ReplySender
 
 __all__ = ["CheckpointReader", "Keeper", "open_keeper"]
 
-#: The actor's mailbox (a digest), the last message's number; its caller's pipe, the call's id, the
-#: kind of the answer, its bytes and whether they are in pieces; whether the state's are. The answer
-#: follows, then the state.
-_HEAD = struct.Struct("=16sQQQQQQQ")
+#: The actor's mailbox (a digest), the numbers of the last message out of the batch and of the last
+#: one that was held; the last one's caller's pipe, the call's id, the kind of the answer, its bytes
+#: and whether they are in pieces; whether the state's are. The answer follows, then the state.
+_HEAD = struct.Struct("=16sQQQQQQQQ")
 #: Longest wait in one piece, in seconds: `poll` takes its time as 32-bit milliseconds.
 _LONGEST_WAIT_S = 86_400.0
 #: Offset of the kind in a record: behind its length.
@@ -93,11 +93,11 @@ class CheckpointReader(MailboxReader):
         at = _advance(self, timeout)
         if at < 0 or not self.keeper.holds(self._words[SERIAL]):
             return at
-        kind, flags, body = parse(self.in_hand())
-        self.keeper.answer_again()
-        _done(self, place=kind == _CALL)
-        if kind == _CALL:
-            self.keeper.store.discard(flags, open_envelope(body).payload)
+        record = parse(self.in_hand())
+        self.keeper.answer_again(record)
+        _done(self, place=record.kind == _CALL)
+        if record.kind == _CALL:
+            self.keeper.store.discard(record.flags, open_envelope(record.body).payload)
         return self.advance(timeout)
 
     def _advance_until_due(self, timeout: float | None) -> int:
@@ -156,6 +156,10 @@ class Keeper:
         #: That of the last one that was handled, and how many were since the state was written.
         self._last = 0
         self._pending = 0
+        #: Turn of the last one that was held out of the batch and is handled, from 1.
+        self._turn = 0
+        #: Returns the slot of the message in hand; None: it is in the batch.
+        self.slot: Callable[[], Slot | None] = lambda: None
         self._written_at = monotonic()
         #: The answer that stands in the file: (reply, call, kind, encoded).
         self._answer: tuple[int, int, int, Encoded] | None = None
@@ -170,10 +174,13 @@ class Keeper:
         data = self._file.read()
         if data is None:
             return
-        owner, serial, reply, call, kind, size, answer_split, state_split = _HEAD.unpack_from(data)
+        owner, serial, turn, reply, call, kind, size, answer_split, state_split = _HEAD.unpack_from(
+            data
+        )
         start = _HEAD.size + size
         if owner == self._owner:
-            self._held = serial
+            self._held = self._last = serial
+            self._turn = turn
             if reply:
                 kept = _encoded(data[_HEAD.size : start], answer_split)
                 self._answer = (reply, call, kind, kept)
@@ -186,12 +193,11 @@ class Keeper:
             ) from error
         instance.restore(state)
 
-    def serve(self, reader: CheckpointReader, loop: Loop, instance: Any) -> None:
-        """Write the state of an actor from now on, as its loop takes messages from `reader`."""
+    def serve(self, reader: CheckpointReader, replies: ReplySender, instance: Any) -> None:
+        """Write the state of an actor from now on, as messages are taken from `reader`."""
         self._instance = instance
         self._words = reader.box.words
-        self._replies: ReplySender = loop.replies
-        loop.answer_by(self.answer)
+        self._replies = replies
         self._written_at = monotonic()
         reader.keeper = self
 
@@ -203,11 +209,28 @@ class Keeper:
         """Write the state if that is due; the message of that number is handled."""
         self._last = serial
         if serial != self._held:
-            self._pending += 1
-            if self._pending >= self._messages or (self._is_timed and self._is_due(0)):
-                self._write(serial)
-            elif self._is_timed:
-                self.is_patient = False
+            self.changed()
+
+    def has(self, slot: Slot) -> bool:
+        """Whether the state has a message that is held out of the batch; its caller is answered."""
+        if slot.turn + 1 != self._turn:
+            return False
+        self.answer_again(slot.record)
+        return True
+
+    def ends(self, slot: Slot) -> None:
+        """Write the state if that is due; the message, which is held, is handled."""
+        if slot.turn + 1 != self._turn:
+            self._turn = slot.turn + 1
+            self.changed()
+
+    def changed(self) -> None:
+        """Write the state if that is due: something else than the message in hand changed it."""
+        self._pending += 1
+        if self._pending >= self._messages or (self._is_timed and self._is_due(0)):
+            self._write(self._last)
+        elif self._is_timed:
+            self.is_patient = False
 
     def answer(self, reply: int, call: int, kind: int, value: object, patient: bool = True) -> bool:
         """Answer the message in hand as `ReplySender.answer` does, behind its state."""
@@ -215,13 +238,21 @@ class Keeper:
         record = self.store.record(kind, CALL_ID.pack(call), encoded, reply)
         if self._is_due(self._pending + 1):
             answer = (reply, call, kind, encoded) if self._keeps_answers else None
-            self._write(self._words[SERIAL], answer)
+            slot = self.slot()
+            if slot is None:
+                self._write(self._words[SERIAL], answer)
+            else:
+                self._turn = slot.turn + 1
+                self._write(self._last, answer)
         return self._send(reply, record, patient)
 
-    def answer_again(self) -> None:
-        """Answer for the message that the state holds. A caller that was answered drops it."""
-        if self._answer is not None:
-            reply, call, kind, encoded = self._answer
+    def answer_again(self, record: Record) -> None:
+        """Answer for a message that the state holds. A caller that was answered drops it."""
+        if self._answer is None or record.kind != _CALL:
+            return
+        reply, call, kind, encoded = self._answer
+        envelope = open_envelope(record.body)
+        if (envelope.reply, envelope.call) == (reply, call):
             # Encoded anew: a segment that the dead process had written may be gone with it.
             self._send(reply, self.store.record(kind, CALL_ID.pack(call), encoded, reply), True)
 
@@ -264,14 +295,13 @@ class Keeper:
             state, state_split = self._parts(self._encode(self._instance.snapshot(), self._what))
             if answer is None:
                 kept: Sequence[bytes | memoryview] = ()
-                head = _HEAD.pack(self._owner, serial, 0, 0, 0, 0, 0, state_split)
+                head = _HEAD.pack(self._owner, serial, self._turn, 0, 0, 0, 0, 0, state_split)
             else:
                 reply, call, kind, result = answer
                 kept, kept_split = _parts(result)
                 size = sum(map(len, kept))
-                head = _HEAD.pack(
-                    self._owner, serial, reply, call, kind, size, kept_split, state_split
-                )
+                about = reply, call, kind, size, kept_split
+                head = _HEAD.pack(self._owner, serial, self._turn, *about, state_split)
             if state_split or len(state[0]) > _LARGE:
                 self._file.write(head, *kept, *state)
             else:  # nearly every one

@@ -12,11 +12,16 @@ Never: frees a payload before its message is handled; lets a fence take one that
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox.hands import DONE, Hands, Slot
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import IN_SEGMENT, Kind
+
+if TYPE_CHECKING:
+    from procactors.runner.checkpoints import Keeper
 
 __all__ = ["Held"]
 
@@ -27,11 +32,15 @@ class Held:
     Args:
         reader: of the actor's mailbox.
         store: for their payloads.
+        keeper: writes the actor's state down; None: nobody does.
     """
 
-    def __init__(self, reader: MailboxReader, store: PayloadStore) -> None:
+    def __init__(
+        self, reader: MailboxReader, store: PayloadStore, keeper: Keeper | None = None
+    ) -> None:
         self._reader = reader
         self._store = store
+        self._keeper = keeper
         self._hands = Hands(reader.path, reader.box.words, is_reader=True)
         for slot in self._hands.waiting():
             self.keep(slot)
@@ -52,10 +61,18 @@ class Held:
 
     def waiting(self) -> list[Slot]:
         """Return what is to be begun (again), in order: left by the life before, or put aside."""
-        return self._hands.waiting()
+        slots = self._hands.waiting()
+        if self._keeper is None:
+            return slots
+        done = [slot for slot in slots if self._keeper.has(slot)]
+        for slot in done:
+            self.finish(slot)
+        return [slot for slot in slots if slot not in done]
 
     def finish(self, slot: Slot) -> None:
         """Let go of a message that is handled, and of its payload."""
+        if self._keeper is not None:
+            self._keeper.ends(slot)
         record = slot.record
         if record.flags & IN_SEGMENT and record.kind == Kind.CALL:
             # In this order: killed in between, the supervisor frees the payload.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
@@ -31,10 +31,12 @@ from procactors.model.handlers import refused_kind
 from procactors.runner.method_table import MethodTable, cure, table_of
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
+    CANCELS,
     CLOSED,
     CLOSING,
     CONTROL,
     DELIVERIES,
+    EXPIRED,
     HALT,
     HALTED,
     HANDS,
@@ -59,7 +61,9 @@ from procactors.wire.replies.sender import ReplySender
 from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
+    from procactors.runner import unwanted
     from procactors.runner.batches import BatchRunner
+    from procactors.runner.checkpoints import Keeper
     from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
     from procactors.runner.schedule import Schedule, Timer
@@ -69,6 +73,7 @@ if TYPE_CHECKING:
     from procactors.wire.pickling import pickle_errors
 else:
     hands = late("procactors.wire.mailbox.hands")
+    unwanted = late("procactors.runner.unwanted")  # not before a cancellation
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 _log = logging.getLogger("procactors")
@@ -135,6 +140,12 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        # Writes the actor's state down; None: its options have no checkpoint.
+        self._keeper: Keeper | None = None
+        # Which messages were cancelled; made with the first that is.
+        self._unwanted: unwanted.Unwanted | None = None
+        # With this value of the word CANCELS none has to be looked at.
+        self._calm = 0
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
@@ -162,12 +173,28 @@ class Loop:
         return open_envelope(parsed.body).handler
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller of the message in hand has cancelled it. In any thread."""
+        words, slot = self._words, self._slot
+        if slot is None and not words[STATE] & IN_HAND:
+            return False
+        if self._runner is not None and self._runner.is_cancelled:
+            return True  # of a pool's call
+        if not words[CANCELS]:
+            return False
+        record = slot.raw if slot is not None else self._reader.in_hand()
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
+            return False
+        envelope = open_envelope(parsed.body)
+        return self._unwanted_ones().is_cancelled(envelope.reply, envelope.call)
+
+    @property
     def held(self) -> Held:
         """The messages that are held out of the batch; made when it is first asked for."""
         if self._held is None:
             from procactors.runner.held import Held  # only where it is used
 
-            self._held = Held(self._reader, self._store)
+            self._held = Held(self._reader, self._store, self._keeper)
         return self._held
 
     def run(self) -> int:
@@ -195,6 +222,16 @@ class Loop:
                     break
                 length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
                 if kind == _CALL:
+                    # Behind the store that it is in hand: of two that meet, one sees the other
+                    # (`procactors.wire.taking_back`).
+                    if (
+                        reply
+                        and (deadline or words[CANCELS] != self._calm)
+                        and self._is_unwanted(reply, call, deadline)
+                    ):
+                        self._skip(flags, raw[at + FRAME.size : at + length - padding])
+                        is_behind = True
+                        continue
                     self.deadline = deadline
                     # By the map itself, which gives out bytes in a third of a view's time.
                     key_at = at + shift
@@ -227,18 +264,22 @@ class Loop:
         self.source = source
         self._pausing = True
 
+    def keep_by(self, keeper: Keeper) -> None:
+        """Have messages answered, and those that are held finished, behind the actor's state."""
+        self._keeper = keeper
+        keeper.slot = lambda: self._slot
+        self._answer = keeper.answer
+
     def keep_time(self, schedule: Schedule) -> None:
         """Run between two messages, from now on, what has come due on a schedule."""
         from procactors.runner.timers import Timers  # only where it is used
 
         self.use(Timers(self.source, schedule, self._reader.box, self))
 
-    def answer_by(self, answer: Callable[[int, int, int, object], bool]) -> None:
-        """Have the message in hand answered by `answer`, as `ReplySender.answer` does."""
-        self._answer = answer
-
     def close(self) -> None:
         """Close the reader and the reply ends."""
+        if self._unwanted is not None:
+            self._unwanted.close()
         self.replies.close()
         if self._held is not None:
             self._held.close()
@@ -287,6 +328,37 @@ class Loop:
         recycler = self.recycler
         makes_way = recycler is not None and recycler.due and self._words[CONTROL] != LEAVE
         return RECYCLED if makes_way else STOPPED
+
+    def _unwanted_ones(self) -> unwanted.Unwanted:
+        # Together with another thread's: the last one made stays, and each opens what it needs.
+        if self._unwanted is None:
+            store = self._store
+            path = f"{store.path}/actors/{self._actor}"
+            self._unwanted = unwanted.Unwanted(store.path, path, self._words)
+        return self._unwanted
+
+    def _is_unwanted(self, reply: int, call: int, deadline: float) -> bool:
+        """Return whether the message in hand is not to begin: it is late, or was cancelled."""
+        words = self._words
+        is_again = words[DELIVERIES] > 0  # an earlier life has begun it: that goes on
+        if deadline and not is_again and monotonic() >= deadline:
+            words[EXPIRED] += 1  # its caller has given it up by the same clock
+            return True
+        if words[CANCELS] == self._calm:
+            return False
+        ones = self._unwanted_ones()
+        is_unwanted = ones.skips(reply, call, is_again)
+        self._calm = ones.calm
+        if is_unwanted:
+            # A caller that a signal handler has broken off while it cancelled does not know yet.
+            self.replies.answer(reply, call, Kind.CANCEL, None)
+        return is_unwanted
+
+    def _skip(self, flags: int, body: memoryview) -> None:
+        """Step behind a message that nobody wants any more."""
+        payload = open_envelope(body).payload
+        self._reader.skip()
+        self._store.discard(flags, payload)
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
         """Do what a record of the runtime's own is for."""

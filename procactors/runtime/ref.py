@@ -299,7 +299,7 @@ class ActorRef(Generic[A_co]):
         endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
         try:
-            reply: Reply[Any] = futures.Reply(endpoint, self.name)
+            reply: Reply[Any] = futures.Reply(endpoint, self)
         except OSError as error:  # its module is loaded with the first one
             raise too_many_open("a reply", error, NOT_SENT) from error
         endpoint.submit(

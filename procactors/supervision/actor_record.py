@@ -16,6 +16,7 @@ from procactors.model.options import Options
 from procactors.supervision.backend import Ended, Host, ReplyTo
 from procactors.wire.mailbox.black_box import (
     ENDING,
+    EXPIRED,
     HALTED,
     HANDLED,
     HANDLED_OWN,
@@ -101,6 +102,8 @@ class ActorRecord:
         self.was_suspended = False
         #: What the watchdog ends, or has ended, it for; None while it behaves.
         self.accused_of: ExitReason | None = None
+        #: The call for whose sake it is killed, by its caller's wish (reply pipe, id).
+        self.killed_call: tuple[int, int] | None = None
         #: Most resident bytes of this life, as far as the watchdog has looked at them.
         self.peak_memory = 0
         #: It is being stopped because the actor that spawned it ends.
@@ -158,6 +161,7 @@ class ActorRecord:
             last_crash=self.last_crash,
             reason=self.reason,
             recycled=self.recycled,
+            expired=self.words[EXPIRED],
             in_hand=in_hand,
         )
 

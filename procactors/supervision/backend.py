@@ -151,6 +151,9 @@ class Host(Protocol):
     def at_work(self) -> str | None:
         """Return the handler that the actor is in now; None: in none, or it has just gone on."""
 
+    def has_in_hand(self, reply: int, call: int) -> bool:
+        """Return whether a call is in hand, by its reply pipe and id; in a live actor, a glance."""
+
     def in_hand(self, *, is_alive: bool = False) -> tuple[MessageInHand, ...]:
         """Return the messages in hand: which ended it, if that is known; then the oldest first.
 
@@ -161,13 +164,16 @@ class Host(Protocol):
     def crash_writer(self) -> Tell:
         """Return what writes a crash to the folder of crashes, with the message now in hand."""
 
-    def recover(self, report: CrashReport, most: int) -> Tell:
+    def recover(
+        self, report: CrashReport, most: int, unwanted: tuple[int, int] | None = None
+    ) -> Tell:
         """Decide on the messages in hand: the next life gets each, or it is lost.
 
         Args:
             report: of the death.
             most: how often each may be begun in all, not counting one that ended the actor by what
                 it raised, which is lost; 0: all are.
+            unwanted: reply pipe and id of the call for whose sake it was killed: that is lost.
 
         Returns:
             what answers the callers of the lost, or keeps them as dead letters.

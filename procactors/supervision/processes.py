@@ -229,6 +229,10 @@ class ProcessHost(ActorMailbox):
         """Return the handler that the actor is in now; None: in none, or it has just gone on."""
         return self._recovery.at_work(self)
 
+    def has_in_hand(self, reply: int, call: int) -> bool:
+        """Return whether a call is in hand (see `Recovery.has_in_hand`)."""
+        return self._recovery.has_in_hand(self, reply, call)
+
     def in_hand(self, *, is_alive: bool = False) -> tuple[MessageInHand, ...]:
         """Return the messages in hand (see `Recovery.in_hand`)."""
         return self._recovery.in_hand(self, is_alive=is_alive)
@@ -237,9 +241,11 @@ class ProcessHost(ActorMailbox):
         """Return what writes a crash to the folder of crashes, with the message now in hand."""
         return self._recovery.crash_writer(self)
 
-    def recover(self, report: CrashReport, most: int) -> Tell:
+    def recover(
+        self, report: CrashReport, most: int, unwanted: tuple[int, int] | None = None
+    ) -> Tell:
         """Decide on the messages in hand (see `Recovery.recover`)."""
-        return self._recovery.recover(self, report, most)
+        return self._recovery.recover(self, report, most, unwanted)
 
     def stop(self) -> None:
         """Put a stop into the mailbox, behind everything that the parent has sent."""

@@ -42,6 +42,7 @@ from procactors.wire.mailbox.black_box import (
     IN_HAND,
     STATE,
     TIMER,
+    UNTOLD,
     pack_state,
     unpack_state,
 )
@@ -159,6 +160,18 @@ class Recovery:
         in_hand = self.in_hand(mailbox, is_alive=True)
         return next((message.handler for message in in_hand if not message.is_later), None)
 
+    def has_in_hand(self, mailbox: ActorMailbox, reply: int, call: int) -> bool:
+        """Return whether a call is in hand; of a live actor, a glance that may be late."""
+        word = mailbox.words[STATE]
+        with _under_our_eyes(is_alive=True):
+            if word & IN_HAND and _is_call(mailbox.record(unpack_state(word)[1]), reply, call):
+                return mailbox.words[STATE] == word
+            for slot in mailbox.slots():
+                is_begun = slot.state in (table.RUNNING, table.LATER)
+                if is_begun and _is_call(slot.record, reply, call):
+                    return slot.is_same
+        return False
+
     def crash_writer(self, mailbox: ActorMailbox) -> Tell:
         """Return what writes a crash to the folder, with a copy of the message now in hand."""
         crashes = self._crashes
@@ -184,7 +197,13 @@ class Recovery:
             received.leave()
         return crash_folder.InHand(envelope.handler, bool(envelope.method), head, buffers)
 
-    def recover(self, mailbox: ActorMailbox, report: CrashReport, most: int) -> Tell:
+    def recover(
+        self,
+        mailbox: ActorMailbox,
+        report: CrashReport,
+        most: int,
+        unwanted: tuple[int, int] | None = None,
+    ) -> Tell:
         """Decide on the messages in hand of a dead actor, and leave its box readable.
 
         It stores one word for each, last: so it may itself be ended and repeated.
@@ -194,6 +213,7 @@ class Recovery:
             report: of its death.
             most: how often a message may be begun in all; with fewer, the next life gets it. 0: it
                 gets none.
+            unwanted: reply pipe and id of the call for whose sake it was killed: that is lost.
 
         Returns:
             what answers the callers of the lost, or keeps these as dead letters, with the whole
@@ -202,8 +222,11 @@ class Recovery:
         mailbox.settle()
         self._free_handled(mailbox)
         # The slots' messages came before the batch's.
-        tells = [self._recover_held(mailbox, slot, report, most) for slot in mailbox.slots()]
-        tells.append(self._recover_batch(mailbox, report, most))
+        tells = [
+            self._recover_held(mailbox, slot, report, 0 if _is_for(slot.record, unwanted) else most)
+            for slot in mailbox.slots()
+        ]
+        tells.append(self._recover_batch(mailbox, report, most, unwanted))
         told = [tell for tell in tells if tell is not _nothing]
         if len(told) < 2:
             return told[0] if told else _nothing
@@ -217,7 +240,13 @@ class Recovery:
             if not held or bytes(mailbox.box.batch[at : at + length]) not in held:
                 self._free(*mailbox.record(at))
 
-    def _recover_batch(self, mailbox: ActorMailbox, report: CrashReport, most: int) -> Tell:
+    def _recover_batch(
+        self,
+        mailbox: ActorMailbox,
+        report: CrashReport,
+        most: int,
+        unwanted: tuple[int, int] | None,
+    ) -> Tell:
         box, words = mailbox.box, mailbox.words
         fill, offset, in_hand = box.recover()
         box.end_timer()  # the next life begins without any
@@ -225,6 +254,7 @@ class Recovery:
             return _nothing
         record = mailbox.record(offset)
         deliveries = words[DELIVERIES] + 1
+        most = 0 if _is_for(record, unwanted) else most
         has_raised = report.reason.kind is ExitKind.ERROR
         again = self._begins_again(mailbox, record, report, deliveries, most, has_raised=has_raised)
         tell: Tell = _nothing
@@ -317,10 +347,14 @@ class Recovery:
         reply, call = envelope.reply, envelope.call
         if reply:
             self.tally.broken(mailbox.name)
+        # Before it vanishes from box or table: who cancels it looks for it there, or for this.
+        mailbox.words[UNTOLD] += 1
 
         def tell(whole: CrashReport) -> None:
             if reply:
                 self.answer(reply, call, Kind.VERDICT, ActorDied(whole.brief(), whole))
+            with contextlib.suppress(ValueError):  # its box is closed by now
+                mailbox.words[UNTOLD] -= 1
             if kept is not None:
                 # The crash has been logged: one line of it will do.
                 letter = dataclasses.replace(kept, reason=str(whole))
@@ -520,6 +554,17 @@ def _first_in_hand(mailbox: ActorMailbox) -> Record | None:
     if in_hand:
         found.append((True, mailbox.words[BUSY_SINCE], mailbox.record(offset)))
     return min(found, key=lambda entry: entry[:2])[2] if found else None
+
+
+def _is_for(record: Record, unwanted: tuple[int, int] | None) -> bool:
+    return unwanted is not None and _is_call(record, *unwanted)
+
+
+def _is_call(record: Record, reply: int, call: int) -> bool:
+    if record.kind != Kind.CALL:
+        return False
+    envelope = open_envelope(record.body)
+    return (envelope.reply, envelope.call) == (reply, call)
 
 
 def _handler_of(record: Record) -> str | None:

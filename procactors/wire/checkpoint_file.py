@@ -93,8 +93,8 @@ class CheckpointFile:
         self._is_lasting = is_lasting
         self._stride = 0
         self._slots = 0
-        #: Most bytes of a state that is written in place.
-        self._room = 0
+        #: Most bytes of a state that is written in place; -1: none is.
+        self._room = -1
         #: The newest version, and the slot in which the next one is written.
         self._version = 0
         self._next = 0
@@ -231,7 +231,7 @@ class CheckpointFile:
         # Twice as large as it need be: a state that grows step by step seldom comes here again.
         self._stride = min(2 * room, _SMALL) if is_small else room
         self._slots = _SLOTS if is_small else 1
-        self._room = 0  # not before it is there
+        self._room = -1  # not before it is there
         self._unmap()
         head = self._header() + _SLOT.pack(version, size, check)
         rest = bytes(self._slots * self._stride - size - _SLOT_BYTES)

@@ -78,6 +78,7 @@ class Kind(enum.IntEnum):
     VERDICT = 8  #: a reply by the supervisor: died, or stopped
     READY = 9  #: to the supervisor: an incarnation serves its mailbox from now on
     EVENT = 10  #: to a watcher: another actor was restarted, or has ended
+    CANCEL = 14  #: a reply: the message was not begun, since its caller had cancelled it
 
 
 #: Indexed by a body's size modulo eight.

@@ -128,6 +128,16 @@ class Transport(Protocol):
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
 
+    def take_back(self, actor: int, call: int) -> bool | None:
+        """Cancel a call of a submit; return True: it has not begun, and never will.
+
+        False: it has begun, and its handler is told, if it still runs. None: that could not be
+        found out, for want of room. Waits for part of a millisecond, as a rule.
+        """
+
+    def want_no_more(self, actor: int, call: int) -> None:
+        """Cancel a call of a submit, whose answer nobody waits for; does not wait."""
+
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
 

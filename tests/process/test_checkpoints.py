@@ -25,6 +25,7 @@ from procactors import (
 from procactors.errors import ActorDied, CheckpointError, InvalidSpec, SpawnError
 from procactors.wire.endpoint import actor_path
 from tests.support.actors import Echo
+from tests.support.copies import ended, forked
 from tests.support.counters import (
     Bad,
     Counter,
@@ -281,19 +282,13 @@ def test_two_children_of_a_tree_do_not_share_a_file(system, tmp_path):
 
 def test_a_copy_of_the_program_keeps_no_file_from_others(system, tmp_path):
     ref = keeping(system, 1, file=tmp_path / "state").spawn(Counter)
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(write_end)
-        os.read(read_end, 1)
-        os._exit(0)
+    pid = forked(signal.pause)
     try:
-        os.close(read_end)
         ref.stop()
         keeping(system, 1, file=tmp_path / "state").spawn(Counter)
     finally:
-        os.close(write_end)
-        os.waitpid(pid, 0)
+        os.kill(pid, signal.SIGKILL)
+        assert ended(pid) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("damage", ["empty", "foreign", "cut off", "a byte", "open to others"])

@@ -22,6 +22,7 @@ from procactors import (
     AsyncPool,
     AsyncSupervisorRef,
     Backoff,
+    Checkpoint,
     Child,
     ChildCounts,
     ChildFailure,
@@ -167,6 +168,10 @@ def talking(counter: ActorRef[Counter]) -> None:
     assert_type(counter.options(timeout=1.0).ask(Counter.get_value), int)
     assert_type(counter.submit(Counter.get_value), Reply[int])
     assert_type(counter.submit(Counter.get_value).result(), int)
+    assert_type(counter.submit(Counter.get_value).cancel(), bool)
+    assert_type(counter.submit(Counter.get_value).cancel(kill=True), bool)
+    counter.submit(Counter.get_value).cancel(True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(counter.status().expired, int)
     counter.tell(Counter.increment, 5)
     counter.tell(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counter.ask(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -231,6 +236,10 @@ def life(counter: ActorRef[Counter], system: ActorSystem) -> None:
     inbox.watch(counter, restarts=True)
     inbox.unwatch(counter)
     assert_type(Options(recycle_after=Recycle(messages=10)).recycle_after, Recycle | None)
+    checkpoint = Checkpoint(messages=1, seconds=0.5, file=Path("state"))
+    assert_type(Options(checkpoint=checkpoint).checkpoint, Checkpoint | None)
+    assert_type(system.options(checkpoint=checkpoint).spawn(Counter), ActorRef[Counter])
+    Checkpoint(messages="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def trees(system: ActorSystem) -> None:

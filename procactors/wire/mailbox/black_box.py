@@ -23,12 +23,14 @@ from collections.abc import Iterator
 
 __all__ = [
     "BUSY_SINCE",
+    "CANCELS",
     "CAPACITY",
     "CLOSED",
     "CLOSING",
     "CONTROL",
     "DELIVERIES",
     "ENDING",
+    "EXPIRED",
     "FAILED",
     "GONE",
     "HALT",
@@ -57,6 +59,7 @@ __all__ = [
     "SYSTEM_ENDS",
     "TERMINATE",
     "TIMER",
+    "UNTOLD",
     "WAITING_ON",
     "BlackBox",
     "pack_state",
@@ -73,6 +76,12 @@ LISTENED = 15
 SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
+#: Set by callers: where the last mark in the cancel log ended (see `cancels`).
+CANCELS = 21
+#: Messages that were not begun because their callers' time was over.
+EXPIRED = 22
+#: Deaths whose message in hand was lost, and whose caller has not been told so yet.
+UNTOLD = 26
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
 #: up before the next one is in hand, but not for one that is delivered again.
 SERIAL = 23

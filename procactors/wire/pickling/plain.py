@@ -31,9 +31,6 @@ _TEXTS = frozenset({str, bytes})
 #: Longest text, in characters or bytes. A pickle writes one that occurs twice only once, and a
 #: longer one costs as much either way.
 _LONGEST = 256
-#: Most bytes of a result in this form: it must fit into a record, since what comes in a segment is
-#: read as a pickle. Numbers alone can be longer.
-_LONGEST_RESULT = 2048
 #: Without references and interned texts: what arrives depends on values alone.
 _VERSION = 2
 
@@ -52,12 +49,10 @@ def encode_plain(args: tuple[Any, ...]) -> Encoded | None:
 
 
 def encode_result(value: Any) -> Encoded | None:
-    """Encode a handler's result; None if it is not plain, or not short."""
+    """Encode a handler's result, which must fit into a record; None if it is not plain."""
     kind = type(value)
     if kind in _NUMBERS or (kind in _TEXTS and len(value) <= _LONGEST):
-        head = _dumps(value, _VERSION)
-        if len(head) <= _LONGEST_RESULT:
-            return _new(Encoded, (head, ()))
+        return _new(Encoded, (_dumps(value, _VERSION), ()))
     return None
 
 

@@ -73,7 +73,8 @@ def load_answer(store: PayloadStore, answer: Answer) -> Any:
     An exception that a signal handler raises meanwhile is raised as it is.
     """
     if not answer.flags and answer.kind == _RESULT:
-        return _decode_result(answer.value)  # nearly every answer: no segment to free
+        body = answer.value  # nearly every answer: no segment to free
+        return decode(body, (), "reply") if body[0] == PICKLED else load_plain(body)
     value = store.load(answer.flags, answer.value, "reply")
     if answer.kind == Kind.RESULT:
         return value
@@ -89,7 +90,7 @@ def open_answer(store: PayloadStore, answer: Answer) -> tuple[bool, Any]:
     kind, flags, body = answer
     if not flags and kind == _RESULT:  # nearly every answer: no segment to free
         try:
-            return True, _decode_result(body)
+            return True, decode(body, (), "reply") if body[0] == PICKLED else load_plain(body)
         except DecodeError as error:
             return False, unbound(error)
     head, buffers, received = store.open(flags, body)
@@ -108,10 +109,6 @@ def open_answer(store: PayloadStore, answer: Answer) -> tuple[bool, Any]:
     if received is not None:
         received.consume()
     return is_good, value
-
-
-def _decode_result(body: bytes | memoryview) -> Any:
-    return decode(body, (), "reply") if body[0] == PICKLED else load_plain(body)
 
 
 def unpack(kind: int, value: Any) -> BaseException:

@@ -64,6 +64,8 @@ class ReplySender:
             padding = -size & 7
             record = _pack(size + 8 + padding, kind, 0, padding, call) + head + PADDING[size & 7]
         else:
+            if plain:  # a large number: what lies in a segment is read as a pickle
+                encoded = self._encode(value, "result")
             record = self._store.record(kind, CALL_ID.pack(call), encoded, reply)
         if self.send(reply, record, patient):
             return True

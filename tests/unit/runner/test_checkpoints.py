@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from procactors.runner.checkpoints import CheckpointReader, Keeper, open_keeper
+from procactors.runner.held import Held
 from procactors.runner.loop import Loop
 from procactors.wire import checkpoint_file
 from procactors.wire.checkpoint_file import CheckpointFile
 from procactors.wire.envelope import build_message
 from procactors.wire.mailbox.black_box import CLOSED, DELIVERIES, STATE, pack_state
 from procactors.wire.mailbox.files import MailboxFiles
+from procactors.wire.mailbox.hands import DONE, WAITING, Hands
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.writer import MailboxWriter
 from procactors.wire.payload_store import PayloadStore, store_of
@@ -35,7 +37,8 @@ READER = (
     MailboxReader.advance,
     MailboxReader.done,
 )
-KEEPER = (Keeper.handled, Keeper.answer, Keeper._write, Keeper._send)
+KEEPER = (Keeper.handled, Keeper.changed, Keeper.answer, Keeper._write, Keeper._send)
+HELD = (Loop.serve_held, Keeper.has, Keeper.ends, Keeper.changed, Held.waiting, Held.finish)
 FILE = (
     CheckpointFile.write,
     CheckpointFile._write_slot,
@@ -94,6 +97,16 @@ class Scene:
     def stop(self) -> None:
         self.writer.send_control(frame(Kind.STOP, 0, b""))
 
+    def hold(self, count: int) -> None:
+        """Leave the first messages as a life does that had them in hand beside the batch."""
+        reader = MailboxReader(self.path)
+        hands = Hands(self.path, reader.box.words, is_reader=True)
+        for _ in range(count):
+            assert reader.advance(0.0) >= 0
+            hands.hold(reader).state = WAITING
+        hands.close()
+        reader.close()
+
     def life(self) -> Sum:
         """Serve the mailbox to its end, as an incarnation does."""
         reader = CheckpointReader(self.path)
@@ -103,7 +116,8 @@ class Scene:
         keeper.restore(instance)
         loop = Loop(reader, store, 1, instance, lambda *_: None)
         loop.on_event = instance.happened
-        keeper.serve(reader, loop, instance)
+        keeper.serve(reader, loop.replies, instance)
+        loop.keep_by(keeper)
         loop.run()
         keeper.finish()
         loop.close()
@@ -117,6 +131,14 @@ class Scene:
         if in_hand:
             words[DELIVERIES] += 1
             words[STATE] = pack_state(fill, offset)
+        hands = Hands(self.path, words)
+        hands.settle()
+        for slot in hands.in_use():
+            if slot.state == DONE:
+                slot.release()
+            else:
+                slot.state = WAITING
+        hands.close()
         words[CLOSED] = 0
         reader.close()
         self.stop()  # it may have stepped behind the other one
@@ -178,7 +200,7 @@ def die_everywhere(
         now[0] = prepared(scene, **how)
 
 
-def prepared(scene: Callable[..., Scene], **how: Any) -> Scene:
+def prepared(scene: Callable[..., Scene], held: int = 0, **how: Any) -> Scene:
     made = scene(**how)
     made.send(b":add", 1, call=1)
     made.send(b":add", 2, size=10_000)  # its payload is in a segment
@@ -186,6 +208,7 @@ def prepared(scene: Callable[..., Scene], **how: Any) -> Scene:
     made.writer.send_control(frame(Kind.EVENT, 0, EVENT.pack(TERMINATED, 1, 1)))
     made.send(b":fail", 8, call=4)
     made.send(b":add", 16)
+    made.hold(held)
     made.stop()
     return made
 
@@ -195,9 +218,17 @@ FLAVOURS = pytest.mark.parametrize("lasting", [False, True], ids=["with-the-acto
 SIZES = pytest.mark.parametrize("padding", [10, 10_000, 100_000], ids=["page", "pages", "large"])
 
 
-@FLAVOURS
-def test_an_actor_killed_at_any_line_has_each_message_in_its_state_once(scene, lasting):
-    die_everywhere(scene, (*READER[:4], *KEEPER), LINES, lasting=lasting)
+def test_an_actor_killed_at_any_line_has_each_message_in_its_state_once(scene):
+    die_everywhere(scene, (*READER[:4], *KEEPER), LINES)
+
+
+def test_a_message_that_was_held_out_of_the_batch_is_in_the_state_once(scene):
+    die_everywhere(scene, HELD, LINES, held=3)
+
+
+@pytest.mark.stress
+def test_a_held_message_killed_at_any_instruction_is_in_the_state_once(scene):
+    die_everywhere(scene, (*HELD, *KEEPER), INSTRUCTIONS, held=3)
 
 
 @pytest.mark.stress

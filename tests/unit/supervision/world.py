@@ -52,6 +52,7 @@ class FakeHost:
         self.has_stop = False  # a stop lies in its mailbox
         self.ended, self.is_ending = Ended(None), False
         self.handler = None  # of the message in hand
+        self.call = None  # reply pipe and id of that
         self.deliveries = 0
         #: Messages that are held out of the batch, each with how often it was begun before, and
         #: those that the next life is to begin again.
@@ -154,6 +155,9 @@ class FakeHost:
     def at_work(self):
         return self.handler
 
+    def has_in_hand(self, reply, call):
+        return self.handler is not None and self.call == (reply, call)
+
     def in_hand(self, is_alive=False):
         of_batch = [(self.handler, self.deliveries)] if self.handler else []
         found = of_batch + [(handler, begun) for handler, begun in self.held]
@@ -162,8 +166,9 @@ class FakeHost:
     def crash_writer(self):
         return self.world.crashes.append
 
-    def recover(self, report, most):
+    def recover(self, report, most, unwanted=None):
         lost = []
+        most = 0 if unwanted is not None and unwanted == self.call else most
         has_raised = report.reason.kind is ExitKind.ERROR
         if self.handler is not None:
             self.deliveries += 1

@@ -198,6 +198,17 @@ def test_a_reader_thread_whose_pipe_was_empty_is_woken_too(store, sender, monkey
     reader.close()
 
 
+@pytest.mark.parametrize("bits", [0, 30_000, 32_500, 32_600, 32_700, 32_768, 40_000, 400_000])
+def test_a_number_of_any_length_is_read_as_it_was_written(port, store, sender, bits):
+    """Around the length from which it does not fit into a record, and is pickled."""
+    for value in (1 << bits, -(1 << bits)):
+        assert sender.answer(port.number, 9, Kind.RESULT, value)
+        answer = port.wait(9, monotonic() + SHORT_S, lambda: None)
+        kept = Answer(answer.kind, answer.flags, bytes(answer.value))
+        assert open_answer(store, kept) == (True, value)
+        assert in_use(store.path) == []
+
+
 # -- the shared port of submits --------------------------------------------------------------------
 
 
