@@ -52,6 +52,7 @@ __all__ = [
     "DeliveryError",
     "EncodeError",
     "ForeignProcess",
+    "HandlerCancelled",
     "InvalidSpec",
     "ItemTimeout",
     "MailboxFull",

@@ -62,7 +62,7 @@ from procactors.wire.mailbox.black_box import (
 )
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import decode_joined
-from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
+from procactors.wire.record import CHILD_FAILED, EVENT, READY, TAKEN_OVER, Kind, frame
 from procactors.wire.storage import write_whole
 from procactors.wire.transport import SUPERVISOR
 
@@ -162,7 +162,8 @@ def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpo
     endpoint = Endpoint(runtime_dir, actor, reader.box)
     reader.box.words[PROCESS] = endpoint.store.process
     endpoint.on_lost = lambda target, record: _report_lost(endpoint, target, record)
-    endpoint.on_given_up = Client(endpoint).report_given_up
+    client = Client(endpoint)
+    endpoint.on_given_up, endpoint.on_full = client.report_given_up, client.report_full
     endpoint.name_of = lambda other: _name_of(endpoint, other)
     return endpoint
 
@@ -180,10 +181,10 @@ class Life:
         self._words = reader.box.words
         self._handle = SystemHandle(endpoint, None)
         self._context = self._make_context()
-        #: Writes its state down; None: its options have no checkpoint.
-        self._keeper: Keeper | None = None
         #: Of an actor with coroutines; None of others.
         self._events: EventLoop | None = None
+        #: Writes its state down; None: its options have no checkpoint.
+        self._keeper: Keeper | None = None
 
     def run(self) -> None:
         """Construct, serve, end."""
@@ -196,7 +197,8 @@ class Life:
             loop = self._make_async_loop(instance, self._events)
         if self._context._leaving:
             loop.leave()
-        self._context._loop = loop
+        self._context._serve_with(loop)
+        self._endpoint.owe, self._endpoint.on_taken_over = loop.owe, self._taken_over
         loop.on_event = functools.partial(self._happened, instance)
         if self._order.recycle is not None:
             from procactors.runner.recycling import Recycler  # only where it is used
@@ -231,13 +233,13 @@ class Life:
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         note_threads()
-        self._context._class = cls
-        if self._order.checkpoint is not None:
-            self._keeper = self._open_keeper(self._order.checkpoint)
         if table_of(cls).is_async:
             from procactors.runner.event_loop import EventLoop  # only where it is used
 
             self._events = EventLoop()
+        self._context._class = cls
+        if self._order.checkpoint is not None:
+            self._keeper = self._open_keeper(self._order.checkpoint)
         instance = cls(*args, **kwargs)
         if self._keeper is not None:
             self._keeper.restore(instance)
@@ -270,12 +272,21 @@ class Life:
         Returns:
             what is still to be awaited, where the hook is a coroutine.
         """
-        if EVENT.unpack_from(body)[0] == CHILD_FAILED:
+        what, *about = EVENT.unpack_from(body)
+        if what == CHILD_FAILED:
             return self._decide(instance, flags, body)
+        if what == TAKEN_OVER:
+            self._taken_over(*about)
+            return None
         event = self._context._watches().open(flags, body)
         if event is None:
             return None
         return _hook(instance, f"on_{type(event).__name__.lower()}", event)
+
+    def _taken_over(self, number: int, turn: int) -> None:
+        """Another process owes the answer now to a message that this one holds."""
+        assert self._context._loop is not None
+        self._context._loop.held.taken_over(number, turn)
 
     def _decide(self, instance: Any, flags: int, body: memoryview) -> Any:
         """Ask the instance about a child that died, and pass on what it says."""

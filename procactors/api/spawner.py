@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.shared import Shared
     from procactors.runtime.supervisor_ref import SupervisorRef
+    from procactors.runtime.topic import Topic
     from procactors.wire import transport
     from procactors.wire.transport import Transport
 else:
@@ -192,6 +193,18 @@ class SystemHandle:
         self._endpoint.check_process()
         return shared.shared_in(self._endpoint.store)
 
+    def topic(self, name: str) -> Topic:
+        """Return the topic of that name: what is published there, each subscriber is told.
+
+        Needs not be made, and is the same in every process of the system.
+
+        Raises:
+            InvalidSpec: no name.
+        """
+        from procactors.runtime.topic import Topic  # only where it is used
+
+        return Topic(self._endpoint, checks.text("a topic's name", name))
+
     def child_spawner(self, options: OptionWords) -> Spawner:
         """Return a spawner whose actors are children of this process's actor."""
         return Spawner(self, model.DEFAULTS.replace(**options), self._endpoint.actor)
@@ -221,8 +234,6 @@ class SystemHandle:
             What `Spawner.spawn` raises before there is a process.
         """
         blueprints.check_options(options, cls)
-        if options.max_concurrency > 1:
-            blueprints.check_concurrency(cls, options.max_concurrency)
         self._expect_start()
         blueprint = blueprints.write_blueprint(self._endpoint, cls, args, kwargs)
         return c.Spawn(blueprint, cls.__qualname__, options, parent)

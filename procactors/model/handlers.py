@@ -113,6 +113,30 @@ def check_class(verb: str, cls: Any) -> None:
                 )
 
 
+def check_concurrency(cls: Any, most: int) -> None:
+    """Refuse more than one message at a time for a class that has no handler which awaits.
+
+    Raises:
+        InvalidSpec: it has none.
+    """
+    if most > 1 and isinstance(cls, type) and not has_async(cls):
+        raise InvalidSpec(
+            f"max_concurrency={most} is for actors whose handlers await, and {cls.__qualname__} "
+            f"has no async def method: its messages would run one at a time all the same; make the "
+            f"handlers that wait async def, or spawn several actors (a pool: options(size={most}))"
+        )
+
+
+def has_async(cls: type) -> bool:
+    """Whether a class has a public method that an event loop runs."""
+    for base in cls.__mro__:
+        for name, value in vars(base).items():
+            code = getattr(_function(value), "__code__", None)
+            if name[0] != "_" and code is not None and code.co_flags & AWAITS:
+                return True
+    return False
+
+
 def check_keeps(cls: Any) -> None:
     """Refuse a class whose state cannot be written down and given back.
 
@@ -147,30 +171,6 @@ def _own(cls: type, hook: str) -> Any:
         if hook in vars(base):
             return None if base.__module__ == _ACTOR else vars(base)[hook]
     return None
-
-
-def check_concurrency(cls: Any, most: int) -> None:
-    """Refuse more than one message at a time for a class that has no handler which awaits.
-
-    Raises:
-        InvalidSpec: it has none.
-    """
-    if most > 1 and isinstance(cls, type) and not has_async(cls):
-        raise InvalidSpec(
-            f"max_concurrency={most} is for actors whose handlers await, and {cls.__qualname__} "
-            f"has no async def method: its messages would run one at a time all the same; make the "
-            f"handlers that wait async def, or spawn several actors (a pool: options(size={most}))"
-        )
-
-
-def has_async(cls: type) -> bool:
-    """Whether a class has a public method that an event loop runs."""
-    for base in cls.__mro__:
-        for name, value in vars(base).items():
-            code = getattr(_function(value), "__code__", None)
-            if name[0] != "_" and code is not None and code.co_flags & AWAITS:
-                return True
-    return False
 
 
 def check_function(function: Any, *, may_be_async: Callable[[Any], bool] | None = None) -> None:

@@ -515,6 +515,12 @@ def open_pool(
         kwargs: those by name.
     """
     check_class("pool", cls)
+    if options.max_concurrency > 1:
+        raise InvalidSpec(
+            f"max_concurrency={options.max_concurrency} is for an actor alone: a pool's worker "
+            f"runs one item at a time, so that a death costs one; use options(size=...) for more "
+            f"workers, or spawn(...) one actor with max_concurrency and ask that"
+        )
     if options.checkpoint is not None:
         if options.checkpoint.file is not None:
             raise InvalidSpec(
@@ -522,12 +528,6 @@ def open_pool(
                 f"pool cannot share it; leave file= out, or spawn actors with a file each"
             )
         check_keeps(cls)
-    if options.max_concurrency > 1:
-        raise InvalidSpec(
-            f"max_concurrency={options.max_concurrency} is for an actor alone: a pool's worker "
-            f"runs one item at a time, so that a death costs one; use options(size=...) for more "
-            f"workers, or spawn(...) one actor with max_concurrency and ask that"
-        )
     actor = client.transport.actor
     infix = f"{actor}-" if actor else ""
     name = options.name or f"{cls.__qualname__.lower()}-pool-{infix}{next(_numbers)}"

@@ -29,11 +29,20 @@ from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitab
 from procactors.runner.loop import Loop, TellFailed
 from procactors.runner.source import Source
 from procactors.wire.envelope import BATCH_KEY, handler_name, open_envelope
-from procactors.wire.mailbox.black_box import CONTROL, HALT, HANDS, PHASE, RUNNING, TERMINATE
+from procactors.wire.mailbox.black_box import (
+    CANCELS,
+    CONTROL,
+    DELIVERIES,
+    HALT,
+    HANDS,
+    PHASE,
+    RUNNING,
+    TERMINATE,
+)
 from procactors.wire.mailbox.hands import FAILED, Slot
 from procactors.wire.mailbox.reader import MailboxReader, WouldWait
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import Kind, parse
+from procactors.wire.record import Kind, Record, parse
 from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
@@ -44,16 +53,18 @@ __all__ = ["AsyncLoop", "Hand"]
 
 _log = logging.getLogger("procactors")
 
-_CALL, _EVENT, _STOP = int(Kind.CALL), int(Kind.EVENT), int(Kind.STOP)
+_CALL, _EVENT, _STOP, _MOVED = map(int, (Kind.CALL, Kind.EVENT, Kind.STOP, Kind.MOVED))
 _RESULT = int(Kind.RESULT)
-#: In the place of a record's kind.
-_NO_MESSAGE = 0
 
 #: Messages that are begun in one turn of the event loop: then sockets and timers have theirs.
 _AT_ONCE = 16
 #: Seconds for which one step of a handler may hold up the event loop before it is warned of. Twice
 #: what asyncio's debug mode calls slow: a busy machine keeps a process waiting as long.
 _BLOCKED_S = 0.2
+#: Seconds between two looks whether a call is cancelled whose handler awaits.
+_CANCELS_EVERY_S = 0.05
+#: Kind of a hand that is no message: a timer's.
+_TIMER = 0
 #: Among the names of handlers that were warned of.
 _NO_ROOM = ""
 
@@ -62,14 +73,15 @@ class Hand:
     """A message that is begun and not answered.
 
     Attributes:
-        kind, key, call, reply, deadline: from its envelope.
+        kind, key, call, reply, deadline: from its envelope; of a timer there is none.
         body: its payload.
         flags: how that is encoded.
         slot: holds it; None: it is in hand in the batch.
         received: its payload's segment, to be freed with the batch's record.
         task: runs its handler; None: that is no coroutine.
         is_taken: it is answered elsewhere, or later.
-        is_held: it stays in its slot when its handler has ended.
+        is_put_aside: it stays in its slot when its handler has ended.
+        on_raised: see `Loop`.
     """
 
     __slots__ = (
@@ -77,10 +89,11 @@ class Hand:
         "call",
         "deadline",
         "flags",
-        "is_held",
+        "is_put_aside",
         "is_taken",
         "key",
         "kind",
+        "on_raised",
         "received",
         "reply",
         "slot",
@@ -97,7 +110,8 @@ class Hand:
         self.slot = slot
         self.received: Received | None = None
         self.task: asyncio.Task[Any] | None = None
-        self.is_taken = self.is_held = False
+        self.is_taken = self.is_put_aside = False
+        self.on_raised: Callable[[BaseException], bool] | None = None
 
     @property
     def name(self) -> str:
@@ -116,7 +130,7 @@ class Run(Hand):
     __slots__ = ("since", "timer")
 
     def __init__(self, timer: Timer) -> None:
-        super().__init__((_NO_MESSAGE, 0, b""), None)
+        super().__init__((_TIMER, 0, b""), None)
         self.timer = timer
         self.since = monotonic_ns()
 
@@ -174,6 +188,8 @@ class AsyncLoop(Loop):
         self._is_watching = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_woken = False
+        self._canceller: asyncio.TimerHandle | None = None
+        self._seen_cancels = self._words[CANCELS]
         self._warned: set[str] = set()
         # What runs the actor's timers, once it has any; the runs that go on, the oldest first.
         self._timers: Timers | None = None
@@ -203,15 +219,36 @@ class AsyncLoop(Loop):
             hand.is_taken = value
 
     @property
-    def is_held(self) -> bool:
+    def _is_put_aside(self) -> bool:
         """Whether the message here stays in its slot when its handler has ended."""
         hand = _here.get()
-        return hand is not None and hand.is_held
+        return hand is not None and hand.is_put_aside
 
-    @is_held.setter
-    def is_held(self, value: bool) -> None:
+    @_is_put_aside.setter
+    def _is_put_aside(self, value: bool) -> None:
         if (hand := _here.get()) is not None:
-            hand.is_held = value
+            hand.is_put_aside = value
+
+    @property
+    def on_raised(self) -> Callable[[BaseException], bool] | None:
+        """See `Loop`; of the message here."""
+        hand = _here.get()
+        return hand.on_raised if hand is not None else None
+
+    @on_raised.setter
+    def on_raised(self, call: Callable[[BaseException], bool] | None) -> None:
+        if (hand := _here.get()) is not None:
+            hand.on_raised = call
+
+    @property
+    def payload(self) -> Received | None:
+        """What was received of the message here, if that is in a segment."""
+        hand = _here.get()
+        return hand.received if hand is not None else None
+
+    @payload.setter
+    def payload(self, received: Received | None) -> None:
+        """Each message has its own."""
 
     @property
     def _slot(self) -> Slot | None:
@@ -222,6 +259,20 @@ class AsyncLoop(Loop):
     def _slot(self, slot: Slot | None) -> None:
         """Each message has its own."""
 
+    @property
+    def deliveries(self) -> int:
+        """How often the message here has been begun, this time included; 0 in a timer."""
+        hand = _here.get()
+        if hand is None or hand.kind == _TIMER:
+            return 0
+        return (self._words[DELIVERIES] if hand.slot is None else hand.slot.deliveries) + 1
+
+    @property
+    def handler(self) -> str:
+        """Name of the handler, or of the timer, here; empty if there is none."""
+        hand = _here.get()
+        return hand.name if hand is not None and hand.kind != _EVENT else ""
+
     # -- the run --------------------------------------------------------------------------------
 
     def run(self) -> int:
@@ -229,6 +280,8 @@ class AsyncLoop(Loop):
         self._words[PHASE] = RUNNING
         self._reader.is_polled = True
         if self._words[HANDS]:
+            self._let_go_of_owed()
+            self.held.unstash()
             self._waiting.extend(self.held.waiting())
         self._loop.call_soon(self._pump)
         try:
@@ -276,6 +329,14 @@ class AsyncLoop(Loop):
         """Take messages from `source` from now on; see `Loop.use`."""
         super().use(source)
         self.wake()
+
+    def unstash(self) -> int:
+        """Have all that was put aside begun, next of all; see `Loop.unstash`."""
+        count = self.held.unstash() if self._words[HANDS] else 0
+        if count:
+            self._waiting = deque(self.held.waiting())
+            self.wake()
+        return count
 
     def wake(self) -> None:
         """Look soon whether there is something to be done. From any thread."""
@@ -342,12 +403,22 @@ class AsyncLoop(Loop):
             if record.kind == _STOP:
                 self._patience = 0.0
             self._heed(*record)
-            self.source.done(place=False)
-            return True
-        self._begin(self._taken(record))
+            self.source.done(place=record.kind == _MOVED)
+        elif record.kind == _EVENT or not self._is_skipped(record):
+            self._begin(self._hand_of(record))
         return True
 
-    def _taken(self, record: Any) -> Hand:
+    def _is_skipped(self, record: Record) -> bool:
+        """Step behind the message in hand, if nobody wants it any more; return whether it was."""
+        envelope = open_envelope(record.body)
+        if not envelope.reply or (not envelope.deadline and self._words[CANCELS] == self._calm):
+            return False
+        if not self._is_unwanted(envelope.reply, envelope.call, envelope.deadline):
+            return False
+        self._skip(record.flags, record.body)
+        return True
+
+    def _hand_of(self, record: Record) -> Hand:
         """Return the message that has just been taken, held out of the batch if others may come."""
         slot: Slot | None = None
         if self._most > 1:
@@ -395,11 +466,15 @@ class AsyncLoop(Loop):
             return
         self._is_alone = hand.slot is None
         self._was_plain = True
+        self._run_in(hand, self._call)
+
+    def _run_in(self, hand: Hand, call: Callable[[Hand], None]) -> None:
+        """Call with a message that is begun, in a context of its own."""
         self.hands.add(hand)
         context = contextvars.copy_context()
         context.run(_here.set, hand)
         try:
-            context.run(self._call, hand)
+            context.run(call, hand)
         except TellFailed:
             self._blame(hand)
             raise
@@ -458,6 +533,8 @@ class AsyncLoop(Loop):
         stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, hand))
         hand.task = task = self._loop.create_task(stepped)
         task.set_name(hand.name)
+        if hand.reply and self._canceller is None:
+            self._look_for_cancels()
         task.add_done_callback(functools.partial(self._finished, hand))
 
     def _finished(self, hand: Hand, task: asyncio.Task[Any]) -> None:
@@ -484,20 +561,27 @@ class AsyncLoop(Loop):
     def _failed(self, hand: Hand, error: BaseException) -> None:
         if not issubclass(type(error), Exception):
             raise error
-        if hand.kind == _EVENT:
+        if hand.kind != _CALL:
             raise TellFailed(error) from error
         self._raised(cast("Exception", error), hand.key, hand.call, hand.reply)
 
     def _cancelled(self, hand: Hand) -> None:
         """Answer for a handler that a cancellation has left: by whomever, it was wanted."""
         text = f"{hand.name} was cancelled in the actor: it has no result"
-        if hand.reply:
+        if hand.is_taken:
+            on_raised = self._end_taken()
+            if on_raised is None or not on_raised(HandlerCancelled(text)):
+                _log.warning("%s", text)
+        elif hand.reply:
             self._fail(hand.call, hand.reply, HandlerCancelled(text))
         else:
             _log.warning("%s", text)
 
     def _answer_with(self, hand: Hand, result: Any) -> None:
-        if not hand.reply or hand.is_taken:
+        if hand.is_taken:
+            self._end_taken()
+            return
+        if not hand.reply:
             return
         try:
             self._answer(hand.reply, hand.call, _RESULT, result)
@@ -510,23 +594,38 @@ class AsyncLoop(Loop):
         if self._timers is not None:
             self._timers.end_stretch()
         if hand.slot is not None:
-            if not hand.is_held:
+            if not hand.is_put_aside:
                 self.held.finish(hand.slot)
             return
         self._is_alone = False
         if hand.kind == _EVENT:
             self.source.done(place=False)
-        elif hand.received is not None and not hand.is_held:
+        elif hand.received is not None:
             self.source.done(place=True)
             hand.received.consume()
         else:
-            if hand.received is not None:
-                hand.received.leave()
             self._is_due = True
+
+    def _look_for_cancels(self) -> None:
+        """Cancel the tasks whose callers have cancelled their calls; look again while any is left.
+
+        The mailbox is not read while there is no room for a message, so nothing there would tell.
+        """
+        self._canceller = None
+        words = self._words
+        if words[CANCELS] != self._seen_cancels:
+            self._seen_cancels = words[CANCELS]
+            ones = self._unwanted_ones()
+            for hand in list(self.hands):
+                is_awaited = hand.task is not None and hand.reply
+                if is_awaited and ones.is_cancelled(hand.reply, hand.call):
+                    cast("asyncio.Task[Any]", hand.task).cancel()
+        if any(hand.reply for hand in self.hands):
+            self._canceller = self._loop.call_later(_CANCELS_EVERY_S, self._look_for_cancels)
 
     def _blame(self, hand: Hand) -> None:
         """Note that the handler of a message ends this life."""
-        if hand.slot is not None:
+        if hand.slot is not None and not hand.is_put_aside:
             hand.slot.state = FAILED
 
     def _fail_with(self, error: BaseException) -> None:
@@ -579,7 +678,7 @@ class AsyncLoop(Loop):
         self._runs.append(run)
         self._mark()
         context = contextvars.copy_context()
-        context.run(_here.set, None)
+        context.run(_here.set, run)
         try:
             context.run(self._begin_run, run)
         except BaseException as error:
@@ -604,6 +703,7 @@ class AsyncLoop(Loop):
 
     def _run_finished(self, run: Run, task: asyncio.Task[Any]) -> None:
         """A timer's task has ended: raising ends the actor, as in a tell."""
+        run.task = None  # its context has the run: each would keep the other
         error = None if task.cancelled() else task.exception()
         if self._failure is not None:
             return

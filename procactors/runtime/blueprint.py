@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
 from procactors.late import late
 from procactors.model import commands as c
-from procactors.model.handlers import check_class, check_concurrency, check_keeps, cure_for, refusal
+from procactors.model.handlers import (
+    check_class,
+    check_concurrency,
+    check_keeps,
+    cure_for,
+    refusal,
+)
 from procactors.model.options import OPTIONS, Options
 from procactors.runner.method_table import table_of
 from procactors.wire.pickling.codec import Encoded, join
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
 else:
     trees = late("procactors.model.tree")
 
-__all__ = ["check_concurrency", "check_options", "plan_of", "write_blueprint", "write_extra"]
+__all__ = ["check_options", "plan_of", "write_blueprint", "write_extra"]
 
 
 def write_blueprint(
@@ -65,8 +71,11 @@ def check_options(options: Options, cls: Any) -> None:
     """Refuse options that are not for an actor of a class.
 
     Raises:
-        InvalidSpec: a word of pools, or a checkpoint of a class that cannot make any.
+        InvalidSpec: a word of pools, several messages at once for a class that never awaits, or a
+            checkpoint of one that cannot make any.
     """
+    if options.max_concurrency > 1:
+        check_concurrency(cls, options.max_concurrency)
     if options.checkpoint is not None and isinstance(cls, type):
         check_keeps(cls)
     if options.size is not None:
@@ -95,7 +104,6 @@ def plan_of(endpoint: Transport, tree: ChildSpec[Any] | Supervisor) -> Any:
         if isinstance(node, trees.ChildSpec):
             check_class("spec", node.cls)
             check_options(node.settings, node.cls)
-            check_concurrency(node.cls, node.settings.max_concurrency)
             write = _write_part if id(node) in partial else write_blueprint
             blueprint = write(endpoint, node.cls, node.args, node.kwargs)
             written.append(blueprint)

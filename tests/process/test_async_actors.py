@@ -181,6 +181,67 @@ def test_a_handler_that_holds_up_its_loop_is_warned_of_once(system):
     assert said.count("Waiter.hold_up held up its actor's event loop for 0.") == 1
 
 
+@CONCURRENCY
+def test_a_cancelled_call_whose_handler_awaits_has_its_task_cancelled(system, most):
+    ref = concurrent(system, most)
+    reply = ref.submit(Waiter.stop_when_cancelled)
+    waiting = ref.submit(Waiter.plain) if most == 1 else None
+    in_hand(ref, 1)
+    if waiting is not None:
+        assert waiting.cancel(), "it was not begun, and never is"
+    assert not reply.cancel()
+    assert isinstance(error_of(reply), errors.HandlerCancelled)
+    assert ref.ask(Waiter.all_ended) == ["cancelled"]
+
+
+def test_a_message_whose_caller_has_given_up_is_not_begun(system):
+    ref = concurrent(system, 1)
+    first = ref.submit(Waiter.sleep, 0.3)
+    with pytest.raises(errors.AskTimeout):
+        ref.options(timeout=0.05).ask(Waiter.wait, "late")
+    first.result(SHORT_S)
+    assert ref.ask(Waiter.all_begun) == []
+    assert ref.status().expired == 1
+
+
+@CONCURRENCY
+def test_timers_may_be_coroutines(system, most):
+    ref = concurrent(system, most)
+    ref.ask(Waiter.set_timers)
+    eventually(lambda: len(ref.ask(Waiter.all_ended)) > 4, "some ticks")
+    ref.ask(Waiter.stop_ticking)
+    begun, ended = ref.ask(Waiter.all_begun), ref.ask(Waiter.all_ended)
+    assert begun.count("once") == 1
+    if most == 1:
+        assert begun == ended, "none is under way beside a message"
+    assert ref.ask(Waiter.facts, "x")[3] == 1
+
+
+@CONCURRENCY
+def test_an_async_handler_answers_later_hands_on_puts_aside_and_becomes(system, most):
+    ref, other = concurrent(system, most), system.spawn(Passed)
+    assert ref.ask(Waiter.put_off) == "later"
+    with pytest.raises(ValueError, match="put off"):
+        ref.ask(Waiter.put_off, True)
+    ref.ask(Waiter.set_other, other)
+    assert ref.ask(Waiter.pass_on, LARGE) == ("passed on", len(LARGE))
+    aside = [ref.submit(Waiter.put_aside, number, LARGE) for number in range(3)]
+    eventually(lambda: len(ref.ask(Waiter.all_ended)) == 3, "all three to be put aside")
+    assert ref.status().in_hand == ()
+    assert ref.ask(Waiter.take_up) == 3
+    assert [reply.result(SHORT_S) for reply in aside] == [0, 1, 2]
+    assert ref.ask("message") == "message"
+    ref.ask(Waiter.turn)
+    assert ref.ask("message") == ("turned", "message")
+    assert ref.status().restarts == 0
+    eventually(lambda: not in_use(system._endpoint.path), "the payloads to be freed")
+
+
+class Passed(Actor):
+    def pass_on(self, body: bytes) -> tuple[str, int]:
+        return "passed on", len(body)
+
+
 # -- ends -------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from procactors import Actor, ActorSystem, Delivery, Reply, errors
+from procactors import Actor, ActorRef, ActorSystem, Delivery, Reply, errors
 from tests.support.waiting import LONG_S, eventually
 
 _NOTED = struct.Struct("=IB")  # number, what
@@ -65,61 +65,73 @@ class Juggler(Actor):
         return os.getpid()
 
 
+class Sender:
+    """Sends numbered messages, and notes what comes of each."""
+
+    def __init__(self, juggler: ActorRef[Juggler], seed: int) -> None:
+        self._juggler = juggler
+        self.chance = random.Random(seed)
+        self.sent = 0
+        self.told: set[int] = set()
+        self.results: dict[int, Any] = {}
+        self._under_way: dict[int, Reply[Any]] = {}
+
+    def go_on(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if len(self._under_way) < _WINDOW:
+                self._send()
+            else:
+                self.take(wait=False)
+
+    def _send(self) -> None:
+        number = self.sent
+        self.sent += 1
+        body = bytes([number & 0xFF]) * self.chance.choice(_SIZES)
+        args = (number, zlib.crc32(body), body)
+        if number % 5 == 0:
+            self._juggler.tell(Juggler.juggle, *args)
+            self.told.add(number)
+        else:
+            self._under_way[number] = self._juggler.submit(Juggler.juggle, *args)
+
+    def take(self, wait: bool) -> None:
+        for number, reply in list(self._under_way.items()):
+            if wait or reply.done():
+                del self._under_way[number]
+                try:
+                    self.results[number] = reply.result(LONG_S)
+                except errors.ActorDied as died:
+                    self.results[number] = died
+
+
 def run(
     system: ActorSystem, folder: Path, kills: int, seed: int, delivery: Delivery, most: int
 ) -> Outcome:
     """Kill the actor so often; return what was found."""
-    chance, outcome, log = random.Random(seed), Outcome(), folder / "log"
-    deliveries = 3
+    outcome, log, deliveries = Outcome(), folder / "log", 3
     juggler = system.options(
         max_concurrency=most,
         delivery=delivery,
         max_deliveries=deliveries,
         max_restarts=1_000_000,
     ).spawn(Juggler, str(log))
-    under_way: dict[int, Reply[Any]] = {}
-    told: set[int] = set()
-    results: dict[int, Any] = {}
-
-    def send() -> None:
-        number = outcome.sent
-        outcome.sent += 1
-        body = bytes([number & 0xFF]) * chance.choice(_SIZES)
-        args = (number, zlib.crc32(body), body)
-        if number % 5 == 0:
-            juggler.tell(Juggler.juggle, *args)
-            told.add(number)
-        else:
-            under_way[number] = juggler.submit(Juggler.juggle, *args)
-
-    def take(wait: bool = False) -> None:
-        for number, reply in list(under_way.items()):
-            if wait or reply.done():
-                del under_way[number]
-                try:
-                    results[number] = reply.result(LONG_S)
-                except errors.ActorDied as died:
-                    results[number] = died
-
-    def go_on(seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            send() if len(under_way) < _WINDOW else take()
-
+    sender = Sender(juggler, seed)
     while outcome.kills < kills:
-        go_on(chance.uniform(0.0, 0.03))
+        sender.go_on(sender.chance.uniform(0.0, 0.03))
         if (pid := juggler.status().pid) is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 outcome.kills += 1
-    take(wait=True)
-    eventually(lambda: not juggler.status().in_hand, "the last tells", LONG_S)
-    juggler.ask(Juggler.pid)
-    eventually(lambda: not juggler.status().in_hand, "the last tells", LONG_S)
+    sender.take(wait=True)
+    for _ in range(2):  # what is in hand, and what has waited behind that
+        eventually(lambda: not juggler.status().in_hand, "the last tells", LONG_S)
+        juggler.ask(Juggler.pid)
     letters = [letter.message[0][0] for letter in system.dead_letters]
     data = log.read_bytes()
     noted = Counter(_NOTED.iter_unpack(data[: len(data) // _NOTED.size * _NOTED.size]))
-    _count(outcome, results, told, letters, noted, deliveries, delivery)
+    outcome.sent = sender.sent
+    _count(outcome, sender.results, sender.told, letters, noted, deliveries, delivery)
     return outcome
 
 

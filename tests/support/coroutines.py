@@ -115,6 +115,66 @@ class Waiter(Actor):
         self.context.stop()
         return await self.wait(key)
 
+    async def tick(self, what: str) -> None:
+        self.begun.append(what)
+        await asyncio.sleep(0.01)
+        self.ended.append(what)
+
+    async def set_timers(self) -> None:
+        self.context.after(0.02, Waiter.tick, "once")
+        self.ticker = self.context.every(0.02, Waiter.tick, "again")
+        await asyncio.sleep(0)
+
+    def stop_ticking(self) -> None:
+        self.ticker.cancel()
+
+    async def stop_when_cancelled(self) -> str:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            assert self.context.cancelled
+            self.ended.append("cancelled")
+            raise
+        return "never"
+
+    async def put_off(self, raises: bool = False) -> str:
+        """Answer later, from a task."""
+        later = self.context.reply_later()
+        self.later = asyncio.ensure_future(self._answer(later))
+        await asyncio.sleep(0)
+        if raises:
+            raise ValueError("put off")
+        return "not sent"
+
+    async def _answer(self, later: Any) -> None:
+        await asyncio.sleep(0.02)
+        later.send("later")
+
+    async def pass_on(self, body: bytes) -> str:
+        await asyncio.sleep(0)
+        self.context.forward(self.other)
+        return "not sent"
+
+    async def set_other(self, other: ActorRef[Any]) -> None:
+        self.other = other
+
+    async def put_aside(self, number: int, body: bytes = b"") -> int:
+        await asyncio.sleep(0)
+        if len(self.ended) < 3:
+            self.ended.append(number)
+            self.context.stash()
+        return number
+
+    async def take_up(self) -> int:
+        return self.context.unstash_all()
+
+    async def turn(self) -> None:
+        self.context.become(self._turned)
+
+    async def _turned(self, message: Any) -> Any:
+        await asyncio.sleep(0)
+        return "turned", message
+
     async def kill_itself(self) -> None:
         await asyncio.sleep(0)
         os.kill(os.getpid(), signal.SIGKILL)
