@@ -715,10 +715,16 @@ class AsyncLoop(Loop):
             return
         if task.cancelled():
             _log.warning("%s was cancelled in the actor", run.name)
-        self._end_run(run)
-        self._pump()
+        try:
+            self._end_run(run)
+        except BaseException as failed:  # noqa: BLE001 - as wide as what a hook may let through
+            self._fail_with(failed)
+        else:
+            self._pump()
 
     def _end_run(self, run: Run) -> None:
+        if self._keeper is not None:
+            self._keeper.changed()
         self._runs.remove(run)
         self._mark()
 

@@ -40,6 +40,7 @@ from procactors.wire.mailbox.black_box import (
     EXPIRED,
     HALT,
     HALTED,
+    HANDLED_OWN,
     HANDS,
     IN_HAND,
     LEAVE,
@@ -464,7 +465,8 @@ class Loop:
     def _skip(self, flags: int, body: memoryview) -> None:
         """Step behind a message that nobody wants any more."""
         payload = open_envelope(body).payload
-        self._reader.skip()
+        self.source.done(place=True)
+        self._words[HANDLED_OWN] += 1  # it was not handled
         self._store.discard(flags, payload)
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
@@ -498,6 +500,8 @@ class Loop:
             getattr(self._instance, timer.method)(*timer.args)
         except Exception as error:
             raise TellFailed(error) from error
+        if self._keeper is not None:
+            self._keeper.changed()  # still in its name: it calls `snapshot`
         # Not in a `finally`: what an exception leaves here says which timer has ended the actor.
         box.end_timer()
         return True

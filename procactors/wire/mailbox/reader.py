@@ -211,11 +211,6 @@ class MailboxReader:
                 self._tokens.give(self._owed)
                 self._owed = 0
 
-    def skip(self) -> None:
-        """Step behind the record in hand, which was not handled; give back its place."""
-        self.done(place=True)
-        self._words[HANDLED_OWN] += 1
-
     def after_fork(self) -> None:
         """Close the ends in a forked copy: it must neither read nor keep a claim alive."""
         fds, self._fds = self._fds, []
