@@ -631,7 +631,9 @@ class AsyncLoop(Loop):
             for hand in list(self.hands):
                 is_awaited = hand.task is not None and hand.reply
                 if is_awaited and ones.is_cancelled(hand.reply, hand.call):
-                    cast("asyncio.Task[Any]", hand.task).cancel()
+                    # Behind its first step, which is due: a handler that has begun, as its caller
+                    # was told, is to see the cancellation, and not to be left out.
+                    self._loop.call_soon(cast("asyncio.Task[Any]", hand.task).cancel)
         if any(hand.reply for hand in self.hands):
             self._canceller = self._loop.call_later(_CANCELS_EVERY_S, self._look_for_cancels)
 
