@@ -27,6 +27,7 @@ from procactors.wire.endpoint import actor_path
 from tests.support.actors import Echo
 from tests.support.copies import ended, forked
 from tests.support.counters import (
+    Aside,
     Bad,
     Counter,
     Large,
@@ -214,6 +215,33 @@ def test_a_message_whose_process_is_killed_by_its_cancellation_is_undone(system,
     gate.arrival()
     held.cancel(kill=True)
     assert ref.ask(Counter.get) == 1
+
+
+def test_messages_that_were_put_aside_are_in_the_state_once(system):
+    """They come again with the next life, and are begun when that lets them."""
+    ref = system.options(**EACH).spawn(Aside)
+    replies = [ref.submit(Aside.add_when_open) for _ in range(3)]
+    for _ in range(2):
+        ref.tell(Aside.add_when_open)
+    assert ref.ask(Counter.add) == 1
+    kill(ref)
+    assert ref.ask(Counter.get) == 1
+    ref.ask(Aside.open)
+    assert sorted(reply.result(SHORT_S) for reply in replies) == [2, 3, 4]
+    assert ref.ask(Counter.get) == 6
+    kill(ref)
+    assert ref.ask(Counter.get) == 6
+
+
+def test_an_answer_that_is_paid_later_writes_no_half_of_another_message(system):
+    ref = keeping(system, 1).spawn(Aside)
+    owed = ref.submit(Aside.add_and_owe)
+    before = ref.ask(Counter.look)[1]
+    during = ref.ask(Aside.pay_in_the_midst_of)
+    assert owed.result(SHORT_S) == 2
+    assert during == before + 1  # behind `look`, and none since
+    kill(ref)
+    assert ref.ask(Counter.get) == 3
 
 
 def test_arrays_are_kept_and_a_large_state_is_no_smaller_for_that(system):
