@@ -52,6 +52,7 @@ __all__ = [
     "DeliveryError",
     "EncodeError",
     "ForeignProcess",
+    "HandlerCancelled",
     "InvalidSpec",
     "ItemTimeout",
     "MailboxFull",
@@ -184,6 +185,10 @@ class Quarantined(ActorDied):
     Attributes:
         report: of the last of these workers.
     """
+
+
+class HandlerCancelled(ReplyError):
+    """The task of an ``async def`` handler was cancelled in the actor: there is no result."""
 
 
 class ResultEncodeError(ReplyError):

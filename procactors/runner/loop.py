@@ -40,6 +40,7 @@ from procactors.wire.mailbox.black_box import (
     EXPIRED,
     HALT,
     HALTED,
+    HANDLED_OWN,
     HANDS,
     IN_HAND,
     LEAVE,
@@ -336,6 +337,9 @@ class Loop:
         self.leaving = True
         self._pausing = True
 
+    def look_again(self) -> None:
+        """See that a new timer is heeded: between two messages each is looked at anyway."""
+
     def use(self, source: Source) -> None:
         """Take messages from `source` from now on: it stands before what was the source so far."""
         self.source = source
@@ -393,13 +397,17 @@ class Loop:
 
     def _begin_anew(self) -> None:
         """Deal with what the life before held: it was killed, or has made way."""
+        self._let_go_of_owed()
+        self.held.unstash()
+        self._begin_waiting()
+
+    def _let_go_of_owed(self) -> None:
+        """Answer for what the life before had put off."""
         for slot in self.held.owed():
             envelope = open_envelope(slot.record.body)
             text = f"the actor has made way for its next life, and had put {envelope.handler} off"
             self._fail(envelope.call, envelope.reply, ReplyError(f"{text}: nobody will answer"))
             self.held.finish(slot)
-        self.held.unstash()
-        self._begin_waiting()
 
     def _begin_waiting(self) -> None:
         """Handle what the life before had in hand out of the batch, or had put aside."""
@@ -460,7 +468,8 @@ class Loop:
     def _skip(self, flags: int, body: memoryview) -> None:
         """Step behind a message that nobody wants any more."""
         payload = open_envelope(body).payload
-        self._reader.skip()
+        self.source.done(place=True)
+        self._words[HANDLED_OWN] += 1  # it was not handled
         self._store.discard(flags, payload)
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
@@ -571,6 +580,14 @@ class Loop:
                 received.consume()
             raise
 
+    def _value_of(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
+        """Return a payload's value and its segment, as `_serve` and `_serve_plain` load it."""
+        if flags:
+            return self._load(flags, body)
+        if body[:1] == _PLAIN_BYTE:
+            return (load_plain(body), {}), None
+        return _loads(body), None
+
     def _leave(self, received: Received) -> bool:
         """Let go of a payload that is freed with its slot."""
         received.leave()
@@ -650,11 +667,15 @@ class Loop:
             recycler = self.recycler
             self._runner = BatchRunner(
                 self._store,
-                lambda key: find_handler(self._instance, self._table, key)[1],
+                self._item_handler,
                 recycler.room if recycler is not None else lambda: None,
                 recycler.spend if recycler is not None else lambda _: None,
             )
         return self._runner
+
+    def _item_handler(self, key: bytes) -> Callable[..., Any]:
+        """Return the handler that an item of a pool's batch means."""
+        return find_handler(self._instance, self._table, key)[1]
 
 
 def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Callable[..., Any]]:
@@ -679,8 +700,12 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
         raise UnknownMethod(
             f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
         )
-    if kind := kind_of(handler):  # its sender did not know the class
-        raise UnknownMethod(f"{type(instance).__qualname__}.{name} is {kind}: no handler yet")
+    kind = kind_of(handler)
+    if kind and not (kind == "async def" and table.is_async):  # its sender did not know the class
+        raise UnknownMethod(
+            f"{type(instance).__qualname__}.{name} is {kind}: no handler here"
+            + ", since no public method of the class is async def" * (kind == "async def")
+        )
     return name, handler
 
 

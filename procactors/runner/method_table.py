@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.errors import InvalidSpec, UnknownMethod
 from procactors.late import late
 from procactors.light_tuple import NamedTuple
-from procactors.model.handlers import cure_for, kind_of, refusal
+from procactors.model.handlers import AWAITS, cure_for, refusal, refused_kind
 from procactors.wire.pickling.digest import blake2b
 from procactors.wire.pickling.importable import is_found
 
@@ -70,14 +70,20 @@ class MethodTable:
         self.cls = cls
         self.by_key: dict[bytes, str] = {}
         self._own: dict[bytes, Any] = {}
+        #: A public method is a coroutine: its actor needs an event loop.
+        self.is_async = False
         self.receives = callable(getattr(cls, "receive", None))
         #: What has been looked up so far, by what was given to `method`.
         self.by_function: dict[Any, Method] = {}
         self._ambiguous: dict[bytes, set[str]] = {}
         for base in cls.__mro__[:-1]:
             for name, value in vars(base).items():
-                for function in _functions(value):
+                functions = _functions(value)
+                for function in functions:
                     self._add(_name_of(function), function, name)
+                # The outermost alone: what a plain function wraps is its own affair.
+                if functions and functions[0].__class__ is types.FunctionType and name[0] != "_":
+                    self.is_async |= functions[0].__code__.co_flags & AWAITS != 0
         for key, function, name in _OF_OBJECT:
             self._add(key, function, name)
 
@@ -237,7 +243,7 @@ def _functions(value: Any) -> list[Any]:
 def _describe(cls: type, key: bytes, name: str) -> Method:
     attribute = inspect.getattr_static(cls, name)
     function = getattr(cls, name)
-    if kind := kind_of(function):
+    if kind := refused_kind(function):
         raise InvalidSpec(
             f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that return "
             f"their result"

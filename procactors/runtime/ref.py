@@ -10,7 +10,15 @@ from __future__ import annotations
 import enum
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import (
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set as AbstractSet,
+)
 from types import FunctionType, MethodType
 from typing import (
     TYPE_CHECKING,
@@ -230,6 +238,14 @@ class ActorRef(Generic[A_co]):
 
     @overload
     def ask(
+        self,
+        method: Callable[Concatenate[A_co, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+    @overload
+    def ask(
         self, method: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R: ...
     @overload
@@ -258,6 +274,14 @@ class ActorRef(Generic[A_co]):
             self._actor, self.name, method, encoded, self._timeout, self._token_wait
         )
 
+    @overload
+    def submit(
+        self,
+        method: Callable[Concatenate[A_co, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Reply[R]: ...
     @overload
     def submit(
         self, method: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
