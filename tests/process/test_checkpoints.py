@@ -28,6 +28,8 @@ from tests.support.actors import Echo
 from tests.support.copies import ended, forked
 from tests.support.counters import (
     Aside,
+    AsyncHook,
+    Awaiting,
     Bad,
     Counter,
     Large,
@@ -242,6 +244,27 @@ def test_an_answer_that_is_paid_later_writes_no_half_of_another_message(system):
     assert during == before + 1  # behind `look`, and none since
     kill(ref)
     assert ref.ask(Counter.get) == 3
+
+
+def test_coroutines_one_at_a_time_are_in_the_state_once(system):
+    ref = system.options(**EACH).spawn(Awaiting)
+    replies = []
+    for _ in range(3):
+        replies += [ref.submit(Awaiting.add_later) for _ in range(50)]
+        ref.tell(Awaiting.add_later)
+        kill(ref)
+    assert sorted({reply.result(SHORT_S) for reply in replies}) == sorted(
+        reply.result() for reply in replies
+    )
+    assert ref.ask(Counter.get) == 153
+
+
+def test_a_coroutines_state_is_written_when_its_time_comes(system):
+    ref = keeping(system, seconds=0.1).spawn(Awaiting)
+    assert ref.ask(Awaiting.add_later) == 1
+    eventually(lambda: os.path.exists(checkpoint_of(ref)), "a checkpoint")
+    kill(ref)
+    assert ref.ask(Counter.get) == 1
 
 
 def test_arrays_are_kept_and_a_large_state_is_no_smaller_for_that(system):
@@ -475,6 +498,11 @@ MISTAKES = {
     "neither hook": (lambda w: w.spawn(Neither), "it has neither"),
     "no restore": (lambda w: w.spawn(OnlySnapshot), "needs restore"),
     "no snapshot": (lambda w: w.spawn(OnlyRestore), "needs snapshot"),
+    "an async hook": (lambda w: w.spawn(AsyncHook), "snapshot is async def: the hook is a plain"),
+    "many at once": (
+        lambda _: Options(checkpoint=Checkpoint(messages=1), max_concurrency=2),
+        "between two messages",
+    ),
     "in a spec": (
         lambda _: spec(OnlyRestore).options(checkpoint=Checkpoint(messages=1)),
         "needs snapshot",

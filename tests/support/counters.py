@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import threading
@@ -107,6 +108,21 @@ class Ticker(Counter):
 
     def tick(self) -> None:
         self.number += 1000
+
+
+class Awaiting(Counter):
+    """Its handlers are coroutines."""
+
+    async def add_later(self) -> int:
+        before = self.number
+        await asyncio.sleep(0)
+        self.number = before + 1
+        return self.number
+
+
+class AsyncHook(Counter):
+    async def snapshot(self) -> int:  # type: ignore[override]
+        return 0
 
 
 class Bad(Counter):
