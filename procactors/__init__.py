@@ -49,9 +49,11 @@ if _TYPE_CHECKING:
     from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.runtime.child_failure import ChildFailure, Directive
+    from procactors.runtime.feed import feed
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.reply import Reply
     from procactors.runtime.shared import Shared
+    from procactors.runtime.stream import Stream
     from procactors.runtime.supervisor_ref import Child, ChildCounts, SupervisorRef
     from procactors.runtime.terminated import Restarted, Terminated
     from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
@@ -103,11 +105,13 @@ __all__ = [
     "StopReport",
     "StoppedActor",
     "Strategy",
+    "Stream",
     "Supervisor",
     "SupervisorRef",
     "Terminated",
     "current_context",
     "errors",
+    "feed",
     "load_tree",
     "run",
     "spec",
@@ -164,10 +168,12 @@ _LATE = {
     "StopReport": "procactors.supervision.stop_report",
     "StoppedActor": "procactors.supervision.stop_report",
     "Strategy": "procactors.model.tree",
+    "Stream": "procactors.runtime.stream",
     "Supervisor": "procactors.model.tree",
     "SupervisorRef": "procactors.runtime.supervisor_ref",
     "Terminated": "procactors.runtime.terminated",
     "current_context": "procactors.api.actor",
+    "feed": "procactors.runtime.feed",
     "load_tree": "procactors.api.tree_toml",
     "run": "procactors.api.program",
     "spec": "procactors.model.tree",

@@ -77,6 +77,10 @@ class NullTransport:
         """Fail the reply and not the call: a module may only want to keep the future."""
         pending.deliver(None, self.error(name))
 
+    def expect(self, pending: Any) -> NoReturn:
+        """Say so: no answer comes here."""
+        raise self.error("a stream")
+
     def hurry(self) -> None:
         """Nothing is waited for."""
 

@@ -1,8 +1,9 @@
-"""What can be run in an actor: classes with plain methods, and plain functions.
+"""What can be run in an actor: classes with plain methods and generators, and plain functions.
 
 Layer: model. Runs in: parent and actor.
 Owns: nothing.
-Never: lets an `async def` or a generator come to its first call: what it returns would not be run.
+Never: lets an `async def` come to its first call, nor a generator that is not streamed: what it
+returns would not be run.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ else:
     inspect = late("inspect")
     re = late("re")
 
-__all__ = ["check_class", "check_function", "cure_for", "kind_of", "refusal"]
+__all__ = ["GENERATORS", "check_class", "check_function", "cure_for", "kind_of", "refusal", "streams"]
 
 #: Keywords of ours that are written where a function's own belong: of a call, and of a map.
 _CALL_WORDS = {"timeout"}
@@ -32,6 +33,9 @@ _MEANT = {"timeout": "start_timeout", "workers": "size", "max_workers": "size"}
 #: Flags of the code of what does not return its result: `inspect`'s CO_GENERATOR, CO_COROUTINE and
 #: CO_ASYNC_GENERATOR.
 _UNUSUAL = 0x20 | 0x80 | 0x200
+
+#: What `kind_of` says of what is streamed.
+GENERATORS = ("a generator", "an async generator")
 
 #: Types whose objects have their code themselves, not in a `__call__`.
 _PLAIN = (FunctionType, BuiltinFunctionType, type)
@@ -54,7 +58,7 @@ def kind_of(function: Any) -> str:
 
 
 def check_class(verb: str, cls: Any) -> None:
-    """Refuse a class that no actor can be made of: all its public methods must be plain functions.
+    """Refuse a class that no actor can be made of: its public methods must be plain or generators.
 
     Args:
         verb: what it is given to: spawn, pool or spec.
@@ -73,7 +77,7 @@ def check_class(verb: str, cls: Any) -> None:
             if name in seen or name.startswith("_"):
                 continue
             seen.add(name)
-            if kind := kind_of(_function(value)):
+            if (kind := kind_of(_function(value))) and kind not in GENERATORS:
                 raise InvalidSpec(
                     f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that "
                     f"return their result; return a list, or call asyncio.run in it; if only "
@@ -127,6 +131,17 @@ def cure_for(error: Exception, options: set[str], say: str, call: str = "") -> s
     if meant in options:
         return f"; {meant}= is an option: say {say.format(f'{meant}=...')}"
     return ""
+
+
+def streams(function: Any) -> bool:
+    """Whether a function is a generator, or wraps one, so that its call may give items."""
+    for _ in range(20):
+        if kind_of(function) in GENERATORS:
+            return True
+        function = getattr(function, "__wrapped__", None)
+        if function is None:
+            return False
+    return False
 
 
 def _function(value: Any) -> Any:

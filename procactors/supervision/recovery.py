@@ -29,7 +29,7 @@ from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Tell
 from procactors.supervision.stop_report import Tally
 from procactors.wire.endpoint import Endpoint
-from procactors.wire.envelope import BATCH_KEY, CALL_ID, Envelope, open_envelope
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, STREAM_KEY, Envelope, open_envelope
 from procactors.wire.mailbox.black_box import (
     CLOSED,
     DELIVERIES,
@@ -56,6 +56,7 @@ from procactors.wire.replies.sender import ReplySender
 from procactors.wire.result_table import remove_result_tables_of
 from procactors.wire.shm.segments import sweep_segments
 from procactors.wire.shm.share_file import sweep_shares
+from procactors.wire.streams.channel import sweep_streams
 
 if TYPE_CHECKING:
     from procactors.supervision import crash_folder
@@ -201,6 +202,8 @@ class Recovery:
             if not again:
                 text = "%s is not told of an event again: it %s"
                 _log.error(text, mailbox.name, report.reason)
+        if kind == Kind.CALL and open_envelope(body).method[:1] == STREAM_KEY:
+            again = False  # its reader has had some items already
         tell: Tell = _nothing
         if kind == Kind.CALL and not again:
             tell = self._lose(mailbox, flags, open_envelope(body), report)
@@ -216,8 +219,9 @@ class Recovery:
         self, mailbox: ActorMailbox, flags: int, envelope: Envelope, report: CrashReport
     ) -> Tell:
         """Free a message that a death has cut off; return what tells of it."""
-        # Not a batch: its payloads are the pool's, which knows the item that is to blame.
-        is_batch = envelope.method[:1] == BATCH_KEY
+        # Not a batch: its payloads are the pool's, which knows the item that is to blame. Nor a
+        # stream, whose channel is gone.
+        is_batch = envelope.method[:1] in (BATCH_KEY, STREAM_KEY)
         kept: DeadLetter | None = None
         # An ask goes to the file alone, and only if it has killed its actor.
         if not envelope.reply or (self.letters.keeps and _has_killed(report) and not is_batch):
@@ -276,6 +280,7 @@ class Recovery:
         sweep_shares(path, process)
         remove_ports_of(path, process)
         remove_result_tables_of(path, process)
+        sweep_streams(path, process)
         for target in sweep_segments(path, process, None):
             fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
             if is_port(target):

@@ -259,6 +259,13 @@ class Endpoint:
         if timeout is not None:
             replies.expire(call, deadline, _timeout_error(name, timeout))
 
+    def expect(self, pending: PendingReply) -> tuple[int, int]:
+        """Have an answer delivered that nobody was asked for; return (reply, call) to send it to."""
+        replies = self._replies or self._reply_reader()
+        call = next(self._calls)
+        replies.pending[call] = pending
+        return replies.port.number, call
+
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
         replies = self._replies

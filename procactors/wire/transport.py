@@ -126,6 +126,9 @@ class Transport(Protocol):
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
 
+    def expect(self, pending: PendingReply) -> tuple[int, int]:
+        """Have an answer delivered that nobody was asked for; return (reply, call) to send it to."""
+
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
 

@@ -25,7 +25,7 @@ else:
     by_value = late("procactors.wire.pickling.by_value")
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
-__all__ = ["Encoded", "decode", "decode_joined", "encode", "encode_key", "join", "split"]
+__all__ = ["Encoded", "NeedsReceiver", "decode", "decode_joined", "encode", "encode_key", "join", "split"]
 
 _COUNT = struct.Struct("=Q")
 #: Each buffer starts on this boundary: arrays want aligned memory.
@@ -40,6 +40,10 @@ _BY_VALUE = b"\x93__main__"
 _new = tuple.__new__
 _dumps = pickle.dumps
 _loads = pickle.loads
+
+
+class NeedsReceiver(TypeError):
+    """Raised by a value's pickling code where it is not known who will receive the value."""
 
 
 class Encoded(NamedTuple):
@@ -72,7 +76,7 @@ def encode(
     try:
         head = _dumps(value, 5, buffer_callback=found.append)
     except Exception as error:  # any class's own pickling code may raise anything
-        if by_signal(error):
+        if by_signal(error) or isinstance(error, NeedsReceiver):
             raise
         head = _BY_VALUE
     # Substring tests: a false alarm costs one slower pickling. A pickled Connection would carry
@@ -86,7 +90,7 @@ def encode(
         try:
             head = by_value.dumps_by_value(value, runtime_dir, found.append, hands_over=hands_over)
         except Exception as error:
-            if by_signal(error):
+            if by_signal(error) or isinstance(error, NeedsReceiver):
                 raise
             raise EncodeError(
                 pickle_errors.describe_unpicklable(value, what, runtime_dir, error)
