@@ -22,7 +22,15 @@ else:
     inspect = late("inspect")
     re = late("re")
 
-__all__ = ["GENERATORS", "check_class", "check_function", "cure_for", "kind_of", "refusal", "streams"]
+__all__ = [
+    "GENERATORS",
+    "check_class",
+    "check_function",
+    "cure_for",
+    "kind_of",
+    "refusal",
+    "streams",
+]
 
 #: Keywords of ours that are written where a function's own belong: of a call, and of a map.
 _CALL_WORDS = {"timeout"}

@@ -9,8 +9,7 @@ collected instead of closing it.
 from __future__ import annotations
 
 import contextlib
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic_ns
 from typing import Any
 
@@ -51,53 +50,42 @@ class Streaming:
             What the generator raises; EncodeError, StorageFull: an item cannot be sent.
         """
         items = self._handler(*args, **kwargs)
-        is_async = hasattr(items, "__anext__")
-        if not is_async and not hasattr(items, "__next__"):
+        if hasattr(items, "__anext__"):
+            self._serve_async(items)
+        elif hasattr(items, "__next__"):
+            with _closing(items):
+                self._open_and_serve(items)
+        else:
             raise UnknownMethod(
                 f"expected items from {self._handler.__qualname__}, found {type(items).__name__}: "
                 f"stream is for generators, say ask for a result"
             )
+
+    def _serve_async(self, items: Any) -> None:
+        import asyncio  # only where it is used
+
+        from procactors.runner.async_streams import stream_async
+
+        asyncio.run(stream_async(self._store, self._number, items, self._beat, self._rest))
+
+    def _open_and_serve(self, items: Iterator[Any]) -> None:
         try:
             ends = open_for_writing(self._store.path, self._number)
         except Gone:  # its reader has closed the stream, or has died, before its turn came
-            if not is_async:
-                _close(items)
             return
         writer = ItemWriter(self._store, ends, self._beat)
         try:
-            self._serve_async(writer, items) if is_async else self._serve(writer, items)
+            self._serve(writer, items)
         finally:
             writer.close()
 
-    def _serve(self, writer: ItemWriter, items: Any) -> None:
+    def _serve(self, writer: ItemWriter, items: Iterator[Any]) -> None:
         try:
-            with contextlib.closing(items) if hasattr(items, "close") else _nothing():
-                while True:
-                    self._await_room(writer)
-                    if writer.pump(items):
-                        break
-        except Gone:
-            return
-        except Exception as error:
-            self._end(writer, error)
-            raise
-        self._end(writer)
-
-    def _serve_async(self, writer: ItemWriter, items: Any) -> None:
-        import asyncio
-
-        async def serve() -> None:
-            try:
-                while True:
-                    self._await_room(writer)
-                    if await writer.pump_async(items):
-                        return
-            finally:
-                if inspect.isasyncgen(items):
-                    await items.aclose()
-
-        try:
-            asyncio.run(serve())
+            while True:
+                while not writer.is_ready:
+                    self._wait(writer)
+                if writer.pump(items):
+                    break
         except Gone:
             return
         except Exception as error:
@@ -112,17 +100,17 @@ class Streaming:
             while not writer.is_done:
                 self._wait(writer)
 
-    def _await_room(self, writer: ItemWriter) -> None:
-        while not writer.is_ready:
-            self._wait(writer)
-
     def _wait(self, writer: ItemWriter) -> None:
-        # No poll with a time limit that would say again and again that all is well: one store.
-        self._words[BUSY_SINCE] = monotonic_ns() + _LATER_NS
+        self._rest()
         try:
             writer.wait()
         finally:
             self._beat()
+
+    def _rest(self) -> None:
+        """Note that the reader is waited for: that is no hang, however long it takes."""
+        # One store, in place of one every now and then to say that all is well.
+        self._words[BUSY_SINCE] = monotonic_ns() + _LATER_NS
 
     def _beat(self) -> None:
         """Note that the generator is alive: the time of a hang counts from its last item."""
@@ -130,10 +118,9 @@ class Streaming:
 
 
 @contextlib.contextmanager
-def _nothing() -> Any:
-    yield
-
-
-def _close(items: Any) -> None:
-    if hasattr(items, "close"):
-        items.close()
+def _closing(items: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if hasattr(items, "close"):
+            items.close()

@@ -15,7 +15,7 @@ import select
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as FuturesTimeout
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from procactors.errors import ProcActorsError, StreamBroken
 from procactors.runtime.stream import Stream
@@ -37,9 +37,6 @@ from procactors.wire.streams.channel import (
 from procactors.wire.streams.reader import ItemReader
 from procactors.wire.streams.writer import ItemWriter
 from procactors.wire.transport import MAIN, Transport, transport_of
-
-if TYPE_CHECKING:
-    from procactors.runtime.ref import ActorRef
 
 __all__ = ["encode_for", "feed"]
 
@@ -121,7 +118,7 @@ class Feed:
 class _Letter:
     """What is being encoded for an actor in this thread, and the feeds in it."""
 
-    def __init__(self, ref: ActorRef[Any], transport: Transport) -> None:
+    def __init__(self, ref: Any, transport: Transport) -> None:
         self.path = transport.path
         self.buffer = ref._credit()
         self.sender = _name_of(transport)
@@ -145,7 +142,7 @@ class _Letter:
 _sending = threading.local()
 
 
-def encode_for(ref: ActorRef[Any], transport: Transport, value: Any, what: str) -> Encoded:
+def encode_for(ref: Any, transport: Transport, value: Any, what: str) -> Encoded:
     """Encode a value in which there may be feeds, which begin to wait for their reader."""
     letter = _Letter(ref, transport)
     before = getattr(_sending, "letter", None)
@@ -194,9 +191,7 @@ class _Feeder:
     #: Of the probe: nobody is in a hurry for it.
     is_awaited = False
 
-    def __init__(
-        self, transport: Transport, ref: ActorRef[Any], ends: Ends, feed: Feed
-    ) -> None:
+    def __init__(self, transport: Transport, ref: Any, ends: Ends, feed: Feed) -> None:
         self._transport = transport
         self._ref = ref
         self._ends = ends
@@ -350,5 +345,3 @@ class _Feeder:
         except Exception as error:  # noqa: BLE001 - the user's: nobody is left to be told
             text = "what was fed to %s raised when it was closed: %s"
             _log.error(text, self._ref.name, last_line(error))
-
-

@@ -134,6 +134,7 @@ class ActorRef(Generic[A_co]):
     )
 
     name: str
+    _buffer: int
 
     def __init__(
         self,
@@ -323,9 +324,7 @@ class ActorRef(Generic[A_co]):
 
         return open_stream(self, method, args, kwargs)
 
-    def options(
-        self, *, timeout: float | None = _UNSET, buffer: int = _UNSET
-    ) -> ActorRef[A_co]:
+    def options(self, *, timeout: float | None = _UNSET, buffer: int = _UNSET) -> ActorRef[A_co]:
         """Return a ref to the same actor with options of its own.
 
         Args:
@@ -342,7 +341,9 @@ class ActorRef(Generic[A_co]):
             timeout = self._timeout
         timeout = patience("timeout", timeout)
         cls = None if self._table is None else self._table.cls
-        ref = ActorRef(self._runtime_dir, self._actor, self.name, self._overflow, cls, timeout)
+        ref: ActorRef[A_co] = ActorRef(
+            self._runtime_dir, self._actor, self.name, self._overflow, cls, timeout
+        )
         ref._buffer = (
             self._credit() if buffer is _UNSET else whole("buffer", buffer, 1, _MOST_BUFFER)
         )

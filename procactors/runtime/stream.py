@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from procactors.errors import AskTimeout, DecodeError, ProcActorsError, StreamBroken
 from procactors.runtime.aside import aside
 from procactors.runtime.stream_end import Cause
+from procactors.stored import stored
 from procactors.wire.raised import by_signal, one_line
 from procactors.wire.record import Kind, frame
 from procactors.wire.streams.channel import send_aside
@@ -200,7 +201,7 @@ class Stream(Generic[T_co]):
     def __reduce__(self) -> tuple[Any, ...]:
         from procactors.runtime.stream_move import move  # only where it is used
 
-        return move(self)
+        return _adopt_stream, (move(self), self._timeout)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -351,6 +352,15 @@ class Stream(Generic[T_co]):
             raise error
         text = f"an item of {self._name} could not be unpickled: {one_line(error)}"
         raise DecodeError(text) from error
+
+
+@stored
+def _adopt_stream(parts: tuple[Any, ...], timeout: float | None) -> Stream[Any]:
+    from procactors.runtime.stream_move import adopt  # only where it is used
+
+    _, _, actor, name, *_ = parts
+    transport, reader, cause = adopt(*parts)
+    return Stream(transport, reader, cause, actor, name, timeout)
 
 
 def _closing(stream: Stream[Any]) -> Callable[[], None]:

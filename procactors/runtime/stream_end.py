@@ -22,7 +22,6 @@ from procactors.wire.replies.port import Answer
 from procactors.wire.streams.channel import send_aside
 from procactors.wire.transport import Transport
 
-
 if TYPE_CHECKING:
     from procactors.model import commands as c
 else:
@@ -241,5 +240,3 @@ class Fed(Cause):
     def error(self) -> BaseException | None:
         """Return what the stream ends with."""
         return StreamBroken(f"{self._who} has ended before its feed did: items are missing")
-
-

@@ -12,22 +12,19 @@ Never: leaves a moment in which nobody has the channel open: its writer would ta
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from procactors.errors import StreamBroken
 from procactors.runtime.stream_end import Adopted, Answered, Cause, Fed
-from procactors.stored import stored
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import Answer
 from procactors.wire.replies.sender import ReplySender
 from procactors.wire.streams.channel import Gone, open_for_reading
+from procactors.wire.streams.items import maker
 from procactors.wire.streams.reader import Chunk, ItemReader
 from procactors.wire.transport import Transport, transport_of
 
-if TYPE_CHECKING:
-    from procactors.runtime.stream import Stream
-
-__all__ = ["move"]
+__all__ = ["adopt", "move"]
 
 #: How what a chunk is made of travels: items as they are, pickles, files.
 _PLAIN, _PICKLED, _LARGE = range(3)
@@ -56,8 +53,8 @@ class _Handover:
         self._reader.ends.close()
 
 
-def move(stream: Stream[Any]) -> tuple[Any, ...]:
-    """Return what a stream is pickled as, and spend it.
+def move(stream: Any) -> tuple[Any, ...]:
+    """Return what is needed to read a stream on elsewhere (see `adopt`), and spend it.
 
     Raises:
         StreamBroken: it is over, closed, or has been sent on already.
@@ -77,31 +74,40 @@ def move(stream: Stream[Any]) -> tuple[Any, ...]:
         reply, call = transport.expect(handover)
     end = None if not reader.is_over else (reader.error,)
     who = stream._cause._who if isinstance(stream._cause, Fed) else None
-    return _adopt_stream, (
+    return (
         transport.path,
         reader.ends.number,
         stream._actor,
         stream._name,
-        stream._timeout,
         (reader.buffer, reader.owed, chunks, reader._rest, end),
         (reply, call),
         who,
     )
 
 
-@stored
-def _adopt_stream(
+def adopt(
     path: str,
     number: int,
     actor: int,
     name: str,
-    timeout: float | None,
     state: tuple[Any, ...],
     handover: tuple[int, int],
     who: str | None,
-) -> Stream[Any]:
-    from procactors.runtime.stream import Stream  # which imports this module to be sent on
+) -> tuple[Transport, ItemReader, Cause]:
+    """Open the reading end of a stream that another process had so far; tell that process.
 
+    Args:
+        path: the runtime directory.
+        number: the channel's.
+        actor: id of the producer.
+        name: its name.
+        state: of the reader.
+        handover: where the old reader waits for word.
+        who: feeds the stream; None: the actor does.
+
+    Raises:
+        StreamBroken: it is closed.
+    """
     transport = transport_of(path, name)
     try:
         ends = open_for_reading(path, number)
@@ -113,18 +119,14 @@ def _adopt_stream(
     buffer, owed, chunks, rest, end = state
     reader = ItemReader(ends, buffer, owed)
     reader.chunks.extend(_arrived(path, *chunk) for chunk in chunks if chunk[1])
-    reader._rest = rest
-    if end is not None:
-        reader.is_over, reader.error = True, end[0]
-    cause = Adopted(transport, actor, name) if who is None else Fed(who)
-    stream: Stream[Any] = Stream(transport, reader, cause, actor, name, timeout)
+    reader.set_rest(rest, end)
     sender = ReplySender(transport.store)
     try:
-        with contextlib.suppress(OSError):  # the sender is gone, and its end with it
+        with contextlib.suppress(OSError):  # the old reader is gone, and its end with it
             sender.answer(*handover, Kind.RESULT, None)
     finally:
         sender.close()
-    return stream
+    return transport, reader, Adopted(transport, actor, name) if who is None else Fed(who)
 
 
 def _travelling(chunk: Chunk) -> tuple[int, list[Any]]:
@@ -135,8 +137,4 @@ def _travelling(chunk: Chunk) -> tuple[int, list[Any]]:
 
 
 def _arrived(path: str, kind: int, values: list[Any]) -> Chunk:
-    from procactors.wire.streams.items import maker
-
     return Chunk(values, None if kind == _PLAIN else maker(path, is_large=kind == _LARGE))
-
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from procactors.errors import AskCycleError
 from procactors.runner.method_table import is_method_reference, key_of
@@ -22,14 +22,11 @@ from procactors.wire.streams.channel import make_for_reading, new_number
 from procactors.wire.streams.reader import ItemReader
 from procactors.wire.transport import SUPERVISOR, Transport, transport_of
 
-if TYPE_CHECKING:
-    from procactors.runtime.ref import ActorRef
-
 __all__ = ["encode_streamed", "open_stream"]
 
 
 def open_stream(
-    ref: ActorRef[Any],
+    ref: Any,
     what: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -40,7 +37,8 @@ def open_stream(
     Args:
         ref: of the actor.
         what: the generator.
-        args, kwargs: its arguments.
+        args: its arguments.
+        kwargs: those by name.
         send: sends the call; None: at once, from this thread.
     """
     endpoint = transport_of(ref._runtime_dir, ref.name)
@@ -51,9 +49,9 @@ def open_stream(
     endpoint.check_process()
     number = new_number(endpoint.store)
     prefix = STREAM_KEY + b"%016x:" % number
-    encoded = None
+    call = None
     if send is None:
-        method, encoded = encode_streamed(ref, endpoint, what, args, kwargs)
+        call = encode_streamed(ref, endpoint, what, args, kwargs)
     else:
         check_streamed(ref, what, args, kwargs)
     buffer = ref._credit()
@@ -62,22 +60,18 @@ def open_stream(
     stream: Stream[Any] = Stream(endpoint, reader, cause, ref._actor, ref.name, ref._timeout)
     reader.grant(buffer)
     try:
-        if encoded is None:
-            assert send is not None
+        if send is not None:
             send(endpoint, prefix, cause)
-        else:
-            endpoint.submit(
-                ref._actor, ref.name, prefix + method, encoded, cause, None, ref._token_wait
-            )
+        elif call is not None:
+            key, encoded = prefix + call[0], call[1]
+            endpoint.submit(ref._actor, ref.name, key, encoded, cause, None, ref._token_wait)
     except BaseException:
         stream.close()
         raise
     return stream
 
 
-def check_streamed(
-    ref: ActorRef[Any], what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> bytes:
+def check_streamed(ref: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
     """Return how the generator travels.
 
     Raises:
@@ -94,11 +88,12 @@ def check_streamed(
         return key_of(what)
     method = ref._table.generator(what)
     method.check(args, kwargs)
-    return method.key
+    key: bytes = method.key
+    return key
 
 
 def encode_streamed(
-    ref: ActorRef[Any],
+    ref: Any,
     endpoint: Transport,
     what: Any,
     args: tuple[Any, ...],

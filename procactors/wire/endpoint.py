@@ -260,7 +260,7 @@ class Endpoint:
             replies.expire(call, deadline, _timeout_error(name, timeout))
 
     def expect(self, pending: PendingReply) -> tuple[int, int]:
-        """Have an answer delivered that nobody was asked for; return (reply, call) to send it to."""
+        """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
         replies = self._replies or self._reply_reader()
         call = next(self._calls)
         replies.pending[call] = pending

@@ -127,7 +127,7 @@ class Transport(Protocol):
         """
 
     def expect(self, pending: PendingReply) -> tuple[int, int]:
-        """Have an answer delivered that nobody was asked for; return (reply, call) to send it to."""
+        """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
 
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""

@@ -25,7 +25,16 @@ else:
     by_value = late("procactors.wire.pickling.by_value")
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
-__all__ = ["Encoded", "NeedsReceiver", "decode", "decode_joined", "encode", "encode_key", "join", "split"]
+__all__ = [
+    "Encoded",
+    "NeedsReceiver",
+    "decode",
+    "decode_joined",
+    "encode",
+    "encode_key",
+    "join",
+    "split",
+]
 
 _COUNT = struct.Struct("=Q")
 #: Each buffer starts on this boundary: arrays want aligned memory.

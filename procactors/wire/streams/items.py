@@ -60,6 +60,7 @@ _VERSION = 2
 #: The record behind the last item.
 END = frame(Kind.STOP, 0, b"")
 
+_load_marshal = marshal.loads
 _HEAD = struct.Struct("=QQ")
 #: Up to here a large item is read, from there on mapped: faster, but it costs a descriptor.
 _COPY_LIMIT = 1024 * 1024
@@ -144,9 +145,9 @@ def open_items(
     What makes them may raise whatever the items' own unpickling code raises.
     """
     if kind == Kind.ITEMS:
-        return marshal.loads(body), None
+        return _load_marshal(body), None
     if kind == Kind.PICKLED:
-        return marshal.loads(body), maker(path, is_large=False)
+        return _load_marshal(body), maker(path, is_large=False)
     return [(flags, bytes(body))], maker(path, is_large=True)
 
 
@@ -205,5 +206,3 @@ def _read(path: str, name: str) -> tuple[memoryview, list[memoryview]]:
     starts = lay_out(_HEAD.size, head_bytes, lengths)
     head = view[starts[0] : starts[0] + head_bytes]
     return head, [view[at : at + n] for at, n in zip(starts[1:], lengths, strict=True)]
-
-

@@ -98,6 +98,12 @@ class ItemReader:
         self._handed = len(chunk.values)
         return chunk
 
+    def set_rest(self, rest: bytes, end: tuple[BaseException | None] | None) -> None:
+        """Go on where another reader was: with a piece of a record, or at the end."""
+        self._rest = rest
+        if end is not None:
+            self.is_over, self.error = True, end[0]
+
     def wait(self, timeout: float) -> None:
         """Block until something may have come, up to `timeout` seconds."""
         if not self._spin.comes(self._poll):
@@ -165,5 +171,3 @@ class ItemReader:
                 return
             for at in range(0, len(values), step):
                 self.chunks.append(Chunk(values[at : at + step], make))
-
-
