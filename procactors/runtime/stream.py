@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from procactors.errors import AskTimeout, DecodeError, ProcActorsError, StreamBroken
+from procactors.errors import ActorStopped, AskTimeout, DecodeError, ProcActorsError, StreamBroken
 from procactors.runtime.aside import aside
 from procactors.runtime.stream_end import Cause
 from procactors.stored import stored
@@ -75,7 +75,11 @@ class Stream(Generic[T_co]):
         self._raw: Iterator[Any] = _NOTHING
         self._make: Callable[[Any], Any] | None = None
         self._is_over = False
-        self._is_spent = False
+        #: Where it was sent on: who holds it until the receiver has it, and as what it travels.
+        self._moved: tuple[Any, Any] | None = None
+        #: What ends it from outside.
+        self._fate: BaseException | None = None
+        self._is_broken = False
         # Held by the thread that reads the channel. Reentrant: a signal handler may close this.
         self._turn = threading.RLock()
         #: What wakes the tasks that wait for the pipe, all of one loop.
@@ -147,7 +151,8 @@ class Stream(Generic[T_co]):
         Closing twice, or what has ended, is no error. Items that have come and were not taken are
         dropped.
         """
-        if self._is_spent:
+        if self._moved is not None:
+            self._moved[0].cancel()
             return
         was_over, self._is_over = self._is_over, True
         if not was_over:
@@ -191,11 +196,11 @@ class Stream(Generic[T_co]):
     def __del__(self) -> None:
         # What was made in part, or in a copy of its process, has nothing to close.
         with contextlib.suppress(AttributeError):
-            if not self._is_over and not self._transport.is_copy:
+            if not self._is_over and self._moved is None and not self._transport.is_copy:
                 self.close()
 
     def __repr__(self) -> str:
-        state = "sent on" if self._is_spent else "over" if self._is_over else "open"
+        state = "sent on" if self._moved else "over" if self._is_over else "open"
         return f"<Stream of {self._name}, {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -228,27 +233,33 @@ class Stream(Generic[T_co]):
         Raises:
             What the producer ended with.
         """
-        if self._is_spent:
+        if self._moved is not None:
             raise StreamBroken(f"this stream of {self._name} was sent on: the receiver reads it")
+        if self._is_broken and not self._is_over:
+            self.close()
+            raise StreamBroken(
+                f"the reading of the stream of {self._name} was interrupted while items came, by a "
+                f"signal's handler that raised: items may be missing, so it was closed"
+            )
         if self._is_over:
             self._drop()
+            fate, self._fate = self._fate, None
+            if fate is not None:
+                raise fate
             return None
         reader, cause = self._reader, self._cause
         # Looked at first: what has come before the end is in the pipe then.
         is_known = cause.is_known or (reader.is_ended and cause.is_final)
         try:
             chunk = reader.take()
-        except BaseException as error:
-            self._is_over = True
-            cause.leave(is_closed=True)
-            if not by_signal(error):
-                raise
-            # Somewhere between the pipe and here: to go on would be to leave items out.
-            text = f"a signal's handler has interrupted the stream of {self._name}"
-            raise StreamBroken(f"{text} while items came: it cannot be read on") from error
-        if chunk is not None:
-            self._take(chunk)
-            return True
+            if chunk is not None:
+                self._take(chunk)
+                return True
+        except BaseException:
+            # By a signal's handler, somewhere between the pipe and here: to go on would be to leave
+            # items out.
+            self._is_broken = True
+            raise
         if reader.is_over:
             self._finish(reader.error)
             return None
@@ -369,7 +380,8 @@ def _closing(stream: Stream[Any]) -> Callable[[], None]:
 
     def close() -> None:
         found = reference()
-        if found is not None:
+        if found is not None and not found._is_over:
+            found._fate = ActorStopped("the system was stopped before this stream was at its end")
             found.close()
 
     return close

@@ -12,6 +12,7 @@ Never: leaves a moment in which nobody has the channel open: its writer would ta
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 from procactors.errors import StreamBroken
@@ -19,7 +20,8 @@ from procactors.runtime.stream_end import Adopted, Answered, Cause, Fed
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import Answer
 from procactors.wire.replies.sender import ReplySender
-from procactors.wire.streams.channel import Gone, open_for_reading
+from procactors.wire.storage import find_file, write_file
+from procactors.wire.streams.channel import Gone, large_name, open_for_reading
 from procactors.wire.streams.items import maker
 from procactors.wire.streams.reader import Chunk, ItemReader
 from procactors.wire.transport import Transport, transport_of
@@ -39,6 +41,9 @@ class _Handover:
         self._transport = transport
         self._reader = reader
         self._cause = cause
+        self._claim = ""
+        #: The new end is open, or there will be none.
+        self.is_over = False
         transport.on_close(self._close)
 
     def deliver(self, _answer: Answer | None, _error: BaseException | None) -> None:
@@ -48,7 +53,20 @@ class _Handover:
         if isinstance(self._cause, Answered):
             self._cause.move()
 
+    def cancel(self) -> None:
+        """Close the stream, unless another process has it."""
+        if self.is_over:
+            return
+        try:
+            claim(self._transport.path, self._claim)
+        except FileNotFoundError:
+            return
+        self.is_over = True
+        self._cause.leave(is_closed=True)
+        self._reader.close()
+
     def _close(self) -> None:
+        self.is_over = True
         self._reader.chunks.clear()
         self._reader.ends.close()
 
@@ -60,29 +78,37 @@ def move(stream: Any) -> tuple[Any, ...]:
         StreamBroken: it is over, closed, or has been sent on already.
     """
     with stream._turn:
-        if stream._is_spent or stream._is_over:
-            how = "was sent on already" if stream._is_spent else "is over"
-            raise StreamBroken(f"a stream of {stream._name} that {how} cannot be sent to others")
+        if stream._is_over:
+            raise StreamBroken(f"a stream of {stream._name} that is over cannot be sent to others")
+        if stream._moved is not None:
+            if stream._moved[0].is_over:
+                raise StreamBroken(
+                    f"a stream of {stream._name} that was sent on cannot be sent to others, too"
+                )
+            return stream._moved[1]  # pickled anew, since something beside it needed another way
         reader, transport = stream._reader, stream._transport
         chunks = [_travelling(Chunk(list(stream._raw), stream._make))]
         reader.owed += reader._handed - len(chunks[0][1])
         chunks += map(_travelling, reader.chunks)
-        stream._is_spent = True
         stream._left = stream._raw = iter(())
         transport.off_close(stream._on_close)
         handover = _Handover(transport, reader, stream._cause)
         reply, call = transport.expect(handover)
-    end = None if not reader.is_over else (reader.error,)
-    who = stream._cause._who if isinstance(stream._cause, Fed) else None
-    return (
-        transport.path,
-        reader.ends.number,
-        stream._actor,
-        stream._name,
-        (reader.buffer, reader.owed, chunks, reader._rest, end),
-        (reply, call),
-        who,
-    )
+        end = None if not reader.is_over else (reader.error,)
+        who = stream._cause._who if isinstance(stream._cause, Fed) else None
+        handover._claim = f"{large_name(reader.ends.number, call)}.claim"
+        write_file(transport.path, handover._claim)
+        parts = (
+            transport.path,
+            reader.ends.number,
+            stream._actor,
+            stream._name,
+            (reader.buffer, reader.owed, chunks, reader._rest, end),
+            (reply, call),
+            who,
+        )
+        stream._moved = handover, parts
+    return parts
 
 
 def adopt(
@@ -111,10 +137,16 @@ def adopt(
     transport = transport_of(path, name)
     try:
         ends = open_for_reading(path, number)
+        try:
+            # Whoever removes it has the stream: a message may come twice, or be sent to two.
+            claim(path, f"{large_name(number, handover[1])}.claim")
+        except FileNotFoundError:
+            ends.close()
+            raise Gone from None
     except Gone:
         raise StreamBroken(
-            f"a stream of {name} came, but it is closed: the process that sent it has ended, or "
-            f"the message was delivered before"
+            f"a stream of {name} came that is closed, or that another process reads: its sender "
+            f"has ended, or the message was delivered before, or sent to two"
         ) from None
     buffer, owed, chunks, rest, end = state
     reader = ItemReader(ends, buffer, owed)
@@ -127,6 +159,15 @@ def adopt(
     finally:
         sender.close()
     return transport, reader, Adopted(transport, actor, name) if who is None else Fed(who)
+
+
+def claim(path: str, name: str) -> None:
+    """Take the right to read a stream.
+
+    Raises:
+        FileNotFoundError: somebody has it.
+    """
+    os.unlink(find_file(path, name))
 
 
 def _travelling(chunk: Chunk) -> tuple[int, list[Any]]:

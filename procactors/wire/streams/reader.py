@@ -8,6 +8,7 @@ Never: grants credit for an item that has not been handed out; blocks but in `wa
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -77,8 +78,12 @@ class ItemReader:
 
     def grant(self, items: int) -> None:
         """Let the writer send so many more items."""
-        with contextlib.suppress(OSError):  # the writer is gone
+        try:
             os.write(self.ends.credit, GRANT.pack(items))
+        except OSError as error:
+            # The writer is gone. But an alarm's exception is one, too: credit must not be lost.
+            if error.errno != errno.EPIPE:
+                raise
 
     def take(self) -> Chunk | None:
         """Return the next items, if any have come; those returned before are handed out.
