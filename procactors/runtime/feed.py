@@ -14,7 +14,7 @@ import os
 import select
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from concurrent.futures import TimeoutError as FuturesTimeout
+from concurrent.futures import CancelledError, TimeoutError as FuturesTimeout
 from typing import Any, TypeVar, overload
 
 from procactors.errors import ProcActorsError, StreamBroken
@@ -317,6 +317,8 @@ class _Feeder:
         while True:
             try:
                 return future.result(_SLICE_S)
+            except CancelledError:
+                raise StreamBroken("the event loop that fed this has ended, or gave up") from None
             except FuturesTimeout:
                 if future.done():
                     raise  # the user's own

@@ -79,7 +79,6 @@ class Stream(Generic[T_co]):
         self._moved: tuple[Any, Any] | None = None
         #: What ends it from outside.
         self._fate: BaseException | None = None
-        self._is_broken = False
         # Held by the thread that reads the channel. Reentrant: a signal handler may close this.
         self._turn = threading.RLock()
         #: What wakes the tasks that wait for the pipe, all of one loop.
@@ -235,17 +234,9 @@ class Stream(Generic[T_co]):
         """
         if self._moved is not None:
             raise StreamBroken(f"this stream of {self._name} was sent on: the receiver reads it")
-        if self._is_broken and not self._is_over:
-            self.close()
-            raise StreamBroken(
-                f"the reading of the stream of {self._name} was interrupted while items came, by a "
-                f"signal's handler that raised: items may be missing, so it was closed"
-            )
-        if self._is_over:
+        if self._is_over or self._fate is not None:
             self._drop()
-            fate, self._fate = self._fate, None
-            if fate is not None:
-                raise fate
+            self._raise_fate()
             return None
         reader, cause = self._reader, self._cause
         # Looked at first: what has come before the end is in the pipe then.
@@ -258,7 +249,10 @@ class Stream(Generic[T_co]):
         except BaseException:
             # By a signal's handler, somewhere between the pipe and here: to go on would be to leave
             # items out.
-            self._is_broken = True
+            self._fate = StreamBroken(
+                f"the reading of the stream of {self._name} was interrupted while items came, by a "
+                f"signal's handler that raised: items may be missing, so it was closed"
+            )
             raise
         if reader.is_over:
             self._finish(reader.error)
@@ -275,17 +269,28 @@ class Stream(Generic[T_co]):
 
     def _finish(self, error: BaseException | None) -> None:
         """Note the end, and raise it if it is an error."""
+        # First: whatever a signal's handler raises behind it, the error is raised then.
+        self._fate = error
         self._is_over = True
         self._cause.leave(is_closed=False)
         self._drop()
-        if error is not None:
+        self._raise_fate()
+
+    def _raise_fate(self) -> None:
+        """Raise what ended it, once."""
+        fate = self._fate
+        if fate is not None:
+            self._is_over = True
             try:
-                raise error
+                raise fate
             finally:
-                del error  # no circle with the traceback, which has this frame
+                self._fate = None
+                del fate  # no circle with the traceback, which has this frame
 
     def _drop(self) -> None:
         """Let go of the channel."""
+        if self._fate is not None:
+            self._cause.leave(is_closed=True)
         self._reader.close()
         self._transport.off_close(self._on_close)
 

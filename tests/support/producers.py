@@ -145,6 +145,9 @@ class Producer(Actor):
     def keep(self, numbers: Any) -> None:
         self.kept = numbers
 
+    def has_kept(self) -> bool:
+        return self.kept is not None
+
     def next_kept(self) -> Any:
         return next(self.kept)
 
