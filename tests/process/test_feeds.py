@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from procactors import ActorSystem, errors, feed
+from procactors import ActorSystem, Overflow, errors, feed
 from tests.support.faults import Fault
 from tests.support.loops import LOOPS, run
 from tests.support.producers import Producer, Reader, Watched, settled, streams_in
@@ -116,7 +116,7 @@ def test_the_actors_death_ends_the_pulling(producer, verb):
 
 
 def test_a_feed_in_a_message_that_is_never_handled_ends(system, gate):
-    actor = system.options(mailbox=2, overflow="raise").spawn(Producer)
+    actor = system.options(mailbox=2, overflow=Overflow.RAISE).spawn(Producer)
     held = actor.submit(Producer.hold, gate)
     gate.arrival()
     watched = [Watched() for _ in range(4)]

@@ -145,35 +145,51 @@ class Run:
         kind, buffer = chance.choice(_KINDS), chance.choice((1, 2, 5, 64, 300))
         stop = chance.choice((0, 1, 10, 100, 1_000))
         one = one.options(buffer=buffer)
-        match chance.choice(("read", "async", "pull", "leave", "move", "feed", "echo", "drop")):
-            case "read":
-                check(one.stream(Numbers.items, kind, stop), kind, 0, stop)
-            case "async":
-                check(one.stream(Numbers.async_items, kind, stop), kind, 0, stop)
-            case "pull":
-                one.ask(Numbers.pull, two, kind, stop, buffer)
-            case "leave":
-                one.ask(Numbers.leave, two, kind, stop)
-            case "move":
-                stream = one.stream(Numbers.items, kind, stop + 10)
-                for _ in range(chance.randrange(10)):
-                    next(stream)
-                start = chance.randrange(1)
-                first = next(stream)
-                start = next(n for n in range(11) if make(kind, n) == first) + 1
-                with stream:
-                    two.ask(Numbers.checked, stream, kind, start, stop + 10)
-            case "feed":
-                items = (make(kind, number) for number in range(stop))
-                one.ask(Numbers.checked, feed(items), kind, 0, stop)
-            case "echo":
-                items = (make(kind, number) for number in range(stop))
-                through = two.stream(Numbers.echo, one.stream(Numbers.echo, feed(items)))
-                check(three.stream(Numbers.echo, through), kind, 0, stop)
-            case "drop":
-                stream = one.stream(Numbers.items, kind, 1 << 40)
-                for _ in range(chance.randrange(100)):
-                    next(stream)
+        way = chance.choice((_read, _read_async, _pull, _leave, _move, _feed, _echo, _drop))
+        way(chance, one, two, three, kind, stop)
+
+
+Refs = ActorRef[Numbers]
+
+
+def _read(_: random.Random, one: Refs, _two: Refs, _three: Refs, kind: str, stop: int) -> None:
+    check(one.stream(Numbers.items, kind, stop), kind, 0, stop)
+
+
+def _read_async(_: random.Random, one: Refs, _t: Refs, _three: Refs, kind: str, stop: int) -> None:
+    check(one.stream(Numbers.async_items, kind, stop), kind, 0, stop)
+
+
+def _pull(_: random.Random, one: Refs, two: Refs, _three: Refs, kind: str, stop: int) -> None:
+    one.ask(Numbers.pull, two, kind, stop, 7)
+
+
+def _leave(_: random.Random, one: Refs, two: Refs, _three: Refs, kind: str, stop: int) -> None:
+    one.ask(Numbers.leave, two, kind, stop)
+
+
+def _move(chance: random.Random, one: Refs, two: Refs, _th: Refs, kind: str, stop: int) -> None:
+    taken = chance.randrange(10)
+    with one.stream(Numbers.items, kind, stop + 10) as stream:
+        for _ in range(taken):
+            next(stream)
+        two.ask(Numbers.checked, stream, kind, taken, stop + 10)
+
+
+def _feed(_: random.Random, one: Refs, _two: Refs, _three: Refs, kind: str, stop: int) -> None:
+    one.ask(Numbers.checked, feed(make(kind, number) for number in range(stop)), kind, 0, stop)
+
+
+def _echo(_: random.Random, one: Refs, two: Refs, three: Refs, kind: str, stop: int) -> None:
+    items = feed(make(kind, number) for number in range(stop))
+    through = two.stream(Numbers.echo, one.stream(Numbers.echo, items))
+    check(three.stream(Numbers.echo, through), kind, 0, stop)
+
+
+def _drop(chance: random.Random, one: Refs, _two: Refs, _three: Refs, kind: str, _s: int) -> None:
+    stream = one.stream(Numbers.items, kind, 1 << 40)
+    for _ in range(chance.randrange(100)):
+        next(stream)
 
 
 def run(system: ActorSystem, kills: int, seed: int) -> Counter[str]:

@@ -25,6 +25,7 @@ import struct
 import weakref
 from collections.abc import Iterator
 
+from procactors.errors import ActorStopped
 from procactors.wire.copies import in_copies
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.storage import Descriptors, list_folder, remove_file, too_many_open
@@ -199,13 +200,15 @@ def open_for_writing(path: str, number: int) -> Ends:
 @contextlib.contextmanager
 def _made(store: PayloadStore, number: int) -> Iterator[Ends]:
     """Make the pipes under names that no sweep minds: they are named when they are locked."""
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(os.path.join(store.path, FOLDER), 0o700)
     try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(os.path.join(store.path, FOLDER), 0o700)
         with _opened(store.path, number) as ends:
             for end in (_DATA, _CREDIT):
                 os.mkfifo(_base(store.path, number) + end + _NEW, 0o600)
             yield ends
+    except (FileNotFoundError, Gone):  # the directory went with its system, just now
+        raise ActorStopped("the system was stopped") from None
     except BaseException:
         remove_channel(store.path, number)
         raise
@@ -285,18 +288,20 @@ def sweep_streams(path: str, process: int) -> None:
     names = [os.path.basename(file) for file in list_folder(path, FOLDER)]
     for name in names:
         number, end = name[:16], name[16:]
-        if end == _DATA:
-            if not any(_is_locked(os.path.join(folder, number + one)) for one in (_DATA, _CREDIT)):
-                remove_channel(path, int(number, 16))
-        elif end != _CREDIT and not end.startswith("-") and name.startswith(dead):
-            remove_file(path, f"{FOLDER}/{name}")  # it was just being made
-    # Behind that: items of what is gone now, or has been for long, and credit without data.
+        if end == _DATA and not _is_held(os.path.join(folder, number)):
+            remove_channel(path, int(number, 16))
+    # Behind that: what belongs to none, and what the dead process was just making.
     for name in names:
         number, end = name[:16], name[16:]
-        if end == _CREDIT and not name.startswith(dead):
-            continue
-        if end != _DATA and not os.path.exists(os.path.join(folder, number + _DATA)):
+        is_its_own = name.startswith(dead) and end != _DATA
+        if (is_its_own or end[:1] == "-") and not os.path.exists(
+            os.path.join(folder, number + _DATA)
+        ):
             remove_file(path, f"{FOLDER}/{name}")
+
+
+def _is_held(base: str) -> bool:
+    return _is_locked(base + _DATA) or _is_locked(base + _CREDIT)
 
 
 def _is_locked(pipe: str) -> bool:
