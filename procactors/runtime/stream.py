@@ -91,11 +91,12 @@ class Stream(Generic[T_co]):
     def __iter__(self) -> Iterator[T_co]:
         # A generator, so that the items of a chunk go to the loop without a call for each.
         while True:
+            left = self._left
             try:
-                yield from self._left
+                yield from left
             except Exception as error:  # noqa: BLE001 - whatever an item's own code raises
                 self._unloaded(error)
-            if not self._refill():
+            if not self._refill(left):
                 return
 
     def __next__(self) -> T_co:
@@ -107,12 +108,13 @@ class Stream(Generic[T_co]):
                 the next one is intact. Whatever the producer raised.
         """
         while True:
+            left = self._left
             try:
-                for item in self._left:
+                for item in left:
                     return item  # type: ignore[no-any-return]
             except Exception as error:  # noqa: BLE001 - whatever an item's own code raises
                 self._unloaded(error)
-            if not self._refill():
+            if not self._refill(left):
                 raise StopIteration
 
     def __aiter__(self) -> AsyncIterator[T_co]:
@@ -122,15 +124,16 @@ class Stream(Generic[T_co]):
         """Return the next item, as `__next__` does, without blocking the loop."""
         until = None
         while True:
+            left = self._left
             try:
-                for item in self._left:
+                for item in left:
                     return item  # type: ignore[no-any-return]
             except Exception as error:  # noqa: BLE001 - whatever an item's own code raises
                 self._unloaded(error)
             if not self._turn.acquire(blocking=False):
                 raise RuntimeError("a thread waits for this stream's items, so no task can")
             try:
-                state = self._advance()
+                state = self._advance() if self._left is left else True
             finally:
                 self._turn.release()
             if state is None:
@@ -209,16 +212,16 @@ class Stream(Generic[T_co]):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _refill(self) -> bool:
-        """Wait for more items; return False: there are none."""
-        before, until = self._left, None
+    def _refill(self, before: Iterator[Any]) -> bool:
+        """Wait for more items than those of `before`; return False: there are none."""
+        until = None
         if self._timeout is not None:
             until = monotonic() + self._timeout
         self._transport.check_copy()
         with self._turn:
             while True:
                 if self._left is not before:
-                    return True  # by another thread, meanwhile
+                    return True  # by another thread, or by `next` inside a loop
                 state = self._advance()
                 if state is None:
                     return False

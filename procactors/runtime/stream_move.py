@@ -85,7 +85,8 @@ def move(stream: Any) -> tuple[Any, ...]:
                 raise StreamBroken(
                     f"a stream of {stream._name} that was sent on cannot be sent to others, too"
                 )
-            return stream._moved[1]  # pickled anew, since something beside it needed another way
+            parts: tuple[Any, ...] = stream._moved[1]
+            return parts  # pickled anew, since something beside it needed another way
         reader, transport = stream._reader, stream._transport
         chunks = [_travelling(Chunk(list(stream._raw), stream._make))]
         reader.owed += reader._handed - len(chunks[0][1])

@@ -253,10 +253,19 @@ def _attempt(stream: Any) -> Any:
 
 
 def test_many_threads_share_a_stream_and_each_item_goes_to_one(producer):
-    stream = producer.stream(Producer.count, 20_000)
+    stream = producer.options(buffer=6).stream(Producer.count, 20_000)
     shares = [aside(list, stream) for _ in range(4)]
     got = sorted(item for share in shares for item in share.result(SHORT_S))
     assert got == list(range(20_000))
+
+
+def test_next_inside_a_loop_takes_the_next_item(producer):
+    for buffer in (1, 2, 3, 64):
+        stream = producer.options(buffer=buffer).stream(Producer.count, 2_000)
+        got = []
+        for item in stream:
+            got += [item, next(stream)]
+        assert got == list(range(2_000))
 
 
 def test_closed_by_another_thread_a_waiting_one_goes_on(producer, gate):
