@@ -17,12 +17,12 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, TimeoutError as FuturesTimeout
 from typing import Any, TypeVar, overload
 
-from procactors.errors import ProcActorsError, StreamBroken
+from procactors.errors import StreamBroken
+from procactors.runtime.probe import send_probe
 from procactors.runtime.stream import Stream
 from procactors.runtime.stream_end import Fed
 from procactors.stored import stored
-from procactors.wire.pickling.codec import Encoded, NeedsReceiver
-from procactors.wire.pickling.plain import encode_plain
+from procactors.wire.pickling.codec import Encoded, NeedsReceiver, encode_to, receivers
 from procactors.wire.raised import last_line
 from procactors.wire.replies.port import Answer
 from procactors.wire.streams.channel import (
@@ -48,8 +48,6 @@ _log = logging.getLogger("procactors")
 _PROBE_S, _LOOK_S = 1.0, 0.5
 #: Seconds of a wait for an event loop's next item, behind which it is seen who is still there.
 _SLICE_S = 0.05
-#: A method of every object, which does nothing.
-_PROBE = b":__sizeof__"
 
 
 @overload
@@ -100,8 +98,8 @@ class Feed:
         return f"<feed of {type(self.items).__name__}{', sent' if self._is_sent else ''}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        letter: _Letter | None = getattr(_sending, "letter", None)
-        if letter is None:
+        letter = receivers.receiver
+        if not isinstance(letter, _Letter):
             raise NeedsReceiver(
                 "a feed goes to an actor, as an argument of tell, ask, submit or stream: it cannot "
                 "be pickled, nor be an argument of spawn, a result, or a part of tell_many"
@@ -125,32 +123,31 @@ class _Letter:
         self._ref = ref
         self._transport = transport
         self._feeds: dict[int, tuple[Feed, int]] = {}
+        self._handovers: list[Any] = []
 
     def number_of(self, feed: Feed) -> int:
         """Return the channel of a feed, the same however often it is asked for."""
         found = self._feeds.setdefault(id(feed), (feed, new_number(self._transport.store)))
         return found[1]
 
+    def hand_over(self, handover: Any) -> None:
+        """Take note of a stream that is handed over with it."""
+        self._handovers.append(handover)
+
     def start(self) -> None:
         """Open the channels: what they are in was encoded, and is to be sent."""
+        for handover in self._handovers:
+            handover.watch(self._ref)
         for feed, number in self._feeds.values():
             ends = make_for_writing(self._transport.store, number)
             feed.spend()
             _Feeder(self._transport, self._ref, ends, feed).start()
 
 
-_sending = threading.local()
-
-
 def encode_for(ref: Any, transport: Transport, value: Any, what: str) -> Encoded:
     """Encode a value in which there may be feeds, which begin to wait for their reader."""
     letter = _Letter(ref, transport)
-    before = getattr(_sending, "letter", None)
-    _sending.letter = letter
-    try:
-        encoded = transport.encode(value, what)
-    finally:
-        _sending.letter = before
+    encoded = encode_to(letter, transport.encode, value, what)
     letter.start()
     return encoded
 
@@ -249,18 +246,9 @@ class _Feeder:
 
     def _ask(self) -> bool:
         """Send a probe behind the message; return False: not now."""
-        plain = encode_plain(())
-        assert plain is not None
-        ref = self._ref
-        try:
-            self._transport.submit(ref._actor, ref.name, _PROBE, plain, self, None, 0.0)
-        except ProcActorsError as error:
-            from procactors.errors import MailboxFull
-
-            if isinstance(error, MailboxFull):
-                return False
-            self._is_passed = True  # it has stopped: its last messages are over
-        return True
+        sent = send_probe(self._transport, self._ref, self)
+        self._is_passed = self._is_passed or sent is None
+        return sent is not False
 
     # -- pulling ------------------------------------------------------------------------------
 

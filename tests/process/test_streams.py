@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from procactors import ActorSystem, Delivery, Stream, errors
+from procactors.wire.pickling.codec import ASKER, encode_to
 from tests.support.alarms import Alarm, alarms
 from tests.support.faults import Fault
 from tests.support.producers import Producer, Reader, noted, settled, streams_in
@@ -236,9 +237,11 @@ def test_a_stream_sent_beside_what_travels_by_value_goes_on(system, producer):
     reader.stop()
 
 
-def test_of_two_receivers_one_has_the_stream(system, producer, gate):
+def test_of_two_receivers_one_has_the_stream(system, producer):
     stream = producer.stream(Producer.count, 10)
-    data = pickle.dumps(stream)
+    with pytest.raises(TypeError, match="as an argument of tell, ask"):
+        pickle.dumps(stream)
+    data = encode_to(ASKER, lambda value, _: pickle.dumps(value), stream, "result")
     first = pickle.loads(data)
     with pytest.raises(errors.StreamBroken, match="another process reads"):
         pickle.loads(data)
@@ -511,3 +514,27 @@ def test_a_signal_that_raises_leaves_no_gap(producer, seed):
         ring_in(0)
     stream.close()
     assert seen > broken
+
+
+def test_a_stream_in_a_message_that_is_lost_is_closed(system, producer, gate, tmp_path):
+    """Be it refused, or in hand at a death before it was read."""
+    notes = [tmp_path / f"{number}" for number in range(3)]
+    other = system.options(max_restarts=10).spawn(Producer)
+    stream = producer.stream(Producer.noted, notes[0])
+    with pytest.raises(errors.ActorDied):
+        other.ask(Producer.die, [DiesWhenLoaded(), stream])
+    eventually(notes[0].with_suffix(".closed").exists, "the generator closed")
+    stream = producer.stream(Producer.noted, notes[1])
+    with pytest.raises(errors.ActorDied):
+        other.ask(Producer.die, [stream, DiesWhenLoaded()])
+    eventually(notes[1].with_suffix(".closed").exists, "the generator closed")
+    other.stop()
+    stream = producer.stream(Producer.noted, notes[2])
+    with pytest.raises(errors.ActorStopped):
+        other.ask(Producer.die, stream)
+    eventually(notes[2].with_suffix(".closed").exists, "the generator closed")
+
+
+class DiesWhenLoaded:
+    def __reduce__(self):
+        return os._exit, (3,)

@@ -523,7 +523,7 @@ def streams(rows: ActorRef[Rows]) -> None:
     with stream as opened:
         assert_type(next(opened), tuple[str, int])
     assert_type(rows.ask(Rows.total, feed([1, 2])), int)
-    rows.ask(Rows.total, feed(["a"]))  # type: ignore[list-item]
+    rows.ask(Rows.total, feed(["a"]))  # type: ignore[call-overload]
     rows.stream(Rows.plain)  # type: ignore[call-overload]
     rows.stream(Rows.rows)  # type: ignore[call-overload]
     rows.stream(Rows.rows, 5)  # type: ignore[call-overload]

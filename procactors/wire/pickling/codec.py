@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import DecodeError, EncodeError
@@ -26,13 +27,16 @@ else:
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 __all__ = [
+    "ASKER",
     "Encoded",
     "NeedsReceiver",
     "decode",
     "decode_joined",
     "encode",
     "encode_key",
+    "encode_to",
     "join",
+    "receivers",
     "split",
 ]
 
@@ -53,6 +57,21 @@ _loads = pickle.loads
 
 class NeedsReceiver(TypeError):
     """Raised by a value's pickling code where it is not known who will receive the value."""
+
+
+class Receivers(threading.local):
+    """Who will receive what this thread is just pickling (`encode_to`).
+
+    Only values that need to know it look here, by raising `NeedsReceiver` at first: so that others
+    cost nothing.
+    """
+
+    receiver: Any = None
+
+
+receivers = Receivers()
+#: The receiver of an answer: whoever has asked.
+ASKER = "the asker"
 
 
 class Encoded(NamedTuple):
@@ -111,6 +130,15 @@ def encode(
     except BufferError:
         # Out of band only what lies in one piece: the rest goes into the pickle itself.
         return Encoded(by_value.dumps_by_value(value, runtime_dir, hands_over=hands_over), ())
+
+
+def encode_to(receiver: Any, encode: Callable[..., Encoded], value: Any, what: str) -> Encoded:
+    """Encode a value for a receiver that is known."""
+    before, receivers.receiver = receivers.receiver, receiver
+    try:
+        return encode(value, what)
+    finally:
+        receivers.receiver = before
 
 
 def encode_key(value: Any) -> bytes:

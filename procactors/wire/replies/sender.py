@@ -19,6 +19,7 @@ from collections import OrderedDict
 from procactors.errors import StorageFull
 from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.codec import ASKER, NeedsReceiver, encode_to
 from procactors.wire.record import BODY_LIMIT, PADDING, parse
 from procactors.wire.replies.port import NUDGE, pipe_path, spill_folder
 from procactors.wire.storage import write_file
@@ -54,7 +55,10 @@ class ReplySender:
             EncodeError: the value cannot be pickled.
             StorageFull: no room for a large one.
         """
-        encoded = self._encode(value, "result")
+        try:
+            encoded = self._encode(value, "result")
+        except NeedsReceiver:
+            encoded = encode_to(ASKER, self._encode, value, "result")
         head, buffers = encoded
         size = 8 + len(head)
         if not buffers and size <= BODY_LIMIT:  # nearly every answer: in one piece

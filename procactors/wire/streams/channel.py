@@ -45,6 +45,7 @@ __all__ = [
     "open_for_writing",
     "remove_channel",
     "remove_large",
+    "remove_unheld",
     "send_aside",
     "sweep_streams",
 ]
@@ -272,6 +273,13 @@ def remove_large(path: str, number: int) -> None:
         if os.path.basename(file).startswith(prefix):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(file)
+
+
+def remove_unheld(path: str, number: int) -> None:
+    """Remove a channel with all that is left of it, if nobody has it open."""
+    if not _is_held(_base(path, number)):
+        remove_channel(path, number)
+        remove_large(path, number)
 
 
 def sweep_streams(path: str, process: int) -> None:
