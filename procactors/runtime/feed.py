@@ -17,7 +17,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, TimeoutError as FuturesTimeout
 from typing import Any, TypeVar, overload
 
-from procactors.errors import StreamBroken
+from procactors.errors import StorageFull, StreamBroken
 from procactors.runtime.probe import send_probe
 from procactors.runtime.stream import Stream
 from procactors.runtime.stream_end import Fed
@@ -216,7 +216,7 @@ class _Feeder:
         pull = self._pull if self._loop is None else self._pull_from_loop
         try:
             if self._is_opened():
-                self._ends.open_for_hello()
+                self._open()
                 pull(writer)
             else:
                 self._close_items()
@@ -243,6 +243,17 @@ class _Feeder:
             if not is_asked:
                 is_asked = self._ask()
         return True
+
+    def _open(self) -> None:
+        """Open the channel for the items, however long it takes until there is a descriptor."""
+        poll = select.poll()
+        poll.register(self._ends.credit, 0)  # its end alone
+        while True:
+            try:
+                return self._ends.open_for_hello()
+            except StorageFull:
+                if poll.poll(_SLICE_S * 1000):
+                    raise Gone from None
 
     def _ask(self) -> bool:
         """Send a probe behind the message; return False: not now."""

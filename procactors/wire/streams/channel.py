@@ -95,10 +95,17 @@ class Ends:
         """Open the items of a channel that we have made to write to, now that it has a reader.
 
         Raises:
-            Gone: it has none any more. StorageFull: no descriptor is left.
+            Gone: it has none any more. StorageFull: no descriptor is left, though one was kept
+                for this: another thread was faster.
         """
+        if len(self._opened) > 1:
+            os.close(self._opened.pop())
         with _told():
             self.open_data(_WRITE)
+
+    def keep_one(self) -> None:
+        """Keep a descriptor for `open_for_hello`: the reader waits for the items by then."""
+        self._opened.append(os.dup(self.credit))
 
     def lock(self, fd: int) -> None:
         """Keep the channel alive, as long as this process has one of its pipes open."""
@@ -166,6 +173,7 @@ def make_for_writing(store: PayloadStore, number: int) -> Ends:
     """
     with _made(store, number) as ends:
         ends.open_credit(_READ, _CREDIT + _NEW)
+        ends.keep_one()
         ends.lock(ends.credit)
         ends.name()
     return ends
