@@ -24,7 +24,7 @@ if _TYPE_CHECKING:
     from procactors.api.stop_signal import Interrupted
     from procactors.api.system import ActorSystem
     from procactors.api.tree_toml import load_tree
-    from procactors.crash import CrashReport, ExitKind, ExitReason
+    from procactors.crash import CrashReport, ExitKind, ExitReason, MessageInHand
     from procactors.deadletters.letter import DeadLetter
     from procactors.deadletters.store import DeadLetters
     from procactors.model.commands import ActorStatus
@@ -32,6 +32,7 @@ if _TYPE_CHECKING:
     from procactors.model.messages import Message
     from procactors.model.options import (
         Backoff,
+        Checkpoint,
         Delivery,
         Limits,
         Options,
@@ -46,6 +47,7 @@ if _TYPE_CHECKING:
     from procactors.pool.map import MapResults
     from procactors.pool.pool import Pool
     from procactors.process.cpus import usable_cpus
+    from procactors.runner.schedule import Timer
     from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.runtime.child_failure import ChildFailure, Directive
@@ -71,6 +73,7 @@ __all__ = [
     "AsyncSupervisorRef",
     "AutoShutdown",
     "Backoff",
+    "Checkpoint",
     "Child",
     "ChildCounts",
     "ChildFailure",
@@ -90,6 +93,7 @@ __all__ = [
     "Mailbox",
     "MapResults",
     "Message",
+    "MessageInHand",
     "Options",
     "Overflow",
     "Pool",
@@ -109,6 +113,7 @@ __all__ = [
     "Supervisor",
     "SupervisorRef",
     "Terminated",
+    "Timer",
     "current_context",
     "errors",
     "feed",
@@ -134,6 +139,7 @@ _LATE = {
     "AsyncSupervisorRef": "procactors.runtime.async_supervisor_ref",
     "AutoShutdown": "procactors.model.tree",
     "Backoff": "procactors.model.options",
+    "Checkpoint": "procactors.model.options",
     "Child": "procactors.runtime.supervisor_ref",
     "ChildCounts": "procactors.runtime.supervisor_ref",
     "ChildFailure": "procactors.runtime.child_failure",
@@ -153,6 +159,7 @@ _LATE = {
     "Mailbox": "procactors.wire.mailbox.queue",
     "MapResults": "procactors.pool.map",
     "Message": "procactors.model.messages",
+    "MessageInHand": "procactors.crash",
     "Options": "procactors.model.options",
     "Overflow": "procactors.model.options",
     "Pool": "procactors.pool.pool",
@@ -172,6 +179,7 @@ _LATE = {
     "Supervisor": "procactors.model.tree",
     "SupervisorRef": "procactors.runtime.supervisor_ref",
     "Terminated": "procactors.runtime.terminated",
+    "Timer": "procactors.runner.schedule",
     "current_context": "procactors.api.actor",
     "feed": "procactors.runtime.feed",
     "load_tree": "procactors.api.tree_toml",

@@ -14,7 +14,7 @@ from typing import Any
 
 from procactors.late_dataclass import dataclass
 
-__all__ = ["ERROR_LINES", "LOG_LINES", "CrashReport", "ExitKind", "ExitReason"]
+__all__ = ["ERROR_LINES", "LOG_LINES", "CrashReport", "ExitKind", "ExitReason", "MessageInHand"]
 
 
 class ExitKind(enum.Enum):
@@ -72,7 +72,8 @@ class ExitReason:
             None.
         text: the exception with ERROR and START; with LINKED whose end it followed, and how that
             one ended; the numbers with GAVE_UP; what was allowed and what was seen with HANG and
-            MEMORY; with UNKNOWN what is known all the same; else empty.
+            MEMORY; with KILLED that a call's caller wished it, if so; with UNKNOWN what is known
+            all the same; else empty.
     """
 
     kind: ExitKind
@@ -98,7 +99,8 @@ class ExitReason:
         if self.kind is ExitKind.UNKNOWN and not self.text:
             return "ended in an unknown way"
         killer = self.signal_name or "SIGKILL"
-        return _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
+        says = _SAYS[self.kind].format(text=self.text, code=self.code, signal=killer)
+        return f"{says} ({self.text})" if self.kind is ExitKind.KILLED and self.text else says
 
     def to_dict(self) -> dict[str, Any]:
         """Return the reason as plain values, with its sentence under ``says``."""
@@ -133,6 +135,23 @@ _SAYS = {
 
 
 @dataclass(frozen=True)
+class MessageInHand:
+    """A message that an actor has begun, and has not answered; or a timer that runs.
+
+    Attributes:
+        handler: name of its handler; of a timer, ``timer tick``.
+        busy_s: seconds since that was begun.
+        deliveries: how often the message has been begun, this time included; of a timer 0.
+        is_later: its handler has ended, and its answer was to come later.
+    """
+
+    handler: str
+    busy_s: float = 0.0
+    deliveries: int = 1
+    is_later: bool = False
+
+
+@dataclass(frozen=True)
 class CrashReport:
     """What is known of one incarnation's death.
 
@@ -141,9 +160,11 @@ class CrashReport:
         incarnation: which life it was, from 1.
         pid: its process id.
         reason: how it ended.
-        handler: name of the handler of the message in hand; None if it was idle.
+        handler: name of the handler of the message in hand; of a timer that ran, ``timer tick``;
+            None if it was idle. Of several, the one that ended the actor by what it raised; else
+            the oldest.
         busy_s: seconds for which that handler had run; 0.0 if idle.
-        deliveries: how often the message in hand had been begun, this time included.
+        deliveries: how often that message had been begun, this time included; 0 if there was none.
         handled: messages handled over all incarnations.
         traceback: the formatted traceback, if an exception ended it.
         native_stack: the stacks that faulthandler wrote, if a fatal signal ended it or it hung.
@@ -154,6 +175,7 @@ class CrashReport:
         seed: its ``context.seed``: what it drew from that can be drawn again.
         memory_was_short: whether, when a SIGKILL of unknown origin ended it, memory was nearly used
             up, as far as the process's peak and what was free right behind it tell.
+        in_hand: all messages in hand, the one of `handler` first, then from the oldest on.
     """
 
     actor: str
@@ -172,6 +194,7 @@ class CrashReport:
     log: str = ""
     seed: int = 0
     memory_was_short: bool = False
+    in_hand: tuple[MessageInHand, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -180,6 +203,8 @@ class CrashReport:
         if self.handler:
             text += f" in handler {self.handler}"
             text += f" after {_seconds(self.busy_s)}" if self.busy_s else ""
+            others = len(self.in_hand) - 1
+            text += f", with {others} more in hand" if others > 0 else ""
         elif self.reason.kind is not ExitKind.START:
             text += " while idle"
         if self.memory_was_short:
@@ -224,6 +249,7 @@ class CrashReport:
         """Return the report as plain values, ready for JSON; `summary` included."""
         # By hand, not by `dataclasses.asdict`: that would take the reason apart.
         known = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        known["in_hand"] = [dataclasses.asdict(message) for message in self.in_hand]
         return {**known, "reason": self.reason.to_dict(), "summary": self.summary}
 
     def to_json(self) -> str:

@@ -6,7 +6,8 @@ Never: imports anything for an error that does not come; an error without the fa
 
     ProcActorsError
     ├── SpawnError                     the actor did not start
-    │   └── NameTaken                  another live actor has that name
+    │   ├── NameTaken                  another live actor has that name
+    │   └── CheckpointError            its checkpoint cannot be read or written, or is another's
     ├── DeliveryError                  not handled, and never will be: sending again is safe
     │   ├── ActorStopped               the actor has stopped for good
     │   ├── MailboxFull                the bounded mailbox had no free place
@@ -47,6 +48,7 @@ __all__ = [
     "ActorStopped",
     "AskCycleError",
     "AskTimeout",
+    "CheckpointError",
     "DecodeError",
     "DeliveryError",
     "EncodeError",
@@ -82,6 +84,13 @@ class SpawnError(ProcActorsError):
 
 class NameTaken(SpawnError):
     """Another live actor of the system has that name."""
+
+
+class CheckpointError(SpawnError):
+    """An actor's checkpoint cannot be read or written, or belongs to another live actor.
+
+    Of a file, or of room, that is missing while the actor runs, it is the reason of its crash.
+    """
 
 
 class DeliveryError(ProcActorsError):
@@ -142,7 +151,7 @@ class ReplyError(ProcActorsError):
 
 
 class AskTimeout(ReplyError, TimeoutError):
-    """No reply came in time; the message itself is not taken back."""
+    """No reply came in time; a message that had not begun by then never will."""
 
 
 class ActorDied(ReplyError):

@@ -151,7 +151,7 @@ class ActorPoolExecutor(Executor):
             return pool.submit(fn, *args, **kwargs)
         except (EncodeError, InvalidSpec, TypeError) as error:
             # A caller with a list of futures looks for failures there, and not here.
-            failed: PoolReply[R] = PoolReply(pool._transport, pool.name)
+            failed: PoolReply[R] = PoolReply(pool._transport, pool._dispatcher)
             failed.resolve(Sealed(FAILURE, error))
             return failed
         except ActorStopped as error:

@@ -18,7 +18,17 @@ README = ROOT / "README.md"
 #: Each python block of these is a program, followed by what it prints.
 RUN = [
     README,
-    *(ROOT / "docs" / name for name in ("asyncio.md", "pools.md", "shared-data.md", "events.md")),
+    *(
+        ROOT / "docs" / name
+        for name in (
+            "asyncio.md",
+            "pools.md",
+            "shared-data.md",
+            "events.md",
+            "state.md",
+            "timers.md",
+        )
+    ),
 ]
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "tests/README.md")),

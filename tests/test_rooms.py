@@ -44,7 +44,8 @@ OWNERS: dict[str, set[str]] = {
     # Life and death: few rooms start processes, and who kills knows whom by a pidfd or a group.
     "multiprocessing.get_context": {"process.launcher"},
     "multiprocessing.Process": set(),
-    "multiprocessing.set_start_method": set(),  # global, and the application's
+    # Global, and the application's: the zygote sets its own, as `multiprocessing`'s fork would.
+    "multiprocessing.set_start_method": {"process.zygote"},
     "subprocess": {"process.child", "process.launcher"},
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},

@@ -10,22 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from procactors.errors import InvalidSpec
 from procactors.late import late
 from procactors.model.words import worded
 
 if TYPE_CHECKING:
     import logging
 
-    from typing_extensions import Unpack
+    from typing_extensions import TypeVarTuple, Unpack  # for the type checker alone
 
     from procactors.api.spawner import Spawner, SystemHandle
     from procactors.crash import CrashReport, ExitReason
     from procactors.model.options import OptionWords
     from procactors.runner.loop import Loop
+    from procactors.runner.schedule import Schedule, Timer
     from procactors.runtime.child_failure import ChildFailure, Directive
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.terminated import Restarted, Terminated
     from procactors.runtime.watches import Watching
+
+    Ts = TypeVarTuple("Ts")
 else:
     logging = late("logging")
 
@@ -66,6 +70,9 @@ class Context:
         #: Whether an end was ordered from outside.
         self._is_ordered: Callable[[], bool] = lambda: False
         self._watching: Watching | None = None
+        #: The actor's class, from before its constructor on.
+        self._class: type = object
+        self._schedule: Schedule | None = None
         self._report: Callable[[int, int | None], None] = self._first_report
 
     @property
@@ -173,6 +180,91 @@ class Context:
             self._watching = Watching(self.system._endpoint, self.ref)
         return self._watching
 
+    # -- timers
+
+    def after(
+        self,
+        seconds: float,
+        method: Callable[[Any, Unpack[Ts]], Any],
+        /,
+        *args: Unpack[Ts],
+        name: str | None = None,
+    ) -> Timer:
+        """Call a method of this actor once, with `args`, so many seconds from now.
+
+        Returns at once. The method runs between two messages, as soon as it is due, before all
+        that is queued; of several that are due, in the order of their instants. Raising crashes
+        the actor, as in a tell. It does not run once the actor has come to its stop, nor in
+        another incarnation than this one.
+
+        Args:
+            seconds: from 0 on; of the monotonic clock, which stands still while the machine sleeps.
+            method: of the actor's class, by the class: ``Clock.tick``, private ones too.
+            args: its positional arguments, as they are: they are not copied.
+            name: a timer of this actor that has the same name is given up.
+
+        Raises:
+            InvalidSpec: no such number of seconds. UnknownMethod: the class has no such method.
+            TypeError: the method does not take these arguments, or is none. RuntimeError: in
+                another thread than the actor's own.
+        """
+        return self._timetable().after(seconds, method, args, name)
+
+    def every(
+        self,
+        seconds: float,
+        method: Callable[[Any, Unpack[Ts]], Any],
+        /,
+        *args: Unpack[Ts],
+        name: str | None = None,
+        now: bool = False,
+    ) -> Timer:
+        """Call a method of this actor again and again, once in so many seconds; else as `after`.
+
+        The instants are whole periods from this call on, so that it does not drift. One that
+        comes late (a handler was at work) is run once; those that have passed meanwhile are left
+        out.
+
+        Args:
+            seconds: from 0.001 on.
+            method: of the actor's class, by the class.
+            args: its positional arguments.
+            name: a timer of this actor that has the same name is given up.
+            now: call it for the first time as soon as possible, not after a first period.
+        """
+        return self._timetable().every(seconds, method, args, name, now)
+
+    def idle_after(self, seconds: float | None) -> None:
+        """Have `on_idle` called when no message has come for so many seconds, and so on.
+
+        From the end of the last message on (of a hook of death watch too, not of a timer), or
+        from this call, or from the end of the last `on_idle`.
+
+        Args:
+            seconds: from 0.001 on; None: no more.
+
+        Raises:
+            InvalidSpec: no such number, or the actor's class has no `on_idle`.
+        """
+        hook = getattr(self._class, "on_idle", None)
+        if seconds is not None and (not callable(hook) or hook is Actor.on_idle):
+            cls = self._class.__qualname__
+            raise InvalidSpec(f"idle_after has on_idle() called, and {cls} has none: define it")
+        self._timetable().idle_after(seconds)
+
+    def _timetable(self) -> Schedule:
+        endpoint = self.system._endpoint
+        endpoint.check_process()  # in a forked copy, nobody would look at it
+        if self._schedule is None:
+            from procactors.runner.schedule import Schedule  # only where it is used
+
+            self._schedule = Schedule(self._class)
+            if self._loop is not None:
+                self._loop.keep_time(self._schedule)
+        return self._schedule
+
+    # -- its end
+
     def stop(self) -> None:
         """Stop this actor after the message in hand; it ends as `normal`.
 
@@ -198,6 +290,17 @@ class Context:
     def deadline(self) -> float | None:
         """Monotonic instant until which the caller of the message in hand waits; None: for ever."""
         return (self._loop.deadline or None) if self._loop is not None else None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the caller of the message in hand has cancelled it: work for long looks here.
+
+        A handler may then return, or raise, what it likes: a caller that used `Reply.cancel` gets
+        it, one whose awaiting task was cancelled does not look. In a function that a pool runs
+        it is about that call. It may be asked in any thread and as often as is convenient: it costs
+        a look into shared memory, and a file is read only where something was cancelled.
+        """
+        return self._loop.is_cancelled if self._loop is not None else False
 
     @property
     def deliveries(self) -> int:
@@ -234,6 +337,9 @@ class Actor:
     def on_stop(self, reason: ExitReason) -> None:
         """Run after the last message of an orderly end; not after a crash or a kill."""
 
+    def on_idle(self) -> None:
+        """Run when no message has come for as long as `Context.idle_after` says, as a timer is."""
+
     def on_terminated(self, event: Terminated) -> None:
         """Run when a watched actor has ended for good (see `Context.watch`), as for a message.
 
@@ -257,20 +363,22 @@ class Actor:
         return None
 
     def snapshot(self) -> Any:
-        """Return the state that goes over to the next incarnation when this one is recycled.
+        """Return the state that goes over to the next incarnation.
 
-        Called at the end of a life that `Options.recycle_after` ends, before its children stop
-        and `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled,
-        crashes the actor with that error: what follows is up to the restart policy. Leave it out,
-        and the next life begins with what the constructor makes.
+        With `Options.checkpoint`, called between two messages, as often as that says. Else called
+        at the end of a life that `Options.recycle_after` ends, before its children stop and
+        `on_stop` runs. The value is pickled. Raising, or a value that cannot be pickled, crashes
+        the actor with that error: what follows is up to the restart policy. Leave it out, and the
+        next life begins with what the constructor makes.
         """
         return None
 
     def restore(self, state: Any) -> None:
         """Take over what `snapshot` returned; run between the constructor and `on_start`.
 
-        Only in a life that follows a recycling, and only once for each snapshot: after a crash
-        the actor starts afresh from its constructor. Raising makes the start fail.
+        With `Options.checkpoint` in each life that has a state to go on from. Else only in one that
+        follows a recycling, and only once for each snapshot: after a crash the actor starts afresh
+        from its constructor. Raising makes the start fail.
         """
         raise NotImplementedError(
             f"{type(self).__name__} has snapshot(), so it needs restore(state): nobody takes it"

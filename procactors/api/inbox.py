@@ -139,8 +139,11 @@ class Inbox:
             raise ActorStopped(f"the system was stopped: {self.ref.name} is closed")
 
     def close(self) -> None:
-        """Close the reader; what was not received becomes dead letters."""
+        """Close the reader; what was not received becomes dead letters. Twice is no error."""
+        if self._closed:
+            return  # its descriptors may be another's by now
         self._closed = True
+        self._endpoint.off_close(self.close)
         self._reader.wake()
         with self._turn:
             while self._reader.take(0.0) is not None:

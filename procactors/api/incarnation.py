@@ -17,7 +17,7 @@ import os
 import pickle
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from procactors.api.actor import Actor, Context, set_current
 from procactors.api.spawner import SystemHandle
@@ -68,6 +68,7 @@ from procactors.wire.transport import SUPERVISOR
 if TYPE_CHECKING:
     from procactors import crash
     from procactors.model import commands as c
+    from procactors.runner.checkpoints import CheckpointReader, Keeper
 else:
     c = late("procactors.model.commands")
     crash = late("procactors.crash")
@@ -124,10 +125,18 @@ def _claim(
         order = read_order(folder)
         if order.start != start:
             return None  # this start was given up; another incarnation has the mailbox
-        reader = MailboxReader(folder)
+        reader = _open_reader(folder, order)
         return (order, reader) if claim_mailbox(folder, reader.box.words, start) else None
     except FileNotFoundError:
         return None  # the system, or the actor, ended while this process came up
+
+
+def _open_reader(folder: str, order: StartOrder) -> MailboxReader:
+    if order.checkpoint is None:
+        return MailboxReader(folder)
+    from procactors.runner.checkpoints import CheckpointReader  # only where it is used
+
+    return CheckpointReader(folder)
 
 
 def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
@@ -166,6 +175,8 @@ class Life:
         self._words = reader.box.words
         self._handle = SystemHandle(endpoint, None)
         self._context = self._make_context()
+        #: Writes its state down; None: its options have no checkpoint.
+        self._keeper: Keeper | None = None
 
     def run(self) -> None:
         """Construct, serve, end."""
@@ -181,12 +192,17 @@ class Life:
 
             loop.recycler = recycler = Recycler(self._reader, *self._order.recycle)
             loop.use(recycler)
+        if self._keeper is not None:
+            self._keeper.serve(cast("CheckpointReader", self._reader), loop.replies, instance)
+            loop.keep_by(self._keeper)
+        if self._context._schedule is not None:
+            loop.keep_time(self._context._schedule)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
-        if phase == RECYCLED:
-            self._words[PHASE] = RECYCLING
-            self._snapshot(instance)
+        if phase == RECYCLED or self._keeper is not None:
+            self._words[PHASE] = RECYCLING if phase == RECYCLED else ENDING
+            self._leave_state(instance)
         self._finish(instance, loop, phase)
 
     def close(self) -> None:
@@ -197,8 +213,13 @@ class Life:
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         note_threads()
+        self._context._class = cls
+        if self._order.checkpoint is not None:
+            self._keeper = self._open_keeper(self._order.checkpoint)
         instance = cls(*args, **kwargs)
-        if self._order.recycle is not None:
+        if self._keeper is not None:
+            self._keeper.restore(instance)
+        elif self._order.recycle is not None:
             self._restore(instance)
         _hook(instance, "on_start")
         if self._order.report:
@@ -241,8 +262,21 @@ class Life:
         if directive is Directive.ESCALATE:
             raise SupervisionError(f"its child {failure.ref.name} {failure.reason}")
 
+    def _open_keeper(self, bounds: tuple[int | None, float | None, str, bool]) -> Keeper:
+        from procactors.runner.checkpoints import open_keeper  # only where it is used
+
+        order = self._order
+        return open_keeper(self._endpoint.store, order.actor, order.class_name, bounds)
+
+    def _leave_state(self, instance: Any) -> None:
+        """Leave the state for what follows. What this raises crashes the actor."""
+        if self._keeper is not None:
+            self._keeper.finish()
+        else:
+            self._snapshot(instance)
+
     def _snapshot(self, instance: Any) -> None:
-        """Leave the state for the next life. What this raises crashes the actor."""
+        """Leave the state for the next life."""
         take = getattr(instance, "snapshot", None)
         # The base class's own stands for "there is none": None may well be a state.
         if callable(take) and getattr(take, "__func__", None) is not Actor.snapshot:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from procactors.api.inbox import Inbox
 from procactors.api.inert_endpoint import InertEndpoint
@@ -36,6 +36,9 @@ from procactors.runtime.supervisor_ref import SupervisorRef
 from procactors.supervision.stop_report import StopReport
 from procactors.wire.result_table import FAILURE, Sealed
 from procactors.wire.shm.share_file import Share
+
+if TYPE_CHECKING:
+    from procactors.pool.dispatch import Dispatcher
 
 __all__ = ["become_inert"]
 
@@ -152,6 +155,7 @@ class _InertPool(Pool[Any]):
     def __init__(self, transport: InertEndpoint, name: str, cls: type, options: Options) -> None:
         # Nothing of the base class's: there are no workers, no monitor and no queue.
         self.name = name
+        self._dispatcher = cast("Dispatcher", self)  # replies ask it for its name alone
         self._transport = transport
         self._table = table_of(cls)
         self._options = options

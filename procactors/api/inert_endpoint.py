@@ -81,6 +81,13 @@ class NullTransport:
         """Say so: no answer comes here."""
         raise self.error("a stream")
 
+    def take_back(self, actor: int, call: int) -> bool | None:
+        """Return False: nothing was sent."""
+        return False
+
+    def want_no_more(self, actor: int, call: int) -> None:
+        """Do nothing: nothing was sent."""
+
     def hurry(self) -> None:
         """Nothing is waited for."""
 

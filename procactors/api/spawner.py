@@ -220,7 +220,7 @@ class SystemHandle:
         Raises:
             What `Spawner.spawn` raises before there is a process.
         """
-        blueprints.check_options(options)
+        blueprints.check_options(options, cls)
         self._expect_start()
         blueprint = blueprints.write_blueprint(self._endpoint, cls, args, kwargs)
         return c.Spawn(blueprint, cls.__qualname__, options, parent)

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 from procactors.errors import InvalidSpec
 from procactors.model.checks import suggestion
 from procactors.model.choices import AutoShutdown, Delivery, Overflow, Restart, Strategy
-from procactors.model.options import Backoff, Limits, Options, Recycle
+from procactors.model.options import Backoff, Checkpoint, Limits, Options, Recycle
 from procactors.model.tree import ChildSpec, Supervisor, spec
 
 __all__ = ["find_attribute", "load_tree"]
@@ -43,7 +43,12 @@ _ENUMS: dict[str, type[Enum]] = {
     "strategy": Strategy,
 }
 #: Keys whose values are tables with words of their own.
-_TABLES: dict[str, Any] = {"backoff": Backoff, "limits": Limits, "recycle_after": Recycle}
+_TABLES: dict[str, Any] = {
+    "backoff": Backoff,
+    "limits": Limits,
+    "recycle_after": Recycle,
+    "checkpoint": Checkpoint,
+}
 
 _SUPERVISOR_KEYS = (
     "children",

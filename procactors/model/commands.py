@@ -16,7 +16,7 @@ from procactors.late_dataclass import dataclass
 from procactors.light_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from procactors.crash import CrashReport, ExitReason
+    from procactors.crash import CrashReport, ExitReason, MessageInHand
     from procactors.model.choices import AutoShutdown, Restart, Strategy
     from procactors.model.options import Options
 
@@ -32,6 +32,7 @@ __all__ = [
     "Find",
     "GivenUp",
     "Kill",
+    "KillCall",
     "Leave",
     "Link",
     "ListActors",
@@ -103,6 +104,21 @@ class Condemn(NamedTuple):
     pid: int
     handled: int
     text: str
+
+
+class KillCall(NamedTuple):
+    """Kill an actor's process in the handler of one call. Reply: whether it was killed.
+
+    The call's caller asks for it: it is not handed to the next life, and that is no restart.
+
+    Attributes:
+        actor: the actor's id.
+        reply, call: of the call.
+    """
+
+    actor: int
+    reply: int
+    call: int
 
 
 class OpenInbox(NamedTuple):
@@ -391,6 +407,9 @@ class ActorStatus:
         last_crash: report of the last death, if there was one.
         reason: how it ended; None while it lives.
         recycled: lives before this one that made way by `recycle_after`; no restarts.
+        expired: messages that were not begun since their callers' time was over, in all
+            incarnations.
+        in_hand: the messages that it has begun and not answered, the oldest first.
     """
 
     name: str
@@ -405,3 +424,5 @@ class ActorStatus:
     last_crash: CrashReport | None
     reason: ExitReason | None
     recycled: int = 0
+    expired: int = 0
+    in_hand: tuple[MessageInHand, ...] = ()

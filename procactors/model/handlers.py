@@ -9,7 +9,7 @@ returns would not be run.
 from __future__ import annotations
 
 import functools
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import InvalidSpec
@@ -26,6 +26,7 @@ __all__ = [
     "GENERATORS",
     "check_class",
     "check_function",
+    "check_keeps",
     "cure_for",
     "kind_of",
     "refusal",
@@ -44,6 +45,8 @@ _UNUSUAL = 0x20 | 0x80 | 0x200
 
 #: What `kind_of` says of what is streamed.
 GENERATORS = ("a generator", "an async generator")
+#: Where the base class of actors is.
+_ACTOR = "procactors.api.actor"
 
 #: Types whose objects have their code themselves, not in a `__call__`.
 _PLAIN = (FunctionType, BuiltinFunctionType, type)
@@ -54,6 +57,9 @@ _UNEXPECTED = r"unexpected keyword argument '(\w+)'"
 def kind_of(function: Any) -> str:
     """Return what a function is that cannot be a handler yet; empty if it can."""
     kind = type(function)
+    if kind is MethodType:  # of an instance, as an actor looks it up
+        function = function.__func__
+        kind = type(function)
     if kind is BuiltinFunctionType or (
         kind is FunctionType and not function.__code__.co_flags & _UNUSUAL
     ):
@@ -91,6 +97,42 @@ def check_class(verb: str, cls: Any) -> None:
                     f"return their result; return a list, or call asyncio.run in it; if only "
                     f"{cls.__qualname__} itself calls it, name it _{name}"
                 )
+
+
+def check_keeps(cls: Any) -> None:
+    """Refuse a class whose state cannot be written down and given back.
+
+    Raises:
+        InvalidSpec: it has not both of the hooks, or one that is no plain function.
+    """
+    name = cls.__qualname__
+    has = {hook: _own(cls, hook) for hook in ("snapshot", "restore")}
+    if not any(has.values()):
+        raise InvalidSpec(
+            f"checkpoint= needs {name}.snapshot(), which returns its state, and "
+            f"{name}.restore(state), which takes it over: it has neither"
+        )
+    if not has["restore"]:
+        raise InvalidSpec(
+            f"{name} has snapshot(), so with checkpoint= it needs restore(state): nobody takes "
+            f"what it returns"
+        )
+    if not has["snapshot"]:
+        raise InvalidSpec(
+            f"{name} has restore(state), so with checkpoint= it needs snapshot(): nobody makes "
+            f"what it takes"
+        )
+    for hook, function in has.items():
+        if kind := kind_of(_function(function)):
+            raise InvalidSpec(f"{name}.{hook} is {kind}: the hook is a plain function")
+
+
+def _own(cls: type, hook: str) -> Any:
+    """Return a class's attribute; None if it is `Actor`'s, which stands for "there is none"."""
+    for base in cls.__mro__:
+        if hook in vars(base):
+            return None if base.__module__ == _ACTOR else vars(base)[hook]
+    return None
 
 
 def check_function(function: Any) -> None:

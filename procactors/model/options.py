@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         stop_timeout: float | None
         limits: Limits | None
         recycle_after: Recycle | None
+        checkpoint: Checkpoint | None
         env: Mapping[str, str | os.PathLike[str]] | None
         size: int | tuple[int, int] | None
         routing: Routing | None
@@ -58,6 +59,7 @@ __all__ = [
     "DEFAULTS",
     "OPTIONS",
     "Backoff",
+    "Checkpoint",
     "Delivery",
     "Limits",
     "Options",
@@ -158,6 +160,49 @@ class Recycle:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """When an actor's state is written down, for the life that follows a crash.
+
+    Between two messages the hook ``snapshot`` is called and its value written, whole or not at all;
+    each later life gets the last one by ``restore``. Whichever bound is reached first counts. It is
+    also written at each orderly end, if there were messages since.
+
+    Args:
+        messages: written behind each such number of messages; with 1, and
+            ``Delivery.AT_LEAST_ONCE``, the state holds each message exactly once.
+        seconds: written behind a message when so many seconds have passed since the last time, and
+            without a message if there were some since; more than 0.
+        file: where it is written, to outlive the program; one actor alone has it. None: it goes
+            with the actor. Beside it stand ``file.lock``, while an actor has it, and ``file.new``,
+            while it is written.
+
+    Raises:
+        InvalidSpec: neither bound, or a file that cannot be written.
+    """
+
+    messages: int | None = None
+    seconds: float | None = None
+    file: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.messages is None and self.seconds is None:
+            raise InvalidSpec(
+                "Checkpoint needs at least one of messages, seconds: say how often, as in "
+                "Checkpoint(messages=1)"
+            )
+        if self.messages is not None:
+            _set_fields(self, messages=whole("Checkpoint.messages", self.messages, 1))
+        if self.seconds is not None:
+            _set_fields(self, seconds=number("Checkpoint.seconds", self.seconds, 0.0))
+            if self.seconds == 0:
+                raise InvalidSpec(
+                    "Checkpoint.seconds is more than 0; behind each message is messages=1"
+                )
+        if self.file is not None:
+            _set_fields(self, file=_state_file(self.file))
+
+
+@dataclass(frozen=True)
 class Options:
     """Everything that can be said of one actor besides its class and arguments.
 
@@ -181,6 +226,7 @@ class Options:
             takes the system's.
         limits: what its process may use; None sets no limit.
         recycle_after: when an incarnation makes way for a fresh one; None: never.
+        checkpoint: when its state is written down, to outlive a crash; None: never.
         env: environment variables set in the actor before any of its code is imported.
         size: for pools: how many workers; a pair is the least and the most, between which the pool
             follows its load. None: one for each usable CPU.
@@ -205,6 +251,7 @@ class Options:
     stop_timeout: float | None = None
     limits: Limits | None = None
     recycle_after: Recycle | None = None
+    checkpoint: Checkpoint | None = None
     env: Mapping[str, str] | None = None
     size: int | tuple[int, int] | None = None
     routing: Routing | None = None
@@ -238,7 +285,13 @@ class Options:
         member("overflow", self.overflow, Overflow)
         member("restart", self.restart, Restart)
         member("delivery", self.delivery, Delivery)
-        kinds = {"backoff": Backoff, "limits": Limits, "recycle_after": Recycle, "routing": Routing}
+        kinds = {
+            "backoff": Backoff,
+            "limits": Limits,
+            "recycle_after": Recycle,
+            "checkpoint": Checkpoint,
+            "routing": Routing,
+        }
         for name, kind in kinds.items():
             if getattr(self, name) is not None:
                 member(name, getattr(self, name), kind)
@@ -284,6 +337,22 @@ def _cpus(value: Any) -> tuple[int, ...]:
     if not cpus:
         raise InvalidSpec("Limits.cpu_affinity names at least one CPU, or is None")
     return cpus
+
+
+def _state_file(file: Any) -> str:
+    """Return the whole path of a checkpoint, which is what it means now, wherever actors run."""
+    found = os.path.realpath(path("Checkpoint.file", file))
+    folder = os.path.dirname(found)
+    if not os.path.isdir(folder):
+        raise InvalidSpec(f"Checkpoint.file: there is no folder {folder}; make it first")
+    if os.path.exists(found) and not os.path.isfile(found):
+        raise InvalidSpec(f"Checkpoint.file: {found} is no file; name one, which will be made")
+    # Renamed files are written beside it; what is there is read first.
+    if not os.access(folder, os.W_OK | os.X_OK) or (
+        os.path.exists(found) and not os.access(found, os.R_OK | os.W_OK)
+    ):
+        raise InvalidSpec(f"Checkpoint.file: {found} cannot be written by this user")
+    return found
 
 
 def _size(size: Any) -> int | tuple[int, int] | None:

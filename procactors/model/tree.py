@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from procactors.errors import InvalidSpec
 from procactors.model.checks import flag, member
 from procactors.model.choices import AutoShutdown, Restart, Strategy
-from procactors.model.handlers import check_class, cure_for
+from procactors.model.handlers import check_class, check_keeps, cure_for
 from procactors.model.options import OPTIONS, Options
 from procactors.model.words import worded
 
@@ -64,6 +64,8 @@ class ChildSpec(Generic[T_co]):
                 f"spec(Class, ...) makes them"
             )
         member("settings", self.settings, Options)
+        if self.settings.checkpoint is not None:
+            check_keeps(self.cls)
         if flag("significant", self.significant) and self.restart is Restart.PERMANENT:
             raise InvalidSpec(
                 f"significant is for children that may end by themselves: {_name(self.cls)} is "

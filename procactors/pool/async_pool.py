@@ -125,7 +125,7 @@ class AsyncPool(Generic[A]):
             What `Pool.submit` raises.
         """
         pool = self.sync
-        reply: PoolReply[Any] = PoolReply(pool._transport, pool.name)
+        reply: PoolReply[Any] = PoolReply(pool._transport, pool._dispatcher)
         call = functools.partial(pool._call, reply, what, args, kwargs, None)
         self._soon(port_here(), call, (what, args, kwargs), reply, lambda: not reply.cancelled())
         return reply
@@ -460,5 +460,5 @@ async def _ended(reply: Reply[Any]) -> None:
 def _cancel_all(replies: Iterable[Reply[Any]]) -> None:
     """Take back what was not begun; what has failed is not logged as never looked at."""
     for reply in replies:
-        reply.cancel()
+        reply.want_no_more()
         reply.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

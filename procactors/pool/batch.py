@@ -24,11 +24,25 @@ from procactors.wire.pickling.codec import Encoded
 from procactors.wire.replies.port import Answer
 from procactors.wire.result_table import STARTED, ResultTable
 
-__all__ = ["QUARANTINE", "Batch", "Load", "Owner", "Span", "WorkerSlot", "death_of", "refuse"]
+__all__ = [
+    "QUARANTINE",
+    "SEEN_S",
+    "Batch",
+    "Load",
+    "Owner",
+    "Span",
+    "WorkerSlot",
+    "death_of",
+    "refuse",
+]
 
 #: Bytes of a payload that travels in the message itself: with frame, envelope, result table and the
 #: function's name it must fit into the 4096 of a record.
 _INLINE_BYTES = 3000
+
+#: Seconds after which a lowered limit has been seen: a store reaches the other cores within
+#: microseconds, and the worker reads the limit behind each of its marks.
+SEEN_S = 0.002
 
 #: Workers that one item may kill. After that it is not tried again, whatever `retries` says.
 QUARANTINE = 3
@@ -268,6 +282,7 @@ class Batch:
 
     Attributes:
         slot: the worker.
+        call: id of its message; None: it is not sent.
         spans: in the order in which they are run.
         result_table: where their outcomes are written down; leased until the answer has come.
         number: names it on its result table.
@@ -285,6 +300,7 @@ class Batch:
     __slots__ = (
         "_on_answer",
         "accused_of",
+        "call",
         "count",
         "limit",
         "limited_at",
@@ -310,6 +326,7 @@ class Batch:
         on_answer: Callable[[Batch, Answer | None, BaseException | None], None],
     ) -> None:
         self._on_answer = on_answer
+        self.call: int | None = None
         self.slot = slot
         self.spans = spans
         self.result_table = result_table
@@ -351,6 +368,14 @@ class Batch:
     def done(self) -> int:
         """Return how many items are done, as far as they are still the worker's."""
         return self.result_table.done(self.stolen_from, self.taken)
+
+    def first_free(self) -> int:
+        """Return the first item that is not begun, and never will be: `SEEN_S` after `lower`."""
+        done = self.done()
+        # What lies behind the limit is not begun: the worker reads the limit behind each mark. Only
+        # where it had come further than was seen when the limit was lowered, it may have one item
+        # more in hand.
+        return self.limit if done < self.limit or not self.has_started else done + 1
 
     def lower(self, limit: int, now: float) -> None:
         """Let the worker begin no item from `limit` on."""

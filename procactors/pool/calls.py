@@ -9,22 +9,29 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures._base import PENDING, RUNNING
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procactors.crash import CrashReport
-from procactors.errors import ReplyError
+from procactors.errors import ActorDied, ReplyError
+from procactors.late import late
 from procactors.pool.batch import QUARANTINE, Load, Span, death_of
 from procactors.pool.sizing import Pace
 from procactors.pool.targets import Target
 from procactors.runner.batches import CALL
-from procactors.runtime.reply import NOTHING, UNOPENED, Reply
+from procactors.runtime.reply import ENDED, NOTHING, UNOPENED, Reply
 from procactors.wire.payload_store import LARGE
 from procactors.wire.raised import cause_of, one_line
 from procactors.wire.result_table import FAILURE, Sealed
 from procactors.wire.shm.segments import Received
+
+if TYPE_CHECKING:
+    from procactors.pool import taking_back
+else:
+    taking_back = late("procactors.pool.taking_back")  # where something is cancelled
 
 __all__ = ["AskCall", "PoolReply", "TellCall"]
 
@@ -76,10 +83,13 @@ class Call:
     def died(self, span: Span, report: CrashReport) -> Span | None:
         """Try the call again, if that is allowed; else the death is its error."""
         self._deaths += 1
-        if self._deaths <= self._retries and self._deaths < QUARANTINE:
+        if self._is_tried_again() and self._deaths <= self._retries and self._deaths < QUARANTINE:
             return span
         self.refused(span, death_of(report, self._deaths, span.timeout))
         return None
+
+    def _is_tried_again(self) -> bool:
+        return True
 
     def unreadable(self, span: Span, why: str) -> None:
         """Take the reason as the error of the call."""
@@ -107,8 +117,61 @@ class Call:
 class PoolReply(Reply[R]):
     """The reply to a call of a pool: what `Pool.submit` returns.
 
-    A `Reply` whose ``cancel()`` takes the call back, if no worker has been given it yet.
+    Its ``cancel()`` is that of any `Reply`; of a call that waits at a worker behind another one, it
+    takes 2 ms.
     """
+
+    def cancel(self, *, kill: bool = False) -> bool:
+        """Cancel the call; return whether it has not begun, and never will: see `Reply.cancel`.
+
+        With `kill`, a worker in whose hand it is, is killed and started anew; the other calls that
+        it was sent are not lost.
+        """
+        if self._state in ENDED:
+            return self._never_runs()
+        self._endpoint.check_copy()
+        if self._give_up():  # no worker has it: it is still pending
+            return self._never_runs()
+        with self.__dict__.setdefault("_cancelling", threading.RLock()):
+            if self._state in ENDED:
+                return self._never_runs()
+            dispatcher = self._whose
+            if not self._may_have_begun:
+                if not self._was_begun and taking_back.take_back(
+                    dispatcher, self._is_of, self._end_cancelled
+                ):
+                    return self._never_runs()
+                self._may_have_begun = True
+            if kill and self._state == RUNNING:
+                self._is_killing = True
+                try:
+                    if taking_back.end_worker(dispatcher, self._is_of):
+                        self._end_cancelled()
+                finally:
+                    self._is_killing = False
+            return self._never_runs()
+
+    def want_no_more(self) -> None:
+        """Give the call up: it is not begun if it has not been; else its function is told."""
+        if self._state in ENDED or self._give_up():
+            return
+        self._may_have_begun = True  # it is not looked at
+        if not self._endpoint.is_copy:
+            taking_back.hold_back(self._whose, self._is_of)
+        self._end_cancelled()
+
+    def _is_of(self, span: Span) -> bool:
+        owner = span.owner
+        return type(owner) is AskCall and owner._reply is self
+
+    def _end_cancelled(self) -> None:
+        """End as cancelled, though a worker has been given the call."""
+        with self._guard:
+            if self._state == RUNNING:
+                self._state = PENDING
+        self._give_up()
+
+    _was_begun = False
 
     def begin(self) -> bool:
         """Return whether the call is still wanted; if so it is running from now on."""
@@ -117,10 +180,22 @@ class PoolReply(Reply[R]):
                 self._state = RUNNING
         return self._state == RUNNING
 
+    def note_death(self) -> None:
+        """Hear that the call has ended a worker: it has begun, though it may be tried again."""
+        self._was_begun = True
+
+    def is_given_up(self) -> bool:
+        """Whether the call is not to be tried again: its caller has it killed, or is gone."""
+        return self._is_killing or self._state in ENDED
+
     def resolve(self, outcome: Any) -> None:
         """Take the outcome of the call, in any thread."""
         self._sealed = outcome
         failed = type(outcome) is Sealed and outcome.tag == FAILURE
+        if failed and self._is_killing and isinstance(outcome.data, ActorDied):
+            self._sealed = NOTHING
+            self._end_cancelled()
+            return
         self.deliver(None, UNOPENED if failed else None)
 
     def _decode(self, sealed: Any) -> tuple[bool, Any]:
@@ -152,7 +227,7 @@ class AskCall(Call):
 
     def begins(self, span: Span) -> bool:
         """Return whether the call was not cancelled; from now on it cannot be."""
-        if not self._begun:
+        if not self._begun or self._reply.cancelled():  # cancelled on its way back from a worker
             self._begun = self._reply.begin()
             if not self._begun:
                 self._free()
@@ -164,6 +239,10 @@ class AskCall(Call):
             return False
         self._free()
         return True
+
+    def _is_tried_again(self) -> bool:
+        self._reply.note_death()
+        return not self._reply.is_given_up()
 
     def resolve(self, outcome: Any) -> None:
         """Fulfil the future of the caller."""

@@ -54,6 +54,7 @@ class OnAnswer:
     """
 
     is_awaited = True
+    call: int | None = None
 
     def __init__(self, action: Callable[[], None]) -> None:
         self._action = action
@@ -152,6 +153,12 @@ class Dispatcher:
                     if all(span.owner.source is source for span in batch.spans):
                         batch.lower(0, monotonic())
             self._notify()
+
+    def has_queued(self, is_of: Callable[[Span], bool]) -> bool:
+        """Whether such a span waits for a worker. Under the lock."""
+        return any(is_of(span) for span in self.queue) or any(
+            is_of(span) for slot in self.slots for span in slot.own
+        )
 
     def cancel_waiting(self) -> None:
         """Take back what has never been sent to a worker."""

@@ -49,6 +49,9 @@ _AHEAD = 2
 #: Bytes of items that go together, if one does not have more: what a worker copies out of a
 #: segment instead of mapping it.
 _CHUNK_BYTES = 1024 * 1024
+#: Items of a piece of a range up to which it travels as a list: a pickled range names its class,
+#: which is looked for on both sides, and costs what some hundred small numbers do.
+_SHORT_RANGE = 64
 _pop = list.pop
 
 #: Of an item, or of its result; no function has raised it.
@@ -258,6 +261,8 @@ class MapJob:
     def _load(self, items: Sequence[Any]) -> Load:
         dispatcher = self.dispatcher
         store = dispatcher.transport.store
+        if type(items) is range and len(items) <= _SHORT_RANGE:
+            items = list(items)
         encoded = store.encode(items, "items")
         self._item_bytes = max(1.0, encoded.size / len(items))
         return Load(store, encoded, dispatcher.mailbox, len(items))

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from procactors.model import commands as c
-from procactors.pool.batch import Batch, WorkerSlot
+from procactors.pool.batch import SEEN_S, Batch, WorkerSlot
 from procactors.pool.dispatch import Dispatcher, OnAnswer
 from procactors.runtime.client import Client
 from procactors.wire.mailbox.black_box import HANDLED, PID
@@ -37,9 +37,6 @@ _QUICK_S, _SLOW_S = 0.005, 0.05
 _HOLD_S = 0.03
 #: Seconds of work that are not worth taking back from a worker that is just at it.
 _WORTH_S = 0.02
-#: Seconds after which a lowered limit has been seen: a store reaches the other cores within
-#: microseconds, and the worker reads the limit behind each of its marks.
-_SEEN_S = 0.002
 #: Seconds more than an item for what loads a function, once: as many as a start has.
 _IMPORT_S = 60.0
 #: A look that is late by more than this was held up, as was perhaps the whole machine: what lies
@@ -157,11 +154,8 @@ class Monitor:
         if batch.limited_at is None:
             if first < batch.count and not _ends_soon(batch, done, now):
                 batch.lower(first, now)
-        elif now - batch.limited_at >= _SEEN_S:
-            # What lies behind the limit is not begun, and will not be: the worker reads the limit
-            # behind each mark. Only where it had come further than we saw when the limit was
-            # lowered, it may have one item more in hand.
-            first = batch.limit if done < batch.limit or not started else done + 1
+        elif now - batch.limited_at >= SEEN_S:
+            first = batch.first_free()
             if first < batch.count:
                 self._dispatcher.steal(batch, first, ways + 1)
 
@@ -182,7 +176,7 @@ class Monitor:
             began = since / 1e9
         left = max(began, self._awake_since) + timeout - now
         if left > 0:
-            return max(left, _SEEN_S)
+            return max(left, SEEN_S)
         box = self._dispatcher.transport.words(slot.ref._actor)
         if box is None:
             return _SLOW_S  # it has gone for good: its answer is on its way

@@ -24,7 +24,7 @@ from procactors.errors import (
 )
 from procactors.model.checks import deadline
 from procactors.model.choices import Delivery, Overflow, Routing
-from procactors.model.handlers import check_class
+from procactors.model.handlers import check_class, check_keeps
 from procactors.model.options import Options
 from procactors.observe.events import Events
 from procactors.pool.batch import Load, WorkerSlot
@@ -110,7 +110,7 @@ class Pool(Mapper[A]):
                 pickled. MailboxFull: no place (``Overflow.RAISE`` or ``DROP``).
             ActorStopped, PoolBroken: the pool takes no more work.
         """
-        reply: PoolReply[Any] = PoolReply(self._transport, self.name)
+        reply: PoolReply[Any] = PoolReply(self._transport, self._dispatcher)
         self._call(reply, what, args, kwargs, None)
         return reply
 
@@ -126,7 +126,7 @@ class Pool(Mapper[A]):
         Raises:
             What `submit` raises; whatever the call raises; ActorDied: it ended its worker.
         """
-        reply: PoolReply[Any] = PoolReply(self._transport, self.name)
+        reply: PoolReply[Any] = PoolReply(self._transport, self._dispatcher)
         try:
             self._call(reply, what, args, kwargs, None)
             return reply.result()
@@ -211,7 +211,7 @@ class Pool(Mapper[A]):
                     return reply.result()
         finally:
             for reply in replies:
-                reply.cancel()
+                reply.want_no_more()
                 reply.add_done_callback(_mark_heard)
         assert error is not None
         raise error
@@ -388,7 +388,7 @@ class Pool(Mapper[A]):
     ) -> list[PoolReply[Any]]:
         replies = []
         for slot in self._slots():
-            reply: PoolReply[Any] = PoolReply(self._transport, slot.ref.name)
+            reply: PoolReply[Any] = PoolReply(self._transport, self._dispatcher)
             self._call(reply, what, args, kwargs, slot)
             replies.append(reply)
         if not replies:
@@ -483,6 +483,13 @@ def open_pool(
         kwargs: those by name.
     """
     check_class("pool", cls)
+    if options.checkpoint is not None:
+        if options.checkpoint.file is not None:
+            raise InvalidSpec(
+                f"Checkpoint.file={options.checkpoint.file!r} is for one actor: the workers of a "
+                f"pool cannot share it; leave file= out, or spawn actors with a file each"
+            )
+        check_keeps(cls)
     actor = client.transport.actor
     infix = f"{actor}-" if actor else ""
     name = options.name or f"{cls.__qualname__.lower()}-pool-{infix}{next(_numbers)}"

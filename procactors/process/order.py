@@ -52,6 +52,8 @@ class StartOrder(NamedTuple):
         environ, cwd, path, argv, main_file, authkey: the parent's surroundings at this moment.
         recycle: (messages, seconds, bytes of growth) after which it makes way for the next
             incarnation, each None if it does not matter; None: never.
+        checkpoint: (messages, seconds, file, whether the answer is kept with the state) of its
+            checkpoints; file empty: in the runtime directory; None: it makes none.
         cpus: CPUs that it runs on; None: as its parent process.
         nice: its niceness; None: as its parent process.
         dumps: have `DUMP` write the stacks of all threads to the fault file.
@@ -79,6 +81,7 @@ class StartOrder(NamedTuple):
     main_file: str | None
     authkey: bytes
     recycle: tuple[int | None, float | None, int | None] | None = None
+    checkpoint: tuple[int | None, float | None, str, bool] | None = None
     cpus: tuple[int, ...] | None = None
     nice: int | None = None
     dumps: bool = False

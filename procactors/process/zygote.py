@@ -18,7 +18,9 @@ import contextlib
 import errno
 import gc
 import importlib
+import itertools
 import multiprocessing.context
+import multiprocessing.process
 import os
 import select
 import signal
@@ -293,8 +295,6 @@ class Zygote:
 class _Process(multiprocessing.context.ForkProcess):
     """A process of which `multiprocessing` knows in that process alone."""
 
-    _stdin: Any = None
-
     def fork(self, sentinel: int) -> int:
         """Fork; return the child's number.
 
@@ -310,16 +310,34 @@ class _Process(multiprocessing.context.ForkProcess):
             return pid
         code = 1
         try:
-            # Out of sight: it is /dev/null already, and not to be opened anew.
-            self._stdin, sys.stdin = sys.stdin, None
-            code = self._bootstrap(parent_sentinel=sentinel)  # type: ignore[attr-defined]
+            self._become_current(sentinel)
+            self.run()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:  # noqa: BLE001 - whatever it is, nothing of the zygote runs here
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(code)
 
-    def run(self) -> None:
-        """Run what the child is for."""
-        sys.stdin = self._stdin
-        super().run()
+    def _become_current(self, sentinel: int) -> None:
+        """Have `multiprocessing` know of this process and of the one that it was forked from.
+
+        What the base class's `_bootstrap` does, without the steps that find nothing to do here:
+        each touches pages, which are copied for it, and they were a twentieth of a start.
+        """
+        known: Any = multiprocessing.process
+        known._process_counter, known._children = itertools.count(1), set()
+        known._current_process = self
+        known._parent_process = known._ParentProcess(
+            self._parent_name,  # type: ignore[attr-defined]
+            self._parent_pid,  # type: ignore[attr-defined]
+            sentinel,
+        )
+        threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+        util._finalizer_registry.clear()  # type: ignore[attr-defined]
+        if util._afterfork_registry:  # type: ignore[attr-defined]  # of what was preloaded
+            util._run_after_forkers()  # type: ignore[attr-defined]
 
 
 def _in_child(ours: tuple[int, ...], target: Any, args: tuple[Any, ...]) -> None:
@@ -411,6 +429,7 @@ def main(argv: list[str]) -> None:
     for name in preload:
         _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own
+    multiprocessing.set_start_method("fork", force=True)  # in the actors, as after any fork
     importlib.import_module("procactors.runner.setup").note_environ()
     gc.freeze()
     gc.enable()

@@ -36,6 +36,7 @@ from procactors.wire.raised import by_signal, one_line
 from procactors.wire.replies.failures import pack_failure, short_failure
 from procactors.wire.result_table import (
     BATCH,
+    CANCELLED,
     FAILURE,
     FALSE,
     FLOAT,
@@ -187,6 +188,7 @@ class BatchRunner:
         self._result_tables: OrderedDict[tuple[int, int], ResultTable] = OrderedDict()
         self._functions: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
         self._large: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
+        self._work: _Work | None = None
 
     def run(
         self,
@@ -207,7 +209,7 @@ class BatchRunner:
             raise RuntimeError(f"expected batch {batch} on its result table, found {words[BATCH]}")
         words[STARTED] = 1
         began = monotonic_ns()
-        work = _Work(self._store, result_table, reply, flags, self._room())
+        self._work = work = _Work(self._store, result_table, reply, flags, self._room())
         trouble = ""
         for fields in spans:
             if work.is_over():
@@ -218,6 +220,12 @@ class BatchRunner:
         self._spend(work.done)
         words[STARTED] = 2
         return work.done, monotonic_ns() - began, trouble
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller of the item in hand, of a batch in hand, does not want it any more."""
+        work = self._work
+        return work is not None and work.is_cancelled()
 
     def _run_span(self, work: _Work, span: WireSpan) -> str:
         """Run one span; return why its items could not be loaded as a whole, or nothing."""
@@ -325,6 +333,12 @@ class _Work:
     def room_left(self) -> int:
         """How many items this life may still handle."""
         return self._room - self.done
+
+    def is_cancelled(self) -> bool:
+        """Whether the item in hand is the one that is cancelled: the first that has no mark."""
+        table, at = self.result_table, self.done
+        number = table.words[CANCELLED]
+        return number > at and table.done(number, at) == number - 1
 
     def is_over(self) -> bool:
         """Whether no further item may be begun."""

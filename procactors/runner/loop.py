@@ -15,7 +15,8 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
     DecodeError,
@@ -43,12 +44,15 @@ from procactors.wire.envelope import (
     open_envelope,
 )
 from procactors.wire.mailbox.black_box import (
+    CANCELS,
     CLOSED,
     CLOSING,
     CONTROL,
     DELIVERIES,
+    EXPIRED,
     HALT,
     HALTED,
+    HANDS,
     IN_HAND,
     LEAVE,
     LEFT,
@@ -58,6 +62,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     STOPPED,
     STOPPING,
+    TIMER,
 )
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
@@ -69,10 +74,19 @@ from procactors.wire.replies.sender import ReplySender
 from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
+    from procactors.runner import unwanted
     from procactors.runner.batches import BatchRunner
+    from procactors.runner.checkpoints import Keeper
+    from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
+    from procactors.runner.schedule import Schedule
+    from procactors.runner.source import Source
+    from procactors.wire.mailbox import hands
+    from procactors.wire.mailbox.hands import Slot
     from procactors.wire.pickling import pickle_errors
 else:
+    hands = late("procactors.wire.mailbox.hands")
+    unwanted = late("procactors.runner.unwanted")  # not before a cancellation
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
 _log = logging.getLogger("procactors")
@@ -80,10 +94,11 @@ _log = logging.getLogger("procactors")
 _unpack = WHOLE.unpack_from
 _CALL = int(Kind.CALL)  # a plain number compares in a third of an enum's time
 _RESULT = int(Kind.RESULT)
+_PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
-__all__ = ["Loop", "Source", "TellFailed", "describe", "find_handler"]
+__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
 
 
 class TellFailed(Exception):
@@ -92,25 +107,6 @@ class TellFailed(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(said(error))
         self.error = error
-
-
-class Source(Protocol):
-    """Where the loop takes messages from, one behind the other.
-
-    What an actor uses beside its mailbox (bounds on a life, timers, checkpoints) is a source that
-    stands before another one: so an actor without it pays nothing.
-    """
-
-    def advance(self, timeout: float | None) -> int:
-        """Mark the next record as in hand; return its offset in the batch.
-
-        Waits up to `timeout` seconds (None: for ever); then, or where this life is to end, -1.
-        """
-        ...
-
-    def step(self, timeout: float | None) -> int:
-        """Step behind the record in hand, which is handled, and then `advance`."""
-        ...
 
 
 class Loop:
@@ -141,7 +137,7 @@ class Loop:
         self._table: MethodTable = table_of(type(instance))
         self._bound: dict[bytes, Callable[..., Any]] = {}
         self.replies = ReplySender(store)
-        self._answer = self.replies.answer
+        self._answer: Callable[[int, int, int, object], bool] = self.replies.answer
         #: Monotonic instant until which the caller of the message in hand waits; 0.0: for ever.
         self.deadline = 0.0
         #: Set by `leave`: the actor ends behind the message in hand, by its own will.
@@ -157,19 +153,62 @@ class Loop:
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
+        # Writes the actor's state down; None: its options have no checkpoint.
+        self._keeper: Keeper | None = None
+        # Which messages were cancelled; made with the first that is.
+        self._unwanted: unwanted.Unwanted | None = None
+        # With this value of the word CANCELS none has to be looked at.
+        self._calm = 0
+        self._held: Held | None = None
+        # The message in hand, if it is held out of the batch.
+        self._slot: Slot | None = None
+        #: The message in hand is held out of the batch, or, set by its handler, is to be: then the
+        #: `step` of a source before the reader does it.
+        self.is_held = False
 
     @property
     def deliveries(self) -> int:
-        """How often the message in hand has been begun, this time included."""
-        return self._words[DELIVERIES] + 1
+        """How often the message in hand has been begun, this time included; 0 in a timer."""
+        if self._words[TIMER]:
+            return 0
+        return (self._words[DELIVERIES] if self._slot is None else self._slot.deliveries) + 1
 
     @property
     def handler(self) -> str:
-        """Name of the handler of the message in hand; empty if there is none."""
+        """Name of the handler of the message in hand, or of the timer; empty if there is none."""
+        if self._words[TIMER]:
+            return self._reader.box.timer
         record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
+        if self._slot is not None:
+            record = self._slot.raw
         if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
             return ""
         return open_envelope(parsed.body).handler
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller of the message in hand has cancelled it. In any thread."""
+        words, slot = self._words, self._slot
+        if slot is None and not words[STATE] & IN_HAND:
+            return False
+        if self._runner is not None and self._runner.is_cancelled:
+            return True  # of a pool's call
+        if not words[CANCELS]:
+            return False
+        record = slot.raw if slot is not None else self._reader.in_hand()
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
+            return False
+        envelope = open_envelope(parsed.body)
+        return self._unwanted_ones().is_cancelled(envelope.reply, envelope.call)
+
+    @property
+    def held(self) -> Held:
+        """The messages that are held out of the batch; made when it is first asked for."""
+        if self._held is None:
+            from procactors.runner.held import Held  # only where it is used
+
+            self._held = Held(self._reader, self._store, self._keeper)
+        return self._held
 
     def run(self) -> int:
         """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.
@@ -181,6 +220,8 @@ class Loop:
         is_behind = True  # what was in hand; else it is handled, and to be stepped behind
         patience: float | None = None
         words[PHASE] = RUNNING
+        if words[HANDS]:
+            self._begin_waiting()
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         at = 0
         while at >= 0 and not self.leaving and words[CONTROL] < HALT:
@@ -194,6 +235,16 @@ class Loop:
                     break
                 length, kind, flags, padding, call, reply, _, deadline, named = _unpack(raw, at)
                 if kind == _CALL:
+                    # Behind the store that it is in hand: of two that meet, one sees the other
+                    # (`procactors.wire.taking_back`).
+                    if (
+                        reply
+                        and (deadline or words[CANCELS] != self._calm)
+                        and self._is_unwanted(reply, call, deadline)
+                    ):
+                        self._skip(flags, raw[at + FRAME.size : at + length - padding])
+                        is_behind = True
+                        continue
                     self.deadline = deadline
                     # By the map itself, which gives out bytes in a third of a view's time.
                     key_at = at + shift
@@ -209,10 +260,10 @@ class Loop:
                 if kind == Kind.STOP:
                     patience = 0.0
                 self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
-                reader.done(place=False)
+                self.source.done(place=False)
                 is_behind = True
         if not is_behind:
-            reader.done(place=True)
+            self.source.done(place=True)
         reader.give_back()
         return self._ended()
 
@@ -226,10 +277,60 @@ class Loop:
         self.source = source
         self._pausing = True
 
+    def keep_by(self, keeper: Keeper) -> None:
+        """Have messages answered, and those that are held finished, behind the actor's state."""
+        self._keeper = keeper
+        keeper.slot = lambda: self._slot
+        self._answer = keeper.answer
+
+    def keep_time(self, schedule: Schedule) -> None:
+        """Run between two messages, from now on, what has come due on a schedule."""
+        from procactors.runner.timers import Timers  # only where it is used
+
+        self.use(Timers(self.source, schedule, self._reader.box, self._run_timer, self._is_ending))
+
     def close(self) -> None:
         """Close the reader and the reply ends."""
+        if self._unwanted is not None:
+            self._unwanted.close()
         self.replies.close()
+        if self._held is not None:
+            self._held.close()
         self._reader.close()
+
+    def serve_held(self, slot: Slot) -> None:
+        """Handle a message that is held out of the batch, and let go of it.
+
+        Raises:
+            TellFailed: its handler raised, and nobody waits for an answer.
+        """
+        slot.begin()
+        self._slot, self.is_held = slot, True
+        kind, flags, body = slot.record
+        try:
+            if kind == _CALL:
+                envelope = open_envelope(body)
+                self.deadline = envelope.deadline
+                key, payload = envelope.method, bytes(envelope.payload)
+                if payload[:1] == _PLAIN_BYTE and not flags:
+                    self._serve_plain(key, payload, envelope.call, envelope.reply)
+                else:
+                    self._serve(key, flags, payload, envelope.call, envelope.reply)
+            else:
+                self._heed(kind, flags, body)
+        except TellFailed:
+            slot.state = hands.FAILED
+            raise
+        finally:
+            self._slot, self.is_held = None, False
+        self.held.finish(slot)
+
+    def _begin_waiting(self) -> None:
+        """Handle what the life before had in hand out of the batch, or had put aside."""
+        for slot in self.held.waiting():
+            if self.leaving or self._words[CONTROL] >= HALT:
+                return  # the rest is the next life's, or answered for
+            self.serve_held(slot)
 
     def _ended(self) -> int:
         """Return the phase in which the loop has ended."""
@@ -240,6 +341,37 @@ class Loop:
         recycler = self.recycler
         makes_way = recycler is not None and recycler.due and self._words[CONTROL] != LEAVE
         return RECYCLED if makes_way else STOPPED
+
+    def _unwanted_ones(self) -> unwanted.Unwanted:
+        # Together with another thread's: the last one made stays, and each opens what it needs.
+        if self._unwanted is None:
+            store = self._store
+            path = f"{store.path}/actors/{self._actor}"
+            self._unwanted = unwanted.Unwanted(store.path, path, self._words)
+        return self._unwanted
+
+    def _is_unwanted(self, reply: int, call: int, deadline: float) -> bool:
+        """Return whether the message in hand is not to begin: it is late, or was cancelled."""
+        words = self._words
+        is_again = words[DELIVERIES] > 0  # an earlier life has begun it: that goes on
+        if deadline and not is_again and monotonic() >= deadline:
+            words[EXPIRED] += 1  # its caller has given it up by the same clock
+            return True
+        if words[CANCELS] == self._calm:
+            return False
+        ones = self._unwanted_ones()
+        is_unwanted = ones.skips(reply, call, is_again)
+        self._calm = ones.calm
+        if is_unwanted:
+            # A caller that a signal handler has broken off while it cancelled does not know yet.
+            self.replies.answer(reply, call, Kind.CANCEL, None)
+        return is_unwanted
+
+    def _skip(self, flags: int, body: memoryview) -> None:
+        """Step behind a message that nobody wants any more."""
+        payload = open_envelope(body).payload
+        self._reader.skip()
+        self._store.discard(flags, payload)
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
         """Do what a record of the runtime's own is for."""
@@ -255,10 +387,23 @@ class Loop:
 
     def _happened(self, flags: int, body: memoryview) -> None:
         """Run the hook for an event; raising crashes the actor, as in a tell."""
+        self.deadline = 0.0  # nobody waits: not what the message before has left
         try:
             self.on_event(flags, body)
         except Exception as error:
             raise TellFailed(error) from error
+
+    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
+        """Call a method of the instance that nobody waits for; raising crashes the actor."""
+        self.deadline = 0.0
+        try:
+            getattr(self._instance, name)(*args)
+        except Exception as error:
+            raise TellFailed(error) from error
+
+    def _is_ending(self) -> bool:
+        """Whether no other message is to be begun, though some may be there."""
+        return self.leaving or self._words[CONTROL] >= HALT
 
     def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
         """Handle the message in hand; return whether it was stepped behind, which else is due."""
@@ -288,9 +433,9 @@ class Loop:
                         self._unsendable(key, call, reply, error)
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
-        if received is None:
+        if received is None or (self.is_held and self._leave(received)):
             return False
-        self._reader.done(place=True)
+        self.source.done(place=True)
         received.consume()
         return True
 
@@ -328,6 +473,11 @@ class Loop:
                 received.consume()
             raise
 
+    def _leave(self, received: Received) -> bool:
+        """Let go of a payload that is freed with its slot."""
+        received.leave()
+        return True
+
     def _unsendable(self, key: bytes, call: int, reply: int, error: Exception) -> None:
         text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
         self._fail(call, reply, ResultEncodeError(text))
@@ -363,17 +513,17 @@ class Loop:
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._store)
         try:
-            there = self.replies.answer(reply, call, Kind.FAILURE, packed)
+            there = self._answer(reply, call, Kind.FAILURE, packed)
         except (EncodeError, StorageFull) as full:
             short = short_failure(error, full)
-            there = self.replies.answer(reply, call, Kind.FAILURE, short)
+            there = self._answer(reply, call, Kind.FAILURE, short)
         if not there:
             # Its caller gave up, or is gone; a failure must not vanish for that.
             _log.error("nobody waits for this failure any more:\n%s", packed[-1].rstrip())
 
     def _report_lost(self, why: str) -> None:
         # Whole, as it lies in the pipe: the supervisor keeps it as a dead letter.
-        self._lost(self._reader.in_hand(), why)
+        self._lost(self._reader.in_hand() if self._slot is None else self._slot.raw, why)
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
         if key[:1] == BATCH_KEY:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from time import monotonic
 
-from procactors.wire.mailbox.black_box import STOP_ORDERED
+from procactors.runner.source import ENDS, NOTHING
+from procactors.wire.mailbox.black_box import PHASE, STOP_ORDERED, STOPPING
 from procactors.wire.mailbox.reader import MailboxReader
-from procactors.wire.pickling.codec import Encoded, join
+from procactors.wire.pickling.codec import Encoded, pieces
 from procactors.wire.procstat import resident_of
 from procactors.wire.record import Kind
 from procactors.wire.storage import read_file, remove_file, write_file
@@ -58,31 +59,37 @@ class Recycler:
         self.due = False
 
     def advance(self, timeout: float | None) -> int:
-        """Mark the next record as in hand, as the reader does; -1 when this life is to end.
+        """Mark the next record as in hand, as the reader does; ENDS when a bound is reached.
 
-        Args:
-            timeout: None in the ordinary run. A number says that the actor is stopping: then no
-                bound counts any more.
+        Once the actor has come to its stop, no bound counts any more.
         """
-        advance = self._reader.advance
-        while timeout is None and not self._is_reached():
-            at = advance(self._patience())
+        if self._words[PHASE] == STOPPING:
+            return self._reader.advance(timeout)
+        until = None if timeout is None else monotonic() + timeout
+        while not self._is_reached():
+            at = self._reader.advance(self._patience(until))
             if at >= 0:
                 return self._count(at)
-        if timeout is not None or self._words[STOP_ORDERED]:
-            return advance(timeout)  # an ordered stop wins
+            if until is not None and monotonic() >= until:
+                return NOTHING
+        if self._words[STOP_ORDERED]:
+            return self._reader.advance(timeout)  # an ordered stop wins
         if not self._has_served:
             # However short a life is meant to be: while messages wait, each one handles one.
-            at = advance(0.0)
+            at = self._reader.advance(0.0)
             if at >= 0:
                 return self._count(at)
         self.due = True
-        return -1
+        return ENDS
 
     def step(self, timeout: float | None) -> int:
-        """Step behind the record in hand first, and then `advance`."""
+        """Step behind the message in hand first, and then `advance`."""
         self._reader.done(place=True)
         return self.advance(timeout)
+
+    def done(self, *, place: bool) -> None:
+        """Step behind the record in hand."""
+        self._reader.done(place=place)
 
     def room(self) -> int | None:
         """Return how many items of the batch in hand this life may handle; None: any number."""
@@ -105,11 +112,12 @@ class Recycler:
             or (self._most_resident is not None and resident_of("self") >= self._most_resident)
         )
 
-    def _patience(self) -> float | None:
-        """Return the seconds to wait for the next message."""
-        if self._until is None:
+    def _patience(self, until: float | None) -> float | None:
+        """Return the seconds to wait for the next message; `until` is who asks."""
+        ends = [instant for instant in (self._until, until) if instant is not None]
+        if not ends:
             return None
-        return min(max(0.0, self._until - monotonic()), _LONGEST_WAIT_S)
+        return min(max(0.0, min(ends) - monotonic()), _LONGEST_WAIT_S)
 
 
 def write_snapshot(runtime_dir: str, actor: int, encoded: Encoded) -> None:
@@ -118,7 +126,9 @@ def write_snapshot(runtime_dir: str, actor: int, encoded: Encoded) -> None:
     Raises:
         StorageFull: there is no room for it.
     """
-    write_file(runtime_dir, _snapshot(actor), join(encoded), what=f"the snapshot of actor {actor}")
+    write_file(
+        runtime_dir, _snapshot(actor), *pieces(encoded), what=f"the snapshot of actor {actor}"
+    )
 
 
 def take_snapshot(runtime_dir: str, actor: int) -> bytes | None:

@@ -35,6 +35,7 @@ from procactors.runtime.ref import ActorRef, PlainMessage
 from procactors.runtime.reply import Reply
 from procactors.wire.payload_store import LARGE
 from procactors.wire.pickling.weight import is_light, weighs_less
+from procactors.wire.replies.port import BEING_SENT
 from procactors.wire.transport import SUPERVISOR, Transport, transport_of
 
 if TYPE_CHECKING:
@@ -166,8 +167,8 @@ class AsyncActorRef(Generic[A_co]):
     async def ask(self, what: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Send, and wait for the reply; see `ActorRef.ask`.
 
-        Cancelled, it gives up the reply, as `Reply.cancel` does; a message that still waited for a
-        place is not sent.
+        Cancelled, it gives up the reply, and cancels the message without a wait: if that has not
+        begun, it never does; else its handler is told so (`Context.cancelled`).
 
         Raises:
             What `ActorRef.ask` raises; of circles of askers only one with this actor alone is seen.
@@ -184,7 +185,12 @@ class AsyncActorRef(Generic[A_co]):
         awaited = Awaited(port, endpoint)
         if not self._is_submitted(endpoint, awaited, what, args, kwargs):
             _Parcel(ref, endpoint, what, args, kwargs).submit_soon(port, awaited)
-        return await awaited
+        try:
+            return await awaited
+        except BaseException:  # cancelled, or closed with its loop; or it is the answer
+            if not awaited.is_wanted():
+                awaited.want_no_more(ref._actor)
+            raise
 
     @overload
     def submit(
@@ -206,7 +212,7 @@ class AsyncActorRef(Generic[A_co]):
         """
         ref = self.sync
         endpoint = transport_of(ref._runtime_dir, ref.name)
-        reply: Reply[Any] = Reply(endpoint, ref.name)
+        reply: Reply[Any] = Reply(endpoint, ref)
         if self._is_submitted(endpoint, reply, what, args, kwargs):
             return reply
         try:
@@ -509,7 +515,17 @@ class _Parcel:
 
         def submit(wait_s: float) -> None:
             left = None if until is None else max(0.0, until - monotonic())
-            self._submit(pending, left, wait_s)
+            # Shown first, looked up second: who cancels it does it the other way round.
+            pending.call, is_sent = BEING_SENT, False
+            try:
+                if pending.is_wanted():
+                    self._submit(pending, left, wait_s)
+                    is_sent = True
+            finally:
+                if not is_sent:
+                    pending.call = None
+            if is_sent and isinstance(pending, Awaited) and not pending.is_wanted():
+                pending.want_no_more(ref._actor)
 
         self.send_later(port, submit, pending)
 
@@ -525,9 +541,13 @@ class _Parcel:
         ref = self._ref
         if not self._is_large:
             self._encode()  # as it is now; a mistake is an error here
-        is_wanted = whose.is_wanted if isinstance(whose, Awaited) else lambda: not whose.cancelled()
         sending = Sending(
-            attempt, whose, is_wanted, ref._token_wait, is_told=is_told, is_large=self._is_large
+            attempt,
+            whose,
+            whose.is_wanted,
+            ref._token_wait,
+            is_told=is_told,
+            is_large=self._is_large,
         )
         send_later(port, (ref._runtime_dir, ref._actor), sending)
 

@@ -14,7 +14,7 @@ from typing import Any
 from procactors.runtime.aside import aside
 from procactors.runtime.client import SUPERVISOR_NAME
 from procactors.runtime.loop_port import LoopPort, port_here
-from procactors.wire.replies.port import Answer
+from procactors.wire.replies.port import BEING_SENT, Answer
 from procactors.wire.transport import SUPERVISOR, Transport
 
 __all__ = ["Awaited", "Ignored", "command"]
@@ -30,7 +30,7 @@ class Awaited:
         transport: of this process.
     """
 
-    __slots__ = ("_answer", "_error", "_future", "_is_given_up", "_port", "transport")
+    __slots__ = ("_answer", "_error", "_future", "_is_given_up", "_port", "call", "transport")
 
     #: A task waits for it from the beginning.
     is_awaited = True
@@ -40,6 +40,7 @@ class Awaited:
         self._answer: Answer | None = None
         self._error: BaseException | None = None
         self._is_given_up = False
+        self.call: int | None = None
         self._port = port
         self._future = port.new_future()
 
@@ -58,6 +59,16 @@ class Awaited:
     def is_wanted(self) -> bool:
         """Whether a task still waits."""
         return not self._is_given_up
+
+    def want_no_more(self, actor: int) -> None:
+        """Cancel the message of an ask that is given up; does not wait.
+
+        Args:
+            actor: to which it was sent.
+        """
+        call = self.call
+        if call is not None and call != BEING_SENT and not self.transport.is_copy:
+            self.transport.want_no_more(actor, call)
 
     def __await__(self) -> Generator[Any, None, Any]:
         try:
@@ -103,6 +114,7 @@ class Ignored:
     """What takes the answer to a command whose outcome nobody needs."""
 
     is_awaited = False
+    call: int | None = None
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Forget it: the supervisor's answers are small."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
 from procactors.late import late
 from procactors.model import commands as c
-from procactors.model.handlers import check_class, cure_for, refusal
+from procactors.model.handlers import check_class, check_keeps, cure_for, refusal
 from procactors.model.options import OPTIONS, Options
 from procactors.runner.method_table import table_of
 from procactors.wire.pickling.codec import Encoded, join
@@ -61,12 +61,14 @@ def write_blueprint(
     return _write(endpoint, endpoint.encode((cls, args, kwargs), what, hands_over=True), what)
 
 
-def check_options(options: Options) -> None:
-    """Refuse the words of pools for an actor alone.
+def check_options(options: Options, cls: Any) -> None:
+    """Refuse options that are not for an actor of a class.
 
     Raises:
-        InvalidSpec: one is there.
+        InvalidSpec: a word of pools, or a checkpoint of a class that cannot make any.
     """
+    if options.checkpoint is not None and isinstance(cls, type):
+        check_keeps(cls)
     if options.size is not None:
         raise InvalidSpec(f"size={options.size!r} is for pools: use options(size=...).pool(...)")
     if options.routing is not None:
@@ -92,7 +94,7 @@ def plan_of(endpoint: Transport, tree: ChildSpec[Any] | Supervisor) -> Any:
     def plan(node: ChildSpec[Any] | Supervisor) -> c.ActorPlan | c.SupervisorPlan:
         if isinstance(node, trees.ChildSpec):
             check_class("spec", node.cls)
-            check_options(node.settings)
+            check_options(node.settings, node.cls)
             write = _write_part if id(node) in partial else write_blueprint
             blueprint = write(endpoint, node.cls, node.args, node.kwargs)
             written.append(blueprint)

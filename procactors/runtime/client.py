@@ -32,6 +32,16 @@ __all__ = ["SUPERVISOR_NAME", "Client"]
 SUPERVISOR_NAME = "the supervisor"
 
 
+class _Supervisor:
+    """Whose the replies to commands are."""
+
+    name = SUPERVISOR_NAME
+    _actor = SUPERVISOR
+
+
+_THE_SUPERVISOR = _Supervisor()
+
+
 class Client:
     """Gives the supervisor commands.
 
@@ -71,7 +81,7 @@ class Client:
             DeliveryError: it was not sent.
         """
         try:
-            reply: futures.Reply[Any] = futures.Reply(self.transport, SUPERVISOR_NAME)
+            reply: futures.Reply[Any] = futures.Reply(self.transport, _THE_SUPERVISOR)
         except OSError as error:  # its module is loaded with the first one
             raise too_many_open("a reply", error, NOT_SENT) from error
         self.submit_to(reply, command)

@@ -187,6 +187,7 @@ class _Feeder:
 
     #: Of the probe: nobody is in a hurry for it.
     is_awaited = False
+    call: int | None = None
 
     def __init__(self, transport: Transport, ref: Any, ends: Ends, feed: Feed) -> None:
         self._transport = transport

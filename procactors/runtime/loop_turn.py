@@ -32,8 +32,8 @@ class Awaitable(Protocol):
     def cancelled(self) -> bool:
         """Whether it was cancelled."""
 
-    def cancel(self) -> bool:
-        """Give it up."""
+    def want_no_more(self) -> None:
+        """Give it up, and cancel its message; does not wait."""
 
     def _is_large(self) -> bool: ...
 
@@ -55,7 +55,7 @@ def opened(reply: Awaitable) -> Generator[Any, None, None]:
         if reply._is_large():
             yield from aside(reply._open).__await__()
     except asyncio.CancelledError:
-        reply.cancel()
+        reply.want_no_more()
         raise
 
 

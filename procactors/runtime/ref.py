@@ -38,6 +38,7 @@ from typing import (
 from procactors.errors import (
     ActorStopped,
     AskCycleError,
+    DeliveryError,
     ForeignProcess,
     MailboxFull,
     UnknownMethod,
@@ -229,12 +230,18 @@ class ActorRef(Generic[A_co]):
         if self._overflow is not Overflow.DROP:
             endpoint.tell_many(self._actor, self.name, key, messages, wait_s)
             return
-        for encoded in messages:
-            endpoint.check_copy()  # the iterable may have forked
-            try:
-                endpoint.tell(self._actor, self.name, key, encoded, wait_s)
-            except MailboxFull as error:
-                self._drop(endpoint, key, encoded, error)
+        sent = 0
+        try:
+            for encoded in messages:
+                endpoint.check_copy()  # the iterable may have forked
+                try:
+                    endpoint.tell(self._actor, self.name, key, encoded, wait_s)
+                    sent += 1
+                except MailboxFull as error:
+                    self._drop(endpoint, key, encoded, error)
+        except DeliveryError as error:
+            error.sent += sent
+            raise
 
     @overload
     def ask(
@@ -283,7 +290,7 @@ class ActorRef(Generic[A_co]):
         endpoint = known_transport(self._runtime_dir) or transport_of(self._runtime_dir, self.name)
         method, encoded = self._encode(endpoint, what, args, kwargs)
         try:
-            reply: Reply[Any] = futures.Reply(endpoint, self.name)
+            reply: Reply[Any] = futures.Reply(endpoint, self)
         except OSError as error:  # its module is loaded with the first one
             raise too_many_open("a reply", error, NOT_SENT) from error
         endpoint.submit(

@@ -17,15 +17,16 @@ from concurrent.futures import (
     TimeoutError as FuturesTimeout,
 )
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from procactors.errors import ReplyError
 from procactors.wire.raised import said
 from procactors.wire.record import Kind
-from procactors.wire.replies.port import Answer
-from procactors.wire.transport import Transport
+from procactors.wire.replies.port import BEING_SENT, Answer
+from procactors.wire.spin import pause
+from procactors.wire.transport import SUPERVISOR, Transport
 
-__all__ = ["NOTHING", "UNOPENED", "Reply"]
+__all__ = ["ENDED", "NOTHING", "UNOPENED", "Reply", "Whose"]
 
 R = TypeVar("R")
 
@@ -37,8 +38,23 @@ UNOPENED = ReplyError("the handler raised; this stands for it until it is decode
 NOTHING: Any = object()
 
 _RESULT = int(Kind.RESULT)  # a plain number compares in a third of an enum's time
+_CANCEL = int(Kind.CANCEL)
+_VERDICT = int(Kind.VERDICT)
+#: Seconds between looks whether it is sent.
+_SENT_EVERY_S = 0.0005
 _CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
-_ENDED = (FINISHED, *_CANCELLED)
+ENDED = (FINISHED, *_CANCELLED)
+
+
+class Whose(Protocol):
+    """Who was sent the message: a ref, or what stands for the supervisor or a pool.
+
+    Attributes:
+        name: for people.
+    """
+
+    name: str
+
 
 #: Attributes of the base class that few replies need: each is made when it is first asked for.
 _LATE: dict[str, Callable[[Reply[Any]], Any]] = {
@@ -55,7 +71,8 @@ class Reply(Future[R]):
     Every reply ends with a result or an error that names the cause: it never waits on the dead.
     Callbacks run in one thread of the runtime's, in order, and may submit again. A reply that
     carries an exception that was never asked for is logged when it is collected, unless the system
-    was left by an exception. ``cancel()`` gives up the reply, not the message.
+    was left by an exception. ``cancel()`` is true if the message has not begun, and then it never
+    does.
 
     A signal handler of the program may raise at any line of the main thread. The base class's
     `Condition` would then stay locked now and then, and the thread that brings all replies would
@@ -72,6 +89,12 @@ class Reply(Future[R]):
     _sealed: Any = NOTHING
     _asked = False
     is_awaited = False
+    #: Id of the call; None: it is not sent. BEING_SENT: perhaps it is just now.
+    call: int | None = None
+    #: Who sends it has not to do it any more.
+    _unwanted = False
+    _may_have_begun = False
+    _is_killing = False
     _guard: Any
     _condition: Any
     _waiters: list[Any]
@@ -79,9 +102,9 @@ class Reply(Future[R]):
     #: One lock for each waiting thread, held until the thread is to look at the state again.
     _sleepers: list[Any]
 
-    def __init__(self, endpoint: Transport, name: str) -> None:
+    def __init__(self, endpoint: Transport, whose: Whose) -> None:
         self._endpoint = endpoint
-        self._name = name
+        self._whose: Any = whose
         # Guards the state; the condition has it inside. A lock in C: no signal handler can raise
         # inside its ``with`` statement itself. Reentrant: the handler may ask for this reply.
         self._guard = threading.RLock()
@@ -103,16 +126,19 @@ class Reply(Future[R]):
             self._endpoint.hurry()
             return made
 
-    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:  # noqa: C901 - in one piece: it is hot
         """Take the answer from the reader thread."""
         with self._guard:
             if answer is not None:
                 self._sealed = answer
                 if answer.kind != _RESULT:
+                    if answer.kind == _CANCEL or (self._is_killing and answer.kind == _VERDICT):
+                        self._skipped()
+                        return
                     # So that `wait(..., FIRST_EXCEPTION)` sees it; which one it is, is decoded
                     # later.
                     error = UNOPENED
-            is_late = self._state in _ENDED  # cancelled meanwhile
+            is_late = self._state in ENDED  # cancelled meanwhile
             if not is_late:
                 if error is not None:
                     self._exception = error
@@ -128,9 +154,14 @@ class Reply(Future[R]):
             if "_done_callbacks" in self.__dict__:
                 self._invoke_callbacks()
 
+    def _skipped(self) -> None:
+        """End as cancelled: the actor has not begun the message, or was killed for it."""
+        self._discard()
+        self._give_up()
+
     def done(self) -> bool:
         """Whether the reply has ended: with a result, an exception, or cancelled."""
-        if self._state in _ENDED:
+        if self._state in ENDED:
             return True
         self._endpoint.hurry()  # who asks may ask again and again
         return False
@@ -142,16 +173,106 @@ class Reply(Future[R]):
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
         """Have `fn` called with this reply when it has ended; at once if it has."""
         with self._guard:
-            if self._state not in _ENDED:
+            if self._state not in ENDED:
                 self._done_callbacks.append(fn)
                 return
         try:
             fn(self)
         except Exception:  # noqa: BLE001 - the callback's; as the base class has it
-            _log.exception("a callback of a reply from %s raised", self._name)
+            _log.exception("a callback of a reply from %s raised", self._whose.name)
 
-    def cancel(self) -> bool:
-        """Give up the reply, not the message; return whether it had not come yet."""
+    def cancel(self, *, kill: bool = False) -> bool:
+        """Cancel the message; return whether it has not begun, and then it never does.
+
+        True: the message still waited, and is not handled any more; the reply ends as cancelled. It
+        is true again of a reply that was cancelled before, as it is of any future.
+
+        False: it has begun, or the reply has ended. A handler that runs is told so
+        (`Context.cancelled`), and the reply still brings what it returns or raises. With `kill` its
+        process is killed and started anew, if the handler still runs then, and the reply ends as
+        cancelled. It is also false where there is no room on the disk to cancel anything; then
+        nothing is changed.
+
+        Blocks for part of a millisecond, as a rule; in a death of the actor for 1 s at most. With
+        `kill` it also waits for the supervisor's answer.
+
+        Args:
+            kill: kill the process of a handler that has begun. That counts as no restart.
+
+        Raises:
+            ForeignProcess: this is a forked copy of the process that sent the message.
+        """
+        if self._state in ENDED:
+            return self._never_runs()
+        self._endpoint.check_copy()
+        if self._whose._actor == SUPERVISOR:
+            return self._give_up()  # a command stands
+        # One at a time: else one would find that it waits, and the next one that it has begun. A
+        # lock in C, and reentrant, as `_guard`; made with the first call.
+        with self.__dict__.setdefault("_cancelling", threading.RLock()):
+            if self._state in ENDED:
+                return self._never_runs()
+            if not self._may_have_begun:
+                is_taken = self._is_taken_back()
+                if is_taken:
+                    self._give_up()
+                    return self._never_runs()
+                self._may_have_begun = is_taken is not None
+            if kill and self._may_have_begun and self._state not in ENDED:
+                self._kill()
+            return self._never_runs()
+
+    def _never_runs(self) -> bool:
+        """Whether it is cancelled, and was before the message had begun."""
+        return self._state in _CANCELLED and not self._may_have_begun
+
+    def _is_taken_back(self) -> bool | None:
+        """Return whether the message never begins; None: that could not be found out."""
+        # Shown first, looked up second, as who sends it does it the other way round.
+        self._unwanted = True
+        while True:
+            while (call := self.call) == BEING_SENT:
+                pause(_SENT_EVERY_S)
+            if call is None:
+                return True
+            is_taken = self._endpoint.take_back(self._whose._actor, call)
+            # Else that sending has failed for want of a place, and is tried again.
+            if is_taken or self.call == call:
+                break
+        self._unwanted = bool(is_taken)
+        return is_taken
+
+    def is_wanted(self) -> bool:
+        """Whether its message, if it is not sent yet, is still to be sent."""
+        return not self._unwanted and self._state not in _CANCELLED
+
+    def _kill(self) -> None:
+        """Kill the process in which the handler runs, and end as cancelled, if it still does."""
+        from procactors.model import commands as c  # only where it is used
+
+        endpoint = self._endpoint
+        assert self.call is not None
+        command = c.KillCall(self._whose._actor, endpoint.reply_number, self.call)
+        encoded = endpoint.encode(command)
+        self._is_killing = True
+        try:
+            if endpoint.ask(SUPERVISOR, "the supervisor", b"", encoded):
+                self._give_up()
+        finally:
+            self._is_killing = False
+
+    def want_no_more(self) -> None:
+        """Give up the reply, and cancel the message, whether it has begun or not; do not wait."""
+        self._unwanted = True
+        call = self.call
+        if call is not None and self._state not in ENDED and not self._endpoint.is_copy:
+            self._may_have_begun = True  # it is not looked at
+            if call != BEING_SENT and self._whose._actor != SUPERVISOR:
+                self._endpoint.want_no_more(self._whose._actor, call)
+        self._give_up()
+
+    def _give_up(self) -> bool:
+        """End as cancelled; return whether it had not ended yet."""
         with self._guard:  # reentrant
             if not super().cancel():
                 return False
@@ -216,7 +337,7 @@ class Reply(Future[R]):
         Raises:
             TimeoutError, CancelledError: no answer.
         """
-        if self._state not in _ENDED:
+        if self._state not in ENDED:
             self._endpoint.check_copy()  # where no thread reads the answers
             self._sleep(timeout)
         if self._state in _CANCELLED:
@@ -229,10 +350,10 @@ class Reply(Future[R]):
         try:
             # Behind the entry: the thread that ends the reply sets its state, then goes through the
             # list.
-            if self._state in _ENDED:
+            if self._state in ENDED:
                 return
             limit = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
-            if not turn.acquire(timeout=limit) and self._state not in _ENDED:
+            if not turn.acquire(timeout=limit) and self._state not in ENDED:
                 raise FuturesTimeout
         finally:
             with contextlib.suppress(ValueError):
@@ -311,4 +432,4 @@ class Reply(Future[R]):
         self._sealed = NOTHING
         # Its text alone: a handler that keeps the record would keep the traceback's frames.
         text = f"{type(error).__name__}({said(error)!r})"
-        _log.error("a reply from %s was never looked at: %s", self._name, text)
+        _log.error("a reply from %s was never looked at: %s", self._whose.name, text)

@@ -97,6 +97,8 @@ class Answered(Cause):
         self._answer: Answer | None = None
         self._error: BaseException | None = None
         self._is_left = self._is_closed = False
+        #: Id of the call; None: it is not sent.
+        self.call: int | None = None
         #: The reading end is another process's, who cannot hear the answer.
         self.is_moved = False
 
@@ -113,9 +115,9 @@ class Answered(Cause):
             # Who waits at the pipe looks then; else, where none is open, within a second.
             send_aside(self._transport.path, self._number, _WAKE)
 
-    def cancelled(self) -> bool:
-        """Whether the stream was closed before it was sent."""
-        return self._is_left
+    def is_wanted(self) -> bool:
+        """Whether the stream is still to be sent."""
+        return not self._is_left
 
     def error(self) -> BaseException | None:
         """Return what the stream ends with; None: it has ended well."""

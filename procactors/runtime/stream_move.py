@@ -59,6 +59,7 @@ class _Handover:
     """
 
     is_awaited = False
+    call: int | None = None
 
     def __init__(self, transport: Transport, reader: ItemReader, cause: Cause) -> None:
         self._transport = transport
@@ -115,6 +116,7 @@ class _Watched:
     """A handover, and the probe behind the message that it went with."""
 
     is_awaited = False
+    call: int | None = None
 
     def __init__(self, handover: _Handover, transport: Transport, ref: Any) -> None:
         self._handover = handover

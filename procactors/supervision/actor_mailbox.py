@@ -1,7 +1,8 @@
 """The parent's side of one actor's mailbox: its files, its black box, its blueprint.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
-Owns: the actor's folder, the mailbox's descriptors, the box's map (`remove`).
+Owns: the actor's folder, the mailbox's descriptors, the box's map, the claim on a file of the
+user's (`remove`).
 Never: decides what becomes of a message: `recovery` does.
 """
 
@@ -10,17 +11,21 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+from typing import TYPE_CHECKING
 
-from procactors.model.options import Options
+from procactors.late import late
+from procactors.model.options import Checkpoint, Options
 from procactors.supervision.health import Look
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
     HANDLED,
+    HANDS,
     IN_HAND,
     PHASE,
     RUNNING,
     STATE,
     STOPPING,
+    TIMER,
     BlackBox,
     unpack_state,
 )
@@ -29,6 +34,13 @@ from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.tokens import bytes_in
 from procactors.wire.record import Kind, Record, parse, parse_all
 from procactors.wire.storage import move_file, remove_file, remove_folder
+
+if TYPE_CHECKING:
+    from procactors.wire.checkpoint_file import Claim
+    from procactors.wire.mailbox import hands as table
+    from procactors.wire.mailbox.hands import Hands, Slot
+else:
+    table = late("procactors.wire.mailbox.hands")  # of actors with more than one in hand
 
 __all__ = ["ActorMailbox"]
 
@@ -50,13 +62,37 @@ class ActorMailbox:
         self.folder = os.path.join(runtime_dir, "actors", str(actor))
         #: The file with its class and arguments.
         self.blueprint = ""
-        self.files = MailboxFiles(self.folder, options.mailbox or 0)
+        self._claim = None if options.checkpoint is None else _claim(options.checkpoint, name)
         try:
-            self.box = BlackBox(os.path.join(self.folder, "box"))
+            self.files = MailboxFiles(self.folder, options.mailbox or 0)
+            try:
+                self.box = BlackBox(os.path.join(self.folder, "box"))
+            except BaseException:
+                self.files.close()
+                raise
         except BaseException:
-            self.files.close()
+            if self._claim is not None:
+                self._claim.release()
             raise
         self.words = self.box.words
+        self._hands: Hands | None = None
+
+    @property
+    def hands(self) -> Hands | None:
+        """The messages that the actor holds out of the batch; None if it has never had one."""
+        if self._hands is None and self.words[HANDS]:
+            self._hands = table.Hands(self.folder, self.words)
+        return self._hands
+
+    def slots(self) -> list[Slot]:
+        """Return the slots of its hands table that are in use, in the order of their messages."""
+        hands = self.hands
+        return hands.in_use() if hands is not None else []
+
+    def settle(self) -> None:
+        """Decide on a message that the dead actor was just moving out of the batch."""
+        if (hands := self.hands) is not None:
+            hands.settle()
 
     def take_blueprint(self, path: str, is_shared: bool) -> None:
         """Take over the file with its class and arguments; if it `is_shared`, by another name."""
@@ -68,7 +104,7 @@ class ActorMailbox:
         return parse(self.box.batch, at)
 
     def count_waiting(self, is_read: bool) -> int:
-        """Return how many messages wait: in the batch behind the one in hand, and in the pipe.
+        """Return how many messages wait: put aside, in the batch behind that in hand, in the pipe.
 
         Args:
             is_read: its reader lives. It may read a batch between the two looks: then those
@@ -82,6 +118,8 @@ class ActorMailbox:
         kinds = [self.record(at).kind for at in starts]
         with contextlib.suppress(OSError):  # no descriptor is left: then what is in the batch
             kinds += [record.kind for record in parse_all(peek(self.files.read_end))]
+        with contextlib.suppress(OSError):
+            kinds += [slot.record.kind for slot in self.hands.waiting()] if self.hands else []
         return kinds.count(Kind.CALL)
 
     def look(self, now: float) -> Look:
@@ -92,8 +130,13 @@ class ActorMailbox:
         # In this order: should the next message begin in between, it comes out too young.
         word = words[STATE]
         handled = words[HANDLED]
-        if word & IN_HAND:
-            return Look(now, handled, words[BUSY_SINCE] / 1e9, True)
+        since = [words[BUSY_SINCE]] if word & IN_HAND else []
+        if timer := words[TIMER]:
+            since.append(timer)
+        if words[HANDS] and (hands := self.hands):
+            since += [slot.since for slot in hands.running()]
+        if since:
+            return Look(now, handled, min(since) / 1e9, True)
         fill, offset = word >> 40, (word >> 16) & 0xFFFFFF
         # Stopped right behind its read, it has not yet noted how much it got: then the first length
         # in the batch tells (`BlackBox.recover`, which must not be called while the reader lives).
@@ -143,6 +186,20 @@ class ActorMailbox:
 
     def remove(self) -> None:
         """Close and remove everything."""
+        if self._claim is not None:
+            self._claim.release()
+        if self._hands is not None:
+            self._hands.close()
+            self._hands = None
         self.box.close()
         self.files.close()
         remove_folder(self._runtime_dir, f"actors/{self.id}")
+
+
+def _claim(checkpoint: Checkpoint, name: str) -> Claim | None:
+    """Take the file of an actor's checkpoints for it alone; None if it goes with the actor."""
+    if checkpoint.file is None:
+        return None
+    from procactors.wire.checkpoint_file import Claim  # only where it is used
+
+    return Claim(os.fspath(checkpoint.file), name)

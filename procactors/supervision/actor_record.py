@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from time import monotonic_ns
 
 from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.model.commands import ActorInfo, ActorStatus
 from procactors.model.options import Options
 from procactors.supervision.backend import Ended, Host, ReplyTo
 from procactors.wire.mailbox.black_box import (
-    BUSY_SINCE,
     ENDING,
+    EXPIRED,
     HALTED,
     HANDLED,
     HANDLED_OWN,
@@ -103,6 +102,8 @@ class ActorRecord:
         self.was_suspended = False
         #: What the watchdog ends, or has ended, it for; None while it behaves.
         self.accused_of: ExitReason | None = None
+        #: The call for whose sake it is killed, by its caller's wish (reply pipe, id).
+        self.killed_call: tuple[int, int] | None = None
         #: Most resident bytes of this life, as far as the watchdog has looked at them.
         self.peak_memory = 0
         #: It is being stopped because the actor that spawned it ends.
@@ -137,7 +138,9 @@ class ActorRecord:
 
     def status(self) -> ActorStatus:
         """Return what can be seen now; for the last time just before its host is removed."""
-        busy = self.life is Life.UP and bool(self.words[STATE] & IN_HAND)
+        in_hand = self.host.in_hand(is_alive=True) if self.life is Life.UP else ()
+        # A message may just have changed under the look: then it is busy all the same.
+        busy = bool(in_hand) or (self.life is Life.UP and bool(self.words[STATE] & IN_HAND))
         state = self.life.value
         if self.life is Life.UP:
             phase = self.words[PHASE]
@@ -154,10 +157,12 @@ class ActorRecord:
             handled=self._handled(),
             mailbox=self.host.waiting() if self.life is not Life.OVER else 0,
             memory=self.host.resident(),
-            busy_s=self._busy_s() if busy else 0.0,
+            busy_s=max((message.busy_s for message in in_hand), default=0.0),
             last_crash=self.last_crash,
             reason=self.reason,
             recycled=self.recycled,
+            expired=self.words[EXPIRED],
+            in_hand=in_hand,
         )
 
     def exit_reason(self, ended: Ended) -> ExitReason:
@@ -182,15 +187,16 @@ class ActorRecord:
 
     def report(self, reason: ExitReason, ended: Ended, pid: int | None, now: float) -> CrashReport:
         """Return the report of the life that has just ended, as far as it is known now."""
-        handler, deliveries = self.host.in_hand()
+        in_hand = self.host.in_hand()
+        first = in_hand[0] if in_hand else None
         return CrashReport(
             actor=self.name,
             incarnation=self.incarnation,
             pid=pid,
             reason=reason,
-            handler=handler,
-            busy_s=self._busy_s() if handler else 0.0,
-            deliveries=deliveries,
+            handler=first.handler if first else None,
+            busy_s=first.busy_s if first else 0.0,
+            deliveries=first.deliveries if first else 0,
             handled=self._handled(),
             traceback=ended.trace if ended.text == reason.text else "",
             native_stack=without_ours(ended.stacks),
@@ -199,10 +205,8 @@ class ActorRecord:
             ran_s=0.0 if self.ready_at is None else now - self.ready_at,
             log=ended.log,
             seed=self.seed,
+            in_hand=in_hand,
         )
-
-    def _busy_s(self) -> float:
-        return max(0.0, (monotonic_ns() - self.words[BUSY_SINCE]) / 1e9)
 
     def _handled(self) -> int:
         return self.words[HANDLED] - self.words[HANDLED_OWN]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from procactors.crash import CrashReport, ExitReason
+from procactors.crash import CrashReport, ExitReason, MessageInHand
 from procactors.late_dataclass import dataclass
 from procactors.light_tuple import NamedTuple
 from procactors.model.options import Options
@@ -151,17 +151,32 @@ class Host(Protocol):
     def at_work(self) -> str | None:
         """Return the handler that the actor is in now; None: in none, or it has just gone on."""
 
-    def in_hand(self) -> tuple[str | None, int]:
-        """Return (handler, deliveries) of the message that was in hand when it died."""
+    def has_in_hand(self, reply: int, call: int) -> bool:
+        """Return whether a call is in hand, by its reply pipe and id; in a live actor, a glance."""
+
+    def in_hand(self, *, is_alive: bool = False) -> tuple[MessageInHand, ...]:
+        """Return the messages in hand: which ended it, if that is known; then the oldest first.
+
+        Args:
+            is_alive: its process may go on while it is looked at; else it is dead.
+        """
 
     def crash_writer(self) -> Tell:
         """Return what writes a crash to the folder of crashes, with the message now in hand."""
 
-    def recover(self, report: CrashReport, again: bool) -> Tell:
-        """Decide on the message in hand: the next life gets it, if `again`; else it is lost.
+    def recover(
+        self, report: CrashReport, most: int, unwanted: tuple[int, int] | None = None
+    ) -> Tell:
+        """Decide on the messages in hand: the next life gets each, or it is lost.
+
+        Args:
+            report: of the death.
+            most: how often each may be begun in all, not counting one that ended the actor by what
+                it raised, which is lost; 0: all are.
+            unwanted: reply pipe and id of the call for whose sake it was killed: that is lost.
 
         Returns:
-            what answers its caller, or keeps it as a dead letter.
+            what answers the callers of the lost, or keeps them as dead letters.
         """
 
     def stop(self) -> None:

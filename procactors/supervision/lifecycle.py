@@ -116,6 +116,7 @@ class Lifecycle:
         actor.ended_with = 0
         actor.was_suspended = False
         actor.accused_of = None
+        actor.killed_call = None
         actor.peak_memory = 0
         try:
             actor.words[STOP_ORDERED] = actor.stop_by is not None
@@ -328,8 +329,11 @@ class Lifecycle:
         peak_comes = reason.is_abnormal and ended.peak_comes
         report = actor.report(reason, ended, pid, self._core.clock())
         entry = self._core.entries[actor.id]
-        how = self._exit_of(actor, reason, report.handler)
+        # A timer has a name there, too, but is no message.
+        had_message = report.handler is not None and report.deliveries > 0
+        how = self._exit_of(actor, reason, had_message=had_message)
         crashed = how in (Exit.ABNORMAL, Exit.FAULTLESS) and not _is_ordered(actor)
+        crashed = crashed and not _is_wished(actor, reason)
         decider = self._core.decider(actor) if crashed else None
         is_held = decider is not None
         if peak_comes and self._core.stays_down(entry, how, held=is_held):
@@ -353,7 +357,9 @@ class Lifecycle:
             write=actor.host.crash_writer(),
             sweep=actor.host.sweeper(),
             # Last: once the mailbox is recovered, only this death has the message that was in hand.
-            tell=actor.host.recover(report, comes_back and self._repeats(actor, report)),
+            tell=actor.host.recover(
+                report, _most_deliveries(actor) if comes_back else 0, actor.killed_call
+            ),
         )
         try:
             if comes_back:
@@ -379,22 +385,16 @@ class Lifecycle:
             if reason.is_abnormal:
                 entry.supervisor.note_deaths(report)
 
-    def _repeats(self, actor: ActorRecord, report: CrashReport) -> bool:
-        """Whether the message in hand may be begun once more."""
-        return (
-            actor.options.delivery is Delivery.AT_LEAST_ONCE
-            and report.reason.kind is not ExitKind.ERROR  # an exception is no process's crash
-            and report.deliveries < actor.options.max_deliveries
-        )
-
     def _lines(self, actor: ActorRecord, reason: ExitReason, entry: ChildEntry) -> int:
         """Return how many lines of a death are logged."""
         if not reason.is_abnormal or (reason.kind is ExitKind.KILLED and actor.final):
             return 0
+        if _is_wished(actor, reason):
+            return 0
         # The caller of a failed start gets the whole cause: it is shown once, there.
         return 1 if reason.kind is ExitKind.START and entry.starter is not None else LOG_LINES
 
-    def _exit_of(self, actor: ActorRecord, reason: ExitReason, handler: str | None) -> Exit:
+    def _exit_of(self, actor: ActorRecord, reason: ExitReason, *, had_message: bool) -> Exit:
         """Return what an actor's end means to the engine."""
         if actor.final or reason.kind is ExitKind.STOPPED:
             return Exit.SHUTDOWN
@@ -403,7 +403,8 @@ class Lifecycle:
         if not reason.is_abnormal:
             return Exit.NORMAL
         # An item has ended it, and its pool sees to that one: the worker is not to blame.
-        return Exit.FAULTLESS if actor.pooled and handler is not None else Exit.ABNORMAL
+        is_items = actor.pooled and had_message
+        return Exit.FAULTLESS if is_items or _is_wished(actor, reason) else Exit.ABNORMAL
 
     def _finishes_mailbox(self, actor: ActorRecord, reason: ExitReason) -> bool:
         """Whether an actor that crashed on its way to a stop comes back to finish its mailbox.
@@ -531,6 +532,17 @@ class Lifecycle:
             # Not if an order stands behind this event that has its life not take place.
             if self._core.entries[parent.id].stage in (Stage.STARTING, Stage.UP):
                 self.start(parent)
+
+
+def _is_wished(actor: ActorRecord, reason: ExitReason) -> bool:
+    """Whether an actor's process was killed because a call's caller wished it."""
+    return actor.killed_call is not None and reason.kind is ExitKind.KILLED
+
+
+def _most_deliveries(actor: ActorRecord) -> int:
+    """Return how often a message may be begun in all that a death has cut off; 0: not again."""
+    again = actor.options.delivery is Delivery.AT_LEAST_ONCE
+    return actor.options.max_deliveries if again else 0
 
 
 def _is_ordered(actor: ActorRecord) -> bool:

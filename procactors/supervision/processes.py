@@ -18,8 +18,9 @@ import signal
 from collections.abc import Callable
 from typing import cast
 
-from procactors.crash import CrashReport, ExitKind, ExitReason
+from procactors.crash import CrashReport, ExitKind, ExitReason, MessageInHand
 from procactors.errors import ProcActorsError
+from procactors.model.choices import Delivery
 from procactors.model.options import Limits, Options
 from procactors.process.child import Child
 from procactors.process.launcher import Launcher
@@ -126,6 +127,7 @@ class ProcessHost(ActorMailbox):
             main_file=around.main_file,
             authkey=around.authkey,
             recycle=None if recycle is None else dataclasses.astuple(recycle),
+            checkpoint=None if options.checkpoint is None else _checkpoint(options),
             cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
             nice=limits.nice,
             dumps=life.dumps,
@@ -226,17 +228,23 @@ class ProcessHost(ActorMailbox):
         """Return the handler that the actor is in now; None: in none, or it has just gone on."""
         return self._recovery.at_work(self)
 
-    def in_hand(self) -> tuple[str | None, int]:
-        """Return (handler, deliveries) of the message that was in hand when it died."""
-        return self._recovery.in_hand(self)
+    def has_in_hand(self, reply: int, call: int) -> bool:
+        """Return whether a call is in hand (see `Recovery.has_in_hand`)."""
+        return self._recovery.has_in_hand(self, reply, call)
+
+    def in_hand(self, *, is_alive: bool = False) -> tuple[MessageInHand, ...]:
+        """Return the messages in hand (see `Recovery.in_hand`)."""
+        return self._recovery.in_hand(self, is_alive=is_alive)
 
     def crash_writer(self) -> Tell:
         """Return what writes a crash to the folder of crashes, with the message now in hand."""
         return self._recovery.crash_writer(self)
 
-    def recover(self, report: CrashReport, again: bool) -> Tell:
-        """Decide on the message in hand (see `Recovery.recover`)."""
-        return self._recovery.recover(self, report, again)
+    def recover(
+        self, report: CrashReport, most: int, unwanted: tuple[int, int] | None = None
+    ) -> Tell:
+        """Decide on the messages in hand (see `Recovery.recover`)."""
+        return self._recovery.recover(self, report, most, unwanted)
 
     def stop(self) -> None:
         """Put a stop into the mailbox, behind everything that the parent has sent."""
@@ -258,6 +266,15 @@ class ProcessHost(ActorMailbox):
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""
         self._recovery.close_mailbox(self, why)
+
+
+def _checkpoint(options: Options) -> tuple[int | None, float | None, str, bool]:
+    """Return what an actor is told of its checkpoints."""
+    checkpoint = options.checkpoint
+    assert checkpoint is not None
+    file = cast("str | None", checkpoint.file)  # made plain by `Checkpoint`
+    keeps_answers = options.delivery is Delivery.AT_LEAST_ONCE
+    return checkpoint.messages, checkpoint.seconds, file or "", keeps_answers
 
 
 class Processes:

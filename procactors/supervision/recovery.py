@@ -1,4 +1,4 @@
-"""What a dead actor left: the message in hand, the rest of its mailbox, its files.
+"""What a dead actor left: the messages in hand, the rest of its mailbox, its files.
 
 Layer: supervision. Runs in: parent, in the supervisor's thread.
 Owns: the reply sender by which the dead are answered for (`close`).
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import struct
 import threading
+from collections.abc import Iterator
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from procactors.crash import CrashReport, ExitKind
+from procactors.crash import CrashReport, ExitKind, MessageInHand
 from procactors.deadletters.letter import DeadLetter
 from procactors.deadletters.store import DeadLetters
 from procactors.errors import (
@@ -27,15 +30,19 @@ from procactors.errors import (
 from procactors.late import late
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Tell
+from procactors.supervision.mishaps import quietly
 from procactors.supervision.stop_report import Tally
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, STREAM_KEY, Envelope, open_envelope
 from procactors.wire.mailbox.black_box import (
+    BUSY_SINCE,
     CLOSED,
     DELIVERIES,
     GONE,
     IN_HAND,
     STATE,
+    TIMER,
+    UNTOLD,
     pack_state,
     unpack_state,
 )
@@ -44,10 +51,12 @@ from procactors.wire.pickling.plain import as_pickle
 from procactors.wire.record import (
     CHILD_FAILED,
     EVENT,
+    IN_SEGMENT,
     RESTARTED,
     SETTLED,
     TERMINATED,
     Kind,
+    Record,
     frame,
     parse,
 )
@@ -61,8 +70,11 @@ from procactors.wire.streams.channel import sweep_streams
 if TYPE_CHECKING:
     from procactors.supervision import crash_folder
     from procactors.supervision.crash_folder import CrashFolder, InHand
+    from procactors.wire.mailbox import hands as table
+    from procactors.wire.mailbox.hands import Slot
 else:
     crash_folder = late("procactors.supervision.crash_folder")  # of systems with a `crash_dir`
+    table = late("procactors.wire.mailbox.hands")  # of actors with more than one in hand
 
 __all__ = ["Recovery"]
 
@@ -123,31 +135,43 @@ class Recovery:
         with self._sending:
             return self._replies.answer(reply, call, kind, value, patient=False)
 
-    def in_hand(self, mailbox: ActorMailbox) -> tuple[str | None, int]:
-        """Return (handler, deliveries) of the message in hand of a dead actor."""
-        _, offset, in_hand = mailbox.box.recover()
-        if not in_hand:
-            return None, 0
-        kind, _, body = mailbox.record(offset)
-        deliveries = mailbox.words[DELIVERIES] + 1
-        if kind == Kind.CALL:
-            return open_envelope(body).handler, deliveries
-        if kind == Kind.EVENT:
-            return _EVENT_HOOKS[EVENT.unpack_from(body)[0]], deliveries
-        return None, 0
+    def in_hand(
+        self, mailbox: ActorMailbox, *, is_alive: bool = False
+    ) -> tuple[MessageInHand, ...]:
+        """Return the messages in hand: which ended the actor, if that is known; then the oldest.
+
+        Args:
+            mailbox: the actor's.
+            is_alive: it may go on while it is looked at: what it has just begun or ended is missing
+                then. Else it is dead.
+        """
+        now = monotonic_ns()
+        if not is_alive:
+            mailbox.settle()
+        found = [
+            *_in_batch(mailbox, now, is_alive),
+            *_in_timer(mailbox, now),
+            *_in_table(mailbox, now, is_alive),
+        ]
+        found.sort(key=lambda entry: (not entry[0], -entry[1].busy_s))
+        return tuple(message for _, message in found)
 
     def at_work(self, mailbox: ActorMailbox) -> str | None:
         """Return the handler that an actor is in now; None: in none, or it has just gone on."""
+        in_hand = self.in_hand(mailbox, is_alive=True)
+        return next((message.handler for message in in_hand if not message.is_later), None)
+
+    def has_in_hand(self, mailbox: ActorMailbox, reply: int, call: int) -> bool:
+        """Return whether a call is in hand; of a live actor, a glance that may be late."""
         word = mailbox.words[STATE]
-        if not word & IN_HAND:
-            return None
-        _, offset, _ = unpack_state(word)
-        try:
-            kind, _, body = mailbox.record(offset)
-            handler = open_envelope(body).handler if kind == Kind.CALL else None
-        except (ValueError, struct.error, IndexError):
-            return None  # its bytes have changed under our eyes
-        return handler if mailbox.words[STATE] == word else None
+        with _under_our_eyes(is_alive=True):
+            if word & IN_HAND and _is_call(mailbox.record(unpack_state(word)[1]), reply, call):
+                return mailbox.words[STATE] == word
+            for slot in mailbox.slots():
+                is_begun = slot.state in (table.RUNNING, table.LATER)
+                if is_begun and _is_call(slot.record, reply, call):
+                    return slot.is_same
+        return False
 
     def crash_writer(self, mailbox: ActorMailbox) -> Tell:
         """Return what writes a crash to the folder, with a copy of the message now in hand."""
@@ -158,12 +182,10 @@ class Recovery:
         return lambda report: crashes.add(report, message)
 
     def _copy_in_hand(self, mailbox: ActorMailbox) -> InHand | None:
-        _, offset, in_hand = mailbox.box.recover()
-        if not in_hand:
+        record = _first_in_hand(mailbox)
+        if record is None or record.kind != Kind.CALL:
             return None
-        kind, flags, body = mailbox.record(offset)
-        if kind != Kind.CALL:
-            return None
+        _, flags, body = record
         envelope = open_envelope(body)
         if envelope.method[:1] == BATCH_KEY:
             return None  # a pool's: it holds references to what the pool keeps
@@ -176,65 +198,167 @@ class Recovery:
             received.leave()
         return crash_folder.InHand(envelope.handler, bool(envelope.method), head, buffers)
 
-    def recover(self, mailbox: ActorMailbox, report: CrashReport, again: bool) -> Tell:
-        """Decide on the message in hand of a dead actor, and leave the box readable.
+    def recover(
+        self,
+        mailbox: ActorMailbox,
+        report: CrashReport,
+        most: int,
+        unwanted: tuple[int, int] | None = None,
+    ) -> Tell:
+        """Decide on the messages in hand of a dead actor, and leave its box readable.
 
-        It stores one word, last: so it may itself be ended and repeated.
+        It stores one word for each, last: so it may itself be ended and repeated.
 
         Args:
             mailbox: the dead actor's.
             report: of its death.
-            again: hand the message to the next incarnation.
+            most: how often a message may be begun in all; with fewer, the next life gets it. 0: it
+                gets none.
+            unwanted: reply pipe and id of the call for whose sake it was killed: that is lost.
 
         Returns:
-            what answers the message's caller, or keeps it as a dead letter, with the whole report.
+            what answers the callers of the lost, or keeps these as dead letters, with the whole
+            report.
         """
+        mailbox.settle()
+        self._free_handled(mailbox)
+        # The slots' messages came before the batch's.
+        tells = [
+            self._recover_held(mailbox, slot, report, 0 if _is_for(slot.record, unwanted) else most)
+            for slot in mailbox.slots()
+        ]
+        tells.append(self._recover_batch(mailbox, report, most, unwanted))
+        told = [tell for tell in tells if tell is not _nothing]
+        if len(told) < 2:
+            return told[0] if told else _nothing
+        return lambda whole: quietly(*(functools.partial(tell, whole) for tell in told))
+
+    def _free_handled(self, mailbox: ActorMailbox) -> None:
+        """Free what the records hold that the dead actor had stepped behind."""
+        # But for those that it still held: the same bytes name the same payload.
+        held = {slot.raw for slot in mailbox.slots() if slot.record.flags & IN_SEGMENT}
+        for at, length in mailbox.box.walk(0, mailbox.box.recover()[1]):
+            if not held or bytes(mailbox.box.batch[at : at + length]) not in held:
+                self._free(*mailbox.record(at))
+
+    def _recover_batch(
+        self,
+        mailbox: ActorMailbox,
+        report: CrashReport,
+        most: int,
+        unwanted: tuple[int, int] | None,
+    ) -> Tell:
         box, words = mailbox.box, mailbox.words
         fill, offset, in_hand = box.recover()
-        for at, _ in box.walk(0, offset):
-            self._free(mailbox, at)
+        box.end_timer()  # the next life begins without any
         if not in_hand:
             return _nothing
-        kind, flags, body = mailbox.record(offset)
-        if kind == Kind.EVENT:
-            # The hook is called once; again only if it was cut off, not if it has raised.
-            again = report.reason.kind is not ExitKind.ERROR and report.deliveries < _EVENT_TRIES
-            if not again:
-                text = "%s is not told of an event again: it %s"
-                _log.error(text, mailbox.name, report.reason)
-        if kind == Kind.CALL and open_envelope(body).method[:1] == STREAM_KEY:
-            again = False  # its reader has had some items already
+        record = mailbox.record(offset)
+        deliveries = words[DELIVERIES] + 1
+        most = 0 if _is_for(record, unwanted) else most
+        has_raised = report.reason.kind is ExitKind.ERROR
+        again = self._begins_again(mailbox, record, report, deliveries, most, has_raised=has_raised)
         tell: Tell = _nothing
-        if kind == Kind.CALL and not again:
-            tell = self._lose(mailbox, flags, open_envelope(body), report)
-        if again or kind not in (Kind.CALL, Kind.EVENT):
-            words[DELIVERIES] += kind in (Kind.CALL, Kind.EVENT)
+        if record.kind == Kind.CALL and not again:
+            tell = self._lose(mailbox, record, report, deliveries, _has_killed(report))
+        if again or record.kind not in (Kind.CALL, Kind.EVENT):
+            words[DELIVERIES] += record.kind in (Kind.CALL, Kind.EVENT)
             words[STATE] = pack_state(fill, offset)
         else:
             words[DELIVERIES] = 0
             words[STATE] = pack_state(fill, offset + box.lengths[offset >> 2])
         return tell
 
-    def _lose(
-        self, mailbox: ActorMailbox, flags: int, envelope: Envelope, report: CrashReport
+    def _recover_held(
+        self, mailbox: ActorMailbox, slot: Slot, report: CrashReport, most: int
     ) -> Tell:
-        """Free a message that a death has cut off; return what tells of it."""
+        """Decide on a message that the dead actor held out of the batch."""
+        record, state = slot.record, slot.state
+        if state == table.DONE:
+            self._free(*record)
+            slot.release()
+            return _nothing
+        if state in (table.STASHED, table.WAITING):
+            # Put aside, or not begun by this life: the next one has it, as all that still waits.
+            slot.state = table.WAITING
+            return _nothing
+        deliveries = slot.deliveries + 1
+        has_raised = state == table.FAILED
+        if self._begins_again(mailbox, record, report, deliveries, most, has_raised=has_raised):
+            slot.deliveries = deliveries
+            slot.state = table.WAITING
+            return _nothing
+        tell: Tell = _nothing
+        if record.kind == Kind.CALL:
+            is_error = report.reason.kind is ExitKind.ERROR
+            may_have_killed = state != table.LATER and (has_raised or not is_error)
+            killed = may_have_killed and _has_killed(report)
+            tell = self._lose(mailbox, record, report, deliveries, killed)
+        slot.release()
+        return tell
+
+    def _begins_again(
+        self,
+        mailbox: ActorMailbox,
+        record: Record,
+        report: CrashReport,
+        deliveries: int,
+        most: int,
+        *,
+        has_raised: bool,
+    ) -> bool:
+        """Whether the next life gets a message; `has_raised`: its handler has ended this one."""
+        if record.kind == Kind.CALL and open_envelope(record.body).method[:1] == STREAM_KEY:
+            return False  # its reader has had some items already
+        if record.kind != Kind.EVENT:
+            # An exception is no process's crash.
+            return not has_raised and deliveries < most
+        # The hook is called once; again only if it was cut off, not if it has raised.
+        again = not has_raised and deliveries < _EVENT_TRIES
+        if not again:
+            _log.error("%s is not told of an event again: it %s", mailbox.name, report.reason)
+        return again
+
+    def _lose(
+        self,
+        mailbox: ActorMailbox,
+        record: Record,
+        report: CrashReport,
+        deliveries: int,
+        killed: bool,
+    ) -> Tell:
+        """Free a message that a death has cut off; return what tells of it.
+
+        Args:
+            mailbox: the dead actor's.
+            record: the message.
+            report: of the death.
+            deliveries: how often the message was begun.
+            killed: it is to blame for the death, as far as can be known.
+        """
+        _, flags, body = record
+        envelope = open_envelope(body)
         # Not a batch: its payloads are the pool's, which knows the item that is to blame. Nor a
         # stream, whose channel is gone.
         is_batch = envelope.method[:1] in (BATCH_KEY, STREAM_KEY)
         kept: DeadLetter | None = None
         # An ask goes to the file alone, and only if it has killed its actor.
-        if not envelope.reply or (self.letters.keeps and _has_killed(report) and not is_batch):
-            kept = self._letter(mailbox.name, flags, envelope, mailbox, report=report)
+        if not envelope.reply or (self.letters.keeps and killed and not is_batch):
+            letter = self._letter(mailbox.name, flags, envelope, mailbox)
+            kept = dataclasses.replace(letter, deliveries=deliveries, killed=killed)
         else:
             self._store.discard(flags, envelope.payload)
         reply, call = envelope.reply, envelope.call
         if reply:
             self.tally.broken(mailbox.name)
+        # Before it vanishes from box or table: who cancels it looks for it there, or for this.
+        mailbox.words[UNTOLD] += 1
 
         def tell(whole: CrashReport) -> None:
             if reply:
                 self.answer(reply, call, Kind.VERDICT, ActorDied(whole.brief(), whole))
+            with contextlib.suppress(ValueError):  # its box is closed by now
+                mailbox.words[UNTOLD] -= 1
             if kept is not None:
                 # The crash has been logged: one line of it will do.
                 letter = dataclasses.replace(kept, reason=str(whole))
@@ -246,6 +370,13 @@ class Recovery:
         """Answer everything that is left in the mailbox of an actor that is gone for good."""
         # The mark first: a writer that finds the closed pipe full looks at it.
         mailbox.words[CLOSED] = GONE
+        mailbox.settle()
+        for slot in mailbox.slots():
+            if slot.state == table.DONE:
+                self._free(*slot.record)
+            else:
+                self._refuse(mailbox, *slot.record, why)
+            slot.release()
         fill, offset, _ = mailbox.box.recover()
         for at, _ in mailbox.box.walk(offset, fill):
             self._refuse(mailbox, *mailbox.record(at), why)
@@ -296,8 +427,7 @@ class Recovery:
         with self._sending:
             self._replies.close()
 
-    def _free(self, mailbox: ActorMailbox, at: int) -> None:
-        kind, flags, body = mailbox.record(at)
+    def _free(self, kind: int, flags: int, body: memoryview) -> None:
         if kind == Kind.CALL:
             self._store.discard(flags, open_envelope(body).payload)
 
@@ -345,7 +475,6 @@ class Recovery:
         envelope: Envelope,
         mailbox: ActorMailbox | None,
         actor: int = 0,
-        report: CrashReport | None = None,
     ) -> DeadLetter:
         """Return a message as a letter, with a copy of its bytes; its reason comes later."""
         head, buffers = b"", tuple[bytes, ...]()
@@ -359,19 +488,105 @@ class Recovery:
             actor=name,
             handler=envelope.handler,
             reason="",
-            deliveries=report.deliveries if report is not None else 0,
+            deliveries=0,
             sender=envelope.sender,
             head=head,
             buffers=buffers,
             is_call=bool(envelope.method),
             at=at,
             class_name=mailbox.class_name if mailbox is not None else "",
-            killed=report is not None and _has_killed(report),
+            killed=False,
             asked=bool(envelope.reply),
             method=envelope.method,
             actor_id=mailbox.id if mailbox is not None else actor,
             serial=serial,
         )
+
+
+def _in_batch(
+    mailbox: ActorMailbox, now: int, is_alive: bool
+) -> Iterator[tuple[bool, MessageInHand]]:
+    """Yield (False, the message in hand in the batch), if there is one with a handler."""
+    words = mailbox.words
+    word = words[STATE]
+    if not word & IN_HAND:
+        return
+    since, deliveries = words[BUSY_SINCE], words[DELIVERIES] + 1
+    _, offset, _ = unpack_state(word)
+    with _under_our_eyes(is_alive):
+        handler = _handler_of(mailbox.record(offset))
+        if handler is not None and words[STATE] == word:
+            yield False, MessageInHand(handler, max(0.0, (now - since) / 1e9), deliveries)
+
+
+def _in_timer(mailbox: ActorMailbox, now: int) -> Iterator[tuple[bool, MessageInHand]]:
+    """Yield (whether it ended the actor, the timer that runs), if one does."""
+    since = mailbox.words[TIMER]
+    if name := mailbox.box.timer:
+        busy_s = max(0.0, (now - since) / 1e9)
+        is_alone = not any(slot.state == table.RUNNING for slot in mailbox.slots())
+        yield is_alone, MessageInHand(name, busy_s, deliveries=0)
+
+
+def _in_table(
+    mailbox: ActorMailbox, now: int, is_alive: bool
+) -> Iterator[tuple[bool, MessageInHand]]:
+    """Yield (whether it ended the actor, message) of each in hand that is out of the batch."""
+    for slot in mailbox.slots():
+        state, since, deliveries = slot.state, slot.since, slot.deliveries + 1
+        if state not in (table.RUNNING, table.LATER, table.FAILED):
+            continue
+        with _under_our_eyes(is_alive):
+            handler = _handler_of(slot.record)
+            if handler is not None and slot.is_same:
+                busy_s = max(0.0, (now - since) / 1e9)
+                message = MessageInHand(handler, busy_s, deliveries, state == table.LATER)
+                yield state == table.FAILED, message
+
+
+def _first_in_hand(mailbox: ActorMailbox) -> Record | None:
+    """Return the message in hand of a dead actor that a crash report names; None: there is none."""
+    if mailbox.words[TIMER]:
+        return None  # it names the timer
+    _, offset, in_hand = mailbox.box.recover()
+    found = [
+        (slot.state != table.FAILED, slot.since, slot.record)
+        for slot in mailbox.slots()
+        if slot.state in (table.RUNNING, table.FAILED)
+    ]
+    if in_hand:
+        found.append((True, mailbox.words[BUSY_SINCE], mailbox.record(offset)))
+    return min(found, key=lambda entry: entry[:2])[2] if found else None
+
+
+def _is_for(record: Record, unwanted: tuple[int, int] | None) -> bool:
+    return unwanted is not None and _is_call(record, *unwanted)
+
+
+def _is_call(record: Record, reply: int, call: int) -> bool:
+    if record.kind != Kind.CALL:
+        return False
+    envelope = open_envelope(record.body)
+    return (envelope.reply, envelope.call) == (reply, call)
+
+
+def _handler_of(record: Record) -> str | None:
+    """Return the name of the handler, or hook, that a record is for; None: it is for none."""
+    if record.kind == Kind.CALL:
+        return open_envelope(record.body).handler
+    if record.kind == Kind.EVENT:
+        return _EVENT_HOOKS[EVENT.unpack_from(record.body)[0]]
+    return None
+
+
+@contextlib.contextmanager
+def _under_our_eyes(is_alive: bool) -> Iterator[None]:
+    """Let bytes be anything while their actor goes on: it may have changed them meanwhile."""
+    try:
+        yield
+    except (ValueError, struct.error, IndexError, KeyError):
+        if not is_alive:
+            raise
 
 
 def _nothing(_: CrashReport) -> None:

@@ -29,6 +29,7 @@ from procactors.wire.mailbox.black_box import (
     PARENT_GONE,
     STATE,
     TERMINATE,
+    TIMER,
 )
 
 __all__ = ["ORDERLY_SHARE", "Stopping"]
@@ -277,7 +278,8 @@ class Stopping:
 
     def _unwind(self, actor: ActorRecord, by: float) -> None:
         """Terminate an actor as soon as it is seen in a handler; an idle one leaves by itself."""
-        if actor.life is Life.STARTING or actor.words[STATE] & IN_HAND:
+        is_busy = actor.words[STATE] & IN_HAND or actor.words[TIMER]
+        if actor.life is Life.STARTING or is_busy:
             self._terminate(actor)
         else:
             again = functools.partial(self._unwind, by=by)

@@ -18,6 +18,7 @@ from procactors.errors import ProcActorsError, RestartIntensityExceeded, SpawnEr
 from procactors.model import commands as c
 from procactors.supervision.actor_record import Life
 from procactors.supervision.backend import Backend, ReplyTo
+from procactors.supervision.call_kill import CallKill
 from procactors.supervision.child_failures import ChildFailures
 from procactors.supervision.core import Core
 from procactors.supervision.death_watch import DeathWatch
@@ -85,6 +86,7 @@ class Supervision:
             c.Leave: self.stopping.leave,
             c.Kill: self.stopping.kill,
             c.Condemn: self.watchdog.condemn,
+            c.KillCall: CallKill(self.core).kill,
             c.Wait: self._wait,
             c.Describe: self._describe,
             c.Find: self._find,

@@ -186,4 +186,7 @@ class Watchdog:
 
 
 def _is_same(before: Standstill, now: Standstill | None) -> bool:
-    return now is not None and (before.handled, before.began) == (now.handled, now.began)
+    if now is None or (before.in_handler, before.began) != (now.in_handler, now.began):
+        return False
+    # While one handler hangs, others of the same actor may come to their ends.
+    return before.in_handler or before.handled == now.handled

@@ -9,6 +9,7 @@ Never: outlives the process's part in the system; is used by a forked copy.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import threading
@@ -246,6 +247,7 @@ class Endpoint:
         record = build_message(
             self.store, actor, method, encoded, call, replies.port.number, self.actor, deadline
         )
+        pending.call = call
         replies.pending[call] = pending
         if pending.is_awaited:
             replies.hurry()
@@ -271,6 +273,26 @@ class Endpoint:
         replies = self._replies
         if replies is not None:
             replies.hurry()
+
+    def take_back(self, actor: int, call: int) -> bool | None:
+        """Cancel a call of a submit; return True: it has not begun, and never will."""
+        from procactors.wire.taking_back import take_back  # only where it is used
+
+        replies = self._replies
+        if replies is None:
+            return None
+        return take_back(actor_path(self.path, actor), replies, call)
+
+    def want_no_more(self, actor: int, call: int) -> None:
+        """Cancel a call of a submit, whose answer nobody waits for; does not wait."""
+        from procactors.wire.taking_back import resolve, want_no_more  # only where it is used
+
+        replies = self._replies
+        if replies is not None:
+            port = replies.port.number
+            replies.on_begun = lambda path, begun: resolve(path, port, begun)
+            words = functools.partial(self.words, actor)
+            want_no_more(actor_path(self.path, actor), words, replies, call)
 
     @property
     def reply_number(self) -> int:
@@ -565,4 +587,7 @@ _FORKED = (
 
 
 def _timeout_error(name: str, timeout: float | None) -> AskTimeout:
-    return AskTimeout(f"no reply from {name} within {timeout} s; the message is not taken back")
+    return AskTimeout(
+        f"no reply from {name} within {timeout} s; if the message had not begun by then, it never "
+        f"will, but what has begun goes on"
+    )

@@ -81,6 +81,7 @@ class Kind(enum.IntEnum):
     ITEMS = 11  #: of a stream: many plain items
     PICKLED = 12  #: of a stream: many small pickles
     LARGE = 13  #: of a stream: one item by itself
+    CANCEL = 14  #: a reply: the message was not begun, since its caller had cancelled it
 
 
 #: Indexed by a body's size modulo eight.

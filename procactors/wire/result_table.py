@@ -36,6 +36,7 @@ from procactors.wire.storage import Descriptors, create, find_file, remove_file,
 
 __all__ = [
     "BATCH",
+    "CANCELLED",
     "FAILURE",
     "FALSE",
     "FLOAT",
@@ -66,7 +67,8 @@ __all__ = [
 #: once it is through with it. LIMIT: items that it may begin; the pool lowers it. LOADING: what is
 #: just being unpickled, if anything. SINCE: when the item in hand was begun, in nanoseconds, if the
 #: pool wants to know. LOWERED: its first byte is 1 once the limit is lower than the batch is long.
-BATCH, STARTED, LIMIT, LOADING, SINCE, LOWERED = range(6)
+#: CANCELLED: number of the item, from 1 on, that its caller does not want any more.
+BATCH, STARTED, LIMIT, LOADING, SINCE, LOWERED, CANCELLED = range(7)
 _WORDS = 64
 #: Values of LOADING: the function, whose module may take its time to be imported; the items.
 FUNCTION, PAYLOAD = 1, 2
@@ -166,7 +168,7 @@ class ResultTable:
         """Make the table ready for a batch of `count` items. No other process looks at it now."""
         self.marks[:count] = _ZEROS[:count]
         words = self.words
-        words[STARTED] = words[LOADING] = words[SINCE] = 0
+        words[STARTED] = words[LOADING] = words[SINCE] = words[CANCELLED] = 0
         words[LIMIT] = count
         self.lowered[0] = 0
         words[BATCH] = batch

@@ -16,11 +16,12 @@ Where this process may run on one core alone, and its peer perhaps on the same, 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-__all__ = ["Spin"]
+__all__ = ["Spin", "pause"]
 
 #: Nanoseconds of an ordinary try: two to three times a round trip on awake cores.
 _SHORT_NS = 20_000
@@ -65,3 +66,13 @@ class Spin:
                 return False
         self._misses = misses >> 2
         return True
+
+
+def pause(seconds: float) -> None:
+    """Let time pass in which something takes effect by itself, as a store on its way to all cores.
+
+    For nothing that could be waited for, and for milliseconds at most.
+    """
+    turn = threading.Lock()
+    turn.acquire()
+    turn.acquire(timeout=seconds)  # nobody releases it

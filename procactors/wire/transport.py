@@ -129,6 +129,16 @@ class Transport(Protocol):
     def expect(self, pending: PendingReply) -> tuple[int, int]:
         """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
 
+    def take_back(self, actor: int, call: int) -> bool | None:
+        """Cancel a call of a submit; return True: it has not begun, and never will.
+
+        False: it has begun, and its handler is told, if it still runs. None: that could not be
+        found out, for want of room. Waits for part of a millisecond, as a rule.
+        """
+
+    def want_no_more(self, actor: int, call: int) -> None:
+        """Cancel a call of a submit, whose answer nobody waits for; does not wait."""
+
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
 

@@ -168,8 +168,7 @@ def test_workers_that_are_killed_at_random_lose_nothing_and_repeat_nothing(
     system, tmp_path, seed, retries, chunk, caplog
 ):
     caplog.set_level(logging.CRITICAL, "procactors")
-    items = 4000 if chunk == "auto" else 1500  # the more chunks, the more are sent again
-    outcome = run(system, tmp_path, items, seed, retries, ordered=True, chunk=chunk)
+    outcome = run(system, tmp_path, 4000, seed, retries, ordered=True, chunk=chunk)
     assert (outcome.wrong, outcome.twice, outcome.missing) == (0, 0, 0)
     assert outcome.kills > 5
     assert outcome.died <= outcome.kills

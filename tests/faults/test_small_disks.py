@@ -19,7 +19,7 @@ READ_ONLY = f"{SMALL_SHM}; mount -o remount,bind,ro /; cd /"
 COMMON = """
 import os, sys, time
 import numpy as np
-from procactors import Actor, ActorSystem, Backoff, Recycle, Supervisor, errors, spec
+from procactors import Actor, ActorSystem, Backoff, Checkpoint, Recycle, Supervisor, errors, spec
 from procactors.futures import ActorPoolExecutor
 
 METHOD = sys.argv[1]
@@ -95,6 +95,13 @@ with ActorSystem(start_method=METHOD) as system:
     check("snapshot", [recycled.ask(Model.total) for _ in range(3)], [BIG] * 3)
     recycled.kill()
     check("after snapshots", settled(used), True)
+    kept = system.options(checkpoint=Checkpoint(messages=1), max_restarts=9).spawn(Model, weights)
+    for _ in range(2):
+        check("checkpoint", kept.ask(Model.total), BIG)
+        os.kill(kept.status().pid, 9)
+    check("after a checkpoint", kept.ask(Model.total), BIG)
+    kept.kill()
+    check("after checkpoints", settled(used), True)
     shared = system.share(weights)
     check("share", first.ask(Model.size, shared.get()), BIG)
     shared.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 import signal
 import threading
 from typing import Any
@@ -41,6 +42,17 @@ def test_an_ask_of_a_message_returns_what_receive_returns(system):
 )
 def test_any_value_comes_back_equal(system, value):
     assert system.spawn(Echo).ask(Echo.echo, value) == value
+
+
+def test_a_result_keeps_value_and_type_whichever_way_it_is_written(system):
+    """Short plain ones, those just too long for that, those of a segment; by ask and by submit."""
+    plain = [0, -1, True, None, -0.0, float("nan"), 1j, "", "\udc80", "x" * 256, b"", b"\x80"]
+    others = ["x" * 257, "ä" * 2000, 1 << 17_000, -(1 << 400_000), b"x" * 100_000, (), [1], {}]
+    echo = system.spawn(Echo)
+    for value in plain + others:
+        for back in (echo.ask(Echo.echo, value), echo.submit(Echo.echo, value).result(30)):
+            assert type(back) is type(value)
+            assert pickle.dumps(back) == pickle.dumps(value)
 
 
 def test_a_proxys_methods_are_asks(system):

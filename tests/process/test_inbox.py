@@ -7,7 +7,13 @@ import threading
 import pytest
 
 from procactors import Actor, ActorSystem
-from procactors.errors import DecodeError, NameTaken, ProcActorsError, UnknownMethod
+from procactors.errors import (
+    ActorStopped,
+    DecodeError,
+    NameTaken,
+    ProcActorsError,
+    UnknownMethod,
+)
 from tests.support.actors import Echo
 from tests.support.faults import BreaksWhenLoaded
 from tests.support.waiting import eventually
@@ -155,3 +161,14 @@ def test_hundreds_of_inboxes_end_with_their_system(start_method):
     with ActorSystem(start_method=start_method) as system:
         inboxes = [system.inbox() for _ in range(300)]
         assert len({inbox.ref for inbox in inboxes}) == 300
+
+
+def test_an_inbox_that_its_program_has_closed_is_no_trouble_at_the_systems_end(start_method):
+    with ActorSystem(start_method=start_method) as system:
+        inbox = system.inbox()
+        echo = system.spawn(Echo)
+        inbox.close()
+        inbox.close()
+        with pytest.raises(ActorStopped, match="is closed"):
+            inbox.receive()
+        assert echo.ask(Echo.echo, 1) == 1

@@ -195,21 +195,6 @@ def test_an_awaited_reply_with_a_timeout_ends_in_time(system, gate):
         asyncio.run(main())
 
 
-def test_a_cancelled_reply_gives_up_the_reply_and_not_the_message(system, gate):
-    counter, sleeper = system.spawn(Counter), system.spawn(Sleeper)
-    reply = sleeper.submit(Sleeper.sleep, gate)
-    gate.arrival()
-    assert reply.cancel()
-    with pytest.raises(concurrent.futures.CancelledError):
-        reply.result()
-    gate.open()
-    assert sleeper.ask(Sleeper.pid) > 0
-    gone = [counter.submit(Counter.increment) for _ in range(50)]
-    for one in gone:
-        one.cancel()
-    assert counter.ask(Counter.get_value) == 50
-
-
 def test_an_error_that_nobody_looked_at_is_logged(system, caplog):
     crasher = system.spawn(Crasher)
     reply = crasher.submit(Crasher.crash, "exception")

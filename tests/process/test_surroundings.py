@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from multiprocessing import spawn
 
@@ -65,6 +66,18 @@ class Looker(Actor):
     def is_alone(self):
         parent = multiprocessing.parent_process()
         return parent is None or not parent.is_alive()
+
+    def known(self):
+        """What `multiprocessing` and `threading` say of this process."""
+        process, parent = multiprocessing.current_process(), multiprocessing.parent_process()
+        assert threading.main_thread().native_id == os.getpid() == process.pid
+        assert (parent.pid, multiprocessing.active_children()) == (os.getppid(), [])
+        return process.name, multiprocessing.get_start_method()
+
+    def forked_places(self):
+        from tests.support.asks_after_fork import PLACE
+
+        return PLACE.processes, os.getpid()
 
     def has_children(self):
         process = multiprocessing.get_context("fork").Process(target=int)
@@ -233,6 +246,19 @@ def test_an_actor_knows_that_what_started_it_lives(start_method):
     """`multiprocessing` says so, to libraries that ask it."""
     with ActorSystem(start_method=start_method) as system:
         assert system.spawn(Looker).ask(Looker.is_alone) is (start_method == "spawn")
+
+
+@pytest.mark.parametrize("spares", [0, 1])
+def test_multiprocessing_knows_an_actors_process_as_it_knows_its_own(spares):
+    """And runs in it what a preloaded module has asked for, but not the zygote's finalizers."""
+    with ActorSystem(spares=spares, preload=["tests.support.asks_after_fork"]) as system:
+        for _ in range(3):
+            ref = system.spawn(Looker)
+            assert ref.ask(Looker.known) == ("actor", "fork")
+            processes, pid = ref.ask(Looker.forked_places)
+            assert processes == [pid]
+            assert ref.ask(Looker.has_children) == 0
+            assert str(ref.stop()) == "stopped"
 
 
 def test_the_temporary_directory_is_the_environments(start_method, tmp_path, monkeypatch):

@@ -123,6 +123,20 @@ def test_a_stopped_actor_takes_none(system):
     assert raised.value.sent == 0
 
 
+def test_an_actor_that_drops_and_stops_in_the_middle_says_how_many_were_sent(system):
+    counter = system.options(mailbox=100, overflow=Overflow.DROP).spawn(Counter)
+
+    def arguments():
+        for number in range(20):
+            if number == 12:
+                counter.stop()
+            yield (1,)
+
+    with pytest.raises(errors.ActorStopped) as raised:
+        counter.tell_many(Counter.increment, arguments())
+    assert raised.value.sent == 12
+
+
 # -- each by itself --------------------------------------------------------------------------------
 
 

@@ -192,13 +192,15 @@ def _drop(chance: random.Random, one: Refs, _two: Refs, _three: Refs, kind: str,
         next(stream)
 
 
-def run(system: ActorSystem, kills: int, seed: int) -> Counter[str]:
-    """Kill actors `kills` times in all; return how the streams ended."""
+def run(system: ActorSystem, kills: int, seed: int, limit_s: float = LONG_S) -> Counter[str]:
+    """Kill actors `kills` times, or for `limit_s` seconds; return how the streams ended."""
     running = Run(system, seed)
+    until = time.monotonic() + limit_s
     try:
         for _ in range(kills):
             running.kill_one()
-            if running.wrong:
+            running.ends["kills"] += 1
+            if running.wrong or time.monotonic() > until:
                 break
     finally:
         running._done.set()

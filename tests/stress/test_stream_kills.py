@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.stress.stream_kills import run
+from tests.support.waiting import LONG_S
 
 
 def test_forty_kills_leave_no_gap_and_nobody_waiting(system, seed):
@@ -15,7 +16,8 @@ def test_forty_kills_leave_no_gap_and_nobody_waiting(system, seed):
 
 @pytest.mark.stress
 def test_two_thousand_kills_leave_no_gap_and_nobody_waiting(system, seed):
-    ends = run(system, 2_000, seed)
+    ends = run(system, 2_000, seed, LONG_S / 2)
     print(ends)
+    assert ends["kills"] > 200  # on a machine that is very busy
     assert ends["whole"] > 100
-    assert ends["ActorDied"] > 100
+    assert ends["ActorDied"] > 50

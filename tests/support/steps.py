@@ -62,8 +62,17 @@ def _die_at(
         frame.f_trace_opcodes = kind == INSTRUCTIONS
         return inside
 
+    arm_opcodes()
     sys.settrace(enter)
     try:
         scene(step)
     finally:
         sys.settrace(None)
+
+
+def arm_opcodes() -> None:
+    """Have `sys.settrace` look at instructions too, where a frame asks for it.
+
+    CPython 3.12 does so only if some frame had asked before it was called (python/cpython#103615).
+    """
+    sys._getframe().f_trace_opcodes = True

@@ -146,6 +146,12 @@ class DirectTransport:
     def discard(self, answer: Answer) -> None:
         pass
 
+    def take_back(self, actor: int, call: int) -> bool | None:
+        return False  # each has been handled
+
+    def want_no_more(self, actor: int, call: int) -> None:
+        pass
+
     def hurry(self) -> None:
         pass
 

@@ -22,6 +22,7 @@ from procactors import (
     AsyncPool,
     AsyncSupervisorRef,
     Backoff,
+    Checkpoint,
     Child,
     ChildCounts,
     ChildFailure,
@@ -49,6 +50,7 @@ from procactors import (
     Supervisor,
     SupervisorRef,
     Terminated,
+    Timer,
     current_context,
     feed,
     run,
@@ -168,6 +170,10 @@ def talking(counter: ActorRef[Counter]) -> None:
     assert_type(counter.options(timeout=1.0).ask(Counter.get_value), int)
     assert_type(counter.submit(Counter.get_value), Reply[int])
     assert_type(counter.submit(Counter.get_value).result(), int)
+    assert_type(counter.submit(Counter.get_value).cancel(), bool)
+    assert_type(counter.submit(Counter.get_value).cancel(kill=True), bool)
+    counter.submit(Counter.get_value).cancel(True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(counter.status().expired, int)
     counter.tell(Counter.increment, 5)
     counter.tell(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counter.ask(Counter.increment, "5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -232,6 +238,10 @@ def life(counter: ActorRef[Counter], system: ActorSystem) -> None:
     inbox.watch(counter, restarts=True)
     inbox.unwatch(counter)
     assert_type(Options(recycle_after=Recycle(messages=10)).recycle_after, Recycle | None)
+    checkpoint = Checkpoint(messages=1, seconds=0.5, file=Path("state"))
+    assert_type(Options(checkpoint=checkpoint).checkpoint, Checkpoint | None)
+    assert_type(system.options(checkpoint=checkpoint).spawn(Counter), ActorRef[Counter])
+    Checkpoint(messages="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def trees(system: ActorSystem) -> None:
@@ -314,6 +324,27 @@ def in_an_actor() -> None:
     current_context().progress(1, 2)
     current_context().progress(done=1)
     current_context().progress(0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Session(Actor):
+    def beat(self) -> None:
+        assert_type(self.context.every(0.1, Session.beat), Timer)
+        assert_type(self.context.after(1, Session.expire, "why", name="expire"), Timer)
+        assert_type(self.context.after(1, Session.expire, "why", 3).cancel(), bool)
+        self.context.every(0.1, Session.beat, name=None, now=True)
+        self.context.idle_after(5.0)
+        self.context.idle_after(None)
+        self.context.after(1, Session.expire)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, Session.expire, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, Session.beat, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, self.beat)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, "beat")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after("1", Session.beat)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.every(0.1, Session.expire)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.context.after(1, Session.beat, now=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+    def expire(self, why: str, times: int = 1) -> None:
+        assert_type(self.context.after(0, Session.beat).name, str | None)
 
 
 def shown(event: Progress) -> None:

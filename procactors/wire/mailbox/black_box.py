@@ -9,7 +9,7 @@ next record, and whether that record is in hand. It changes by a single store, s
 killed at any instruction leaves a state that was true (measured facts: docs/design.md).
 
     0        the words named below
-    4096     kept free for a table of calls in hand (handlers that await)
+    4096     the name of the timer that runs
     8192     the batch: what the last read took out of the pipe, then 64 zero bytes
 """
 
@@ -23,18 +23,21 @@ from collections.abc import Iterator
 
 __all__ = [
     "BUSY_SINCE",
+    "CANCELS",
     "CAPACITY",
     "CLOSED",
     "CLOSING",
     "CONTROL",
     "DELIVERIES",
     "ENDING",
+    "EXPIRED",
     "FAILED",
     "GONE",
     "HALT",
     "HALTED",
     "HANDLED",
     "HANDLED_OWN",
+    "HANDS",
     "INCARNATION",
     "IN_HAND",
     "LEAVE",
@@ -47,6 +50,7 @@ __all__ = [
     "RECYCLED",
     "RECYCLING",
     "RUNNING",
+    "SERIAL",
     "STARTING",
     "STATE",
     "STOPPED",
@@ -54,6 +58,8 @@ __all__ = [
     "STOP_ORDERED",
     "SYSTEM_ENDS",
     "TERMINATE",
+    "TIMER",
+    "UNTOLD",
     "WAITING_ON",
     "BlackBox",
     "pack_state",
@@ -70,8 +76,23 @@ LISTENED = 15
 SYSTEM_ENDS = 16
 #: Of the records that were handled, those of the runtime's own: no messages.
 HANDLED_OWN = 20
+#: Set by callers: where the last mark in the cancel log ended (see `cancels`).
+CANCELS = 21
+#: Messages that were not begun because their callers' time was over.
+EXPIRED = 22
+#: Deaths whose message in hand was lost, and whose caller has not been told so yet.
+UNTOLD = 26
+#: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
+#: up before the next one is in hand, but not for one that is delivered again.
+SERIAL = 23
+#: While a timer runs: since when, as BUSY_SINCE. Its name stands on a page of its own.
+TIMER = 24
+#: Chunks of the mailbox's hands table (see `hands`); 0: it has none.
+HANDS = 25
 
 _MAGIC_VALUE = 0x31_58_4F_42_43_41_50  # "PACBOX1"
+#: A byte with the length of the name, then that.
+_TIMER_AT, _TIMER_BYTES = 4096, 255
 _BATCH_AT = 8192
 _WORDS = 4096 // 8
 #: Zero bytes after the batch: a walk over the lengths of a full batch ends there, and a message's
@@ -136,6 +157,28 @@ class BlackBox:
         self.batch = whole[_BATCH_AT : _BATCH_AT + size]
         self.raw = whole[_BATCH_AT : _BATCH_AT + size + _TAIL]
         self.lengths = whole[_BATCH_AT : _BATCH_AT + size + _TAIL].cast("I")
+
+    @property
+    def timer(self) -> str:
+        """Name of the timer that runs; empty if none does, or it has changed during the look."""
+        since = self.words[TIMER]
+        if not since:
+            return ""
+        length = self.data[_TIMER_AT]
+        name = self.data[_TIMER_AT + 1 : _TIMER_AT + 1 + length]
+        return name.decode(errors="replace") if self.words[TIMER] == since else ""
+
+    def begin_timer(self, name: bytes, since: int) -> None:
+        """Note that a timer runs, and since when, in nanoseconds of the monotonic clock."""
+        name = name[:_TIMER_BYTES]
+        # In this order: whoever sees a beginning sees the name that belongs to it.
+        self.words[TIMER] = 0
+        self.data[_TIMER_AT : _TIMER_AT + 1 + len(name)] = bytes((len(name),)) + name
+        self.words[TIMER] = since
+
+    def end_timer(self) -> None:
+        """Note that none runs."""
+        self.words[TIMER] = 0
 
     @staticmethod
     def create(path: str, batch_bytes: int, capacity: int = 0) -> None:

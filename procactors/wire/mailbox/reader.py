@@ -52,9 +52,14 @@ class MailboxReader:
         path: the mailbox's directory.
         also: a descriptor to close with the reader's own.
         prompt: give back each token at once (a plain queue), not in batches (an actor).
+
+    Attributes:
+        path: the mailbox's directory.
+        box: its black box.
     """
 
     def __init__(self, path: str, prompt: bool = False, also: int | None = None) -> None:
+        self.path = path
         self._fds: list[int] = [] if also is None else [also]
         try:
             self._open_all(path)
@@ -159,24 +164,36 @@ class MailboxReader:
         offset = (self._words[STATE] >> 16) & 0xFFFFFF
         return bytes(self.box.batch[offset : offset + self.box.lengths[offset >> 2]])
 
-    def done(self, *, place: bool) -> None:
-        """Step behind the record in hand, which is handled; give back its token if it took one."""
+    def done(self, *, place: bool, handled: int = 1) -> None:
+        """Step behind the record in hand, which is handled; give back its token if it took one.
+
+        Args:
+            place: whether it took a token of a bounded mailbox; if not, it is the runtime's own.
+            handled: 0 if it is no more handled than before, but held elsewhere (see `hands`).
+        """
         words = self._words
         word = words[STATE]
         offset = (word >> 16) & 0xFFFFFF
         behind = offset + self._lengths[offset >> 2]
-        # One store: before it the record is in hand, after it it is handled.
-        words[STATE] = (word >> 40) << 40 | behind << 16
-        words[HANDLED] += 1
+        # First: the number is of the record at the offset. Killed between the two stores, a record
+        # counts one delivery less; the other way round, the next one would count as delivered.
         if words[DELIVERIES]:
             words[DELIVERIES] = 0
+        # One store: before it the record is in hand, after it it is handled.
+        words[STATE] = (word >> 40) << 40 | behind << 16
+        words[HANDLED] += handled
         if not place:
-            words[HANDLED_OWN] += 1
+            words[HANDLED_OWN] += handled
         elif self._tokens is not None:
             self._owed += 1
             if self._owed >= self._batched or behind >= word >> 40:
                 self._tokens.give(self._owed)
                 self._owed = 0
+
+    def skip(self) -> None:
+        """Step behind the record in hand, which was not handled; give back its place."""
+        self.done(place=True)
+        self._words[HANDLED_OWN] += 1
 
     def after_fork(self) -> None:
         """Close the ends in a forked copy: it must neither read nor keep a claim alive."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import select
 import threading
@@ -84,6 +85,8 @@ class MailboxWriter:
         # while its own thread is inside.
         self._lock = threading.RLock()
         self._backlog: deque[tuple[bytes, bool]] = deque()
+        # What has left the backlog, and among it how many bytes each write had taken.
+        self._written: deque[tuple[bytes, bool] | int] = deque()
         self._changed = threading.Condition(self._lock)
         self._feeder: threading.Thread | None = None
         # Threads that are inside `send` of a bounded mailbox: its descriptors are in use.
@@ -327,34 +330,43 @@ class MailboxWriter:
             if count > select.PIPE_BUF:  # beyond this the kernel may cut a write in two
                 break
             chunk.append(record)
+        writing = map(os.write, (self._fd,), (b"".join(chunk),))
+        taking = itertools.starmap(self._backlog.popleft, itertools.repeat((), len(chunk)))
         try:
             if self.words[CLOSED] == GONE:
                 raise BrokenPipeError
-            os.write(self._fd, b"".join(chunk))
+            # Written and taken in one call of C: a signal handler of the sender's own thread, that
+            # raises between the two, would have the records written twice.
+            self._written.extend(itertools.chain(writing, taking))
         except BlockingIOError:
             return True
         except BrokenPipeError:
-            lost = [self._pop() for _ in range(len(self._backlog))]
-            for record in lost:
+            lost = [self._backlog.popleft() for _ in range(len(self._backlog))]
+            self._written.extend(lost)
+            self._give_up_claims()
+            for record, _ in lost:
                 self._on_lost(record)
             return False
-        for _ in chunk:
-            self._pop()
+        self._give_up_claims()
         if not self._backlog:
             self._changed.notify_all()
         return False
 
-    def _pop(self) -> bytes:
-        record, claimed = self._backlog.popleft()
-        if claimed and self._tokens is not None:
-            self._tokens.give_up()
-        return record
+    def _give_up_claims(self) -> None:
+        """Give up the claims of what is in the backlog no more, and had waited for a place."""
+        tokens, written = self._tokens, self._written
+        if tokens is None:
+            written.clear()
+        while written:
+            entry = written.popleft()
+            if tokens is not None and isinstance(entry, tuple) and entry[1]:
+                tokens.give_up()
 
     def _after_fork(self) -> None:
         # The copy of the backlog is the parent's to write: else every record would arrive twice.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._backlog = deque()
+        self._backlog, self._written = deque(), deque()
         self._feeder = None
         if self._tokens is not None:
             self._tokens.after_fork()

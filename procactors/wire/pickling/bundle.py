@@ -18,7 +18,7 @@ from procactors.light_tuple import NamedTuple
 from procactors.stored import stored
 from procactors.wire.pickling.definitions import offer, published_with
 
-__all__ = ["Bundle", "open_parcel", "pack"]
+__all__ = ["Bundle", "leans", "open_parcel", "pack"]
 
 #: How the name of what makes a definition stands in a pickle: of one that is elsewhere, and of one
 #: that is in the pickle itself.
@@ -48,6 +48,11 @@ class _Packed:
 
     def __reduce__(self) -> Any:
         return open_parcel, self._parts
+
+
+def leans(head: bytes) -> bool:
+    """Whether a pickle names definitions that are files of its runtime directory."""
+    return _ELSEWHERE in head
 
 
 def pack(head: bytes, buffers: Sequence[bytes], runtime_dir: str) -> Bundle:

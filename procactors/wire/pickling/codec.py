@@ -36,6 +36,7 @@ __all__ = [
     "encode_key",
     "encode_to",
     "join",
+    "pieces",
     "receivers",
     "split",
 ]
@@ -176,6 +177,17 @@ def join(encoded: Encoded) -> bytes:
     parts += [_padded(encoded.head)]
     parts += [_padded(bytes(buffer)) for buffer in buffers]
     return b"".join(parts)
+
+
+def pieces(encoded: Encoded) -> list[bytes | memoryview]:
+    """Return what `join` joins, without a copy of the buffers."""
+    buffers = encoded.buffers
+    sizes = [len(encoded.head), *(buffer.nbytes for buffer in buffers)]
+    found: list[bytes | memoryview] = [struct.pack(f"={1 + len(sizes)}Q", len(buffers), *sizes)]
+    parts: list[bytes | memoryview] = [encoded.head, *buffers]
+    for part, size in zip(parts, sizes, strict=True):
+        found += [part, bytes(-size % _ALIGN)]
+    return found
 
 
 def split(body: bytes | memoryview) -> tuple[bytes | memoryview, list[memoryview]]:

@@ -6,7 +6,8 @@ Never: in a file that outlives its system: the format is that of one release of 
 
 Most calls carry a few numbers and short texts by position. `marshal` writes and reads these faster
 than `pickle`, and a call without keywords needs no empty dict for them. What a message carries
-begins with `PLAIN` then; a pickle begins with another byte.
+begins with `PLAIN` then; a pickle begins with another byte, `PICKLED`. A result that is such a
+value travels alone, and begins with neither.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import Any
 
 from procactors.wire.pickling.codec import Encoded
 
-__all__ = ["PLAIN", "as_pickle", "encode_plain", "load_plain"]
+__all__ = ["PICKLED", "PLAIN", "as_pickle", "encode_plain", "encode_result", "load_plain"]
 
-#: First byte of a tuple in this form. A pickle of protocol 2 or later begins with 0x80.
+#: First byte of a tuple in this form.
 PLAIN = ord("(")
+#: First byte of a pickle of protocol 2 or later. Nothing in this form begins so.
+PICKLED = 0x80
 
 #: By their exact types: marshal takes a subclass, or what has a buffer, for something else.
 _NUMBERS = frozenset({int, float, complex, bool, type(None)})
@@ -43,6 +46,14 @@ def encode_plain(args: tuple[Any, ...]) -> Encoded | None:
         if kind not in _NUMBERS and (kind not in _TEXTS or len(one) > _LONGEST):
             return None
     return _new(Encoded, (_dumps(args, _VERSION), ()))
+
+
+def encode_result(value: Any) -> Encoded | None:
+    """Encode a handler's result, which must fit into a record; None if it is not plain."""
+    kind = type(value)
+    if kind in _NUMBERS or (kind in _TEXTS and len(value) <= _LONGEST):
+        return _new(Encoded, (_dumps(value, _VERSION), ()))
+    return None
 
 
 def as_pickle(head: bytes) -> bytes:

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from procactors.errors import DecodeError, RemoteError, RemoteTraceback
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded, decode
+from procactors.wire.pickling.plain import PICKLED, load_plain
 from procactors.wire.raised import by_signal, full_name, said, set_cause, shown, unbound
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import Answer
@@ -72,7 +73,8 @@ def load_answer(store: PayloadStore, answer: Answer) -> Any:
     An exception that a signal handler raises meanwhile is raised as it is.
     """
     if not answer.flags and answer.kind == _RESULT:
-        return decode(answer.value, (), "reply")  # nearly every answer: no segment to free
+        body = answer.value  # nearly every answer: no segment to free
+        return decode(body, (), "reply") if body[0] == PICKLED else load_plain(body)
     value = store.load(answer.flags, answer.value, "reply")
     if answer.kind == Kind.RESULT:
         return value
@@ -88,7 +90,7 @@ def open_answer(store: PayloadStore, answer: Answer) -> tuple[bool, Any]:
     kind, flags, body = answer
     if not flags and kind == _RESULT:  # nearly every answer: no segment to free
         try:
-            return True, decode(body, (), "reply")
+            return True, decode(body, (), "reply") if body[0] == PICKLED else load_plain(body)
         except DecodeError as error:
             return False, unbound(error)
     head, buffers, received = store.open(flags, body)

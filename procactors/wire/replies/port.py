@@ -35,6 +35,7 @@ from procactors.wire.spin import Spin
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
 
 __all__ = [
+    "BEING_SENT",
     "NUDGE",
     "Answer",
     "PendingReply",
@@ -50,13 +51,16 @@ _READ_BYTES = 1 << 16
 #: Seconds between looks at whether the other side still exists.
 _SLICE_S = 1.0
 
-_ANSWERS = frozenset(map(int, (Kind.RESULT, Kind.FAILURE, Kind.VERDICT)))
+_ANSWERS = frozenset(map(int, (Kind.RESULT, Kind.FAILURE, Kind.VERDICT, Kind.CANCEL)))
 _unpack = ANSWER.unpack_from
 
 _new = tuple.__new__  # past NamedTuple's own constructor
 
 #: Wakes the reader of a reply pipe. With a call id that is none, as all records there have one.
 NUDGE = frame(Kind.NUDGE, 0, bytes(8))
+
+#: Value of `PendingReply.call` while a thread of the runtime may just be sending it.
+BEING_SENT = -1
 
 #: Never 0, which means: no reply wanted. The upper half of a pipe's number names its process.
 _numbers = itertools.count(1)
@@ -75,9 +79,11 @@ class PendingReply(Protocol):
 
     Attributes:
         is_awaited: somebody waits for it from the beginning (see `Transport.hurry`).
+        call: id of the call; None: it is not sent (see `Transport.take_back`).
     """
 
     is_awaited: bool
+    call: int | None
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the answer, or the error that stands for it. Must run no user code."""
@@ -109,6 +115,8 @@ class ReplyPort:
         poll.register(self._fd, select.POLLIN)
         self._wait = poll.poll
         self._spin = Spin()
+        #: Called with the number of a mark (`mark`), behind all answers that were sent before it.
+        self.on_mark: Callable[[int], None] = lambda _number: None
 
     def wait(
         self,
@@ -155,16 +163,21 @@ class ReplyPort:
         # A pipe that was full may have had no room for the nudge that tells of a spilled answer:
         # so after any large read too, look.
         fences: list[int] = []
-        look = yield from self._parsed(bytes(self._buffer[:count]), fences)
+        marks: list[int] = []
+        look = yield from self._parsed(bytes(self._buffer[:count]), fences, marks)
         if look or count > select.PIPE_BUF:
             for data in self._spilled():
-                yield from self._parsed(data, fences)
+                yield from self._parsed(data, fences, marks)
         # Behind everything that the dead process sent here: what is left was never sent, or is
         # still unread.
         for process in fences:
             self._store.sweep(process, self.number)
+        for number in marks:
+            self.on_mark(number)
 
-    def _parsed(self, data: bytes, fences: list[int]) -> Generator[tuple[int, Answer], None, bool]:
+    def _parsed(
+        self, data: bytes, fences: list[int], marks: list[int]
+    ) -> Generator[tuple[int, Answer], None, bool]:
         """Yield (call id, answer) for each reply in whole records; return if others are there.
 
         One flat pass: with thousands of submits on their way each line counts.
@@ -181,6 +194,8 @@ class ReplyPort:
                 others = True
                 if kind == Kind.FENCE:
                     fences.append(number)
+                elif kind == Kind.NUDGE and number:
+                    marks.append(number)
             at += length
         return others
 
@@ -188,6 +203,30 @@ class ReplyPort:
         """Wake the waiting thread."""
         with contextlib.suppress(BlockingIOError):  # full: then it is awake already
             os.write(self._fd, NUDGE)
+
+    def mark(self, number: int, timeout: float) -> bool:
+        """Have `on_mark` called behind all that has been sent to here; return whether it will be.
+
+        Waits up to `timeout` seconds for room in a full pipe.
+        """
+        if self._retired:
+            return False
+        record = frame(Kind.NUDGE, 0, CALL_ID.pack(number))
+        deadline = monotonic() + timeout
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        while True:
+            try:
+                os.write(self._fd, record)
+            except BlockingIOError:
+                left = deadline - monotonic()
+                if left <= 0:
+                    return False
+                poll.poll(left * 1000)
+            except OSError:
+                return False  # it is closed
+            else:
+                return True
 
     def give_up(self, call: int) -> None:
         """Retire the port with a call that an exception ended; its answer may have been read."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Any
 
 from procactors.errors import ActorStopped, AskTimeout
 from procactors.wire.payload_store import PayloadStore
+from procactors.wire.record import Kind
 from procactors.wire.replies.port import PendingReply, ReplyPort
 from procactors.wire.storage import too_many_open
 
@@ -54,6 +56,13 @@ class ReplyReader:
         except OSError as error:
             raise too_many_open("a reply pipe", error, NOT_SENT) from error
         self.pending: dict[int, PendingReply] = {}
+        #: Calls that were cancelled and that nobody waits for: to which mailbox they were sent.
+        self.unwanted: dict[int, str] = {}
+        #: Called with the mailbox and the id of such a call that was begun all the same.
+        self.on_begun: Callable[[str, int], None] = lambda _path, _call: None
+        #: By number: what waits until all that was sent to here is handed over.
+        self._marks: dict[int, Any] = {}
+        self._mark_numbers = itertools.count(1)
         self.callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._store = store
         self._closing = False
@@ -112,6 +121,29 @@ class ReplyReader:
         if is_first:
             self.port.wake()  # it waits for a later one, or for ever
 
+    def catch_up(self, timeout: float) -> bool:
+        """Wait until all answers that were sent by now are handed over; False: not in time.
+
+        It takes longer than that where a signal handler calls this on top of a frame for whose lock
+        the reader thread waits.
+        """
+        number, turn = next(self._mark_numbers), threading.Lock()
+        turn.acquire()
+        self._marks[number] = turn
+        try:
+            self.port.on_mark = self._met
+            if not self.port.mark(number, timeout):
+                return False
+            self.hurry()
+            return turn.acquire(timeout=timeout)
+        finally:
+            self._marks.pop(number, None)
+
+    def _met(self, number: int) -> None:
+        turn = self._marks.get(number)
+        if turn is not None:
+            turn.release()
+
     def hurry(self) -> None:
         """Have answers handed over as they come: somebody waits for one."""
         self._hurried = True
@@ -160,6 +192,10 @@ class ReplyReader:
             waiter = pop(call, None)
             if waiter is None:
                 self._store.discard(answer.flags, answer.value)
+                if self.unwanted and (path := self.unwanted.pop(call, "")):
+                    if answer.kind == Kind.CANCEL:
+                        continue  # the actor has said so itself
+                    _guarded(self.on_begun, path, call)
                 continue
             try:
                 waiter.deliver(answer, None)

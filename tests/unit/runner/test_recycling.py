@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 
 from procactors.runner.recycling import Recycler
+from procactors.runner.source import ENDS, NOTHING
 from procactors.wire.envelope import CALL_ID, build_message
-from procactors.wire.mailbox.black_box import HANDLED, HANDLED_OWN
+from procactors.wire.mailbox.black_box import (
+    HANDLED,
+    HANDLED_OWN,
+    PHASE,
+    RUNNING,
+    STOPPING,
+)
 from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.mailbox.writer import MailboxWriter
@@ -99,8 +106,26 @@ def test_a_stop_does_not_count_and_what_is_behind_it_is_handled_by_the_same_life
     writer.send_control(frame(Kind.STOP, 0, b""))
     writer.send(message)
     recycler = Recycler(reader, 2, None, None)
-    for patience in (None, None, 0.0):
-        assert recycler.advance(patience) >= 0
+    for phase in (RUNNING, RUNNING, STOPPING):
+        reader.box.words[PHASE] = phase
+        assert recycler.advance(None if phase == RUNNING else 0.0) >= 0
         reader.done(place=False)
     assert recycler.advance(0.0) == -1
     assert not recycler.due
+
+
+@pytest.mark.parametrize("seconds", [None, 3600.0], ids=["messages", "seconds"])
+def test_a_wait_that_is_over_is_no_end_of_the_life(ends, seconds):
+    """What stands before it may wait for less than the bound: for a timer, say."""
+    writer, reader, message = ends
+    recycler = Recycler(reader, 2, seconds, None)
+    for _ in range(3):
+        assert recycler.advance(0.001) == NOTHING
+    assert not recycler.due
+    for _ in range(2):
+        writer.send(message)
+        assert recycler.advance(0.001) >= 0
+        recycler.done(place=True)
+    for _ in range(3):
+        assert recycler.advance(0.001) == ENDS
+    assert recycler.due

@@ -11,6 +11,7 @@ import signal
 from collections import Counter, defaultdict, deque
 from functools import partial
 
+from procactors.crash import ExitKind, MessageInHand
 from procactors.model import commands as c
 from procactors.model.options import Options
 from procactors.supervision.backend import Ended, ReplyTo
@@ -51,7 +52,11 @@ class FakeHost:
         self.has_stop = False  # a stop lies in its mailbox
         self.ended, self.is_ending = Ended(None), False
         self.handler = None  # of the message in hand
+        self.call = None  # reply pipe and id of that
         self.deliveries = 0
+        #: Messages that are held out of the batch, each with how often it was begun before, and
+        #: those that the next life is to begin again.
+        self.held, self.waiting_again = [], []
 
     def note(self, what):
         self.world.log.append(f"{what} {self.name}")
@@ -64,6 +69,7 @@ class FakeHost:
             raise OSError(24, "Too many open files")
         assert self.pid is None, "a second process"
         self.life, self.words[PHASE], self.handler = life, STARTING, None
+        self.held, self.waiting_again = self.waiting_again, []
         self.is_ending = False
         self.note("start")
         if self.world.is_late:
@@ -149,18 +155,36 @@ class FakeHost:
     def at_work(self):
         return self.handler
 
-    def in_hand(self):
-        return (self.handler, self.deliveries + 1) if self.handler else (None, 0)
+    def has_in_hand(self, reply, call):
+        return self.handler is not None and self.call == (reply, call)
+
+    def in_hand(self, is_alive=False):
+        of_batch = [(self.handler, self.deliveries)] if self.handler else []
+        found = of_batch + [(handler, begun) for handler, begun in self.held]
+        return tuple(MessageInHand(handler, 0.0, begun + 1) for handler, begun in found)
 
     def crash_writer(self):
         return self.world.crashes.append
 
-    def recover(self, report, again):
-        handler, self.handler, self.words[STATE] = self.handler, None, 0
-        self.deliveries = self.deliveries + 1 if again else 0
-        if handler is None or again:
-            return lambda report: None
-        return lambda report: self.world.broken_off.append((self.name, handler, report))
+    def recover(self, report, most, unwanted=None):
+        lost = []
+        most = 0 if unwanted is not None and unwanted == self.call else most
+        has_raised = report.reason.kind is ExitKind.ERROR
+        if self.handler is not None:
+            self.deliveries += 1
+            if has_raised or self.deliveries >= most:
+                lost.append(self.handler)
+                self.deliveries = 0
+        self.handler, self.words[STATE] = None, 0
+        # Of those that it held none has raised: the one in the batch has.
+        lost += [handler for handler, begun in self.held if begun + 1 >= most]
+        self.waiting_again += [(h, begun + 1) for h, begun in self.held if begun + 1 < most]
+        self.held = []
+        return lambda whole: self.world.broken_off.extend((self.name, h, whole) for h in lost)
+
+    def hold(self, handler):
+        """Begin one more message beside what is in hand."""
+        self.held.append((handler, 0))
 
     def work(self, handler):
         self.handler, self.words[STATE] = handler, IN_HAND
@@ -192,9 +216,9 @@ class FakeHost:
     def close_mailbox(self, why):
         self.note("close")
         self.world.why[self.name] = why
-        if self.handler is not None:
-            self.world.broken_off.append((self.name, self.handler, None))
-            self.handler = None
+        for handler, _ in [(self.handler, 0)] * (self.handler is not None) + self.waiting_again:
+            self.world.broken_off.append((self.name, handler, None))
+        self.handler, self.waiting_again = None, []
 
     def take_blueprint(self, path, is_shared):
         pass

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import mmap
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -26,7 +28,7 @@ from procactors.wire.replies.port import ReplyPort
 from procactors.wire.runtime_dir import RuntimeDir, remove_tree
 from tests.support.copies import ended, forked
 from tests.support.segments import in_use
-from tests.support.steps import INSTRUCTIONS, deaths
+from tests.support.steps import INSTRUCTIONS, arm_opcodes, deaths
 from tests.support.waiting import SHORT_S, eventually
 
 RECORD = frame(Kind.ITEM, 0, bytes(8))
@@ -373,3 +375,66 @@ def test_a_sender_killed_at_any_instruction_leaves_all_of_a_write_or_nothing(tmp
         os.rename(tmp_path / "mailbox", tmp_path / f"old-{step}")
         files = MailboxFiles(str(tmp_path / "mailbox"))
     files.close()
+
+
+# -- what a signal handler raises in the sender's thread ------------------------------------------
+
+
+class Interrupted(Exception):
+    """Raised before an instruction, as by a handler of a signal."""
+
+
+def send_interrupted(writer, record, step):
+    """Send, and be interrupted before the step-th instruction of the write; say whether it was."""
+    codes = {MailboxWriter._write_some.__code__, MailboxWriter._give_up_claims.__code__}
+    left = step
+
+    def inside(_frame, event, _arg):
+        nonlocal left
+        if event == "opcode":
+            if not left:
+                raise Interrupted
+            left -= 1
+        return inside
+
+    def enter(frame, _event, _arg):
+        frame.f_trace_opcodes = frame.f_code in codes
+        return inside if frame.f_trace_opcodes else None
+
+    before = sys.gettrace()
+    arm_opcodes()
+    sys.settrace(enter)
+    try:
+        writer.send_control(record)
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def item(number):
+    return frame(Kind.ITEM, 0, number.to_bytes(8, "little"))
+
+
+def test_an_interrupted_sender_has_no_record_written_twice(tmp_path, monkeypatch):
+    """It writes for its feeder, many at once; what it had taken over before goes out once."""
+    monkeypatch.setattr(MailboxWriter, "_feed_on", lambda _: None)  # one thread: always the same
+    files = MailboxFiles(str(tmp_path / "mailbox"), 0)
+    for step in itertools.count():
+        writer = MailboxWriter(files.path, lambda _: None)
+        sent = [item(number) for number in range(1, 32)]
+        writer._backlog.extend([(record, False) for record in sent])
+        is_interrupted = send_interrupted(writer, item(32), step)
+        while writer.waiting():
+            with writer._lock:
+                assert not writer._write_some()
+        found = list(parse_all(peek(files.read_end)))
+        os.read(files.read_end, 1 << 16)
+        numbers = [int.from_bytes(record.body, "little") for record in found]
+        assert numbers == list(range(1, 33)), step
+        writer.close()
+        if not is_interrupted:
+            break
+    files.close()
+    assert step > 10

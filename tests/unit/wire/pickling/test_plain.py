@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from procactors.wire.pickling.plain import PLAIN, as_pickle, encode_plain, load_plain
+from procactors.wire.pickling.plain import (
+    PICKLED,
+    PLAIN,
+    as_pickle,
+    encode_plain,
+    encode_result,
+    load_plain,
+)
 
 scalars = (
     st.none()
@@ -50,6 +57,17 @@ def test_plain_arguments_come_back_as_from_a_pickle(args):
     assert repr(pickle.loads(as_pickle(encoded.head))) == repr((args, {}))
 
 
+@given(scalars)
+def test_a_plain_result_comes_back_as_from_a_pickle(value):
+    encoded = encode_result(value)
+    assert encoded is not None
+    assert encoded.head[0] != PICKLED
+    assert not encoded.buffers
+    back = load_plain(memoryview(encoded.head))
+    assert repr(back) == repr(pickle.loads(pickle.dumps(value, 5)))
+    assert type(back) is type(value)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -75,6 +93,7 @@ def test_plain_arguments_come_back_as_from_a_pickle(args):
 )
 def test_anything_else_is_left_to_pickle(value):
     assert encode_plain((1, value)) is None
+    assert encode_result(value) is None
 
 
 def test_a_lone_surrogate_is_plain():

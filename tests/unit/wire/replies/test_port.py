@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import select
 from contextlib import suppress
 from time import monotonic
@@ -16,7 +15,7 @@ from procactors.wire.mailbox.tokens import bytes_in
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import Kind, frame
 from procactors.wire.replies import failures as failure, sender as replysender
-from procactors.wire.replies.failures import open_answer
+from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import Answer, ReplyPort
 from procactors.wire.replies.reader import ReplyReader
 from procactors.wire.replies.sender import ReplySender
@@ -175,13 +174,15 @@ def test_a_caller_whose_pipe_was_empty_before_its_answer_was_in_a_file_is_woken(
     assert sender.answer(port.number, 9, kind, value, patient)
     assert is_readable(port), "nothing wakes the caller"
     answer = port.wait(9, monotonic() + SHORT_S, lambda: None)
-    assert store.load(answer.flags, answer.value) == value
+    plain = kind == Kind.RESULT
+    found = load_answer(store, answer) if plain else store.load(answer.flags, answer.value)
+    assert found == value
     assert not spilled(port)
 
 
 def test_a_reader_thread_whose_pipe_was_empty_is_woken_too(store, sender, monkeypatch):
     reader = ReplyReader(store)
-    got = Pending()
+    got = Pending(store)
     reader.pending[3] = got
     fill(reader.port)  # before its thread runs
 
@@ -197,28 +198,40 @@ def test_a_reader_thread_whose_pipe_was_empty_is_woken_too(store, sender, monkey
     reader.close()
 
 
+@pytest.mark.parametrize("bits", [0, 30_000, 32_500, 32_600, 32_700, 32_768, 40_000, 400_000])
+def test_a_number_of_any_length_is_read_as_it_was_written(port, store, sender, bits):
+    """Around the length from which it does not fit into a record, and is pickled."""
+    for value in (1 << bits, -(1 << bits)):
+        assert sender.answer(port.number, 9, Kind.RESULT, value)
+        answer = port.wait(9, monotonic() + SHORT_S, lambda: None)
+        kept = Answer(answer.kind, answer.flags, bytes(answer.value))
+        assert open_answer(store, kept) == (True, value)
+        assert in_use(store.path) == []
+
+
 # -- the shared port of submits --------------------------------------------------------------------
 
 
 class Pending:
     """Keeps what is delivered."""
 
-    def __init__(self):
-        self.answers, self.errors = [], []
-
     is_awaited = True
+
+    def __init__(self, store):
+        self.store = store
+        self.answers, self.errors = [], []
 
     def deliver(self, answer, error):
         if answer is None:
             self.errors.append(error)
         else:
-            self.answers.append(pickle.loads(answer.value))
+            self.answers.append(load_answer(self.store, answer))
 
 
 def test_an_answer_to_a_call_that_is_over_lets_its_segment_go(store, sender):
     reader = ReplyReader(store)
     reader.start()
-    late = Pending()
+    late = Pending(store)
     reader.pending[1] = late
     reader.expire(1, monotonic(), AskTimeout("late"))
     assert [type(error) for error in eventually(lambda: late.errors, "its end")] == [AskTimeout]
@@ -234,7 +247,7 @@ def test_what_comes_while_the_reader_ends_lets_its_segment_go(store, sender):
     reader._closing = True
     reader.port.wake()
     reader._threads[0].join()
-    awaited = Pending()
+    awaited = Pending(store)
     reader.pending[2] = awaited
     sender.answer(reader.port.number, 1, Kind.RESULT, LARGE)
     sender.answer(reader.port.number, 2, Kind.RESULT, b"in time")
@@ -278,7 +291,7 @@ def test_a_fence_takes_what_was_never_sent_and_not_what_was(port, store, dead, i
 
 @pytest.mark.parametrize("then", ["read", "discarded"])
 def test_an_answer_is_there_behind_a_fence_until_somebody_looks(store, dead, then):
-    reader, late = ReplyReader(store), Kept()
+    reader, late = ReplyReader(store), Kept(store)
     reader.pending[1] = late
     reader.start()
     theirs = ReplySender(dead)

@@ -1,0 +1,91 @@
+"""What an actor holds out of its batch: messages that are begun, or put aside, and their payloads.
+
+Layer: runner. Runs in: actor, main thread.
+Owns: the reader's view of the hands table (`close`).
+Never: frees a payload before its message is handled; lets a fence take one that is held.
+
+    hold ─► RUNNING ─┬─► finish
+                     ├─► LATER ─────► finish          (answered later)
+                     └─► STASHED ───► begin, finish   (put aside)
+    killed ─► WAITING ─► begin, finish, in the next life
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from procactors.wire.envelope import open_envelope
+from procactors.wire.mailbox.hands import DONE, Hands, Slot
+from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.record import IN_SEGMENT, Kind
+
+if TYPE_CHECKING:
+    from procactors.runner.checkpoints import Keeper
+
+__all__ = ["Held"]
+
+
+class Held:
+    """The messages of one life that are out of the batch.
+
+    Args:
+        reader: of the actor's mailbox.
+        store: for their payloads.
+        keeper: writes the actor's state down; None: nobody does.
+    """
+
+    def __init__(
+        self, reader: MailboxReader, store: PayloadStore, keeper: Keeper | None = None
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._keeper = keeper
+        self._hands = Hands(reader.path, reader.box.words, is_reader=True)
+        for slot in self._hands.waiting():
+            self._keep(slot)
+
+    def hold(self, *, place: bool = True) -> Slot:
+        """Take the message in hand out of the batch; it is RUNNING until its slot says else.
+
+        Args:
+            place: whether it is a message (and not the runtime's own), whose place in a bounded
+                mailbox is free from now on.
+
+        Raises:
+            StorageFull: there is no room to hold one more; it is still in hand in the batch.
+        """
+        slot = self._hands.hold(self._reader, place=place)
+        self._keep(slot)
+        return slot
+
+    def waiting(self) -> list[Slot]:
+        """Return what is to be begun (again), in order: left by the life before, or put aside."""
+        slots = self._hands.waiting()
+        if self._keeper is None:
+            return slots
+        done = [slot for slot in slots if self._keeper.has(slot)]
+        for slot in done:
+            self.finish(slot)
+        return [slot for slot in slots if slot not in done]
+
+    def finish(self, slot: Slot) -> None:
+        """Let go of a message that is handled, and of its payload."""
+        if self._keeper is not None:
+            self._keeper.ends(slot)
+        record = slot.record
+        if record.flags & IN_SEGMENT and record.kind == Kind.CALL:
+            # In this order: killed in between, the supervisor frees the payload.
+            slot.state = DONE
+            self._store.discard(record.flags, open_envelope(record.body).payload)
+        slot.release()
+
+    def close(self) -> None:
+        """Close the view of the table."""
+        self._hands.close()
+
+    def _keep(self, slot: Slot) -> None:
+        """See that no fence of a sender that has died takes the payload of a message held."""
+        record = slot.record
+        if record.flags & IN_SEGMENT and record.kind == Kind.CALL:
+            self._store.keep(record.flags, open_envelope(record.body).payload)

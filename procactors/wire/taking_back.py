@@ -1,0 +1,194 @@
+"""Taking a call back: what its caller does to know whether it ever runs.
+
+Layer: wire. Runs in: caller.
+Owns: nothing beyond a call: what it opens it closes.
+Never: says of a call that it never runs, unless that is so; waits for a handler.
+
+    caller                                           actor, for each call
+    1 append a mark to the actor's cancel log        a  state word: in hand
+    2 store where the log ends now in CANCELS        b  load CANCELS: anything new?
+    3 wait until both cores have seen both           c  then read the log: marked? skip
+    4 is the call in hand, or a death's?
+    5 has its answer come?
+    6 append what follows; the first entry counts
+
+Each side stores first and looks second. So of a call that the actor begins without having seen the
+mark (b before 2), the caller sees that it is in hand (4), or its answer (5). Where both have seen
+each other, or a second caller comes, the order of the log's entries decides (`mailbox.cancels`).
+
+A store of one core reaches the others within microseconds; the barrier that would make sure of it
+(`membarrier`) takes 17 ms for a process that has not asked for the quick one at its start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+from procactors.errors import ProcActorsError
+from procactors.wire.envelope import WHOLE
+from procactors.wire.mailbox.black_box import (
+    CANCELS,
+    DELIVERIES,
+    HANDS,
+    IN_HAND,
+    STATE,
+    UNTOLD,
+    BlackBox,
+)
+from procactors.wire.mailbox.cancels import (
+    AGAIN,
+    BEGUN,
+    DROP,
+    MARK,
+    TAKEN,
+    CancelLog,
+    first_said,
+)
+from procactors.wire.mailbox.hands import Hands
+from procactors.wire.record import Kind
+from procactors.wire.replies.reader import ReplyReader
+from procactors.wire.spin import pause
+
+__all__ = ["resolve", "take_back", "want_no_more"]
+
+#: Seconds for which a store may be on its way to the other cores: at least a hundred times as long
+#: as one takes.
+_SEEN_S = 0.0001
+#: Seconds that the caller of a message which a death has cut off waits to be told so, at most
+#: (`lifecycle` waits 0.2 s for the dead process's peak memory), and between two looks.
+_TOLD_S, _TOLD_EVERY_S = 1.0, 0.002
+#: Seconds for what has been sent to this process to be handed over by the thread that reads it.
+_READ_S = 1.0
+
+
+def take_back(path: str, replies: ReplyReader, call: int) -> bool | None:
+    """Cancel a call of this process; return True: it has not begun, and never will.
+
+    False: it has begun, or is over; while its handler runs, that is told so (`Context.cancelled`).
+    None: that could not be found out, for want of room or of a descriptor. Takes less than a
+    millisecond, as a rule.
+
+    Args:
+        path: of the mailbox to which the call was sent.
+        replies: where its answer comes.
+        call: its id.
+    """
+    port = replies.port.number
+    with _opened(path) as (log, box):
+        if log is None or box is None:
+            return None
+        try:
+            behind = log.append(port, call, MARK)
+        except OSError:
+            return None  # no room
+        box.words[CANCELS] = behind
+        pause(_SEEN_S)
+        has_begun = _is_in_hand(path, box, port, call) or not _has_told(box)
+        # Behind that look: what was done before it, has been answered before it.
+        has_begun = has_begun or not replies.catch_up(_READ_S) or call not in replies.pending
+        try:
+            end = log.append(port, call, BEGUN if has_begun else TAKEN)
+        except OSError:
+            return None  # the actor, which finds the mark, answers with what has come of it
+        return first_said(log.read(behind, end), port, call) not in (BEGUN, AGAIN)
+
+
+def want_no_more(
+    path: str, words: Callable[[], memoryview | None], replies: ReplyReader, call: int
+) -> None:
+    """Cancel a call of this process whose outcome nobody waits for; does not wait.
+
+    Args:
+        path: of the mailbox to which the call was sent.
+        words: returns those of its black box, if it is there.
+        replies: where its answer comes.
+        call: its id.
+    """
+    replies.unwanted[call] = path
+    if replies.pending.pop(call, None) is None:
+        replies.unwanted.pop(call, None)  # it is over
+        return
+    port = replies.port.number
+    # The actor is over, or there is no room: what comes of the call, does.
+    with contextlib.suppress(OSError, ValueError, ProcActorsError):
+        log = CancelLog(path)
+        try:
+            behind = log.append(port, call, DROP)
+            if (found := words()) is not None:
+                found[CANCELS] = behind
+            if call not in replies.unwanted:  # its answer came just now, before the mark
+                log.append(port, call, BEGUN)
+        finally:
+            log.close()
+
+
+def resolve(path: str, port: int, call: int) -> None:
+    """Say that a marked call was begun: its answer has come, and the mark need not be kept."""
+    with contextlib.suppress(OSError):
+        log = CancelLog(path)
+        try:
+            log.append(port, call, BEGUN)
+        finally:
+            log.close()
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple[CancelLog | None, BlackBox | None]]:
+    """Open log and black box; None: the actor is over, or there is no descriptor or room."""
+    log: CancelLog | None = None
+    box: BlackBox | None = None
+    try:
+        # A map of our own: that of the mailbox's writer may be closed by another thread.
+        with contextlib.suppress(OSError):
+            box = BlackBox(f"{path}/box")
+            log = CancelLog(path)
+        yield log, box
+    finally:
+        if log is not None:
+            log.close()
+        if box is not None:
+            box.close()
+
+
+def _is_in_hand(path: str, box: BlackBox, port: int, call: int) -> bool:
+    """Whether a call is in hand, or was in a life that ended, and comes again.
+
+    May take one for such that is just coming: nothing is wrong with that. But never the other way
+    round: what was in hand at the first line, and is not found, has been answered. So the box comes
+    first, since a message goes from there to the hands table, and not back.
+    """
+    words = box.words
+    word = words[STATE]
+    if word & IN_HAND or words[DELIVERIES]:
+        offset = (word >> 16) & 0xFFFFFF
+        if _is_of(box.raw, offset, port, call):
+            return True
+    return bool(words[HANDS]) and _is_held(path, words, port, call)
+
+
+def _is_held(path: str, words: memoryview, port: int, call: int) -> bool:
+    hands = Hands(path, words)
+    try:
+        # Each of them was begun, by this life or another one, or is just coming from the box.
+        return any(_is_of(slot.raw, 0, port, call) for slot in hands.in_use())
+    finally:
+        hands.close()
+
+
+def _is_of(data: bytes | memoryview, at: int, port: int, call: int) -> bool:
+    if len(data) - at < WHOLE.size:
+        return False  # a glance at what is just changing, or no message
+    _, kind, _, _, number, reply, *_ = WHOLE.unpack_from(data, at)
+    return bool(kind == Kind.CALL and number == call and reply == port)
+
+
+def _has_told(box: BlackBox) -> bool:
+    """Wait until no caller is still to be told of a death; return False: it takes too long."""
+    deadline = monotonic() + _TOLD_S
+    while box.words[UNTOLD]:
+        if monotonic() >= deadline:
+            return False
+        pause(_TOLD_EVERY_S)
+    return True

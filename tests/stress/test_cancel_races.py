@@ -1,0 +1,47 @@
+"""What `cancel` says is so: it races with begins, ends, kills of the actor and of the canceller."""
+
+from __future__ import annotations
+
+import pytest
+
+from procactors import Delivery
+from tests.stress.cancel_races import Outcome, run
+
+MODES = pytest.mark.parametrize("delivery", list(Delivery), ids=lambda mode: mode.value)
+
+
+def assert_exact(outcome: Outcome, delivery: Delivery) -> None:
+    print(outcome)
+    assert outcome.ran_all_the_same == 0, "what was said never to run has run"
+    assert outcome.not_run == 0, "what has brought a result has run"
+    assert outcome.open == 0, "each reply ends"
+    if delivery is Delivery.AT_MOST_ONCE:
+        assert outcome.twice == 0
+    else:
+        assert outcome.twice <= outcome.kills
+    assert outcome.taken
+    assert outcome.begun
+
+
+def test_a_few_cancellations_without_a_death_are_exact(system, tmp_path, seed):
+    outcome = run(system, tmp_path, 20, seed, Delivery.AT_MOST_ONCE, kills=False)
+    assert_exact(outcome, Delivery.AT_MOST_ONCE)
+    assert outcome.died == 0
+
+
+@MODES
+def test_a_few_cancellations_among_kills_are_exact(system, tmp_path, seed, delivery):
+    assert_exact(run(system, tmp_path, 20, seed, delivery), delivery)
+
+
+@pytest.mark.stress
+def test_thousands_of_cancellations_are_exact(system, tmp_path, seed):
+    outcome = run(system, tmp_path, 600, seed, Delivery.AT_MOST_ONCE, kills=False)
+    assert_exact(outcome, Delivery.AT_MOST_ONCE)
+    assert outcome.died == 0
+
+
+@pytest.mark.stress
+@MODES
+def test_thousands_of_cancellations_among_kills_are_exact(system, tmp_path, seed, delivery):
+    assert_exact(run(system, tmp_path, 400, seed, delivery), delivery)

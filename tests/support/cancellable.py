@@ -1,0 +1,71 @@
+"""Actors whose calls tests cancel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from procactors import Actor, current_context
+from procactors.wire.spin import pause
+from tests.support.gates import Gate
+
+
+class Patient(Actor):
+    """Writes down the number of each call, then works as long as it is told to."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def note(self, number: int, padding: bytes = b"") -> int:
+        note(self.log, number)
+        return number
+
+    def hold(self, number: int, gate: Gate) -> int:
+        """Stand at a gate, whether it is cancelled or not."""
+        note(self.log, number)
+        gate.wait()
+        return number
+
+    def until_cancelled(self, number: int, gate: Gate) -> str:
+        """Tell the test that it is here; then work until nobody wants it any more."""
+        note(self.log, number)
+        gate.wait()
+        return work_until_cancelled()
+
+    def is_cancelled(self) -> bool:
+        return self.context.cancelled
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+def note(log: Path, number: int) -> int:
+    """Write a number down, whole."""
+    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, b"%d\n" % number)
+    finally:
+        os.close(fd)
+    return number
+
+
+def work_until_cancelled() -> str:
+    """Work in a function of the actor's until its caller does not want it any more."""
+    context = current_context()
+    while not context.cancelled:
+        pause(0.001)
+    return "cancelled"
+
+
+def work_at(log: Path, number: int, gate: Gate) -> str:
+    """Do in a pool what `Patient.until_cancelled` does."""
+    note(log, number)
+    gate.wait()
+    return work_until_cancelled()
+
+
+def hold_at(log: Path, number: int, gate: Gate) -> int:
+    """Stand at a gate in a pool, whether it is cancelled or not."""
+    note(log, number)
+    gate.wait()
+    return number
