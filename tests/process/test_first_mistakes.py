@@ -311,11 +311,10 @@ class Static(Actor):
 UNSUPPORTED = [
     (AsyncReceive, "AsyncReceive.receive is async def"),
     (AsyncHandler, "AsyncHandler.later is async def"),
-    (Generating, "Generating.rows is a generator"),
-    (AsyncGenerating, "AsyncGenerating.rows is an async generator"),
+    (GeneratingHook, "GeneratingHook.on_stop is a generator"),
+    (GeneratingReceive, "GeneratingReceive.receive is an async generator"),
     (AsyncHook, "AsyncHook.on_start is async def"),
     (Inherited, "Inherited.later is async def"),
-    (Partial, "Partial.work is a generator"),
     (Static, "Static.work is async def"),
 ]
 
