@@ -91,7 +91,8 @@ def check_class(verb: str, cls: Any) -> None:
             if name in seen or name.startswith("_"):
                 continue
             seen.add(name)
-            if (kind := kind_of(_function(value))) and kind not in GENERATORS:
+            kind = kind_of(_function(value))
+            if kind and (kind not in GENERATORS or _is_called_by_us(name)):
                 raise InvalidSpec(
                     f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that "
                     f"return their result; return a list, or call asyncio.run in it; if only "
@@ -201,6 +202,11 @@ def _function(value: Any) -> Any:
     if isinstance(value, functools.partialmethod):
         value = value.func
     return value if inspect.isfunction(value) or isinstance(value, functools.partial) else None
+
+
+def _is_called_by_us(name: str) -> bool:
+    """Whether a method is a hook, or handles messages: who calls it, reads no items."""
+    return name.startswith("on_") or name in ("receive", "snapshot", "restore")
 
 
 def _instead(verb: str, value: Any) -> str:

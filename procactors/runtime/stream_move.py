@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from time import monotonic
 from typing import Any
 
@@ -154,6 +153,7 @@ class _Watch:
         # Guards the list's end: what is added then begins another thread.
         self._lock = threading.Lock()
         self._is_running = False
+        self._pause = threading.Event()  # never set
 
     def add(self, watched: _Watched) -> None:
         """Look after one."""
@@ -165,7 +165,7 @@ class _Watch:
 
     def _run(self) -> None:
         while True:
-            time.sleep(_LOOK_S)
+            self._pause.wait(_LOOK_S)
             over = [one for one in list(self._watched) if one.look()]
             with self._lock:
                 for one in over:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import functools
 import os
 import pickle
 import signal
@@ -274,15 +273,13 @@ class AsyncHandler(Actor):
         return 1
 
 
-class Generating:
-    """No actor by inheritance."""
-
-    def rows(self):
+class GeneratingHook(Actor):
+    def on_stop(self, reason):
         yield 1
 
 
-class AsyncGenerating(Actor):
-    async def rows(self):
+class GeneratingReceive(Actor):
+    async def receive(self, message):
         yield 1
 
 
@@ -293,13 +290,6 @@ class AsyncHook(Actor):
 
 class Inherited(AsyncHandler):
     pass
-
-
-class Partial(Actor):
-    def _work(self, by):
-        yield by
-
-    work = functools.partialmethod(_work, 1)
 
 
 class Static(Actor):

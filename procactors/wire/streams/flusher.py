@@ -8,7 +8,6 @@ Never: waits for a writer, or for a pipe.
 from __future__ import annotations
 
 import threading
-import time
 from typing import Protocol
 
 from procactors.wire.copies import in_copies
@@ -47,6 +46,7 @@ class _Flusher:
         # Guards the start and the end of the thread.
         self._lock = threading.Lock()
         self._woken = threading.Event()
+        self._pause = threading.Event()  # never set
 
     def enter(self, writer: Holding) -> None:
         """Look after a writer from now on."""
@@ -69,7 +69,7 @@ class _Flusher:
         while True:
             vain = 0
             while vain < _LOOKS:
-                time.sleep(_LOOK_S)
+                self._pause.wait(_LOOK_S)
                 vain = 0 if self._look() else vain + 1
             self._woken.clear()
             # In this order: who holds something behind the look finds it idle.
