@@ -29,6 +29,16 @@ if _TYPE_CHECKING:
     from procactors.deadletters.store import DeadLetters
     from procactors.model.commands import ActorStatus
     from procactors.model.events import Event, Progress
+    from procactors.model.life_events import (
+        Crashed,
+        DeadLettered,
+        GaveUp,
+        MailboxOverflow,
+        Restarting,
+        SlowHandler,
+        Started,
+        Stopped,
+    )
     from procactors.model.messages import Message
     from procactors.model.options import (
         Backoff,
@@ -50,14 +60,17 @@ if _TYPE_CHECKING:
     from procactors.runner.schedule import Timer
     from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
+    from procactors.runtime.async_topic import AsyncTopic
     from procactors.runtime.child_failure import ChildFailure, Directive
     from procactors.runtime.feed import feed
+    from procactors.runtime.later_reply import LaterReply
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.reply import Reply
     from procactors.runtime.shared import Shared
     from procactors.runtime.stream import Stream
     from procactors.runtime.supervisor_ref import Child, ChildCounts, SupervisorRef
     from procactors.runtime.terminated import Restarted, Terminated
+    from procactors.runtime.topic import Topic
     from procactors.supervision.stop_report import StopOutcome, StoppedActor, StopReport
     from procactors.wire.mailbox.queue import Mailbox
 
@@ -71,6 +84,7 @@ __all__ = [
     "AsyncMapResults",
     "AsyncPool",
     "AsyncSupervisorRef",
+    "AsyncTopic",
     "AutoShutdown",
     "Backoff",
     "Checkpoint",
@@ -80,17 +94,22 @@ __all__ = [
     "ChildSpec",
     "Context",
     "CrashReport",
+    "Crashed",
     "DeadLetter",
+    "DeadLettered",
     "DeadLetters",
     "Delivery",
     "Directive",
     "Event",
     "ExitKind",
     "ExitReason",
+    "GaveUp",
     "Inbox",
     "Interrupted",
+    "LaterReply",
     "Limits",
     "Mailbox",
+    "MailboxOverflow",
     "MapResults",
     "Message",
     "MessageInHand",
@@ -102,11 +121,15 @@ __all__ = [
     "Reply",
     "Restart",
     "Restarted",
+    "Restarting",
     "Routing",
     "Shared",
+    "SlowHandler",
     "Spawner",
+    "Started",
     "StopOutcome",
     "StopReport",
+    "Stopped",
     "StoppedActor",
     "Strategy",
     "Stream",
@@ -114,6 +137,7 @@ __all__ = [
     "SupervisorRef",
     "Terminated",
     "Timer",
+    "Topic",
     "current_context",
     "errors",
     "feed",
@@ -137,6 +161,7 @@ _LATE = {
     "AsyncMapResults": "procactors.pool.async_map",
     "AsyncPool": "procactors.pool.async_pool",
     "AsyncSupervisorRef": "procactors.runtime.async_supervisor_ref",
+    "AsyncTopic": "procactors.runtime.async_topic",
     "AutoShutdown": "procactors.model.tree",
     "Backoff": "procactors.model.options",
     "Checkpoint": "procactors.model.options",
@@ -146,17 +171,22 @@ _LATE = {
     "ChildSpec": "procactors.model.tree",
     "Context": "procactors.api.actor",
     "CrashReport": "procactors.crash",
+    "Crashed": "procactors.model.life_events",
     "DeadLetter": "procactors.deadletters.letter",
+    "DeadLettered": "procactors.model.life_events",
     "DeadLetters": "procactors.deadletters.store",
     "Delivery": "procactors.model.options",
     "Directive": "procactors.runtime.child_failure",
     "Event": "procactors.model.events",
     "ExitKind": "procactors.crash",
     "ExitReason": "procactors.crash",
+    "GaveUp": "procactors.model.life_events",
     "Inbox": "procactors.api.inbox",
     "Interrupted": "procactors.api.stop_signal",
+    "LaterReply": "procactors.runtime.later_reply",
     "Limits": "procactors.model.options",
     "Mailbox": "procactors.wire.mailbox.queue",
+    "MailboxOverflow": "procactors.model.life_events",
     "MapResults": "procactors.pool.map",
     "Message": "procactors.model.messages",
     "MessageInHand": "procactors.crash",
@@ -168,11 +198,15 @@ _LATE = {
     "Reply": "procactors.runtime.reply",
     "Restart": "procactors.model.options",
     "Restarted": "procactors.runtime.terminated",
+    "Restarting": "procactors.model.life_events",
     "Routing": "procactors.model.options",
     "Shared": "procactors.runtime.shared",
+    "SlowHandler": "procactors.model.life_events",
     "Spawner": "procactors.api.spawner",
+    "Started": "procactors.model.life_events",
     "StopOutcome": "procactors.supervision.stop_report",
     "StopReport": "procactors.supervision.stop_report",
+    "Stopped": "procactors.model.life_events",
     "StoppedActor": "procactors.supervision.stop_report",
     "Strategy": "procactors.model.tree",
     "Stream": "procactors.runtime.stream",
@@ -180,6 +214,7 @@ _LATE = {
     "SupervisorRef": "procactors.runtime.supervisor_ref",
     "Terminated": "procactors.runtime.terminated",
     "Timer": "procactors.runner.schedule",
+    "Topic": "procactors.runtime.topic",
     "current_context": "procactors.api.actor",
     "feed": "procactors.runtime.feed",
     "load_tree": "procactors.api.tree_toml",

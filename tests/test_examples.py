@@ -94,6 +94,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "crash_and_respawn",
         "dead_letters",
         "death_watch",
+        "deferred_reply",
         "dynamic_children",
         "escalation",
         "fastapi_app",
@@ -107,12 +108,14 @@ def test_the_examples_that_readers_are_promised_are_there():
         "one_for_one",
         "passing_refs",
         "primes",
+        "publish_subscribe",
         "recycle",
         "rest_for_one",
         "resumable_batch",
         "run_program",
         "run_tree",
         "shared_array",
+        "state_machine",
         "word_statistics",
     }
     assert promised <= set(NAMES)

@@ -27,6 +27,7 @@ RUN = [
             "events.md",
             "state.md",
             "timers.md",
+            "messaging-patterns.md",
         )
     ),
 ]

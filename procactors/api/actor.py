@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from procactors.runner.loop import Loop
     from procactors.runner.schedule import Schedule, Timer
     from procactors.runtime.child_failure import ChildFailure, Directive
+    from procactors.runtime.later_reply import LaterReply
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.terminated import Restarted, Terminated
     from procactors.runtime.watches import Watching
@@ -50,6 +51,9 @@ class Context:
         seed: this life's seed, of 128 bits: no other life of any actor has it, unless
             `Options.seed` says so. For ``random.Random`` and ``numpy.random.default_rng``.
     """
+
+    #: What messages as values are given to, the latest last; `receive` if it is empty.
+    _handlers: tuple[Callable[[Any], Any], ...] = ()
 
     def __init__(
         self,
@@ -179,6 +183,94 @@ class Context:
 
             self._watching = Watching(self.system._endpoint, self.ref)
         return self._watching
+
+    # -- the message in hand, and what is done with it instead of an answer ---------------------
+
+    def forward(self, ref: ActorRef[Any]) -> None:
+        """Hand the message in hand on to another actor, which answers its caller.
+
+        What goes on is the message as it came: its bytes, sender, caller and deadline. There the
+        method of the same name is called, or `receive`. What this handler returns is not sent;
+        what it still raises ends this actor, as in a tell. Blocks for a place in a bounded mailbox,
+        and for room in a full pipe. Killed in here, this actor may have handed it on, and the
+        caller is told of the death all the same: the first answer counts.
+
+        Args:
+            ref: of another actor of this system.
+
+        Raises:
+            DeliveryError: the other has stopped, or its mailbox is full; the message is still in
+                hand. RuntimeError: no message is in hand, or it was forwarded, stashed or put off
+                before. InvalidSpec: `ref` is no ref, or this actor's own.
+        """
+        from procactors.runtime.forwarding import forward  # only where it is used
+
+        forward(self._loop, self.system._endpoint, ref)
+
+    def reply_later(self) -> LaterReply:
+        """Put the answer to the message in hand off; return what sends it.
+
+        What this handler returns is not sent. What it raises is, unless the answer was sent before.
+        See `LaterReply`.
+
+        Raises:
+            RuntimeError: no message is in hand; it was told, so nobody waits; it was forwarded,
+                stashed or put off before; or it is an item of a pool. StorageFull: no room.
+        """
+        from procactors.runtime.later_reply import reply_later  # only where it is used
+
+        return reply_later(self._loop, self.system._endpoint, self.ref.name)
+
+    def stash(self) -> None:
+        """Put the message in hand aside, until `unstash_all`.
+
+        It keeps its caller, its deadline and its order, and takes no place in a bounded mailbox.
+        If this actor is killed, the next incarnation begins it again, before what is in the
+        mailbox; when it ends for good, it is refused. 1 000 messages may be put aside.
+
+        Raises:
+            MailboxFull: as many are. RuntimeError: no message is in hand, or it was forwarded,
+                stashed or put off before. StorageFull: no room.
+        """
+        from procactors.runtime.stashing import stash  # only where it is used
+
+        stash(self._loop, self.ref.name)
+
+    def unstash_all(self) -> int:
+        """Have all that was put aside begun again, before all other messages; return how many.
+
+        In the order in which it came. They are begun behind the message in hand.
+        """
+        return self._loop.unstash() if self._loop is not None else 0
+
+    def become(self, handler: Callable[[Any], Any]) -> None:
+        """Have `handler` called with each message as a value from now on, instead of `receive`.
+
+        What it returns is the answer. Calls of methods are not affected. `unbecome` goes back one
+        step. What an actor has become goes with the incarnation: the next one begins anew.
+
+        Args:
+            handler: a plain function or bound method that takes the message.
+
+        Raises:
+            InvalidSpec: it cannot be called, or is async or a generator.
+        """
+        from procactors.runtime.stashing import check_handler  # only where it is used
+
+        self._handlers = (*self._handlers, check_handler(handler))
+        if self._loop is not None:
+            self._loop.become(handler)
+
+    def unbecome(self) -> None:
+        """Undo the last `become`; with none left, `receive` is called, and this is no error."""
+        self._handlers = self._handlers[:-1]
+        if self._loop is not None:
+            self._loop.become(self._handlers[-1] if self._handlers else None)
+
+    def _serve_with(self, loop: Loop) -> None:
+        self._loop = loop
+        if self._handlers:
+            loop.become(self._handlers[-1])
 
     # -- timers
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from procactors.model.options import OptionWords
     from procactors.pool.async_pool import AsyncPool
+    from procactors.runtime.async_topic import AsyncTopic
 
 __all__ = ["AsyncSpawner", "AsyncSystemHandle"]
 
@@ -157,6 +158,14 @@ class AsyncSystemHandle:
     async def shares(self) -> list[Shared[Any]]:
         """Return handles of what is shared at this moment, by any process of the system."""
         return await aside(self._started().shares)
+
+    def topic(self, name: str) -> AsyncTopic:
+        """Return the topic of that name; see `SystemHandle.topic`.
+
+        Raises:
+            InvalidSpec: no name.
+        """
+        return self._started().topic(name).aio
 
     def _started(self) -> SystemHandle:
         assert self._handle is not None

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from procactors.api.async_spawner import AsyncSystemHandle
-from procactors.api.system import STOP_TIMEOUT_S, ActorSystem
+from procactors.api.system import SLOW_AFTER_S, STOP_TIMEOUT_S, ActorSystem
 from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model.checks import deadline, patience
 from procactors.runtime.aside import aside, to_the_end
@@ -26,6 +26,7 @@ from procactors.runtime.loop_port import port_here
 
 if TYPE_CHECKING:
     from procactors.deadletters.store import DeadLetters
+    from procactors.runtime.async_events import AsyncEvents
     from procactors.supervision.stop_report import StopReport
 
 __all__ = ["AsyncActorSystem"]
@@ -41,7 +42,7 @@ class AsyncActorSystem(AsyncSystemHandle):
 
     Args:
         name, backend, start_method, preload, spares, stop_timeout, ask_timeout, runtime_dir,
-        dead_letter_file, crash_dir: as for `ActorSystem`.
+        dead_letter_file, crash_dir, slow_after: as for `ActorSystem`.
 
     Raises:
         Where it starts: what `ActorSystem` raises.
@@ -63,6 +64,7 @@ class AsyncActorSystem(AsyncSystemHandle):
         runtime_dir: str | os.PathLike[str] | None = None,
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
+        slow_after: float = SLOW_AFTER_S,
     ) -> None:
         self._handle = None
         self._make = functools.partial(
@@ -77,6 +79,7 @@ class AsyncActorSystem(AsyncSystemHandle):
             runtime_dir=runtime_dir,
             dead_letter_file=dead_letter_file,
             crash_dir=crash_dir,
+            slow_after=slow_after,
         )
 
     @classmethod
@@ -104,6 +107,13 @@ class AsyncActorSystem(AsyncSystemHandle):
     def dead_letters(self) -> DeadLetters:
         """Messages that no actor will handle, and why."""
         return self._started().dead_letters
+
+    @property
+    def events(self) -> AsyncEvents:
+        """What happens in the system, from now on: iterate with ``async for``, or subscribe."""
+        from procactors.runtime.async_events import AsyncEvents  # only where it is used
+
+        return AsyncEvents(self._started().events)
 
     @property
     def failure(self) -> RestartIntensityExceeded | None:

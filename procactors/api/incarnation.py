@@ -61,7 +61,7 @@ from procactors.wire.mailbox.black_box import (
 )
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import decode_joined
-from procactors.wire.record import CHILD_FAILED, EVENT, READY, Kind, frame
+from procactors.wire.record import CHILD_FAILED, EVENT, READY, TAKEN_OVER, Kind, frame
 from procactors.wire.storage import write_whole
 from procactors.wire.transport import SUPERVISOR
 
@@ -157,7 +157,8 @@ def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpo
     endpoint = Endpoint(runtime_dir, actor, reader.box)
     reader.box.words[PROCESS] = endpoint.store.process
     endpoint.on_lost = lambda target, record: _report_lost(endpoint, target, record)
-    endpoint.on_given_up = Client(endpoint).report_given_up
+    client = Client(endpoint)
+    endpoint.on_given_up, endpoint.on_full = client.report_given_up, client.report_full
     endpoint.name_of = lambda other: _name_of(endpoint, other)
     return endpoint
 
@@ -185,7 +186,8 @@ class Life:
         loop = Loop(self._reader, self._endpoint.store, self._order.actor, instance, self._refused)
         if self._context._leaving:
             loop.leave()
-        self._context._loop = loop
+        self._context._serve_with(loop)
+        self._endpoint.owe, self._endpoint.on_taken_over = loop.owe, self._taken_over
         loop.on_event = functools.partial(self._happened, instance)
         if self._order.recycle is not None:
             from procactors.runner.recycling import Recycler  # only where it is used
@@ -238,12 +240,21 @@ class Life:
 
     def _happened(self, instance: Any, flags: int, body: memoryview) -> None:
         """Tell the instance of another actor's end or restart, if it has a hook for it."""
-        if EVENT.unpack_from(body)[0] == CHILD_FAILED:
+        what, *about = EVENT.unpack_from(body)
+        if what == CHILD_FAILED:
             self._decide(instance, flags, body)
+            return
+        if what == TAKEN_OVER:
+            self._taken_over(*about)
             return
         event = self._context._watches().open(flags, body)
         if event is not None:
             _hook(instance, f"on_{type(event).__name__.lower()}", event)
+
+    def _taken_over(self, number: int, turn: int) -> None:
+        """Another process owes the answer now to a message that this one holds."""
+        assert self._context._loop is not None
+        self._context._loop.held.taken_over(number, turn)
 
     def _decide(self, instance: Any, flags: int, body: memoryview) -> None:
         """Ask the instance about a child that died, and pass on what it says."""

@@ -19,10 +19,11 @@ from procactors.api.inbox import Inbox
 from procactors.api.inert_endpoint import InertEndpoint
 from procactors.deadletters.letter import DeadLetter
 from procactors.deadletters.store import DeadLetters
+from procactors.model.checks import text
 from procactors.model.events import Event
 from procactors.model.options import Options
 from procactors.model.tree import Supervisor
-from procactors.observe.events import Events
+from procactors.observe.events import BOUND, Events
 from procactors.observe.subscription import Feed, Subscription
 from procactors.pool.batch import WorkerSlot
 from procactors.pool.calls import PoolReply
@@ -33,6 +34,7 @@ from procactors.runtime.client import Client
 from procactors.runtime.ref import ActorRef
 from procactors.runtime.shared import Shared
 from procactors.runtime.supervisor_ref import SupervisorRef
+from procactors.runtime.topic import Topic
 from procactors.supervision.stop_report import StopReport
 from procactors.wire.result_table import FAILURE, Sealed
 from procactors.wire.shm.share_file import Share
@@ -97,6 +99,9 @@ class _InertSystem:
     def inbox(self, name: str | None = None) -> Inbox:
         number = self._number("inbox")
         return _InertInbox(self._endpoint, self._ref_of(number, name or f"inbox-{number}"))
+
+    def topic(self, name: str) -> Topic:
+        return _InertTopic(self._endpoint, text("a topic's name", name))
 
     def _enter(self) -> Any:
         return self
@@ -219,6 +224,26 @@ class _InertInbox(Inbox):
         raise self._endpoint.error(self.ref.name)
 
 
+class _InertTopic(Topic):
+    """A topic that nobody hears of."""
+
+    _transport: InertEndpoint
+
+    def subscribe(self, ref: ActorRef[Any], method: Any = None, /) -> None:
+        self._check_import()
+
+    def unsubscribe(self, ref: ActorRef[Any], /) -> None:
+        self._check_import()
+
+    def publish(self, value: Any, /) -> int:
+        self._check_import()
+        return 0
+
+    def _check_import(self) -> None:
+        if importer() is None:
+            raise self._transport.error(f"the topic {self.name}")
+
+
 class _InertShared(Shared[Any]):
     """A handle of nothing."""
 
@@ -239,12 +264,16 @@ class _InertEvents(Events):
     """Nothing happens."""
 
     def subscribe(
-        self, callback: Callable[[Any], object], kinds: Iterable[type[Event]] | None = None
+        self,
+        callback: Callable[[Any], object],
+        kinds: Iterable[type[Event]] | None = None,
+        *,
+        bound: int = BOUND,
     ) -> Subscription[Any]:
         return _InertSubscription(callback)
 
-    def __iter__(self) -> Any:
-        return iter(())
+    def feed(self, feed: Feed[Event], kinds: Iterable[type[Event]] | None = None) -> None:
+        feed.end()
 
 
 class _InertLetters(DeadLetters):

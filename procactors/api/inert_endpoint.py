@@ -88,6 +88,10 @@ class NullTransport:
     def want_no_more(self, actor: int, call: int) -> None:
         """Do nothing: nothing was sent."""
 
+    def pass_on(self, actor: int, name: str, *_: Any) -> None:
+        """Raise: nothing has come here."""
+        raise self.error(name)
+
     def hurry(self) -> None:
         """Nothing is waited for."""
 

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         runtime_dir: str | os.PathLike[str] | None
         dead_letter_file: str | os.PathLike[str] | None
         crash_dir: str | os.PathLike[str] | None
+        slow_after: float
 
 
 __all__ = ["Program", "run"]

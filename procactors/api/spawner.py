@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.shared import Shared
     from procactors.runtime.supervisor_ref import SupervisorRef
+    from procactors.runtime.topic import Topic
     from procactors.wire import transport
     from procactors.wire.transport import Transport
 else:
@@ -191,6 +192,18 @@ class SystemHandle:
         """Return handles of what is shared at this moment, by any process of the system."""
         self._endpoint.check_process()
         return shared.shared_in(self._endpoint.store)
+
+    def topic(self, name: str) -> Topic:
+        """Return the topic of that name: what is published there, each subscriber is told.
+
+        Needs not be made, and is the same in every process of the system.
+
+        Raises:
+            InvalidSpec: no name.
+        """
+        from procactors.runtime.topic import Topic  # only where it is used
+
+        return Topic(self._endpoint, checks.text("a topic's name", name))
 
     def child_spawner(self, options: OptionWords) -> Spawner:
         """Return a spawner whose actors are children of this process's actor."""

@@ -53,10 +53,12 @@ else:
     crash = late("procactors.crash")
     inboxes = late("procactors.api.inbox")
 
-__all__ = ["STOP_TIMEOUT_S", "ActorSystem"]
+__all__ = ["SLOW_AFTER_S", "STOP_TIMEOUT_S", "ActorSystem"]
 
 #: Seconds of a stop that names none: a third of what batch schedulers usually grant.
 STOP_TIMEOUT_S = 10.0
+#: Seconds from which a handler is slow, for those that listen to events.
+SLOW_AFTER_S = 1.0
 #: Seconds that the supervisor may take beyond a stop's deadline, for its own last steps.
 _SLACK_S = 5.0
 #: Seconds beyond the deadline for events, and for dead letters: those of the end itself are to be
@@ -97,6 +99,9 @@ class ActorSystem(SystemHandle):
             code, so no other user may be able to write the file.
         crash_dir: directory to which each crash is written: its report as JSON, and the message
             in hand, pickled. Made when it is missing; None writes nothing.
+        slow_after: seconds from which a handler that runs is a slow one: those that listen to
+            `events` get a `SlowHandler`. Nothing else comes of it, and nobody looks while nobody
+            listens.
 
     Raises:
         InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
@@ -127,6 +132,7 @@ class ActorSystem(SystemHandle):
         runtime_dir: str | os.PathLike[str] | None = None,
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
+        slow_after: float = SLOW_AFTER_S,
     ) -> None:
         if name is not None:
             name = text("name", name)
@@ -139,6 +145,7 @@ class ActorSystem(SystemHandle):
         runtime_dir = _path("runtime_dir", runtime_dir)
         dead_letter_file = _path("dead_letter_file", dead_letter_file)
         crash_dir = _path("crash_dir", crash_dir)
+        self._slow_after = deadline("slow_after", slow_after)
         # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
         # SIGTERM handler may stop the system while its main thread is stopping it.
         self._ending = threading.RLock()
@@ -205,8 +212,14 @@ class ActorSystem(SystemHandle):
             self._recovery = Recovery(endpoint.store, endpoint, self.dead_letters, self._crashes)
             endpoint.on_lost = self._report_lost
             endpoint.on_given_up = self._client.report_given_up
+            endpoint.on_full = self._client.report_full
             self._supervisor = Supervisor(
-                endpoint, self._launcher, self._recovery, self._stop_timeout, self.events
+                endpoint,
+                self._launcher,
+                self._recovery,
+                self._stop_timeout,
+                self.events,
+                self._slow_after,
             )
             self._supervisor.on_failure = self._failed
             undo.callback(self._supervisor.close)

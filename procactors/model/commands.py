@@ -39,6 +39,7 @@ __all__ = [
     "ListChildren",
     "LostMessage",
     "OpenInbox",
+    "ReportOverflow",
     "ReportProgress",
     "RestartChild",
     "Spawn",
@@ -256,6 +257,20 @@ class ReportProgress(NamedTuple):
     total: int | None
     at: float
     what: str
+
+
+class ReportOverflow(NamedTuple):
+    """A message of a process met a full mailbox. No reply.
+
+    Attributes:
+        actor: id of the actor whose mailbox it is.
+        sender: id of the actor that sent it; 0 is the main program.
+        time: when, on the monotonic clock.
+    """
+
+    actor: int
+    sender: int
+    time: float
 
 
 class DecideOnChild(NamedTuple):

@@ -1,8 +1,9 @@
-"""What happens in a system, as values.
+"""What an event is, and the one that handlers report: how far they are.
 
 Layer: model. Runs in: parent and actor.
 Owns: nothing.
-Never: passes an event on; that is the hub's work (`observe.events`).
+Never: passes an event on; that is the hub's work (`observe.events`). What happens in the lives of
+actors is in `model.life_events`, which only a program that listens loads.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ class Event:
     """Something that happened in a system.
 
     Attributes:
-        source: name of the actor or pool in which it did.
-        at: when, in seconds of the monotonic clock, which all processes of a machine share.
+        actor: name of the actor, pool or supervisor in which it did.
+        time: when, in seconds of the monotonic clock, which all processes of a machine share.
     """
 
-    source: str
-    at: float = dataclasses.field(default_factory=monotonic)
+    actor: str
+    time: float = dataclasses.field(default_factory=monotonic)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,17 @@ from time import monotonic
 from typing import Any, TypeVar, overload
 
 from procactors.errors import ActorStopped, InvalidSpec
-from procactors.model.checks import plain_function
+from procactors.model.checks import plain_function, whole
 from procactors.model.events import Event
 from procactors.observe.subscription import Feed, Subscription
 
-__all__ = ["EventStream", "Events"]
+__all__ = ["BOUND", "EventStream", "Events"]
 
 
 E = TypeVar("E", bound=Event)
+
+#: Events that may wait for a listener that names no bound: as many as dead letters are kept.
+BOUND = 10_000
 
 _Kinds = tuple[type[Event], ...]
 
@@ -38,7 +41,7 @@ class EventStream(Iterator[Event]):
 
     @property
     def dropped(self) -> int:
-        """How many were dropped since more than 10 000 waited: the oldest each time."""
+        """How many were dropped since more than the bound waited: the oldest each time."""
         return self._feed.dropped
 
     def __next__(self) -> Event:
@@ -73,55 +76,94 @@ class Events:
 
     @overload
     def subscribe(
-        self, callback: Callable[[Event], object], kinds: None = None
+        self,
+        callback: Callable[[Event], object],
+        kinds: None = None,
+        *,
+        bound: int = BOUND,
     ) -> Subscription[Event]: ...
 
     @overload
     def subscribe(
-        self, callback: Callable[[E], object], kinds: Iterable[type[E]]
+        self, callback: Callable[[E], object], kinds: Iterable[type[E]], *, bound: int = BOUND
     ) -> Subscription[E]: ...
 
     def subscribe(
-        self, callback: Callable[[Any], object], kinds: Iterable[type[Event]] | None = None
+        self,
+        callback: Callable[[Any], object],
+        kinds: Iterable[type[Event]] | None = None,
+        *,
+        bound: int = BOUND,
     ) -> Subscription[Any]:
         """Have `callback` called with each event from now on; close what is returned to end that.
 
         Each subscription has a thread of its own, in which its events come in order. An exception
         in the callback is logged, and the next event comes. A slow callback does not hold up the
-        system: of more than 10 000 events that wait for it the oldest are dropped, counted
+        system: of more than `bound` events that wait for it the oldest are dropped, counted
         (`dropped`) and logged. When the system stops, it gets what is left within the stop's
         deadline.
 
         Args:
             callback: called with one event; its own thread must not wait for the system's end.
             kinds: classes of the events that it gets, as in ``(Progress,)``; None: all.
+            bound: most events that wait for it.
 
         Raises:
             ActorStopped: the system was stopped. InvalidSpec: a callback that is no plain
-                function, or a kind that is no class of events.
+                function, a kind that is no class of events, or a bound below 1.
         """
         callback, wanted = plain_function("callback", callback), _checked(kinds)
+        bound = whole("bound (events)", bound, 1)
         with self._lock:
             if self._closed:
                 raise ActorStopped("the system was stopped: there will be no event")
             subscription: Subscription[Any] = Subscription(
-                callback, "event", latest=True, on_close=self._leave
+                callback, "event", latest=True, on_close=self._leave, bound=bound
             )
             self._subscriptions.append(subscription)
             self._add(wanted, subscription.feed)
         return subscription
 
+    def stream(
+        self, kinds: Iterable[type[Event]] | None = None, *, bound: int = BOUND
+    ) -> EventStream:
+        """Return a stream of the events from now on; empty when the system has ended.
+
+        Args:
+            kinds: classes of the events that it gets; None: all.
+            bound: most events that wait in it; of more, the oldest are dropped and counted
+                (`dropped`).
+
+        Raises:
+            InvalidSpec: a kind that is no class of events, or a bound below 1.
+        """
+        bound = whole("bound (events)", bound, 1)
+        feed: Feed[Event] = Feed("a loop over the events", "events", latest=True, bound=bound)
+        self.feed(feed, kinds)
+        return EventStream(feed, self.leave)
+
     def __iter__(self) -> EventStream:
-        """Return a stream of the events from now on; empty when the system has ended."""
-        feed: Feed[Event] = Feed("a loop over the events", "events", latest=True)
+        """Return a stream of all events from now on; empty when the system has ended."""
+        return self.stream()
+
+    # -- the runtime's side -------------------------------------------------------------------
+
+    def feed(self, feed: Feed[Event], kinds: Iterable[type[Event]] | None = None) -> None:
+        """Have a feed get the events from now on, until `leave`; it ends with the system."""
+        wanted = _checked(kinds)
         with self._lock:
             if self._closed:
                 feed.end()
             else:
-                self._add((Event,), feed)
-        return EventStream(feed, self._drop)
+                self._add(wanted, feed)
 
-    # -- the runtime's side -------------------------------------------------------------------
+    def leave(self, feed: Feed[Event]) -> None:
+        """Have a feed get no more events."""
+        with self._lock:
+            left = tuple(one for one in self._listeners if one[1] is not feed)
+            if len(left) < len(self._listeners):
+                self._listeners = left
+                self._on_change()
 
     def publish(self, event: Event) -> None:
         """Offer an event to all listeners. Never blocks; from any thread of the parent."""
@@ -131,6 +173,11 @@ class Events:
             for kinds, feed in self._listeners:
                 if isinstance(event, kinds):
                     feed.offer(event)
+
+    @property
+    def is_listened(self) -> bool:
+        """Whether there is any listener."""
+        return bool(self._listeners)
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether there is a listener to events of that class: else none need be made."""
@@ -162,14 +209,7 @@ class Events:
         with self._lock:
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
-            self._drop(subscription.feed)
-
-    def _drop(self, feed: Feed[Event]) -> None:
-        with self._lock:
-            left = tuple(one for one in self._listeners if one[1] is not feed)
-            if len(left) < len(self._listeners):
-                self._listeners = left
-                self._on_change()
+            self.leave(subscription.feed)
 
 
 def _checked(kinds: Iterable[type[Event]] | None) -> _Kinds:

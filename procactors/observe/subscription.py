@@ -31,16 +31,19 @@ class Feed(Generic[T]):
         reader: what it is for, in the log.
         things: what they are called, in the log.
         latest: beyond the bound, drop the oldest that waits; else what comes.
+        bound: most things that wait; None: 10 000.
 
     Attributes:
         dropped: how many were dropped.
     """
 
-    def __init__(self, reader: object, things: str, *, latest: bool) -> None:
+    def __init__(
+        self, reader: object, things: str, *, latest: bool, bound: int | None = None
+    ) -> None:
         self._reader = reader
         self._things = things
         self._latest = latest
-        self._limit = _WAITING
+        self._limit = _WAITING if bound is None else bound
         self._waiting: SimpleQueue[T | None] = SimpleQueue()
         self._is_behind = False
         self.dropped = 0
@@ -78,6 +81,14 @@ class Feed(Generic[T]):
         """Wait for the next thing and return it; None is the end."""
         return self._waiting.get()
 
+    def take_now(self) -> T | None:
+        """Return the next thing; None is the end.
+
+        Raises:
+            queue.Empty: nothing waits, and more may come.
+        """
+        return self._waiting.get_nowait()
+
     def _fall_behind(self) -> None:
         if not self._is_behind:  # once for each time that it falls behind
             self._is_behind = True
@@ -99,6 +110,7 @@ class Subscription(Generic[T]):
         callback: the user's.
         thing: what one of them is called, in the log and in the thread's name.
         latest: of too many that wait, drop the oldest; else what comes.
+        bound: most things that wait; None: 10 000.
         on_close: takes it off its owner's list.
     """
 
@@ -109,12 +121,13 @@ class Subscription(Generic[T]):
         *,
         latest: bool,
         on_close: Callable[[Subscription[T]], None],
+        bound: int | None = None,
     ) -> None:
         self._callback = callback
         self._thing = thing
         self._on_close = on_close
         self._cancelled = False
-        self.feed: Feed[T] = Feed(callback, f"{thing}s", latest=latest)
+        self.feed: Feed[T] = Feed(callback, f"{thing}s", latest=latest, bound=bound)
         name = f"procactors-{thing.replace(' ', '-')}s"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()

@@ -64,4 +64,4 @@ class MapProgress:
 
     def _publish(self, events: Events, done: int) -> None:
         self._published = done
-        events.publish(Progress(source=self._source, done=done, total=self._total, what=self._what))
+        events.publish(Progress(actor=self._source, done=done, total=self._total, what=self._what))

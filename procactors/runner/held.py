@@ -7,6 +7,8 @@ Never: frees a payload before its message is handled; lets a fence take one that
     hold ─► RUNNING ─┬─► finish
                      ├─► LATER ─────► finish          (answered later)
                      └─► STASHED ───► begin, finish   (put aside)
+    lift ─► LATER, STASHED: the same, with the message in hand in the batch until its handler ends
+    owe ──► OWED ──► finish                           (answered for another actor)
     killed ─► WAITING ─► begin, finish, in the next life
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from procactors.wire.envelope import open_envelope
-from procactors.wire.mailbox.hands import DONE, Hands, Slot
+from procactors.wire.mailbox.hands import DONE, LATER, OWED, STASHED, Hands, Slot
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import IN_SEGMENT, Kind
@@ -42,7 +44,7 @@ class Held:
         self._store = store
         self._keeper = keeper
         self._hands = Hands(reader.path, reader.box.words, is_reader=True)
-        for slot in self._hands.waiting():
+        for slot in self._hands.in_use():
             self._keep(slot)
 
     def hold(self, *, place: bool = True) -> Slot:
@@ -59,6 +61,24 @@ class Held:
         self._keep(slot)
         return slot
 
+    def lift(self, state: int) -> Slot:
+        """Put the message in hand into the table, LATER or STASHED, while its handler goes on.
+
+        Raises:
+            StorageFull: as `hold`.
+        """
+        slot = self._hands.lift(self._reader, state)
+        self._keep(slot)
+        return slot
+
+    def owe(self, record: bytes) -> Slot:
+        """Note that this actor owes the answer to another one's message: it is OWED.
+
+        Raises:
+            StorageFull: as `hold`.
+        """
+        return self._hands.put(record, OWED)
+
     def waiting(self) -> list[Slot]:
         """Return what is to be begun (again), in order: left by the life before, or put aside."""
         slots = self._hands.waiting()
@@ -68,6 +88,24 @@ class Held:
         for slot in done:
             self.finish(slot)
         return [slot for slot in slots if slot not in done]
+
+    def unstash(self) -> int:
+        """Have what was put aside begun anew: it is WAITING. Return how many those are."""
+        return self._hands.unstash()
+
+    def owed(self) -> list[Slot]:
+        """Return the messages whose answers are to come."""
+        return [slot for slot in self._hands.in_use() if slot.state in (LATER, OWED)]
+
+    def stashed(self) -> int:
+        """Return how many messages are put aside."""
+        return self._hands.count(STASHED)
+
+    def taken_over(self, number: int, turn: int) -> None:
+        """Let go of a message whose answer another process owes now."""
+        slot = self._hands.slot_of(number, turn)
+        if slot is not None:
+            self.finish(slot)
 
     def finish(self, slot: Slot) -> None:
         """Let go of a message that is handled, and of its payload."""

@@ -22,6 +22,7 @@ from procactors.errors import (
     DecodeError,
     EncodeError,
     ProcActorsError,
+    ReplyError,
     ResultEncodeError,
     StorageFull,
     UnknownMethod,
@@ -159,9 +160,17 @@ class Loop:
         self._unwanted: unwanted.Unwanted | None = None
         # With this value of the word CANCELS none has to be looked at.
         self._calm = 0
+        #: What was received of the message in hand, if that is in a segment.
+        self.payload: Received | None = None
+        #: Called with what the handler in hand has raised though its message `is_taken`; returns
+        #: whether its caller is told of it.
+        self.on_raised: Callable[[BaseException], bool] | None = None
+        # Messages that were put aside are to be begun now.
+        self._is_unstashed = False
         self._held: Held | None = None
         # The message in hand, if it is held out of the batch.
         self._slot: Slot | None = None
+        self._is_put_aside = False
         #: The message in hand is held out of the batch, or, set by its handler, is to be: then the
         #: `step` of a source before the reader does it.
         self.is_held = False
@@ -178,28 +187,95 @@ class Loop:
         """Name of the handler of the message in hand, or of the timer; empty if there is none."""
         if self._words[TIMER]:
             return self._reader.box.timer
-        record = self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
-        if self._slot is not None:
-            record = self._slot.raw
-        if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
+        record = self.record
+        if len(record) <= FRAME.size or (parsed := parse(record)).kind not in (_CALL, Kind.MOVED):
             return ""
         return open_envelope(parsed.body).handler
 
     @property
     def is_cancelled(self) -> bool:
         """Whether the caller of the message in hand has cancelled it. In any thread."""
-        words, slot = self._words, self._slot
-        if slot is None and not words[STATE] & IN_HAND:
+        words = self._words
+        if self._slot is None and not words[STATE] & IN_HAND:
             return False
         if self._runner is not None and self._runner.is_cancelled:
             return True  # of a pool's call
         if not words[CANCELS]:
             return False
-        record = slot.raw if slot is not None else self._reader.in_hand()
+        record = self.record
         if len(record) <= FRAME.size or (parsed := parse(record)).kind != Kind.CALL:
             return False
         envelope = open_envelope(parsed.body)
         return self._unwanted_ones().is_cancelled(envelope.reply, envelope.call)
+
+    @property
+    def record(self) -> bytes:
+        """The record in hand, as it is now; empty if there is none."""
+        if self._slot is not None:
+            return self._slot.raw
+        return self._reader.in_hand() if self._words[STATE] & IN_HAND else b""
+
+    @property
+    def name_by_key(self) -> Callable[[bytes], str]:
+        """What returns the name of the method that a key means."""
+        return self._table.name_of
+
+    @property
+    def is_put_aside(self) -> bool:
+        """Whether the message in hand, held out of the batch, stays there behind its handler."""
+        return self._slot is not None and self._is_put_aside
+
+    def give_away(self) -> None:
+        """Note that the message in hand is somebody else's now, who answers it."""
+        wants_reply = bool(open_envelope(parse(self.record).body).reply)
+        (self._reader if self._slot is None else self._slot).give_away()
+        self._taken(wants_reply)
+
+    def put_aside(self, state: int) -> Slot:
+        """Put the message in hand into the hands table, LATER or STASHED; return its slot.
+
+        Raises:
+            StorageFull: there is no room for it; it is in hand as before.
+        """
+        wants_reply = bool(open_envelope(parse(self.record).body).reply)
+        slot = self._slot
+        if slot is None:
+            slot = self.held.lift(state)
+        else:
+            slot.state = state
+            self._is_put_aside = True
+        self._taken(wants_reply)
+        return slot
+
+    def _taken(self, wants_reply: bool) -> None:
+        self.is_taken = wants_reply
+        if self.payload is not None:
+            self.payload.leave()  # unhandled: its segment goes along
+
+    def unstash(self) -> int:
+        """Have all that was put aside begun, next of all; return how many those are."""
+        count = self.held.unstash() if self._words[HANDS] else 0
+        if count:
+            self._is_unstashed = self._pausing = True
+            if self._slot is None and not self._words[STATE] & IN_HAND:
+                self._reader.wake()  # what runs between two messages has called it
+        return count
+
+    def owe(self, record: bytes) -> Callable[[], None]:
+        """Note that this actor answers another one's message; return what is called when it has.
+
+        Raises:
+            StorageFull: there is no room for the note.
+        """
+        slot = self.held.owe(record)
+        return lambda: self.held.finish(slot)
+
+    def become(self, handler: Callable[[Any], Any] | None) -> None:
+        """Have messages as values given to `handler`; None: to the class's `receive`."""
+        if handler is None:
+            self._bound.pop(b"", None)
+        else:
+            self._bound[b""] = handler
 
     @property
     def held(self) -> Held:
@@ -221,10 +297,11 @@ class Loop:
         patience: float | None = None
         words[PHASE] = RUNNING
         if words[HANDS]:
-            self._begin_waiting()
+            self._begin_anew()
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
         at = 0
         while at >= 0 and not self.leaving and words[CONTROL] < HALT:
+            is_behind = self._begin_unstashed(is_behind)
             # Looked up once: what an actor does not use, no message of it pays for.
             advance, step = self.source.advance, self.source.step
             self._pausing = self.leaving  # a signal's handler may have set that meanwhile
@@ -260,7 +337,7 @@ class Loop:
                 if kind == Kind.STOP:
                     patience = 0.0
                 self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
-                self.source.done(place=False)
+                self.source.done(place=kind == Kind.MOVED)
                 is_behind = True
         if not is_behind:
             self.source.done(place=True)
@@ -305,7 +382,7 @@ class Loop:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
         slot.begin()
-        self._slot, self.is_held = slot, True
+        self._slot, self.is_held, self._is_put_aside = slot, True, False
         kind, flags, body = slot.record
         try:
             if kind == _CALL:
@@ -319,18 +396,44 @@ class Loop:
             else:
                 self._heed(kind, flags, body)
         except TellFailed:
-            slot.state = hands.FAILED
+            if not self._is_put_aside:
+                slot.state = hands.FAILED
             raise
         finally:
             self._slot, self.is_held = None, False
-        self.held.finish(slot)
+        if not self._is_put_aside:
+            self.held.finish(slot)
+
+    def _begin_anew(self) -> None:
+        """Deal with what the life before held: it was killed, or has made way."""
+        for slot in self.held.owed():
+            envelope = open_envelope(slot.record.body)
+            text = f"the actor has made way for its next life, and had put {envelope.handler} off"
+            self._fail(envelope.call, envelope.reply, ReplyError(f"{text}: nobody will answer"))
+            self.held.finish(slot)
+        self.held.unstash()
+        self._begin_waiting()
 
     def _begin_waiting(self) -> None:
         """Handle what the life before had in hand out of the batch, or had put aside."""
-        for slot in self.held.waiting():
-            if self.leaving or self._words[CONTROL] >= HALT:
-                return  # the rest is the next life's, or answered for
-            self.serve_held(slot)
+        while waiting := self.held.waiting():
+            for slot in waiting:
+                if self.leaving or self._words[CONTROL] >= HALT:
+                    return  # the rest is the next life's, or answered for
+                self.serve_held(slot)
+
+    def _begin_unstashed(self, is_behind: bool) -> bool:
+        """Handle what was put aside and is to be begun, before all that is in the mailbox.
+
+        Returns whether what was in hand is stepped behind: it is then, if it was not before.
+        """
+        if not self._is_unstashed:
+            return is_behind
+        self._is_unstashed = False
+        if not is_behind:
+            self.source.done(place=True)
+        self._begin_waiting()
+        return True
 
     def _ended(self) -> int:
         """Return the phase in which the loop has ended."""
@@ -412,6 +515,7 @@ class Loop:
             handler = self._bound.get(key) or self._bind(key)
             if flags:
                 value, received = self._load(flags, body)
+                self.payload = received
             else:
                 value = _loads(body)
         except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
@@ -425,7 +529,7 @@ class Loop:
                 if not reply:
                     pass
                 elif self.is_taken:
-                    self.is_taken = False
+                    self._end_taken()
                 else:
                     try:
                         self._answer(reply, call, _RESULT, result)
@@ -433,7 +537,12 @@ class Loop:
                         self._unsendable(key, call, reply, error)
         # Not in a `finally`: an exception that passes here leaves the message in hand,
         # and the supervisor reports it.
-        if received is None or (self.is_held and self._leave(received)):
+        return received is not None and self._is_behind(received)
+
+    def _is_behind(self, received: Received) -> bool:
+        """Step behind a message with a payload, and free that; not if it is freed with a slot."""
+        self.payload = None
+        if self.is_held and self._leave(received):
             return False
         self.source.done(place=True)
         received.consume()
@@ -455,7 +564,7 @@ class Loop:
         if not reply:
             return
         if self.is_taken:
-            self.is_taken = False
+            self._end_taken()
             return
         try:
             self._answer(reply, call, _RESULT, result)
@@ -489,12 +598,21 @@ class Loop:
         if is_bad_call and (hint := cure(error)):
             # An option among the arguments: its sender did not know the actor's class.
             error = TypeError(f"{error}{hint}")
-        if reply:
+        if self.is_taken:
+            on_raised = self._end_taken()
+            if on_raised is None or not on_raised(error):
+                raise TellFailed(error) from error
+        elif reply:
             self._fail(call, reply, error)
         elif is_bad_call:
             self._report_lost(said(error))
         else:
             raise TellFailed(error) from error
+
+    def _end_taken(self) -> Callable[[BaseException], bool] | None:
+        """Note that a handler has ended whose message is answered elsewhere, or later."""
+        on_raised, self.on_raised, self.is_taken = self.on_raised, None, False
+        return on_raised
 
     def _refuse(
         self, error: Exception, key: bytes, call: int, reply: int, body: bytes | memoryview
@@ -587,7 +705,9 @@ def find_handler(
         name = table.name_of(key)
     handler = getattr(instance, name, None) if name else None
     if not callable(handler):
-        raise UnknownMethod(f"{type(instance).__qualname__} has no method {key.decode()}")
+        raise UnknownMethod(
+            f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
+        )
     # Its sender did not know the class.
     if streamed:
         if not streams(handler):

@@ -8,9 +8,10 @@ Never: decides what a command means: the supervisor does (`model.commands`).
 from __future__ import annotations
 
 import contextlib
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from procactors.errors import DeliveryError, ForeignProcess
+from procactors.errors import DeliveryError, ForeignProcess, ProcActorsError
 from procactors.late import late
 from procactors.wire.envelope import build_message
 from procactors.wire.pickling.codec import Encoded
@@ -105,6 +106,11 @@ class Client:
         """
         with contextlib.suppress(DeliveryError, ForeignProcess):  # the system has ended, or ends
             self.tell(c.GivenUp(reply, call))
+
+    def report_full(self, actor: int) -> None:
+        """Have those that listen to events told that a message met an actor's full mailbox."""
+        with contextlib.suppress(ProcActorsError):  # the system ends: an event is worth no error
+            self.tell(c.ReportOverflow(actor, self.transport.actor, monotonic()))
 
     def report_lost(self, actor: int, method: bytes, encoded: Encoded, why: str) -> None:
         """Have a message that was not handled kept as a dead letter.

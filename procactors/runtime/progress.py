@@ -16,7 +16,7 @@ from procactors.errors import ForeignProcess, ProcActorsError
 from procactors.model import commands as c
 from procactors.observe.throttle import Throttle
 from procactors.runtime.client import Client
-from procactors.wire.mailbox.black_box import LISTENED
+from procactors.wire.mailbox.black_box import LISTENED, LISTENED_PROGRESS
 from procactors.wire.transport import SUPERVISOR, Transport
 
 __all__ = ["throttle_of"]
@@ -51,5 +51,5 @@ def throttle_of(endpoint: Transport, handler: Callable[[], str]) -> Throttle:
 def _is_listened_to(endpoint: Transport) -> bool:
     words = endpoint.words(SUPERVISOR)
     with contextlib.suppress(ValueError):  # its mailbox was closed in this process meanwhile
-        return words is not None and bool(words[LISTENED])
+        return words is not None and bool(words[LISTENED] & LISTENED_PROGRESS)
     return False

@@ -92,7 +92,8 @@ class ActorMailbox:
     def settle(self) -> None:
         """Decide on a message that the dead actor was just moving out of the batch."""
         if (hands := self.hands) is not None:
-            hands.settle()
+            _, offset, in_hand = self.box.recover()
+            hands.settle(is_moved=in_hand and self.record(offset).kind == Kind.MOVED)
 
     def take_blueprint(self, path: str, is_shared: bool) -> None:
         """Take over the file with its class and arguments; if it `is_shared`, by another name."""

@@ -23,6 +23,7 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from procactors.crash import ExitKind, ExitReason
 from procactors.errors import ActorStopped, NameTaken
@@ -36,6 +37,9 @@ from procactors.supervision.engine import Exit, Order, Stage
 from procactors.supervision.mishaps import quietly, said
 from procactors.supervision.supervisor_record import ChildEntry, SupervisorRecord
 from procactors.wire.mailbox.black_box import STOP_ORDERED
+
+if TYPE_CHECKING:
+    from procactors.supervision.announcements import Announcements
 
 __all__ = ["Abandon", "Core"]
 
@@ -93,6 +97,8 @@ class Core:
         #: What is to be carried out behind the event at hand, in this order.
         self.orders: deque[tuple[SupervisorRecord, Order | Abandon]] = deque()
         self.timers: list[Timer] = []
+        #: Publishes what happens; None while nobody has listened yet.
+        self.announce: Announcements | None = None
         self._timer_numbers = itertools.count()
         self._names: dict[str, int] = {}
         self._ids = itertools.count(1)

@@ -216,6 +216,8 @@ class Lifecycle:
         """The start of an actor is done: answer its caller, and tell its watchers."""
         actor.life = Life.UP
         actor.ready_at = self._core.clock()
+        if self._core.announce is not None:
+            self._core.announce.started(actor)
         entry = self._core.entries[actor.id]
         told = self._core.reply(entry.starter, actor.info)
         if told and entry.starter is not None:
@@ -256,6 +258,11 @@ class Lifecycle:
                 if not actor.children:
                     self.start(actor)
 
+        if actor.incarnation and self._core.announce is not None:
+            reason = self._core.entries[actor.id].last[0]
+            if actor.was_recycled and actor.ended_as is not None:
+                reason = actor.ended_as
+            self._core.announce.restarting(actor, reason, wait)
         if wait > 0:
             self._core.after(wait, respawn)
         else:
@@ -345,6 +352,8 @@ class Lifecycle:
             actor.ended_as = reason
         lines = self._lines(actor, reason, entry)
         self._note(actor, entry, reason, report)
+        if reason.is_abnormal and self._core.announce is not None:
+            self._core.announce.crashed(actor, report)
         if actor.words[CLOSED] == CLOSING:
             # It had come to an order to stop from outside: that waits for its end, not a new life.
             self._core.leave_down(entry)
@@ -495,6 +504,7 @@ class Lifecycle:
         # Each step is an answer to others: none of them hangs on the one before.
         quietly(
             lambda: self._close_mailbox(actor, because),
+            lambda: self._announce_end(actor, reason),
             lambda: self._stopping.stop_row(list(actor.children)),
             lambda: self._core.remember(actor),
             lambda: self._child_failures.ended(actor),
@@ -520,6 +530,10 @@ class Lifecycle:
             why += f" ({because})"
             _log.error("%s %s", actor.name, why)
         actor.host.close_mailbox(why)
+
+    def _announce_end(self, actor: ActorRecord, reason: ExitReason) -> None:
+        if self._core.announce is not None and not actor.is_inbox:
+            self._core.announce.stopped(actor, actor.reason or reason)
 
     def _leave_parent(self, actor: ActorRecord) -> None:
         parent = self._core.actors.get(actor.parent)

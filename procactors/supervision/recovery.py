@@ -24,6 +24,7 @@ from procactors.errors import (
     ActorDied,
     ActorStopped,
     ProcActorsError,
+    ReplyError,
     StorageFull,
     SupervisionError,
 )
@@ -54,6 +55,7 @@ from procactors.wire.record import (
     IN_SEGMENT,
     RESTARTED,
     SETTLED,
+    TAKEN_OVER,
     TERMINATED,
     Kind,
     Record,
@@ -69,6 +71,7 @@ from procactors.wire.streams.channel import sweep_streams
 
 if TYPE_CHECKING:
     from procactors.supervision import crash_folder
+    from procactors.supervision.announcements import Announcements
     from procactors.supervision.crash_folder import CrashFolder, InHand
     from procactors.wire.mailbox import hands as table
     from procactors.wire.mailbox.hands import Slot
@@ -88,6 +91,7 @@ _EVENT_HOOKS = {
     RESTARTED: "on_restarted",
     TERMINATED: "on_terminated",
     CHILD_FAILED: "on_child_failure",
+    TAKEN_OVER: None,
 }
 
 
@@ -109,6 +113,8 @@ class Recovery:
         #: The system ends without finishing what there is to do.
         self.is_abandoned = False
         self._crashes = crashes
+        #: Publishes what happens; None while nobody has listened yet.
+        self.announce: Announcements | None = None
         self._replies = ReplySender(store)
         # Guards the sender: besides the supervisor, the main program's feeders answer for what
         # they can no longer deliver.
@@ -284,6 +290,7 @@ class Recovery:
             return _nothing
         deliveries = slot.deliveries + 1
         has_raised = state == table.FAILED
+        most = 0 if state == table.OWED else most  # another actor's message
         if self._begins_again(mailbox, record, report, deliveries, most, has_raised=has_raised):
             slot.deliveries = deliveries
             slot.state = table.WAITING
@@ -291,7 +298,12 @@ class Recovery:
         tell: Tell = _nothing
         if record.kind == Kind.CALL:
             is_error = report.reason.kind is ExitKind.ERROR
-            may_have_killed = state != table.LATER and (has_raised or not is_error)
+            at_work = state not in (table.LATER, table.OWED)
+            if not at_work and not report.reason.is_abnormal:
+                self._break_off(mailbox, record, "has stopped")
+                slot.release()
+                return _nothing
+            may_have_killed = at_work and (has_raised or not is_error)
             killed = may_have_killed and _has_killed(report)
             tell = self._lose(mailbox, record, report, deliveries, killed)
         slot.release()
@@ -374,6 +386,8 @@ class Recovery:
         for slot in mailbox.slots():
             if slot.state == table.DONE:
                 self._free(*slot.record)
+            elif slot.state in (table.LATER, table.OWED):
+                self._break_off(mailbox, slot.record, why)
             else:
                 self._refuse(mailbox, *slot.record, why)
             slot.release()
@@ -427,6 +441,14 @@ class Recovery:
         with self._sending:
             self._replies.close()
 
+    def _break_off(self, mailbox: ActorMailbox, record: Record, why: str) -> None:
+        """Answer for a message whose handler has ended, and whose answer was to come later."""
+        envelope = open_envelope(record.body)
+        self.tally.broken(mailbox.name)
+        text = f"{mailbox.name} {why}, and had not sent the answer that {envelope.handler} put off"
+        self.answer(envelope.reply, envelope.call, Kind.VERDICT, ReplyError(text))
+        self._free(*record)
+
     def _free(self, kind: int, flags: int, body: memoryview) -> None:
         if kind == Kind.CALL:
             self._store.discard(flags, open_envelope(body).payload)
@@ -461,6 +483,8 @@ class Recovery:
         """Keep a dead letter; a tell is counted, and logged for that reason."""
         has_blueprint = mailbox is not None and self.letters.keeps
         self.letters.add(letter, mailbox.blueprint if mailbox and has_blueprint else None)
+        if self.announce is not None and not letter.asked:
+            self.announce.dead_lettered(letter)
         if why is None:
             return
         self.tally.unhandled(letter.actor)
@@ -534,13 +558,14 @@ def _in_table(
     """Yield (whether it ended the actor, message) of each in hand that is out of the batch."""
     for slot in mailbox.slots():
         state, since, deliveries = slot.state, slot.since, slot.deliveries + 1
-        if state not in (table.RUNNING, table.LATER, table.FAILED):
+        if state not in (table.RUNNING, table.LATER, table.FAILED, table.OWED):
             continue
         with _under_our_eyes(is_alive):
             handler = _handler_of(slot.record)
             if handler is not None and slot.is_same:
                 busy_s = max(0.0, (now - since) / 1e9)
-                message = MessageInHand(handler, busy_s, deliveries, state == table.LATER)
+                is_later = state in (table.LATER, table.OWED)
+                message = MessageInHand(handler, busy_s, deliveries, is_later)
                 yield state == table.FAILED, message
 
 
@@ -572,7 +597,7 @@ def _is_call(record: Record, reply: int, call: int) -> bool:
 
 def _handler_of(record: Record) -> str | None:
     """Return the name of the handler, or hook, that a record is for; None: it is for none."""
-    if record.kind == Kind.CALL:
+    if record.kind in (Kind.CALL, Kind.MOVED):
         return open_envelope(record.body).handler
     if record.kind == Kind.EVENT:
         return _EVENT_HOOKS[EVENT.unpack_from(record.body)[0]]

@@ -19,6 +19,7 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model import commands as c
@@ -31,11 +32,21 @@ from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervision import Supervision
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
-from procactors.wire.mailbox.black_box import CLOSED, GONE, LISTENED, SYSTEM_ENDS
+from procactors.wire.mailbox.black_box import (
+    CLOSED,
+    GONE,
+    LISTENED,
+    LISTENED_OVERFLOW,
+    LISTENED_PROGRESS,
+    SYSTEM_ENDS,
+)
 from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.record import READY, Kind
 from procactors.wire.transport import SUPERVISOR
+
+if TYPE_CHECKING:
+    from procactors.supervision.slow_handlers import SlowHandlers
 
 __all__ = ["Supervisor"]
 
@@ -53,7 +64,8 @@ class Supervisor:
         launcher: starts the processes.
         recovery: answers for the dead.
         stop_timeout: seconds of a stop for which neither caller nor options name any.
-        events: gets what actors report.
+        events: gets what actors report, and what becomes of them.
+        slow_after: seconds from which a handler is slow, for those that listen.
     """
 
     def __init__(
@@ -63,11 +75,14 @@ class Supervisor:
         recovery: Recovery,
         stop_timeout: float,
         events: Events,
+        slow_after: float,
     ) -> None:
         self._endpoint = endpoint
         self._launcher = launcher
         self._recovery = recovery
         self._events = events
+        self._slow_after = slow_after
+        self._slow: SlowHandlers | None = None
         #: Called once when a tree's root has given up; the system then ends.
         self.on_failure: Callable[[RestartIntensityExceeded], None] = lambda _error: None
         with contextlib.ExitStack() as undo:
@@ -92,6 +107,7 @@ class Supervisor:
         self.supervision.handlers |= {
             c.LostMessage: self._lost,
             c.ReportProgress: self._progressed,
+            c.ReportOverflow: self._overflowed,
         }
         self._done = False
         self._renewed_at = -_ZYGOTE_RENEWAL_S
@@ -130,10 +146,34 @@ class Supervisor:
         return self.core.address_of(name)
 
     def _show_listeners(self) -> None:
-        """Show actors in our box whether their progress is listened to. From any thread."""
+        """Say what is listened to: here, and to actors in our box. From any thread."""
+        events = self._events
+        if not events.is_listened and self.core.announce is None:
+            return
+        # Imported where somebody listens, for the first time; kept, since a listener may come back.
+        from procactors.model.life_events import MailboxOverflow
+        from procactors.supervision.announcements import Announcements
+
+        if self.core.announce is None:
+            announce = Announcements(events, self.core.clock)
+            self.core.announce = self._recovery.announce = announce
+        shown = LISTENED_PROGRESS * events.wants(Progress)
+        shown |= LISTENED_OVERFLOW * events.wants(MailboxOverflow)
         with self._closing:
             if self._wake >= 0:
-                self._mailbox.box.words[LISTENED] = self._events.wants(Progress)
+                self._mailbox.box.words[LISTENED] = shown
+                os.eventfd_write(self._wake, 1)  # the thread looks who listens: `_heed_listeners`
+
+    def _heed_listeners(self) -> None:
+        """Look out for what only listeners want to know."""
+        announce = self.core.announce
+        if announce is None:
+            return
+        if self._slow is None:
+            from procactors.supervision.slow_handlers import SlowHandlers  # only where it is used
+
+            self._slow = SlowHandlers(self.core, self._events, announce, self._slow_after)
+        self._slow.listeners_changed()
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -166,6 +206,7 @@ class Supervisor:
             self.supervision.event(self._obey)
         elif fd == self._wake:
             os.eventfd_read(self._wake)
+            self.supervision.event(self._heed_listeners)
         elif fd == self._launcher.zygote_pidfd:
             self.supervision.event(self._zygote_died)
         else:
@@ -230,11 +271,18 @@ class Supervisor:
         name = self.name_of(command.actor)
         self.processes.lost(name, command.record, command.why, command.actor)
 
+    def _overflowed(self, command: c.ReportOverflow, _: ReplyTo) -> None:
+        actor = self.core.actors.get(command.actor)
+        if actor is not None and self.core.announce is not None:
+            sender = self.name_of(command.sender) if command.sender else ""
+            capacity = actor.options.mailbox or 0
+            self.core.announce.overflowed(actor.name, sender, capacity, command.time)
+
     def _progressed(self, command: c.ReportProgress, _: ReplyTo) -> None:
         self._events.publish(
             Progress(
-                source=self.name_of(command.actor),
-                at=command.at,
+                actor=self.name_of(command.actor),
+                time=command.at,
                 done=command.done,
                 total=command.total,
                 what=command.what,

@@ -318,6 +318,8 @@ class Trees:
             because = ""
             if record.state.is_alone and record.state.ending is Ending.GAVE_UP:
                 because = engine.too_many(record.state)
+                if self._core.announce is not None:
+                    self._core.announce.gave_up(node.name, because)
             self._lifecycle.end(node, reason, because)
         elif node is not None:
             self._forget(node, reason)
@@ -348,6 +350,8 @@ class Trees:
         reason = reason_of(record, ending)
         if ending is Ending.GAVE_UP:
             _log.error("supervisor %s %s", record.name, reason)
+            if self._core.announce is not None:
+                self._core.announce.gave_up(record.name, reason.text or str(reason))
         above = record.above
         if above is not None:
             above.last = (reason, None)

@@ -30,7 +30,13 @@ from procactors.errors import (
     StorageFull,
 )
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
-from procactors.wire.mailbox.black_box import SYSTEM_ENDS, WAITING_ON, BlackBox
+from procactors.wire.mailbox.black_box import (
+    LISTENED,
+    LISTENED_OVERFLOW,
+    SYSTEM_ENDS,
+    WAITING_ON,
+    BlackBox,
+)
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore, store_of
 from procactors.wire.pickling.codec import Encoded
@@ -49,6 +55,10 @@ __all__ = ["Endpoint", "actor_path"]
 _KEPT_WRITERS = 256
 #: Methods for whose tells a header is kept; a program that defines ever new code begins anew.
 _KEPT_BUILDERS = 1024
+#: Seconds between looks at who waits for whom, while a message waits for room in a full pipe.
+_PIPE_LOOK_S = 0.1
+#: Seconds between two reports that messages to an actor meet a full mailbox.
+_FULL_EVERY_S = 1.0
 
 
 def actor_path(runtime_dir: str, actor: int) -> str:
@@ -73,6 +83,8 @@ class Endpoint:
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()
+        # Looks for a cycle that an ask has made, since its message was passed on.
+        self._cycle_looks = 0
         self._writers: OrderedDict[int, MailboxWriter] = OrderedDict()
         # Guards the tables below; never held while waiting.
         self._lock = threading.RLock()
@@ -94,6 +106,15 @@ class Endpoint:
         self.is_stopping: Callable[[], bool] = lambda: False
         #: Called with a record that can no longer be delivered: makes the dead letter.
         self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
+        #: Called with the actor when a message meets its full mailbox, at most once a second.
+        self.on_full: Callable[[int], None] = lambda _actor: None
+        # By actor: the instant from which a full mailbox is reported again.
+        self._full_again: dict[int, float] = {}
+        #: In an actor: takes the record of a message that it is to answer in another's stead, and
+        #: returns what is to be called when it has; None elsewhere.
+        self.owe: Callable[[bytes], Callable[[], None]] | None = None
+        #: In an actor: called with number and turn of a slot of its hands table that is answered.
+        self.on_taken_over: Callable[[int, int], None] | None = None
         #: Called with (reply port, call) of a supervisor's answer that will not be looked at.
         self.on_given_up: Callable[[int, int], None] = lambda _reply, _call: None
         enter(self)
@@ -267,6 +288,48 @@ class Endpoint:
         call = next(self._calls)
         replies.pending[call] = pending
         return replies.port.number, call
+
+    def pass_on(self, actor: int, name: str, record: bytes, timeout: float | None = None) -> None:
+        """Put a message that has come here into another actor's mailbox; it is the kernel's then.
+
+        It stays the caller's if this raises, with its payload. Blocks for a place in a bounded
+        mailbox, up to `timeout` seconds (None: for ever), and for room in a full pipe: in this
+        process's backlog it would be lost with it, and its sender wait for ever. But not where that
+        actor waits for this one.
+
+        Raises:
+            ActorStopped, MailboxFull, StorageFull: it was not sent.
+        """
+        self.check_process()
+        while True:
+            writer = None
+            try:
+                writer = self._writers.get(actor) or self._writer(actor)
+                writer.send(record, timeout)
+                break
+            except MailboxClosed:
+                if writer is not None and writer.retired:  # closed to save descriptors: open anew
+                    continue
+                self.forget(actor)
+                raise ActorStopped(f"{name} has stopped; the message was not handled") from None
+            except Full:
+                raise self._full(actor, name) from None
+        if writer.waiting():
+            self._wait_written(writer, actor)
+
+    def _wait_written(self, writer: MailboxWriter, actor: int) -> None:
+        """Wait until what was sent to an actor is in its pipe, or neither of both would go on."""
+        shown = self._waiting if threading.get_ident() == self._main_thread else None
+        if shown is not None:
+            shown[WAITING_ON] = actor
+        try:
+            while writer.waiting():
+                if cycle_from(actor, self.actor, self.words):
+                    return
+                writer.flush(_PIPE_LOOK_S)
+        finally:
+            if shown is not None:
+                shown[WAITING_ON] = 0
 
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
@@ -469,17 +532,18 @@ class Endpoint:
             self._unsend(record)
             raise ActorStopped(f"{name} has stopped; the message was not handled") from None
         except Full:
-            capacity = self._writer(actor).capacity
             self._unsend(record)
-            raise MailboxFull(
-                f"the mailbox of {name} is full: {capacity} of {capacity} places taken"
-            ) from None
+            raise self._full(actor, name) from None
         except (OSError, StorageFull) as error:
             # Not for any exception: one that a signal handler raises may come behind the write, and
             # an alarm's TimeoutError is an OSError.
             if not by_signal(error):
                 self._unsend(record)
             raise
+
+    def _full(self, actor: int, name: str) -> MailboxFull:
+        capacity = self._writer(actor).capacity
+        return MailboxFull(f"the mailbox of {name} is full: {capacity} of {capacity} places taken")
 
     def _is_dead_letter(self, actor: int, record: bytes) -> bool:
         """Whether a message that will not be handled is a dead letter, and no error of the sender.
@@ -516,8 +580,26 @@ class Endpoint:
                 )
             except OSError as error:
                 raise too_many_open("a mailbox", error, NOT_SENT) from error
+            if writer.capacity:
+                writer.on_full = functools.partial(self._met_full, actor)
             self._writers[actor] = writer
             return writer
+
+    def _met_full(self, actor: int) -> None:
+        """A message of this process has met a full mailbox: say so, to those that listen."""
+        try:
+            words = self.words(SUPERVISOR)
+            is_wanted = words is not None and bool(words[LISTENED] & LISTENED_OVERFLOW)
+        except (ValueError, StorageFull):  # closed in this process meanwhile; no descriptor left
+            return
+        if not is_wanted:
+            return
+        now = monotonic()
+        if now >= self._full_again.get(actor, 0.0):
+            if len(self._full_again) >= _KEPT_WRITERS:
+                self._full_again.clear()
+            self._full_again[actor] = now + _FULL_EVERY_S
+            self.on_full(actor)
 
     def _drop_idle_writer(self) -> None:
         """Close the end that was opened longest ago and has nothing under way."""
@@ -536,6 +618,29 @@ class Endpoint:
         if not os.path.exists(actor_path(self.path, actor)):
             raise ActorStopped(f"{name} has stopped; the message was not handled")
 
+    def _check_mine(self, actor: int, name: str) -> None:
+        """Called while an ask of this actor waits, with the one that is to answer it now.
+
+        That is another one than was asked if the message was passed on: then a cycle is looked for
+        here, in which those that close it have looked before they knew.
+        """
+        self._check(actor, name)
+        assert self._waiting is not None
+        if self._waiting[WAITING_ON] == actor and not self._cycle_looks:
+            return
+        self._waiting[WAITING_ON] = actor
+        cycle = cycle_from(actor, self.actor, self.words)
+        self._cycle_looks += 1
+        if cycle and all(map(is_asleep, cycle.values())) and self._cycle_looks > 1:
+            raise self._cycle_error(name, cycle)
+
+    def _cycle_error(self, name: str, cycle: Iterable[int]) -> AskCycleError:
+        names = " → ".join(map(self.name_of, [self.actor, *cycle, self.actor]))
+        return AskCycleError(
+            f"asking {name} would wait for ever: {names} would wait for each other; "
+            f"use tell, or submit and return"
+        )
+
     def _wait_as_actor(
         self, port: ReplyPort, call: int, deadline: float | None, actor: int, name: str
     ) -> Answer | None:
@@ -550,11 +655,7 @@ class Endpoint:
             while cycle := cycle_from(actor, self.actor, self.words):
                 looks = looks + 1 if all(map(is_asleep, cycle.values())) else 0
                 if looks == LOOKS:
-                    names = " → ".join(map(self.name_of, [self.actor, *cycle, self.actor]))
-                    raise AskCycleError(
-                        f"asking {name} would wait for ever: {names} would wait for each other; "
-                        f"use tell, or submit and return"
-                    )
+                    raise self._cycle_error(name, cycle)
                 self._check(actor, name)
                 until = monotonic() + LOOK_S
                 if deadline is not None and deadline < until:
@@ -562,9 +663,10 @@ class Endpoint:
                 answer = port.wait(call, until)
                 if answer is not None:
                     return answer
-            return port.wait(call, deadline, self._check, actor, name)
+            return port.wait(call, deadline, self._check_mine, actor, name)
         finally:
             waiting[WAITING_ON] = 0
+            self._cycle_looks = 0
 
     def _reply_reader(self) -> ReplyReader:
         replies = self._replies

@@ -23,6 +23,7 @@ from procactors.wire.shm.segments import (
     SegmentPool,
     SegmentReceiver,
     mark_consumed,
+    pass_on,
     receive,
     segment_size,
     sweep_segments,
@@ -132,6 +133,17 @@ class PayloadStore:
             reference = bytes(body[: REFERENCE.size])
             self._unread.discard(reference)
             mark_consumed(self.path, reference)
+
+    def pass_on(self, flags: int, body: bytes | memoryview) -> None:
+        """Let go of a record's value unhandled: the record goes on to another receiver.
+
+        Raises:
+            FileNotFoundError: its segment is gone; what was received of it is all there is.
+        """
+        if flags & IN_SEGMENT:
+            reference = bytes(body[: REFERENCE.size])
+            pass_on(self.path, reference)
+            self._unread.discard(reference)
 
     def keep(self, flags: int, body: bytes | memoryview) -> None:
         """Note that a record's value is opened, or discarded, later: no fence takes its segment."""

@@ -22,10 +22,13 @@ __all__ = [
     "EVENT",
     "FRAME",
     "IN_SEGMENT",
+    "KIND_AT",
+    "MOVED",
     "PADDING",
     "READY",
     "RESTARTED",
     "SETTLED",
+    "TAKEN_OVER",
     "TERMINATED",
     "WITH_BUFFERS",
     "Kind",
@@ -38,6 +41,9 @@ __all__ = [
 
 FRAME = struct.Struct("=IBBH")
 
+#: Offset of the kind in a record: a byte, which changes by one store.
+KIND_AT = 4
+
 #: Body of `Kind.READY`: actor, number of the start, whether it decides on its children.
 READY = struct.Struct("=QQQ")
 
@@ -46,7 +52,13 @@ READY = struct.Struct("=QQQ")
 EVENT = struct.Struct("=QQQ")
 #: What may have happened. SETTLED: nothing; the last record about an actor that is not watched any
 #: more, behind what was on its way.
-SETTLED, RESTARTED, TERMINATED, CHILD_FAILED = range(4)
+#: TAKEN_OVER: the answer that an actor owed by a slot of its hands table (number and turn stand for
+#: actor and event), another process owes now.
+SETTLED, RESTARTED, TERMINATED, CHILD_FAILED, TAKEN_OVER = range(5)
+
+#: Body of `Kind.MOVED` in a reply pipe: the call, and the actor that is to answer it; the name of
+#: that follows.
+MOVED = struct.Struct("=QQ")
 
 #: Most bytes that a record's body may have.
 BODY_LIMIT = select.PIPE_BUF - FRAME.size
@@ -82,6 +94,7 @@ class Kind(enum.IntEnum):
     PICKLED = 12  #: of a stream: many small pickles
     LARGE = 13  #: of a stream: one item by itself
     CANCEL = 14  #: a reply: the message was not begun, since its caller had cancelled it
+    MOVED = 15  #: in a black box: a CALL that is somebody else's now; in a reply pipe: whose
 
 
 #: Indexed by a body's size modulo eight.

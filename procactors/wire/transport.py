@@ -139,6 +139,13 @@ class Transport(Protocol):
     def want_no_more(self, actor: int, call: int) -> None:
         """Cancel a call of a submit, whose answer nobody waits for; does not wait."""
 
+    def pass_on(self, actor: int, name: str, record: bytes, timeout: float | None = None) -> None:
+        """Put a message that has come here into another actor's mailbox, for good.
+
+        Raises:
+            DeliveryError: it was not sent, and is still this process's.
+        """
+
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
 

@@ -380,12 +380,12 @@ def test_progress_is_told_as_events(pool, system):
         assert len(list(pool.map(square, range(500)))) == 500
         pool.ask(report, 3, 4)
         eventually(lambda: any(event.done == 3 for event in heard), "the worker's report")
-    mine = [event for event in heard if event.source == pool.name]
+    mine = [event for event in heard if event.actor == pool.name]
     assert (mine[-1].done, mine[-1].total, mine[-1].what) == (500, 500, "square")
     assert [event.done for event in mine] == sorted(event.done for event in mine)
-    [theirs] = [event for event in heard if event.source != pool.name]
+    [theirs] = [event for event in heard if event.actor != pool.name]
     assert (theirs.done, theirs.total) == (3, 4)
-    assert theirs.source in {ref.name for ref in pool.workers()}
+    assert theirs.actor in {ref.name for ref in pool.workers()}
 
 
 def test_what_a_loop_prints_goes_above_the_bar_of_its_map(pool, monkeypatch):

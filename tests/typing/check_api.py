@@ -21,17 +21,20 @@ from procactors import (
     AsyncMapResults,
     AsyncPool,
     AsyncSupervisorRef,
+    AsyncTopic,
     Backoff,
     Checkpoint,
     Child,
     ChildCounts,
     ChildFailure,
     ChildSpec,
+    Crashed,
     CrashReport,
     Directive,
     Event,
     ExitReason,
     Inbox,
+    LaterReply,
     Limits,
     MapResults,
     Message,
@@ -44,6 +47,8 @@ from procactors import (
     Restarted,
     Routing,
     Shared,
+    Started,
+    Stopped,
     StopReport,
     Strategy,
     Stream,
@@ -51,6 +56,7 @@ from procactors import (
     SupervisorRef,
     Terminated,
     Timer,
+    Topic,
     current_context,
     feed,
     run,
@@ -348,15 +354,15 @@ class Session(Actor):
 
 
 def shown(event: Progress) -> None:
-    assert_type(event.source, str)
+    assert_type(event.actor, str)
     assert_type(event.done, int)
     assert_type(event.total, int | None)
-    assert_type(event.at, float)
+    assert_type(event.time, float)
     event.done = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def counted(event: Event) -> None:
-    assert_type(event.source, str)
+    assert_type(event.actor, str)
 
 
 def events(system: ActorSystem) -> None:
@@ -367,7 +373,7 @@ def events(system: ActorSystem) -> None:
         subscription.close()
     for event in system.events:
         assert_type(event, Event)
-    system.events.publish(Progress(source="w", done=1))
+    system.events.publish(Progress(actor="w", done=1))
     system.events.subscribe(shown)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     system.events.subscribe(shown, (int,))  # type: ignore[arg-type, type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
@@ -568,3 +574,55 @@ async def async_streams(rows: AsyncActorRef[Rows], words: AsyncIterator[int]) ->
         assert_type(await anext(stream), str)
     assert_type(await rows.ask(Rows.total, feed(words)), int)
     rows.stream(Rows.plain)  # type: ignore[call-overload]
+
+
+def heard(event: Crashed) -> None:
+    assert_type(event.actor, str)
+    assert_type(event.time, float)
+    assert_type(event.reason, ExitReason)
+    assert_type(event.report, CrashReport)
+
+
+async def events_of_a_loop(system: AsyncActorSystem) -> None:
+    async for event in system.events:
+        assert_type(event, Event)
+    assert_type(system.events.subscribe(heard, (Crashed,)), Subscription[Crashed])
+    async for other in system.events.stream((Started, Stopped), bound=10):
+        assert_type(other, Event)
+    system.events.subscribe(heard)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def topics(system: ActorSystem, counter: ActorRef[Counter], inbox: ActorRef[Any]) -> None:
+    topic = system.topic("t")
+    assert_type(topic, Topic)
+    topic.subscribe(counter, Counter.increment)
+    topic.subscribe(inbox)
+    topic.unsubscribe(counter)
+    assert_type(topic.publish([1, 2]), int)
+    topic.subscribe(counter, "increment")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    topic.subscribe(counter, Other.get)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def topics_of_a_loop(system: AsyncActorSystem, counter: AsyncActorRef[Counter]) -> None:
+    topic = system.topic("t")
+    assert_type(topic, AsyncTopic)
+    await topic.subscribe(counter, Counter.increment)
+    await topic.subscribe(counter.sync, Counter.increment)
+    assert_type(await topic.publish(1), int)
+
+
+def with_a_message(context: Context, counter: ActorRef[Counter]) -> None:
+    context.forward(counter)
+    later = context.reply_later()
+    assert_type(later, LaterReply)
+    later.send(1)
+    later.fail(ValueError())
+    with later as same:
+        assert_type(same, LaterReply)
+    context.stash()
+    assert_type(context.unstash_all(), int)
+    context.become(len)
+    context.unbecome()
+    context.forward("counter")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    later.fail("no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    context.become("open")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -43,6 +43,8 @@ __all__ = [
     "LEAVE",
     "LEFT",
     "LISTENED",
+    "LISTENED_OVERFLOW",
+    "LISTENED_PROGRESS",
     "PARENT_GONE",
     "PHASE",
     "PID",
@@ -70,7 +72,7 @@ _MAGIC, STATE, CLOSED, CONTROL, INCARNATION, PHASE = range(6)
 HANDLED, BUSY_SINCE, WAITING_ON, DELIVERIES, CAPACITY, PROCESS, PID, _BATCH_BYTES = range(6, 14)
 #: Set by the supervisor once a stop is ordered: the actor makes way for no next life any more.
 STOP_ORDERED = 14
-#: Set by the supervisor in its own box: the progress of actors is listened to.
+#: Set by the supervisor in its own box: what is listened to, as a sum of the two values below.
 LISTENED = 15
 #: Set by the supervisor in its own box: the whole system is being stopped.
 SYSTEM_ENDS = 16
@@ -98,6 +100,9 @@ _WORDS = 4096 // 8
 #: Zero bytes after the batch: a walk over the lengths of a full batch ends there, and a message's
 #: header can be read in one piece wherever a record begins.
 _TAIL = 64
+
+#: Values of the word LISTENED: the progress of actors, and messages that meet a full mailbox.
+LISTENED_PROGRESS, LISTENED_OVERFLOW = 1, 2
 
 #: Values of the closed mark. CLOSING: no new message is taken, what is there is still handled.
 #: GONE: the actor is over; set before its pipe is closed for good.

@@ -42,7 +42,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
 )
 from procactors.wire.mailbox.reader import MailboxReader
-from procactors.wire.record import FRAME, Record, parse
+from procactors.wire.record import FRAME, KIND_AT, Kind, Record, parse
 
 __all__ = [
     "COPIED",
@@ -51,6 +51,7 @@ __all__ = [
     "FREE",
     "HELD",
     "LATER",
+    "OWED",
     "RUNNING",
     "STASHED",
     "WAITING",
@@ -62,15 +63,16 @@ __all__ = [
 #: answer is to come. STASHED: put aside, to be begun anew in this life or the next. WAITING: to be
 #: begun by the next life, before what is in the mailbox. FAILED: its handler ends this life by what
 #: it raised. DONE: it is handled, and its payload about to be freed.
-FREE, COPIED, RUNNING, LATER, STASHED, WAITING, FAILED, DONE = range(8)
+#: OWED: an answer to another actor's message, which this one has taken over; never begun.
+FREE, COPIED, RUNNING, LATER, STASHED, WAITING, FAILED, DONE, OWED = range(9)
 
 #: In these the slot has a message that is to be answered for.
-HELD = (RUNNING, LATER, STASHED, WAITING, FAILED)
+HELD = (RUNNING, LATER, STASHED, WAITING, FAILED, OWED)
 
 #: Words of a slot: what it is, since when (monotonic nanoseconds), how often its message was begun
-#: before, its place in the order in which the actor has taken them, and 1 if it is no message but
-#: the runtime's own.
-_STATE, _SINCE, _DELIVERIES, _TURN, _OWN = range(5)
+#: before, its place in the order in which the actor has taken them, 1 if it is no message but the
+#: runtime's own, and 1 if it counts as handled already.
+_STATE, _SINCE, _DELIVERIES, _TURN, _OWN, _COUNTED = range(6)
 _SLOT_WORDS = 8
 #: Slots of a chunk: enough for most actors, in 68 KiB.
 _SLOTS = 16
@@ -177,13 +179,17 @@ class Slot:
         self._words[self._word + _SINCE] = monotonic_ns()
         self._words[self._word + _STATE] = RUNNING
 
+    def give_away(self) -> None:
+        """Note that the message is somebody else's now, though its handler is still at work."""
+        self._bytes[self._at + KIND_AT] = Kind.MOVED
+
     def release(self) -> None:
         """Give the slot free: its message is handled, or answered for. Once more is no error."""
         hands, self._hands = self._hands, None
         if hands is not None:
-            own = self._words[self._word + _OWN]
+            own, counted = self._words[self._word + _OWN], self._words[self._word + _COUNTED]
             self._words[self._word + _STATE] = FREE
-            hands._released(self.number, own)
+            hands._released(self.number, own, counted)
 
 
 class Hands:
@@ -220,21 +226,73 @@ class Hands:
             StorageFull: the table has no slot left and cannot grow; the message is still in hand
                 in the batch.
         """
+        slot = self._copied(reader.in_hand(), reader.box.words[DELIVERIES], own=not place)
+        reader.done(place=place, handled=0)
+        slot.state = RUNNING
+        return slot
+
+    def lift(self, reader: MailboxReader, state: int) -> Slot:
+        """Copy the message in hand to a slot, which has it from now on: LATER or STASHED.
+
+        In the batch it stays in hand as MOVED, for as long as its handler is at work.
+
+        Raises:
+            StorageFull: as `hold`.
+        """
+        record, deliveries = reader.in_hand(), reader.box.words[DELIVERIES]
+        slot = self._copied(record, deliveries, counted=True)
+        reader.give_away()
+        slot.state = state
+        return slot
+
+    def put(self, record: bytes, state: int) -> Slot:
+        """Put a record into a slot that was in no batch of this mailbox.
+
+        Raises:
+            StorageFull: as `hold`.
+        """
+        return self._copied(record, 0, counted=True, state=state)
+
+    def unstash(self) -> int:
+        """Have what is STASHED begun again: it is WAITING. Return how many those are."""
+        stashed = self._slots((STASHED,))
+        for slot in stashed:
+            slot.state = WAITING
+        return len(stashed)
+
+    def count(self, state: int) -> int:
+        """Return how many slots are in that state."""
+        return len(self._numbers((state,)))
+
+    def slot_of(self, number: int, turn: int) -> Slot | None:
+        """Return the slot that still has the message of that turn; None: none has."""
+        view = self._map
+        if view is None or number >= view.chunks * _SLOTS:
+            return None
+        slot = Slot(self, view, number)
+        return slot if slot.turn == turn and slot.state != FREE else None
+
+    def _copied(
+        self,
+        record: bytes,
+        deliveries: int,
+        *,
+        own: bool = False,
+        counted: bool = False,
+        state: int = COPIED,
+    ) -> Slot:
+        """Return a slot with a copy of a record."""
         number = self._free.pop() if self._free else self._grow()
-        view, box = self._map, reader.box
+        view = self._map
         assert view is not None
         words, at, to = view.words, _word_of(number), _record_of(number)
-        begin = (box.words[STATE] >> 16) & 0xFFFFFF
-        length = box.lengths[begin >> 2]
-        view.bytes[to : to + length] = box.raw[begin : begin + length]
+        view.bytes[to : to + len(record)] = record
         words[at + _TURN] = turn = words[_NEXT_TURN]
         words[_NEXT_TURN] = turn + 1
         words[at + _SINCE] = monotonic_ns()
-        words[at + _DELIVERIES] = box.words[DELIVERIES]
-        words[at + _OWN] = not place
-        words[at + _STATE] = COPIED
-        reader.done(place=place, handled=0)
-        words[at + _STATE] = RUNNING
+        words[at + _DELIVERIES] = deliveries
+        words[at + _OWN], words[at + _COUNTED] = own, counted
+        words[at + _STATE] = state
         return Slot(self, view, number)
 
     def _grow(self) -> int:
@@ -259,11 +317,13 @@ class Hands:
         self._free += range((count + more) * _SLOTS - 1, count * _SLOTS - 1, -1)
         return self._free.pop()
 
-    def _released(self, number: int, own: int) -> None:
-        if self._is_reader:
+    def _released(self, number: int, own: int, counted: int) -> None:
+        if not self._is_reader:
+            return
+        if not counted:
             self._words[HANDLED] += 1
             self._words[HANDLED_OWN] += own
-            self._free.append(number)
+        self._free.append(number)
 
     # -- both sides' ----------------------------------------------------------------------------
 
@@ -279,12 +339,16 @@ class Hands:
         return self._slots((RUNNING,))
 
     def waiting(self) -> list[Slot]:
-        """Return the messages that a new life is to begin before what is in its mailbox."""
-        return self._slots((WAITING, STASHED))
+        """Return the messages that are to be begun before what is in the mailbox, in order."""
+        return self._slots((WAITING,))
 
-    def settle(self) -> None:
-        """Decide on what a dead reader was just moving: the batch's, or the slot's."""
-        is_the_batches = bool(self._words[STATE] & IN_HAND)
+    def settle(self, *, is_moved: bool = False) -> None:
+        """Decide on what a dead reader was just moving: the batch's, or the slot's.
+
+        Args:
+            is_moved: the message in hand in the batch is somebody else's.
+        """
+        is_the_batches = bool(self._words[STATE] & IN_HAND) and not is_moved
         for slot in self._slots((COPIED,)):
             slot.state = FREE if is_the_batches else RUNNING
 

@@ -33,7 +33,7 @@ from procactors.wire.mailbox.black_box import (
     BlackBox,
 )
 from procactors.wire.mailbox.tokens import Tokens, bytes_in
-from procactors.wire.record import Kind, Record, frame, parse
+from procactors.wire.record import KIND_AT, Kind, Record, frame, parse
 from procactors.wire.spin import Spin
 
 __all__ = ["MailboxReader"]
@@ -163,6 +163,11 @@ class MailboxReader:
         """Return a copy of the whole record in hand."""
         offset = (self._words[STATE] >> 16) & 0xFFFFFF
         return bytes(self.box.batch[offset : offset + self.box.lengths[offset >> 2]])
+
+    def give_away(self) -> None:
+        """Note that the message in hand is somebody else's now: the supervisor leaves it alone."""
+        offset = (self._words[STATE] >> 16) & 0xFFFFFF
+        self.box.batch[offset + KIND_AT] = Kind.MOVED
 
     def done(self, *, place: bool, handled: int = 1) -> None:
         """Step behind the record in hand, which is handled; give back its token if it took one.

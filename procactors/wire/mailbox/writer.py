@@ -94,6 +94,8 @@ class MailboxWriter:
         self._finishing = False
         #: Closed only to save descriptors: a thread that still holds it opens another (`retire`).
         self.retired = False
+        #: Called when a record meets a full mailbox: once, and then for each slice of its wait.
+        self.on_full: Callable[[], None] = _nothing
         _writers.add(self)
         in_copies(_forget_in_child)
 
@@ -133,7 +135,7 @@ class MailboxWriter:
             self._check()
             self._inside += 1
         try:
-            tokens.take(timeout, self._check, self._wake)
+            tokens.take(timeout, self._check_full, self._wake)
             queued = False
             try:
                 with self._lock:
@@ -246,6 +248,11 @@ class MailboxWriter:
     def _check(self) -> None:
         if self._fd < 0 or self.words[CLOSED]:  # in this order: closed here, the map is gone
             raise MailboxClosed
+
+    def _check_full(self) -> None:
+        """Called while the mailbox is full."""
+        self._check()
+        self.on_full()
 
     def _wake(self) -> None:
         """Have the idle reader look up: a sender killed with a token in hand has not woken it."""
@@ -370,6 +377,10 @@ class MailboxWriter:
         self._feeder = None
         if self._tokens is not None:
             self._tokens.after_fork()
+
+
+def _nothing() -> None:
+    """Do nothing: nobody wants to know."""
 
 
 def _forget_in_child() -> None:

@@ -29,7 +29,7 @@ from typing import Any, Protocol
 from procactors.light_tuple import NamedTuple
 from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import Kind, frame, parse
+from procactors.wire.record import FRAME, MOVED, Kind, frame, parse
 from procactors.wire.runtime_dir import remove_whole
 from procactors.wire.spin import Spin
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
@@ -100,6 +100,8 @@ class ReplyPort:
         self._opened = Descriptors()
         self._retired = False
         self._buffer = memoryview(b"")
+        #: The call that another actor is to answer now, the id of that, and its name.
+        self._moved: tuple[Any, ...] = ()
         try:
             os.mkfifo(self._path, 0o600)
             # Both ways, so that the pipe never ends while no actor has it open. All our ends go
@@ -127,8 +129,9 @@ class ReplyPort:
     ) -> Answer | None:
         """Wait for the answer to `call`; None once the deadline (monotonic) has passed.
 
-        `check(*about)` is called about once a second and may raise. The answer's value is a view
-        that is good until the next wait on this port.
+        `check(*about)` is called about once a second and may raise: `about` is the id and the name
+        of the actor that is to answer. The answer's value is a view that is good until the next
+        wait on this port.
         """
         while True:
             count = self._read(deadline, check, about)
@@ -147,6 +150,8 @@ class ReplyPort:
                     self._store.discard(answer.flags, answer.value)
             if found is not None:
                 return found
+            if self._moved and self._moved[0] == call and about:
+                about = self._moved[1:]
 
     def read(self, deadline: float | None = None) -> int:
         """Wait for something up to the deadline (monotonic); return the bytes read, 0 if late.
@@ -196,6 +201,9 @@ class ReplyPort:
                     fences.append(number)
                 elif kind == Kind.NUDGE and number:
                     marks.append(number)
+                elif kind == Kind.MOVED:
+                    name = data[at + FRAME.size + MOVED.size : at + length - padding].decode()
+                    self._moved = (*MOVED.unpack_from(data, at + FRAME.size), name)
             at += length
         return others
 

@@ -12,7 +12,8 @@ Page faults dominate the cost of fresh segments, so a sender keeps its own and w
     generation   which writing this is; the record that travels names it
     consumed     the generation that was handled: equal to `generation` means free
     target       the mailbox or reply pipe that it was written for (see `sweep_segments`)
-    once         1: the receiver removes the file, since the sender did not keep it
+    once         1: the receiver removes the file, since the sender did not keep it. 2: that, and no
+                 fence removes it: it was passed on to another receiver
 
 The sender writes only if consumed == generation and it gets the exclusive lock; the receiver
 holds a shared lock for as long as a view of its private map lives: a page that was only read
@@ -41,6 +42,7 @@ __all__ = [
     "SegmentPool",
     "SegmentReceiver",
     "mark_consumed",
+    "pass_on",
     "receive",
     "segment_size",
     "sweep_segments",
@@ -51,6 +53,8 @@ REFERENCE = struct.Struct("=QQQQ")
 
 _HEADER = struct.Struct("=QQQQQQ")  # generation, consumed, target, once, head bytes, buffers
 _GENERATION, _CONSUMED, _TARGET, _ONCE, _HEAD_BYTES, _COUNT = range(6)
+#: Value of `once` of a segment that was passed on.
+_PASSED_ON = 2
 _TABLE_AT = _HEADER.size
 #: The segments of one process.
 _FOLDER = "segments/{:016x}"
@@ -435,6 +439,25 @@ def mark_consumed(runtime_dir: str, reference: bytes) -> None:
         _consume(opened.open(path, os.O_RDWR), path, generation)
 
 
+def pass_on(runtime_dir: str, reference: bytes) -> None:
+    """Have the segment of a message that goes on to another receiver stay until that is done.
+
+    What its sender's death leaves there for the first receiver is removed by a fence, which that
+    one handles behind this message: it would find the segment not handled, and never sent. So from
+    now on the receiver removes it, whoever that is.
+
+    Raises:
+        FileNotFoundError: this process had too many maps, and has removed the file.
+    """
+    process, number, generation, place = REFERENCE.unpack(reference)
+    path = _path(runtime_dir, process, number, place)
+    with Descriptors() as opened:
+        fd = opened.open(path, os.O_RDWR)
+        if _HEADER.unpack(os.pread(fd, _HEADER.size, 0))[_GENERATION] != generation:
+            raise FileNotFoundError(f"{path} was written again")
+        os.pwrite(fd, struct.pack("=Q", _PASSED_ON), 8 * _ONCE)
+
+
 def sweep_segments(
     runtime_dir: str, process: int, target: int | None, unread: Container[bytes] = ()
 ) -> set[int]:
@@ -463,15 +486,16 @@ def sweep_segments(
                     fd = file.fileno()
                     generation = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))[_GENERATION]
                     is_unread = REFERENCE.pack(process, int(name), generation, place) in unread
-                    if is_unread:
+                    if is_unread:  # removed by who reads it, as what was passed on
                         os.pwrite(fd, struct.pack("=Q", 1), 8 * _ONCE)
                     # Behind the store: what was consumed before it is for us to remove.
                     header = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))
                 free = header[_CONSUMED] == generation
                 mine = target is not None and header[_TARGET] == target
-                if free or (mine and not is_unread):
+                on_its_way = is_unread or header[_ONCE] == _PASSED_ON
+                if free or (mine and not on_its_way):
                     os.unlink(path)
-                else:
+                elif header[_ONCE] != _PASSED_ON:
                     left.add(header[_TARGET])
         with contextlib.suppress(OSError):
             os.rmdir(folder)

@@ -12,7 +12,6 @@ import pytest
 
 from procactors import Event, Progress
 from procactors.errors import ActorStopped, InvalidSpec
-from procactors.observe import subscription
 from procactors.observe.events import Events
 from tests.support.waiting import SHORT_S, aside, eventually
 
@@ -30,13 +29,13 @@ def events():
 
 
 def progress(done, **words):
-    return Progress(source="w", done=done, **words)
+    return Progress(actor="w", done=done, **words)
 
 
 def test_an_event_says_when_and_is_a_value():
     before = monotonic()
     event = progress(1)
-    assert before <= event.at <= monotonic()
+    assert before <= event.time <= monotonic()
     assert (event.total, event.what) == (None, "")
     assert pickle.loads(pickle.dumps(event)) == event
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -48,7 +47,7 @@ def test_a_subscriber_gets_its_kinds_in_order_from_now_on(events):
     events.publish(progress(0))
     events.subscribe(all_seen.append)
     events.subscribe(some_seen.append, (Progress,))
-    published = [progress(1), Other(source="v"), progress(2)]
+    published = [progress(1), Other(actor="v"), progress(2)]
     for event in published:
         events.publish(event)
     events.close(SHORT_S)
@@ -81,8 +80,7 @@ def test_a_subscriber_may_close_its_own_subscription(events):
     assert len(seen) == 1
 
 
-def test_a_slow_subscriber_loses_the_oldest_and_holds_up_nobody(events, monkeypatch, caplog):
-    monkeypatch.setattr(subscription, "_WAITING", 4)
+def test_a_slow_subscriber_loses_the_oldest_and_holds_up_nobody(events, caplog):
     seen, turn, entered = [], threading.Event(), threading.Event()
 
     def slow(event):
@@ -90,7 +88,7 @@ def test_a_slow_subscriber_loses_the_oldest_and_holds_up_nobody(events, monkeypa
         assert turn.wait(SHORT_S)
         seen.append(event.done)
 
-    mine = events.subscribe(slow)
+    mine = events.subscribe(slow, bound=4)
     events.publish(progress(1))
     assert entered.wait(SHORT_S)
     for done in range(2, 12):
@@ -102,9 +100,8 @@ def test_a_slow_subscriber_loses_the_oldest_and_holds_up_nobody(events, monkeypa
     eventually(lambda: seen == [1, 8, 9, 10, 11], "the latest events")
 
 
-def test_one_that_is_always_late_is_logged_once(events, monkeypatch, caplog):
-    monkeypatch.setattr(subscription, "_WAITING", 4)
-    stream = iter(events)
+def test_one_that_is_always_late_is_logged_once(events, caplog):
+    stream = events.stream(bound=4)
     for done in range(20):
         events.publish(progress(done))
         if done % 2 and done > 6:
@@ -131,7 +128,7 @@ def test_a_callback_that_raises_is_logged_and_kept(events, caplog):
 def test_a_loop_gets_what_comes_and_ends_with_the_system(events):
     stream = iter(events)
     rest = aside(list, stream)
-    published = [progress(1), Other(source="v")]
+    published = [progress(1), Other(actor="v")]
     for event in published:
         events.publish(event)
     events.close(SHORT_S)
@@ -189,3 +186,22 @@ def test_a_callback_that_does_not_return_does_not_hold_up_the_end(events, caplog
 def test_kinds_that_make_no_sense_are_named(events, kinds):
     with pytest.raises(InvalidSpec, match="kinds"):
         events.subscribe(print, kinds)
+
+
+@pytest.mark.parametrize("bound", [0, -1, 1.5, None, "many"], ids=repr)
+def test_a_bound_that_makes_no_sense_is_named(events, bound):
+    for listen in (
+        lambda: events.subscribe(print, bound=bound),
+        lambda: events.stream(bound=bound),
+    ):
+        with pytest.raises(InvalidSpec, match="bound"):
+            listen()
+    assert not events.is_listened
+
+
+def test_a_stream_has_its_kinds_alone(events):
+    stream = events.stream((Progress,))
+    events.publish(Other(actor="v"))
+    events.publish(progress(1))
+    events.close(SHORT_S)
+    assert [event.done for event in stream] == [1]
