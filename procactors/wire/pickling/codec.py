@@ -34,6 +34,7 @@ __all__ = [
     "decode_joined",
     "encode",
     "encode_key",
+    "encode_small",
     "encode_to",
     "join",
     "pieces",
@@ -140,6 +141,18 @@ def encode_to(receiver: Any, encode: Callable[..., Encoded], value: Any, what: s
         return encode(value, what)
     finally:
         receivers.receiver = before
+
+
+def encode_small(value: Any) -> bytes | None:
+    """Pickle a value that names no class and has no buffer; None: it takes `encode` to send it."""
+    found: list[pickle.PickleBuffer] = []
+    try:
+        head = _dumps(value, 5, buffer_callback=found.append)
+    except Exception as error:
+        if by_signal(error):
+            raise
+        return None
+    return None if found or _STACK_GLOBAL in head else head
 
 
 def encode_key(value: Any) -> bytes:

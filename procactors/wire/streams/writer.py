@@ -22,6 +22,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.codec import encode_small
 from procactors.wire.record import Kind
 from procactors.wire.streams.channel import GRANT, Ends, Gone, remove_large
 from procactors.wire.streams.flusher import flusher
@@ -269,15 +270,20 @@ class ItemWriter:
             self._add_pickled(item)
 
     def _add_pickled(self, item: Any) -> None:
-        encoded = self._store.encode(item, "item")
-        if not encoded.buffers and len(encoded.head) <= SMALL:
+        head = encode_small(item)
+        if head is None or len(head) > SMALL:
+            encoded = self._store.encode(item, "item")
+            head = encoded.head
+        else:
+            encoded = None
+        if encoded is None or (not encoded.buffers and len(head) <= SMALL):
             if self._kind == _ITEMS:
                 # From here on all are pickled: a stream is mostly of one kind, and each change
                 # would cost a record.
                 self.flush()
                 with self._lock:
                     self._kind = _PICKLED
-            self._held.append(encoded.head)
+            self._held.append(head)
             return
         self._larges += 1
         record = large_record(self._store, self._ends.number, self._larges, encoded)
