@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import struct
 import threading
 from collections.abc import Iterator
@@ -67,7 +68,6 @@ from procactors.wire.replies.sender import ReplySender
 from procactors.wire.result_table import remove_result_tables_of
 from procactors.wire.shm.segments import sweep_segments
 from procactors.wire.shm.share_file import sweep_shares
-from procactors.wire.streams.channel import sweep_streams
 
 if TYPE_CHECKING:
     from procactors.supervision import crash_folder
@@ -75,8 +75,10 @@ if TYPE_CHECKING:
     from procactors.supervision.crash_folder import CrashFolder, InHand
     from procactors.wire.mailbox import hands as table
     from procactors.wire.mailbox.hands import Slot
+    from procactors.wire.streams import channel
 else:
     crash_folder = late("procactors.supervision.crash_folder")  # of systems with a `crash_dir`
+    channel = late("procactors.wire.streams.channel")  # of systems with streams
     table = late("procactors.wire.mailbox.hands")  # of actors with more than one in hand
 
 __all__ = ["Recovery"]
@@ -425,7 +427,8 @@ class Recovery:
         sweep_shares(path, process)
         remove_ports_of(path, process)
         remove_result_tables_of(path, process)
-        sweep_streams(path, process)
+        if os.path.isdir(os.path.join(path, "streams")):  # made with the first one
+            channel.sweep_streams(path, process)
         for target in sweep_segments(path, process, None):
             fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
             if is_port(target):

@@ -31,7 +31,7 @@ with ActorSystem() as system:
     before = len(os.listdir("/proc/self/fd"))
     for number in range(300):
         assert sum(producer.stream(Producer.count, 3)) == 3
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
     streams = []
     try:
         while True:
