@@ -129,8 +129,9 @@ class Answered(Cause):
 
     def leave(self, is_closed: bool) -> None:
         """Take note that the reader has left: before the end, or at it."""
-        self._is_closed = is_closed
-        self._is_left = True
+        if not self._is_left:
+            self._is_closed = is_closed
+            self._is_left = True
         if self.is_known:
             self._let_go()
 
