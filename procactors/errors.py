@@ -53,6 +53,7 @@ __all__ = [
     "DeliveryError",
     "EncodeError",
     "ForeignProcess",
+    "HandlerCancelled",
     "InvalidSpec",
     "ItemTimeout",
     "MailboxFull",
@@ -186,6 +187,10 @@ class Quarantined(ActorDied):
     Attributes:
         report: of the last of these workers.
     """
+
+
+class HandlerCancelled(ReplyError):
+    """The task of an ``async def`` handler was cancelled in the actor: there is no result."""
 
 
 class ResultEncodeError(ReplyError):

@@ -86,6 +86,7 @@ def test_the_examples_that_readers_are_promised_are_there():
     """Counter in both styles, crash, pools, refs, array, batch job; every form of supervision."""
     promised = {
         "async_fan_out",
+        "async_fetcher",
         "batch_job",
         "big_array",
         "cancel",

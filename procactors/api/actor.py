@@ -7,7 +7,7 @@ Never: is needed: any class will do as an actor; this one adds hooks and `contex
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from procactors.errors import InvalidSpec
@@ -250,14 +250,15 @@ class Context:
         step. What an actor has become goes with the incarnation: the next one begins anew.
 
         Args:
-            handler: a plain function or bound method that takes the message.
+            handler: a plain function or bound method that takes the message; an ``async def`` one,
+                if the class has ``async def`` handlers.
 
         Raises:
-            InvalidSpec: it cannot be called, or is async or a generator.
+            InvalidSpec: it cannot be called, is a generator, or async where nothing awaits it.
         """
         from procactors.runtime.stashing import check_handler  # only where it is used
 
-        self._handlers = (*self._handlers, check_handler(handler))
+        self._handlers = (*self._handlers, check_handler(handler, self._class))
         if self._loop is not None:
             self._loop.become(handler)
 
@@ -353,6 +354,8 @@ class Context:
             self._schedule = Schedule(self._class)
             if self._loop is not None:
                 self._loop.keep_time(self._schedule)
+        elif self._loop is not None:
+            self._loop.look_again()
         return self._schedule
 
     # -- its end
@@ -403,7 +406,8 @@ class Context:
 class Actor:
     """Optional base class of actors: hooks, and `self.context`.
 
-    All hooks run in the actor's process, in its main thread, and may be left out.
+    All hooks run in the actor's process, in its main thread, and may be left out. In a class with
+    ``async def`` handlers they may be ``async def`` too, and run in the actor's event loop.
     """
 
     @property
@@ -420,31 +424,35 @@ class Actor:
             )
         return _current
 
-    def on_start(self) -> None:
+    def on_start(self) -> Awaitable[None] | None:
         """Run before the first message of each incarnation; raising makes the start fail."""
 
-    def on_restart(self, report: CrashReport) -> None:
+    def on_restart(self, report: CrashReport) -> Awaitable[None] | None:
         """Run after `on_start` in every incarnation but the first, with the last one's death."""
 
-    def on_stop(self, reason: ExitReason) -> None:
+    def on_stop(self, reason: ExitReason) -> Awaitable[None] | None:
         """Run after the last message of an orderly end; not after a crash or a kill."""
 
-    def on_idle(self) -> None:
+    def on_idle(self) -> Awaitable[None] | None:
         """Run when no message has come for as long as `Context.idle_after` says, as a timer is."""
 
-    def on_terminated(self, event: Terminated) -> None:
+    def on_terminated(self, event: Terminated) -> Awaitable[None] | None:
         """Run when a watched actor has ended for good (see `Context.watch`), as for a message.
 
         Raising crashes this actor, as in a tell, and the event does not come again. If a signal
         kills it in here, the next incarnation gets the event again, up to three times in all.
         """
         self.context.log.debug("nobody hears that %s %s", event.ref.name, event.reason)
+        return None
 
-    def on_restarted(self, event: Restarted) -> None:
+    def on_restarted(self, event: Restarted) -> Awaitable[None] | None:
         """Run when an actor watched with ``restarts=True`` is up again; else as `on_terminated`."""
         self.context.log.debug("nobody hears that %s was restarted", event.ref.name)
+        return None
 
-    def on_child_failure(self, failure: ChildFailure) -> Directive | str | None:
+    def on_child_failure(
+        self, failure: ChildFailure
+    ) -> Directive | str | Awaitable[Directive | str | None] | None:
         """Say what is to follow from the death of a child (of `Context.spawn`), in its turn.
 
         Called like a message for each crash, hang or kill of a child that had been up; not for

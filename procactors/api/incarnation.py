@@ -32,6 +32,7 @@ from procactors.process.streams import print_by_lines
 from procactors.process.title import show
 from procactors.runner.log_tail import keep_log
 from procactors.runner.loop import Loop, TellFailed, describe
+from procactors.runner.method_table import table_of
 from procactors.runner.setup import (
     adopt_surroundings,
     claim_mailbox,
@@ -66,9 +67,13 @@ from procactors.wire.storage import write_whole
 from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from procactors import crash
     from procactors.model import commands as c
     from procactors.runner.checkpoints import CheckpointReader, Keeper
+    from procactors.runner.event_loop import EventLoop
+    from procactors.runtime.child_failure import ChildFailure
 else:
     c = late("procactors.model.commands")
     crash = late("procactors.crash")
@@ -176,6 +181,8 @@ class Life:
         self._words = reader.box.words
         self._handle = SystemHandle(endpoint, None)
         self._context = self._make_context()
+        #: Of an actor with coroutines; None of others.
+        self._events: EventLoop | None = None
         #: Writes its state down; None: its options have no checkpoint.
         self._keeper: Keeper | None = None
 
@@ -183,7 +190,11 @@ class Life:
         """Construct, serve, end."""
         set_current(self._context)
         instance = self._construct()
-        loop = Loop(self._reader, self._endpoint.store, self._order.actor, instance, self._refused)
+        if self._events is None:
+            store, actor = self._endpoint.store, self._order.actor
+            loop = Loop(self._reader, store, actor, instance, self._refused)
+        else:
+            loop = self._make_async_loop(instance, self._events)
         if self._context._leaving:
             loop.leave()
         self._context._serve_with(loop)
@@ -207,6 +218,13 @@ class Life:
             self._leave_state(instance)
         self._finish(instance, loop, phase)
 
+    def _make_async_loop(self, instance: Any, events: EventLoop) -> Loop:
+        from procactors.runner.async_loop import AsyncLoop  # only where it is used
+
+        actor, store, most = self._order.actor, self._endpoint.store, self._order.concurrency
+        self._endpoint.is_concurrent = most > 1
+        return AsyncLoop(self._reader, store, actor, instance, self._refused, events, most)
+
     def close(self) -> None:
         """Close what else stays open to the end of the process: in a rehearsal, that goes on."""
         if self._context._loop is not None:
@@ -215,6 +233,10 @@ class Life:
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         note_threads()
+        if table_of(cls).is_async:
+            from procactors.runner.event_loop import EventLoop  # only where it is used
+
+            self._events = EventLoop()
         self._context._class = cls
         if self._order.checkpoint is not None:
             self._keeper = self._open_keeper(self._order.checkpoint)
@@ -223,9 +245,11 @@ class Life:
             self._keeper.restore(instance)
         elif self._order.recycle is not None:
             self._restore(instance)
-        _hook(instance, "on_start")
+        result = _hook(instance, "on_start")
+        if self._events is not None:
+            self._events.finish(result)
         if self._order.report:
-            _hook(instance, "on_restart", pickle.loads(self._order.report))
+            self._ended(_hook(instance, "on_restart", pickle.loads(self._order.report)))
         return instance
 
     def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
@@ -238,36 +262,53 @@ class Life:
             args, kwargs = (*args, *more_args), {**kwargs, **more_kwargs}
         return cls, args, kwargs
 
-    def _happened(self, instance: Any, flags: int, body: memoryview) -> None:
-        """Tell the instance of another actor's end or restart, if it has a hook for it."""
+    def _ended(self, result: Any) -> Any:
+        """Return what a hook has returned; of a coroutine what comes of it."""
+        return result if self._events is None else self._events.finish(result)
+
+    def _happened(self, instance: Any, flags: int, body: memoryview) -> Any:
+        """Tell the instance of another actor's end or restart, if it has a hook for it.
+
+        Returns:
+            what is still to be awaited, where the hook is a coroutine.
+        """
         what, *about = EVENT.unpack_from(body)
         if what == CHILD_FAILED:
-            self._decide(instance, flags, body)
-            return
+            return self._decide(instance, flags, body)
         if what == TAKEN_OVER:
             self._taken_over(*about)
-            return
+            return None
         event = self._context._watches().open(flags, body)
-        if event is not None:
-            _hook(instance, f"on_{type(event).__name__.lower()}", event)
+        if event is None:
+            return None
+        return _hook(instance, f"on_{type(event).__name__.lower()}", event)
 
     def _taken_over(self, number: int, turn: int) -> None:
         """Another process owes the answer now to a message that this one holds."""
         assert self._context._loop is not None
         self._context._loop.held.taken_over(number, turn)
 
-    def _decide(self, instance: Any, flags: int, body: memoryview) -> None:
+    def _decide(self, instance: Any, flags: int, body: memoryview) -> Any:
         """Ask the instance about a child that died, and pass on what it says."""
-        from procactors.runtime.child_failure import (  # only where it is used
-            ChildFailure,
-            Directive,
-        )
+        from procactors.runtime.child_failure import ChildFailure  # only where it is used
 
         *facts, life = self._context._watches().open_failure(flags, body)
         if life != self._order.incarnation:
-            return  # of a child of the life before: it has been stopped
+            return None  # of a child of the life before: it has been stopped
         failure = ChildFailure(*facts)
-        directive = Directive.of(instance.on_child_failure(failure))
+        said = instance.on_child_failure(failure)
+        if self._events is not None and hasattr(type(said), "__await__"):
+            return self._decide_later(said, failure)
+        self._decided(said, failure)
+        return None
+
+    async def _decide_later(self, said: Awaitable[Any], failure: ChildFailure) -> None:
+        self._decided(await said, failure)
+
+    def _decided(self, said: Any, failure: ChildFailure) -> None:
+        from procactors.runtime.child_failure import Directive  # only where it is used
+
+        directive = Directive.of(said)
         word = directive.value if directive is not None else ""
         self._command(c.DecideOnChild(failure.ref._actor, failure.incarnation, word))
         if directive is Directive.ESCALATE:
@@ -294,7 +335,7 @@ class Life:
             from procactors.runner.recycling import write_snapshot
 
             cls = type(instance).__qualname__
-            encoded = self._endpoint.store.encode(take(), f"snapshot of {cls}")
+            encoded = self._endpoint.store.encode(self._ended(take()), f"snapshot of {cls}")
             write_snapshot(self._endpoint.path, self._order.actor, encoded)
 
     def _restore(self, instance: Any) -> None:
@@ -308,7 +349,7 @@ class Life:
         restore = getattr(instance, "restore", None)
         if not callable(restore):
             raise TypeError(f"{cls} has snapshot(), so it needs restore(state): nobody takes it")
-        restore(state)
+        self._ended(restore(state))
 
     def _finish(self, instance: Any, loop: Loop, phase: int) -> None:
         """End an orderly life: children first, then the hook, then what waits to be written."""
@@ -319,7 +360,10 @@ class Life:
         kind = _KINDS[phase]
         if phase == STOPPED and self._words[CONTROL] == PARENT_GONE:
             kind = "PARENT_GONE"
-        _hook(instance, "on_stop", crash.ExitReason(crash.ExitKind[kind]))
+        result = _hook(instance, "on_stop", crash.ExitReason(crash.ExitKind[kind]))
+        if self._events is not None:
+            self._events.finish(result)
+            self._events.wind_up()
         self._words[PHASE] = phase
         self._endpoint.flush(self._order.stop_timeout)
 
@@ -356,10 +400,9 @@ def _decides(cls: type) -> bool:
     return callable(hook) and hook is not Actor.on_child_failure
 
 
-def _hook(instance: Any, name: str, *args: Any) -> None:
+def _hook(instance: Any, name: str, *args: Any) -> Any:
     hook = getattr(instance, name, None)
-    if callable(hook):
-        hook(*args)
+    return hook(*args) if callable(hook) else None
 
 
 def _leave(

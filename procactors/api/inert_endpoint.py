@@ -40,6 +40,7 @@ class NullTransport:
     def __init__(self, path: str) -> None:
         self.path = path
         self.actor = MAIN
+        self.is_concurrent = False
         self.encode: Callable[..., Encoded] = _nothing
         enter(self)
 

@@ -1,14 +1,15 @@
-"""What can be run in an actor: classes with plain methods and generators, and plain functions.
+"""What can be run in an actor: classes with plain or async methods and generators; plain functions.
 
 Layer: model. Runs in: parent and actor.
 Owns: nothing.
-Never: lets an `async def` come to its first call, nor a generator that is not streamed: what it
-returns would not be run.
+Never: lets an `async def`, or a generator that is not streamed, come to its first call where nobody
+would run what it returns.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,17 @@ else:
     re = late("re")
 
 __all__ = [
+    "AWAITS",
     "GENERATORS",
     "check_class",
+    "check_concurrency",
     "check_function",
     "check_keeps",
     "cure_for",
+    "is_async",
     "kind_of",
     "refusal",
+    "refused_kind",
     "streams",
 ]
 
@@ -42,6 +47,8 @@ _MEANT = {"timeout": "start_timeout", "workers": "size", "max_workers": "size"}
 #: Flags of the code of what does not return its result: `inspect`'s CO_GENERATOR, CO_COROUTINE and
 #: CO_ASYNC_GENERATOR.
 _UNUSUAL = 0x20 | 0x80 | 0x200
+#: Those of code that an event loop runs.
+AWAITS = 0x80 | 0x200
 
 #: What `kind_of` says of what is streamed.
 GENERATORS = ("a generator", "an async generator")
@@ -71,8 +78,19 @@ def kind_of(function: Any) -> str:
     return "a generator" if inspect.isgeneratorfunction(function) else ""
 
 
+def is_async(function: Any) -> bool:
+    """Whether a function is ``async def``: what it returns is to be awaited."""
+    return kind_of(function) == "async def"
+
+
+def refused_kind(function: Any) -> str:
+    """Return what a method is that cannot be a handler of an actor; empty if it can."""
+    kind = kind_of(function)
+    return "" if kind == "async def" else kind
+
+
 def check_class(verb: str, cls: Any) -> None:
-    """Refuse a class that no actor can be made of: its public methods must be plain or generators.
+    """Refuse a class that no actor can be made of: no hook may be a generator.
 
     Args:
         verb: what it is given to: spawn, pool or spec.
@@ -91,13 +109,37 @@ def check_class(verb: str, cls: Any) -> None:
             if name in seen or name.startswith("_"):
                 continue
             seen.add(name)
-            kind = kind_of(_function(value))
+            kind = refused_kind(_function(value))
             if kind and (kind not in GENERATORS or _is_called_by_us(name)):
                 raise InvalidSpec(
-                    f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that "
-                    f"return their result; return a list, or call asyncio.run in it; if only "
-                    f"{cls.__qualname__} itself calls it, name it _{name}"
+                    f"{cls.__qualname__}.{name} is {kind}: handlers are functions, plain or async, "
+                    f"that return their result; return a list; if only {cls.__qualname__} itself "
+                    f"calls it, name it _{name}"
                 )
+
+
+def check_concurrency(cls: Any, most: int) -> None:
+    """Refuse more than one message at a time for a class that has no handler which awaits.
+
+    Raises:
+        InvalidSpec: it has none.
+    """
+    if most > 1 and isinstance(cls, type) and not has_async(cls):
+        raise InvalidSpec(
+            f"max_concurrency={most} is for actors whose handlers await, and {cls.__qualname__} "
+            f"has no async def method: its messages would run one at a time all the same; make the "
+            f"handlers that wait async def, or spawn several actors (a pool: options(size={most}))"
+        )
+
+
+def has_async(cls: type) -> bool:
+    """Whether a class has a public method that an event loop runs."""
+    for base in cls.__mro__:
+        for name, value in vars(base).items():
+            code = getattr(_function(value), "__code__", None)
+            if name[0] != "_" and code is not None and code.co_flags & AWAITS:
+                return True
+    return False
 
 
 def check_keeps(cls: Any) -> None:
@@ -136,19 +178,28 @@ def _own(cls: type, hook: str) -> Any:
     return None
 
 
-def check_function(function: Any) -> None:
+def check_function(function: Any, *, may_be_async: Callable[[Any], bool] | None = None) -> None:
     """Refuse a function that has no result when it returns: a pool could not use it.
+
+    Args:
+        function: what is to be called.
+        may_be_async: says of an async one whether it is a method that a worker awaits.
 
     Raises:
         InvalidSpec: it is async, or a generator.
     """
     kind = kind_of(function)
+    if kind == "async def" and may_be_async is not None and may_be_async(function):
+        return
     if not kind and not isinstance(function, _PLAIN) and not inspect.isroutine(function):
         kind = kind_of(getattr(type(function), "__call__", None))  # noqa: B004 - its code's kind
     if kind:
         shown = getattr(function, "__qualname__", repr(function))
         cure = "return list(...) of it" if kind == "a generator" else "call asyncio.run in it"
-        raise InvalidSpec(f"{shown} is {kind}: a pool calls plain functions; have one {cure}")
+        raise InvalidSpec(
+            f"{shown} is {kind}: a pool calls plain functions, and async def methods of its "
+            f"workers' class; have one {cure}"
+        )
 
 
 def refusal(

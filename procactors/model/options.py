@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         backoff: Backoff | None
         delivery: Delivery
         max_deliveries: int
+        max_concurrency: int
         handle_timeout: float | None
         start_timeout: float | None
         stop_timeout: float | None
@@ -217,6 +218,8 @@ class Options:
         backoff: waits between restarts; None restarts at once.
         delivery: what happens to the message in hand at a death.
         max_deliveries: with ``AT_LEAST_ONCE``, how often one message may be begun at most.
+        max_concurrency: messages that an actor with ``async def`` handlers may have in hand at
+            once: while one awaits, others are begun. 1: one at a time, in order.
         handle_timeout: seconds that one message may take; a handler that takes longer counts as
             hung: its stacks are dumped into the crash report, its process is killed and, by
             policy, restarted. So does an actor that takes no message for that long while some
@@ -246,6 +249,7 @@ class Options:
     backoff: Backoff | None = None
     delivery: Delivery = Delivery.AT_MOST_ONCE
     max_deliveries: int = 3
+    max_concurrency: int = 1
     handle_timeout: float | None = None
     start_timeout: float | None = 60.0
     stop_timeout: float | None = None
@@ -275,6 +279,7 @@ class Options:
             max_restarts=whole("max_restarts", self.max_restarts, 0),
             within=number("within", self.within, 0.0),
             max_deliveries=whole("max_deliveries", self.max_deliveries, 1),
+            max_concurrency=whole("max_concurrency", self.max_concurrency, 1),
             handle_timeout=patience("handle_timeout", self.handle_timeout),
             start_timeout=patience("start_timeout", self.start_timeout),
             size=_size(self.size),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -109,6 +109,14 @@ class AsyncPool(Generic[A]):
 
     @overload
     def submit(
+        self,
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Reply[R]: ...
+    @overload
+    def submit(
         self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Reply[R]: ...
     @overload
@@ -130,6 +138,14 @@ class AsyncPool(Generic[A]):
         self._soon(port_here(), call, (what, args, kwargs), reply, lambda: not reply.cancelled())
         return reply
 
+    @overload
+    async def ask(
+        self,
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
     @overload
     async def ask(
         self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -204,6 +220,14 @@ class AsyncPool(Generic[A]):
 
     @overload
     async def gather(
+        self,
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> list[R]: ...
+    @overload
+    async def gather(
         self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> list[R]: ...
     @overload
@@ -228,6 +252,14 @@ class AsyncPool(Generic[A]):
             results.append(await replies.pop(0))  # out of the list first: no circle with its error
         return results
 
+    @overload
+    async def first(
+        self,
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
     @overload
     async def first(
         self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -286,6 +318,16 @@ class AsyncPool(Generic[A]):
     @overload
     def map(
         self,
+        method: Callable[[A, T], Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        **words: Unpack[MapWords],
+    ) -> AsyncMapResults[R]: ...
+    @overload
+    def map(
+        self,
         method: Callable[[A, T], R],
         /,
         items: Iterable[T],
@@ -293,6 +335,16 @@ class AsyncPool(Generic[A]):
         on_error: Literal["raise", "skip"] = "raise",
         **words: Unpack[MapWords],
     ) -> AsyncMapResults[R]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["collect"],
+        **words: Unpack[MapWords],
+    ) -> AsyncMapResults[R | BaseException]: ...
     @overload
     def map(
         self,
@@ -341,6 +393,16 @@ class AsyncPool(Generic[A]):
     @overload
     def starmap(
         self,
+        method: Callable[..., Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        **words: Unpack[MapWords],
+    ) -> AsyncMapResults[R]: ...
+    @overload
+    def starmap(
+        self,
         method: Callable[..., R],
         /,
         items: Iterable[tuple[Any, ...]],
@@ -348,6 +410,16 @@ class AsyncPool(Generic[A]):
         on_error: Literal["raise", "skip"] = "raise",
         **words: Unpack[MapWords],
     ) -> AsyncMapResults[R]: ...
+    @overload
+    def starmap(
+        self,
+        method: Callable[..., Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["collect"],
+        **words: Unpack[MapWords],
+    ) -> AsyncMapResults[R | BaseException]: ...
     @overload
     def starmap(
         self,
@@ -370,7 +442,7 @@ class AsyncPool(Generic[A]):
     ) -> AsyncMapResults[Any]:
         pool, is_spread = self.sync, verb == "starmap"
         pool._check_open()
-        check_inputs(what, items, more, verb)
+        check_inputs(what, pool._table, items, more, verb)
         options = checked_options(is_spread, pool._timeout, words)
         return AsyncMapResults(
             lambda: MapResults(pool._job(what, items, is_spread, words)),

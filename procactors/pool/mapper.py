@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from procactors.model.handlers import check_function
@@ -86,6 +86,16 @@ class Mapper(Generic[A]):
     @overload
     def map(
         self,
+        method: Callable[[A, T], Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        **words: Unpack[MapWords],
+    ) -> MapResults[R]: ...
+    @overload
+    def map(
+        self,
         method: Callable[[A, T], R],
         /,
         items: Iterable[T],
@@ -93,6 +103,16 @@ class Mapper(Generic[A]):
         on_error: Literal["raise", "skip"] = "raise",
         **words: Unpack[MapWords],
     ) -> MapResults[R]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[T],
+        *,
+        on_error: Literal["collect"],
+        **words: Unpack[MapWords],
+    ) -> MapResults[R | BaseException]: ...
     @overload
     def map(
         self,
@@ -160,9 +180,19 @@ class Mapper(Generic[A]):
                 pickled. (An item that cannot is an item that fails.)
         """
         self._check_open()
-        check_inputs(what, items, more, "map")
+        check_inputs(what, self._table, items, more, "map")
         return MapResults(self._job(what, items, False, words))
 
+    @overload
+    def starmap(
+        self,
+        method: Callable[..., Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        **words: Unpack[MapWords],
+    ) -> MapResults[R]: ...
     @overload
     def starmap(
         self,
@@ -173,6 +203,16 @@ class Mapper(Generic[A]):
         on_error: Literal["raise", "skip"] = "raise",
         **words: Unpack[MapWords],
     ) -> MapResults[R]: ...
+    @overload
+    def starmap(
+        self,
+        method: Callable[..., Coroutine[Any, Any, R]],
+        /,
+        items: Iterable[tuple[Any, ...]],
+        *,
+        on_error: Literal["collect"],
+        **words: Unpack[MapWords],
+    ) -> MapResults[R | BaseException]: ...
     @overload
     def starmap(
         self,
@@ -189,7 +229,7 @@ class Mapper(Generic[A]):
     ) -> MapResults[Any]:
         """Do what `map` does, where each item is a tuple of arguments."""
         self._check_open()
-        check_inputs(what, items, more, "starmap")
+        check_inputs(what, self._table, items, more, "starmap")
         return MapResults(self._job(what, items, True, words))
 
     def _job(self, what: Any, items: Iterable[Any], spread: bool, words: dict[str, Any]) -> MapJob:
@@ -224,7 +264,7 @@ class Mapper(Generic[A]):
             words: ordered, in_flight, chunk, timeout of `map`.
         """
         self._check_open()
-        check_function(what)
+        check_function(what, may_be_async=self._table.has)
         options = checked_options(False, self._timeout, words)
         return JobMap(self._dispatcher, self._state(what, options), source, judge)
 

@@ -52,7 +52,7 @@ def check_call(
     Raises:
         InvalidSpec: an async function, or a generator. TypeError: the word is no argument.
     """
-    check_function(what)
+    check_function(what, may_be_async=table.has)
     if _WORDS.isdisjoint(kwargs):
         return
     try:
@@ -69,13 +69,15 @@ def check_call(
         raise TypeError(f"{shown}: {error}{cure}")
 
 
-def check_inputs(what: Any, items: Any, more: tuple[Any, ...], verb: str) -> None:
+def check_inputs(
+    what: Any, table: MethodTable, items: Any, more: tuple[Any, ...], verb: str
+) -> None:
     """Refuse more than one input, and what is none.
 
     Raises:
         InvalidSpec, TypeError: it is.
     """
-    check_function(what)
+    check_function(what, may_be_async=table.has)
     if more:
         shown = getattr(what, "__qualname__", "f")
         cure = f"for items of several inputs, say starmap({shown}, zip(...))"

@@ -11,7 +11,7 @@ import functools
 import itertools
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
@@ -93,6 +93,14 @@ class Pool(Mapper[A]):
 
     @overload
     def submit(
+        self,
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Reply[R]: ...
+    @overload
+    def submit(
         self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Reply[R]: ...
     @overload
@@ -114,6 +122,14 @@ class Pool(Mapper[A]):
         self._call(reply, what, args, kwargs, None)
         return reply
 
+    @overload
+    def ask(
+        self,
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
     @overload
     def ask(
         self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -167,6 +183,14 @@ class Pool(Mapper[A]):
 
     @overload
     def gather(
+        self,
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> list[R]: ...
+    @overload
+    def gather(
         self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> list[R]: ...
     @overload
@@ -186,6 +210,14 @@ class Pool(Mapper[A]):
             results.append(replies.pop(0).result())  # out of the list first, as in `ask`
         return results
 
+    @overload
+    def first(
+        self,
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
     @overload
     def first(
         self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -483,6 +515,12 @@ def open_pool(
         kwargs: those by name.
     """
     check_class("pool", cls)
+    if options.max_concurrency > 1:
+        raise InvalidSpec(
+            f"max_concurrency={options.max_concurrency} is for an actor alone: a pool's worker "
+            f"runs one item at a time, so that a death costs one; use options(size=...) for more "
+            f"workers, or spawn(...) one actor with max_concurrency and ask that"
+        )
     if options.checkpoint is not None:
         if options.checkpoint.file is not None:
             raise InvalidSpec(

@@ -61,6 +61,7 @@ class StartOrder(NamedTuple):
         reseed: seed the module `random` with it: the program chose the root.
         makers: files of modules that make systems when they are imported (see `nesting`).
         system: the system's name, for people.
+        concurrency: messages that may be in hand at once.
     """
 
     actor: int
@@ -89,6 +90,7 @@ class StartOrder(NamedTuple):
     reseed: bool = False
     makers: tuple[str, ...] = ()
     system: str = ""
+    concurrency: int = 1
 
 
 class Surroundings(NamedTuple):

@@ -45,7 +45,7 @@ class Held:
         self._keeper = keeper
         self._hands = Hands(reader.path, reader.box.words, is_reader=True)
         for slot in self._hands.in_use():
-            self._keep(slot)
+            self.keep(slot)
 
     def hold(self, *, place: bool = True) -> Slot:
         """Take the message in hand out of the batch; it is RUNNING until its slot says else.
@@ -58,7 +58,7 @@ class Held:
             StorageFull: there is no room to hold one more; it is still in hand in the batch.
         """
         slot = self._hands.hold(self._reader, place=place)
-        self._keep(slot)
+        self.keep(slot)
         return slot
 
     def lift(self, state: int) -> Slot:
@@ -68,7 +68,7 @@ class Held:
             StorageFull: as `hold`.
         """
         slot = self._hands.lift(self._reader, state)
-        self._keep(slot)
+        self.keep(slot)
         return slot
 
     def owe(self, record: bytes) -> Slot:
@@ -122,8 +122,11 @@ class Held:
         """Close the view of the table."""
         self._hands.close()
 
-    def _keep(self, slot: Slot) -> None:
-        """See that no fence of a sender that has died takes the payload of a message held."""
+    def keep(self, slot: Slot) -> None:
+        """See that no fence of a sender that has died takes the payload of a message held.
+
+        Called anew behind each look at the payload (`PayloadStore.open`).
+        """
         record = slot.record
         if record.flags & IN_SEGMENT and record.kind == Kind.CALL:
             self._store.keep(record.flags, open_envelope(record.body).payload)

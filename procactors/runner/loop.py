@@ -12,6 +12,7 @@ next incarnation gets it); killed behind it, it is handled.
 
 from __future__ import annotations
 
+import functools
 import logging
 import pickle
 from collections.abc import Callable
@@ -45,6 +46,7 @@ from procactors.wire.envelope import (
     open_envelope,
 )
 from procactors.wire.mailbox.black_box import (
+    BUSY_SINCE,
     CANCELS,
     CLOSED,
     CLOSING,
@@ -53,6 +55,7 @@ from procactors.wire.mailbox.black_box import (
     EXPIRED,
     HALT,
     HALTED,
+    HANDLED_OWN,
     HANDS,
     IN_HAND,
     LEAVE,
@@ -349,6 +352,9 @@ class Loop:
         self.leaving = True
         self._pausing = True
 
+    def look_again(self) -> None:
+        """See that a new timer is heeded: between two messages each is looked at anyway."""
+
     def use(self, source: Source) -> None:
         """Take messages from `source` from now on: it stands before what was the source so far."""
         self.source = source
@@ -406,13 +412,17 @@ class Loop:
 
     def _begin_anew(self) -> None:
         """Deal with what the life before held: it was killed, or has made way."""
+        self._let_go_of_owed()
+        self.held.unstash()
+        self._begin_waiting()
+
+    def _let_go_of_owed(self) -> None:
+        """Answer for what the life before had put off."""
         for slot in self.held.owed():
             envelope = open_envelope(slot.record.body)
             text = f"the actor has made way for its next life, and had put {envelope.handler} off"
             self._fail(envelope.call, envelope.reply, ReplyError(f"{text}: nobody will answer"))
             self.held.finish(slot)
-        self.held.unstash()
-        self._begin_waiting()
 
     def _begin_waiting(self) -> None:
         """Handle what the life before had in hand out of the batch, or had put aside."""
@@ -473,7 +483,8 @@ class Loop:
     def _skip(self, flags: int, body: memoryview) -> None:
         """Step behind a message that nobody wants any more."""
         payload = open_envelope(body).payload
-        self._reader.skip()
+        self.source.done(place=True)
+        self._words[HANDLED_OWN] += 1  # it was not handled
         self._store.discard(flags, payload)
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
@@ -503,6 +514,8 @@ class Loop:
             getattr(self._instance, name)(*args)
         except Exception as error:
             raise TellFailed(error) from error
+        if self._keeper is not None:
+            self._keeper.changed()
 
     def _is_ending(self) -> bool:
         """Whether no other message is to be begun, though some may be there."""
@@ -581,6 +594,14 @@ class Loop:
             if received is not None:
                 received.consume()
             raise
+
+    def _value_of(self, flags: int, body: bytes) -> tuple[Any, Received | None]:
+        """Return a payload's value and its segment, as `_serve` and `_serve_plain` load it."""
+        if flags:
+            return self._load(flags, body)
+        if body[:1] == _PLAIN_BYTE:
+            return (load_plain(body), {}), None
+        return _loads(body), None
 
     def _leave(self, received: Received) -> bool:
         """Let go of a payload that is freed with its slot."""
@@ -661,7 +682,12 @@ class Loop:
 
         number, _, method = key[1:].partition(b":")
         _, handler = find_handler(self._instance, self._table, method, streamed=True)
-        return Streaming(self._store, self._words, int(number, 16), handler).run
+        busy_since, runs_loop = self._busy()
+        return Streaming(self._store, busy_since, int(number, 16), handler, runs_loop).run
+
+    def _busy(self) -> tuple[Callable[[int], None], bool]:
+        """Return what notes since when the message in hand is at work, and if a loop runs here."""
+        return functools.partial(self._words.__setitem__, BUSY_SINCE), False
 
     def _batches(self) -> BatchRunner:
         """Return the runner of a pool's batches, made when the first one comes."""
@@ -671,11 +697,15 @@ class Loop:
             recycler = self.recycler
             self._runner = BatchRunner(
                 self._store,
-                lambda key: find_handler(self._instance, self._table, key)[1],
+                self._item_handler,
                 recycler.room if recycler is not None else lambda: None,
                 recycler.spend if recycler is not None else lambda _: None,
             )
         return self._runner
+
+    def _item_handler(self, key: bytes) -> Callable[..., Any]:
+        """Return the handler that an item of a pool's batch means."""
+        return find_handler(self._instance, self._table, key)[1]
 
 
 def find_handler(
@@ -708,15 +738,18 @@ def find_handler(
         raise UnknownMethod(
             f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
         )
+    kind = kind_of(handler)
     # Its sender did not know the class.
     if streamed:
         if not streams(handler):
             raise no_generator(type(instance), name)
-    elif kind := kind_of(handler):
+    elif kind and not (kind == "async def" and table.is_async):
         shown = f"{type(instance).__qualname__}.{name}"
         if kind in GENERATORS:
             raise asked_generator(shown, kind)
-        raise UnknownMethod(f"{shown} is {kind}: no handler yet")
+        raise UnknownMethod(
+            f"{shown} is {kind}: no handler here, since no public method of the class is async def"
+        )
     return name, handler
 
 

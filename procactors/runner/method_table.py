@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 from procactors.errors import InvalidSpec, UnknownMethod
 from procactors.late import late
 from procactors.light_tuple import NamedTuple
-from procactors.model.handlers import GENERATORS, cure_for, kind_of, refusal, streams
+from procactors.model.handlers import (
+    AWAITS,
+    GENERATORS,
+    cure_for,
+    refusal,
+    refused_kind,
+    streams,
+)
 from procactors.wire.pickling.digest import blake2b
 from procactors.wire.pickling.importable import is_found
 
@@ -79,6 +86,8 @@ class MethodTable:
         self.cls = cls
         self.by_key: dict[bytes, str] = {}
         self._own: dict[bytes, Any] = {}
+        #: A public method is a coroutine: its actor needs an event loop.
+        self.is_async = False
         self.receives = callable(getattr(cls, "receive", None))
         #: What has been looked up so far, by what was given to `method`.
         self.by_function: dict[Any, Method] = {}
@@ -87,8 +96,12 @@ class MethodTable:
         self._ambiguous: dict[bytes, set[str]] = {}
         for base in cls.__mro__[:-1]:
             for name, value in vars(base).items():
-                for function in _functions(value):
+                functions = _functions(value)
+                for function in functions:
                     self._add(_name_of(function), function, name)
+                # The outermost alone: what a plain function wraps is its own affair.
+                if functions and functions[0].__class__ is types.FunctionType and name[0] != "_":
+                    self.is_async |= functions[0].__code__.co_flags & AWAITS != 0
         for key, function, name in _OF_OBJECT:
             self._add(key, function, name)
 
@@ -102,7 +115,7 @@ class MethodTable:
         if found is None:
             found = self._find(reference)
             function = getattr(self.cls, found.name)
-            if kind := kind_of(function):
+            if kind := refused_kind(function):
                 raise _wrong_kind(self.cls, found.name, kind)
             self.by_function[reference] = found
         return found

@@ -284,8 +284,12 @@ class Schedule:
             )
         found = self._table.method(method)
         found.check(args, {})
-        if kind := kind_of(getattr(self._table.cls, found.name)):
-            raise InvalidSpec(f"{cls}.{found.name} is {kind}: a timer calls plain methods")
+        kind = kind_of(getattr(self._table.cls, found.name))
+        if kind and not (kind == "async def" and self._table.is_async):
+            raise InvalidSpec(
+                f"{cls}.{found.name} is {kind}: a timer calls plain methods, and async def ones of "
+                f"a class whose handlers are (one public method, at least)"
+            )
         return found.name
 
     def _check_thread(self, verb: str) -> None:

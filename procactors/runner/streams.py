@@ -14,7 +14,6 @@ from time import monotonic_ns
 from typing import Any
 
 from procactors.errors import UnknownMethod
-from procactors.wire.mailbox.black_box import BUSY_SINCE
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.streams.channel import Gone, open_for_writing
 from procactors.wire.streams.writer import ItemWriter
@@ -30,29 +29,36 @@ class Streaming:
 
     Args:
         store: of this process.
-        words: the black box's, for the time since when the actor is busy.
+        busy_since: notes since when (monotonic nanoseconds) the generator is at its next item.
         number: the channel's.
         handler: the generator, bound.
+        runs_loop: an event loop runs here, which awaits what `run` returns.
     """
 
     def __init__(
-        self, store: PayloadStore, words: memoryview, number: int, handler: Callable[..., Any]
+        self,
+        store: PayloadStore,
+        busy_since: Callable[[int], None],
+        number: int,
+        handler: Callable[..., Any],
+        runs_loop: bool,
     ) -> None:
         self._store = store
-        self._words = words
+        self._busy_since = busy_since
         self._number = number
         self._handler = handler
+        self._runs_loop = runs_loop
 
-    def run(self, *args: Any, **kwargs: Any) -> None:
-        """Serve the stream to its end. Its reader's leaving is such an end.
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve the stream to its end, or return what serves it. Its reader's leaving is an end.
 
         Raises:
             What the generator raises; EncodeError, StorageFull: an item cannot be sent.
         """
         items = self._handler(*args, **kwargs)
         if hasattr(items, "__anext__"):
-            self._serve_async(items)
-        elif hasattr(items, "__next__"):
+            return self._serve_async(items)
+        if hasattr(items, "__next__"):
             with _closing(items):
                 self._open_and_serve(items)
         else:
@@ -60,13 +66,15 @@ class Streaming:
                 f"expected items from {self._handler.__qualname__}, found {type(items).__name__}: "
                 f"stream is for generators, say ask for a result"
             )
+        return None
 
-    def _serve_async(self, items: Any) -> None:
+    def _serve_async(self, items: Any) -> Any:
         import asyncio  # only where it is used
 
         from procactors.runner.async_streams import stream_async
 
-        asyncio.run(stream_async(self._store, self._number, items, self._beat, self._rest))
+        serving = stream_async(self._store, self._number, items, self._beat, self._rest)
+        return serving if self._runs_loop else asyncio.run(serving)
 
     def _open_and_serve(self, items: Iterator[Any]) -> None:
         try:
@@ -110,11 +118,11 @@ class Streaming:
     def _rest(self) -> None:
         """Note that the reader is waited for: that is no hang, however long it takes."""
         # One store, in place of one every now and then to say that all is well.
-        self._words[BUSY_SINCE] = monotonic_ns() + _LATER_NS
+        self._busy_since(monotonic_ns() + _LATER_NS)
 
     def _beat(self) -> None:
         """Note that the generator is alive: the time of a hang counts from its last item."""
-        self._words[BUSY_SINCE] = monotonic_ns()
+        self._busy_since(monotonic_ns())
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from time import monotonic
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
@@ -158,6 +158,14 @@ class AsyncActorRef(Generic[A_co]):
 
     @overload
     async def ask(
+        self,
+        method: Callable[Concatenate[A_co, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+    @overload
+    async def ask(
         self, method: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R: ...
     @overload
@@ -178,7 +186,7 @@ class AsyncActorRef(Generic[A_co]):
             await turn
         ref = self.sync
         endpoint = transport_of(ref._runtime_dir, ref.name)
-        if ref._actor == endpoint.actor != SUPERVISOR:
+        if ref._actor == endpoint.actor != SUPERVISOR and not endpoint.is_concurrent:
             raise AskCycleError(
                 f"{self.name} asks itself and would wait for ever; call the method, or use tell"
             )
@@ -192,6 +200,14 @@ class AsyncActorRef(Generic[A_co]):
                 awaited.want_no_more(ref._actor)
             raise
 
+    @overload
+    def submit(
+        self,
+        method: Callable[Concatenate[A_co, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Reply[R]: ...
     @overload
     def submit(
         self, method: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from procactors.errors import ActorStopped, InvalidSpec, SpawnError, StorageFull
 from procactors.late import late
 from procactors.model import commands as c
-from procactors.model.handlers import check_class, check_keeps, cure_for, refusal
+from procactors.model.handlers import (
+    check_class,
+    check_concurrency,
+    check_keeps,
+    cure_for,
+    refusal,
+)
 from procactors.model.options import OPTIONS, Options
 from procactors.runner.method_table import table_of
 from procactors.wire.pickling.codec import Encoded, join
@@ -65,8 +71,11 @@ def check_options(options: Options, cls: Any) -> None:
     """Refuse options that are not for an actor of a class.
 
     Raises:
-        InvalidSpec: a word of pools, or a checkpoint of a class that cannot make any.
+        InvalidSpec: a word of pools, several messages at once for a class that never awaits, or a
+            checkpoint of one that cannot make any.
     """
+    if options.max_concurrency > 1:
+        check_concurrency(cls, options.max_concurrency)
     if options.checkpoint is not None and isinstance(cls, type):
         check_keeps(cls)
     if options.size is not None:

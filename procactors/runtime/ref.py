@@ -13,6 +13,7 @@ import sys
 from collections.abc import (
     AsyncIterator,
     Callable,
+    Coroutine,
     Iterable,
     Iterator,
     Mapping,
@@ -245,6 +246,14 @@ class ActorRef(Generic[A_co]):
 
     @overload
     def ask(
+        self,
+        method: Callable[Concatenate[A_co, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+    @overload
+    def ask(
         self, method: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R: ...
     @overload
@@ -273,6 +282,14 @@ class ActorRef(Generic[A_co]):
             self._actor, self.name, method, encoded, self._timeout, self._token_wait
         )
 
+    @overload
+    def submit(
+        self,
+        method: Callable[Concatenate[A_co, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Reply[R]: ...
     @overload
     def submit(
         self, method: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs

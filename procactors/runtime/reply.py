@@ -217,7 +217,8 @@ class Reply(Future[R]):
                 if is_taken:
                     self._give_up()
                     return self._never_runs()
-                self._may_have_begun = is_taken is not None
+                # Ended as cancelled, it was not begun: the actor has said so.
+                self._may_have_begun = is_taken is not None and self._state not in _CANCELLED
             if kill and self._may_have_begun and self._state not in ENDED:
                 self._kill()
             return self._never_runs()

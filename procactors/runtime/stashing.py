@@ -13,6 +13,7 @@ from typing import Any
 from procactors.errors import InvalidSpec, MailboxFull
 from procactors.model.handlers import kind_of
 from procactors.runner.loop import Loop
+from procactors.runner.method_table import table_of
 from procactors.runtime.forwarding import message_in_hand
 from procactors.wire.mailbox.hands import STASHED
 
@@ -39,8 +40,12 @@ def stash(loop: Loop | None, name: str) -> None:
     loop.put_aside(STASHED)
 
 
-def check_handler(handler: Any) -> Callable[[Any], Any]:
+def check_handler(handler: Any, cls: type) -> Callable[[Any], Any]:
     """Return what messages may be given to.
+
+    Args:
+        handler: what is given to `become`.
+        cls: the actor's class: one with ``async def`` handlers may become another such.
 
     Raises:
         InvalidSpec: it cannot be called, or does not return its result.
@@ -49,6 +54,7 @@ def check_handler(handler: Any) -> Callable[[Any], Any]:
         raise InvalidSpec(
             f"become takes a function or a bound method that takes the message, not {handler!r}"
         )
-    if kind := kind_of(getattr(handler, "__func__", handler)):
+    kind = kind_of(getattr(handler, "__func__", handler))
+    if kind and not (kind == "async def" and table_of(cls).is_async):
         raise InvalidSpec(f"become takes a plain function, and {handler!r} is {kind}")
     return handler  # type: ignore[no-any-return]  # it is callable

@@ -14,25 +14,19 @@ from procactors.model import commands as c
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.core import Core
 
-__all__ = ["CallKill"]
+__all__ = ["kill_call"]
 
 _TEXT = "the caller of the message in hand has cancelled it, with kill=True"
 
 
-class CallKill:
-    """Carries out `KillCall`."""
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-
-    def kill(self, command: c.KillCall, who: ReplyTo) -> None:
-        """Kill the process, if the call is in hand; what follows, follows by its end."""
-        actor = self._core.actors.get(command.actor)
-        call = (command.reply, command.call)
-        if actor is None or actor.host.pid is None or not actor.host.has_in_hand(*call):
-            self._core.reply(who, False)
-            return
-        actor.killed_call = call
-        actor.accused_of = ExitReason(ExitKind.KILLED, signal.SIGKILL, _TEXT)
-        actor.host.kill()
-        self._core.reply(who, True)
+def kill_call(core: Core, command: c.KillCall, who: ReplyTo) -> None:
+    """Kill the process, if the call is in hand; what follows, follows by its end."""
+    actor = core.actors.get(command.actor)
+    call = (command.reply, command.call)
+    if actor is None or actor.host.pid is None or not actor.host.has_in_hand(*call):
+        core.reply(who, False)
+        return
+    actor.killed_call = call
+    actor.accused_of = ExitReason(ExitKind.KILLED, signal.SIGKILL, _TEXT)
+    actor.host.kill()
+    core.reply(who, True)

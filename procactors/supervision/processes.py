@@ -135,6 +135,7 @@ class ProcessHost(ActorMailbox):
             reseed=options.seed is not None,
             makers=makers(),
             system=self._processes.launcher.system,
+            concurrency=options.max_concurrency,
         )
         write_order(self.folder, order)
 

@@ -18,7 +18,6 @@ from procactors.errors import ProcActorsError, RestartIntensityExceeded, SpawnEr
 from procactors.model import commands as c
 from procactors.supervision.actor_record import Life
 from procactors.supervision.backend import Backend, ReplyTo
-from procactors.supervision.call_kill import CallKill
 from procactors.supervision.child_failures import ChildFailures
 from procactors.supervision.core import Core
 from procactors.supervision.death_watch import DeathWatch
@@ -86,7 +85,7 @@ class Supervision:
             c.Leave: self.stopping.leave,
             c.Kill: self.stopping.kill,
             c.Condemn: self.watchdog.condemn,
-            c.KillCall: CallKill(self.core).kill,
+            c.KillCall: self._kill_call,
             c.Wait: self._wait,
             c.Describe: self._describe,
             c.Find: self._find,
@@ -185,6 +184,11 @@ class Supervision:
 
     def _given_up(self, command: c.GivenUp, _: ReplyTo) -> None:
         self.trees.stop_unknown(ReplyTo(command.reply, command.call))
+
+    def _kill_call(self, command: c.KillCall, who: ReplyTo) -> None:
+        from procactors.supervision.call_kill import kill_call  # only where it is used
+
+        kill_call(self.core, command, who)
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         self.core.reply(who, self.trees.new_inbox(command.name).info)

@@ -78,6 +78,7 @@ class Endpoint:
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
         self.actor = actor
+        self.is_concurrent = False
         self.store: PayloadStore = store_of(path)
         self.encode: Callable[..., Encoded] = self.store.encode
         self._pid = os.getpid()
@@ -344,7 +345,8 @@ class Endpoint:
         replies = self._replies
         if replies is None:
             return None
-        return take_back(actor_path(self.path, actor), replies, call)
+        box = functools.partial(self._box, actor)
+        return take_back(actor_path(self.path, actor), box, replies, call)
 
     def want_no_more(self, actor: int, call: int) -> None:
         """Cancel a call of a submit, whose answer nobody waits for; does not wait."""
@@ -393,6 +395,12 @@ class Endpoint:
         """Return the words of an actor's black box; None if it is gone."""
         try:
             return self._writer(actor).words
+        except (MailboxClosed, ActorStopped):
+            return None
+
+    def _box(self, actor: int) -> BlackBox | None:
+        try:
+            return self._writer(actor).box
         except (MailboxClosed, ActorStopped):
             return None
 

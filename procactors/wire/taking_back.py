@@ -23,7 +23,7 @@ A store of one core reaches the others within microseconds; the barrier that wou
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic
 
 from procactors.errors import ProcActorsError
@@ -63,7 +63,9 @@ _TOLD_S, _TOLD_EVERY_S = 1.0, 0.002
 _READ_S = 1.0
 
 
-def take_back(path: str, replies: ReplyReader, call: int) -> bool | None:
+def take_back(
+    path: str, find_box: Callable[[], BlackBox | None], replies: ReplyReader, call: int
+) -> bool | None:
     """Cancel a call of this process; return True: it has not begun, and never will.
 
     False: it has begun, or is over; while its handler runs, that is told so (`Context.cancelled`).
@@ -72,27 +74,38 @@ def take_back(path: str, replies: ReplyReader, call: int) -> bool | None:
 
     Args:
         path: of the mailbox to which the call was sent.
+        find_box: returns its black box; None: the actor is over.
         replies: where its answer comes.
         call: its id.
     """
-    port = replies.port.number
-    with _opened(path) as (log, box):
-        if log is None or box is None:
+    # It may be that another thread closes this process's end of the mailbox: a ValueError.
+    with contextlib.suppress(OSError, ValueError, ProcActorsError):
+        box = find_box()
+        if box is None:
             return None
+        log = CancelLog(path)
         try:
-            behind = log.append(port, call, MARK)
-        except OSError:
-            return None  # no room
-        box.words[CANCELS] = behind
-        pause(_SEEN_S)
-        has_begun = _is_in_hand(path, box, port, call) or not _has_told(box)
-        # Behind that look: what was done before it, has been answered before it.
-        has_begun = has_begun or not replies.catch_up(_READ_S) or call not in replies.pending
-        try:
-            end = log.append(port, call, BEGUN if has_begun else TAKEN)
-        except OSError:
-            return None  # the actor, which finds the mark, answers with what has come of it
-        return first_said(log.read(behind, end), port, call) not in (BEGUN, AGAIN)
+            return _take_back(path, log, box, replies, call)
+        finally:
+            log.close()
+    return None
+
+
+def _take_back(path: str, log: CancelLog, box: BlackBox, replies: ReplyReader, call: int) -> bool:
+    port = replies.port.number
+    behind = log.append(port, call, MARK)
+    # Where it was broken off by a signal handler and is called again, all since the first counts.
+    first = replies.marked.setdefault(call, behind)
+    box.words[CANCELS] = behind
+    pause(_SEEN_S)
+    has_begun = _is_in_hand(path, box, port, call) or not _has_told(box)
+    # Behind that look: what was done before it, has been answered before it.
+    has_begun = has_begun or not replies.catch_up(_READ_S) or call not in replies.pending
+    # Without room for this the actor, which finds the mark, answers with what has come of it.
+    end = log.append(port, call, BEGUN if has_begun else TAKEN)
+    said = first_said(log.read(first, end), port, call)
+    replies.marked.pop(call, None)
+    return said not in (BEGUN, AGAIN)
 
 
 def want_no_more(
@@ -132,24 +145,6 @@ def resolve(path: str, port: int, call: int) -> None:
             log.append(port, call, BEGUN)
         finally:
             log.close()
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[tuple[CancelLog | None, BlackBox | None]]:
-    """Open log and black box; None: the actor is over, or there is no descriptor or room."""
-    log: CancelLog | None = None
-    box: BlackBox | None = None
-    try:
-        # A map of our own: that of the mailbox's writer may be closed by another thread.
-        with contextlib.suppress(OSError):
-            box = BlackBox(f"{path}/box")
-            log = CancelLog(path)
-        yield log, box
-    finally:
-        if log is not None:
-            log.close()
-        if box is not None:
-            box.close()
 
 
 def _is_in_hand(path: str, box: BlackBox, port: int, call: int) -> bool:

@@ -43,6 +43,7 @@ class Transport(Protocol):
     Attributes:
         path: names the system, in this process and in the refs that it sends.
         actor: id of the actor that this process is; `MAIN` for the main program.
+        is_concurrent: it is an actor that goes on with others while one of its handlers awaits.
         is_abandoned: the program has broken off what it did here and looks at no reply any more.
         encode: pickles a value for the system's other processes: `PayloadStore.encode`. An
             attribute, so that a message costs no call more. Plain arguments do without it
@@ -51,6 +52,7 @@ class Transport(Protocol):
 
     path: str
     actor: int
+    is_concurrent: bool
     is_abandoned: bool
     encode: Callable[..., Encoded]
 

@@ -11,9 +11,9 @@ import threading
 
 import pytest
 
-from procactors import Delivery, errors
+from procactors import Checkpoint, Delivery, Recycle, errors
 from tests.support.actors import recorded
-from tests.support.cancellable import Patient, hold_at, note, work_at
+from tests.support.cancellable import Keeper, Patient, hold_at, note, work_at
 from tests.support.copies import ended, forked
 from tests.support.segments import in_use
 from tests.support.waiting import LONG_S
@@ -130,6 +130,28 @@ def test_a_call_that_waits_for_the_next_life_is_cancelled(system, log, gate):
     os.kill(pid, signal.SIGKILL)
     assert waiting[1].result() == 2
     assert recorded(log) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recycle_after": Recycle(messages=2)},
+        {"checkpoint": Checkpoint(messages=1)},
+        {"checkpoint": Checkpoint(messages=1), "delivery": Delivery.AT_LEAST_ONCE},
+    ],
+    ids=["recycled", "checkpoint", "effectively once"],
+)
+def test_what_stands_before_the_mailbox_passes_a_cancelled_call_on(system, log, gate, options):
+    keeper = system.options(**options).spawn(Keeper, log)
+    held = keeper.submit(Keeper.hold, 0, gate)
+    gate.arrival()
+    replies = [keeper.submit(Keeper.note, number) for number in range(1, 9)]
+    assert [reply.cancel() for reply in replies[::2]] == [True] * 4
+    assert held.cancel() is False
+    gate.open()
+    assert held.result() == 0
+    assert [reply.result() for reply in replies[1::2]] == [2, 4, 6, 8]
+    assert recorded(log) == [0, 2, 4, 6, 8]
 
 
 # -- of what has begun ---------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from tests.support.counters import (
     OnlySnapshot,
     Plain,
     Points,
+    Ticker,
     Watcher,
 )
 from tests.support.programs import running
@@ -48,9 +49,13 @@ def keeping(system, messages=None, seconds=None, file=None, **options):
     return system.options(checkpoint=Checkpoint(messages, seconds, file), **{**OFTEN, **options})
 
 
+def checkpoint_of(ref):
+    return os.path.join(actor_path(ref._runtime_dir, ref._actor), "checkpoint")
+
+
 def kill(ref):
-    """Kill an actor's process, and wait until the next one serves."""
-    status = ref.status()
+    """Kill an actor's process, and wait until the next one is there."""
+    status = eventually(lambda: (found := ref.status()).pid and found, "a process")
     os.kill(status.pid, signal.SIGKILL)
     eventually(lambda: ref.status().incarnation > status.incarnation, "the next life")
 
@@ -102,11 +107,7 @@ def test_the_state_is_written_when_the_seconds_are_over_though_no_message_comes(
     ref.ask(Counter.add)
     ref.ask(Counter.add)
 
-    def kept():
-        path = os.path.join(actor_path(ref._runtime_dir, ref._actor), "checkpoint")
-        return os.path.exists(path)
-
-    eventually(kept, "a checkpoint")
+    eventually(lambda: os.path.exists(checkpoint_of(ref)), "a checkpoint")
     kill(ref)
     assert ref.ask(Counter.get) == 2
 
@@ -182,6 +183,37 @@ def test_an_event_of_the_death_watch_is_in_the_state(system):
     eventually(lambda: ref.ask(Counter.get) == 1000, "the event")
     kill(ref)
     assert ref.ask(Counter.get) == 1000
+
+
+def test_what_a_timer_has_changed_is_in_the_state(system):
+    """Without a message in hand, and though none comes."""
+    ref = system.options(**EACH).spawn(Ticker)
+    eventually(lambda: os.path.exists(checkpoint_of(ref)), "a checkpoint")
+    kill(ref)
+    assert "restore 1000" in ref.ask(Counter.look)[2]
+    eventually(lambda: ref.ask(Counter.get) == 2000, "the timer of the next life")
+
+
+def test_a_message_that_was_cancelled_is_not_in_the_state(system, gate):
+    ref = system.options(**EACH).spawn(Counter)
+    held = ref.submit(Counter.add_and_hold, gate)
+    gate.arrival()
+    waiting = ref.submit(Counter.add)
+    assert waiting.cancel()
+    gate.open()
+    assert held.result(SHORT_S) == 1
+    assert ref.ask(Counter.add) == 2
+    kill(ref)
+    assert ref.ask(Counter.get) == 2
+
+
+def test_a_message_whose_process_is_killed_by_its_cancellation_is_undone(system, gate):
+    ref = system.options(**EACH).spawn(Counter)
+    assert ref.ask(Counter.add) == 1
+    held = ref.submit(Counter.add_and_hold, gate)
+    gate.arrival()
+    held.cancel(kill=True)
+    assert ref.ask(Counter.get) == 1
 
 
 def test_arrays_are_kept_and_a_large_state_is_no_smaller_for_that(system):

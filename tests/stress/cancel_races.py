@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from procactors import Actor, ActorRef, ActorSystem, Delivery, Reply, errors
+from procactors import Actor, ActorRef, ActorSystem, Delivery, Reply, current_context, errors
 from tests.support.waiting import LONG_S, eventually
 
 _RAN = struct.Struct("=Q")
@@ -222,3 +222,56 @@ def _count(outcome: Outcome, log: Path, told: Path, results: set[int]) -> None:
         outcome.ran_all_the_same += is_taken and number in ran
     outcome.not_run = sum(number not in ran for number in results)
     outcome.twice = sum(count > 1 for count in ran.values())
+
+
+def note_item(log: Path, number: int, takes_s: float) -> int:
+    """Do in a pool what `Target.work` does."""
+    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, _RAN.pack(number))
+    finally:
+        os.close(fd)
+    until = time.monotonic() + takes_s
+    while time.monotonic() < until and not (number % 2 and current_context().cancelled):
+        pass
+    return number
+
+
+def run_pool(system: ActorSystem, folder: Path, rounds: int, seed: int, *, kills: bool) -> Outcome:
+    """Cancel calls of a pool at random, while its workers are killed."""
+    outcome, chance, log = Outcome(), random.Random(seed), folder / "log"
+    log.touch()
+    results: set[int] = set()
+    taken: set[int] = set()
+    number = 0
+    with system.options(size=2, max_restarts=1_000_000).pool() as pool:
+        for _ in range(rounds):
+            replies = {}
+            for _ in range(chance.randrange(4, 40)):
+                number += 1
+                takes_s = chance.choice(_TAKES_S)
+                replies[number] = pool.submit(note_item, log, number, takes_s)
+            if kills and chance.random() < 0.3:
+                with suppress(ProcessLookupError, TypeError):  # between two lives
+                    os.kill(chance.choice(pool.workers()).status().pid, signal.SIGKILL)
+                outcome.kills += 1
+            chosen = [one for one in replies if chance.random() < 0.4]
+            chance.shuffle(chosen)
+            for one in chosen:
+                if replies[one].cancel():
+                    taken.add(one)
+                    assert replies[one].cancelled()
+                else:
+                    outcome.begun += 1
+            for one in replies.keys() - taken:
+                try:
+                    assert replies[one].result(LONG_S) == one
+                    results.add(one)
+                except errors.ActorDied:
+                    outcome.died += 1
+    ran = Counter(one for (one,) in _RAN.iter_unpack(log.read_bytes()))
+    outcome.calls, outcome.taken = number, len(taken)
+    outcome.ran_all_the_same = len(taken & ran.keys())
+    outcome.not_run = len(results - ran.keys())
+    outcome.twice = sum(count > 1 for count in ran.values())
+    return outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from procactors import Delivery
-from tests.stress.cancel_races import Outcome, run
+from tests.stress.cancel_races import Outcome, run, run_pool
 
 MODES = pytest.mark.parametrize("delivery", list(Delivery), ids=lambda mode: mode.value)
 
@@ -45,3 +45,14 @@ def test_thousands_of_cancellations_are_exact(system, tmp_path, seed):
 @MODES
 def test_thousands_of_cancellations_among_kills_are_exact(system, tmp_path, seed, delivery):
     assert_exact(run(system, tmp_path, 400, seed, delivery), delivery)
+
+
+@pytest.mark.parametrize("kills", [False, True], ids=["alive", "killed"])
+def test_some_calls_of_a_pool_are_cancelled_or_run(system, tmp_path, seed, kills):
+    assert_exact(run_pool(system, tmp_path, 25, seed, kills=kills), Delivery.AT_MOST_ONCE)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("kills", [False, True], ids=["alive", "killed"])
+def test_thousands_of_calls_of_a_pool_are_cancelled_or_run(system, tmp_path, seed, kills):
+    assert_exact(run_pool(system, tmp_path, 500, seed, kills=kills), Delivery.AT_MOST_ONCE)

@@ -39,6 +39,22 @@ class Patient(Actor):
         return os.getpid()
 
 
+class Keeper(Patient):
+    """The same, with a state that is kept, and a timer."""
+
+    def on_start(self) -> None:
+        self.context.every(0.001, Keeper.tick)
+
+    def tick(self) -> None:
+        pass
+
+    def snapshot(self) -> str:
+        return "state"
+
+    def restore(self, state: str) -> None:
+        assert state == "state"
+
+
 def note(log: Path, number: int) -> int:
     """Write a number down, whole."""
     fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

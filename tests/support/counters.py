@@ -68,6 +68,17 @@ class Watcher(Counter):
         self.number += 1000
 
 
+class Ticker(Counter):
+    """Counts its timer."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.context.after(0.01, Ticker.tick)
+
+    def tick(self) -> None:
+        self.number += 1000
+
+
 class Bad(Counter):
     """Breaks in one of its hooks, while the marker is there."""
 

@@ -61,6 +61,7 @@ class DirectTransport:
     def __init__(self, store: PayloadStore) -> None:
         self.path = store.path
         self.actor = MAIN
+        self.is_concurrent = False
         self.is_abandoned = False
         self.store = store
         self.encode: Callable[..., Encoded] = store.encode

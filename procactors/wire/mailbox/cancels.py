@@ -31,6 +31,7 @@ import struct
 from collections.abc import Callable
 
 from procactors.wire.mailbox.black_box import CANCELS
+from procactors.wire.storage import Descriptors
 
 __all__ = [
     "AGAIN",
@@ -73,7 +74,8 @@ class CancelLog:
     """
 
     def __init__(self, path: str) -> None:
-        self._fd = os.open(f"{path}/cancels", os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
+        self._opened = Descriptors()
+        self._fd = self._opened.open(f"{path}/cancels", os.O_RDWR | os.O_APPEND | os.O_CREAT)
 
     def append(self, reply: int, call: int, what: int) -> int:
         """Append an entry; return the offset behind it.
@@ -105,9 +107,8 @@ class CancelLog:
 
     def close(self) -> None:
         """Close the descriptor."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._fd = -1
+        self._opened.close()
 
 
 def first_said(entries: bytes, reply: int, call: int) -> int:

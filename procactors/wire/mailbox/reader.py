@@ -36,13 +36,25 @@ from procactors.wire.mailbox.tokens import Tokens, bytes_in
 from procactors.wire.record import KIND_AT, Kind, Record, frame, parse
 from procactors.wire.spin import Spin
 
-__all__ = ["MailboxReader"]
+__all__ = ["MailboxReader", "WouldWait"]
 
 #: Zeros for a batch as large as an ordinary pipe; made in the zygote, and shared by all actors.
 _ZEROS = memoryview(bytes(1 << 16))
 
 #: Seconds between an idle reader's tries to bring back the tokens of killed senders.
 _HEAL_EVERY_S = 0.2
+
+
+class WouldWait(Exception):
+    """Nothing is there, and this reader does not wait: its event loop does.
+
+    Attributes:
+        seconds: for which it would have waited; None: for ever.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class MailboxReader:
@@ -76,6 +88,10 @@ class MailboxReader:
         capacity = self._words[CAPACITY]
         _readers.add(self)
         in_copies(_close_in_child)
+        #: It never waits, but raises `WouldWait`: an event loop waits for it.
+        self.is_polled = False
+        #: Then it tries for a moment all the same: nothing else is under way there.
+        self.is_alone = False
         self._owed = 0
         self._batched = 1 if prompt else max(1, capacity // 4)
 
@@ -195,11 +211,6 @@ class MailboxReader:
                 self._tokens.give(self._owed)
                 self._owed = 0
 
-    def skip(self) -> None:
-        """Step behind the record in hand, which was not handled; give back its place."""
-        self.done(place=True)
-        self._words[HANDLED_OWN] += 1
-
     def after_fork(self) -> None:
         """Close the ends in a forked copy: it must neither read nor keep a claim alive."""
         fds, self._fds = self._fds, []
@@ -229,6 +240,8 @@ class MailboxReader:
             # Old bytes first, state second: a walk over the lengths must end at the new ones.
             self.box.batch[:fill] = _ZEROS[:fill] if fill <= len(_ZEROS) else bytes(fill)
             words[STATE] = 0
+        if self.is_polled:
+            return self._poll(timeout)
         if timeout is None or timeout > 0:
             self._spin.comes(self._wait)
         if timeout is None and (self._tokens is None or self._healed()):
@@ -237,6 +250,19 @@ class MailboxReader:
             count = self._read_timed(timeout)
         if count:
             words[STATE] = count << 40  # as `pack_state` does; the first record is the next
+        return count > 0
+
+    def _poll(self, timeout: float | None) -> bool:
+        """Read the next batch if something is there; else raise, unless `timeout` is 0."""
+        count = self._read_timed(0.0)
+        if not count and self.is_alone and self._spin.comes(self._wait):
+            count = self._read_timed(0.0)
+        if count:
+            self._words[STATE] = count << 40
+        elif timeout is None or timeout > 0:
+            if self._tokens is not None and not self._healed():
+                timeout = _HEAL_EVERY_S if timeout is None else min(timeout, _HEAL_EVERY_S)
+            raise WouldWait(timeout)
         return count > 0
 
     def _read_timed(self, timeout: float | None) -> int:

@@ -56,6 +56,9 @@ class MailboxWriter:
     Args:
         path: the mailbox's directory.
         on_lost: called by the feeder with each record that can no longer be delivered.
+
+    Attributes:
+        box: the mailbox's; closed with the writer.
     """
 
     def __init__(self, path: str, on_lost: Callable[[bytes], None]) -> None:
@@ -66,20 +69,20 @@ class MailboxWriter:
                 raise MailboxClosed from None
             raise
         try:
-            self._box = BlackBox(f"{path}/box")
-            capacity = self._box.words[CAPACITY]
+            self.box = BlackBox(f"{path}/box")
+            capacity = self.box.words[CAPACITY]
             try:
                 self._tokens = Tokens(path, capacity) if capacity else None
             except BaseException:
                 # It holds a descriptor, and a kept error keeps this writer by its traceback.
-                self._box.close()
+                self.box.close()
                 raise
         except BaseException as error:
             os.close(self._fd)
             if isinstance(error, FileNotFoundError):
                 raise MailboxClosed from None
             raise
-        self.words = self._box.words
+        self.words = self.box.words
         self._on_lost = on_lost
         # Guards pipe order and backlog. Reentrant: a signal handler of the application may send
         # while its own thread is inside.
@@ -208,7 +211,7 @@ class MailboxWriter:
                 if self._tokens is not None:
                     self._tokens.close()
                 # The map too: it holds a descriptor, and an exception's traceback may hold us.
-                self._box.close()
+                self.box.close()
             self._changed.notify_all()
             feeder = self._feeder
         if feeder is not None and feeder is not threading.current_thread():

@@ -58,6 +58,8 @@ class ReplyReader:
         self.pending: dict[int, PendingReply] = {}
         #: Calls that were cancelled and that nobody waits for: to which mailbox they were sent.
         self.unwanted: dict[int, str] = {}
+        #: Calls that are just being cancelled: where their actor's log was behind the first mark.
+        self.marked: dict[int, int] = {}
         #: Called with the mailbox and the id of such a call that was begun all the same.
         self.on_begun: Callable[[str, int], None] = lambda _path, _call: None
         #: By number: what waits until all that was sent to here is handed over.

@@ -243,5 +243,6 @@ def test_an_actor_killed_at_any_instruction_has_each_message_in_its_state_once(
 @pytest.mark.stress
 @FLAVOURS
 @SIZES
-def test_a_write_killed_at_any_instruction_leaves_the_last_whole_state(scene, lasting, padding):
-    die_everywhere(scene, FILE, INSTRUCTIONS, padding=padding, lasting=lasting)
+def test_a_write_killed_at_any_line_leaves_the_last_whole_state(scene, lasting, padding):
+    """By lines: what writes is one call each, and a file's takes its time."""
+    die_everywhere(scene, FILE, LINES, padding=padding, lasting=lasting)

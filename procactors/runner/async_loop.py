@@ -1,0 +1,725 @@
+"""The loop of an actor with coroutines: its main thread runs an event loop, and messages come in.
+
+Layer: runner. Runs in: actor, main thread.
+Owns: the event loop's watch over the mailbox, while it runs.
+Never: a task of its own: all tasks are the user's, who may cancel each of them.
+
+    mailbox readable ─► take ─► call the handler ─┬─ plain: answer ────────► done
+          ▲                                       └─ coroutine: a task ─┐
+          └──────────────── a task has ended: answer, done ◄────────────┘
+
+With one message at a time the message in hand is the batch's, as in the plain loop. With more of
+them each is held in the hands table, so that the next one can be taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import monotonic, monotonic_ns
+from typing import Any, cast
+
+from procactors.errors import EncodeError, HandlerCancelled, StorageFull
+from procactors.model.handlers import is_async
+from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitable
+from procactors.runner.loop import Loop, TellFailed
+from procactors.runner.schedule import Schedule, Timer
+from procactors.runner.source import Source
+from procactors.runner.timers import Timers
+from procactors.wire.envelope import BATCH_KEY, handler_name, open_envelope
+from procactors.wire.mailbox.black_box import (
+    CANCELS,
+    CONTROL,
+    DELIVERIES,
+    HALT,
+    HANDS,
+    PHASE,
+    RUNNING,
+    TERMINATE,
+    BlackBox,
+)
+from procactors.wire.mailbox.hands import FAILED, Slot
+from procactors.wire.mailbox.reader import MailboxReader, WouldWait
+from procactors.wire.payload_store import PayloadStore
+from procactors.wire.record import Kind, Record, parse
+from procactors.wire.shm.segments import Received
+
+__all__ = ["AsyncLoop", "Hand"]
+
+_log = logging.getLogger("procactors")
+
+_CALL, _EVENT, _STOP, _MOVED = map(int, (Kind.CALL, Kind.EVENT, Kind.STOP, Kind.MOVED))
+_RESULT = int(Kind.RESULT)
+
+#: Messages that are begun in one turn of the event loop: then sockets and timers have theirs.
+_AT_ONCE = 16
+#: Seconds for which one step of a handler may hold up the event loop before it is warned of. Twice
+#: what asyncio's debug mode calls slow: a busy machine keeps a process waiting as long.
+_BLOCKED_S = 0.2
+#: Seconds between two looks whether a call is cancelled whose handler awaits.
+_CANCELS_EVERY_S = 0.05
+#: Kind of a hand that is no message: a timer's.
+_TIMER = 0
+#: Among the names of handlers that were warned of.
+_NO_ROOM = ""
+
+
+class Hand:
+    """A message that is begun and not answered.
+
+    Attributes:
+        kind, key, call, reply, deadline: from its envelope; of a timer there is none.
+        body: its payload.
+        flags: how that is encoded.
+        slot: holds it; None: it is in hand in the batch.
+        received: its payload's segment, to be freed with the batch's record.
+        task: runs its handler; None: that is no coroutine.
+        is_taken: it is answered elsewhere, or later.
+        is_put_aside: it stays in its slot when its handler has ended.
+        on_raised: see `Loop`.
+    """
+
+    __slots__ = (
+        "_name",
+        "body",
+        "call",
+        "deadline",
+        "flags",
+        "is_put_aside",
+        "is_taken",
+        "key",
+        "kind",
+        "on_raised",
+        "received",
+        "reply",
+        "slot",
+        "task",
+    )
+
+    def __init__(self, record: Any, slot: Slot | None, name: str = "") -> None:
+        self.kind, self.flags, body = record
+        self.key, self.call, self.reply, self.deadline = b"", 0, 0, 0.0
+        if self.kind == _CALL:
+            self.call, self.reply, _, self.deadline, self.key, body = open_envelope(body)
+        # A copy: the batch is read into again.
+        self.body = bytes(body)
+        self.slot = slot
+        self.received: Received | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.is_taken = self.is_put_aside = False
+        self.on_raised: Callable[[BaseException], bool] | None = None
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """Of its handler, for people."""
+        if self.kind == _CALL:
+            return handler_name(self.key)
+        return self._name or "a hook for an event"
+
+
+#: The message that is being handled where it is looked at.
+_here: contextvars.ContextVar[Hand | None] = contextvars.ContextVar("procactors_hand", default=None)
+
+
+class AsyncLoop(Loop):
+    """Serves one actor whose handlers may be coroutines.
+
+    Args:
+        reader, store, actor, instance, lost: as `Loop`.
+        events: the actor's event loop.
+        most: messages that may be in hand at once.
+    """
+
+    def __init__(
+        self,
+        reader: MailboxReader,
+        store: PayloadStore,
+        actor: int,
+        instance: Any,
+        lost: Callable[[bytes, str], None],
+        events: EventLoop,
+        most: int,
+    ) -> None:
+        super().__init__(reader, store, actor, instance, lost)
+        self._events = events
+        self._loop = events.loop
+        self._most = most
+        #: What is in hand.
+        self.hands: set[Hand] = set()
+        #: Left by the life before: begun first.
+        self._waiting: deque[Slot] = deque()
+        self._patience: float | None = None
+        # The message in hand in the batch is handled, and to be stepped behind.
+        self._is_due = False
+        # What is in hand is there in the batch: no other can be begun beside it.
+        self._is_alone = False
+        # The last handler was no coroutine.
+        self._was_plain = False
+        # No message more is taken.
+        self._is_over = False
+        # Nor is one in hand.
+        self._is_done = False
+        # The batch of a pool that is to be run between two turns of the event loop.
+        self._batch: Hand | None = None
+        self._failure: BaseException | None = None
+        self._is_watching = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_woken = False
+        self._canceller: asyncio.TimerHandle | None = None
+        self._seen_cancels = self._words[CANCELS]
+        self._warned: set[str] = set()
+
+    # -- what handlers see of their own message -------------------------------------------------
+
+    @property
+    def deadline(self) -> float:
+        """Monotonic instant until which the caller of the message here waits; 0.0: for ever."""
+        hand = _here.get()
+        return hand.deadline if hand is not None else 0.0
+
+    @deadline.setter
+    def deadline(self, until: float) -> None:
+        """Each message has its own."""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the message here is answered elsewhere, or later."""
+        hand = _here.get()
+        return hand is not None and hand.is_taken
+
+    @is_taken.setter
+    def is_taken(self, value: bool) -> None:
+        if (hand := _here.get()) is not None:
+            hand.is_taken = value
+
+    @property
+    def _is_put_aside(self) -> bool:
+        """Whether the message here stays in its slot when its handler has ended."""
+        hand = _here.get()
+        return hand is not None and hand.is_put_aside
+
+    @_is_put_aside.setter
+    def _is_put_aside(self, value: bool) -> None:
+        if (hand := _here.get()) is not None:
+            hand.is_put_aside = value
+
+    @property
+    def on_raised(self) -> Callable[[BaseException], bool] | None:
+        """See `Loop`; of the message here."""
+        hand = _here.get()
+        return hand.on_raised if hand is not None else None
+
+    @on_raised.setter
+    def on_raised(self, call: Callable[[BaseException], bool] | None) -> None:
+        if (hand := _here.get()) is not None:
+            hand.on_raised = call
+
+    @property
+    def payload(self) -> Received | None:
+        """What was received of the message here, if that is in a segment."""
+        hand = _here.get()
+        return hand.received if hand is not None else None
+
+    @payload.setter
+    def payload(self, received: Received | None) -> None:
+        """Each message has its own."""
+
+    @property
+    def _slot(self) -> Slot | None:
+        hand = _here.get()
+        return hand.slot if hand is not None else None
+
+    @_slot.setter
+    def _slot(self, slot: Slot | None) -> None:
+        """Each message has its own."""
+
+    @property
+    def deliveries(self) -> int:
+        """How often the message here has been begun, this time included; 0 in a timer."""
+        hand = _here.get()
+        if hand is None or hand.kind == _TIMER:
+            return 0
+        return (self._words[DELIVERIES] if hand.slot is None else hand.slot.deliveries) + 1
+
+    @property
+    def handler(self) -> str:
+        """Name of the handler, or of the timer, here; empty if there is none."""
+        hand = _here.get()
+        return hand.name if hand is not None and hand.kind != _EVENT else ""
+
+    # -- the run --------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serve until the end; see `Loop.run`."""
+        self._words[PHASE] = RUNNING
+        self._reader.is_polled = True
+        if self._words[HANDS]:
+            self._let_go_of_owed()
+            self.held.unstash()
+            self._waiting.extend(self.held.waiting())
+        self._loop.call_soon(self._pump)
+        try:
+            self._run_all()
+        except BaseException as error:
+            self._unwind(error)
+            raise
+        finally:
+            self._reader.is_polled = False
+            self._rest()
+        if self._is_due:
+            self.source.done(place=True)
+        self._reader.give_back()
+        return self._ended()
+
+    def _run_all(self) -> None:
+        while True:
+            self._loop.run_forever()
+            if self._failure is not None:
+                raise self._failure
+            if self._is_done:
+                return
+            batch, self._batch = self._batch, None
+            if batch is not None:
+                # Outside of the event loop: its items run that, each in its turn.
+                self._serve_batch(batch)
+            # Else user code has stopped the loop, as its own programs would: it goes on.
+            self._loop.call_soon(self._pump)
+
+    def _unwind(self, error: BaseException) -> None:
+        """Have the handlers unwind, if it is the supervisor that ends this life by SIGTERM."""
+        self._failure = error  # what ends now is not answered: the supervisor answers for it
+        tasks = [hand.task for hand in self.hands if hand.task is not None]
+        if self._words[CONTROL] == TERMINATE and tasks:
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.wait(tasks))
+
+    def leave(self) -> None:
+        """End the actor behind the messages in hand."""
+        super().leave()
+        self.wake()
+
+    def use(self, source: Source) -> None:
+        """Take messages from `source` from now on; see `Loop.use`."""
+        super().use(source)
+        self.wake()
+
+    def unstash(self) -> int:
+        """Have all that was put aside begun, next of all; see `Loop.unstash`."""
+        count = self.held.unstash() if self._words[HANDS] else 0
+        if count:
+            self._waiting = deque(self.held.waiting())
+            self.wake()
+        return count
+
+    def look_again(self) -> None:
+        """Look soon whether there is something to be done, as a new timer. From any thread."""
+        self.wake()
+
+    def wake(self) -> None:
+        """Look soon whether there is something to be done. From any thread."""
+        if not self._is_woken and not self._loop.is_closed():
+            self._is_woken = True
+            self._loop.call_soon_threadsafe(self._pump)
+
+    # -- taking ---------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Take what there is and there is room for; else have the event loop wait for it."""
+        self._is_woken = False
+        if self._failure is not None or self._batch is not None:
+            return
+        try:
+            self._take_some()
+        except BaseException as error:  # noqa: BLE001 - as wide as what a handler may let through
+            self._fail_with(error)
+
+    def _take_some(self) -> None:
+        for _ in range(_AT_ONCE):
+            if self.leaving or self._words[CONTROL] >= HALT:
+                self._is_over = True
+            if self._is_over:
+                if not self.hands:
+                    self._is_done = True
+                    self._loop.stop()
+                return
+            if self._is_full:
+                return  # the end of one calls again
+            if self._waiting:
+                slot = self._waiting.popleft()
+                slot.begin()
+                self._begin(Hand(slot.record, slot))
+            elif not self._take_next():
+                return
+            if self._batch is not None:
+                self._loop.stop()
+                return
+            if self._was_plain and self.hands:
+                break  # those that await have their turn between two plain ones
+        self._loop.call_soon(self._pump)
+
+    def _take_next(self) -> bool:
+        """Take the next message, if there is one; else see that the event loop waits for it."""
+        is_due, self._is_due = self._is_due, False
+        self._reader.is_alone = not self.hands
+        try:
+            source = self.source
+            at = source.step(self._patience) if is_due else source.advance(self._patience)
+        except WouldWait as wait:
+            self._rest()
+            self._wait(wait.seconds)
+            return False
+        except Underway:
+            return True
+        self._rest()
+        if at < 0:
+            self._is_over = True
+            return True
+        record = parse(self._reader.box.raw, at)
+        if record.kind not in (_CALL, _EVENT):
+            if record.kind == _STOP:
+                self._patience = 0.0
+            self._heed(*record)
+            self.source.done(place=record.kind == _MOVED)
+        elif record.kind == _EVENT or not self._is_skipped(record):
+            self._begin(self._hand_of(record))
+        return True
+
+    def _is_skipped(self, record: Record) -> bool:
+        """Step behind the message in hand, if nobody wants it any more; return whether it was."""
+        envelope = open_envelope(record.body)
+        if not envelope.reply or (not envelope.deadline and self._words[CANCELS] == self._calm):
+            return False
+        if not self._is_unwanted(envelope.reply, envelope.call, envelope.deadline):
+            return False
+        self._skip(record.flags, record.body)
+        return True
+
+    def _hand_of(self, record: Record) -> Hand:
+        """Return the message that has just been taken, held out of the batch if others may come."""
+        slot: Slot | None = None
+        if self._most > 1:
+            try:
+                slot = self.held.hold(place=record.kind == _CALL)
+            except StorageFull as error:
+                # Then it stays in hand in the batch, and is the last one until it is handled.
+                if _NO_ROOM not in self._warned:
+                    self._warned.add(_NO_ROOM)
+                    _log.warning("%s", error)
+        return Hand(slot.record if slot is not None else record, slot)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Have the event loop call when a message comes, or so many seconds are over."""
+        if not self._is_watching:
+            self._is_watching = True
+            self._loop.add_reader(self._reader.fileno(), self._readable)
+        if seconds is not None:
+            self._timer = self._loop.call_later(seconds, self._pump)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _readable(self) -> None:
+        if not self._is_full:
+            self._pump()
+            return
+        # There is no room for it now. Watched all the same it would be reported in each turn.
+        self._is_watching = False
+        self._loop.remove_reader(self._reader.fileno())
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether no message can be begun before one has ended."""
+        return self._is_alone or len(self.hands) >= self._most
+
+    # -- handling -------------------------------------------------------------------------------
+
+    def _begin(self, hand: Hand) -> None:
+        """Call the handler of a message; a coroutine goes on as a task."""
+        if hand.key[:1] == BATCH_KEY:
+            self._batch, self._is_alone = hand, True
+            return
+        self._is_alone = hand.slot is None
+        self._was_plain = True
+        self._run_in(hand, self._call)
+
+    def _run_in(self, hand: Hand, call: Callable[[Hand], None]) -> None:
+        """Call with a message that is begun, in a context of its own."""
+        self.hands.add(hand)
+        context = contextvars.copy_context()
+        context.run(_here.set, hand)
+        try:
+            context.run(call, hand)
+        except TellFailed:
+            self._blame(hand)
+            raise
+
+    def _call(self, hand: Hand) -> None:
+        """Call the handler, in the context of its message; answer, but for a coroutine's result."""
+        began = monotonic()
+        if hand.kind == _EVENT:
+            result = self._hook(hand)
+        else:
+            try:
+                handler = self._bound.get(hand.key) or self._bind(hand.key)
+                value = self._opened(hand)
+            except Exception as error:  # noqa: BLE001 - whatever unpickling the user's value raised
+                body = b"" if hand.flags else hand.body
+                self._refuse(error, hand.key, hand.call, hand.reply, body)
+                self._end(hand)
+                return
+            try:
+                result = handler(*value[0], **value[1]) if hand.key else handler(value)
+            except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
+                self._raised(error, hand.key, hand.call, hand.reply)
+                self._end(hand)
+                return
+            del value  # it may be large, and a coroutine has what it needs of it
+        if is_awaitable(result):
+            self._go_on(hand, result)
+            return
+        if len(self.hands) > 1:
+            self._took(hand, monotonic() - began)
+        self._answer_with(hand, result)
+        self._end(hand)
+
+    def _hook(self, hand: Hand) -> Any:
+        try:
+            return self.on_event(hand.flags, memoryview(hand.body))
+        except Exception as error:
+            raise TellFailed(error) from error
+
+    def _opened(self, hand: Hand) -> Any:
+        """Return the value of a message: (args, kwargs), or what `receive` gets."""
+        value, received = self._value_of(hand.flags, hand.body)
+        if received is not None:
+            if hand.slot is None:
+                hand.received = received
+            else:
+                received.leave()  # it is freed with the slot
+                self.held.keep(hand.slot)
+        hand.body = b""
+        return value
+
+    def _go_on(self, hand: Hand, result: Any) -> None:
+        """Have the event loop run what a handler has returned to be awaited."""
+        self._was_plain = False
+        inner = result if asyncio.iscoroutine(result) else awaited(result)
+        stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, hand))
+        hand.task = task = self._loop.create_task(stepped)
+        task.set_name(hand.name)
+        if hand.reply and self._canceller is None:
+            self._look_for_cancels()
+        task.add_done_callback(functools.partial(self._finished, hand))
+
+    def _finished(self, hand: Hand, task: asyncio.Task[Any]) -> None:
+        """A handler's task has ended: answer, and take what waits for its place."""
+        hand.task = None  # its context has the hand: each would keep the other
+        if self._failure is not None:
+            # This life has ended: the supervisor answers. Asked for, or asyncio would complain.
+            _ = task.cancelled() or task.exception()
+            return
+        try:
+            if task.cancelled():
+                self._cancelled(hand)
+            elif (error := task.exception()) is not None:
+                self._failed(hand, error)
+            else:
+                self._answer_with(hand, task.result())
+            self._end(hand)
+        except BaseException as error:  # noqa: BLE001 - as wide as what a handler lets through
+            self._blame(hand)
+            self._fail_with(error)
+        else:
+            self._pump()
+
+    def _failed(self, hand: Hand, error: BaseException) -> None:
+        if not issubclass(type(error), Exception):
+            raise error
+        if hand.kind != _CALL:
+            raise TellFailed(error) from error
+        self._raised(cast("Exception", error), hand.key, hand.call, hand.reply)
+
+    def _cancelled(self, hand: Hand) -> None:
+        """Answer for a handler that a cancellation has left: by whomever, it was wanted."""
+        text = f"{hand.name} was cancelled in the actor: it has no result"
+        if hand.is_taken:
+            on_raised = self._end_taken()
+            if on_raised is None or not on_raised(HandlerCancelled(text)):
+                _log.warning("%s", text)
+        elif hand.reply:
+            self._fail(hand.call, hand.reply, HandlerCancelled(text))
+        else:
+            _log.warning("%s", text)
+
+    def _answer_with(self, hand: Hand, result: Any) -> None:
+        if hand.is_taken:
+            self._end_taken()
+            return
+        if not hand.reply:
+            return
+        try:
+            self._answer(hand.reply, hand.call, _RESULT, result)
+        except (EncodeError, StorageFull) as error:
+            self._unsendable(hand.key, hand.call, hand.reply, error)
+
+    def _end(self, hand: Hand) -> None:
+        """Step behind a message that is handled."""
+        self.hands.discard(hand)
+        if hand.slot is not None:
+            if not hand.is_put_aside:
+                self.held.finish(hand.slot)
+            return
+        if hand.kind == _TIMER:
+            self._reader.box.end_timer()
+            return
+        self._is_alone = False
+        if hand.kind == _EVENT:
+            self.source.done(place=False)
+        elif hand.received is not None:
+            self.source.done(place=True)
+            hand.received.consume()
+        else:
+            self._is_due = True
+
+    def _look_for_cancels(self) -> None:
+        """Cancel the tasks whose callers have cancelled their calls; look again while any is left.
+
+        The mailbox is not read while there is no room for a message, so nothing there would tell.
+        """
+        self._canceller = None
+        words = self._words
+        if words[CANCELS] != self._seen_cancels:
+            self._seen_cancels = words[CANCELS]
+            ones = self._unwanted_ones()
+            for hand in list(self.hands):
+                is_awaited = hand.task is not None and hand.reply
+                if is_awaited and ones.is_cancelled(hand.reply, hand.call):
+                    cast("asyncio.Task[Any]", hand.task).cancel()
+        if any(hand.reply for hand in self.hands):
+            self._canceller = self._loop.call_later(_CANCELS_EVERY_S, self._look_for_cancels)
+
+    # -- timers ---------------------------------------------------------------------------------
+
+    def keep_time(self, schedule: Schedule) -> None:
+        """Run what has come due on a schedule, from now on; see `Loop.keep_time`."""
+        box = self._reader.box
+        self.use(AsyncTimers(self.source, schedule, box, self._run_timer, self._is_ending, self))
+
+    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
+        def call(hand: Hand) -> None:
+            try:
+                result = getattr(self._instance, name)(*args)
+            except Exception as error:
+                raise TellFailed(error) from error
+            if is_awaitable(result):
+                self._go_on(hand, result)
+            else:
+                self.hands.discard(hand)
+
+        self._run_in(Hand(Record(_TIMER, 0, memoryview(b"")), None, name), call)
+
+    @property
+    def is_in_timer(self) -> bool:
+        """Whether the coroutine of a timer is the one thing under way: no message is begun."""
+        return self._most == 1 and any(hand.kind == _TIMER for hand in self.hands)
+
+    def _blame(self, hand: Hand) -> None:
+        """Note that the handler of a message ends this life."""
+        if hand.slot is not None and not hand.is_put_aside:
+            hand.slot.state = FAILED
+
+    def _fail_with(self, error: BaseException) -> None:
+        self._failure = error
+        self._loop.stop()
+
+    def _took(self, hand: Hand, seconds: float) -> None:
+        """Warn of a handler that has held up the event loop, once."""
+        if seconds <= _BLOCKED_S or hand.name in self._warned:
+            return
+        self._warned.add(hand.name)
+        _log.warning(
+            "%s held up its actor's event loop for %.2f s: nothing else ran there meanwhile; "
+            "await what blocks (ref.aio.ask for a blocking ask), or give it to asyncio.to_thread",
+            hand.name,
+            seconds,
+        )
+
+    # -- batches of a pool ----------------------------------------------------------------------
+
+    def _serve_batch(self, hand: Hand) -> None:
+        context = contextvars.copy_context()
+        context.run(_here.set, hand)
+        try:
+            self._is_due = not context.run(self._serve_whole, hand)
+        finally:
+            self._is_alone = False
+
+    def _serve_whole(self, hand: Hand) -> bool:
+        return self._serve(hand.key, hand.flags, hand.body, hand.call, hand.reply)
+
+    def _busy(self) -> tuple[Callable[[int], None], bool]:
+        hand = _here.get()
+        if hand is None or hand.slot is None:
+            return super()._busy()[0], True
+        return hand.slot.busy_since, True
+
+    def _item_handler(self, key: bytes) -> Callable[..., Any]:
+        handler = super()._item_handler(key)
+        if not is_async(handler):
+            return handler
+        return lambda *args, **kwargs: self._events.finish(handler(*args, **kwargs))
+
+
+class Underway(Exception):
+    """A timer's coroutine has begun: no message is, before it has ended."""
+
+
+class AsyncTimers(Timers):
+    """Timers whose methods may be coroutines.
+
+    Args:
+        inner, schedule, box, call, is_ending: as `Timers`.
+        loop: runs the coroutines.
+    """
+
+    def __init__(
+        self,
+        inner: Source,
+        schedule: Schedule,
+        box: BlackBox,
+        call: Callable[[str, tuple[Any, ...]], None],
+        is_ending: Callable[[], bool],
+        loop: AsyncLoop,
+    ) -> None:
+        super().__init__(inner, schedule, box, call, is_ending)
+        self._loop = loop
+        # What was due and has not been begun, behind one whose coroutine goes on.
+        self._rest: Iterator[Timer] | None = None
+
+    def _run_due(self, now: float) -> bool:
+        rest, self._rest = self._rest or self._schedule.due(now), None
+        for timer in rest:
+            self._run(timer.label, timer.method, timer.args)
+            if self._loop.is_in_timer:
+                self._rest = rest  # asked for its next one when this one has ended
+                raise Underway
+            if self._is_ending():
+                return False
+        return True
+
+    def _run(self, label: bytes, method: str, args: tuple[Any, ...]) -> None:
+        self._box.begin_timer(label, monotonic_ns())
+        self._call(method, args)
+        if not self._loop.is_in_timer:
+            self._box.end_timer()
+        elif label == b"on_idle":
+            self._schedule.touch(self._clock())
+            raise Underway
