@@ -7,10 +7,11 @@ import contextlib
 import itertools
 import os
 import signal
+from collections.abc import AsyncIterator
 
 import pytest
 
-from procactors import errors
+from procactors import Actor, errors
 from tests.support.faults import Fault
 from tests.support.loops import LOOPS, run
 from tests.support.producers import Producer, streams_in
@@ -185,3 +186,50 @@ def test_a_full_mailbox_holds_a_stream_and_not_the_loop(system, how, gate):
 
     run(main, how)
     actor.stop()
+
+
+def test_an_async_generator_does_not_hold_an_actor_that_takes_many(system, tmp_path):
+    actor = system.options(max_concurrency=4, handle_timeout=0.5).spawn(Concurrent)
+    streams = [actor.stream(Concurrent.rows) for _ in range(3)]
+    for number in range(200):
+        assert [next(stream) for stream in streams] == [number] * 3
+    assert actor.ask(Concurrent.running) == 3
+    # Their readers pause for longer than a hang takes: that is none.
+    assert not actor.submit(Concurrent.sleep, 1.0).result(SHORT_S)
+    assert [next(stream) for stream in streams] == [200] * 3
+    for stream in streams:
+        stream.close()
+    eventually(lambda: actor.ask(Concurrent.running) == 0, "the generators closed")
+    pid = actor.status().pid
+    stream = actor.stream(Concurrent.rows)
+    next(stream)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(errors.ActorDied, match="SIGKILL"):
+        for _ in stream:
+            pass
+    actor.stop()
+    eventually(lambda: not streams_in(system), "no file of a stream left")
+
+
+class Concurrent(Actor):
+    def __init__(self) -> None:
+        self.open = 0
+
+    async def rows(self) -> AsyncIterator[int]:
+        self.open += 1
+        try:
+            number = 0
+            while True:
+                yield number
+                number += 1
+                await asyncio.sleep(0)
+        finally:
+            self.open -= 1
+
+    async def running(self) -> int:
+        return self.open
+
+    async def sleep(self, seconds: float) -> bool:
+        for _ in range(10):
+            await asyncio.sleep(seconds / 30)
+        return False
