@@ -16,7 +16,7 @@ from tests.support.actors import recorded
 from tests.support.cancellable import Keeper, Patient, Waiter, hold_at, note, work_at
 from tests.support.copies import ended, forked
 from tests.support.segments import in_use
-from tests.support.waiting import LONG_S
+from tests.support.waiting import LONG_S, eventually
 
 
 @pytest.fixture
