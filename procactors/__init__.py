@@ -62,10 +62,12 @@ if _TYPE_CHECKING:
     from procactors.runtime.async_supervisor_ref import AsyncSupervisorRef
     from procactors.runtime.async_topic import AsyncTopic
     from procactors.runtime.child_failure import ChildFailure, Directive
+    from procactors.runtime.feed import feed
     from procactors.runtime.later_reply import LaterReply
     from procactors.runtime.ref import ActorRef
     from procactors.runtime.reply import Reply
     from procactors.runtime.shared import Shared
+    from procactors.runtime.stream import Stream
     from procactors.runtime.supervisor_ref import Child, ChildCounts, SupervisorRef
     from procactors.runtime.terminated import Restarted, Terminated
     from procactors.runtime.topic import Topic
@@ -130,6 +132,7 @@ __all__ = [
     "Stopped",
     "StoppedActor",
     "Strategy",
+    "Stream",
     "Supervisor",
     "SupervisorRef",
     "Terminated",
@@ -137,6 +140,7 @@ __all__ = [
     "Topic",
     "current_context",
     "errors",
+    "feed",
     "load_tree",
     "run",
     "spec",
@@ -205,12 +209,14 @@ _LATE = {
     "Stopped": "procactors.model.life_events",
     "StoppedActor": "procactors.supervision.stop_report",
     "Strategy": "procactors.model.tree",
+    "Stream": "procactors.runtime.stream",
     "Supervisor": "procactors.model.tree",
     "SupervisorRef": "procactors.runtime.supervisor_ref",
     "Terminated": "procactors.runtime.terminated",
     "Timer": "procactors.runner.schedule",
     "Topic": "procactors.runtime.topic",
     "current_context": "procactors.api.actor",
+    "feed": "procactors.runtime.feed",
     "load_tree": "procactors.api.tree_toml",
     "run": "procactors.api.program",
     "spec": "procactors.model.tree",

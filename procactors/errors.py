@@ -23,6 +23,7 @@ Never: imports anything for an error that does not come; an error without the fa
     │   │   └── Quarantined            a pool's item ended worker after worker
     │   ├── ResultEncodeError          the handler's result cannot be pickled
     │   ├── DecodeError                the message or the reply cannot be unpickled
+    │   ├── StreamBroken               a stream ended before its end, or was sent on
     │   └── RemoteError                the handler's exception could not be rebuilt here
     ├── AskCycleError                  the actors would wait for each other for ever
     ├── ShareReleased                  the shared value is gone; of messages it says nothing, since
@@ -68,6 +69,7 @@ __all__ = [
     "ShareReleased",
     "SpawnError",
     "StorageFull",
+    "StreamBroken",
     "SupervisionError",
     "UnknownMethod",
 ]
@@ -197,6 +199,14 @@ class ResultEncodeError(ReplyError):
 
 class DecodeError(ReplyError):
     """The message could not be unpickled in the actor, or the reply in the caller."""
+
+
+class StreamBroken(ReplyError):
+    """No more items can be read here, though the stream has not come to its end.
+
+    The process that fed it has died, or it was sent on to another process, or a signal's handler
+    has raised while items came.
+    """
 
 
 class RemoteError(ReplyError):

@@ -117,6 +117,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "run_tree",
         "shared_array",
         "state_machine",
+        "stream_pipeline",
         "word_statistics",
     }
     assert promised <= set(NAMES)

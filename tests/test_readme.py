@@ -22,6 +22,7 @@ RUN = [
         ROOT / "docs" / name
         for name in (
             "asyncio.md",
+            "streams.md",
             "pools.md",
             "shared-data.md",
             "events.md",

@@ -33,6 +33,7 @@ OWNERS: dict[str, set[str]] = {
         "wire.pickling.pickle_errors",  # where a pickle stops
         "wire.pickling.definitions",
         "wire.replies.failures",
+        "wire.streams.items",  # many in one record
         "wire.pickling.bundle",
         "wire.result_table",
         "wire.shm.share_codec",  # its buffers

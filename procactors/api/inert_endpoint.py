@@ -78,6 +78,10 @@ class NullTransport:
         """Fail the reply and not the call: a module may only want to keep the future."""
         pending.deliver(None, self.error(name))
 
+    def expect(self, pending: Any) -> NoReturn:
+        """Say so: no answer comes here."""
+        raise self.error("a stream")
+
     def take_back(self, actor: int, call: int) -> bool | None:
         """Return False: nothing was sent."""
         return False

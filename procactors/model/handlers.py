@@ -1,9 +1,9 @@
-"""What can be run in an actor: classes with plain or async methods, and plain functions.
+"""What can be run in an actor: classes with plain or async methods and generators; plain functions.
 
 Layer: model. Runs in: parent and actor.
 Owns: nothing.
-Never: lets an `async def` or a generator come to its first call where nobody would run what it
-returns.
+Never: lets an `async def`, or a generator that is not streamed, come to its first call where nobody
+would run what it returns.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ else:
 
 __all__ = [
     "AWAITS",
+    "GENERATORS",
     "check_class",
     "check_concurrency",
     "check_function",
@@ -34,6 +35,7 @@ __all__ = [
     "kind_of",
     "refusal",
     "refused_kind",
+    "streams",
 ]
 
 #: Keywords of ours that are written where a function's own belong: of a call, and of a map.
@@ -48,6 +50,8 @@ _UNUSUAL = 0x20 | 0x80 | 0x200
 #: Those of code that an event loop runs.
 AWAITS = 0x80 | 0x200
 
+#: What `kind_of` says of what is streamed.
+GENERATORS = ("a generator", "an async generator")
 #: Where the base class of actors is.
 _ACTOR = "procactors.api.actor"
 
@@ -86,7 +90,7 @@ def refused_kind(function: Any) -> str:
 
 
 def check_class(verb: str, cls: Any) -> None:
-    """Refuse a class that no actor can be made of: no public method may be a generator.
+    """Refuse a class that no actor can be made of: no hook may be a generator.
 
     Args:
         verb: what it is given to: spawn, pool or spec.
@@ -105,7 +109,8 @@ def check_class(verb: str, cls: Any) -> None:
             if name in seen or name.startswith("_"):
                 continue
             seen.add(name)
-            if kind := refused_kind(_function(value)):
+            kind = refused_kind(_function(value))
+            if kind and (kind not in GENERATORS or _is_called_by_us(name)):
                 raise InvalidSpec(
                     f"{cls.__qualname__}.{name} is {kind}: handlers are functions, plain or async, "
                     f"that return their result; return a list; if only {cls.__qualname__} itself "
@@ -230,6 +235,17 @@ def cure_for(error: Exception, options: set[str], say: str, call: str = "") -> s
     return ""
 
 
+def streams(function: Any) -> bool:
+    """Whether a function is a generator, or wraps one, so that its call may give items."""
+    for _ in range(20):
+        if kind_of(function) in GENERATORS:
+            return True
+        function = getattr(function, "__wrapped__", None)
+        if function is None:
+            return False
+    return False
+
+
 def _function(value: Any) -> Any:
     """Return the function behind a class's attribute; None if there is none."""
     if isinstance(value, (staticmethod, classmethod)):
@@ -237,6 +253,11 @@ def _function(value: Any) -> Any:
     if isinstance(value, functools.partialmethod):
         value = value.func
     return value if inspect.isfunction(value) or isinstance(value, functools.partial) else None
+
+
+def _is_called_by_us(name: str) -> bool:
+    """Whether a method is a hook, or handles messages: who calls it, reads no items."""
+    return name.startswith("on_") or name in ("receive", "snapshot", "restore")
 
 
 def _instead(verb: str, value: Any) -> str:

@@ -765,6 +765,12 @@ class AsyncLoop(Loop):
     def _serve_whole(self, hand: Hand) -> bool:
         return self._serve(hand.key, hand.flags, hand.body, hand.call, hand.reply)
 
+    def _busy(self) -> tuple[Callable[[int], None], bool]:
+        hand = _here.get()
+        if hand is None or hand.slot is None:
+            return super()._busy()[0], True
+        return hand.slot.busy_since, True
+
     def _item_handler(self, key: bytes) -> Callable[..., Any]:
         handler = super()._item_handler(key)
         if not is_async(handler):

@@ -12,6 +12,7 @@ next incarnation gets it); killed behind it, it is handled.
 
 from __future__ import annotations
 
+import functools
 import logging
 import pickle
 from collections.abc import Callable
@@ -28,10 +29,24 @@ from procactors.errors import (
     UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.handlers import kind_of
-from procactors.runner.method_table import MethodTable, cure, table_of
-from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, handler_name, open_envelope
+from procactors.model.handlers import GENERATORS, kind_of, streams
+from procactors.runner.method_table import (
+    MethodTable,
+    asked_generator,
+    cure,
+    no_generator,
+    table_of,
+)
+from procactors.wire.envelope import (
+    BATCH_KEY,
+    CALL_ID,
+    STREAM_KEY,
+    WHOLE,
+    handler_name,
+    open_envelope,
+)
 from procactors.wire.mailbox.black_box import (
+    BUSY_SINCE,
     CANCELS,
     CLOSED,
     CLOSING,
@@ -679,11 +694,26 @@ class Loop:
         if key[:1] == BATCH_KEY:
             self._bound[key] = handler = self._batches().run
             return handler
+        if key[:1] == STREAM_KEY:
+            return self._streaming(key)
         name, handler = find_handler(self._instance, self._table, key)
         # Kept only while it is the class's own: an attribute of the instance may change.
         if name not in getattr(self._instance, "__dict__", {}):
             self._bound[key] = handler
         return handler
+
+    def _streaming(self, key: bytes) -> Callable[..., Any]:
+        """Return what runs a generator into the channel that its reader has made."""
+        from procactors.runner.streams import Streaming  # only where it is used
+
+        number, _, method = key[1:].partition(b":")
+        _, handler = find_handler(self._instance, self._table, method, streamed=True)
+        busy_since, runs_loop = self._busy()
+        return Streaming(self._store, busy_since, int(number, 16), handler, runs_loop).run
+
+    def _busy(self) -> tuple[Callable[[int], None], bool]:
+        """Return what notes since when the message in hand is at work, and if a loop runs here."""
+        return functools.partial(self._words.__setitem__, BUSY_SINCE), False
 
     def _batches(self) -> BatchRunner:
         """Return the runner of a pool's batches, made when the first one comes."""
@@ -704,11 +734,19 @@ class Loop:
         return find_handler(self._instance, self._table, key)[1]
 
 
-def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Callable[..., Any]]:
+def find_handler(
+    instance: Any, table: MethodTable, key: bytes, *, streamed: bool = False
+) -> tuple[str, Callable[..., Any]]:
     """Return (name, bound method) of the handler that a message's method means.
 
+    Args:
+        instance: the user's object.
+        table: of its class.
+        key: how the method travels.
+        streamed: it is to give items.
+
     Raises:
-        UnknownMethod: the object has none.
+        UnknownMethod: the object has none, or one of the other kind.
     """
     if not key:
         if not table.receives:
@@ -727,10 +765,16 @@ def find_handler(instance: Any, table: MethodTable, key: bytes) -> tuple[str, Ca
             f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
         )
     kind = kind_of(handler)
-    if kind and not (kind == "async def" and table.is_async):  # its sender did not know the class
+    # Its sender did not know the class.
+    if streamed:
+        if not streams(handler):
+            raise no_generator(type(instance), name)
+    elif kind and not (kind == "async def" and table.is_async):
+        shown = f"{type(instance).__qualname__}.{name}"
+        if kind in GENERATORS:
+            raise asked_generator(shown, kind)
         raise UnknownMethod(
-            f"{type(instance).__qualname__}.{name} is {kind}: no handler here"
-            + ", since no public method of the class is async def" * (kind == "async def")
+            f"{shown} is {kind}: no handler here, since no public method of the class is async def"
         )
     return name, handler
 

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 from procactors.errors import InvalidSpec, UnknownMethod
 from procactors.late import late
 from procactors.light_tuple import NamedTuple
-from procactors.model.handlers import AWAITS, cure_for, refusal, refused_kind
+from procactors.model.handlers import (
+    AWAITS,
+    GENERATORS,
+    cure_for,
+    refusal,
+    refused_kind,
+    streams,
+)
 from procactors.wire.pickling.digest import blake2b
 from procactors.wire.pickling.importable import is_found
 
@@ -30,7 +37,16 @@ else:
     options = late("procactors.model.options")
     by_value = late("procactors.wire.pickling.by_value")
 
-__all__ = ["Method", "MethodTable", "cure", "is_method_reference", "key_of", "table_of"]
+__all__ = [
+    "Method",
+    "MethodTable",
+    "asked_generator",
+    "cure",
+    "is_method_reference",
+    "key_of",
+    "no_generator",
+    "table_of",
+]
 
 _VARIADIC = 1 << 30
 
@@ -75,6 +91,8 @@ class MethodTable:
         self.receives = callable(getattr(cls, "receive", None))
         #: What has been looked up so far, by what was given to `method`.
         self.by_function: dict[Any, Method] = {}
+        #: The same of generators, which are streamed: none of them is in the other.
+        self._by_generator: dict[Any, Method] = {}
         self._ambiguous: dict[bytes, set[str]] = {}
         for base in cls.__mro__[:-1]:
             for name, value in vars(base).items():
@@ -94,11 +112,31 @@ class MethodTable:
             UnknownMethod: the class has no such method, or more than one.
         """
         found = self.by_function.get(reference)
-        return found if found is not None else self._find(reference)
+        if found is None:
+            found = self._find(reference)
+            function = getattr(self.cls, found.name)
+            if kind := refused_kind(function):
+                raise _wrong_kind(self.cls, found.name, kind)
+            self.by_function[reference] = found
+        return found
+
+    def generator(self, reference: Any) -> Method:
+        """Return the generator that a reference such as ``Worker.rows`` means.
+
+        Raises:
+            UnknownMethod: the class has none, or more than one; or it is no generator.
+        """
+        found = self._by_generator.get(reference)
+        if found is None:
+            found = self._find(reference)
+            if not streams(getattr(self.cls, found.name)):
+                raise no_generator(self.cls, found.name)
+            self._by_generator[reference] = found
+        return found
 
     def has(self, reference: Any) -> bool:
         """Return whether a reference means a method of this class."""
-        if reference in self.by_function:
+        if reference in self.by_function or reference in self._by_generator:
             return True
         keys = [_name_of(function) for function in (reference, *_functions(reference))]
         return any(key in self.by_key for key in keys)
@@ -149,9 +187,7 @@ class MethodTable:
                 f"{shown} stands under several names in {self.cls.__qualname__}: "
                 f"{sorted(self._ambiguous[key])}; define them apart"
             )
-        method = _describe(self.cls, _stamped(key, reference), name)
-        self.by_function[reference] = method
-        return method
+        return _describe(self.cls, _stamped(key, reference), name)
 
     def _as_it_was(self, reference: Any) -> str:
         owner, _, _ = getattr(reference, "__qualname__", "").rpartition(".")
@@ -168,6 +204,31 @@ def cure(error: Exception) -> str:
         options.OPTIONS,
         "options({}).spawn(...) when the actor is made",
         "ref.options({}).ask(...)",
+    )
+
+
+def _wrong_kind(cls: type, name: str, kind: str) -> Exception:
+    """Return what is raised where a method is called that is not called so."""
+    shown = f"{cls.__qualname__}.{name}"
+    if kind in GENERATORS:
+        return asked_generator(shown, kind)
+    return InvalidSpec(f"{shown} is {kind}: handlers are plain functions that return their result")
+
+
+def asked_generator(shown: str, kind: str) -> UnknownMethod:
+    """Return what is raised where a generator is told or asked."""
+    return UnknownMethod(
+        f"{shown} is {kind}, whose items are streamed: say stream({shown}, ...), not ask, tell or "
+        f"submit"
+    )
+
+
+def no_generator(cls: type, name: str) -> UnknownMethod:
+    """Return what is raised where a plain method is streamed."""
+    shown = f"{cls.__qualname__}.{name}"
+    return UnknownMethod(
+        f"{shown} is no generator, so there is nothing to stream: say ask({shown}, ...) for its "
+        f"result, or have it yield"
     )
 
 
@@ -243,11 +304,6 @@ def _functions(value: Any) -> list[Any]:
 def _describe(cls: type, key: bytes, name: str) -> Method:
     attribute = inspect.getattr_static(cls, name)
     function = getattr(cls, name)
-    if kind := refused_kind(function):
-        raise InvalidSpec(
-            f"{cls.__qualname__}.{name} is {kind}: handlers are plain functions that return "
-            f"their result"
-        )
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from time import monotonic
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
@@ -40,6 +40,9 @@ from procactors.wire.transport import SUPERVISOR, Transport, transport_of
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVarTuple, Unpack  # for the type checker alone
+
+    from procactors.runtime.stream import Stream
+    from procactors.runtime.stream_end import Answered
 
     Ts = TypeVarTuple("Ts")
 
@@ -235,10 +238,51 @@ class AsyncActorRef(Generic[A_co]):
         _Parcel(ref, endpoint, what, args, kwargs).submit_soon(port, reply)
         return reply
 
-    def options(self, *, timeout: float | None = _UNSET) -> AsyncActorRef[A_co]:
+    @overload
+    def stream(
+        self,
+        method: Callable[Concatenate[A_co, P], Iterator[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Stream[R]: ...
+    @overload
+    def stream(
+        self,
+        method: Callable[Concatenate[A_co, P], AsyncIterator[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Stream[R]: ...
+    def stream(self, method: Any, /, *args: Any, **kwargs: Any) -> Stream[Any]:
+        """Call a generator of the actor, and return the stream of what it yields.
+
+        As `ActorRef.stream`, to be read by ``async for``. What cannot be sent at once, is sent by a
+        thread of the runtime; if it is not sent in the end, the first item raises the error.
+
+        Raises:
+            What `ActorRef.stream` raises.
+        """
+        from procactors.runtime.streaming import open_stream  # only where it is used
+
+        ref = self.sync
+        try:
+            port = port_here()
+        except RuntimeError:  # no loop runs here that could be blocked
+            return ref.stream(method, *args, **kwargs)
+
+        def send(endpoint: Transport, channel: bytes, pending: Answered) -> None:
+            _Parcel(ref, endpoint, method, args, kwargs, channel).submit_soon(port, pending)
+
+        return open_stream(ref, method, args, kwargs, send)
+
+    def options(
+        self, *, timeout: float | None = _UNSET, buffer: int = _UNSET
+    ) -> AsyncActorRef[A_co]:
         """Return a ref to the same actor with options of its own; see `ActorRef.options`."""
-        ref = self.sync.options() if timeout is _UNSET else self.sync.options(timeout=timeout)
-        return AsyncActorRef(ref)
+        given = {"timeout": timeout, "buffer": buffer}
+        words: Any = {word: value for word, value in given.items() if value is not _UNSET}
+        return AsyncActorRef(self.sync.options(**words))
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -432,7 +476,7 @@ def _is_light_row(args: Any) -> bool:
 class _Parcel:
     """One message on its way out of an event loop."""
 
-    __slots__ = ("_encoded", "_is_large", "_message", "_ref", "endpoint")
+    __slots__ = ("_channel", "_encoded", "_is_large", "_message", "_ref", "endpoint")
 
     def __init__(
         self,
@@ -441,8 +485,11 @@ class _Parcel:
         what: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        channel: bytes = b"",
     ) -> None:
         self._ref = ref
+        #: Where the items of a stream go; else empty.
+        self._channel = channel
         self._message: Any = what, args, kwargs
         self._encoded: Any = None
         self._is_large = False
@@ -467,18 +514,20 @@ class _Parcel:
                 raise
             Client(endpoint).report_lost(ref._actor, method, encoded, str(error))
 
-    def submit_soon(self, port: LoopPort, pending: Awaited | Reply[Any]) -> None:
+    def submit_soon(self, port: LoopPort, pending: Awaited | Reply[Any] | Answered) -> None:
         """Send it; what comes of it, or the reason why it is not sent, is handed to `pending`."""
         ref = self._ref
+        # That of a stream is for each item.
+        timeout = None if self._channel else ref._timeout
         if self.is_quick(port):
             try:
-                self._submit(pending, ref._timeout, 0.0)
+                self._submit(pending, timeout, 0.0)
             except MailboxFull:
                 if ref._overflow is not Overflow.BLOCK:
                     raise
             else:
                 return
-        until = None if ref._timeout is None else monotonic() + ref._timeout
+        until = None if timeout is None else monotonic() + timeout
 
         def submit(wait_s: float) -> None:
             left = None if until is None else max(0.0, until - monotonic())
@@ -500,7 +549,7 @@ class _Parcel:
         self,
         port: LoopPort,
         attempt: Callable[[float], None],
-        whose: Awaited | Reply[Any],
+        whose: Awaited | Reply[Any] | Answered,
         *,
         is_told: bool = False,
     ) -> None:
@@ -518,7 +567,9 @@ class _Parcel:
         )
         send_later(port, (ref._runtime_dir, ref._actor), sending)
 
-    def _submit(self, pending: Awaited | Reply[Any], timeout: float | None, wait_s: float) -> None:
+    def _submit(
+        self, pending: Awaited | Reply[Any] | Answered, timeout: float | None, wait_s: float
+    ) -> None:
         method, encoded = self._encode()
         ref = self._ref
         self.endpoint.submit(ref._actor, ref.name, method, encoded, pending, timeout, wait_s)
@@ -526,7 +577,13 @@ class _Parcel:
     def _encode(self) -> Any:
         if self._encoded is None:
             what, args, kwargs = self._message
-            self._encoded = self._ref._encode(self.endpoint, what, args, kwargs)
+            if self._channel:
+                from procactors.runtime.streaming import encode_streamed
+
+                method, encoded = encode_streamed(self._ref, self.endpoint, what, args, kwargs)
+                self._encoded = self._channel + method, encoded
+            else:
+                self._encoded = self._ref._encode(self.endpoint, what, args, kwargs)
         return self._encoded
 
 

@@ -11,6 +11,7 @@ import enum
 import functools
 import sys
 from collections.abc import (
+    AsyncIterator,
     Callable,
     Coroutine,
     Iterable,
@@ -44,12 +45,12 @@ from procactors.errors import (
     UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.checks import deadline, patience, suggestion
+from procactors.model.checks import deadline, patience, suggestion, whole
 from procactors.model.choices import Overflow
 from procactors.runner.method_table import Method, is_method_reference, key_of, table_of
 from procactors.runtime.client import Client
 from procactors.stored import stored
-from procactors.wire.pickling.codec import Encoded
+from procactors.wire.pickling.codec import Encoded, NeedsReceiver
 from procactors.wire.pickling.plain import encode_plain
 from procactors.wire.replies.reader import NOT_SENT
 from procactors.wire.storage import too_many_open
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from procactors.runtime import reply as futures
     from procactors.runtime.async_ref import AsyncActorRef
     from procactors.runtime.reply import Reply
+    from procactors.runtime.stream import Stream
 
     Ts = TypeVarTuple("Ts")
 else:
@@ -80,6 +82,10 @@ R = TypeVar("R")
 
 #: Says "not given" where None has a meaning.
 _UNSET: Any = object()
+
+#: Items of a stream that may be under way unless the ref says otherwise: as few as let both sides
+#: work at the same time, since what is under way takes memory. And the most that it may say.
+_BUFFER, _MOST_BUFFER = 64, 1_000_000
 
 
 class _DataclassValue(Protocol):
@@ -120,6 +126,7 @@ class ActorRef(Generic[A_co]):
     __slots__ = (
         "__weakref__",
         "_actor",
+        "_buffer",
         "_overflow",
         "_runtime_dir",
         "_table",
@@ -129,6 +136,7 @@ class ActorRef(Generic[A_co]):
     )
 
     name: str
+    _buffer: int
 
     def __init__(
         self,
@@ -307,21 +315,63 @@ class ActorRef(Generic[A_co]):
         )
         return reply
 
-    def options(self, *, timeout: float | None = _UNSET) -> ActorRef[A_co]:
+    @overload
+    def stream(
+        self,
+        method: Callable[Concatenate[A_co, P], Iterator[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Stream[R]: ...
+    @overload
+    def stream(
+        self,
+        method: Callable[Concatenate[A_co, P], AsyncIterator[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Stream[R]: ...
+    def stream(self, method: Any, /, *args: Any, **kwargs: Any) -> Stream[Any]:
+        """Call a generator of the actor, and return the stream of what it yields.
+
+        Does not block, but for a free place in a bounded mailbox. The generator runs in its turn,
+        as a message in hand, until it is exhausted or the stream is closed; it is held where
+        ``buffer`` items wait here (see `options`), so a slow reader bounds what is in memory. A
+        stream that has begun is never begun again, whatever the actor's ``delivery`` is. The ref's
+        ``timeout`` is the time that an item may take.
+
+        Raises:
+            DeliveryError: it was not sent. UnknownMethod: the method is no generator. TypeError:
+                it does not take these arguments.
+        """
+        from procactors.runtime.streaming import open_stream  # only where it is used
+
+        return open_stream(self, method, args, kwargs)
+
+    def options(self, *, timeout: float | None = _UNSET, buffer: int = _UNSET) -> ActorRef[A_co]:
         """Return a ref to the same actor with options of its own.
 
         Args:
-            timeout: seconds that an `ask` or `submit` waits for its reply, and any send for a
-                free place; None waits for ever.
+            timeout: seconds that an `ask` or `submit` waits for its reply, a stream for its next
+                item, and any send for a free place; None waits for ever.
+            buffer: items of a `stream`, and of what is fed to the actor, that may be under way:
+                made and not yet taken; 64 if not given.
 
         Raises:
-            InvalidSpec: a timeout that is no number of seconds.
+            InvalidSpec: a timeout that is no number of seconds, a buffer that is no whole number
+                from 1 to 1,000,000.
         """
         if timeout is _UNSET:
             timeout = self._timeout
         timeout = patience("timeout", timeout)
         cls = None if self._table is None else self._table.cls
-        return ActorRef(self._runtime_dir, self._actor, self.name, self._overflow, cls, timeout)
+        ref: ActorRef[A_co] = ActorRef(
+            self._runtime_dir, self._actor, self.name, self._overflow, cls, timeout
+        )
+        ref._buffer = (
+            self._credit() if buffer is _UNSET else whole("buffer", buffer, 1, _MOST_BUFFER)
+        )
+        return ref
 
     def proxy(self) -> A_co:
         """Return an object with the actor's methods: ``proxy.increment(2)`` is an ask.
@@ -411,6 +461,20 @@ class ActorRef(Generic[A_co]):
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _credit(self) -> int:
+        """Return how many items of a stream may be under way."""
+        # Without a value in most refs: only `options` gives it one.
+        try:
+            return object.__getattribute__(self, "_buffer")  # type: ignore[no-any-return]
+        except AttributeError:
+            return _BUFFER
+
+    def _encode_for(self, endpoint: Transport, value: Any, what: str) -> Encoded:
+        """Encode what has to know who will receive it."""
+        from procactors.runtime.feed import encode_for  # only where it is used
+
+        return encode_for(self, endpoint, value, what)
+
     def _drop(
         self, endpoint: Transport, method: bytes, encoded: Encoded, error: MailboxFull
     ) -> None:
@@ -434,9 +498,15 @@ class ActorRef(Generic[A_co]):
                 key = method.key
             if not kwargs and (plain := encode_plain(args)) is not None:
                 return key, plain
-            return key, endpoint.encode((args, kwargs), "arguments")
+            try:
+                return key, endpoint.encode((args, kwargs), "arguments")
+            except NeedsReceiver:
+                return key, self._encode_for(endpoint, (args, kwargs), "arguments")
         self._check_message(what, args, kwargs)
-        return b"", endpoint.encode(what)
+        try:
+            return b"", endpoint.encode(what)
+        except NeedsReceiver:
+            return b"", self._encode_for(endpoint, what, "message")
 
     def _check_message(self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse what is no message; say which method may have been meant."""

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import struct
 import threading
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ from procactors.supervision.backend import Tell
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.stop_report import Tally
 from procactors.wire.endpoint import Endpoint
-from procactors.wire.envelope import BATCH_KEY, CALL_ID, Envelope, open_envelope
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, STREAM_KEY, Envelope, open_envelope
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
     CLOSED,
@@ -74,8 +75,10 @@ if TYPE_CHECKING:
     from procactors.supervision.crash_folder import CrashFolder, InHand
     from procactors.wire.mailbox import hands as table
     from procactors.wire.mailbox.hands import Slot
+    from procactors.wire.streams import channel
 else:
     crash_folder = late("procactors.supervision.crash_folder")  # of systems with a `crash_dir`
+    channel = late("procactors.wire.streams.channel")  # of systems with streams
     table = late("procactors.wire.mailbox.hands")  # of actors with more than one in hand
 
 __all__ = ["Recovery"]
@@ -319,6 +322,8 @@ class Recovery:
         has_raised: bool,
     ) -> bool:
         """Whether the next life gets a message; `has_raised`: its handler has ended this one."""
+        if record.kind == Kind.CALL and open_envelope(record.body).method[:1] == STREAM_KEY:
+            return False  # its reader has had some items already
         if record.kind != Kind.EVENT:
             # An exception is no process's crash.
             return not has_raised and deliveries < most
@@ -347,8 +352,9 @@ class Recovery:
         """
         _, flags, body = record
         envelope = open_envelope(body)
-        # Not a batch: its payloads are the pool's, which knows the item that is to blame.
-        is_batch = envelope.method[:1] == BATCH_KEY
+        # Not a batch: its payloads are the pool's, which knows the item that is to blame. Nor a
+        # stream, whose channel is gone.
+        is_batch = envelope.method[:1] in (BATCH_KEY, STREAM_KEY)
         kept: DeadLetter | None = None
         # An ask goes to the file alone, and only if it has killed its actor.
         if not envelope.reply or (self.letters.keeps and killed and not is_batch):
@@ -421,6 +427,8 @@ class Recovery:
         sweep_shares(path, process)
         remove_ports_of(path, process)
         remove_result_tables_of(path, process)
+        if os.path.isdir(os.path.join(path, "streams")):  # made with the first one
+            channel.sweep_streams(path, process)
         for target in sweep_segments(path, process, None):
             fence = frame(Kind.FENCE, 0, CALL_ID.pack(process))
             if is_port(target):

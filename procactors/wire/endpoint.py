@@ -283,6 +283,13 @@ class Endpoint:
         if timeout is not None:
             replies.expire(call, deadline, _timeout_error(name, timeout))
 
+    def expect(self, pending: PendingReply) -> tuple[int, int]:
+        """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
+        replies = self._replies or self._reply_reader()
+        call = next(self._calls)
+        replies.pending[call] = pending
+        return replies.port.number, call
+
     def pass_on(self, actor: int, name: str, record: bytes, timeout: float | None = None) -> None:
         """Put a message that has come here into another actor's mailbox; it is the kernel's then.
 

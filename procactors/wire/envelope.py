@@ -20,6 +20,7 @@ __all__ = [
     "BATCH_KEY",
     "CALL_ID",
     "HEADER_BYTES",
+    "STREAM_KEY",
     "WHOLE",
     "Envelope",
     "build_message",
@@ -40,6 +41,9 @@ WHOLE = struct.Struct("=IBBHQQQdH")
 
 #: First byte of the method's name of a pool's batch.
 BATCH_KEY = b"*"
+#: First byte of that of a generator's, whose items go to a channel: the channel's number follows,
+#: in 16 hexadecimal digits, then a colon and the method.
+STREAM_KEY = b"~"
 
 #: Longest pickle whose frame is kept for the next one of its length: some 30 KB a method at most.
 _SHORT = 255
@@ -62,7 +66,8 @@ class Envelope(NamedTuple):
         sender: id of the actor that sent it; 0 is the main program.
         deadline: monotonic instant until which the caller waits; 0.0 is for ever.
         method: ``module:qualname`` of the method, ``:name``, or empty for `receive`; behind a
-            ``*`` what a pool's batch calls; behind an ``@`` what its code is.
+            ``*`` what a pool's batch calls; behind a ``~`` a channel and what streams into it;
+            behind an ``@`` what its code is.
         payload: the encoded arguments or message (see `PayloadStore.open`).
     """
 

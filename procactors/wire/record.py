@@ -90,6 +90,9 @@ class Kind(enum.IntEnum):
     VERDICT = 8  #: a reply by the supervisor: died, or stopped
     READY = 9  #: to the supervisor: an incarnation serves its mailbox from now on
     EVENT = 10  #: to a watcher: another actor was restarted, or has ended
+    ITEMS = 11  #: of a stream: many plain items
+    PICKLED = 12  #: of a stream: many small pickles
+    LARGE = 13  #: of a stream: one item by itself
     CANCEL = 14  #: a reply: the message was not begun, since its caller had cancelled it
     MOVED = 15  #: in a black box: a CALL that is somebody else's now; in a reply pipe: whose
 

@@ -128,6 +128,9 @@ class Transport(Protocol):
             DeliveryError: it was not sent, and nothing is delivered to `pending`.
         """
 
+    def expect(self, pending: PendingReply) -> tuple[int, int]:
+        """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
+
     def take_back(self, actor: int, call: int) -> bool | None:
         """Cancel a call of a submit; return True: it has not begun, and never will.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import functools
 import os
 import pickle
 import signal
@@ -269,29 +268,19 @@ class AsyncHandler(Actor):
         return 1
 
 
-class Generating:
-    """No actor by inheritance."""
-
-    def rows(self):
+class GeneratingHook(Actor):
+    def on_stop(self, reason):
         yield 1
 
 
-class AsyncGenerating(Actor):
-    async def rows(self):
+class GeneratingReceive(Actor):
+    async def receive(self, message):
         yield 1
-
-
-class Partial(Actor):
-    def _work(self, by):
-        yield by
-
-    work = functools.partialmethod(_work, 1)
 
 
 UNSUPPORTED = [
-    (Generating, "Generating.rows is a generator"),
-    (AsyncGenerating, "AsyncGenerating.rows is an async generator"),
-    (Partial, "Partial.work is a generator"),
+    (GeneratingHook, "GeneratingHook.on_stop is a generator"),
+    (GeneratingReceive, "GeneratingReceive.receive is an async generator"),
 ]
 
 

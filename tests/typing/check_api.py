@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,14 @@ from procactors import (
     Stopped,
     StopReport,
     Strategy,
+    Stream,
     Supervisor,
     SupervisorRef,
     Terminated,
     Timer,
     Topic,
     current_context,
+    feed,
     run,
     spec,
 )
@@ -532,6 +534,46 @@ class AsyncParent(Actor):
         assert_type(await self.context.options(name="c").aio.spawn(Counter), AsyncActorRef[Counter])
         assert_type(await self.context.system.aio.find("c"), AsyncActorRef[Any] | None)
         assert_type(self.context.ref.aio, AsyncActorRef[Any])
+
+
+class Rows(Actor):
+    def rows(self, path: str, limit: int = 0) -> Iterator[tuple[str, int]]:
+        yield path, limit
+
+    async def lines(self, path: str) -> AsyncIterator[str]:
+        yield path
+
+    def total(self, numbers: Iterator[int]) -> int:
+        return sum(numbers)
+
+    def plain(self) -> int:
+        return 0
+
+
+def streams(rows: ActorRef[Rows]) -> None:
+    stream = rows.stream(Rows.rows, "path", limit=2)
+    assert_type(stream, Stream[tuple[str, int]])
+    for name, number in rows.options(buffer=10, timeout=1.0).stream(Rows.rows, "path"):
+        assert_type(name, str)
+        assert_type(number, int)
+    assert_type(rows.stream(Rows.lines, "path"), Stream[str])
+    with stream as opened:
+        assert_type(next(opened), tuple[str, int])
+    assert_type(rows.ask(Rows.total, feed([1, 2])), int)
+    rows.ask(Rows.total, feed(["a"]))  # type: ignore[call-overload]
+    rows.stream(Rows.plain)  # type: ignore[call-overload]
+    rows.stream(Rows.rows)  # type: ignore[call-overload]
+    rows.stream(Rows.rows, 5)  # type: ignore[call-overload]
+
+
+async def async_streams(rows: AsyncActorRef[Rows], words: AsyncIterator[int]) -> None:
+    async for name, number in rows.stream(Rows.rows, "path"):
+        assert_type(name, str)
+        assert_type(number, int)
+    async with rows.options(buffer=1).stream(Rows.lines, "path") as stream:
+        assert_type(await anext(stream), str)
+    assert_type(await rows.ask(Rows.total, feed(words)), int)
+    rows.stream(Rows.plain)  # type: ignore[call-overload]
 
 
 def heard(event: Crashed) -> None:

@@ -148,6 +148,10 @@ class Slot:
         """Monotonic nanoseconds since which it is in hand: held, or begun again (`begin`)."""
         return self._words[self._word + _SINCE]
 
+    def busy_since(self, since: int) -> None:
+        """Note since when its handler is at one piece of work: a stream's, at an item."""
+        self._words[self._word + _SINCE] = since
+
     @property
     def deliveries(self) -> int:
         """How often its message had been begun before this time."""

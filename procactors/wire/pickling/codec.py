@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import DecodeError, EncodeError
@@ -25,7 +26,21 @@ else:
     by_value = late("procactors.wire.pickling.by_value")
     pickle_errors = late("procactors.wire.pickling.pickle_errors")
 
-__all__ = ["Encoded", "decode", "decode_joined", "encode", "encode_key", "join", "pieces", "split"]
+__all__ = [
+    "ASKER",
+    "Encoded",
+    "NeedsReceiver",
+    "decode",
+    "decode_joined",
+    "encode",
+    "encode_key",
+    "encode_small",
+    "encode_to",
+    "join",
+    "pieces",
+    "receivers",
+    "split",
+]
 
 _COUNT = struct.Struct("=Q")
 #: Each buffer starts on this boundary: arrays want aligned memory.
@@ -40,6 +55,25 @@ _BY_VALUE = b"\x93__main__"
 _new = tuple.__new__
 _dumps = pickle.dumps
 _loads = pickle.loads
+
+
+class NeedsReceiver(TypeError):
+    """Raised by a value's pickling code where it is not known who will receive the value."""
+
+
+class Receivers(threading.local):
+    """Who will receive what this thread is just pickling (`encode_to`).
+
+    Only values that need to know it look here, by raising `NeedsReceiver` at first: so that others
+    cost nothing.
+    """
+
+    receiver: Any = None
+
+
+receivers = Receivers()
+#: The receiver of an answer: whoever has asked.
+ASKER = "the asker"
 
 
 class Encoded(NamedTuple):
@@ -72,7 +106,7 @@ def encode(
     try:
         head = _dumps(value, 5, buffer_callback=found.append)
     except Exception as error:  # any class's own pickling code may raise anything
-        if by_signal(error):
+        if by_signal(error) or isinstance(error, NeedsReceiver):
             raise
         head = _BY_VALUE
     # Substring tests: a false alarm costs one slower pickling. A pickled Connection would carry
@@ -86,7 +120,7 @@ def encode(
         try:
             head = by_value.dumps_by_value(value, runtime_dir, found.append, hands_over=hands_over)
         except Exception as error:
-            if by_signal(error):
+            if by_signal(error) or isinstance(error, NeedsReceiver):
                 raise
             raise EncodeError(
                 pickle_errors.describe_unpicklable(value, what, runtime_dir, error)
@@ -98,6 +132,27 @@ def encode(
     except BufferError:
         # Out of band only what lies in one piece: the rest goes into the pickle itself.
         return Encoded(by_value.dumps_by_value(value, runtime_dir, hands_over=hands_over), ())
+
+
+def encode_to(receiver: Any, encode: Callable[..., Encoded], value: Any, what: str) -> Encoded:
+    """Encode a value for a receiver that is known."""
+    before, receivers.receiver = receivers.receiver, receiver
+    try:
+        return encode(value, what)
+    finally:
+        receivers.receiver = before
+
+
+def encode_small(value: Any) -> bytes | None:
+    """Pickle a value that names no class and has no buffer; None: it takes `encode` to send it."""
+    found: list[pickle.PickleBuffer] = []
+    try:
+        head = _dumps(value, 5, buffer_callback=found.append)
+    except Exception as error:
+        if by_signal(error):
+            raise
+        return None
+    return None if found or _STACK_GLOBAL in head else head
 
 
 def encode_key(value: Any) -> bytes:

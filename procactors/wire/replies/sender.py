@@ -19,6 +19,7 @@ from collections import OrderedDict
 from procactors.errors import StorageFull
 from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
+from procactors.wire.pickling.codec import ASKER, NeedsReceiver, encode_to
 from procactors.wire.pickling.plain import encode_result
 from procactors.wire.record import BODY_LIMIT, PADDING, Kind, parse
 from procactors.wire.replies.port import NUDGE, pipe_path, spill_folder
@@ -57,7 +58,10 @@ class ReplySender:
             StorageFull: no room for a large one.
         """
         plain = encode_result(value) if kind == _RESULT else None
-        encoded = plain or self._encode(value, "result")
+        try:
+            encoded = plain or self._encode(value, "result")
+        except NeedsReceiver:
+            encoded = encode_to(ASKER, self._encode, value, "result")
         head, buffers = encoded
         size = 8 + len(head)
         if not buffers and size <= BODY_LIMIT:  # nearly every answer: in one piece

@@ -132,10 +132,20 @@ def test_two_names_of_a_function_that_has_neither_are_refused():
         found(cls, nameless)
 
 
-@pytest.mark.parametrize("name", ["later", "each"])
-def test_what_is_no_plain_function_is_refused(name):
+def test_what_is_no_plain_function_is_refused():
     with pytest.raises(InvalidSpec, match="handlers are plain functions"):
-        found(Derived, getattr(Derived, name))
+        found(Derived, Derived.later)
+
+
+def test_generators_are_streamed_and_plain_methods_are_not():
+    table = table_of(Derived)
+    for _ in range(2):
+        with pytest.raises(UnknownMethod, match=r"a generator, .*say stream\(Derived.each"):
+            table.method(Derived.each)
+        assert table.generator(Derived.each).name == "each"
+        with pytest.raises(UnknownMethod, match=r"no generator.*say ask\(Derived.double"):
+            table.generator(Derived.double)
+        assert table.method(Derived.double).name == "double"
 
 
 @pytest.mark.parametrize(
