@@ -26,6 +26,7 @@ RUN = [
             "pools.md",
             "shared-data.md",
             "events.md",
+            "messaging-patterns.md",
             "state.md",
             "timers.md",
             "messaging-patterns.md",

@@ -354,8 +354,6 @@ class Context:
             self._schedule = Schedule(self._class)
             if self._loop is not None:
                 self._loop.keep_time(self._schedule)
-        elif self._loop is not None:
-            self._loop.look_again()
         return self._schedule
 
     # -- its end

@@ -301,6 +301,12 @@ class Options:
             if getattr(self, name) is not None:
                 member(name, getattr(self, name), kind)
 
+        if self.checkpoint is not None and self.max_concurrency > 1:
+            raise InvalidSpec(
+                f"a checkpoint is written between two messages, and with max_concurrency="
+                f"{self.max_concurrency} there may be no such moment: leave one of both out"
+            )
+
     def replace(self, **changes: Unpack[OptionWords]) -> Options:
         """Return options with some words changed; an unknown word is named with the known ones.
 

@@ -19,17 +19,15 @@ import contextvars
 import functools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic, monotonic_ns
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from procactors.errors import EncodeError, HandlerCancelled, StorageFull
 from procactors.model.handlers import is_async
 from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitable
 from procactors.runner.loop import Loop, TellFailed
-from procactors.runner.schedule import Schedule, Timer
 from procactors.runner.source import Source
-from procactors.runner.timers import Timers
 from procactors.wire.envelope import BATCH_KEY, handler_name, open_envelope
 from procactors.wire.mailbox.black_box import (
     CANCELS,
@@ -40,13 +38,16 @@ from procactors.wire.mailbox.black_box import (
     PHASE,
     RUNNING,
     TERMINATE,
-    BlackBox,
 )
 from procactors.wire.mailbox.hands import FAILED, Slot
 from procactors.wire.mailbox.reader import MailboxReader, WouldWait
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import Kind, Record, parse
 from procactors.wire.shm.segments import Received
+
+if TYPE_CHECKING:
+    from procactors.runner.schedule import Schedule, Timer
+    from procactors.runner.timers import Timers
 
 __all__ = ["AsyncLoop", "Hand"]
 
@@ -84,7 +85,6 @@ class Hand:
     """
 
     __slots__ = (
-        "_name",
         "body",
         "call",
         "deadline",
@@ -100,7 +100,7 @@ class Hand:
         "task",
     )
 
-    def __init__(self, record: Any, slot: Slot | None, name: str = "") -> None:
+    def __init__(self, record: Any, slot: Slot | None) -> None:
         self.kind, self.flags, body = record
         self.key, self.call, self.reply, self.deadline = b"", 0, 0, 0.0
         if self.kind == _CALL:
@@ -112,14 +112,32 @@ class Hand:
         self.task: asyncio.Task[Any] | None = None
         self.is_taken = self.is_put_aside = False
         self.on_raised: Callable[[BaseException], bool] | None = None
-        self._name = name
 
     @property
     def name(self) -> str:
         """Of its handler, for people."""
-        if self.kind == _CALL:
-            return handler_name(self.key)
-        return self._name or "a hook for an event"
+        return handler_name(self.key) if self.kind == _CALL else "a hook for an event"
+
+
+class Run(Hand):
+    """A run of a timer, which is no message and has no caller.
+
+    Attributes:
+        timer: whose.
+        since: when it began, in nanoseconds of the monotonic clock.
+    """
+
+    __slots__ = ("since", "timer")
+
+    def __init__(self, timer: Timer) -> None:
+        super().__init__((_TIMER, 0, b""), None)
+        self.timer = timer
+        self.since = monotonic_ns()
+
+    @property
+    def name(self) -> str:
+        """Of the timer, for people."""
+        return self.timer.label.decode()
 
 
 #: The message that is being handled where it is looked at.
@@ -173,6 +191,9 @@ class AsyncLoop(Loop):
         self._canceller: asyncio.TimerHandle | None = None
         self._seen_cancels = self._words[CANCELS]
         self._warned: set[str] = set()
+        # What runs the actor's timers, once it has any; the runs that go on, the oldest first.
+        self._timers: Timers | None = None
+        self._runs: list[Run] = []
 
     # -- what handlers see of their own message -------------------------------------------------
 
@@ -228,6 +249,11 @@ class AsyncLoop(Loop):
     @payload.setter
     def payload(self, received: Received | None) -> None:
         """Each message has its own."""
+
+    @property
+    def record(self) -> bytes:
+        """The record of the message here; empty if there is none, or its handler has ended."""
+        return super().record if _here.get() in self.hands else b""
 
     @property
     def _slot(self) -> Slot | None:
@@ -317,10 +343,6 @@ class AsyncLoop(Loop):
             self.wake()
         return count
 
-    def look_again(self) -> None:
-        """Look soon whether there is something to be done, as a new timer. From any thread."""
-        self.wake()
-
     def wake(self) -> None:
         """Look soon whether there is something to be done. From any thread."""
         if not self._is_woken and not self._loop.is_closed():
@@ -348,12 +370,11 @@ class AsyncLoop(Loop):
                     self._is_done = True
                     self._loop.stop()
                 return
-            if self._is_full:
+            if self.is_full:
+                self._keep_running_timers()
                 return  # the end of one calls again
             if self._waiting:
-                slot = self._waiting.popleft()
-                slot.begin()
-                self._begin(Hand(slot.record, slot))
+                self._begin_held(self._waiting.popleft())
             elif not self._take_next():
                 return
             if self._batch is not None:
@@ -362,6 +383,15 @@ class AsyncLoop(Loop):
             if self._was_plain and self.hands:
                 break  # those that await have their turn between two plain ones
         self._loop.call_soon(self._pump)
+
+    def _begin_held(self, slot: Slot) -> None:
+        """Begin a message that waits in the hands table."""
+        if self._is_due:  # else it would be in hand beside this one
+            self._is_due = False
+            self.source.done(place=True)
+        if not self._is_expired(slot):
+            slot.begin()
+            self._begin(Hand(slot.record, slot))
 
     def _take_next(self) -> bool:
         """Take the next message, if there is one; else see that the event loop waits for it."""
@@ -373,9 +403,9 @@ class AsyncLoop(Loop):
         except WouldWait as wait:
             self._rest()
             self._wait(wait.seconds)
+            if self.is_full:
+                self._keep_running_timers()
             return False
-        except Underway:
-            return True
         self._rest()
         if at < 0:
             self._is_over = True
@@ -427,7 +457,7 @@ class AsyncLoop(Loop):
             self._timer = None
 
     def _readable(self) -> None:
-        if not self._is_full:
+        if not self.is_full:
             self._pump()
             return
         # There is no room for it now. Watched all the same it would be reported in each turn.
@@ -435,7 +465,7 @@ class AsyncLoop(Loop):
         self._loop.remove_reader(self._reader.fileno())
 
     @property
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether no message can be begun before one has ended."""
         return self._is_alone or len(self.hands) >= self._most
 
@@ -573,12 +603,11 @@ class AsyncLoop(Loop):
     def _end(self, hand: Hand) -> None:
         """Step behind a message that is handled."""
         self.hands.discard(hand)
+        if self._timers is not None:
+            self._timers.end_stretch()
         if hand.slot is not None:
             if not hand.is_put_aside:
                 self.held.finish(hand.slot)
-            return
-        if hand.kind == _TIMER:
-            self._reader.box.end_timer()
             return
         self._is_alone = False
         if hand.kind == _EVENT:
@@ -602,34 +631,11 @@ class AsyncLoop(Loop):
             for hand in list(self.hands):
                 is_awaited = hand.task is not None and hand.reply
                 if is_awaited and ones.is_cancelled(hand.reply, hand.call):
-                    cast("asyncio.Task[Any]", hand.task).cancel()
+                    # Behind its first step, which is due: a handler that has begun, as its caller
+                    # was told, is to see the cancellation, and not to be left out.
+                    self._loop.call_soon(cast("asyncio.Task[Any]", hand.task).cancel)
         if any(hand.reply for hand in self.hands):
             self._canceller = self._loop.call_later(_CANCELS_EVERY_S, self._look_for_cancels)
-
-    # -- timers ---------------------------------------------------------------------------------
-
-    def keep_time(self, schedule: Schedule) -> None:
-        """Run what has come due on a schedule, from now on; see `Loop.keep_time`."""
-        box = self._reader.box
-        self.use(AsyncTimers(self.source, schedule, box, self._run_timer, self._is_ending, self))
-
-    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
-        def call(hand: Hand) -> None:
-            try:
-                result = getattr(self._instance, name)(*args)
-            except Exception as error:
-                raise TellFailed(error) from error
-            if is_awaitable(result):
-                self._go_on(hand, result)
-            else:
-                self.hands.discard(hand)
-
-        self._run_in(Hand(Record(_TIMER, 0, memoryview(b"")), None, name), call)
-
-    @property
-    def is_in_timer(self) -> bool:
-        """Whether the coroutine of a timer is the one thing under way: no message is begun."""
-        return self._most == 1 and any(hand.kind == _TIMER for hand in self.hands)
 
     def _blame(self, hand: Hand) -> None:
         """Note that the handler of a message ends this life."""
@@ -651,6 +657,100 @@ class AsyncLoop(Loop):
             hand.name,
             seconds,
         )
+
+    # -- timers ---------------------------------------------------------------------------------
+
+    def keep_time(self, schedule: Schedule) -> None:
+        """Run what has come due on a schedule; see `Loop.keep_time`."""
+        super().keep_time(schedule)
+        self._timers = cast("Timers", self.source)
+        # By a handler that goes on meanwhile, while the loop waits for what was next.
+        schedule.on_sooner = self.wake
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether handlers are under way."""
+        return bool(self.hands)
+
+    def _keep_running_timers(self) -> None:
+        """Run timers though no message can be begun: those in hand may wait for one."""
+        if self._timers is None or self._most == 1:
+            return  # one at a time: timers have their turn between two messages
+        if not self._timers.run_due():
+            self._is_over = True
+            self.wake()
+            return
+        self._rest()
+        if (seconds := self._timers.next_in()) is not None:
+            self._timer = self._loop.call_later(seconds, self._pump)
+
+    def run_timer(self, timer: Timer) -> bool:
+        """Call a timer's method; a coroutine goes on as a task, beside messages if these may."""
+        if any(run.timer is timer for run in self._runs):
+            return True  # its last run goes on: this instant is left out
+        run = Run(timer)
+        self._runs.append(run)
+        self._mark()
+        context = contextvars.copy_context()
+        context.run(_here.set, run)
+        try:
+            context.run(self._begin_run, run)
+        except BaseException as error:
+            self._name(run, has_failed=True)
+            if issubclass(type(error), Exception):
+                raise TellFailed(error) from error
+            raise
+        if run.task is None:
+            self._end_run(run)
+        return run.task is None or self._most > 1
+
+    def _begin_run(self, run: Run) -> None:
+        timer = run.timer
+        result = getattr(self._instance, timer.method)(*timer.args)
+        if is_awaitable(result):
+            self.hands.add(run)
+            inner = result if asyncio.iscoroutine(result) else awaited(result)
+            stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, run))
+            run.task = task = self._loop.create_task(stepped)
+            task.set_name(run.name)
+            task.add_done_callback(functools.partial(self._run_finished, run))
+
+    def _run_finished(self, run: Run, task: asyncio.Task[Any]) -> None:
+        """A timer's task has ended: raising ends the actor, as in a tell."""
+        run.task = None  # its context has the run: each would keep the other
+        error = None if task.cancelled() else task.exception()
+        if self._failure is not None:
+            return
+        self.hands.discard(run)
+        if error is not None:
+            self._name(run, has_failed=True)
+            is_users = issubclass(type(error), Exception)
+            self._fail_with(TellFailed(error) if is_users else error)
+            return
+        if task.cancelled():
+            _log.warning("%s was cancelled in the actor", run.name)
+        try:
+            self._end_run(run)
+        except BaseException as failed:  # noqa: BLE001 - as wide as what a hook may let through
+            self._fail_with(failed)
+        else:
+            self._pump()
+
+    def _end_run(self, run: Run) -> None:
+        if self._keeper is not None:
+            self._keeper.changed()
+        self._runs.remove(run)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Have the box name the oldest run that goes on: if one hangs, it does."""
+        if self._runs:
+            self._name(self._runs[0])
+        else:
+            self._reader.box.end_timer()
+
+    def _name(self, run: Run, *, has_failed: bool = False) -> None:
+        self._reader.box.begin_timer(run.timer.label, run.since, has_failed=has_failed)
 
     # -- batches of a pool ----------------------------------------------------------------------
 
@@ -676,50 +776,3 @@ class AsyncLoop(Loop):
         if not is_async(handler):
             return handler
         return lambda *args, **kwargs: self._events.finish(handler(*args, **kwargs))
-
-
-class Underway(Exception):
-    """A timer's coroutine has begun: no message is, before it has ended."""
-
-
-class AsyncTimers(Timers):
-    """Timers whose methods may be coroutines.
-
-    Args:
-        inner, schedule, box, call, is_ending: as `Timers`.
-        loop: runs the coroutines.
-    """
-
-    def __init__(
-        self,
-        inner: Source,
-        schedule: Schedule,
-        box: BlackBox,
-        call: Callable[[str, tuple[Any, ...]], None],
-        is_ending: Callable[[], bool],
-        loop: AsyncLoop,
-    ) -> None:
-        super().__init__(inner, schedule, box, call, is_ending)
-        self._loop = loop
-        # What was due and has not been begun, behind one whose coroutine goes on.
-        self._rest: Iterator[Timer] | None = None
-
-    def _run_due(self, now: float) -> bool:
-        rest, self._rest = self._rest or self._schedule.due(now), None
-        for timer in rest:
-            self._run(timer.label, timer.method, timer.args)
-            if self._loop.is_in_timer:
-                self._rest = rest  # asked for its next one when this one has ended
-                raise Underway
-            if self._is_ending():
-                return False
-        return True
-
-    def _run(self, label: bytes, method: str, args: tuple[Any, ...]) -> None:
-        self._box.begin_timer(label, monotonic_ns())
-        self._call(method, args)
-        if not self._loop.is_in_timer:
-            self._box.end_timer()
-        elif label == b"on_idle":
-            self._schedule.touch(self._clock())
-            raise Underway

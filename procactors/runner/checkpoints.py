@@ -95,7 +95,7 @@ class CheckpointReader(MailboxReader):
             return at
         record = parse(self.in_hand())
         self.keeper.answer_again(record)
-        _done(self, place=record.kind == _CALL)
+        _done(self, place=record.kind != _EVENT)
         if record.kind == _CALL:
             self.keeper.store.discard(record.flags, open_envelope(record.body).payload)
         return self.advance(timeout)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from procactors.wire.envelope import open_envelope
-from procactors.wire.mailbox.hands import DONE, LATER, OWED, STASHED, Hands, Slot
+from procactors.wire.mailbox.hands import DONE, LATER, OWED, RUNNING, STASHED, Hands, Slot
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import IN_SEGMENT, Kind
@@ -105,12 +105,18 @@ class Held:
         """Let go of a message whose answer another process owes now."""
         slot = self._hands.slot_of(number, turn)
         if slot is not None:
-            self.finish(slot)
+            self.let_go(slot)
 
     def finish(self, slot: Slot) -> None:
         """Let go of a message that is handled, and of its payload."""
-        if self._keeper is not None:
+        # One that is answered later changes nothing here: and its answer may come from a thread, or
+        # in the midst of another message.
+        if self._keeper is not None and slot.state == RUNNING:
             self._keeper.ends(slot)
+        self.let_go(slot)
+
+    def let_go(self, slot: Slot) -> None:
+        """Let go of a message, and of its payload. From any thread, if it was lifted or is owed."""
         record = slot.record
         if record.flags & IN_SEGMENT and record.kind == Kind.CALL:
             # In this order: killed in between, the supervisor frees the payload.

@@ -16,7 +16,7 @@ import functools
 import logging
 import pickle
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from procactors.runner.checkpoints import Keeper
     from procactors.runner.held import Held
     from procactors.runner.recycling import Recycler
-    from procactors.runner.schedule import Schedule
+    from procactors.runner.schedule import Schedule, Timer
     from procactors.runner.source import Source
     from procactors.wire.mailbox import hands
     from procactors.wire.mailbox.hands import Slot
@@ -271,7 +271,7 @@ class Loop:
             StorageFull: there is no room for the note.
         """
         slot = self.held.owe(record)
-        return lambda: self.held.finish(slot)
+        return lambda: self.held.let_go(slot)
 
     def become(self, handler: Callable[[Any], Any] | None) -> None:
         """Have messages as values given to `handler`; None: to the class's `receive`."""
@@ -352,9 +352,6 @@ class Loop:
         self.leaving = True
         self._pausing = True
 
-    def look_again(self) -> None:
-        """See that a new timer is heeded: between two messages each is looked at anyway."""
-
     def use(self, source: Source) -> None:
         """Take messages from `source` from now on: it stands before what was the source so far."""
         self.source = source
@@ -370,7 +367,7 @@ class Loop:
         """Run between two messages, from now on, what has come due on a schedule."""
         from procactors.runner.timers import Timers  # only where it is used
 
-        self.use(Timers(self.source, schedule, self._reader.box, self._run_timer, self._is_ending))
+        self.use(Timers(self.source, schedule, self._reader.box, self))
 
     def close(self) -> None:
         """Close the reader and the reply ends."""
@@ -422,7 +419,7 @@ class Loop:
             envelope = open_envelope(slot.record.body)
             text = f"the actor has made way for its next life, and had put {envelope.handler} off"
             self._fail(envelope.call, envelope.reply, ReplyError(f"{text}: nobody will answer"))
-            self.held.finish(slot)
+            self.held.let_go(slot)
 
     def _begin_waiting(self) -> None:
         """Handle what the life before had in hand out of the batch, or had put aside."""
@@ -430,7 +427,18 @@ class Loop:
             for slot in waiting:
                 if self.leaving or self._words[CONTROL] >= HALT:
                     return  # the rest is the next life's, or answered for
-                self.serve_held(slot)
+                if not self._is_expired(slot):
+                    self.serve_held(slot)
+
+    def _is_expired(self, slot: Slot) -> bool:
+        """Let go of a message that was put aside, if its caller has given it up; say whether."""
+        kind, _, body = slot.record
+        deadline = open_envelope(body).deadline if kind == _CALL and not slot.deliveries else 0.0
+        if not deadline or monotonic() < deadline:
+            return False
+        self._words[EXPIRED] += 1
+        self.held.let_go(slot)
+        return True
 
     def _begin_unstashed(self, is_behind: bool) -> bool:
         """Handle what was put aside and is to be begun, before all that is in the mailbox.
@@ -507,19 +515,37 @@ class Loop:
         except Exception as error:
             raise TellFailed(error) from error
 
-    def _run_timer(self, name: str, args: tuple[Any, ...]) -> None:
-        """Call a method of the instance that nobody waits for; raising crashes the actor."""
+    # -- what timers need -----------------------------------------------------------------------
+
+    def run_timer(self, timer: Timer) -> bool:
+        """Call a timer's method, which nobody waits for: raising crashes the actor."""
+        box = self._reader.box
+        box.begin_timer(timer.label, monotonic_ns())
         self.deadline = 0.0
         try:
-            getattr(self._instance, name)(*args)
+            getattr(self._instance, timer.method)(*timer.args)
         except Exception as error:
             raise TellFailed(error) from error
         if self._keeper is not None:
-            self._keeper.changed()
+            self._keeper.changed()  # still in its name: it calls `snapshot`
+        # Not in a `finally`: what an exception leaves here says which timer has ended the actor.
+        box.end_timer()
+        return True
 
-    def _is_ending(self) -> bool:
+    @property
+    def is_ending(self) -> bool:
         """Whether no other message is to be begun, though some may be there."""
         return self.leaving or self._words[CONTROL] >= HALT
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether handlers are under way between two messages: not in this loop."""
+        return False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no message may be begun between two: not in this loop."""
+        return False
 
     def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
         """Handle the message in hand; return whether it was stepped behind, which else is due."""

@@ -4,8 +4,8 @@ Layer: runner. Runs in: actor, main thread; only where timers are used.
 Owns: nothing: it lives as long as the incarnation.
 Never: waits, runs a handler, or reads another clock than the one it is given.
 
-    after, every ──► heap of (instant, number) ──► due(now): each, in that order ──► every: again
-                     names: one timer each                                            on its grid
+    after, every ──► heap of (instant, number) ──► begin(now) ──► ran: `every` again, on its grid
+                     names: one timer each         in that order
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import math
 from _thread import get_ident
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic
 from types import MethodType
 from typing import Any, NoReturn
@@ -119,11 +119,13 @@ class Schedule:
 
     Attributes:
         next_at: instant at which there is something to do; infinity if never.
+        on_sooner: called when that comes to be earlier than it was.
     """
 
     def __init__(self, cls: type, clock: Callable[[], float] = monotonic) -> None:
         self.clock = clock
         self.next_at = math.inf
+        self.on_sooner: Callable[[], None] = _nothing
         self._table: MethodTable = table_of(cls)
         self._thread = get_ident()
         #: (instant, number, timer): those of one instant in the order in which they were set. A
@@ -132,6 +134,9 @@ class Schedule:
         self._number = 0
         self._dead = 0
         self._names: dict[str, Timer] = {}
+        #: The call of `on_idle`, which is set like no other timer.
+        self.idle = Timer(self, "on_idle", (), None, 0.0, None)
+        self.idle.label = b"on_idle"
         self._idle_s: float | None = None
         self._idle_at = math.inf
 
@@ -183,13 +188,19 @@ class Schedule:
 
     # -- running
 
-    def due(self, now: float) -> Iterator[Timer]:
-        """Yield what is due by `now`, to be run before the next is asked for.
+    @property
+    def newest(self) -> int:
+        """Number of what was set last."""
+        return self._number
 
-        What they set themselves comes the next time, however short it waits: messages have their
-        turn in between.
+    def begin(self, now: float, newest: int) -> Timer | None:
+        """Return the next timer that is due by `now`, to be run now; None: there is none.
+
+        Args:
+            now: the instant.
+            newest: `newest` when the round began. What a timer sets comes in the next round,
+                however short it waits: messages have their turn in between.
         """
-        newest = self._number
         while self._heap and self._heap[0][0] <= now and self._heap[0][1] <= newest:
             _, serial, timer = heapq.heappop(self._heap)
             if timer._number != serial:
@@ -199,10 +210,16 @@ class Schedule:
                 self._forget(timer)
             else:
                 timer._number = _RUNS
-            yield timer
-            if timer._number == _RUNS:  # neither given up by its own handler nor set anew
-                self._push(self._next(timer), timer)
+            return timer
         self._settle()
+        return None
+
+    def ran(self, timer: Timer) -> None:
+        """Note that the run of a timer has ended."""
+        if timer._number == _RUNS:  # neither given up by its own handler nor set anew
+            self._push(self._next(timer), timer)
+        else:
+            self._settle()
 
     def touch(self, now: float) -> None:
         """Note that a message was handled until `now`, or that `on_idle` was called."""
@@ -242,7 +259,11 @@ class Schedule:
         while heap and heap[0][1] != heap[0][2]._number:
             heapq.heappop(heap)
             self._dead -= 1
-        self.next_at = min(heap[0][0], self._idle_at) if heap else self._idle_at
+        before, self.next_at = self.next_at, self._idle_at
+        if heap and heap[0][0] < self.next_at:
+            self.next_at = heap[0][0]
+        if self.next_at < before:
+            self.on_sooner()
 
     def _forget(self, timer: Timer) -> None:
         timer._number = _OVER
@@ -285,11 +306,13 @@ class Schedule:
         found = self._table.method(method)
         found.check(args, {})
         kind = kind_of(getattr(self._table.cls, found.name))
-        if kind and not (kind == "async def" and self._table.is_async):
+        if kind == "async def" and not self._table.is_async:
             raise InvalidSpec(
-                f"{cls}.{found.name} is {kind}: a timer calls plain methods, and async def ones of "
-                f"a class whose handlers are (one public method, at least)"
+                f"{cls}.{found.name} is async def, and {cls} has no other async method by a public "
+                f"name: it runs no event loop; give this one such a name"
             )
+        if kind and kind != "async def":
+            raise InvalidSpec(f"{cls}.{found.name} is {kind}: nobody would take what it yields")
         return found.name
 
     def _check_thread(self, verb: str) -> None:
@@ -299,3 +322,7 @@ class Schedule:
                 f"{verb} was called in a thread of the actor's own: timers are set and given up "
                 f"by its handlers; from a thread, tell the actor (context.ref.tell) to do it"
             )
+
+
+def _nothing() -> None:
+    """Tell nobody: who looks at the schedule is the one that changes it."""

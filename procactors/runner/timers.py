@@ -15,13 +15,12 @@ longer than their period hold up no mailbox, and a full mailbox no timer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from time import monotonic_ns
-from typing import Any
+from typing import Protocol
 
-from procactors.runner.schedule import Schedule
+from procactors.runner.schedule import Schedule, Timer
 from procactors.runner.source import ENDS, NOTHING, Source
 from procactors.wire.mailbox.black_box import PHASE, STOPPING, BlackBox
+from procactors.wire.mailbox.reader import WouldWait
 from procactors.wire.record import Kind
 
 __all__ = ["Timers"]
@@ -35,15 +34,33 @@ _KIND_AT = 4
 _MESSAGES = frozenset((int(Kind.CALL), int(Kind.EVENT)))
 
 
+class Host(Protocol):
+    """What runs an actor's timers: its loop."""
+
+    def run_timer(self, timer: Timer) -> bool:
+        """Run a timer; return whether another may be begun now. Raising ends the actor."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether no other message, and no timer, is to be begun."""
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether handlers are under way, in an event loop: the actor is not idle then."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no message may be begun now."""
+
+
 class Timers:
     """Stands between the loop and where its messages come from.
 
     Args:
         inner: the source behind it.
         schedule: what is due when.
-        box: where it is noted which timer runs.
-        call: calls a method of the actor's by its name, with arguments; raising ends the actor.
-        is_ending: tells whether no other message, and no timer, is to be begun.
+        box: of the mailbox.
+        host: runs them.
     """
 
     def __init__(
@@ -51,15 +68,13 @@ class Timers:
         inner: Source,
         schedule: Schedule,
         box: BlackBox,
-        call: Callable[[str, tuple[Any, ...]], None],
-        is_ending: Callable[[], bool],
+        host: Host,
     ) -> None:
         self._inner = inner
         self._schedule = schedule
-        self._box = box
+        self._raw = box.raw
         self._words = box.words
-        self._call = call
-        self._is_ending = is_ending
+        self._host = host
         self._clock = schedule.clock
         #: What was in hand last ends an idle stretch.
         self._had_message = False
@@ -96,35 +111,53 @@ class Timers:
         while True:
             if self._schedule.next_at <= now and not self._run_due(now):
                 return ENDS
+            if self._host.is_full:
+                raise WouldWait(None)  # a timer's coroutine goes on, and calls when it has ended
             at = self._inner.advance(self._patience(self._clock(), until))
             if at != NOTHING:
                 return self._taken(at)
             now = self._clock()
             # Here alone: no message waits.
-            if self._schedule.is_idle(now):
-                self._run(b"on_idle", "on_idle", ())
-                self._schedule.touch(self._clock())
-                if self._is_ending():
-                    return ENDS
+            if self._schedule.is_idle(now) and not self._has_waited(now):
+                return ENDS
             if now >= until:
                 return NOTHING
 
+    def run_due(self) -> bool:
+        """Run what is due by now; return whether the actor goes on."""
+        return self._run_due(self._clock())
+
     def _run_due(self, now: float) -> bool:
-        """Run what is due by `now`; return whether the actor goes on."""
-        for timer in self._schedule.due(now):
-            self._run(timer.label, timer.method, timer.args)
-            if self._is_ending():
+        schedule, host = self._schedule, self._host
+        newest = schedule.newest
+        while (timer := schedule.begin(now, newest)) is not None:
+            may_go_on = host.run_timer(timer)
+            schedule.ran(timer)
+            if host.is_ending:
                 return False
+            if not may_go_on:
+                break
         return True
 
-    def _run(self, label: bytes, method: str, args: tuple[Any, ...]) -> None:
-        self._box.begin_timer(label, monotonic_ns())
-        self._call(method, args)
-        # Not in a `finally`: what an exception leaves here says which timer has ended the actor.
-        self._box.end_timer()
+    def next_in(self) -> float | None:
+        """Return the seconds until something is due; None: nothing is."""
+        return self._patience(self._clock(), math.inf)
+
+    def end_stretch(self) -> None:
+        """Note that a handler has ended that was under way beside others: it was not idle."""
+        self._end_stretch(self._clock())
+
+    def _has_waited(self, now: float) -> bool:
+        """Tell the actor that it is idle, if it is; return whether it goes on."""
+        if self._host.is_at_work:
+            self._end_stretch(now)
+            return True
+        self._host.run_timer(self._schedule.idle)
+        self._schedule.touch(self._clock())
+        return not self._host.is_ending
 
     def _taken(self, at: int) -> int:
-        self._had_message = at >= 0 and self._box.raw[at + _KIND_AT] in _MESSAGES
+        self._had_message = at >= 0 and self._raw[at + _KIND_AT] in _MESSAGES
         return at
 
     def _end_stretch(self, now: float) -> None:

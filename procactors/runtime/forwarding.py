@@ -12,9 +12,10 @@ Never: touches the message's value: what goes on are the bytes that came.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
-from procactors.errors import ForeignProcess, InvalidSpec, MailboxFull
+from procactors.errors import ForeignProcess, InvalidSpec, MailboxFull, StorageFull
 from procactors.model import commands as c
 from procactors.model.choices import Overflow
 from procactors.runner.loop import Loop
@@ -43,7 +44,8 @@ def message_in_hand(loop: Loop | None, verb: str) -> tuple[int, Envelope]:
     """
     record = b"" if loop is None else loop.record
     kind = parse(record).kind if record else 0
-    if loop is None or kind not in (Kind.CALL, Kind.MOVED):
+    is_aside = threading.current_thread() is not threading.main_thread()
+    if loop is None or is_aside or kind not in (Kind.CALL, Kind.MOVED):
         raise RuntimeError(
             f"there is no message in hand to {verb}: say it in the handler of a message, in the "
             f"actor's main thread"
@@ -103,7 +105,11 @@ def _record(
         try:
             transport.store.pass_on(flags, payload)
         except FileNotFoundError:  # received as one of many maps: what was received goes anew
-            assert loop.payload is not None
+            if loop.payload is None:
+                raise StorageFull(
+                    f"the payload of {envelope.handler} is mapped here and can go nowhere else: "
+                    f"hold fewer arrays"
+                ) from None
             buffers = tuple(memoryview(one) for one in loop.payload.buffers)
             payload = transport.store.store(Encoded(bytes(loop.payload.head), buffers), ref._actor)
             transport.store.pass_on(flags, payload)

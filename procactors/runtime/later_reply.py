@@ -199,7 +199,7 @@ def reply_later(loop: Loop | None, transport: Transport, name: str) -> LaterRepl
         transport.path, envelope.call, envelope.reply, deadline, method, name,
         transport.actor, slot.number, slot.turn,
     )  # fmt: skip
-    later = LaterReply(owed, functools.partial(loop.held.finish, slot))
+    later = LaterReply(owed, functools.partial(loop.held.let_go, slot))
     loop.on_raised = later._told  # until the handler ends: it is not dropped before
     return later
 

@@ -120,7 +120,7 @@ class ActorMailbox:
         with contextlib.suppress(OSError):  # no descriptor is left: then what is in the batch
             kinds += [record.kind for record in parse_all(peek(self.files.read_end))]
         with contextlib.suppress(OSError):
-            kinds += [slot.record.kind for slot in self.hands.waiting()] if self.hands else []
+            kinds += [slot.record.kind for slot in self.hands.put_aside()] if self.hands else []
         return kinds.count(Kind.CALL)
 
     def look(self, now: float) -> Look:

@@ -282,7 +282,7 @@ class Recovery:
     ) -> Tell:
         """Decide on a message that the dead actor held out of the batch."""
         record, state = slot.record, slot.state
-        if state == table.DONE:
+        if state == table.DONE or record.kind == Kind.MOVED:
             self._free(*record)
             slot.release()
             return _nothing
@@ -551,8 +551,10 @@ def _in_timer(mailbox: ActorMailbox, now: int) -> Iterator[tuple[bool, MessageIn
     since = mailbox.words[TIMER]
     if name := mailbox.box.timer:
         busy_s = max(0.0, (now - since) / 1e9)
-        is_alone = not any(slot.state == table.RUNNING for slot in mailbox.slots())
-        yield is_alone, MessageInHand(name, busy_s, deliveries=0)
+        ended_it = mailbox.box.has_timer_failed or not any(
+            slot.state == table.RUNNING for slot in mailbox.slots()
+        )
+        yield ended_it, MessageInHand(name, busy_s, deliveries=0)
 
 
 def _in_table(

@@ -13,7 +13,7 @@ import pytest
 
 from procactors import Checkpoint, Delivery, Recycle, errors
 from tests.support.actors import recorded
-from tests.support.cancellable import Keeper, Patient, hold_at, note, work_at
+from tests.support.cancellable import Keeper, Patient, Waiter, hold_at, note, work_at
 from tests.support.copies import ended, forked
 from tests.support.segments import in_use
 from tests.support.waiting import LONG_S
@@ -360,6 +360,32 @@ def test_a_message_that_waits_for_a_place_in_a_loop_is_not_sent(system, log, gat
 
 async def _await(reply):
     return await reply
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_the_task_of_a_coroutine_is_cancelled(system, log, gate, most):
+    waiter = system.options(max_concurrency=most).spawn(Waiter, log)
+    for number in (1, 2):
+        reply = waiter.submit(Waiter.linger, number, gate)
+        gate.arrival()
+        gate.let_pass()
+        rest = [waiter.submit(Waiter.linger, 10 + n, gate) for n in range(most - 1)]
+        for _ in rest:
+            gate.arrival()
+        waiting = waiter.submit(Waiter.note, 100)
+        assert waiting.cancel() is True
+        assert reply.cancel() is False
+        if number == 1:
+            with pytest.raises(errors.HandlerCancelled):
+                reply.result(LONG_S)
+        else:
+            assert reply.result(LONG_S) == "cancelled"
+        for one in rest:
+            gate.let_pass()
+            assert one.cancel() is False
+            assert one.result(LONG_S) == "cancelled"
+    assert 100 not in recorded(log)
+    assert {1, -1, 2, -2} <= set(recorded(log))
 
 
 # -- deadlines -----------------------------------------------------------------------------------

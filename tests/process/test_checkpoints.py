@@ -27,6 +27,9 @@ from procactors.wire.endpoint import actor_path
 from tests.support.actors import Echo
 from tests.support.copies import ended, forked
 from tests.support.counters import (
+    Aside,
+    AsyncHook,
+    Awaiting,
     Bad,
     Counter,
     Large,
@@ -213,6 +216,54 @@ def test_a_message_whose_process_is_killed_by_its_cancellation_is_undone(system,
     held = ref.submit(Counter.add_and_hold, gate)
     gate.arrival()
     held.cancel(kill=True)
+    assert ref.ask(Counter.get) == 1
+
+
+def test_messages_that_were_put_aside_are_in_the_state_once(system):
+    """They come again with the next life, and are begun when that lets them."""
+    ref = system.options(**EACH).spawn(Aside)
+    replies = [ref.submit(Aside.add_when_open) for _ in range(3)]
+    for _ in range(2):
+        ref.tell(Aside.add_when_open)
+    assert ref.ask(Counter.add) == 1
+    kill(ref)
+    assert ref.ask(Counter.get) == 1
+    ref.ask(Aside.open)
+    assert sorted(reply.result(SHORT_S) for reply in replies) == [2, 3, 4]
+    assert ref.ask(Counter.get) == 6
+    kill(ref)
+    assert ref.ask(Counter.get) == 6
+
+
+def test_an_answer_that_is_paid_later_writes_no_half_of_another_message(system):
+    ref = keeping(system, 1).spawn(Aside)
+    owed = ref.submit(Aside.add_and_owe)
+    before = ref.ask(Counter.look)[1]
+    during = ref.ask(Aside.pay_in_the_midst_of)
+    assert owed.result(SHORT_S) == 2
+    assert during == before + 1  # behind `look`, and none since
+    kill(ref)
+    assert ref.ask(Counter.get) == 3
+
+
+def test_coroutines_one_at_a_time_are_in_the_state_once(system):
+    ref = system.options(**EACH).spawn(Awaiting)
+    replies = []
+    for _ in range(3):
+        replies += [ref.submit(Awaiting.add_later) for _ in range(50)]
+        ref.tell(Awaiting.add_later)
+        kill(ref)
+    assert sorted({reply.result(SHORT_S) for reply in replies}) == sorted(
+        reply.result() for reply in replies
+    )
+    assert ref.ask(Counter.get) == 153
+
+
+def test_a_coroutines_state_is_written_when_its_time_comes(system):
+    ref = keeping(system, seconds=0.1).spawn(Awaiting)
+    assert ref.ask(Awaiting.add_later) == 1
+    eventually(lambda: os.path.exists(checkpoint_of(ref)), "a checkpoint")
+    kill(ref)
     assert ref.ask(Counter.get) == 1
 
 
@@ -447,6 +498,11 @@ MISTAKES = {
     "neither hook": (lambda w: w.spawn(Neither), "it has neither"),
     "no restore": (lambda w: w.spawn(OnlySnapshot), "needs restore"),
     "no snapshot": (lambda w: w.spawn(OnlyRestore), "needs snapshot"),
+    "an async hook": (lambda w: w.spawn(AsyncHook), "snapshot is async def: the hook is a plain"),
+    "many at once": (
+        lambda _: Options(checkpoint=Checkpoint(messages=1), max_concurrency=2),
+        "between two messages",
+    ),
     "in a spec": (
         lambda _: spec(OnlyRestore).options(checkpoint=Checkpoint(messages=1)),
         "needs snapshot",

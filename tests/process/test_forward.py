@@ -185,3 +185,22 @@ def test_a_timeout_of_the_caller_holds(pair, gate):
     with pytest.raises(AskTimeout):
         front.options(timeout=0.2).ask(Frontend.hold, gate)
     gate.open()
+
+
+def test_a_tell_that_finds_no_place_is_a_dead_letter_where_that_is_wanted(system, gate):
+    back = system.options(name="b", mailbox=1, overflow=Overflow.DROP).spawn(Backend)
+    front = system.spawn(Frontend, back)
+    held = back.submit(Backend.hold, gate)
+    gate.arrival()
+    for number in range(5):
+        front.tell(Frontend.work, number)
+    eventually(lambda: len(system.dead_letters) >= 4, "the letters")
+    assert {(one.actor, one.handler) for one in system.dead_letters} == {("b", "work")}
+    assert front.status().restarts == 0
+    gate.open()
+    held.result(SHORT_S)
+
+
+def test_a_thread_of_the_actor_has_no_message_in_hand(pair):
+    front, _ = pair
+    assert "no message in hand" in front.ask(Frontend.in_a_thread)

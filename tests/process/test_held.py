@@ -84,7 +84,7 @@ def test_at_the_end_what_is_put_aside_is_answered_as_what_waits(system):
     ref = system.spawn(Holder)
     reply = ref.submit(Holder.hold, LARGE, "STASHED")
     ref.tell(Holder.hold, 2, "STASHED")
-    eventually(lambda: ref.status().mailbox == 2, "both to be put aside")
+    held_by(ref, 0)
     ref.stop()
     assert isinstance(reply.exception(), errors.ActorStopped)
     (letter,) = eventually(lambda: list(system.dead_letters), "the tell's letter")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from procactors import Delivery
-from procactors.errors import ActorDied, ActorStopped, MailboxFull
+from procactors.errors import ActorDied, ActorStopped, AskTimeout, MailboxFull
 from procactors.runtime import stashing
 from tests.support.conversations import Stasher
 from tests.support.waiting import SHORT_S, eventually
@@ -50,6 +50,8 @@ def test_one_may_be_put_aside_again(ref):
 
 def test_the_next_incarnation_has_it(ref):
     replies = [ref.submit(Stasher.work, number) for number in range(20)]
+    ref.ask(Stasher.pid)
+    assert ref.status().mailbox == 20
     with pytest.raises(ActorDied):
         ref.ask(Stasher.die)
     assert ref.ask(Stasher.open) == 20
@@ -119,3 +121,13 @@ def test_at_least_once_it_counts_each_time_that_it_is_begun(system):
     reply = ref.submit(Stasher.work, 1)
     ref.ask(Stasher.open)
     assert reply.result(SHORT_S) == (1, 1, 1)
+
+
+def test_whose_caller_has_given_up_is_not_begun_again(ref):
+    with pytest.raises(AskTimeout):
+        ref.options(timeout=0.3).ask(Stasher.work, "late")
+    reply = ref.submit(Stasher.work, "in time")
+    ref.ask(Stasher.open)
+    assert reply.result(SHORT_S)[0] == "in time"
+    assert ref.ask(Stasher.get) == ["in time"]
+    assert ref.status().expired == 1

@@ -6,6 +6,7 @@ what `cancel` has returned, in one write as well: so the killed ones leave what 
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import random
@@ -71,6 +72,16 @@ class Target(Actor):
 
     def ping(self) -> None:
         pass
+
+
+class AsyncTarget(Target):
+    """The same in coroutines, some at once; those that are cancelled end as they like."""
+
+    async def work(self, number: int, takes_s: float) -> int:  # type: ignore[override]
+        os.write(self._log, _RAN.pack(number))
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(takes_s)
+        return number
 
 
 class Canceller:
@@ -167,11 +178,13 @@ def run(
     *,
     kills: bool = True,
     senders: int = 1,
+    at_once: int = 0,
 ) -> Outcome:
     """Cancel in two threads and in other processes for so many rounds."""
     outcome, chance = Outcome(), random.Random(seed)
     log, told = folder / "log", folder / "told"
-    target = system.options(delivery=delivery, **_OFTEN).spawn(Target, log)
+    spawner = system.options(delivery=delivery, max_concurrency=at_once or 1, **_OFTEN)
+    target = spawner.spawn(AsyncTarget if at_once else Target, log)
     others = [
         system.options(**_OFTEN).spawn(Sender, target, told, lane, seed)
         for lane in range(1, senders + 1)

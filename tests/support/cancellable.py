@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 from procactors import Actor, current_context
 from procactors.wire.spin import pause
 from tests.support.gates import Gate
+from tests.support.waiting import LONG_S
 
 
 class Patient(Actor):
@@ -37,6 +39,21 @@ class Patient(Actor):
 
     def pid(self) -> int:
         return os.getpid()
+
+
+class Waiter(Patient):
+    """Waits in coroutines."""
+
+    async def linger(self, number: int, gate: Gate) -> str:
+        note(self.log, number)
+        try:
+            await asyncio.to_thread(gate.wait)
+            await asyncio.sleep(LONG_S)
+        except asyncio.CancelledError:
+            note(self.log, -number)
+            if number % 2:
+                raise
+        return "cancelled"
 
 
 class Keeper(Patient):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -180,3 +181,92 @@ class BadChild(Actor):
 
     def get(self):
         return 1
+
+
+class AsyncClock(Actor):
+    """The same with coroutines: timers among handlers that await."""
+
+    def __init__(self, path):
+        self.path = path
+        self.event = None
+
+    def note(self, text):
+        note(self.path, text)
+
+    async def slowly(self, what, seconds):
+        self.note(f"begin {what}")
+        await asyncio.sleep(seconds)
+        self.note(f"end {what}")
+        return what
+
+    def tick(self, what):
+        self.note(what)
+
+    async def arm(self, seconds, what):
+        self.context.after(seconds, AsyncClock.tick, what)
+
+    async def arm_slow(self, seconds, what, takes):
+        self.context.after(seconds, AsyncClock.slowly, what, takes)
+
+    async def repeat_slow(self, period, what, takes):
+        self.context.every(period, AsyncClock.slowly, what, takes, now=True)
+
+    async def wait_for_timer(self, seconds):
+        """Wait for an event that a timer sets, which this handler sets while it is at work."""
+        if self.event is None:
+            self.event = asyncio.Event()
+        await asyncio.sleep(0)
+        self.context.after(seconds, AsyncClock.release, name="release")
+        await self.event.wait()
+        return True
+
+    async def wait_for_event(self):
+        if self.event is None:
+            self.event = asyncio.Event()
+        await self.event.wait()
+        return True
+
+    def release(self):
+        self.event.set()
+
+    async def break_after(self, seconds):
+        self.context.after(seconds, AsyncClock.breaks)
+
+    async def breaks(self):
+        await asyncio.sleep(0)
+        commit("exception")
+
+    async def hang_after(self, seconds):
+        self.context.after(seconds, AsyncClock.hangs, name="stuck")
+
+    async def hangs(self):
+        await asyncio.Event().wait()
+
+    async def incarnation(self):
+        return self.context.incarnation
+
+    async def facts_in_timer(self):
+        done = asyncio.get_running_loop().create_future()
+        self.context.after(0, AsyncClock.give_facts, done)
+        return await done
+
+    async def give_facts(self, done):
+        await asyncio.sleep(0)
+        done.set_result((self.context.deadline, self.context.deliveries))
+
+    async def idle_after(self, seconds):
+        self.context.idle_after(seconds)
+
+    async def on_idle(self):
+        await asyncio.sleep(0)
+        self.note("idle")
+
+
+class PrivateAsync(Actor):
+    """Its only coroutine has a private name: it runs no event loop."""
+
+    async def _tick(self):
+        """Nothing."""
+
+    def arm(self):
+        self.context.after(0, PrivateAsync._tick)

@@ -104,6 +104,20 @@ class Frontend(Actor):
         self.context.forward(self.backend)
         self.context.forward(self.backend)
 
+    def in_a_thread(self):
+        said = []
+
+        def forward():
+            try:
+                self.context.forward(self.backend)
+            except RuntimeError as error:
+                said.append(str(error))
+
+        thread = threading.Thread(target=forward)
+        thread.start()
+        thread.join()
+        return said[0]
+
     def then_raise(self):
         self.context.forward(self.backend)
         raise ValueError("behind it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import threading
@@ -68,6 +69,36 @@ class Watcher(Counter):
         self.number += 1000
 
 
+class Aside(Counter):
+    """Puts messages aside, and answers some of them later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_open = False
+        self.owed: list[Any] = []
+
+    def add_when_open(self) -> int:
+        if not self.is_open:
+            self.context.stash()
+            return 0
+        return self.add()
+
+    def open(self) -> int:
+        self.is_open = True
+        self.context.unstash_all()
+        return self.number
+
+    def add_and_owe(self) -> int:
+        self.owed.append(self.context.reply_later())
+        return self.add()
+
+    def pay_in_the_midst_of(self) -> int:
+        self.number += 1
+        self.owed.pop().send(self.number)
+        self.number += 1
+        return self.snapshots
+
+
 class Ticker(Counter):
     """Counts its timer."""
 
@@ -77,6 +108,21 @@ class Ticker(Counter):
 
     def tick(self) -> None:
         self.number += 1000
+
+
+class Awaiting(Counter):
+    """Its handlers are coroutines."""
+
+    async def add_later(self) -> int:
+        before = self.number
+        await asyncio.sleep(0)
+        self.number = before + 1
+        return self.number
+
+
+class AsyncHook(Counter):
+    async def snapshot(self) -> int:  # type: ignore[override]
+        return 0
 
 
 class Bad(Counter):

@@ -87,7 +87,8 @@ UNTOLD = 26
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
 #: up before the next one is in hand, but not for one that is delivered again.
 SERIAL = 23
-#: While a timer runs: since when, as BUSY_SINCE. Its name stands on a page of its own.
+#: While a timer runs: since when, as BUSY_SINCE, in even nanoseconds; odd ones: it has ended the
+#: actor. Its name stands on a page of its own.
 TIMER = 24
 #: Chunks of the mailbox's hands table (see `hands`); 0: it has none.
 HANDS = 25
@@ -173,13 +174,24 @@ class BlackBox:
         name = self.data[_TIMER_AT + 1 : _TIMER_AT + 1 + length]
         return name.decode(errors="replace") if self.words[TIMER] == since else ""
 
-    def begin_timer(self, name: bytes, since: int) -> None:
-        """Note that a timer runs, and since when, in nanoseconds of the monotonic clock."""
+    @property
+    def has_timer_failed(self) -> bool:
+        """Whether the timer that is named has ended the actor, by what it raised."""
+        return bool(self.words[TIMER] & 1)
+
+    def begin_timer(self, name: bytes, since: int, *, has_failed: bool = False) -> None:
+        """Note that a timer runs, or has raised, and since when.
+
+        Args:
+            name: as reports call it.
+            since: in nanoseconds of the monotonic clock.
+            has_failed: it raises what ends the actor.
+        """
         name = name[:_TIMER_BYTES]
         # In this order: whoever sees a beginning sees the name that belongs to it.
         self.words[TIMER] = 0
         self.data[_TIMER_AT : _TIMER_AT + 1 + len(name)] = bytes((len(name),)) + name
-        self.words[TIMER] = since
+        self.words[TIMER] = (since | 1) - (not has_failed)
 
     def end_timer(self) -> None:
         """Note that none runs."""

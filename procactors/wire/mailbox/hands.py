@@ -346,6 +346,10 @@ class Hands:
         """Return the messages that are to be begun before what is in the mailbox, in order."""
         return self._slots((WAITING,))
 
+    def put_aside(self) -> list[Slot]:
+        """Return the messages that wait here: to be begun, or until they are unstashed."""
+        return self._slots((WAITING, STASHED))
+
     def settle(self, *, is_moved: bool = False) -> None:
         """Decide on what a dead reader was just moving: the batch's, or the slot's.
 

@@ -19,7 +19,7 @@ from procactors.wire.mailbox.black_box import (
     TIMER,
 )
 from procactors.wire.mailbox.files import MailboxFiles
-from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.mailbox.reader import MailboxReader, WouldWait
 from procactors.wire.mailbox.writer import MailboxWriter
 from procactors.wire.record import EVENT, TERMINATED, Kind, frame
 
@@ -50,15 +50,13 @@ class Tower:
         #: By number: what a timer does besides.
         self.acts = {}
         inner = self.reader if recycle is None else Recycler(self.reader, recycle, None, None)
-        self.source = Timers(
-            inner, self.schedule, self.reader.box, self.call, lambda: self.is_ending
-        )
+        self.source = Timers(inner, self.schedule, self.reader.box, self)
+        self.is_at_work = self.is_full = False
 
-    def call(self, name, args):
+    def run_timer(self, timer):
         assert not self.words[STATE] & IN_HAND, "a timer runs while a message is in hand"
-        assert self.reader.box.timer == (f"timer {name}" if name != "on_idle" else name)
-        self.said.append("idle" if name == "on_idle" else args[0])
-        self.acts.get(self.said[-1], lambda: None)()
+        self.said.append("idle" if timer.method == "on_idle" else timer.args[0])
+        return self.acts.get(self.said[-1], lambda: None)() is None
 
     def ring_after(self, seconds, number):
         self.schedule.after(seconds, Bell.ring, (number,), None)
@@ -203,23 +201,52 @@ def test_recycling_behind_timers_ends_the_life(make):
     assert tower.said[-2:] == [0, "ends"]
 
 
-def test_what_a_timer_raises_leaves_its_name_in_the_box(tower):
-    def fail():
-        raise ValueError("cracked")
+def test_a_timer_whose_coroutine_goes_on_keeps_others_and_messages_waiting(tower):
+    """As an event loop's host does, one message at a time."""
 
-    tower.acts[7] = fail
-    tower.ring_after(0.0, 7)
-    with pytest.raises(ValueError, match="cracked"):
+    def go_on():
+        tower.is_full = tower.is_at_work = True
+        return "goes on"
+
+    tower.acts[0] = go_on
+    for number in range(2):
+        tower.schedule.every(1.0, Bell.ring, (number,), None, True)
+    tower.send(tower.message)
+    with pytest.raises(WouldWait):
         tower.serve(1)
-    assert tower.reader.box.timer == "timer ring"
-    tower.reader.box.end_timer()
-    assert tower.reader.box.timer == ""
-    assert tower.words[TIMER] == 0
+    assert tower.said == [0]
+    tower.is_full = tower.is_at_work = False
+    tower.serve(1)
+    assert tower.said == [0, 1, "message"]
+    tower.now += 1
+    tower.acts.clear()
+    tower.serve(1)
+    assert tower.said[3:] == [0, 1, "nothing"]
+
+
+def test_while_handlers_are_under_way_it_is_not_idle(tower):
+    tower.schedule.idle_after(1.0)
+    tower.is_at_work = True
+    tower.now += 1.5
+    tower.serve(1)
+    tower.is_at_work = False
+    tower.now += 0.5
+    tower.serve(1)
+    assert tower.said == ["nothing", "nothing"]
+    tower.now += 0.5
+    tower.serve(1)
+    assert tower.said[2:] == ["idle", "nothing"]
 
 
 def test_a_long_name_is_cut_and_harms_nothing(tower):
     name = "\N{BELL}" * 1000
     before = bytes(tower.reader.box.batch)
-    tower.reader.box.begin_timer(f"timer {name}".encode(), 1)
+    tower.reader.box.begin_timer(f"timer {name}".encode(), 8)
     assert tower.reader.box.timer.startswith("timer \N{BELL}")
     assert bytes(tower.reader.box.batch) == before
+    tower.reader.box.begin_timer(b"timer ring", 7, has_failed=True)
+    assert tower.reader.box.has_timer_failed
+    tower.reader.box.begin_timer(b"timer ring", 7)
+    assert (tower.reader.box.timer, tower.reader.box.has_timer_failed) == ("timer ring", False)
+    tower.reader.box.end_timer()
+    assert (tower.reader.box.timer, tower.words[TIMER]) == ("", 0)

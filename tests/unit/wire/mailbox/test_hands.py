@@ -22,7 +22,16 @@ from procactors.wire.mailbox.black_box import (
     unpack_state,
 )
 from procactors.wire.mailbox.files import MailboxFiles
-from procactors.wire.mailbox.hands import COPIED, FREE, LATER, RUNNING, STASHED, WAITING, Hands
+from procactors.wire.mailbox.hands import (
+    COPIED,
+    FREE,
+    LATER,
+    OWED,
+    RUNNING,
+    STASHED,
+    WAITING,
+    Hands,
+)
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.record import Kind, frame, parse
 from tests.support.steps import INSTRUCTIONS, LINES, deaths
@@ -123,6 +132,7 @@ def test_the_next_reader_finds_what_waits_in_order(held):
         reader.advance()
         hands.hold(reader).state = state
     again = Hands(reader.path, reader.box.words, is_reader=True)
+    assert again.count(STASHED) == again.unstash() == 1
     assert [number_of(slot.record) for slot in again.waiting()] == [0, 2, 4]
     reader.advance()
     assert again.hold(reader).turn == 5
@@ -144,6 +154,67 @@ def test_without_room_the_message_stays_in_hand_in_the_batch(held, monkeypatch):
     assert reader.advance() == at
     monkeypatch.undo()
     assert number_of(hands.hold(reader).record) == 0
+
+
+def test_a_lifted_message_is_the_slots_and_stays_in_hand_in_the_batch(held):
+    reader, hands = held
+    at = reader.advance()
+    slot = hands.lift(reader, STASHED)
+    assert (slot.state, slot.raw) == (STASHED, numbered(0))
+    assert reader.advance() == at
+    assert parse(reader.box.batch, at).kind == Kind.MOVED
+    reader.done(place=True)
+    assert reader.box.words[HANDLED] == 1
+    assert hands.unstash() == 1
+    hands.waiting()[0].release()
+    assert reader.box.words[HANDLED] == 1, "it was counted behind its handler"
+
+
+def test_what_is_owed_was_in_no_batch(held):
+    _, hands = held
+    slot = hands.put(numbered(1), OWED)
+    assert (slot.state, slot.raw) == (OWED, numbered(1))
+    assert hands.slot_of(slot.number, slot.turn).raw == numbered(1)
+    assert hands.slot_of(slot.number, slot.turn + 1) is None
+    assert hands.slot_of(1000, 0) is None
+    slot.release()
+    assert hands.slot_of(slot.number, slot.turn) is None
+
+
+@pytest.mark.parametrize("state", [LATER, STASHED])
+def test_killed_before_each_instruction_of_a_lifting_one_has_it(tmp_path, state):
+    """Two have it for as long as the note in the batch says so: then it is the slot's."""
+    boxes = [mailbox_at(tmp_path / "0", 2)]
+    boxes[0].__enter__()
+
+    def scene(step: int) -> None:
+        reader = MailboxReader(str(tmp_path / str(step)))
+        hands = Hands(reader.path, reader.box.words, is_reader=True)
+        reader.advance()
+        hands.lift(reader, state)
+
+    steps = [Hands.lift, Hands._copied, Hands._grow, MailboxReader.give_away]
+    count = 0
+    for step in deaths(scene, steps, INSTRUCTIONS):
+        path = str(tmp_path / str(step))
+        box = BlackBox(f"{path}/box")
+        hands = Hands(path, box.words)
+        _, offset, in_hand = box.recover()
+        kind = parse(box.batch, offset).kind
+        hands.settle(is_moved=kind == Kind.MOVED)
+        slots = hands.in_use()
+        assert in_hand
+        assert len(slots) == (kind == Kind.MOVED)
+        assert all(slot.state in (RUNNING, state) and slot.raw == numbered(0) for slot in slots)
+        del slots
+        hands.close()
+        box.close()
+        boxes[0].__exit__(None, None, None)
+        boxes[0] = mailbox_at(tmp_path / str(step + 1), 2)
+        boxes[0].__enter__()
+        count += 1
+    boxes[0].__exit__(None, None, None)
+    assert count > 100
 
 
 def left(path: str) -> tuple[list[int], list[int], int]:
@@ -180,7 +251,7 @@ def walk_of_all_steps(tmp_path: Path, steps: str, messages: int) -> int:
             os.write(log, bytes([number_of(slot.record)]))
             slot.release()
 
-    functions = [Hands.hold, Hands._grow, MailboxReader.done, Hands._released]
+    functions = [Hands.hold, Hands._copied, Hands._grow, MailboxReader.done, Hands._released]
     functions.append(table.Slot.release)
     count = 0
     for step in deaths(scene, functions, steps):

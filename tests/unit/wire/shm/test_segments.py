@@ -11,6 +11,7 @@ from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import IN_SEGMENT
 from procactors.wire.runtime_dir import RuntimeDir
 from procactors.wire.shm import segments
+from tests.support.segments import all_segments
 
 TARGET = 7
 SIZE = 100_000
@@ -170,3 +171,43 @@ def test_a_segment_of_a_dead_sender_goes_when_it_is_consumed(sender, receiver):
     received.consume()
     assert not os.path.exists(received._path)
     assert bytes(buffer) == b"b" * SIZE
+
+
+def test_what_was_passed_on_outlives_the_fence_of_its_first_receiver(sender, receiver, runtime_dir):
+    """Its sender dies while it is on its way to the second one: no fence removes it."""
+    passed, mine = sent(sender, b"p"), sent(sender, b"m")
+    _, _, received = come(receiver, passed)
+    receiver.pass_on(IN_SEGMENT, passed)
+    received.leave()
+    assert segments.sweep_segments(runtime_dir, sender.process, None) == {TARGET}
+    for target in (TARGET, TARGET + 1):
+        assert segments.sweep_segments(runtime_dir, sender.process, target) == set()
+    with pytest.raises(FileNotFoundError):
+        come(receiver, mine)
+    head, buffers, received = come(receiver, passed)
+    assert (head, bytes(buffers[0])) == (b"head p", b"p" * SIZE)
+    del buffers
+    received.consume()
+    assert all_segments(runtime_dir) == []
+
+
+def test_what_was_passed_on_is_not_written_again(sender, receiver, runtime_dir):
+    passed = sent(sender, b"p")
+    _, _, received = come(receiver, passed)
+    receiver.pass_on(IN_SEGMENT, passed)
+    received.leave()
+    other = sent(sender, b"o")
+    assert other[8:16] != passed[8:16]
+    _, _, received = come(receiver, passed)
+    received.consume()
+    third = sent(sender, b"t")
+    assert third[8:16] != passed[8:16]
+    assert come(receiver, third)[0] == b"head t"
+
+
+def test_what_is_gone_cannot_be_passed_on(sender, receiver):
+    passed = sent(sender, b"p")
+    come(receiver, passed)[2].consume()
+    sent(sender, b"q")
+    with pytest.raises(FileNotFoundError):
+        receiver.pass_on(IN_SEGMENT, passed)
