@@ -74,6 +74,18 @@ def test_mistakes_are_named(ref):
     assert ref.status().restarts == 0
 
 
+def test_no_end_of_a_process_is_sent_to_a_caller(ref):
+    """A SystemExit in a `with` block, as of a SIGTERM, is the actor's own."""
+    with pytest.raises(ActorDied) as info:
+        ref.ask(Later.leaves)
+    assert "3" in str(info.value.report.reason)
+    reply = ref.submit(Later.ask)
+    with pytest.raises(TypeError, match="fail takes an exception, not SystemExit"):
+        ref.ask(Later.fail_with, SystemExit)
+    ref.ask(Later.send, 1)
+    assert reply.result(SHORT_S) == 1
+
+
 def test_a_death_answers_all_that_are_held(ref):
     replies = [ref.submit(Later.ask) for _ in range(20)]
     with pytest.raises(ActorDied):
