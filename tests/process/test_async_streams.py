@@ -151,6 +151,11 @@ def test_two_tasks_share_a_stream(producer, how):
     run(main, how)
 
 
+async def waited_for(stream, tasks):
+    while len(stream._tasks) < tasks:  # noqa: ASYNC110 - a fact of the stream's, which tells nobody
+        await asyncio.sleep(0)
+
+
 @HOW
 @pytest.mark.parametrize("where", ["loop", "thread"])
 def test_closed_while_tasks_wait_these_go_on_and_the_descriptor_is_the_loops_no_more(
