@@ -108,16 +108,18 @@ class LaterReply:
         except (EncodeError, StorageFull) as error:
             text = f"{self._handler} ran, but its result cannot be sent: {error}"
             unsendable = ResultEncodeError(text)
+            self._error = unsendable  # the caller knows it: it need not end the actor as well
             self._post_failure(transport, unsendable)
             raise unsendable from error
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Answer with an exception, which is raised at the caller.
 
         Raises:
-            TypeError: `error` is no exception. RuntimeError, ForeignProcess: as `send`.
+            TypeError: `error` is no `Exception`: a SystemExit, say, would end the caller's process.
+                RuntimeError, ForeignProcess: as `send`.
         """
-        if not isinstance(error, BaseException):
+        if not isinstance(error, Exception):
             raise TypeError(f"fail takes an exception, not {error!r}; a value is sent by send")
         transport = self._take()
         self._error = error
@@ -132,7 +134,9 @@ class LaterReply:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
+        # What is none is the actor's end, or a cancelled task: then this is dropped, or the
+        # supervisor answers.
+        if isinstance(error, Exception):
             self._told(error)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -159,8 +163,9 @@ class LaterReply:
 
     def _told(self, error: BaseException) -> bool:
         """Fail with what the handler has raised, unless sent; return whether the caller knows."""
-        with contextlib.suppress(RuntimeError):
-            self.fail(error)
+        if isinstance(error, Exception):
+            with contextlib.suppress(RuntimeError):
+                self.fail(error)
         return self._error is error
 
     def _take(self) -> Transport:
@@ -191,7 +196,8 @@ def reply_later(loop: Loop | None, transport: Transport, name: str) -> LaterRepl
     assert loop is not None
     if not envelope.reply:
         raise RuntimeError(
-            f"the message of {envelope.handler} was told: nobody waits for an answer to it"
+            f"the message of {envelope.handler} was told: nobody waits for an answer to it; "
+            f"ask or submit it"
         )
     method, deadline = envelope.method, envelope.deadline
     slot = loop.put_aside(LATER)

@@ -714,6 +714,7 @@ class Endpoint:
                 answer = port.wait(call, until)
                 if answer is not None:
                     return answer
+                actor, name = port.moved_to(call) or (actor, name)
             return port.wait(call, deadline, self._check_mine, actor, name)
         finally:
             waiting[WAITING_ON] = 0

@@ -16,7 +16,7 @@ from tests.support.actors import recorded
 from tests.support.cancellable import Keeper, Patient, Waiter, hold_at, note, work_at
 from tests.support.copies import ended, forked
 from tests.support.segments import in_use
-from tests.support.waiting import LONG_S
+from tests.support.waiting import LONG_S, eventually
 
 
 @pytest.fixture
@@ -63,6 +63,8 @@ def test_what_was_cancelled_counts_as_no_message_that_was_handled(held, gate):
         assert reply.cancel()
     gate.open()
     held.ask(Patient.pid)
+    # An answer comes a moment before its message counts as handled.
+    eventually(lambda: held.status().handled == 2, "the two that were handled", LONG_S)
     status = held.status()
     assert (status.handled, status.mailbox, status.expired) == (2, 0, 0)
 
@@ -96,7 +98,7 @@ def test_the_payload_of_a_cancelled_call_is_freed(system, held, gate):
     assert all(reply.cancel() for reply in replies)
     gate.open()
     held.ask(Patient.pid)
-    assert not in_use(system._endpoint.path)
+    eventually(lambda: not in_use(system._endpoint.path), "the segments to be free", LONG_S)
 
 
 def test_a_cancelled_call_gives_its_place_in_a_bounded_mailbox_back(system, log, gate):
@@ -109,7 +111,7 @@ def test_a_cancelled_call_gives_its_place_in_a_bounded_mailbox_back(system, log,
         reply.cancel()
         concurrent.futures.wait([reply])
         patient.ask(Patient.pid)
-    assert patient.status().mailbox == 0
+    assert patient.status().mailbox == 0  # none waits
 
 
 def test_a_call_beyond_a_full_pipe_is_cancelled_too(held, gate, log):

@@ -8,6 +8,7 @@ log or in a dead letter.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import random
@@ -102,11 +103,28 @@ class Middle(Actor):
         self.go_on()
 
 
-def run(system: ActorSystem, folder: Path, kills: int, seed: int, delivery: Delivery) -> Outcome:
+class AsyncMiddle(Middle):
+    """Does it behind an await, with several in hand."""
+
+    async def note(self, number: int, way: str, data: bytes) -> int | None:  # type: ignore[override]
+        await asyncio.sleep(0)
+        return super().note(number, way, data)
+
+
+def run(
+    system: ActorSystem,
+    folder: Path,
+    kills: int,
+    seed: int,
+    delivery: Delivery,
+    concurrency: int | None = None,
+) -> Outcome:
     chance, outcome, log = random.Random(seed), Outcome(), folder / "log"
     spawner = system.options(delivery=delivery, **_OFTEN)
     back = spawner.spawn(Back, log)
-    middle = spawner.spawn(Middle, back, log)
+    cls = Middle if concurrency is None else AsyncMiddle
+    options: dict[str, Any] = {**_OFTEN, "max_concurrency": concurrency or 1}
+    middle: ActorRef[Any] = system.options(delivery=delivery, **options).spawn(cls, back, log)
     asked: list[tuple[int, Reply[Any]]] = []
     numbers = iter(range(10**9))
     while outcome.kills < kills:

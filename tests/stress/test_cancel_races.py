@@ -44,7 +44,7 @@ def test_a_few_cancellations_of_coroutines_among_kills_are_exact(system, tmp_pat
 @pytest.mark.stress
 @MODES
 def test_thousands_of_cancellations_of_coroutines_are_exact(system, tmp_path, seed, delivery):
-    assert_exact(run(system, tmp_path, 200, seed, delivery, at_once=4), delivery, most=4)
+    assert_exact(run(system, tmp_path, 150, seed, delivery, at_once=4), delivery, most=4)
 
 
 @pytest.mark.stress

@@ -252,6 +252,16 @@ class Later(Actor):
         with self.context.reply_later():
             raise ValueError("in the block")
 
+    def leaves(self):
+        with self.context.reply_later():
+            raise SystemExit(3)
+
+    def fail_with(self, kind):
+        self.kept[0].fail(kind())
+
+    def sends_what_cannot_travel(self):
+        self.context.reply_later().send(threading.Lock())
+
     def raises_behind(self):
         self.context.reply_later().send(1)
         raise ValueError("behind the answer")

@@ -6,6 +6,7 @@ how many requests it has taken, and how many it has answered.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections import Counter
@@ -13,9 +14,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, WebSocket
 
-from procactors import AsyncActorSystem
+from procactors import AsyncActorSystem, Inbox
 from procactors.errors import ActorDied, ActorStopped
 from tests.support.clocks import note
 from tests.support.web_model import Model
@@ -24,12 +25,28 @@ FOLDER = Path(os.environ["WEB_SERVICE"])
 counts: Counter[str] = Counter()
 
 
+async def relay(inbox: Inbox, queues: set[asyncio.Queue[str]]) -> None:
+    """Give each page that listens what comes of the topic, until the system ends."""
+    while True:
+        try:
+            value = await asyncio.to_thread(inbox.receive)
+        except ActorStopped:
+            return
+        for queue in queues:
+            queue.put_nowait(value)
+
+
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncActorSystem(stop_timeout=10.0) as system:
         options = system.options(name="model", max_restarts=1000, within=60.0)
         app.state.model = await options.spawn(Model, FOLDER / "begun")
+        app.state.news, app.state.queues = system.topic("news"), set()
+        inbox = system.sync.inbox()
+        await app.state.news.subscribe(inbox.ref)
+        relaying = asyncio.create_task(relay(inbox, app.state.queues))
         yield
+    await relaying
     note(FOLDER / "counts", f"{counts['taken']} {counts['answered']}")
 
 
@@ -61,6 +78,29 @@ async def hold() -> float:
 @app.get("/die")
 async def die() -> None:
     return await ask(Model.die)
+
+
+@app.post("/news/{text}")
+async def publish(text: str) -> int:
+    return await app.state.news.publish(text)
+
+
+@app.websocket("/news")
+async def listen(socket: WebSocket) -> None:
+    queue: asyncio.Queue[str] = asyncio.Queue()
+    app.state.queues.add(queue)
+    try:
+        await socket.accept()
+        sending = asyncio.create_task(send(socket, queue))
+        await socket.receive()  # a page sends nothing: it is gone
+        sending.cancel()
+    finally:
+        app.state.queues.discard(queue)
+
+
+async def send(socket: WebSocket, queue: asyncio.Queue[str]) -> None:
+    while True:
+        await socket.send_text(await queue.get())
 
 
 @app.get("/status")

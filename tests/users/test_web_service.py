@@ -215,3 +215,26 @@ def test_each_worker_of_a_server_has_a_system_of_its_own(serve):
     os.kill(service.program.process.pid, signal.SIGTERM)
     assert service.end() in ENDS
     assert len(notes(service.folder / "counts")) == 2
+
+
+def test_what_is_published_on_a_topic_comes_to_each_page_that_listens(serve):
+    client = pytest.importorskip("websockets.sync.client")
+    closed = pytest.importorskip("websockets.exceptions").ConnectionClosed
+    service = serve()
+    address = f"{service.url.replace('http', 'ws')}/news"
+
+    def publish(text):
+        answer = httpx.post(f"{service.url}/news/{text}", timeout=PATIENCE_S)
+        assert answer.json() == 1, "the one inbox of the service"
+
+    with client.connect(address) as stays:
+        with client.connect(address) as goes:
+            for text in ("one", "two"):
+                publish(text)
+            assert [goes.recv(PATIENCE_S) for _ in range(2)] == ["one", "two"]
+        publish("three")
+        assert [stays.recv(PATIENCE_S) for _ in range(3)] == ["one", "two", "three"]
+        service.terminate()
+        with pytest.raises(closed):
+            stays.recv(PATIENCE_S)
+    assert service.end() in ENDS

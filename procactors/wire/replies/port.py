@@ -152,8 +152,12 @@ class ReplyPort:
                     self._store.discard(answer.flags, answer.value)
             if found is not None:
                 return found
-            if self._moved and self._moved[0] == call and about:
-                about = self._moved[1:]
+            if about:
+                about = self.moved_to(call) or about
+
+    def moved_to(self, call: int) -> tuple[int, str] | None:
+        """Return id and name of the actor that is to answer a call now, if that is another one."""
+        return self._moved[1:] if self._moved and self._moved[0] == call else None
 
     def read(self, deadline: float | None = None) -> int:
         """Wait for something up to the deadline (monotonic); return the bytes read, 0 if late.

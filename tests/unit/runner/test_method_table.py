@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from procactors.errors import InvalidSpec, UnknownMethod
+from procactors.errors import UnknownMethod
 from procactors.runner.method_table import is_method_reference, key_of, table_of
 
 
@@ -130,11 +130,6 @@ def test_two_names_of_a_function_that_has_neither_are_refused():
     cls = type("Twins", (), {"one": nameless, "two": nameless})
     with pytest.raises(UnknownMethod, match=r"several names in Twins: \['one', 'two'\]"):
         found(cls, nameless)
-
-
-def test_what_is_no_plain_function_is_refused():
-    with pytest.raises(InvalidSpec, match="handlers are plain functions"):
-        found(Derived, Derived.later)
 
 
 def test_generators_are_streamed_and_plain_methods_are_not():

@@ -322,3 +322,30 @@ def test_the_root_of_a_tree_that_gives_up_ends_the_system():
     world.kill("a")
     assert isinstance(world.failure, RestartIntensityExceeded)
     assert [str(death.reason) for death in world.failure.history] == [ENDS["kill"]] * 2
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_each_of_several_messages_in_hand_is_handed_again_as_often_as_is_allowed(most):
+    world = World()
+    world.spawn("a", delivery=Delivery.AT_LEAST_ONCE, max_deliveries=most)
+    host = world.hosts["a"]
+    host.work("A.oldest")
+    host.hold("A.next")
+    for begun in range(1, most + 1):
+        assert [message.deliveries for message in world.state("a").in_hand] == [begun, begun]
+        world.kill("a")
+        report = world.state("a").last_crash
+        assert (report.handler, report.deliveries) == ("A.oldest", begun)
+        assert [message.handler for message in report.in_hand] == ["A.oldest", "A.next"]
+        host.work("A.oldest")
+    assert [handler for _, handler, _ in world.broken_off] == ["A.oldest", "A.next"]
+
+
+def test_without_delivery_again_each_of_several_messages_in_hand_is_lost():
+    world = World()
+    world.spawn("a")
+    world.hosts["a"].work("A.oldest")
+    world.hosts["a"].hold("A.next")
+    world.kill("a")
+    assert [handler for _, handler, _ in world.broken_off] == ["A.oldest", "A.next"]
+    assert world.lives("a") == 2
