@@ -19,6 +19,7 @@ from procactors.errors import ActorStopped, AskTimeout, DecodeError, ProcActorsE
 from procactors.runtime.aside import aside
 from procactors.runtime.stream_end import Cause
 from procactors.stored import stored
+from procactors.wire.copies import in_copies
 from procactors.wire.raised import by_signal, one_line
 from procactors.wire.record import Kind, frame
 from procactors.wire.streams.channel import send_aside
@@ -85,6 +86,8 @@ class Stream(Generic[T_co]):
         self._tasks: list[Callable[[], None]] = []
         self._on_close = _closing(self)
         transport.on_close(self._on_close)
+        _all.add(self)
+        in_copies(_empty_in_copy)
 
     # -- iterating ----------------------------------------------------------------------------
 
@@ -371,6 +374,17 @@ class Stream(Generic[T_co]):
             raise error
         text = f"an item of {self._name} could not be unpickled: {one_line(error)}"
         raise DecodeError(text) from error
+
+
+_all: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+
+
+def _empty_in_copy() -> None:
+    """Drop what had come before the fork: it is handed out once, by the stream's own process."""
+    for stream in list(_all):
+        # The iterator itself: a loop in the copy has it in hand.
+        for _ in stream._raw:
+            pass
 
 
 @stored
