@@ -265,7 +265,7 @@ def adopt(
             f"has ended, or the message was delivered before, or sent to two"
         ) from None
     buffer, owed, chunks, rest, end = state
-    reader = ItemReader(ends, buffer, owed)
+    reader = ItemReader(ends, buffer, owed, is_fed=who is not None)
     reader.chunks.extend(_arrived(path, *chunk) for chunk in chunks if chunk[1])
     reader.set_rest(rest, end)
     sender = ReplySender(transport.store)

@@ -108,15 +108,21 @@ class Side(Actor):
 
 
 class Source:
-    """An iterable that notes its closing."""
+    """Rows, and whether they were closed: of a generator that has not begun, none could tell."""
 
     is_closed = False
 
-    def __call__(self, stop: int) -> Iterator[Any]:
-        try:
-            yield from rows(stop)
-        finally:
-            self.is_closed = True
+    def __init__(self, stop: int) -> None:
+        self._rows = rows(stop)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._rows)
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 def take_part(side: str, victim: ActorRef[Side], others: list[ActorRef[Side]], stop: int) -> int:
@@ -138,11 +144,12 @@ def take_part(side: str, victim: ActorRef[Side], others: list[ActorRef[Side]], s
         case "feeder":
             return victim.ask(Side.feed, one, stop)
         case "fed":
-            source = Source()
+            source = Source(stop)
             try:
-                return victim.options(buffer=4).ask(Side.check, feed(source(stop)), stop)
-            finally:
-                eventually(lambda: source.is_closed, "the iterable closed")
+                return victim.options(buffer=4).ask(Side.check, feed(source), stop)
+            except errors.ActorDied:
+                eventually(lambda: source.is_closed or next(source, None) is None, "it closed")
+                raise
     raise AssertionError(side)
 
 

@@ -53,9 +53,10 @@ class ItemReader:
         ends: open for reading.
         buffer: items that may be under way.
         owed: those of them that were handed out without credit for others yet.
+        is_fed: the writer has made the channel, and has its credit open from the beginning.
     """
 
-    def __init__(self, ends: Ends, buffer: int, owed: int = 0) -> None:
+    def __init__(self, ends: Ends, buffer: int, owed: int = 0, *, is_fed: bool = False) -> None:
         self.ends = ends
         self.buffer = buffer
         # Credit in halves: while one half is used up, the other half is made.
@@ -68,6 +69,9 @@ class ItemReader:
         poll = select.poll()
         poll.register(ends.data, select.POLLIN)
         self._poll = poll.poll
+        self._credit = select.poll()
+        if is_fed:
+            self._credit.register(ends.credit, 0)  # its end alone
         self._spin = Spin()
         #: The end has been read.
         self.is_over = False
@@ -143,7 +147,10 @@ class ItemReader:
             return
         # A pipe that was never opened for writing reads as one at its end; for a poll it is not.
         # And behind the end somebody may open it again who tells why.
-        self.is_ended = not data and any(event & select.POLLHUP for _, event in self._poll(0))
+        # Who feeds and has died before that is known by the other pipe, which nobody reads then.
+        self.is_ended = not data and (
+            any(event & select.POLLHUP for _, event in self._poll(0)) or bool(self._credit.poll(0))
+        )
         if not data:
             return
         if self._rest:
