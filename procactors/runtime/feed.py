@@ -259,7 +259,8 @@ class _Feeder:
     def _ask(self) -> bool:
         """Send a probe behind the message; return False: not now."""
         sent = send_probe(self._transport, self._ref, self)
-        self._is_passed = self._is_passed or sent is None
+        if sent is None:  # never set back: its answer may be here by now
+            self._is_passed = True
         return sent is not False
 
     # -- pulling ------------------------------------------------------------------------------

@@ -141,7 +141,8 @@ class _Watched:
         if not self._is_asked and monotonic() >= self._due:
             sent = send_probe(self._transport, self._ref, self)
             self._is_asked = sent is not False
-            self._is_passed = sent is None
+            if sent is None:  # never set back: its answer may be here by now
+                self._is_passed = True
         return False
 
 
