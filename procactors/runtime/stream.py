@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from procactors.errors import ActorStopped, AskTimeout, DecodeError, ProcActorsError, StreamBroken
 from procactors.runtime.aside import aside
 from procactors.runtime.stream_end import Cause
+
+# Loaded here, though few streams are sent on: there may be no descriptor left when one comes.
+from procactors.runtime.stream_move import adopt, move
 from procactors.stored import stored
 from procactors.wire.copies import in_copies
 from procactors.wire.raised import by_signal, one_line
@@ -209,8 +212,6 @@ class Stream(Generic[T_co]):
         return f"<Stream of {self._name}, {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from procactors.runtime.stream_move import move  # only where it is used
-
         return _adopt_stream, (move(self), self._timeout)
 
     # -- inside -------------------------------------------------------------------------------
@@ -266,7 +267,8 @@ class Stream(Generic[T_co]):
         if is_known:
             self._finish(cause.error())
             return None
-        return False
+        # An end seen just now: nothing will wake who waits, but something may have come before it.
+        return reader.is_ended and cause.is_final
 
     def _take(self, chunk: Chunk) -> None:
         self._make = chunk.make
@@ -389,8 +391,6 @@ def _empty_in_copy() -> None:
 
 @stored
 def _adopt_stream(parts: tuple[Any, ...], timeout: float | None) -> Stream[Any]:
-    from procactors.runtime.stream_move import adopt  # only where it is used
-
     _, _, actor, name, *_ = parts
     transport, reader, cause = adopt(*parts)
     return Stream(transport, reader, cause, actor, name, timeout)

@@ -32,6 +32,8 @@ __all__ = ["Chunk", "ItemReader"]
 
 #: Bytes of an ordinary pipe; a read as large as the pipe ends on a record's boundary.
 _READ_BYTES = 1 << 16
+#: What a poll says of a pipe whose other side no process has open.
+_ENDED = select.POLLHUP | select.POLLERR
 
 
 class Chunk(NamedTuple):
@@ -68,10 +70,9 @@ class ItemReader:
         self._size = max(_READ_BYTES, fcntl.fcntl(ends.data, fcntl.F_GETPIPE_SZ))
         poll = select.poll()
         poll.register(ends.data, select.POLLIN)
-        self._poll = poll.poll
-        self._credit = select.poll()
         if is_fed:
-            self._credit.register(ends.credit, 0)  # its end alone
+            poll.register(ends.credit, 0)  # its end alone
+        self._poll = poll.poll
         self._spin = Spin()
         #: The end has been read.
         self.is_over = False
@@ -145,12 +146,10 @@ class ItemReader:
             data = os.read(self.ends.data, self._size)
         except BlockingIOError:
             return
-        # A pipe that was never opened for writing reads as one at its end; for a poll it is not.
-        # And behind the end somebody may open it again who tells why.
-        # Who feeds and has died before that is known by the other pipe, which nobody reads then.
-        self.is_ended = not data and (
-            any(event & select.POLLHUP for _, event in self._poll(0)) or bool(self._credit.poll(0))
-        )
+        # A pipe that was never opened for writing reads as one at its end; for a poll it is not. Of
+        # one who feeds, and died before that, the other pipe tells, which nobody reads then. And
+        # behind the end somebody may open it again who tells why.
+        self.is_ended = not data and any(event & _ENDED for _, event in self._poll(0))
         if not data:
             return
         if self._rest:
