@@ -71,7 +71,7 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.plain import PLAIN, load_plain
-from procactors.wire.raised import last_line, said, shown, trace_of
+from procactors.wire.raised import last_line, one_line, said, shown, trace_of
 from procactors.wire.record import FRAME, Kind, parse
 from procactors.wire.replies.failures import pack_failure, short_failure
 from procactors.wire.replies.sender import ReplySender
@@ -682,9 +682,12 @@ class Loop:
     ) -> None:
         """Answer for a message that cannot be handled; the actor lives on."""
         if not issubclass(type(error), ProcActorsError):
+            try:
+                why = pickle_errors.describe_load(body, (), error)
+            except (OSError, ImportError):  # there is no descriptor left to load what describes it
+                why = one_line(error)
             error = DecodeError(
-                f"the message for {handler_name(key)} could not be unpickled in the actor: "
-                f"{pickle_errors.describe_load(body, (), error)}"
+                f"the message for {handler_name(key)} could not be unpickled in the actor: {why}"
             )
         if reply:
             self._fail(call, reply, error)

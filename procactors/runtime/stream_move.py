@@ -141,7 +141,8 @@ class _Watched:
         if not self._is_asked and monotonic() >= self._due:
             sent = send_probe(self._transport, self._ref, self)
             self._is_asked = sent is not False
-            self._is_passed = sent is None
+            if sent is None:  # never set back: its answer may be here by now
+                self._is_passed = True
         return False
 
 
@@ -270,7 +271,7 @@ def adopt(
             f"has ended, or the message was delivered before, or sent to two"
         ) from None
     buffer, owed, chunks, rest, end = state
-    reader = ItemReader(ends, buffer, owed)
+    reader = ItemReader(ends, buffer, owed, is_fed=who is not None)
     reader.chunks.extend(_arrived(path, *chunk) for chunk in chunks if chunk[1])
     reader.set_rest(rest, end)
     sender = ReplySender(transport.store)
