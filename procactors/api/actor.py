@@ -254,7 +254,8 @@ class Context:
                 if the class has ``async def`` handlers.
 
         Raises:
-            InvalidSpec: it cannot be called, is a generator, or async where nothing awaits it.
+            InvalidSpec: it cannot be called with the message alone, is a generator, or async where
+                nothing awaits it; or the class has no `receive`.
         """
         from procactors.runtime.stashing import check_handler  # only where it is used
 

@@ -110,11 +110,11 @@ def check_class(verb: str, cls: Any) -> None:
                 continue
             seen.add(name)
             kind = refused_kind(_function(value))
-            if kind and (kind not in GENERATORS or _is_called_by_us(name)):
+            if kind and _is_called_by_us(name):
                 raise InvalidSpec(
-                    f"{cls.__qualname__}.{name} is {kind}: handlers are functions, plain or async, "
-                    f"that return their result; return a list; if only {cls.__qualname__} itself "
-                    f"calls it, name it _{name}"
+                    f"{cls.__qualname__}.{name} is {kind}, and nobody reads its items: it is a "
+                    f"function, plain or async, that returns its result; a method that yields has "
+                    f"another name, and is read by ref.stream({cls.__qualname__}.<name>, ...)"
                 )
 
 

@@ -268,8 +268,8 @@ def _wrong_kind(cls: type, name: str, kind: str) -> Exception:
 def _asked_generator(shown: str, kind: str) -> UnknownMethod:
     """Return what is raised where a generator is told or asked."""
     return UnknownMethod(
-        f"{shown} is {kind}, whose items are streamed: say stream({shown}, ...), not ask, tell or "
-        f"submit"
+        f"{shown} is {kind}, whose items are streamed: say stream({shown}, ...); no ask, tell or "
+        f"submit takes them, nor a timer or a topic"
     )
 
 

@@ -8,7 +8,6 @@ nobody opens the channel, a probe behind the message tells when nobody will.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import os
@@ -16,9 +15,10 @@ import select
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, TimeoutError as FuturesTimeout
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from procactors.errors import StorageFull, StreamBroken
+from procactors.late import late
 from procactors.runtime.probe import LOOK_S, PROBE_S, Probe
 from procactors.runtime.stream import Stream
 from procactors.runtime.stream_end import Fed
@@ -37,6 +37,11 @@ from procactors.wire.streams.channel import (
 from procactors.wire.streams.reader import ItemReader
 from procactors.wire.streams.writer import ItemWriter
 from procactors.wire.transport import MAIN, Transport, transport_of
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = late("asyncio")  # most feeds are pulled by a thread
 
 __all__ = ["encode_for", "feed"]
 

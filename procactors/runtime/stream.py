@@ -7,7 +7,6 @@ Never: blocks an event loop; drops an item that has come before the end, whateve
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import weakref
@@ -16,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from procactors.errors import ActorStopped, AskTimeout, DecodeError, ProcActorsError, StreamBroken
-from procactors.runtime.aside import aside
+from procactors.late import late
 from procactors.runtime.stream_end import Cause
 from procactors.stored import stored
 from procactors.wire.raised import by_signal, one_line
@@ -26,7 +25,14 @@ from procactors.wire.streams.reader import Chunk, ItemReader
 from procactors.wire.transport import Transport
 
 if TYPE_CHECKING:
+    import asyncio
     from types import TracebackType
+
+    from procactors.runtime import aside
+else:
+    # Modules of actors name this class, and most read it in a thread: these two are 50 ms and 2 MB.
+    asyncio = late("asyncio")
+    aside = late("procactors.runtime.aside")
 
 __all__ = ["WAKE", "Stream"]
 
@@ -342,7 +348,7 @@ class Stream(Generic[T_co]):
             if not self._cause.is_known:
                 await asyncio.wait([come], timeout=seconds)
         if self._cause.may_block:
-            await aside(self._cause.look, self._reader.is_ended)
+            await aside.aside(self._cause.look, self._reader.is_ended)
 
     @contextlib.contextmanager
     def _watched(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> Iterator[None]:
