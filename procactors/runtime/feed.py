@@ -167,7 +167,7 @@ def _adopt_feed(path: str, number: int, buffer: int, sender: str) -> Stream[Any]
             f"a feed of {sender} came, but it is closed: {sender} has ended, or the message was "
             f"delivered before, and what was fed is not fed again"
         ) from None
-    reader = ItemReader(ends, buffer)
+    reader = ItemReader(ends, buffer, is_fed=True)
     stream: Stream[Any] = Stream(transport, reader, Fed(sender), MAIN, f"the feed of {sender}")
     # The first credit says that it has a reader, who has opened it.
     reader.grant(buffer)
@@ -264,7 +264,8 @@ class _Feeder:
     def _ask(self) -> bool:
         """Send a probe behind the message; return False: not now."""
         sent = send_probe(self._transport, self._ref, self)
-        self._is_passed = self._is_passed or sent is None
+        if sent is None:  # never set back: its answer may be here by now
+            self._is_passed = True
         return sent is not False
 
     # -- pulling ------------------------------------------------------------------------------

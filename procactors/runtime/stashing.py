@@ -18,6 +18,7 @@ from procactors.runner.loop import Loop
 from procactors.runner.method_table import table_of
 from procactors.runtime.forwarding import message_in_hand
 from procactors.wire.mailbox.hands import STASHED
+from procactors.wire.transport import Transport
 
 if TYPE_CHECKING:
     import inspect
@@ -30,14 +31,15 @@ __all__ = ["STASH_LIMIT", "check_handler", "stash"]
 STASH_LIMIT = 1000
 
 
-def stash(loop: Loop | None, name: str) -> None:
+def stash(loop: Loop | None, transport: Transport, name: str) -> None:
     """Put the message in hand aside; see `Context.stash`.
 
     Args:
         loop: the actor's; None: it serves nothing yet.
+        transport: of this process.
         name: the actor's, for the error.
     """
-    message_in_hand(loop, "be stashed")
+    message_in_hand(loop, transport, "be stashed")
     assert loop is not None
     if loop.held.stashed() >= STASH_LIMIT:
         raise MailboxFull(
