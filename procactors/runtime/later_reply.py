@@ -108,6 +108,7 @@ class LaterReply:
         except (EncodeError, StorageFull) as error:
             text = f"{self._handler} ran, but its result cannot be sent: {error}"
             unsendable = ResultEncodeError(text)
+            self._error = unsendable  # the caller knows it: it need not end the actor as well
             self._post_failure(transport, unsendable)
             raise unsendable from error
 
@@ -191,11 +192,12 @@ class LaterReply:
 
 def reply_later(loop: Loop | None, transport: Transport, name: str) -> LaterReply:
     """Put the answer to the message in hand off; see `Context.reply_later`."""
-    _, envelope = message_in_hand(loop, "be answered later")
+    _, envelope = message_in_hand(loop, transport, "be answered later")
     assert loop is not None
     if not envelope.reply:
         raise RuntimeError(
-            f"the message of {envelope.handler} was told: nobody waits for an answer to it"
+            f"the message of {envelope.handler} was told: nobody waits for an answer to it; "
+            f"ask or submit it"
         )
     method, deadline = envelope.method, envelope.deadline
     slot = loop.put_aside(LATER)

@@ -182,7 +182,7 @@ def move(stream: Any) -> tuple[Any, ...]:
     """Return what is needed to read a stream on elsewhere (see `adopt`), and spend it.
 
     Raises:
-        StreamBroken: it is over, closed, or has been sent on already.
+        StreamBroken: it is over, closed, has been sent on already, or a task waits for its items.
     """
     receiver = receivers.receiver
     if receiver is None:
@@ -193,6 +193,11 @@ def move(stream: Any) -> tuple[Any, ...]:
     with stream._turn:
         if stream._is_over:
             raise StreamBroken(f"a stream of {stream._name} that is over cannot be sent to others")
+        if stream._tasks:
+            raise StreamBroken(
+                f"a task waits for the items of this stream of {stream._name}: cancel its `anext` "
+                f"before you send the stream on"
+            )
         if stream._moved is not None:
             if stream._moved[0].is_over:
                 raise StreamBroken(
