@@ -25,6 +25,10 @@ httpx = pytest.importorskip("httpx")
 #: Seconds for which a client waits for an answer. One that gets none fails the test.
 PATIENCE_S = 60.0
 
+#: What a client is made of. Nothing is encrypted here, and for each new client the certificates of
+#: the machine would be read: 30 ms of a processor.
+CLIENT = {"timeout": PATIENCE_S, "verify": False}
+
 #: How a server's process ends on SIGTERM: newer ones of uvicorn raise the signal anew at the end.
 ENDS = (0, -signal.SIGTERM)
 
@@ -40,7 +44,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def get(self, path):
-        return httpx.get(f"{self.url}{path}", timeout=PATIENCE_S)
+        return httpx.get(f"{self.url}{path}", **CLIENT)
 
     def terminate(self):
         self.program.process.send_signal(signal.SIGTERM)
@@ -78,7 +82,7 @@ async def load(service, path, most, outcomes, begun=None):
     """
     for _ in range(most):
         try:
-            async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+            async with httpx.AsyncClient(**CLIENT) as client:
                 answer = await client.get(f"{service.url}{path}")
         except httpx.TimeoutException as error:
             raise AssertionError("a request was neither answered nor refused") from error
@@ -231,7 +235,7 @@ def test_actors_killed_under_load_cost_the_request_in_hand_alone(serve):
     outcomes = Counter()
 
     async def clients():
-        each = [asyncio.create_task(load(service, "/square/3", 50, outcomes)) for _ in range(8)]
+        each = [asyncio.create_task(load(service, "/square/3", 20, outcomes)) for _ in range(8)]
         for _ in range(5):
             killed = await asyncio.to_thread(service.get, "/die")
             outcomes["killed"] += killed.status_code == 503
@@ -240,7 +244,7 @@ def test_actors_killed_under_load_cost_the_request_in_hand_alone(serve):
     asyncio.run(clients())
     assert outcomes["killed"] == 5
     # Each request in hand of a dead model was one that killed it: all others are answered.
-    assert outcomes[200] == 400
+    assert outcomes[200] == 160
     service.terminate()
     assert service.end() in ENDS
 
@@ -277,7 +281,7 @@ def test_what_is_published_on_a_topic_comes_to_each_page_that_listens(serve):
     address = f"{service.url.replace('http', 'ws')}/news"
 
     def publish(text):
-        answer = httpx.post(f"{service.url}/news/{text}", timeout=PATIENCE_S)
+        answer = httpx.post(f"{service.url}/news/{text}", **CLIENT)
         assert answer.json() == 1, "the one inbox of the service"
 
     with client.connect(address) as stays:
