@@ -238,8 +238,10 @@ def test_two_hundred_streams_at_once_each_have_their_items(system):
     reader = system.spawn(Reader)
     for actor in producers:  # what each process keeps from its first stream on
         assert list(actor.stream(Producer.count, 1)) == [0]
-    with concurrent[0].stream(Many.rows, 0) as stream:
-        assert reader.ask(Reader.read, stream, 1) == [(0, 0)]
+    for several in concurrent:
+        with several.stream(Many.rows, 0) as stream:
+            assert reader.ask(Reader.read, stream, 1) == [(0, 0)]
+            assert several.status().in_hand  # a look at which keeps a file open
     before = census([os.getpid()])
     streams = [concurrent[n % 4].options(buffer=3).stream(Many.rows, n) for n in range(200)]
     waiting = [producers[n % 4].stream(Producer.count, 10, n % 10) for n in range(200)]
@@ -262,7 +264,7 @@ def test_two_hundred_streams_at_once_each_have_their_items(system):
     for actor in concurrent:
         eventually(lambda a=actor: not a.status().in_hand, "no generator left")
     eventually(lambda: not streams_in(system), "no file of a stream left")
-    eventually(lambda: census([os.getpid()]) <= before, "no more descriptors and threads")
+    eventually(lambda: census([os.getpid()]) <= before, f"no more than {before}")
 
 
 class Many(Actor):
