@@ -28,7 +28,7 @@ from procactors.model.handlers import is_async
 from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitable
 from procactors.runner.hand import TIMER, Hand, Here, Run, here
 from procactors.runner.loop import Loop, TellFailed
-from procactors.runner.source import Source
+from procactors.runner.source import NOTHING, Source
 from procactors.wire.envelope import BATCH_KEY, open_envelope
 from procactors.wire.mailbox.black_box import (
     CANCELS,
@@ -106,6 +106,8 @@ class AsyncLoop(Loop):
         self._was_plain = False
         # No message more is taken.
         self._is_over = False
+        # For it has come to its stop.
+        self._is_through = False
         # Nor is one in hand.
         self._is_done = False
         # The batch of a pool that is to be run between two turns of the event loop.
@@ -212,6 +214,8 @@ class AsyncLoop(Loop):
         count = self.held.unstash() if self._words[HANDS] else 0
         if count:
             self._waiting = deque(self.held.waiting())
+            if self._is_through and not self.is_ending:
+                self._is_over = False  # a stop ends what was sent before it, and this was
             self.wake()
         return count
 
@@ -261,8 +265,7 @@ class AsyncLoop(Loop):
         if self._is_due:  # else it would be in hand beside this one
             self._is_due = False
             self.source.done(place=True)
-        if not self._is_expired(slot):
-            slot.begin()
+        if not self._is_left_out(slot):
             self._begin(Hand(slot.record, slot))
 
     def _take_next(self) -> bool:
@@ -280,7 +283,7 @@ class AsyncLoop(Loop):
             return False
         self._rest()
         if at < 0:
-            self._is_over = True
+            self._is_over, self._is_through = True, at == NOTHING
             return True
         record = parse(self._reader.box.raw, at)
         if record.kind not in (_CALL, _EVENT):

@@ -63,7 +63,7 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.plain import PLAIN, load_plain
-from procactors.wire.raised import last_line, said, shown, trace_of
+from procactors.wire.raised import last_line, one_line, said, shown, trace_of
 from procactors.wire.record import FRAME, Kind, parse
 from procactors.wire.replies.failures import pack_failure, short_failure
 from procactors.wire.replies.sender import ReplySender
@@ -239,6 +239,8 @@ class Loop:
         else:
             slot.state = state
             self._is_put_aside = True
+            if state == hands.LATER:
+                slot.count()
         self._taken(wants_reply)
         return slot
 
@@ -371,12 +373,11 @@ class Loop:
         self._reader.close()
 
     def serve_held(self, slot: Slot) -> None:
-        """Handle a message that is held out of the batch, and let go of it.
+        """Handle a message that is held out of the batch and has begun, and let go of it.
 
         Raises:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
-        slot.begin()
         self._slot, self.is_held, self._is_put_aside = slot, True, False
         kind, flags, body = slot.record
         try:
@@ -419,16 +420,31 @@ class Loop:
             for slot in waiting:
                 if self.leaving or self._words[CONTROL] >= HALT:
                     return  # the rest is the next life's, or answered for
-                if not self._is_expired(slot):
+                if not self._is_left_out(slot):
                     self.serve_held(slot)
 
-    def _is_expired(self, slot: Slot) -> bool:
-        """Let go of a message that was put aside, if its caller has given it up; say whether."""
+    def _is_left_out(self, slot: Slot) -> bool:
+        """Let go of a message that was put aside, if nobody wants it any more; say whether.
+
+        Else it has begun. Noted first, looked up second, as with a message in the batch.
+        """
+        slot.begin()
         kind, _, body = slot.record
-        deadline = open_envelope(body).deadline if kind == _CALL and not slot.deliveries else 0.0
-        if not deadline or monotonic() < deadline:
+        if kind != _CALL:
             return False
-        self._words[EXPIRED] += 1
+        envelope, words = open_envelope(body), self._words
+        reply, call, is_again = envelope.reply, envelope.call, slot.deliveries > 0
+        if envelope.deadline and not is_again and monotonic() >= envelope.deadline:
+            words[EXPIRED] += 1
+        elif (
+            reply
+            and words[CANCELS] != self._calm
+            and self._unwanted_ones().skips(reply, call, is_again, is_held=True)
+        ):
+            self.replies.answer(reply, call, Kind.CANCEL, None)
+        else:
+            return False
+        words[HANDLED_OWN] += 1  # against what its slot counts: it was not handled
         self.held.let_go(slot)
         return True
 
@@ -658,9 +674,12 @@ class Loop:
     ) -> None:
         """Answer for a message that cannot be handled; the actor lives on."""
         if not issubclass(type(error), ProcActorsError):
+            try:
+                why = pickle_errors.describe_load(body, (), error)
+            except (OSError, ImportError):  # there is no descriptor left to load what describes it
+                why = one_line(error)
             error = DecodeError(
-                f"the message for {handler_name(key)} could not be unpickled in the actor: "
-                f"{pickle_errors.describe_load(body, (), error)}"
+                f"the message for {handler_name(key)} could not be unpickled in the actor: {why}"
             )
         if reply:
             self._fail(call, reply, error)

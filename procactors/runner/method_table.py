@@ -18,6 +18,7 @@ from procactors.errors import InvalidSpec, UnknownMethod
 from procactors.late import late
 from procactors.light_tuple import NamedTuple
 from procactors.model.handlers import (
+    ACTOR,
     AWAITS,
     GENERATORS,
     cure_for,
@@ -178,7 +179,7 @@ class MethodTable:
         name = self.name_of(_stamped(key, reference))
         shown = getattr(reference, "__qualname__", repr(reference))
         if not name:
-            offered = sorted(name for name in set(self.by_key.values()) if name[0] != "_")
+            offered = sorted(name for name in set(self.by_key.values()) if self._is_offered(name))
             raise UnknownMethod(
                 f"{shown} is not a method of {self.cls.__qualname__}{self._as_it_was(reference)}; "
                 f"it has {offered}"
@@ -189,6 +190,10 @@ class MethodTable:
                 f"{sorted(self._ambiguous[key])}; define them apart"
             )
         return _describe(self.cls, _stamped(key, reference), name)
+
+    def _is_offered(self, name: str) -> bool:
+        """Whether it is a name to be called by: not private, and no hook that was left as it is."""
+        return name[0] != "_" and getattr(getattr(self.cls, name), "__module__", "") != ACTOR
 
     def _as_it_was(self, reference: Any) -> str:
         owner, _, _ = getattr(reference, "__qualname__", "").rpartition(".")

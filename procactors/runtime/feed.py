@@ -165,7 +165,7 @@ def _adopt_feed(path: str, number: int, buffer: int, sender: str) -> Stream[Any]
             f"a feed of {sender} came, but it is closed: {sender} has ended, or the message was "
             f"delivered before, and what was fed is not fed again"
         ) from None
-    reader = ItemReader(ends, buffer)
+    reader = ItemReader(ends, buffer, is_fed=True)
     stream: Stream[Any] = Stream(transport, reader, Fed(sender), MAIN, f"the feed of {sender}")
     # The first credit says that it has a reader, who has opened it.
     reader.grant(buffer)

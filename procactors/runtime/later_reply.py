@@ -189,7 +189,7 @@ class LaterReply:
 
 def reply_later(loop: Loop | None, transport: Transport, name: str) -> LaterReply:
     """Put the answer to the message in hand off; see `Context.reply_later`."""
-    _, envelope = message_in_hand(loop, "be answered later")
+    _, envelope = message_in_hand(loop, transport, "be answered later")
     assert loop is not None
     if not envelope.reply:
         raise RuntimeError(

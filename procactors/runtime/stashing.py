@@ -18,6 +18,7 @@ from procactors.runner.loop import Loop
 from procactors.runner.method_table import table_of
 from procactors.runtime.forwarding import message_in_hand
 from procactors.wire.mailbox.hands import STASHED
+from procactors.wire.transport import Transport
 
 if TYPE_CHECKING:
     import inspect
@@ -30,14 +31,15 @@ __all__ = ["STASH_LIMIT", "check_handler", "stash"]
 STASH_LIMIT = 1000
 
 
-def stash(loop: Loop | None, name: str) -> None:
+def stash(loop: Loop | None, transport: Transport, name: str) -> None:
     """Put the message in hand aside; see `Context.stash`.
 
     Args:
         loop: the actor's; None: it serves nothing yet.
+        transport: of this process.
         name: the actor's, for the error.
     """
-    message_in_hand(loop, "be stashed")
+    message_in_hand(loop, transport, "be stashed")
     assert loop is not None
     if loop.held.stashed() >= STASH_LIMIT:
         raise MailboxFull(
@@ -83,9 +85,10 @@ def check_handler(handler: Any, cls: type) -> Callable[[Any], Any]:
 
 def _takes_message(handler: Callable[..., Any]) -> bool:
     """Whether a call with one argument fits."""
-    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
-    if code is not None and code.co_argcount - isinstance(handler, MethodType) == 1:
-        return not code.co_kwonlyargcount  # nearly all, and at once: states change often
+    code: Any = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    is_plain = code is not None and not code.co_kwonlyargcount
+    if is_plain and code.co_argcount - isinstance(handler, MethodType) == 1:
+        return True  # nearly all, and at once: states change often
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError):  # code in C may not say what it takes

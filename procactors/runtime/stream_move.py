@@ -40,7 +40,7 @@ def move(stream: Any) -> tuple[Any, ...]:
     """Return what is needed to read a stream on elsewhere (see `adopt`), and spend it.
 
     Raises:
-        StreamBroken: it is over, closed, or has been sent on already.
+        StreamBroken: it is over, closed, has been sent on already, or a task waits for its items.
     """
     receiver = receivers.receiver
     if receiver is None:
@@ -51,6 +51,11 @@ def move(stream: Any) -> tuple[Any, ...]:
     with stream._turn:
         if stream._is_over:
             raise StreamBroken(f"a stream of {stream._name} that is over cannot be sent to others")
+        if stream._tasks:
+            raise StreamBroken(
+                f"a task waits for the items of this stream of {stream._name}: cancel its `anext` "
+                f"before you send the stream on"
+            )
         if stream._moved is not None:
             if stream._moved[0].is_over:
                 raise StreamBroken(
@@ -123,7 +128,7 @@ def adopt(
             f"has ended, or the message was delivered before, or sent to two"
         ) from None
     buffer, owed, chunks, rest, end = state
-    reader = ItemReader(ends, buffer, owed)
+    reader = ItemReader(ends, buffer, owed, is_fed=who is not None)
     reader.chunks.extend(_arrived(path, *chunk) for chunk in chunks if chunk[1])
     reader.set_rest(rest, end)
     sender = ReplySender(transport.store)

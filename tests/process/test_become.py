@@ -73,13 +73,18 @@ def test_whatever_takes_a_message_may_have_it(system, handler):
 
 def test_what_has_a_default_for_the_rest_takes_a_message(system):
     door = system.spawn(Door)
-    for handler in (with_default, lambda *messages: messages[0], Takes()):
+    for handler in (with_default, with_word, lambda *messages: messages[0], Takes()):
         door.ask(Door.wrong, handler)
         assert door.ask("a") == "a"
 
 
 def with_default(message, other=1, *, word=2):
     """Take a message, and more if need be."""
+    return message
+
+
+def with_word(message, *, word=1):
+    """Take a message, and a word if need be."""
     return message
 
 

@@ -149,6 +149,9 @@ class DirectTransport:
     def take_back(self, actor: int, call: int) -> bool | None:
         return False  # each has been handled
 
+    def who_answers(self, actor: int, call: int) -> int:
+        return actor
+
     def want_no_more(self, actor: int, call: int) -> None:
         pass
 
