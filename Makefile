@@ -28,16 +28,17 @@ PARALLEL := $(PYTEST) --numprocesses=$(J) --dist=worksteal
 # fork would copy their locks, so they have a run for themselves; 5: ARGS has selected none of them.
 THREADED := tests/process/test_joblib.py tests/process/test_share.py
 # What dies, hangs, makes way or is imported at any moment: long, and run by `make faults`.
-MOMENTS := $(addprefix tests/process/test_,death_watch.py frozen.py hangs.py import_time.py \
-	pool_ends.py pool_moments.py recycle.py stop_order.py tree_moments.py trees.py) \
-	$(addprefix tests/unit/,supervision/test_anything.py supervision/test_faults.py \
-	wire/mailbox/test_closing.py wire/mailbox/test_reader.py)
-# These have targets of their own: `make examples` and `make faults`.
-APART := tests/test_examples.py tests/faults tests/stress $(MOMENTS)
+MOMENTS := $(addprefix tests/process/test_,checkpoints.py death_watch.py frozen.py hangs.py held.py \
+	import_time.py pool_ends.py pool_moments.py recycle.py stop_order.py tree_moments.py trees.py) \
+	$(addprefix tests/unit/,runner/test_checkpoints.py supervision/test_anything.py \
+	supervision/test_faults.py wire/mailbox/test_closing.py wire/mailbox/test_hands.py \
+	wire/mailbox/test_reader.py)
+# These have targets of their own: `make examples`, `make tools` and `make faults`.
+APART := tests/test_examples.py tests/users tests/tools tests/faults tests/stress $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help install compiled demo fmt lint type test faults methods test-all stress flaky cov examples test-wheel guard bench bench-against bench-peers bench-curves savina build clean check
+.PHONY: help install compiled demo fmt lint type test faults methods test-all stress flaky cov examples tools test-wheel guard bench bench-against bench-peers bench-curves savina build clean check
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,8 +103,12 @@ cov: $(STAMP) ## Measure which lines the tests run, in actors too
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-examples: compiled ## Run every example as a user would
+examples: compiled ## Run every example and recipe as a user would, on the web too
 	$(PYTEST) tests/test_examples.py $(ARGS)
+	$(PARALLEL) tests/users $(ARGS) || [ $$? -eq 5 ]
+
+tools: compiled ## Test the tools of development
+	$(PARALLEL) tests/tools $(ARGS)
 
 test-wheel: $(STAMP) ## Build the wheel and try it in a fresh environment, outside the tree
 	rm -rf $(WHEEL) && mkdir -p $(WHEEL)/elsewhere
@@ -139,4 +144,4 @@ clean: ## Remove what was built and cached; the environments stay
 	rm -rf build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-check: lint type examples test-wheel guard ## Run all that a reviewer runs besides the tests
+check: lint type examples tools test-wheel guard ## Run all that a reviewer runs besides the tests

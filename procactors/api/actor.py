@@ -234,13 +234,17 @@ class Context:
         """
         from procactors.runtime.stashing import stash  # only where it is used
 
-        stash(self._loop, self.ref.name)
+        stash(self._loop, self.system._endpoint, self.ref.name)
 
     def unstash_all(self) -> int:
         """Have all that was put aside begun again, before all other messages; return how many.
 
         In the order in which it came. They are begun behind the message in hand.
+
+        Raises:
+            ForeignProcess: this is a forked copy of the actor.
         """
+        self.system._endpoint.check_copy()
         return self._loop.unstash() if self._loop is not None else 0
 
     def become(self, handler: Callable[[Any], Any]) -> None:
@@ -254,7 +258,8 @@ class Context:
                 if the class has ``async def`` handlers.
 
         Raises:
-            InvalidSpec: it cannot be called, is a generator, or async where nothing awaits it.
+            InvalidSpec: it cannot be called with the message alone, is a generator, or async where
+                nothing awaits it; or the class has no `receive`.
         """
         from procactors.runtime.stashing import check_handler  # only where it is used
 

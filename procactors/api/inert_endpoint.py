@@ -86,6 +86,10 @@ class NullTransport:
         """Return False: nothing was sent."""
         return False
 
+    def who_answers(self, actor: int, call: int) -> int:
+        """Return the actor itself: nothing was sent."""
+        return actor
+
     def want_no_more(self, actor: int, call: int) -> None:
         """Do nothing: nothing was sent."""
 

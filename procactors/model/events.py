@@ -42,3 +42,7 @@ class Progress(Event):
     done: int
     total: int | None = None
     what: str = ""
+
+    def __str__(self) -> str:
+        of = "" if self.total is None else f" of {self.total}"
+        return f"{self.actor}: {self.what}{': ' if self.what else ''}{self.done}{of}"

@@ -42,6 +42,9 @@ class Started(Event):
     incarnation: int
     pid: int | None
 
+    def __str__(self) -> str:
+        return f"{self.actor} started (incarnation {self.incarnation}, pid {self.pid})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Crashed(Event):
@@ -58,6 +61,9 @@ class Crashed(Event):
     reason: ExitReason
     report: CrashReport
 
+    def __str__(self) -> str:
+        return f"{self.actor} {self.reason} (incarnation {self.incarnation})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Restarting(Event):
@@ -73,6 +79,12 @@ class Restarting(Event):
     reason: ExitReason
     wait_s: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.actor} is started again (incarnation {self.incarnation}) in "
+            f"{self.wait_s:.2f} s: the one before {self.reason}"
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class GaveUp(Event):
@@ -86,6 +98,9 @@ class GaveUp(Event):
 
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.actor} is given up: {self.reason}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped(Event):
@@ -96,6 +111,9 @@ class Stopped(Event):
     """
 
     reason: ExitReason
+
+    def __str__(self) -> str:
+        return f"{self.actor} has ended for good: it {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +134,10 @@ class DeadLettered(Event):
     killed: bool
     serial: int
 
+    def __str__(self) -> str:
+        why = self.reason.partition("\n")[0]
+        return f"{self.handler} of {self.actor} became dead letter {self.serial}: {why}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class MailboxOverflow(Event):
@@ -130,6 +152,10 @@ class MailboxOverflow(Event):
 
     sender: str
     capacity: int
+
+    def __str__(self) -> str:
+        sender = self.sender or "the main program"
+        return f"{sender} met the full mailbox of {self.actor} ({self.capacity} messages)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,3 +173,9 @@ class SlowHandler(Event):
     handler: str
     busy_s: float
     incarnation: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.handler} of {self.actor} has run for {self.busy_s:.1f} s "
+            f"(incarnation {self.incarnation})"
+        )

@@ -327,6 +327,7 @@ class Options:
 #: Words that are no options, and what to write instead.
 _ELSEWHERE = {
     "timeout": "; of a call it is ref.options(timeout=...), of a start start_timeout",
+    "buffer": "; it is of a ref, for its streams and feeds: ref.options(buffer=...)",
     "significant": "; it is for children of a tree: spec(...).options(significant=True)",
     "workers": "; the workers of a pool are its size",
     "max_workers": "; the workers of a pool are its size",

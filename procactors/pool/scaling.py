@@ -42,5 +42,5 @@ def wanted(demand: Demand, least: int, most: int) -> int:
         # Doubled at most: when many starts are not enough, the next look adds more.
         return min(most, demand.workers + min(demand.waiting, demand.workers))
     if demand.idle and not demand.waiting:
-        return max(least, demand.workers - demand.idle)
+        return min(most, max(least, demand.workers - demand.idle))
     return min(demand.workers, most)

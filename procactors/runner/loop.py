@@ -26,17 +26,9 @@ from procactors.errors import (
     ReplyError,
     ResultEncodeError,
     StorageFull,
-    UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.handlers import GENERATORS, kind_of, streams
-from procactors.runner.method_table import (
-    MethodTable,
-    asked_generator,
-    cure,
-    no_generator,
-    table_of,
-)
+from procactors.runner.method_table import MethodTable, cure, find_handler, table_of
 from procactors.wire.envelope import (
     BATCH_KEY,
     CALL_ID,
@@ -71,7 +63,7 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.plain import PLAIN, load_plain
-from procactors.wire.raised import last_line, said, shown, trace_of
+from procactors.wire.raised import last_line, one_line, said, shown, trace_of
 from procactors.wire.record import FRAME, Kind, parse
 from procactors.wire.replies.failures import pack_failure, short_failure
 from procactors.wire.replies.sender import ReplySender
@@ -102,7 +94,7 @@ _PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
-__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
+__all__ = ["Loop", "TellFailed", "describe"]
 
 
 class TellFailed(Exception):
@@ -247,6 +239,8 @@ class Loop:
         else:
             slot.state = state
             self._is_put_aside = True
+            if state == hands.LATER:
+                slot.count()
         self._taken(wants_reply)
         return slot
 
@@ -379,12 +373,11 @@ class Loop:
         self._reader.close()
 
     def serve_held(self, slot: Slot) -> None:
-        """Handle a message that is held out of the batch, and let go of it.
+        """Handle a message that is held out of the batch and has begun, and let go of it.
 
         Raises:
             TellFailed: its handler raised, and nobody waits for an answer.
         """
-        slot.begin()
         self._slot, self.is_held, self._is_put_aside = slot, True, False
         kind, flags, body = slot.record
         try:
@@ -427,16 +420,31 @@ class Loop:
             for slot in waiting:
                 if self.leaving or self._words[CONTROL] >= HALT:
                     return  # the rest is the next life's, or answered for
-                if not self._is_expired(slot):
+                if not self._is_left_out(slot):
                     self.serve_held(slot)
 
-    def _is_expired(self, slot: Slot) -> bool:
-        """Let go of a message that was put aside, if its caller has given it up; say whether."""
+    def _is_left_out(self, slot: Slot) -> bool:
+        """Let go of a message that was put aside, if nobody wants it any more; say whether.
+
+        Else it has begun. Noted first, looked up second, as with a message in the batch.
+        """
+        slot.begin()
         kind, _, body = slot.record
-        deadline = open_envelope(body).deadline if kind == _CALL and not slot.deliveries else 0.0
-        if not deadline or monotonic() < deadline:
+        if kind != _CALL:
             return False
-        self._words[EXPIRED] += 1
+        envelope, words = open_envelope(body), self._words
+        reply, call, is_again = envelope.reply, envelope.call, slot.deliveries > 0
+        if envelope.deadline and not is_again and monotonic() >= envelope.deadline:
+            words[EXPIRED] += 1
+        elif (
+            reply
+            and words[CANCELS] != self._calm
+            and self._unwanted_ones().skips(reply, call, is_again, is_held=True)
+        ):
+            self.replies.answer(reply, call, Kind.CANCEL, None)
+        else:
+            return False
+        words[HANDLED_OWN] += 1  # against what its slot counts: it was not handled
         self.held.let_go(slot)
         return True
 
@@ -666,9 +674,12 @@ class Loop:
     ) -> None:
         """Answer for a message that cannot be handled; the actor lives on."""
         if not issubclass(type(error), ProcActorsError):
+            try:
+                why = pickle_errors.describe_load(body, (), error)
+            except (OSError, ImportError):  # there is no descriptor left to load what describes it
+                why = one_line(error)
             error = DecodeError(
-                f"the message for {handler_name(key)} could not be unpickled in the actor: "
-                f"{pickle_errors.describe_load(body, (), error)}"
+                f"the message for {handler_name(key)} could not be unpickled in the actor: {why}"
             )
         if reply:
             self._fail(call, reply, error)
@@ -732,51 +743,6 @@ class Loop:
     def _item_handler(self, key: bytes) -> Callable[..., Any]:
         """Return the handler that an item of a pool's batch means."""
         return find_handler(self._instance, self._table, key)[1]
-
-
-def find_handler(
-    instance: Any, table: MethodTable, key: bytes, *, streamed: bool = False
-) -> tuple[str, Callable[..., Any]]:
-    """Return (name, bound method) of the handler that a message's method means.
-
-    Args:
-        instance: the user's object.
-        table: of its class.
-        key: how the method travels.
-        streamed: it is to give items.
-
-    Raises:
-        UnknownMethod: the object has none, or one of the other kind.
-    """
-    if not key:
-        if not table.receives:
-            cls = type(instance).__qualname__
-            raise UnknownMethod(
-                f"{cls} has no receive method: it takes calls like {cls}.method, no messages"
-            )
-        name = "receive"
-    elif key[:1] == b":":
-        name = key[1:].decode()
-    else:
-        name = table.name_of(key)
-    handler = getattr(instance, name, None) if name else None
-    if not callable(handler):
-        raise UnknownMethod(
-            f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
-        )
-    kind = kind_of(handler)
-    # Its sender did not know the class.
-    if streamed:
-        if not streams(handler):
-            raise no_generator(type(instance), name)
-    elif kind and not (kind == "async def" and table.is_async):
-        shown = f"{type(instance).__qualname__}.{name}"
-        if kind in GENERATORS:
-            raise asked_generator(shown, kind)
-        raise UnknownMethod(
-            f"{shown} is {kind}: no handler here, since no public method of the class is async def"
-        )
-    return name, handler
 
 
 def _never_entered(error: Exception) -> bool:

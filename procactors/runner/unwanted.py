@@ -40,17 +40,18 @@ class Unwanted:
         with self._lock:
             return self._cancels.calm if self._cancels is not None else 0
 
-    def skips(self, reply: int, call: int, is_again: bool) -> bool:
+    def skips(self, reply: int, call: int, is_again: bool, *, is_held: bool = False) -> bool:
         """Return whether the message that is about to begin is not to.
 
         Args:
             reply: number of the caller's reply pipe.
             call: id of the call there.
             is_again: an earlier life has had it in hand: what has begun goes on.
+            is_held: it is held out of the batch.
         """
         with self._lock:
             cancels = self._opened()
-            return cancels is not None and cancels.skips(reply, call, is_again)
+            return cancels is not None and cancels.skips(reply, call, is_again, is_held)
 
     def is_cancelled(self, reply: int, call: int) -> bool:
         """Return whether a message that is in hand was cancelled."""

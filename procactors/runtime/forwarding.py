@@ -21,9 +21,15 @@ from procactors.model.choices import Overflow
 from procactors.runner.loop import Loop
 from procactors.runtime.client import Client
 from procactors.runtime.ref import ActorRef
-from procactors.wire.envelope import BATCH_KEY, WHOLE, Envelope, open_envelope
+from procactors.wire.envelope import (
+    BATCH_KEY,
+    STREAM_KEY,
+    Envelope,
+    open_envelope,
+    rebuild_message,
+)
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import IN_SEGMENT, MOVED, PADDING, Kind, frame, parse
+from procactors.wire.record import IN_SEGMENT, MOVED, Kind, frame, parse
 from procactors.wire.transport import Transport
 
 __all__ = ["forward", "message_in_hand"]
@@ -32,16 +38,18 @@ __all__ = ["forward", "message_in_hand"]
 _MOST_NAME = 200
 
 
-def message_in_hand(loop: Loop | None, verb: str) -> tuple[int, Envelope]:
+def message_in_hand(loop: Loop | None, transport: Transport, verb: str) -> tuple[int, Envelope]:
     """Return (flags, envelope) of the message in hand, which is still this handler's to answer.
 
     Args:
         loop: the actor's; None: it serves nothing yet.
+        transport: of this process.
         verb: what is to be done with it, for the error.
 
     Raises:
-        RuntimeError: there is none.
+        RuntimeError: there is none. ForeignProcess: this is a forked copy of the actor.
     """
+    transport.check_copy()  # it has the actor's shared maps, and would change the message there
     record = b"" if loop is None else loop.record
     kind = parse(record).kind if record else 0
     is_aside = threading.current_thread() is not threading.main_thread()
@@ -61,12 +69,17 @@ def message_in_hand(loop: Loop | None, verb: str) -> tuple[int, Envelope]:
         raise RuntimeError(
             f"what a pool's worker has in hand cannot {verb}: the pool counts on its result"
         )
+    if envelope.method[:1] == STREAM_KEY:
+        raise RuntimeError(
+            f"the call of {envelope.handler} cannot {verb}: it is a generator, whose reader has "
+            f"its items from here"
+        )
     return flags, envelope
 
 
 def forward(loop: Loop | None, transport: Transport, ref: ActorRef[Any]) -> None:
     """Hand the message in hand on; see `Context.forward`."""
-    flags, envelope = message_in_hand(loop, "be forwarded")
+    flags, envelope = message_in_hand(loop, transport, "be forwarded")
     assert loop is not None
     _check(transport, ref)
     record = _record(loop, transport, ref, flags, envelope)
@@ -113,17 +126,4 @@ def _record(
             buffers = tuple(memoryview(one) for one in loop.payload.buffers)
             payload = transport.store.store(Encoded(bytes(loop.payload.head), buffers), ref._actor)
             transport.store.pass_on(flags, payload)
-    size = WHOLE.size - 8 + len(method) + len(payload)
-    padding = -size & 7
-    whole = WHOLE.pack(
-        size + 8 + padding,
-        Kind.CALL,
-        flags,
-        padding,
-        envelope.call,
-        envelope.reply,
-        envelope.sender,
-        envelope.deadline,
-        len(method),
-    )
-    return whole + method + payload + PADDING[size & 7]
+    return rebuild_message(envelope._replace(method=method, payload=memoryview(payload)), flags)

@@ -253,7 +253,8 @@ class Reply(Future[R]):
 
         endpoint = self._endpoint
         assert self.call is not None
-        command = c.KillCall(self._whose._actor, endpoint.reply_number, self.call)
+        actor = endpoint.who_answers(self._whose._actor, self.call)
+        command = c.KillCall(actor, endpoint.reply_number, self.call)
         encoded = endpoint.encode(command)
         self._is_killing = True
         try:

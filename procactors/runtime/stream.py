@@ -7,7 +7,6 @@ Never: blocks an event loop; drops an item that has come before the end, whateve
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import weakref
@@ -16,9 +15,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from procactors.errors import ActorStopped, AskTimeout, DecodeError, ProcActorsError, StreamBroken
-from procactors.runtime.aside import aside
+from procactors.late import late
 from procactors.runtime.stream_end import Cause
+
+# Loaded here, though few streams are sent on: there may be no descriptor left when one comes.
+from procactors.runtime.stream_move import adopt, move
 from procactors.stored import stored
+from procactors.wire.copies import in_copies
 from procactors.wire.raised import by_signal, one_line
 from procactors.wire.record import Kind, frame
 from procactors.wire.streams.channel import send_aside
@@ -26,7 +29,14 @@ from procactors.wire.streams.reader import Chunk, ItemReader
 from procactors.wire.transport import Transport
 
 if TYPE_CHECKING:
+    import asyncio
     from types import TracebackType
+
+    from procactors.runtime import aside
+else:
+    # Modules of actors name this class, and most read it in a thread: these two are 50 ms and 2 MB.
+    asyncio = late("asyncio")
+    aside = late("procactors.runtime.aside")
 
 __all__ = ["WAKE", "Stream"]
 
@@ -90,6 +100,8 @@ class Stream(Generic[T_co]):
         self._loops: weakref.WeakSet[_Loop[T_co]] = weakref.WeakSet()
         self._on_close = _closing(self)
         transport.on_close(self._on_close)
+        _all.add(self)
+        in_copies(_empty_in_copy)
 
     # -- iterating ----------------------------------------------------------------------------
 
@@ -232,8 +244,6 @@ class Stream(Generic[T_co]):
         return f"<Stream of {self._name}, {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from procactors.runtime.stream_move import move  # only where it is used
-
         return _adopt_stream, (move(self), self._timeout)
 
     # -- inside -------------------------------------------------------------------------------
@@ -289,7 +299,8 @@ class Stream(Generic[T_co]):
         if is_known:
             self._finish(cause.error())
             return None
-        return False
+        # An end seen just now: nothing will wake who waits, but something may have come before it.
+        return reader.is_ended and cause.is_final
 
     def _take(self, chunk: Chunk) -> None:
         self._make = chunk.make
@@ -375,7 +386,7 @@ class Stream(Generic[T_co]):
             if not self._cause.is_known:
                 await asyncio.wait([come], timeout=seconds)
         if self._cause.may_block:
-            await aside(self._cause.look, self._reader.is_ended)
+            await aside.aside(self._cause.look, self._reader.is_ended)
 
     @contextlib.contextmanager
     def _watched(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> Iterator[None]:
@@ -426,10 +437,19 @@ class _Loop(AsyncIterator[T_co]):
         return self._stream._next(self)
 
 
+_all: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+
+
+def _empty_in_copy() -> None:
+    """Drop what had come before the fork: it is handed out once, by the stream's own process."""
+    for stream in list(_all):
+        # The iterator itself: a loop in the copy has it in hand.
+        for _ in stream._raw:
+            pass
+
+
 @stored
 def _adopt_stream(parts: tuple[Any, ...], timeout: float | None) -> Stream[Any]:
-    from procactors.runtime.stream_move import adopt  # only where it is used
-
     _, _, actor, name, *_ = parts
     transport, reader, cause = adopt(*parts)
     return Stream(transport, reader, cause, actor, name, timeout)

@@ -216,7 +216,9 @@ class Publication:
 def _key(ref: ActorRef[Any], method: Any) -> bytes:
     """Return how a method travels that takes one argument."""
     if not is_method_reference(method):
-        raise TypeError(f"expected a method of the actor's class, as in Class.method; {method!r}")
+        raise TypeError(
+            f"expected a method of the actor's class, as in Class.method, found {method!r}"
+        )
     if ref._table is None:
         return key_of(method)
     found = ref._table.method(method)

@@ -345,8 +345,46 @@ class Endpoint:
         replies = self._replies
         if replies is None:
             return None
-        box = functools.partial(self._box, actor)
-        return take_back(actor_path(self.path, actor), box, replies, call)
+        while True:
+            now = self.who_answers(actor, call)
+            is_taken = take_back(
+                actor_path(self.path, now),
+                functools.partial(self._box, now),
+                replies,
+                call,
+                lambda now=now: self.who_answers(actor, call) != now,  # type: ignore[misc]
+            )
+            if is_taken or self.who_answers(actor, call) == now:
+                break
+        if is_taken is False:
+            # Shown first, looked up second, as the thread that reads replies does it the other way.
+            replies.on_moved = self._follow
+            replies.begun.add(call)
+            if replies.moved.setdefault(call, 0) not in (0, now):
+                self._follow(call, replies.moved[call])
+            if call not in replies.pending:
+                replies.forget_moved(call)
+        return is_taken
+
+    def who_answers(self, actor: int, call: int) -> int:
+        """Return the actor that is to answer a call of a submit now, as far as is known here.
+
+        Args:
+            actor: that it was sent to.
+            call: its id.
+        """
+        replies = self._replies
+        return (replies.moved.get(call) if replies is not None else 0) or actor
+
+    def _follow(self, call: int, actor: int) -> None:
+        """A call that was cancelled is another actor's to answer now: have it know."""
+        from procactors.wire.taking_back import follow  # only where it is used
+
+        replies = self._replies
+        if replies is not None:
+            path, has_begun = actor_path(self.path, actor), call in replies.begun
+            with contextlib.suppress(StorageFull):  # no descriptor: what comes of it, does
+                follow(path, self.words(actor), replies, call, has_begun=has_begun)
 
     def want_no_more(self, actor: int, call: int) -> None:
         """Cancel a call of a submit, whose answer nobody waits for; does not wait."""
@@ -356,8 +394,13 @@ class Endpoint:
         if replies is not None:
             port = replies.port.number
             replies.on_begun = lambda path, begun: resolve(path, port, begun)
-            words = functools.partial(self.words, actor)
-            want_no_more(actor_path(self.path, actor), words, replies, call)
+            replies.on_moved = self._follow
+            now = self.who_answers(actor, call)
+            want_no_more(
+                actor_path(self.path, now), functools.partial(self.words, now), replies, call
+            )
+            if call in replies.unwanted and (then := self.who_answers(actor, call)) != now:
+                self._follow(call, then)
 
     @property
     def reply_number(self) -> int:

@@ -138,6 +138,9 @@ class Transport(Protocol):
         found out, for want of room. Waits for part of a millisecond, as a rule.
         """
 
+    def who_answers(self, actor: int, call: int) -> int:
+        """Return the actor that is to answer a call of a submit to `actor` now."""
+
     def want_no_more(self, actor: int, call: int) -> None:
         """Cancel a call of a submit, whose answer nobody waits for; does not wait."""
 

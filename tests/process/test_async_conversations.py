@@ -20,6 +20,7 @@ class Middle(Actor):
     def __init__(self, back):
         self.back = back
         self.is_open = False
+        self.aside = 0
         self.kept = []
 
     async def work(self, value):
@@ -30,7 +31,11 @@ class Middle(Actor):
         await asyncio.sleep(0)
         if not self.is_open:
             self.context.stash()
+            self.aside += 1
         return value
+
+    async def how_many_aside(self):
+        return self.aside
 
     async def open(self):
         self.is_open = True
@@ -111,13 +116,19 @@ def test_another_answers(middle):
 @both
 def test_put_aside_and_begun_again(middle):
     replies = [middle.submit(Middle.stashed, number) for number in range(20)]
-    eventually(lambda: middle.status().mailbox == 20, "all to be put aside")
+    all_aside(middle)
     with pytest.raises(ActorDied):
         middle.ask(Middle.die)
-    eventually(lambda: middle.status().mailbox == 20, "the next life to put them aside, too")
-    middle.ask(Middle.open)  # some may not have been begun again yet
+    all_aside(middle)
+    middle.ask(Middle.open)
     assert [reply.result(SHORT_S) for reply in replies] == list(range(20))
     assert middle.status().mailbox == 0
+
+
+def all_aside(middle):
+    """Not before each handler has ended: one that is in hand is lost with its actor."""
+    eventually(lambda: middle.ask(Middle.how_many_aside) == 20, "all to be put aside")
+    eventually(lambda: middle.status().mailbox == 20, "all to be in the mailbox")
 
 
 @both

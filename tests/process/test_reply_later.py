@@ -57,6 +57,8 @@ def test_what_the_handler_raises_is_the_answer_unless_it_was_sent(ref):
         ref.ask(Later.raises)
     with pytest.raises(ValueError, match="in the block"):
         ref.ask(Later.raises_with)
+    with pytest.raises(ResultEncodeError, match="its result cannot be sent"):
+        ref.ask(Later.sends_what_cannot_travel)
     assert ref.status().restarts == 0
     assert ref.ask(Later.raises_behind) == 1
     eventually(lambda: ref.status().restarts == 1, "the crash: nobody waits for that")
@@ -67,7 +69,7 @@ def test_mistakes_are_named(ref):
     assert "was sent already; it is sent once" in ref.ask(Later.get)[0]
     assert "not in hand any more" in ref.ask(Later.both)
     ref.tell(Later.told)
-    assert "nobody waits for an answer" in ref.ask(Later.get)[-1]
+    assert "nobody waits for an answer to it; ask or submit it" in ref.ask(Later.get)[-1]
     with pytest.raises(ResultEncodeError, match="its result cannot be sent"):
         ref.ask(Later.unsendable)
     assert ref.ask(Later.get)[-1] == "ResultEncodeError"

@@ -42,6 +42,9 @@ class Listener(Actor):
     def two(self, one, other):
         pass
 
+    def items(self, value):
+        yield value
+
     def get(self):
         return self.heard
 
@@ -193,6 +196,10 @@ def test_mistakes_are_named_where_they_are_made(system, start_method):
         topic.subscribe(ref, Speaker.say)
     with pytest.raises(UnknownMethod, match="no receive method"):
         topic.subscribe(ref)
+    with pytest.raises(TypeError, match=r"as in Class\.method, found 'hear'"):
+        topic.subscribe(ref, "hear")
+    with pytest.raises(UnknownMethod, match="nor a timer or a topic"):
+        topic.subscribe(ref, Listener.items)
     with pytest.raises(InvalidSpec, match="is the ref of an actor"):
         topic.subscribe("l", Listener.hear)
     with pytest.raises(TypeError, match=r"say self\.context\.system\.topic"):

@@ -393,6 +393,7 @@ SCRIPTS = {
         assert "deep uses holder['inner'][1] = <unlocked" in refused(lambda: pool.ask(deep, 1))
         with open(sys.executable, "rb") as file, open("/etc/hostname") as text:
             assert "an open file cannot travel" in refused(lambda: pool.ask(len, text))
+            assert "or feed(...) of it" in refused(lambda: pool.ask(len, (x for x in "ab")))
             assert "BufferedReader" in refused(lambda: pool.ask(len, file))
     """,
     "what_does_not_load": """

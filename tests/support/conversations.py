@@ -259,6 +259,9 @@ class Later(Actor):
     def fail_with(self, kind):
         self.kept[0].fail(kind())
 
+    def sends_what_cannot_travel(self):
+        self.context.reply_later().send(threading.Lock())
+
     def raises_behind(self):
         self.context.reply_later().send(1)
         raise ValueError("behind the answer")

@@ -7,7 +7,7 @@ entry that crosses a page: its first half could be read before the second is the
 
 Made by the first cancellation that an actor ever gets. Who may decide about a call, the caller who
 cancels and the actor who is about to begin it, appends what it decides; the first entry counts, and
-both read which that is:
+both read which that is. Who passes a call on, or is told of one that has begun, decides nothing:
 
     MARK      a caller wants the call not to be begun, and will say what it has found
     DROP      the same of a caller that will not look
@@ -15,6 +15,8 @@ both read which that is:
     BEGUN     the caller has found it begun
     SKIPPED   the actor has come to it, and does not begin it
     AGAIN     the actor has come to it in a later life, and begins it again
+    PASSED    the caller has found that another actor is to answer it, and looks there
+    TOLD      the caller knows that it has begun, elsewhere, and wants this actor to heed that
 
 The actor begins a call without an entry where it has seen no mark; how a caller sees that is in
 `procactors.wire.taking_back`. The word `CANCELS` of the black box says how long the log was behind
@@ -38,8 +40,10 @@ __all__ = [
     "BEGUN",
     "DROP",
     "MARK",
+    "PASSED",
     "SKIPPED",
     "TAKEN",
+    "TOLD",
     "CancelLog",
     "CancelReader",
     "first_said",
@@ -50,7 +54,7 @@ __all__ = [
 _ENTRY = struct.Struct("=QQQQ")
 _SIZE = _ENTRY.size
 
-MARK, DROP, TAKEN, BEGUN, SKIPPED, AGAIN = range(1, 7)
+MARK, DROP, TAKEN, BEGUN, SKIPPED, AGAIN, PASSED, TOLD = range(1, 9)
 _DECISIONS = (TAKEN, BEGUN, SKIPPED, AGAIN)
 
 #: Bytes of entries that nobody needs any more which are given back at once: 2048 of them.
@@ -161,17 +165,18 @@ class CancelReader:
         """Value of `CANCELS` with which no call has to be looked at; -1: there is none."""
         return -1 if self._open or self._left is not None else self._seen
 
-    def skips(self, reply: int, call: int, is_again: bool) -> bool:
+    def skips(self, reply: int, call: int, is_again: bool, is_held: bool = False) -> bool:
         """Return whether a call that is in hand is not to be begun; from now on it is decided.
 
         Args:
             reply: number of the caller's reply pipe.
             call: id of the call there.
             is_again: it was in hand in an earlier life, which may have begun it.
+            is_held: it is held out of the batch: what an earlier life had in hand there is to come.
         """
         self.read()
         key = (reply, call)
-        if not is_again:
+        if not is_again and not is_held:
             self._left = None  # what an earlier life had in hand comes first
         if key not in self._open:
             return is_again and key == self._left
@@ -214,23 +219,26 @@ class CancelReader:
         self._follow(key, what)
         if what == MARK:
             self._asked.add(key)
-        elif what in (TAKEN, BEGUN):
+        elif what in (TAKEN, BEGUN, PASSED):
             self._asked.discard(key)
         if key not in self._open and key not in self._asked:
             self._needed.pop(key, None)
 
     def _follow(self, key: tuple[int, int], what: int) -> None:
-        if what in (MARK, DROP):
+        if what == TAKEN and key in self._open:
+            self._open[key] = True
+        elif what in (MARK, DROP):
             self._needed.setdefault(key, self._at)
             # One that comes late says nothing new.
             if key not in self._decided:
                 self._open.setdefault(key, False)
-        elif what == TAKEN:
-            if key in self._open:
-                self._open[key] = True
         elif what in (BEGUN, AGAIN):
             if not self._open.get(key, True):
                 self._decide(key, is_begun=True)
+        elif what == PASSED:
+            self._open.pop(key, None)  # it may come back here, and be marked anew
+        elif what == TOLD and key not in self._open and key not in self._decided:
+            self._decide(key, is_begun=True)
         elif what == SKIPPED and not self._decided.get(key, False):
             self._decide(key, is_begun=False)
             self._skipped = (key, self._at)

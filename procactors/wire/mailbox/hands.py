@@ -187,6 +187,12 @@ class Slot:
         """Note that the message is somebody else's now, though its handler is still at work."""
         self._bytes[self._at + KIND_AT] = Kind.MOVED
 
+    def count(self) -> None:
+        """Count its message as handled now, and not when the slot is given free: by any thread."""
+        if self._hands is not None and not self._words[self._word + _COUNTED]:
+            self._words[self._word + _COUNTED] = 1
+            self._hands.count_handled(self._words[self._word + _OWN])
+
     def release(self) -> None:
         """Give the slot free: its message is handled, or answered for. Once more is no error."""
         hands, self._hands = self._hands, None
@@ -238,15 +244,18 @@ class Hands:
     def lift(self, reader: MailboxReader, state: int) -> Slot:
         """Copy the message in hand to a slot, which has it from now on: LATER or STASHED.
 
-        In the batch it stays in hand as MOVED, for as long as its handler is at work.
+        In the batch it stays in hand as MOVED, for as long as its handler is at work. Then it
+        counts as handled; but STASHED not before its slot is given free.
 
         Raises:
             StorageFull: as `hold`.
         """
         record, deliveries = reader.in_hand(), reader.box.words[DELIVERIES]
-        slot = self._copied(record, deliveries, counted=True)
+        slot = self._copied(record, deliveries, counted=state == LATER)
         reader.give_away()
         slot.state = state
+        if state != LATER:
+            self._words[HANDLED_OWN] += 1  # against what the batch counts
         return slot
 
     def put(self, record: bytes, state: int) -> Slot:
@@ -325,9 +334,13 @@ class Hands:
         if not self._is_reader:
             return
         if not counted:
-            self._words[HANDLED] += 1
-            self._words[HANDLED_OWN] += own
+            self.count_handled(own)
         self._free.append(number)
+
+    def count_handled(self, own: int) -> None:
+        """Count a message; `own`: 1 if it is the runtime's own."""
+        self._words[HANDLED] += 1
+        self._words[HANDLED_OWN] += own
 
     # -- both sides' ----------------------------------------------------------------------------
 

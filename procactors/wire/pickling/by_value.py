@@ -544,6 +544,13 @@ def _reduce_text_file(file: Any) -> Any:
     raise TypeError("an open file cannot travel: send its path, or what is in it")
 
 
+def _reduce_generator(generator: Any) -> Any:
+    raise TypeError(
+        "a generator cannot travel: send a list of its items, or feed(...) of it as an argument, "
+        "which an actor reads item by item"
+    )
+
+
 def _by_attribute(module: str, name: str) -> Callable[[Any], Any]:
     return lambda _: (getattr, (sys.modules[module], name))
 
@@ -553,6 +560,8 @@ _RULES: dict[type, Callable[[Any], Any]] = {
     types.ModuleType: _reduce_module,
     typing.TypeVar: _reduce_typevar,
     io.TextIOWrapper: _reduce_text_file,
+    types.GeneratorType: _reduce_generator,
+    types.AsyncGeneratorType: _reduce_generator,
     ModuleSpec: lambda spec: (
         make_spec,
         (spec.name, spec.origin, spec.submodule_search_locations is not None),

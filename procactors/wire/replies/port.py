@@ -119,6 +119,8 @@ class ReplyPort:
         self._spin = Spin()
         #: Called with the number of a mark (`mark`), behind all answers that were sent before it.
         self.on_mark: Callable[[int], None] = lambda _number: None
+        #: Called with a call and the actor that is to answer it now.
+        self.on_moved: Callable[[int, int], None] = lambda _call, _actor: None
 
     def wait(
         self,
@@ -207,7 +209,9 @@ class ReplyPort:
                     marks.append(number)
                 elif kind == Kind.MOVED:
                     name = data[at + FRAME.size + MOVED.size : at + length - padding].decode()
-                    self._moved = (*MOVED.unpack_from(data, at + FRAME.size), name)
+                    moved = MOVED.unpack_from(data, at + FRAME.size)
+                    self._moved = (*moved, name)
+                    self.on_moved(*moved)
             at += length
         return others
 

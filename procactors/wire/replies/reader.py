@@ -62,6 +62,13 @@ class ReplyReader:
         self.marked: dict[int, int] = {}
         #: Called with the mailbox and the id of such a call that was begun all the same.
         self.on_begun: Callable[[str, int], None] = lambda _path, _call: None
+        #: Calls that another actor is to answer than was sent them: which one. 0: the same one.
+        self.moved: dict[int, int] = {}
+        #: Those, among these, whose callers know that they have begun, and want them no more.
+        self.begun: set[int] = set()
+        #: Called with such a call, or an unwanted one, and the actor that is to answer it now.
+        self.on_moved: Callable[[int, int], None] = lambda _call, _actor: None
+        self.port.on_moved = self._has_moved
         #: By number: what waits until all that was sent to here is handed over.
         self._marks: dict[int, Any] = {}
         self._mark_numbers = itertools.count(1)
@@ -141,6 +148,19 @@ class ReplyReader:
         finally:
             self._marks.pop(number, None)
 
+    def _has_moved(self, call: int, actor: int) -> None:
+        # In this order: who gives a call up, or finds that it has begun, does it the other way
+        # round, and of both one sees the other.
+        if call in self.pending or call in self.unwanted:
+            self.moved[call] = actor
+            if call in self.unwanted or call in self.begun:
+                _guarded(self.on_moved, call, actor)
+
+    def forget_moved(self, call: int) -> None:
+        """Forget where a call was to be answered: it is over."""
+        self.moved.pop(call, None)
+        self.begun.discard(call)
+
     def _met(self, number: int) -> None:
         turn = self._marks.get(number)
         if turn is not None:
@@ -192,6 +212,8 @@ class ReplyReader:
         for call, answer in self.port.answers(count):
             taken += 1
             waiter = pop(call, None)
+            if self.moved:
+                self.forget_moved(call)
             if waiter is None:
                 self._store.discard(answer.flags, answer.value)
                 if self.unwanted and (path := self.unwanted.pop(call, "")):
@@ -217,6 +239,7 @@ class ReplyReader:
                 heapq.heappop(self._deadlines)
             waiter = self.pending.pop(call, None)
             if waiter is not None:
+                self.forget_moved(call)
                 _guarded(waiter.deliver, None, error)
 
     def _call_back(self) -> None:

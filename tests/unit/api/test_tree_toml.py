@@ -71,6 +71,7 @@ def test_a_tree_of_all_words_is_read_as_it_would_be_written_in_python(load):
         env = {NAME = "value"}
         seed = 7
         significant = true
+        max_concurrency = 5
 
         [[children]]
         name = "below"
@@ -104,6 +105,7 @@ def test_a_tree_of_all_words_is_read_as_it_would_be_written_in_python(load):
             env={"NAME": "value"},
             seed=7,
             significant=True,
+            max_concurrency=5,
         ),
         Supervisor(
             spec(Counter, value=3),

@@ -130,6 +130,8 @@ def test_replace_changes_one_word_and_leaves_the_original():
 def test_a_spawner_refuses_bad_options_before_anything_starts(system):
     with pytest.raises(InvalidSpec, match="mailbox"):
         system.options(mailbox=0)
+    with pytest.raises(InvalidSpec, match=r"'buffer'; .*; it is of a ref, .*ref.options\(buffer="):
+        system.options(buffer=8)
     with pytest.raises(InvalidSpec, match="no option is called 'capacity'"):
         system.options(capacity=1)
     with pytest.raises(InvalidSpec, match="spawn takes a class"):

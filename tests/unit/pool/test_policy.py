@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from procactors import Options, errors
 from procactors.pool.batch import Batch, Span
@@ -175,6 +175,7 @@ def test_a_pool_that_has_lost_workers_gets_them_back():
 @given(
     st.integers(0, 20), st.integers(0, 100), st.floats(0, 10), st.integers(0, 20), st.integers(1, 9)
 )
+@example(20, 0, 0.0, 10, 1)  # more than the bound, and of them too few idle
 def test_the_bounds_hold(workers, waiting, waited_s, idle, least):
     size = wanted(Demand(workers, waiting, waited_s, min(idle, workers)), least, 9)
     assert least <= size <= 9

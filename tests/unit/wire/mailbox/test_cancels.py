@@ -16,8 +16,10 @@ from procactors.wire.mailbox.cancels import (
     BEGUN,
     DROP,
     MARK,
+    PASSED,
     SKIPPED,
     TAKEN,
+    TOLD,
     CancelLog,
     CancelReader,
     first_said,
@@ -66,6 +68,34 @@ def test_nothing_is_to_be_looked_at_where_nothing_is_marked(world):
     reader = world.reader()
     assert reader.calm == world.words[CANCELS] == 0
     assert not reader.skips(PORT, 1, is_again=False)
+
+
+@pytest.mark.parametrize("said", [(MARK,), (DROP,)])
+def test_what_is_passed_on_is_no_matter_here_any_more_and_may_come_back(world, said):
+    reader = world.reader()
+    world.say(5, *said, PASSED)
+    assert not reader.skips(PORT, 5, is_again=False)
+    assert reader.calm == world.words[CANCELS]
+    world.say(5, MARK, TAKEN)
+    assert reader.skips(PORT, 5, is_again=False)
+
+
+def test_who_is_told_that_a_call_has_begun_elsewhere_begins_it(world):
+    reader = world.reader()
+    world.say(5, TOLD)
+    world.words[CANCELS] += 32
+    assert not reader.skips(PORT, 5, is_again=False)
+    assert reader.is_marked(PORT, 5)
+    assert not reader.is_marked(PORT, 6)
+    assert reader.calm == world.words[CANCELS]
+
+
+def test_what_is_put_aside_does_not_hide_what_a_life_before_has_skipped(world):
+    world.say(5, MARK, TAKEN)
+    assert world.reader().skips(PORT, 5, is_again=False)
+    later = world.reader()  # the life before was killed before its step over it
+    assert not later.skips(PORT, 4, is_again=False, is_held=True)
+    assert later.skips(PORT, 5, is_again=True)
 
 
 @pytest.mark.parametrize("said", [(MARK,), (DROP,), (MARK, TAKEN)])
