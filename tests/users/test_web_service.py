@@ -237,7 +237,7 @@ def test_actors_killed_under_load_cost_the_request_in_hand_alone(serve):
     outcomes = Counter()
 
     async def clients():
-        each = [asyncio.create_task(load(service, "/square/3", 50, outcomes)) for _ in range(8)]
+        each = [asyncio.create_task(load(service, "/square/3", 20, outcomes)) for _ in range(8)]
         for _ in range(5):
             killed = await asyncio.to_thread(service.get, "/die")
             outcomes["killed"] += killed.status_code == 503
@@ -246,7 +246,7 @@ def test_actors_killed_under_load_cost_the_request_in_hand_alone(serve):
     asyncio.run(clients())
     assert outcomes["killed"] == 5
     # Each request in hand of a dead model was one that killed it: all others are answered.
-    assert outcomes[200] == 400
+    assert outcomes[200] == 160
     service.terminate()
     assert service.end() in ENDS
 
