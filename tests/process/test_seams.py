@@ -12,6 +12,7 @@ import pytest
 from procactors import Delivery, ExitKind, errors, feed
 from tests.support.actors import recorded
 from tests.support.seams import AsyncRelay, Relay
+from tests.support.segments import in_use
 from tests.support.waiting import LONG_S, SHORT_S, eventually
 
 KINDS = pytest.mark.parametrize(
@@ -180,6 +181,25 @@ def test_a_forwarder_that_has_stopped_changes_nothing(system, log, worker, gate)
     gate.open()
     worker.ask(Relay.ping)
     assert recorded(log) == [0]
+
+
+@KINDS
+def test_what_was_forwarded_survives_with_its_payload(system, log, worker, gate, cls, at_once):
+    ref = relay(system, log, cls, at_once, worker)
+    pid, other = ref.ask(cls.pid), worker.ask(Relay.pid)
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(other, signal.SIGSTOP)
+    reply = ref.submit(cls.pass_data, bytes(20_000))
+    held = ref.submit(cls.hold, 0, gate)  # read together with it
+    os.kill(pid, signal.SIGCONT)
+    gate.arrival()
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(errors.ActorDied):
+        held.result(SHORT_S)
+    assert ref.ask(cls.pid) != pid
+    os.kill(other, signal.SIGCONT)
+    assert reply.result(SHORT_S) == 20_000
+    assert not in_use(ref._runtime_dir)
 
 
 # -- a call that was put aside ---------------------------------------------------------------------

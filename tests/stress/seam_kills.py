@@ -323,6 +323,8 @@ class Driver:
                 wrong.append(f"{call}: its handler was cancelled by nobody")
             return "handler cancelled"
         except (errors.ReplyError, errors.DeliveryError) as error:
+            if isinstance(error, errors.DecodeError):
+                wrong.append(f"{call}: {error}")
             return type(error).__name__
         except ValueError as error:
             if call.way != "raise" or error.args != (call.number,):
