@@ -360,9 +360,8 @@ class Life:
         kind = _KINDS[phase]
         if phase == STOPPED and self._words[CONTROL] == PARENT_GONE:
             kind = "PARENT_GONE"
-        result = _hook(instance, "on_stop", crash.ExitReason(crash.ExitKind[kind]))
+        self._ended(_hook(instance, "on_stop", crash.ExitReason(crash.ExitKind[kind])))
         if self._events is not None:
-            self._events.finish(result)
             self._events.wind_up()
         self._words[PHASE] = phase
         self._endpoint.flush(self._order.stop_timeout)

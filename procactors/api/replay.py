@@ -21,8 +21,7 @@ from procactors.api.spawner import SystemHandle
 from procactors.deadletters.file import LetterFile, Run, StoredLetter
 from procactors.errors import ForeignProcess, SpawnError
 from procactors.model.choices import Overflow
-from procactors.runner.loop import find_handler
-from procactors.runner.method_table import table_of
+from procactors.runner.method_table import find_handler, table_of
 from procactors.runtime.ref import ActorRef
 from procactors.wire.envelope import handler_name
 from procactors.wire.pickling.codec import Encoded, decode_joined

@@ -24,6 +24,7 @@ else:
     re = late("re")
 
 __all__ = [
+    "ACTOR",
     "AWAITS",
     "GENERATORS",
     "check_class",
@@ -53,7 +54,7 @@ AWAITS = 0x80 | 0x200
 #: What `kind_of` says of what is streamed.
 GENERATORS = ("a generator", "an async generator")
 #: Where the base class of actors is.
-_ACTOR = "procactors.api.actor"
+ACTOR = "procactors.api.actor"
 
 #: Types whose objects have their code themselves, not in a `__call__`.
 _PLAIN = (FunctionType, BuiltinFunctionType, type)
@@ -174,7 +175,7 @@ def _own(cls: type, hook: str) -> Any:
     """Return a class's attribute; None if it is `Actor`'s, which stands for "there is none"."""
     for base in cls.__mro__:
         if hook in vars(base):
-            return None if base.__module__ == _ACTOR else vars(base)[hook]
+            return None if base.__module__ == ACTOR else vars(base)[hook]
     return None
 
 

@@ -20,15 +20,16 @@ import functools
 import logging
 from collections import deque
 from collections.abc import Callable
-from time import monotonic, monotonic_ns
-from typing import TYPE_CHECKING, Any, cast
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from procactors.errors import EncodeError, HandlerCancelled, StorageFull
 from procactors.model.handlers import is_async
 from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitable
+from procactors.runner.hand import TIMER, Hand, Here, Run, here
 from procactors.runner.loop import Loop, TellFailed
 from procactors.runner.source import NOTHING, Source
-from procactors.wire.envelope import BATCH_KEY, handler_name, open_envelope
+from procactors.wire.envelope import BATCH_KEY, open_envelope
 from procactors.wire.mailbox.black_box import (
     CANCELS,
     CONTROL,
@@ -43,13 +44,15 @@ from procactors.wire.mailbox.hands import FAILED, Slot
 from procactors.wire.mailbox.reader import MailboxReader, WouldWait
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import Kind, Record, parse
-from procactors.wire.shm.segments import Received
 
 if TYPE_CHECKING:
     from procactors.runner.schedule import Schedule, Timer
     from procactors.runner.timers import Timers
 
-__all__ = ["AsyncLoop", "Hand"]
+__all__ = ["AsyncLoop"]
+
+H = TypeVar("H", bound=Hand)
+T = TypeVar("T")
 
 _log = logging.getLogger("procactors")
 
@@ -63,85 +66,8 @@ _AT_ONCE = 16
 _BLOCKED_S = 0.2
 #: Seconds between two looks whether a call is cancelled whose handler awaits.
 _CANCELS_EVERY_S = 0.05
-#: Kind of a hand that is no message: a timer's.
-_TIMER = 0
 #: Among the names of handlers that were warned of.
 _NO_ROOM = ""
-
-
-class Hand:
-    """A message that is begun and not answered.
-
-    Attributes:
-        kind, key, call, reply, deadline: from its envelope; of a timer there is none.
-        body: its payload.
-        flags: how that is encoded.
-        slot: holds it; None: it is in hand in the batch.
-        received: its payload's segment, to be freed with the batch's record.
-        task: runs its handler; None: that is no coroutine.
-        is_taken: it is answered elsewhere, or later.
-        is_put_aside: it stays in its slot when its handler has ended.
-        on_raised: see `Loop`.
-    """
-
-    __slots__ = (
-        "body",
-        "call",
-        "deadline",
-        "flags",
-        "is_put_aside",
-        "is_taken",
-        "key",
-        "kind",
-        "on_raised",
-        "received",
-        "reply",
-        "slot",
-        "task",
-    )
-
-    def __init__(self, record: Any, slot: Slot | None) -> None:
-        self.kind, self.flags, body = record
-        self.key, self.call, self.reply, self.deadline = b"", 0, 0, 0.0
-        if self.kind == _CALL:
-            self.call, self.reply, _, self.deadline, self.key, body = open_envelope(body)
-        # A copy: the batch is read into again.
-        self.body = bytes(body)
-        self.slot = slot
-        self.received: Received | None = None
-        self.task: asyncio.Task[Any] | None = None
-        self.is_taken = self.is_put_aside = False
-        self.on_raised: Callable[[BaseException], bool] | None = None
-
-    @property
-    def name(self) -> str:
-        """Of its handler, for people."""
-        return handler_name(self.key) if self.kind == _CALL else "a hook for an event"
-
-
-class Run(Hand):
-    """A run of a timer, which is no message and has no caller.
-
-    Attributes:
-        timer: whose.
-        since: when it began, in nanoseconds of the monotonic clock.
-    """
-
-    __slots__ = ("since", "timer")
-
-    def __init__(self, timer: Timer) -> None:
-        super().__init__((_TIMER, 0, b""), None)
-        self.timer = timer
-        self.since = monotonic_ns()
-
-    @property
-    def name(self) -> str:
-        """Of the timer, for people."""
-        return self.timer.label.decode()
-
-
-#: The message that is being handled where it is looked at.
-_here: contextvars.ContextVar[Hand | None] = contextvars.ContextVar("procactors_hand", default=None)
 
 
 class AsyncLoop(Loop):
@@ -199,85 +125,31 @@ class AsyncLoop(Loop):
 
     # -- what handlers see of their own message -------------------------------------------------
 
-    @property
-    def deadline(self) -> float:
-        """Monotonic instant until which the caller of the message here waits; 0.0: for ever."""
-        hand = _here.get()
-        return hand.deadline if hand is not None else 0.0
-
-    @deadline.setter
-    def deadline(self, until: float) -> None:
-        """Each message has its own."""
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether the message here is answered elsewhere, or later."""
-        hand = _here.get()
-        return hand is not None and hand.is_taken
-
-    @is_taken.setter
-    def is_taken(self, value: bool) -> None:
-        if (hand := _here.get()) is not None:
-            hand.is_taken = value
-
-    @property
-    def _is_put_aside(self) -> bool:
-        """Whether the message here stays in its slot when its handler has ended."""
-        hand = _here.get()
-        return hand is not None and hand.is_put_aside
-
-    @_is_put_aside.setter
-    def _is_put_aside(self, value: bool) -> None:
-        if (hand := _here.get()) is not None:
-            hand.is_put_aside = value
-
-    @property
-    def on_raised(self) -> Callable[[BaseException], bool] | None:
-        """See `Loop`; of the message here."""
-        hand = _here.get()
-        return hand.on_raised if hand is not None else None
-
-    @on_raised.setter
-    def on_raised(self, call: Callable[[BaseException], bool] | None) -> None:
-        if (hand := _here.get()) is not None:
-            hand.on_raised = call
-
-    @property
-    def payload(self) -> Received | None:
-        """What was received of the message here, if that is in a segment."""
-        hand = _here.get()
-        return hand.received if hand is not None else None
-
-    @payload.setter
-    def payload(self, received: Received | None) -> None:
-        """Each message has its own."""
+    # What the plain loop has of the one message in hand, each message has for itself.
+    deadline: Any = Here("deadline", 0.0)
+    payload: Any = Here("received", None)
+    is_taken: Any = Here("is_taken", False)
+    on_raised: Any = Here("on_raised", None)
+    _slot: Any = Here("slot", None)
+    _is_put_aside: Any = Here("is_put_aside", False)
 
     @property
     def record(self) -> bytes:
         """The record of the message here; empty if there is none, or its handler has ended."""
-        return super().record if _here.get() in self.hands else b""
-
-    @property
-    def _slot(self) -> Slot | None:
-        hand = _here.get()
-        return hand.slot if hand is not None else None
-
-    @_slot.setter
-    def _slot(self, slot: Slot | None) -> None:
-        """Each message has its own."""
+        return super().record if here.get() in self.hands else b""
 
     @property
     def deliveries(self) -> int:
         """How often the message here has been begun, this time included; 0 in a timer."""
-        hand = _here.get()
-        if hand is None or hand.kind == _TIMER:
+        hand = here.get()
+        if hand is None or hand.kind == TIMER:
             return 0
         return (self._words[DELIVERIES] if hand.slot is None else hand.slot.deliveries) + 1
 
     @property
     def handler(self) -> str:
         """Name of the handler, or of the timer, here; empty if there is none."""
-        hand = _here.get()
+        hand = here.get()
         return hand.name if hand is not None and hand.kind != _EVENT else ""
 
     # -- the run --------------------------------------------------------------------------------
@@ -486,10 +358,8 @@ class AsyncLoop(Loop):
     def _run_in(self, hand: Hand, call: Callable[[Hand], None]) -> None:
         """Call with a message that is begun, in a context of its own."""
         self.hands.add(hand)
-        context = contextvars.copy_context()
-        context.run(_here.set, hand)
         try:
-            context.run(call, hand)
+            _in_context(hand, call)
         except TellFailed:
             self._blame(hand)
             raise
@@ -544,13 +414,18 @@ class AsyncLoop(Loop):
     def _go_on(self, hand: Hand, result: Any) -> None:
         """Have the event loop run what a handler has returned to be awaited."""
         self._was_plain = False
+        self._start_task(hand, result, self._finished)
+        if hand.reply and self._canceller is None:
+            self._look_for_cancels()
+
+    def _start_task(
+        self, hand: Hand, result: Any, ended: Callable[[Any, asyncio.Task[Any]], None]
+    ) -> None:
         inner = result if asyncio.iscoroutine(result) else awaited(result)
         stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, hand))
         hand.task = task = self._loop.create_task(stepped)
         task.set_name(hand.name)
-        if hand.reply and self._canceller is None:
-            self._look_for_cancels()
-        task.add_done_callback(functools.partial(self._finished, hand))
+        task.add_done_callback(functools.partial(ended, hand))
 
     def _finished(self, hand: Hand, task: asyncio.Task[Any]) -> None:
         """A handler's task has ended: answer, and take what waits for its place."""
@@ -694,10 +569,8 @@ class AsyncLoop(Loop):
         run = Run(timer)
         self._runs.append(run)
         self._mark()
-        context = contextvars.copy_context()
-        context.run(_here.set, run)
         try:
-            context.run(self._begin_run, run)
+            _in_context(run, self._begin_run)
         except BaseException as error:
             self._name(run, has_failed=True)
             if issubclass(type(error), Exception):
@@ -712,11 +585,7 @@ class AsyncLoop(Loop):
         result = getattr(self._instance, timer.method)(*timer.args)
         if is_awaitable(result):
             self.hands.add(run)
-            inner = result if asyncio.iscoroutine(result) else awaited(result)
-            stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, run))
-            run.task = task = self._loop.create_task(stepped)
-            task.set_name(run.name)
-            task.add_done_callback(functools.partial(self._run_finished, run))
+            self._start_task(run, result, self._run_finished)
 
     def _run_finished(self, run: Run, task: asyncio.Task[Any]) -> None:
         """A timer's task has ended: raising ends the actor, as in a tell."""
@@ -758,10 +627,8 @@ class AsyncLoop(Loop):
     # -- batches of a pool ----------------------------------------------------------------------
 
     def _serve_batch(self, hand: Hand) -> None:
-        context = contextvars.copy_context()
-        context.run(_here.set, hand)
         try:
-            self._is_due = not context.run(self._serve_whole, hand)
+            self._is_due = not _in_context(hand, self._serve_whole)
         finally:
             self._is_alone = False
 
@@ -769,7 +636,7 @@ class AsyncLoop(Loop):
         return self._serve(hand.key, hand.flags, hand.body, hand.call, hand.reply)
 
     def _busy(self) -> tuple[Callable[[int], None], bool]:
-        hand = _here.get()
+        hand = here.get()
         if hand is None or hand.slot is None:
             return super()._busy()[0], True
         return hand.slot.busy_since, True
@@ -779,3 +646,10 @@ class AsyncLoop(Loop):
         if not is_async(handler):
             return handler
         return lambda *args, **kwargs: self._events.finish(handler(*args, **kwargs))
+
+
+def _in_context(hand: H, call: Callable[[H], T]) -> T:
+    """Call with a message that is begun, or a timer's run, in a context in which it is `here`."""
+    context = contextvars.copy_context()
+    context.run(here.set, hand)
+    return context.run(call, hand)

@@ -22,6 +22,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import CheckpointError, DecodeError, EncodeError, StorageFull
+from procactors.runner.source import LONGEST_WAIT_S
 from procactors.wire.checkpoint_file import CURE, CheckpointFile, runtime_file, user_file
 from procactors.wire.envelope import CALL_ID, open_envelope
 from procactors.wire.mailbox.black_box import DELIVERIES, IN_HAND, SERIAL, STATE
@@ -31,7 +32,7 @@ from procactors.wire.pickling.bundle import leans, pack
 from procactors.wire.pickling.codec import Encoded, decode, pieces, split
 from procactors.wire.pickling.digest import blake2b
 from procactors.wire.raised import by_signal
-from procactors.wire.record import Kind, Record, parse
+from procactors.wire.record import KIND_AT, Kind, Record, parse
 
 if TYPE_CHECKING:
     from procactors.wire.mailbox.hands import Slot
@@ -43,11 +44,6 @@ __all__ = ["CheckpointReader", "Keeper", "open_keeper"]
 #: one that was held; the last one's caller's pipe, the call's id, the kind of the answer, its bytes
 #: and whether they are in pieces; whether the state's are. The answer follows, then the state.
 _HEAD = struct.Struct("=16sQQQQQQQQ")
-#: Longest wait in one piece, in seconds: `poll` takes its time as 32-bit milliseconds.
-_LONGEST_WAIT_S = 86_400.0
-#: Offset of the kind in a record: behind its length.
-_KIND_AT = 4
-
 #: Bytes of a state that are not copied once more before they are written.
 _LARGE = 65_536
 
@@ -84,7 +80,7 @@ class CheckpointReader(MailboxReader):
         words = self._words
         if not handled:
             pass  # it is held out of the batch now, and may be at work
-        elif place or self.box.raw[((words[STATE] >> 16) & 0xFFFFFF) + _KIND_AT] == _EVENT:
+        elif place or self.box.raw[((words[STATE] >> 16) & 0xFFFFFF) + KIND_AT] == _EVENT:
             self.keeper.handled(words[SERIAL])
         _done(self, place=place, handled=handled)
 
@@ -104,7 +100,7 @@ class CheckpointReader(MailboxReader):
         """Wait for the next record, and write the state when the time for that comes first."""
         until = math.inf if timeout is None else monotonic() + timeout
         while (left := self.keeper.due_in()) < math.inf:
-            patience = min(left, max(0.0, until - monotonic()), _LONGEST_WAIT_S)
+            patience = min(left, max(0.0, until - monotonic()), LONGEST_WAIT_S)
             at = _advance(self, patience)
             if at >= 0 or monotonic() >= until:
                 return at

@@ -26,17 +26,9 @@ from procactors.errors import (
     ReplyError,
     ResultEncodeError,
     StorageFull,
-    UnknownMethod,
 )
 from procactors.late import late
-from procactors.model.handlers import GENERATORS, kind_of, streams
-from procactors.runner.method_table import (
-    MethodTable,
-    asked_generator,
-    cure,
-    no_generator,
-    table_of,
-)
+from procactors.runner.method_table import MethodTable, cure, find_handler, table_of
 from procactors.wire.envelope import (
     BATCH_KEY,
     CALL_ID,
@@ -71,7 +63,7 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.plain import PLAIN, load_plain
-from procactors.wire.raised import last_line, said, shown, trace_of
+from procactors.wire.raised import last_line, one_line, said, shown, trace_of
 from procactors.wire.record import FRAME, Kind, parse
 from procactors.wire.replies.failures import pack_failure, short_failure
 from procactors.wire.replies.sender import ReplySender
@@ -102,7 +94,7 @@ _PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
 
-__all__ = ["Loop", "TellFailed", "describe", "find_handler"]
+__all__ = ["Loop", "TellFailed", "describe"]
 
 
 class TellFailed(Exception):
@@ -682,9 +674,12 @@ class Loop:
     ) -> None:
         """Answer for a message that cannot be handled; the actor lives on."""
         if not issubclass(type(error), ProcActorsError):
+            try:
+                why = pickle_errors.describe_load(body, (), error)
+            except (OSError, ImportError):  # there is no descriptor left to load what describes it
+                why = one_line(error)
             error = DecodeError(
-                f"the message for {handler_name(key)} could not be unpickled in the actor: "
-                f"{pickle_errors.describe_load(body, (), error)}"
+                f"the message for {handler_name(key)} could not be unpickled in the actor: {why}"
             )
         if reply:
             self._fail(call, reply, error)
@@ -748,51 +743,6 @@ class Loop:
     def _item_handler(self, key: bytes) -> Callable[..., Any]:
         """Return the handler that an item of a pool's batch means."""
         return find_handler(self._instance, self._table, key)[1]
-
-
-def find_handler(
-    instance: Any, table: MethodTable, key: bytes, *, streamed: bool = False
-) -> tuple[str, Callable[..., Any]]:
-    """Return (name, bound method) of the handler that a message's method means.
-
-    Args:
-        instance: the user's object.
-        table: of its class.
-        key: how the method travels.
-        streamed: it is to give items.
-
-    Raises:
-        UnknownMethod: the object has none, or one of the other kind.
-    """
-    if not key:
-        if not table.receives:
-            cls = type(instance).__qualname__
-            raise UnknownMethod(
-                f"{cls} has no receive method: it takes calls like {cls}.method, no messages"
-            )
-        name = "receive"
-    elif key[:1] == b":":
-        name = key[1:].decode()
-    else:
-        name = table.name_of(key)
-    handler = getattr(instance, name, None) if name else None
-    if not callable(handler):
-        raise UnknownMethod(
-            f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
-        )
-    kind = kind_of(handler)
-    # Its sender did not know the class.
-    if streamed:
-        if not streams(handler):
-            raise no_generator(type(instance), name)
-    elif kind and not (kind == "async def" and table.is_async):
-        shown = f"{type(instance).__qualname__}.{name}"
-        if kind in GENERATORS:
-            raise asked_generator(shown, kind)
-        raise UnknownMethod(
-            f"{shown} is {kind}: no handler here, since no public method of the class is async def"
-        )
-    return name, handler
 
 
 def _never_entered(error: Exception) -> bool:

@@ -11,15 +11,18 @@ import contextlib
 import functools
 import types
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import InvalidSpec, UnknownMethod
 from procactors.late import late
 from procactors.light_tuple import NamedTuple
 from procactors.model.handlers import (
+    ACTOR,
     AWAITS,
     GENERATORS,
     cure_for,
+    kind_of,
     refusal,
     refused_kind,
     streams,
@@ -40,11 +43,10 @@ else:
 __all__ = [
     "Method",
     "MethodTable",
-    "asked_generator",
     "cure",
+    "find_handler",
     "is_method_reference",
     "key_of",
-    "no_generator",
     "table_of",
 ]
 
@@ -130,7 +132,7 @@ class MethodTable:
         if found is None:
             found = self._find(reference)
             if not streams(getattr(self.cls, found.name)):
-                raise no_generator(self.cls, found.name)
+                raise _no_generator(self.cls, found.name)
             self._by_generator[reference] = found
         return found
 
@@ -177,7 +179,7 @@ class MethodTable:
         name = self.name_of(_stamped(key, reference))
         shown = getattr(reference, "__qualname__", repr(reference))
         if not name:
-            offered = sorted(name for name in set(self.by_key.values()) if name[0] != "_")
+            offered = sorted(name for name in set(self.by_key.values()) if self._is_offered(name))
             raise UnknownMethod(
                 f"{shown} is not a method of {self.cls.__qualname__}{self._as_it_was(reference)}; "
                 f"it has {offered}"
@@ -189,12 +191,61 @@ class MethodTable:
             )
         return _describe(self.cls, _stamped(key, reference), name)
 
+    def _is_offered(self, name: str) -> bool:
+        """Whether it is a name to be called by: not private, and no hook that was left as it is."""
+        return name[0] != "_" and getattr(getattr(self.cls, name), "__module__", "") != ACTOR
+
     def _as_it_was(self, reference: Any) -> str:
         owner, _, _ = getattr(reference, "__qualname__", "").rpartition(".")
         same = (getattr(reference, "__module__", None), owner)
         if same != (self.cls.__module__, self.cls.__qualname__):
             return ""
         return " as it was when the actor was spawned (it was defined anew since)"
+
+
+def find_handler(
+    instance: Any, table: MethodTable, key: bytes, *, streamed: bool = False
+) -> tuple[str, Callable[..., Any]]:
+    """Return (name, bound method) of the handler that a message's method means.
+
+    Args:
+        instance: the user's object.
+        table: of its class.
+        key: how the method travels.
+        streamed: it is to give items.
+
+    Raises:
+        UnknownMethod: the object has none, or one of the other kind.
+    """
+    if not key:
+        if not table.receives:
+            cls = type(instance).__qualname__
+            raise UnknownMethod(
+                f"{cls} has no receive method: it takes calls like {cls}.method, no messages"
+            )
+        name = "receive"
+    elif key[:1] == b":":
+        name = key[1:].decode()
+    else:
+        name = table.name_of(key)
+    handler = getattr(instance, name, None) if name else None
+    if not callable(handler):
+        raise UnknownMethod(
+            f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
+        )
+    # In one piece, for each item of a map comes here. Its sender may not have known the class.
+    kind = kind_of(handler)
+    if streamed:
+        if not streams(handler):
+            raise _no_generator(type(instance), name)
+    elif kind and not (kind == "async def" and table.is_async):
+        shown = f"{type(instance).__qualname__}.{name}"
+        if kind in GENERATORS:
+            raise _asked_generator(shown, kind)
+        raise UnknownMethod(
+            f"{shown} is {kind}: no handler here, since no public method of the class is async def"
+        )
+    return name, handler
 
 
 def cure(error: Exception) -> str:
@@ -211,11 +262,11 @@ def _wrong_kind(cls: type, name: str, kind: str) -> Exception:
     """Return what is raised where a method is called that is not called so."""
     shown = f"{cls.__qualname__}.{name}"
     if kind in GENERATORS:
-        return asked_generator(shown, kind)
+        return _asked_generator(shown, kind)
     return InvalidSpec(f"{shown} is {kind}: handlers are plain functions that return their result")
 
 
-def asked_generator(shown: str, kind: str) -> UnknownMethod:
+def _asked_generator(shown: str, kind: str) -> UnknownMethod:
     """Return what is raised where a generator is told or asked."""
     return UnknownMethod(
         f"{shown} is {kind}, whose items are streamed: say stream({shown}, ...); no ask, tell or "
@@ -223,7 +274,7 @@ def asked_generator(shown: str, kind: str) -> UnknownMethod:
     )
 
 
-def no_generator(cls: type, name: str) -> UnknownMethod:
+def _no_generator(cls: type, name: str) -> UnknownMethod:
     """Return what is raised where a plain method is streamed."""
     shown = f"{cls.__qualname__}.{name}"
     return UnknownMethod(

@@ -10,23 +10,15 @@ from __future__ import annotations
 import math
 from time import monotonic
 
-from procactors.runner.source import ENDS, NOTHING
+from procactors.runner.source import ENDS, LONGEST_WAIT_S, MESSAGES, NOTHING
 from procactors.wire.mailbox.black_box import PHASE, STOP_ORDERED, STOPPING
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import Encoded, pieces
 from procactors.wire.procstat import resident_of
-from procactors.wire.record import Kind
+from procactors.wire.record import KIND_AT
 from procactors.wire.storage import read_file, remove_file, write_file
 
 __all__ = ["Recycler", "take_snapshot", "write_snapshot"]
-
-#: Longest wait in one piece, in seconds: `poll` takes its time as 32-bit milliseconds.
-_LONGEST_WAIT_S = 86_400.0
-
-#: Offset of the kind in a record: behind its length.
-_KIND_AT = 4
-#: Records that count as messages: not the runtime's own.
-_MESSAGES = frozenset((int(Kind.CALL), int(Kind.EVENT)))
 
 
 class Recycler:
@@ -100,7 +92,7 @@ class Recycler:
         self._left -= items - 1
 
     def _count(self, at: int) -> int:
-        if self._raw[at + _KIND_AT] in _MESSAGES:
+        if self._raw[at + KIND_AT] in MESSAGES:
             self._left -= 1
             self._has_served = True
         return at
@@ -117,7 +109,7 @@ class Recycler:
         ends = [instant for instant in (self._until, until) if instant is not None]
         if not ends:
             return None
-        return min(max(0.0, min(ends) - monotonic()), _LONGEST_WAIT_S)
+        return min(max(0.0, min(ends) - monotonic()), LONGEST_WAIT_S)
 
 
 def write_snapshot(runtime_dir: str, actor: int, encoded: Encoded) -> None:

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["ENDS", "NOTHING", "Source"]
+from procactors.wire.record import Kind
+
+__all__ = ["ENDS", "LONGEST_WAIT_S", "MESSAGES", "NOTHING", "Source"]
 
 #: What `advance` and `step` return instead of an offset: nothing came in time; or this life is to
 #: end here, and whatever asks again gets the same. Both are below 0, and the loop ends with both.
 NOTHING, ENDS = -1, -2
+
+#: Longest wait in one piece, in seconds: `poll` takes its time as 32-bit milliseconds.
+LONGEST_WAIT_S = 86_400.0
+#: Kinds of records that count as messages: not the runtime's own.
+MESSAGES = frozenset((int(Kind.CALL), int(Kind.EVENT)))
 
 
 class Source(Protocol):

@@ -18,20 +18,12 @@ import math
 from typing import Protocol
 
 from procactors.runner.schedule import Schedule, Timer
-from procactors.runner.source import ENDS, NOTHING, Source
+from procactors.runner.source import ENDS, LONGEST_WAIT_S, MESSAGES, NOTHING, Source
 from procactors.wire.mailbox.black_box import PHASE, STOPPING, BlackBox
 from procactors.wire.mailbox.reader import WouldWait
-from procactors.wire.record import Kind
+from procactors.wire.record import KIND_AT
 
 __all__ = ["Timers"]
-
-#: Longest wait in one piece, in seconds: `poll` takes its time as 32-bit milliseconds.
-_LONGEST_WAIT_S = 86_400.0
-
-#: Offset of the kind in a record: behind its length.
-_KIND_AT = 4
-#: Records that end an idle stretch: not the runtime's own.
-_MESSAGES = frozenset((int(Kind.CALL), int(Kind.EVENT)))
 
 
 class Host(Protocol):
@@ -157,7 +149,7 @@ class Timers:
         return not self._host.is_ending
 
     def _taken(self, at: int) -> int:
-        self._had_message = at >= 0 and self._raw[at + _KIND_AT] in _MESSAGES
+        self._had_message = at >= 0 and self._raw[at + KIND_AT] in MESSAGES
         return at
 
     def _end_stretch(self, now: float) -> None:
@@ -167,4 +159,4 @@ class Timers:
     def _patience(self, now: float, until: float) -> float | None:
         """Return the seconds to wait for a message; None: there is nothing else to come."""
         at = min(self._schedule.next_at, until)
-        return None if at == math.inf else min(max(0.0, at - now), _LONGEST_WAIT_S)
+        return None if at == math.inf else min(max(0.0, at - now), LONGEST_WAIT_S)

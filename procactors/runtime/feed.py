@@ -8,6 +8,7 @@ nobody opens the channel, a probe behind the message tells when nobody will.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import select
@@ -18,13 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from procactors.errors import StorageFull, StreamBroken
 from procactors.late import late
-from procactors.runtime.probe import send_probe
+from procactors.runtime.probe import LOOK_S, PROBE_S, Probe
 from procactors.runtime.stream import Stream
 from procactors.runtime.stream_end import Fed
 from procactors.stored import stored
 from procactors.wire.pickling.codec import Encoded, NeedsReceiver, encode_to, receivers
 from procactors.wire.raised import last_line
-from procactors.wire.replies.port import Answer
 from procactors.wire.streams.channel import (
     Ends,
     Gone,
@@ -49,8 +49,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger("procactors")
 
-#: Seconds behind which an unopened feed sends a probe behind its message, and between later looks.
-_PROBE_S, _LOOK_S = 1.0, 0.5
 #: Seconds of a wait for an event loop's next item, behind which it is seen who is still there.
 _SLICE_S = 0.05
 
@@ -167,7 +165,7 @@ def _adopt_feed(path: str, number: int, buffer: int, sender: str) -> Stream[Any]
             f"a feed of {sender} came, but it is closed: {sender} has ended, or the message was "
             f"delivered before, and what was fed is not fed again"
         ) from None
-    reader = ItemReader(ends, buffer)
+    reader = ItemReader(ends, buffer, is_fed=True)
     stream: Stream[Any] = Stream(transport, reader, Fed(sender), MAIN, f"the feed of {sender}")
     # The first credit says that it has a reader, who has opened it.
     reader.grant(buffer)
@@ -190,28 +188,18 @@ class _Feeder:
         feed: what is pulled.
     """
 
-    #: Of the probe: nobody is in a hurry for it.
-    is_awaited = False
-    call: int | None = None
-
     def __init__(self, transport: Transport, ref: Any, ends: Ends, feed: Feed) -> None:
         self._transport = transport
         self._ref = ref
         self._ends = ends
         self._path, self._number = ends.path, ends.number
         self._items, self._loop = feed.items, feed.loop
-        self._is_passed = False
+        self._probe = Probe(transport, ref)
 
     def start(self) -> None:
         """Begin to wait for the reader."""
         self._transport.on_close(self._end)
         threading.Thread(target=self._run, name="procactors-feed", daemon=True).start()
-
-    def deliver(self, _answer: Answer | None, _error: BaseException | None) -> None:
-        """Take note that the actor has come to what was sent behind the feed."""
-        self._is_passed = True
-        if _answer is not None:
-            self._transport.discard(_answer)
 
     def _end(self) -> None:
         """Let the thread end: this process's part in the system is over."""
@@ -219,11 +207,10 @@ class _Feeder:
 
     def _run(self) -> None:
         writer = ItemWriter(self._transport.store, self._ends)
-        pull = self._pull if self._loop is None else self._pull_from_loop
         try:
             if self._is_opened():
                 self._open()
-                pull(writer)
+                self._pull(writer)
             else:
                 self._close_items()
         except Gone:
@@ -240,14 +227,13 @@ class _Feeder:
         """Wait until the actor has opened the channel; return False: it never will."""
         poll = select.poll()
         poll.register(self._ends.credit, select.POLLIN)
-        wait_s, is_asked = _PROBE_S, False
+        wait_s = PROBE_S
         while not poll.poll(wait_s * 1000):
-            if self._is_passed:
+            if self._probe.is_passed:
                 # The message came before the probe: what it opened, we would have found.
                 return bool(poll.poll(0))
-            wait_s = _LOOK_S
-            if not is_asked:
-                is_asked = self._ask()
+            wait_s = LOOK_S
+            self._probe.send()
         return True
 
     def _open(self) -> None:
@@ -261,21 +247,15 @@ class _Feeder:
                 if poll.poll(_SLICE_S * 1000):
                     raise Gone from None
 
-    def _ask(self) -> bool:
-        """Send a probe behind the message; return False: not now."""
-        sent = send_probe(self._transport, self._ref, self)
-        self._is_passed = self._is_passed or sent is None
-        return sent is not False
-
     # -- pulling ------------------------------------------------------------------------------
 
     def _pull(self, writer: ItemWriter) -> None:
         try:
-            items = iter(self._items)
+            pump = self._pump_of(writer)
             while True:
                 while not writer.is_ready:
                     writer.wait()
-                if writer.pump(items):
+                if pump():
                     break
         except Gone:
             self._close_items()
@@ -285,23 +265,13 @@ class _Feeder:
         else:
             self._finish(writer)
 
-    def _pull_from_loop(self, writer: ItemWriter) -> None:
+    def _pump_of(self, writer: ItemWriter) -> Callable[[], bool]:
+        """Return what takes items as long as there is room, and says whether there are no more."""
         loop = self._loop
-        assert loop is not None
-        try:
-            items = aiter(self._items)
-            while True:
-                while not writer.is_ready:
-                    writer.wait()
-                if self._in_loop(loop, lambda: writer.pump_async(items)):
-                    break
-        except Gone:
-            self._close_items()
-            raise
-        except BaseException as error:  # noqa: BLE001 - the user's; it goes to the actor
-            self._finish(writer, error)
-        else:
-            self._finish(writer)
+        if loop is None:
+            return functools.partial(writer.pump, iter(self._items))
+        make = functools.partial(writer.pump_async, aiter(self._items))
+        return functools.partial(self._in_loop, loop, make)
 
     def _in_loop(
         self, loop: asyncio.AbstractEventLoop, make: Callable[[], Any], *, is_last: bool = False

@@ -21,9 +21,15 @@ from procactors.model.choices import Overflow
 from procactors.runner.loop import Loop
 from procactors.runtime.client import Client
 from procactors.runtime.ref import ActorRef
-from procactors.wire.envelope import BATCH_KEY, STREAM_KEY, WHOLE, Envelope, open_envelope
+from procactors.wire.envelope import (
+    BATCH_KEY,
+    STREAM_KEY,
+    Envelope,
+    open_envelope,
+    rebuild_message,
+)
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import IN_SEGMENT, MOVED, PADDING, Kind, frame, parse
+from procactors.wire.record import IN_SEGMENT, MOVED, Kind, frame, parse
 from procactors.wire.transport import Transport
 
 __all__ = ["forward", "message_in_hand"]
@@ -120,17 +126,4 @@ def _record(
             buffers = tuple(memoryview(one) for one in loop.payload.buffers)
             payload = transport.store.store(Encoded(bytes(loop.payload.head), buffers), ref._actor)
             transport.store.pass_on(flags, payload)
-    size = WHOLE.size - 8 + len(method) + len(payload)
-    padding = -size & 7
-    whole = WHOLE.pack(
-        size + 8 + padding,
-        Kind.CALL,
-        flags,
-        padding,
-        envelope.call,
-        envelope.reply,
-        envelope.sender,
-        envelope.deadline,
-        len(method),
-    )
-    return whole + method + payload + PADDING[size & 7]
+    return rebuild_message(envelope._replace(method=method, payload=memoryview(payload)), flags)

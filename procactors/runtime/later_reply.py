@@ -1,7 +1,7 @@
 """An answer that is put off: a value that stands for the caller until somebody answers.
 
 Layer: runtime. Runs in: any process of a system, any thread; loaded where it is used.
-Owns: this process's way for such answers (`_Outbox`), until the system ends here.
+Owns: nothing: the slot with the message is its actor's.
 Never: lets a caller wait for nobody: who holds the answer has the message in its hands table, and
 one that is dropped unsent is a failure.
 
@@ -18,7 +18,6 @@ import functools
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -27,14 +26,12 @@ from procactors.errors import EncodeError, ReplyError, ResultEncodeError, Storag
 from procactors.light_tuple import NamedTuple
 from procactors.runner.loop import Loop
 from procactors.runtime.forwarding import message_in_hand
-from procactors.wire.copies import in_copies
+from procactors.runtime.outbox import outbox_of
 from procactors.wire.endpoint import Endpoint
-from procactors.wire.envelope import CALL_ID, WHOLE, handler_name
+from procactors.wire.envelope import CALL_ID, Envelope, handler_name, rebuild_message
 from procactors.wire.mailbox.hands import LATER
-from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import EVENT, MOVED, PADDING, TAKEN_OVER, Kind, frame, parse
+from procactors.wire.record import EVENT, MOVED, TAKEN_OVER, Kind, frame
 from procactors.wire.replies.failures import pack_failure, short_failure
-from procactors.wire.replies.sender import ReplySender
 from procactors.wire.transport import MAIN, Transport, known_transport, transport_of
 
 __all__ = ["LaterReply", "reply_later"]
@@ -180,7 +177,7 @@ class LaterReply:
         store, owed = transport.store, self._owed
         encoded = store.encode(value, "result")
         record = store.record(kind, CALL_ID.pack(owed.call), encoded, owed.reply)
-        _outbox(transport).post(owed.reply, record, self._let_go)
+        outbox_of(transport).post(owed.reply, record, self._let_go)
 
     def _post_failure(self, transport: Transport, error: BaseException) -> None:
         packed = pack_failure(error, transport.store)
@@ -223,7 +220,7 @@ def _load(*facts: Any) -> LaterReply:
         return LaterReply(owed, functools.partial(_say_taken_over, transport, owed))
     let_go = transport.owe(_record(owed))
     note = MOVED.pack(owed.call, transport.actor) + f"actor {transport.actor}".encode()
-    _outbox(transport).post(owed.reply, frame(Kind.MOVED, 0, note), _nothing)
+    outbox_of(transport).post(owed.reply, frame(Kind.MOVED, 0, note), _nothing)
     _say_taken_over(transport, owed)
     return LaterReply(owed, let_go)
 
@@ -241,75 +238,9 @@ def _say_taken_over(transport: Endpoint, owed: _Owed) -> None:
 
 def _record(owed: _Owed) -> bytes:
     """Return the message without its arguments: enough to answer for it."""
-    size = WHOLE.size - 8 + len(owed.method)
-    padding = -size & 7
-    head = WHOLE.pack(
-        size + 8 + padding, Kind.CALL, 0, padding,
-        owed.call, owed.reply, owed.actor, owed.deadline, len(owed.method),
-    )  # fmt: skip
-    return head + owed.method + PADDING[size & 7]
+    _, call, reply, deadline, method, _, actor, *_ = owed
+    return rebuild_message(Envelope(call, reply, actor, deadline, method, memoryview(b"")))
 
 
 def _nothing() -> None:
     """Do nothing: no message is held for it here."""
-
-
-class _Outbox:
-    """Puts answers into reply pipes, from any thread, one at a time.
-
-    A thread that finds another at it leaves its answer there and goes on: so may the garbage
-    collector, which runs in the midst of anything.
-    """
-
-    def __init__(self, store: PayloadStore) -> None:
-        self._store = store
-        self._sender = ReplySender(store)
-        self._waiting: deque[tuple[int, bytes, Callable[[], None]]] = deque()
-        # Held by the thread that sends; never waited for.
-        self._sending = threading.Lock()
-
-    def post(self, reply: int, record: bytes, then: Callable[[], None]) -> None:
-        """Have a record sent, and then `then` called."""
-        self._waiting.append((reply, record, then))
-        # Once more behind the release: another thread may have come just before it.
-        while self._waiting and self._sending.acquire(blocking=False):
-            try:
-                self._send_all()
-            finally:
-                self._sending.release()
-
-    def close(self) -> None:
-        """Close the write ends."""
-        self._sender.close()
-
-    def _send_all(self) -> None:
-        while self._waiting:
-            reply, record, then = self._waiting.popleft()
-            try:
-                _, flags, body = parse(record)
-                if not self._sender.send(reply, record):
-                    self._store.discard(flags, body[CALL_ID.size :])
-                then()
-            except (OSError, ValueError):  # no descriptor is left, or the process is ending
-                _log.exception("an answer that was put off could not be sent")
-
-
-_outboxes: dict[str, _Outbox] = {}
-
-
-def _outbox(transport: Transport) -> _Outbox:
-    path = transport.path
-    outbox = _outboxes.get(path)
-    if outbox is None:
-        made = _Outbox(transport.store)
-        outbox = _outboxes.setdefault(path, made)
-        if outbox is made:
-            transport.on_close(lambda: _forget(path))
-            in_copies(_outboxes.clear)
-    return outbox
-
-
-def _forget(path: str) -> None:
-    outbox = _outboxes.pop(path, None)
-    if outbox is not None:
-        outbox.close()

@@ -85,9 +85,10 @@ def check_handler(handler: Any, cls: type) -> Callable[[Any], Any]:
 
 def _takes_message(handler: Callable[..., Any]) -> bool:
     """Whether a call with one argument fits."""
-    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
-    if code is not None and code.co_argcount - isinstance(handler, MethodType) == 1:
-        return not code.co_kwonlyargcount  # nearly all, and at once: states change often
+    code: Any = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    is_plain = code is not None and not code.co_kwonlyargcount
+    if is_plain and code.co_argcount - isinstance(handler, MethodType) == 1:
+        return True  # nearly all, and at once: states change often
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError):  # code in C may not say what it takes

@@ -10,14 +10,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from procactors.errors import ActorStopped, AskTimeout, DecodeError, ProcActorsError, StreamBroken
 from procactors.late import late
 from procactors.runtime.stream_end import Cause
+
+# Loaded here, though few streams are sent on: there may be no descriptor left when one comes.
+from procactors.runtime.stream_move import adopt, move
 from procactors.stored import stored
+from procactors.wire.copies import in_copies
 from procactors.wire.raised import by_signal, one_line
 from procactors.wire.record import Kind, frame
 from procactors.wire.streams.channel import send_aside
@@ -87,10 +91,17 @@ class Stream(Generic[T_co]):
         self._fate: BaseException | None = None
         # Held by the thread that reads the channel. Reentrant: a signal handler may close this.
         self._turn = threading.RLock()
-        #: What wakes the tasks that wait for the pipe, all of one loop.
+        #: What wakes the tasks that wait for the pipe, all of one loop; and that loop, and the
+        #: descriptor that it watches for them.
         self._tasks: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._polled = -1
+        #: The ``async for`` loops over it.
+        self._loops: weakref.WeakSet[_Loop[T_co]] = weakref.WeakSet()
         self._on_close = _closing(self)
         transport.on_close(self._on_close)
+        _all.add(self)
+        in_copies(_empty_in_copy)
 
     # -- iterating ----------------------------------------------------------------------------
 
@@ -124,10 +135,17 @@ class Stream(Generic[T_co]):
                 raise StopIteration
 
     def __aiter__(self) -> AsyncIterator[T_co]:
-        return self
+        return _Loop(self)
 
-    async def __anext__(self) -> T_co:
-        """Return the next item, as `__next__` does, without blocking the loop."""
+    def __anext__(self) -> Coroutine[Any, Any, T_co]:
+        """Return the next item, as `__next__` does, without blocking the loop.
+
+        Cancelled while it waits, it takes none, and the stream stays open. An ``async for`` that is
+        cancelled while it waits is left, and closes the stream.
+        """
+        return self._next(None)
+
+    async def _next(self, by: _Loop[T_co] | None) -> T_co:
         until = None
         while True:
             left = self._left
@@ -136,7 +154,8 @@ class Stream(Generic[T_co]):
                     return item  # type: ignore[no-any-return]
             except Exception as error:  # noqa: BLE001 - whatever an item's own code raises
                 self._unloaded(error)
-            if not self._turn.acquire(blocking=False):
+            # If it is over, a thread has it for the moment of its close.
+            if not self._turn.acquire(blocking=self._is_over):
                 raise RuntimeError("a thread waits for this stream's items, so no task can")
             try:
                 state = self._advance() if self._left is left else True
@@ -144,12 +163,25 @@ class Stream(Generic[T_co]):
                 self._turn.release()
             if state is None:
                 raise StopAsyncIteration
-            if state:
-                await asyncio.sleep(0)  # a stream that never rests lets other tasks run
-                continue
-            if until is None and self._timeout is not None:
+            if until is None and not state and self._timeout is not None:
                 until = monotonic() + self._timeout
-            await self._come(until)
+            try:
+                # A stream that never rests lets other tasks run.
+                await (asyncio.sleep(0) if state else self._come(until))
+            except (asyncio.CancelledError, GeneratorExit):
+                if by is not None:
+                    self._leave(by)
+                raise
+
+    def _leave(self, loop: _Loop[T_co]) -> None:
+        """Close the stream with the last loop over it.
+
+        As garbage it would be closed late, or never: the traceback of the cancellation keeps the
+        loop's frames, often in a circle (anyio's task groups do).
+        """
+        self._loops.discard(loop)
+        if not self._loops:
+            self.close()
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -212,8 +244,6 @@ class Stream(Generic[T_co]):
         return f"<Stream of {self._name}, {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from procactors.runtime.stream_move import move  # only where it is used
-
         return _adopt_stream, (move(self), self._timeout)
 
     # -- inside -------------------------------------------------------------------------------
@@ -269,7 +299,8 @@ class Stream(Generic[T_co]):
         if is_known:
             self._finish(cause.error())
             return None
-        return False
+        # An end seen just now: nothing will wake who waits, but something may have come before it.
+        return reader.is_ended and cause.is_final
 
     def _take(self, chunk: Chunk) -> None:
         self._make = chunk.make
@@ -297,11 +328,18 @@ class Stream(Generic[T_co]):
                 del fate  # no circle with the traceback, which has this frame
 
     def _drop(self) -> None:
-        """Let go of the channel."""
+        """Let go of the channel; if tasks wait at it, the last of them does. Under the turn."""
         if self._fate is not None:
             self._cause.leave(is_closed=True)
-        self._reader.close()
         self._transport.off_close(self._on_close)
+        # First: a task that comes or goes meanwhile sees that it is over.
+        self._is_over = True
+        if self._tasks and self._loop is not None:
+            # Their loop watches the descriptor: it must not be another's before it is told.
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and watches nothing
+                self._loop.call_soon_threadsafe(self._wake_tasks)
+                return
+        self._reader.close()
 
     def _wait(self, seconds: float) -> None:
         """Block until something may have come. Under the turn."""
@@ -352,20 +390,27 @@ class Stream(Generic[T_co]):
 
     @contextlib.contextmanager
     def _watched(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> Iterator[None]:
-        """Have a task woken when there is something in the pipe."""
-        fd = self._reader.ends.data
-        if fd < 0 or self._reader.is_ended:  # the end of a pipe can always be read
-            yield
-            return
+        """Have a task woken when there is something in the pipe, or the stream is over."""
+        self._loop = loop
+        # First: who ends the stream from now on leaves the descriptor open for us.
         self._tasks.append(wake)
-        if len(self._tasks) == 1:
-            loop.add_reader(fd, self._wake_tasks)
         try:
+            fd = self._reader.ends.data
+            if self._is_over:
+                wake()
+            # The end of a pipe can always be read.
+            elif self._polled < 0 <= fd and not self._reader.is_ended:
+                loop.add_reader(fd, self._wake_tasks)
+                self._polled = fd
             yield
         finally:
+            if len(self._tasks) == 1 and self._polled >= 0:
+                loop.remove_reader(self._polled)
+                self._polled = -1
             self._tasks.remove(wake)
-            if not self._tasks and self._reader.ends.is_open:
-                loop.remove_reader(fd)
+            if self._is_over and not self._tasks:
+                with self._turn:  # nobody waits with it, since it is over
+                    self._reader.close()
 
     def _wake_tasks(self) -> None:
         for wake in list(self._tasks):
@@ -379,10 +424,32 @@ class Stream(Generic[T_co]):
         raise DecodeError(text) from error
 
 
+class _Loop(AsyncIterator[T_co]):
+    """One ``async for`` over a stream: what is cancelled in it is left."""
+
+    __slots__ = ("__weakref__", "_stream")
+
+    def __init__(self, stream: Stream[T_co]) -> None:
+        self._stream = stream
+        stream._loops.add(self)
+
+    def __anext__(self) -> Coroutine[Any, Any, T_co]:
+        return self._stream._next(self)
+
+
+_all: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+
+
+def _empty_in_copy() -> None:
+    """Drop what had come before the fork: it is handed out once, by the stream's own process."""
+    for stream in list(_all):
+        # The iterator itself: a loop in the copy has it in hand.
+        for _ in stream._raw:
+            pass
+
+
 @stored
 def _adopt_stream(parts: tuple[Any, ...], timeout: float | None) -> Stream[Any]:
-    from procactors.runtime.stream_move import adopt  # only where it is used
-
     _, _, actor, name, *_ = parts
     transport, reader, cause = adopt(*parts)
     return Stream(transport, reader, cause, actor, name, timeout)

@@ -18,7 +18,7 @@ import signal
 from collections.abc import Callable
 from typing import cast
 
-from procactors.crash import CrashReport, ExitKind, ExitReason, MessageInHand
+from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
 from procactors.model.choices import Delivery
 from procactors.model.options import Limits, Options
@@ -224,18 +224,6 @@ class ProcessHost(ActorMailbox):
         """Return how many messages wait."""
         # An inbox has never a process, but a reader in the main program.
         return self.count_waiting(is_read=self.pid is not None or not self.blueprint)
-
-    def at_work(self) -> str | None:
-        """Return the handler that the actor is in now; None: in none, or it has just gone on."""
-        return self._recovery.at_work(self)
-
-    def has_in_hand(self, reply: int, call: int) -> bool:
-        """Return whether a call is in hand (see `Recovery.has_in_hand`)."""
-        return self._recovery.has_in_hand(self, reply, call)
-
-    def in_hand(self, *, is_alive: bool = False) -> tuple[MessageInHand, ...]:
-        """Return the messages in hand (see `Recovery.in_hand`)."""
-        return self._recovery.in_hand(self, is_alive=is_alive)
 
     def crash_writer(self) -> Tell:
         """Return what writes a crash to the folder of crashes, with the message now in hand."""

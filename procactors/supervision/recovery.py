@@ -12,13 +12,10 @@ import dataclasses
 import functools
 import logging
 import os
-import struct
 import threading
-from collections.abc import Iterator
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from procactors.crash import CrashReport, ExitKind, MessageInHand
+from procactors.crash import CrashReport, ExitKind
 from procactors.deadletters.letter import DeadLetter
 from procactors.deadletters.store import DeadLetters
 from procactors.errors import (
@@ -30,33 +27,23 @@ from procactors.errors import (
     SupervisionError,
 )
 from procactors.late import late
-from procactors.supervision.actor_mailbox import ActorMailbox
+from procactors.supervision.actor_mailbox import ActorMailbox, is_call
 from procactors.supervision.backend import Tell
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.stop_report import Tally
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, STREAM_KEY, Envelope, open_envelope
 from procactors.wire.mailbox.black_box import (
-    BUSY_SINCE,
     CLOSED,
     DELIVERIES,
     GONE,
-    IN_HAND,
     STATE,
-    TIMER,
     UNTOLD,
     pack_state,
-    unpack_state,
 )
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.plain import as_pickle
 from procactors.wire.record import (
-    CHILD_FAILED,
-    EVENT,
-    RESTARTED,
-    SETTLED,
-    TAKEN_OVER,
-    TERMINATED,
     Kind,
     Record,
     frame,
@@ -86,14 +73,6 @@ _log = logging.getLogger("procactors")
 
 #: How often an event may be begun whose hook kills the actor.
 _EVENT_TRIES = 3
-#: The hook that is for an event, by what has happened.
-_EVENT_HOOKS = {
-    SETTLED: None,
-    RESTARTED: "on_restarted",
-    TERMINATED: "on_terminated",
-    CHILD_FAILED: "on_child_failure",
-    TAKEN_OVER: None,
-}
 
 
 class Recovery:
@@ -142,44 +121,6 @@ class Recovery:
         with self._sending:
             return self._replies.answer(reply, call, kind, value, patient=False)
 
-    def in_hand(
-        self, mailbox: ActorMailbox, *, is_alive: bool = False
-    ) -> tuple[MessageInHand, ...]:
-        """Return the messages in hand: which ended the actor, if that is known; then the oldest.
-
-        Args:
-            mailbox: the actor's.
-            is_alive: it may go on while it is looked at: what it has just begun or ended is missing
-                then. Else it is dead.
-        """
-        now = monotonic_ns()
-        if not is_alive:
-            mailbox.settle()
-        found = [
-            *_in_batch(mailbox, now, is_alive),
-            *_in_timer(mailbox, now),
-            *_in_table(mailbox, now, is_alive),
-        ]
-        found.sort(key=lambda entry: (not entry[0], -entry[1].busy_s))
-        return tuple(message for _, message in found)
-
-    def at_work(self, mailbox: ActorMailbox) -> str | None:
-        """Return the handler that an actor is in now; None: in none, or it has just gone on."""
-        in_hand = self.in_hand(mailbox, is_alive=True)
-        return next((message.handler for message in in_hand if not message.is_later), None)
-
-    def has_in_hand(self, mailbox: ActorMailbox, reply: int, call: int) -> bool:
-        """Return whether a call is in hand; of a live actor, a glance that may be late."""
-        word = mailbox.words[STATE]
-        with _under_our_eyes(is_alive=True):
-            if word & IN_HAND and _is_call(mailbox.record(unpack_state(word)[1]), reply, call):
-                return mailbox.words[STATE] == word
-            for slot in mailbox.slots():
-                is_begun = slot.state in (table.RUNNING, table.LATER)
-                if is_begun and _is_call(slot.record, reply, call):
-                    return slot.is_same
-        return False
-
     def crash_writer(self, mailbox: ActorMailbox) -> Tell:
         """Return what writes a crash to the folder, with a copy of the message now in hand."""
         crashes = self._crashes
@@ -189,7 +130,7 @@ class Recovery:
         return lambda report: crashes.add(report, message)
 
     def _copy_in_hand(self, mailbox: ActorMailbox) -> InHand | None:
-        record = _first_in_hand(mailbox)
+        record = mailbox.first_in_hand()
         if record is None or record.kind != Kind.CALL:
             return None
         _, flags, body = record
@@ -527,93 +468,8 @@ class Recovery:
         )
 
 
-def _in_batch(
-    mailbox: ActorMailbox, now: int, is_alive: bool
-) -> Iterator[tuple[bool, MessageInHand]]:
-    """Yield (False, the message in hand in the batch), if there is one with a handler."""
-    words = mailbox.words
-    word = words[STATE]
-    if not word & IN_HAND:
-        return
-    since, deliveries = words[BUSY_SINCE], words[DELIVERIES] + 1
-    _, offset, _ = unpack_state(word)
-    with _under_our_eyes(is_alive):
-        handler = _handler_of(mailbox.record(offset))
-        if handler is not None and words[STATE] == word:
-            yield False, MessageInHand(handler, max(0.0, (now - since) / 1e9), deliveries)
-
-
-def _in_timer(mailbox: ActorMailbox, now: int) -> Iterator[tuple[bool, MessageInHand]]:
-    """Yield (whether it ended the actor, the timer that runs), if one does."""
-    since = mailbox.words[TIMER]
-    if name := mailbox.box.timer:
-        busy_s = max(0.0, (now - since) / 1e9)
-        ended_it = mailbox.box.has_timer_failed or not any(
-            slot.state == table.RUNNING for slot in mailbox.slots()
-        )
-        yield ended_it, MessageInHand(name, busy_s, deliveries=0)
-
-
-def _in_table(
-    mailbox: ActorMailbox, now: int, is_alive: bool
-) -> Iterator[tuple[bool, MessageInHand]]:
-    """Yield (whether it ended the actor, message) of each in hand that is out of the batch."""
-    for slot in mailbox.slots():
-        state, since, deliveries = slot.state, slot.since, slot.deliveries + 1
-        if state not in (table.RUNNING, table.LATER, table.FAILED, table.OWED):
-            continue
-        with _under_our_eyes(is_alive):
-            handler = _handler_of(slot.record)
-            if handler is not None and slot.is_same:
-                busy_s = max(0.0, (now - since) / 1e9)
-                is_later = state in (table.LATER, table.OWED)
-                message = MessageInHand(handler, busy_s, deliveries, is_later)
-                yield state == table.FAILED, message
-
-
-def _first_in_hand(mailbox: ActorMailbox) -> Record | None:
-    """Return the message in hand of a dead actor that a crash report names; None: there is none."""
-    if mailbox.words[TIMER]:
-        return None  # it names the timer
-    _, offset, in_hand = mailbox.box.recover()
-    found = [
-        (slot.state != table.FAILED, slot.since, slot.record)
-        for slot in mailbox.slots()
-        if slot.state in (table.RUNNING, table.FAILED)
-    ]
-    if in_hand:
-        found.append((True, mailbox.words[BUSY_SINCE], mailbox.record(offset)))
-    return min(found, key=lambda entry: entry[:2])[2] if found else None
-
-
 def _is_for(record: Record, unwanted: tuple[int, int] | None) -> bool:
-    return unwanted is not None and _is_call(record, *unwanted)
-
-
-def _is_call(record: Record, reply: int, call: int) -> bool:
-    if record.kind != Kind.CALL:
-        return False
-    envelope = open_envelope(record.body)
-    return (envelope.reply, envelope.call) == (reply, call)
-
-
-def _handler_of(record: Record) -> str | None:
-    """Return the name of the handler, or hook, that a record is for; None: it is for none."""
-    if record.kind in (Kind.CALL, Kind.MOVED):
-        return open_envelope(record.body).handler
-    if record.kind == Kind.EVENT:
-        return _EVENT_HOOKS[EVENT.unpack_from(record.body)[0]]
-    return None
-
-
-@contextlib.contextmanager
-def _under_our_eyes(is_alive: bool) -> Iterator[None]:
-    """Let bytes be anything while their actor goes on: it may have changed them meanwhile."""
-    try:
-        yield
-    except (ValueError, struct.error, IndexError, KeyError):
-        if not is_alive:
-            raise
+    return unwanted is not None and is_call(record, *unwanted)
 
 
 def _nothing(_: CrashReport) -> None:

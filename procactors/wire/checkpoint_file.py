@@ -1,8 +1,7 @@
 """The file of a checkpoint: the last state of an actor, whole at whatever instruction it is killed.
 
-Layer: wire. Runs in: parent (claims), actor (reads and writes).
-Owns: a descriptor with the lock on the file, or a map of it (`close`); one with the lock on a claim
-(`release`).
+Layer: wire. Runs in: actor.
+Owns: a descriptor with the lock on the file, or a map of it (`close`).
 Never: overwrites the newest state, or the last one that has surely reached the disk.
 
     0       magic, bytes of a slot, number of slots, the machine's start in which it was written
@@ -37,10 +36,9 @@ from time import monotonic
 from zlib import crc32
 
 from procactors.errors import CheckpointError
-from procactors.wire.copies import in_copies
 from procactors.wire.storage import find_file, write_file
 
-__all__ = ["CURE", "CheckpointFile", "Claim", "Parts", "runtime_file", "user_file"]
+__all__ = ["CURE", "CheckpointFile", "Parts", "is_at", "runtime_file", "user_file"]
 
 _log = logging.getLogger("procactors")
 
@@ -331,7 +329,7 @@ def user_file(path: str) -> CheckpointFile:
             _check_owner(fd, path)
             _lock(fd, path)
             # Its last holder may have put another one in its place until it was gone.
-            if _is_at(fd, path):
+            if is_at(fd, path):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{path}.new")  # a killed writer's
                 return CheckpointFile(path, fd, replace, is_lasting=True)
@@ -339,67 +337,6 @@ def user_file(path: str) -> CheckpointFile:
             os.close(fd)
             raise
         os.close(fd)
-
-
-class Claim:
-    """What the parent holds for the life of an actor with a file of the user's.
-
-    The actor locks the file itself; this keeps it between two incarnations.
-
-    Args:
-        path: the checkpoint's file.
-        holder: the actor's name, for the error of another that wants it.
-
-    Raises:
-        CheckpointError: another live actor has it, of this program or another one. OSError: the
-            folder cannot be written.
-    """
-
-    def __init__(self, path: str, holder: str) -> None:
-        self._path = f"{path}.lock"
-        while True:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Its last holder may have removed it between our two calls.
-                if _is_at(fd, self._path):
-                    os.truncate(fd, 0)
-                    os.pwrite(fd, f"actor {holder} of process {os.getpid()}".encode(), 0)
-                    break
-            except BlockingIOError:
-                who = os.pread(fd, 256, 0).decode(errors="replace") or "another actor"
-                os.close(fd)
-                raise CheckpointError(
-                    f"the checkpoint {path} belongs to the {who}, which is alive: stop it first, "
-                    f"or give each actor a file of its own"
-                ) from None
-            except BaseException:
-                os.close(fd)
-                raise
-            os.close(fd)
-        self._fd = fd
-        _claims.add(self)
-        in_copies(_close_in_copy)
-
-    def release(self) -> None:
-        """Let others have the file."""
-        if self in _claims:
-            _claims.discard(self)
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
-            os.close(self._fd)
-
-
-#: Those of this process.
-_claims: set[Claim] = set()
-
-
-def _close_in_copy() -> None:
-    # A copy would hold the lock for as long as it lives.
-    for claim in _claims:
-        with contextlib.suppress(OSError):
-            os.close(claim._fd)
-    _claims.clear()
 
 
 def _write_beside(path: str, parts: Parts, name: Callable[[str, str], None]) -> int:
@@ -474,8 +411,8 @@ def _lock(fd: int, path: str) -> None:
             return
 
 
-def _is_at(fd: int, path: str) -> bool:
-    """Whether an open file is the one of that name."""
+def is_at(fd: int, path: str) -> bool:
+    """Return whether an open file is the one of that name."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(fd), os.stat(path))
     return False

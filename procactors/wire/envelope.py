@@ -13,7 +13,7 @@ from collections.abc import Callable
 from procactors.light_tuple import NamedTuple
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind
+from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame
 
 __all__ = [
     "ANSWER",
@@ -26,6 +26,7 @@ __all__ = [
     "build_message",
     "handler_name",
     "open_envelope",
+    "rebuild_message",
     "tell_builder",
 ]
 
@@ -117,6 +118,18 @@ def build_message(
         )
     header = _pack(call, reply, sender, deadline, length) + method
     return store.record(Kind.CALL, header, encoded, target)
+
+
+def rebuild_message(envelope: Envelope, flags: int = 0) -> bytes:
+    """Return the record of a message whose payload is encoded already, or that has none.
+
+    Args:
+        envelope: the message's.
+        flags: how its payload is encoded.
+    """
+    call, reply, sender, deadline, method, payload = envelope
+    header = _pack(call, reply, sender, deadline, len(method)) + method
+    return frame(Kind.CALL, flags, header + payload)
 
 
 def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from procactors import Actor, ActorRef, Delivery, ExitKind, errors
-from procactors.runner import async_loop
 from procactors.runner.async_loop import AsyncLoop
 from procactors.runner.held import Held
 from procactors.wire.mailbox.hands import Hands
@@ -130,11 +129,13 @@ def test_a_caller_that_dies_leaves_the_actor_well(system):
 STEPS = [
     AsyncLoop._take_some,
     AsyncLoop._take_next,
-    AsyncLoop._taken,
+    AsyncLoop._is_skipped,
+    AsyncLoop._hand_of,
     AsyncLoop._begin,
     AsyncLoop._call,
     AsyncLoop._opened,
     AsyncLoop._go_on,
+    AsyncLoop._start_task,
     AsyncLoop._finished,
     AsyncLoop._answer_with,
     AsyncLoop._end,
@@ -177,7 +178,6 @@ class Stepper(Crash):
 
 def test_killed_before_each_line_of_the_loop_each_message_has_its_end(system, tmp_path, seed):
     """With `AT_LEAST_ONCE` that is an answer, whatever the line."""
-    assert async_loop.__doc__
     path, step, stride = tmp_path / "step", seed % 7, 7
     options = {"delivery": Delivery.AT_LEAST_ONCE, "max_deliveries": 2, **OFTEN}
     while True:

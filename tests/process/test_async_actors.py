@@ -196,7 +196,7 @@ def test_a_cancelled_call_whose_handler_awaits_has_its_task_cancelled(system, mo
 
 def test_a_message_whose_caller_has_given_up_is_not_begun(system):
     ref = concurrent(system, 1)
-    first = ref.submit(Waiter.sleep, 0.3)
+    first = ref.submit(Waiter.sleep, 1.0)
     with pytest.raises(errors.AskTimeout):
         ref.options(timeout=0.05).ask(Waiter.wait, "late")
     first.result(SHORT_S)

@@ -14,7 +14,7 @@ import pytest
 from procactors import Actor, errors
 from tests.support.faults import Fault
 from tests.support.loops import LOOPS, run
-from tests.support.producers import Producer, streams_in
+from tests.support.producers import Producer, Reader, streams_in
 from tests.support.waiting import SHORT_S, eventually
 
 HOW = pytest.mark.parametrize("how", LOOPS)
@@ -114,11 +114,18 @@ def test_a_death_ends_what_is_awaited(producer, how):
     run(main, how)
 
 
+async def in_the_end(stream):
+    """Return the next item, however often the ref's time is over by then."""
+    while True:
+        with contextlib.suppress(errors.AskTimeout):
+            return await anext(stream)
+
+
 @HOW
 def test_an_item_that_is_late_may_still_come_and_a_cancelled_wait_takes_none(producer, how, gate):
     async def main() -> None:
         stream = producer.aio.options(timeout=0.05).stream(Producer.gated, gate, 1)
-        assert await anext(stream) == 0
+        assert await in_the_end(stream) == 0
         with pytest.raises(errors.AskTimeout):
             await anext(stream)
         for _ in range(5):
@@ -128,10 +135,7 @@ def test_an_item_that_is_late_may_still_come_and_a_cancelled_wait_takes_none(pro
             with pytest.raises(asyncio.CancelledError):
                 await waiting
         gate.open()
-        while True:
-            with contextlib.suppress(errors.AskTimeout):
-                assert await anext(stream) == 1
-                break
+        assert await in_the_end(stream) == 1
         assert [item async for item in stream] == []
 
     run(main, how)
@@ -149,6 +153,103 @@ def test_two_tasks_share_a_stream(producer, how):
         assert sorted(itertools.chain(*got)) == list(range(2_000))
 
     run(main, how)
+
+
+async def waited_for(stream, tasks):
+    while len(stream._tasks) < tasks:  # noqa: ASYNC110 - a fact of the stream's, which tells nobody
+        await asyncio.sleep(0)
+
+
+@HOW
+@pytest.mark.parametrize("where", ["loop", "thread"])
+def test_closed_while_tasks_wait_these_go_on_and_the_descriptor_is_the_loops_no_more(
+    producer, how, where, gate
+):
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        stream = producer.aio.stream(Producer.gated, gate, 1)
+        assert await anext(stream) == 0
+        fd = stream._reader.ends.data
+        waiting = [asyncio.ensure_future(anext(stream, "none")) for _ in range(3)]
+        await waited_for(stream, 3)
+        if where == "loop":
+            stream.close()
+        else:
+            await asyncio.to_thread(stream.close)
+        assert await asyncio.gather(*waiting) == ["none"] * 3
+        readable, writable = os.pipe()
+        # Whoever has the stream's number next is heard.
+        os.dup2(readable, fd)
+        come = asyncio.Event()
+        loop.add_reader(fd, come.set)
+        os.write(writable, b"x")
+        await asyncio.wait_for(come.wait(), SHORT_S)
+        loop.remove_reader(fd)
+        for one in {fd, readable, writable}:
+            os.close(one)
+        gate.open()
+        assert await producer.aio.ask(Producer.plain, 7) == 7
+
+    run(main, how)
+
+
+@HOW
+def test_of_tasks_that_share_a_stream_each_sees_the_end(producer, how, gate):
+    async def main() -> None:
+        stream = producer.aio.stream(Producer.gated, gate, 1)
+        assert await anext(stream) == 0
+        waiting = [asyncio.ensure_future(anext(stream, "none")) for _ in range(3)]
+        await waited_for(stream, 3)
+        gate.open()
+        assert sorted(map(str, await asyncio.gather(*waiting))) == ["1", "none", "none"]
+
+    run(main, how)
+
+
+@HOW
+def test_a_loop_that_is_cancelled_closes_its_stream_though_its_frames_are_kept(producer, how):
+    async def main() -> None:
+        stream = producer.aio.stream(Producer.forever)
+
+        async def read() -> None:
+            async for _ in stream:
+                pass
+
+        async def cancel(task: asyncio.Task[None]) -> asyncio.CancelledError:
+            await anext(stream)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as cancelled:
+                await task
+            return cancelled.value
+
+        tasks = [asyncio.ensure_future(read()) for _ in range(2)]
+        kept = [await cancel(tasks[0])]
+        await anext(stream)  # another goes on
+        kept.append(await cancel(tasks[1]))
+        assert await anext(stream, None) is None
+        assert await producer.aio.ask(Producer.plain, 7) == 7  # it is free again
+        assert all(error.__traceback__ for error in kept)
+
+    run(main, how)
+
+
+@HOW
+def test_a_stream_for_which_a_task_waits_is_not_sent_on(system, producer, how, gate):
+    other = system.spawn(Reader)
+
+    async def main() -> None:
+        stream = producer.aio.stream(Producer.gated, gate, 1)
+        assert await anext(stream) == 0
+        waiting = asyncio.ensure_future(anext(stream))
+        await waited_for(stream, 1)
+        with pytest.raises(errors.EncodeError, match="a task waits for the items"):
+            await other.aio.ask(Reader.read, stream)
+        gate.open()
+        assert await waiting == 1
+        stream.close()
+
+    run(main, how)
+    other.stop()
 
 
 @HOW
@@ -189,13 +290,14 @@ def test_a_full_mailbox_holds_a_stream_and_not_the_loop(system, how, gate):
 
 
 def test_an_async_generator_does_not_hold_an_actor_that_takes_many(system, tmp_path):
-    actor = system.options(max_concurrency=4, handle_timeout=0.5).spawn(Concurrent)
+    actor = system.options(max_concurrency=4, handle_timeout=1.0).spawn(Concurrent)
     streams = [actor.stream(Concurrent.rows) for _ in range(3)]
     for number in range(200):
         assert [next(stream) for stream in streams] == [number] * 3
     assert actor.ask(Concurrent.running) == 3
     # Their readers pause for longer than a hang takes: that is none.
-    assert not actor.submit(Concurrent.sleep, 1.0).result(SHORT_S)
+    for _ in range(6):
+        actor.ask(Concurrent.sleep, 0.25)
     assert [next(stream) for stream in streams] == [200] * 3
     for stream in streams:
         stream.close()
@@ -229,7 +331,5 @@ class Concurrent(Actor):
     async def running(self) -> int:
         return self.open
 
-    async def sleep(self, seconds: float) -> bool:
-        for _ in range(10):
-            await asyncio.sleep(seconds / 30)
-        return False
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -408,9 +408,11 @@ def test_a_message_past_its_callers_time_is_not_begun(held, gate, log):
 
 def test_what_has_begun_is_finished_past_its_time_in_the_next_life_too(system, log, gate):
     patient = system.options(delivery=Delivery.AT_LEAST_ONCE).spawn(Patient, log)
+    reply = patient.options(timeout=1.5).submit(Patient.hold, 1, gate)
+    pid = gate.arrival()
     with pytest.raises(errors.AskTimeout):
-        patient.options(timeout=0.3).ask(Patient.hold, 1, gate)
-    os.kill(gate.arrival(), signal.SIGKILL)
+        reply.result()
+    os.kill(pid, signal.SIGKILL)
     gate.arrival()
     gate.open()
     patient.ask(Patient.pid)

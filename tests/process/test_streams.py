@@ -217,7 +217,7 @@ def test_a_ref_that_does_not_know_the_class_is_told_by_the_actor(system, produce
 
 def test_an_item_has_the_refs_timeout_and_may_still_come(producer, gate):
     stream = producer.options(timeout=0.05).stream(Producer.gated, gate)
-    assert next(stream) == 0
+    eventually(lambda: _attempt(stream) == 0, "the first one")
     gate.arrival()
     with pytest.raises(errors.AskTimeout, match=r"no item from .* within 0.05 s"):
         next(stream)
@@ -375,17 +375,17 @@ def test_a_stop_kills_a_generator_whose_reader_does_not_read(system):
 
 
 def test_waiting_for_its_reader_is_no_hang(system):
-    producer = system.options(handle_timeout=0.3).spawn(Producer)
+    producer = system.options(handle_timeout=1.0).spawn(Producer)
     pid = producer.ask(Producer.who)
     stream = producer.stream(Producer.count, 1_000)
     assert next(stream) == 0
-    time.sleep(1.0)  # more than the time of a hang
+    time.sleep(1.5)  # more than the time of a hang
     assert sum(stream) == sum(range(1_000))
     assert producer.ask(Producer.who) == pid
 
 
 def test_a_generator_that_hangs_between_items_is_one(system, gate):
-    producer = system.options(handle_timeout=0.3).spawn(Producer)
+    producer = system.options(handle_timeout=1.0).spawn(Producer)
     stream = producer.stream(Producer.gated, gate, 3)
     assert [next(stream) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(errors.ActorDied, match="handle_timeout"):
@@ -481,7 +481,7 @@ def test_a_forked_copy_neither_reads_nor_keeps_a_stream(producer, tmp_path):
         signal.pause()
         os._exit(0)
     try:
-        assert os.read(went, 100) in (b"ForeignProcess", b"OSError") or True
+        assert os.read(went, 100) == b"ForeignProcess"
         stream.close()
         eventually(note.with_suffix(".closed").exists, "the generator closed")
     finally:

@@ -42,14 +42,14 @@ def test_what_is_due_comes_before_what_is_queued_in_its_order(system, path, gate
     held = ref.submit(Clock.wait_at, gate)
     gate.arrival()
     ref.tell(Clock.tick, "queued before")
-    ref.tell(Clock.arm, 0.02, "second")
-    ref.tell(Clock.arm, 0.01, "first")
+    ref.tell(Clock.arm, 0.6, "second")
+    ref.tell(Clock.arm, 0.3, "first")
     ref.tell(Clock.wait_at, gate, "holds")
     ref.tell(Clock.tick, "queued behind")
     gate.let_pass()
     held.result()
     gate.arrival()
-    time.sleep(0.05)  # the subject: both come due while the handler runs
+    time.sleep(0.6)  # the subject: both come due while the handler runs
     gate.open()
     eventually(lambda: len(notes(path)) == 6, "all")
     assert [line[2:] for line in notes(path)] == [
@@ -74,8 +74,8 @@ def test_thousands_in_one_actor_run_in_order_and_none_early(system, path):
 def test_a_name_is_one_timer_and_none_runs_twice(system, path):
     ref = system.spawn(Clock, path)
     for number in range(10):
-        ref.tell(Clock.arm, 0.05, f"flush {number}", "flush")
-    ref.tell(Clock.arm, 0.2, "end")
+        ref.tell(Clock.arm, 0.5, f"flush {number}", "flush")
+    ref.tell(Clock.arm, 0.5, "end")
     eventually(lambda: count(path, "1 end"), "the end")
     assert notes(path) == ["1 flush 9", "1 end"]
 
@@ -141,9 +141,9 @@ def test_a_timer_that_hangs_is_killed_with_its_stacks(system, path, gate):
 
 
 def test_many_short_timers_are_no_hang(system, path):
-    ref = system.options(handle_timeout=0.5).spawn(Clock, path, 0.005)
+    ref = system.options(handle_timeout=1.0).spawn(Clock, path, 0.01)
     pid = ref.status().pid
-    eventually(lambda: count(path, "1 init") > 200, "a second of ticks")
+    eventually(lambda: count(path, "1 init") > 150, "more than a second of ticks")
     assert ref.status().pid == pid
 
 

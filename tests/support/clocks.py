@@ -62,7 +62,7 @@ class Clock(Actor):
         self.ran = []
         begin = time.monotonic() + 0.2
         for number in range(count):
-            wait = begin + spread * (number * 7919 % count) / count - time.monotonic()
+            wait = max(0.0, begin + spread * (number * 7919 % count) / count - time.monotonic())
             span = [time.monotonic() + wait]
             self.context.after(wait, Clock.arrive, span)
             span.append(time.monotonic() + wait)

@@ -13,8 +13,7 @@ from procactors import Options, errors
 from procactors.crash import ExitKind, ExitReason
 from procactors.model import commands as c
 from procactors.runner.batches import BatchRunner
-from procactors.runner.loop import find_handler
-from procactors.runner.method_table import table_of
+from procactors.runner.method_table import find_handler, table_of
 from procactors.wire.envelope import BATCH_KEY
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded, decode, join, split

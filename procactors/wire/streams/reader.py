@@ -32,6 +32,8 @@ __all__ = ["Chunk", "ItemReader"]
 
 #: Bytes of an ordinary pipe; a read as large as the pipe ends on a record's boundary.
 _READ_BYTES = 1 << 16
+#: What a poll says of a pipe whose other side no process has open.
+_ENDED = select.POLLHUP | select.POLLERR
 
 
 class Chunk(NamedTuple):
@@ -53,9 +55,10 @@ class ItemReader:
         ends: open for reading.
         buffer: items that may be under way.
         owed: those of them that were handed out without credit for others yet.
+        is_fed: the writer has made the channel, and has its credit open from the beginning.
     """
 
-    def __init__(self, ends: Ends, buffer: int, owed: int = 0) -> None:
+    def __init__(self, ends: Ends, buffer: int, owed: int = 0, *, is_fed: bool = False) -> None:
         self.ends = ends
         self.buffer = buffer
         # Credit in halves: while one half is used up, the other half is made.
@@ -67,6 +70,8 @@ class ItemReader:
         self._size = max(_READ_BYTES, fcntl.fcntl(ends.data, fcntl.F_GETPIPE_SZ))
         poll = select.poll()
         poll.register(ends.data, select.POLLIN)
+        if is_fed:
+            poll.register(ends.credit, 0)  # its end alone
         self._poll = poll.poll
         self._spin = Spin()
         #: The end has been read.
@@ -141,9 +146,10 @@ class ItemReader:
             data = os.read(self.ends.data, self._size)
         except BlockingIOError:
             return
-        # A pipe that was never opened for writing reads as one at its end; for a poll it is not.
-        # And behind the end somebody may open it again who tells why.
-        self.is_ended = not data and any(event & select.POLLHUP for _, event in self._poll(0))
+        # A pipe that was never opened for writing reads as one at its end; for a poll it is not. Of
+        # one who feeds, and died before that, the other pipe tells, which nobody reads then. And
+        # behind the end somebody may open it again who tells why.
+        self.is_ended = not data and any(event & _ENDED for _, event in self._poll(0))
         if not data:
             return
         if self._rest:

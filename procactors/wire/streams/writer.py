@@ -22,7 +22,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.pickling.codec import encode_small
+from procactors.wire.pickling.codec import Encoded, encode_small
 from procactors.wire.record import Kind
 from procactors.wire.streams.channel import GRANT, Ends, Gone, remove_large
 from procactors.wire.streams.flusher import flusher
@@ -146,6 +146,7 @@ class ItemWriter:
             last = self._gathering_since = perf_counter_ns()
             for item in islice(items, room):
                 taken += 1
+                # As `_add` does: a call for each item would take as long as the rest.
                 kind = type(item)
                 if self._kind == _ITEMS and (
                     kind in NUMBERS
@@ -274,24 +275,23 @@ class ItemWriter:
         if head is None or len(head) > SMALL:
             encoded = self._store.encode(item, "item")
             head = encoded.head
-        else:
-            encoded = None
-        if encoded is None or (not encoded.buffers and len(head) <= SMALL):
-            if self._kind == _ITEMS:
-                # From here on all are pickled: a stream is mostly of one kind, and each change
-                # would cost a record.
-                self.flush()
-                with self._lock:
-                    self._kind = _PICKLED
-            self._held.append(head)
-            return
-        self._larges += 1
-        record = large_record(self._store, self._ends.number, self._larges, encoded)
-        self.flush(record)
+            if encoded.buffers or len(head) > SMALL:
+                self.flush(self._large(encoded))
+                return
+        if self._kind == _ITEMS:
+            # From here on all are pickled: a stream is mostly of one kind, and each change would
+            # cost a record.
+            self.flush()
+            with self._lock:
+                self._kind = _PICKLED
+        self._held.append(head)
 
     def _alone(self, value: Any) -> bytes:
+        return self._large(self._store.encode(value, "item"))
+
+    def _large(self, encoded: Encoded) -> bytes:
+        """Return the record of an item that is by itself."""
         self._larges += 1
-        encoded = self._store.encode(value, "item")
         return large_record(self._store, self._ends.number, self._larges, encoded)
 
     def _write_held(self) -> None:

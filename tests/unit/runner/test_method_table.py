@@ -6,6 +6,7 @@ import functools
 
 import pytest
 
+from procactors import Actor
 from procactors.errors import UnknownMethod
 from procactors.runner.method_table import is_method_reference, key_of, table_of
 
@@ -113,6 +114,19 @@ def test_a_method_of_another_class_is_refused_and_the_own_ones_are_named():
         found(Derived, Stranger.work)
     with pytest.raises(UnknownMethod, match=r"\['decorated', 'double', 'each'"):
         found(Derived, Stranger.work)
+
+
+class Hooked(Actor):
+    def on_stop(self, reason):
+        """Override a hook."""
+
+    def work(self):
+        """Be called."""
+
+
+def test_hooks_that_were_left_as_they_are_are_not_offered():
+    with pytest.raises(UnknownMethod, match=r"it has \['on_stop', 'work'\]$"):
+        found(Hooked, Stranger.work)
 
 
 def test_a_function_is_refused():

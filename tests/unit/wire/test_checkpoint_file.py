@@ -10,7 +10,8 @@ import pytest
 
 from procactors.errors import CheckpointError, StorageFull
 from procactors.wire import checkpoint_file
-from procactors.wire.checkpoint_file import Claim, runtime_file, user_file
+from procactors.wire.checkpoint_claim import Claim
+from procactors.wire.checkpoint_file import runtime_file, user_file
 from tests.support.copies import ended, forked
 
 #: Bytes of states: within a page, over some, the largest in place, and beside; and back again.
