@@ -177,6 +177,59 @@ def test_a_client_that_goes_away_costs_nobody_else(serve):
     assert service.end() in ENDS
 
 
+def test_a_generator_is_streamed_to_a_client(serve):
+    service = serve()
+    assert service.get("/rows/1000").text == "".join(f"row {number}\n" for number in range(1000))
+    assert notes(service.folder / "begun") == ["rows", "closed"]
+    service.terminate()
+    assert service.end() in ENDS
+
+
+def test_a_client_that_goes_away_closes_the_generator_and_others_are_served(serve):
+    """Some read as fast as it goes, some have read one row, and stand still by then."""
+    service = serve()
+    for number in range(6):
+        gone = socket.create_connection(("127.0.0.1", service.port))
+        gone.sendall(b"GET /rows/1000000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        seen = b""
+        while b"row 0" not in seen or (number % 2 and b"row 9999" not in seen):
+            seen = seen[-10:] + gone.recv(1 << 16)
+        gone.close()
+        # One at a time: it is answered when the generator has been closed.
+        assert service.get("/square/3").json() == 9.0
+    assert notes(service.folder / "begun") == ["rows", "closed", "square"] * 6
+    assert service.get("/status").json()[2] == 1
+    service.terminate()
+    assert service.end() in ENDS
+
+
+def test_a_death_in_the_midst_of_a_stream_breaks_the_response_off(serve):
+    service = serve()
+    got = []
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+        with httpx.stream("GET", f"{service.url}/broken", timeout=PATIENCE_S) as response:
+            for line in response.iter_lines():
+                got.append(line)
+                service.gate.arrival()
+                service.gate.open()
+    assert got == ["row 0"]
+    assert service.get("/square/4").json() == 16.0
+    service.terminate()
+    assert service.end() in ENDS
+    assert "ActorDied" in service.printed
+
+
+def test_a_stream_without_end_ends_with_the_servers_grace(serve):
+    service = serve("--timeout-graceful-shutdown", "1")
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+        with httpx.stream("GET", f"{service.url}/rows/1000000000", timeout=PATIENCE_S) as response:
+            for number, _ in enumerate(response.iter_lines()):
+                if number == 1000:
+                    service.terminate()
+    assert service.end() in ENDS
+    assert notes(service.folder / "begun") == ["rows", "closed"]
+
+
 def test_actors_killed_under_load_cost_the_request_in_hand_alone(serve):
     service = serve()
     outcomes = Counter()
