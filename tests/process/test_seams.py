@@ -85,16 +85,19 @@ def test_what_was_forwarded_is_killed_where_it_runs(system, log, worker, gate):
 
 
 def test_what_went_through_many_hands_is_cancelled_in_the_last(system, log, worker, gate):
+    """As soon as it is there: where it went is told in the order of its ways."""
     ref = worker
     for _ in range(3):
         ref = relay(system, log, Relay, 1, ref)
-    stand(worker, Relay, gate)
-    reply = ref.submit(Relay.pass_on, 1)
-    eventually(lambda: worker.status().mailbox, "the call to arrive")
-    assert reply.cancel() is True
-    gate.open()
+    for _ in range(10):
+        held = stand(worker, Relay, gate)
+        reply = ref.submit(Relay.pass_on, 1)
+        eventually(lambda: worker.status().mailbox, "the call to arrive")
+        assert reply.cancel() is True
+        gate.let_pass()
+        held.result(SHORT_S)
     worker.ask(Relay.ping)
-    assert recorded(log) == [0]
+    assert set(recorded(log)) == {0}
 
 
 def test_what_came_back_to_the_first_is_cancelled_there(system, log, gate, tmp_path):
