@@ -231,6 +231,15 @@ def test_short_streams_one_after_the_other_leave_nothing_and_get_no_slower(syste
         assert last < 2 * first, (first, last)
 
 
+def close_at_once(streams: list[Any]) -> None:
+    """Close them, each in a thread of its own."""
+    threads = [threading.Thread(target=stream.close) for stream in streams]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def test_two_hundred_streams_at_once_each_have_their_items(system):
     """While others are closed, sent on, and wait for their turn."""
     producers = [system.spawn(Producer) for _ in range(4)]
@@ -238,8 +247,11 @@ def test_two_hundred_streams_at_once_each_have_their_items(system):
     reader = system.spawn(Reader)
     for actor in producers:  # what each process keeps from its first stream on
         assert list(actor.stream(Producer.count, 1)) == [0]
-    with concurrent[0].stream(Many.rows, 0) as stream:
-        assert reader.ask(Reader.read, stream, 1) == [(0, 0)]
+    for several in concurrent:
+        with several.stream(Many.rows, 0) as stream:
+            assert next(stream) == (0, 0)
+            assert several.status().in_hand  # a look at which keeps a file open
+    assert reader.ask(Reader.read, concurrent[0].stream(Many.rows, 1), 1) == [(1, 0)]
     before = census([os.getpid()])
     streams = [concurrent[n % 4].options(buffer=3).stream(Many.rows, n) for n in range(200)]
     waiting = [producers[n % 4].stream(Producer.count, 10, n % 10) for n in range(200)]
@@ -252,17 +264,13 @@ def test_two_hundred_streams_at_once_each_have_their_items(system):
     assert reader.ask(Reader.read, rest.pop(), 5) == [(199, turn) for turn in range(30, 35)]
     for number, stream in enumerate(rest):
         assert next(stream) == (2 * number + 1, 30)
-    threads = [threading.Thread(target=stream.close) for stream in rest]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    close_at_once(rest)
     for number, stream in enumerate(waiting):
         assert list(stream) == list(range(number % 10, 10))
     for actor in concurrent:
         eventually(lambda a=actor: not a.status().in_hand, "no generator left")
     eventually(lambda: not streams_in(system), "no file of a stream left")
-    eventually(lambda: census([os.getpid()]) <= before, "no more descriptors and threads")
+    eventually(lambda: census([os.getpid()]) <= before, f"no more than {before}")
 
 
 class Many(Actor):
