@@ -34,7 +34,7 @@ MOMENTS := $(addprefix tests/process/test_,checkpoints.py death_watch.py frozen.
 	supervision/test_faults.py wire/mailbox/test_closing.py wire/mailbox/test_hands.py \
 	wire/mailbox/test_reader.py)
 # These have targets of their own: `make examples`, `make tools` and `make faults`.
-APART := tests/test_examples.py tests/tools tests/faults tests/stress $(MOMENTS)
+APART := tests/test_examples.py tests/users tests/tools tests/faults tests/stress $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
@@ -103,8 +103,9 @@ cov: $(STAMP) ## Measure which lines the tests run, in actors too
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-examples: compiled ## Run every example as a user would
+examples: compiled ## Run every example and recipe as a user would, on the web too
 	$(PYTEST) tests/test_examples.py $(ARGS)
+	$(PARALLEL) tests/users $(ARGS) || [ $$? -eq 5 ]
 
 tools: compiled ## Test the tools of development
 	$(PARALLEL) tests/tools $(ARGS)

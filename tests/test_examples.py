@@ -19,13 +19,16 @@ from tests.support.waiting import LONG_S
 
 FOLDER = Path(__file__).parents[1] / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
-#: Examples that show another package at work.
+#: Examples that show other packages at work.
 NEEDS = {
-    "big_array": "numpy",
-    "fastapi_app": "fastapi",
-    "grid_search": "sklearn",
-    "image_filter": "numpy",
-    "shared_array": "numpy",
+    "big_array": ["numpy"],
+    "fastapi_app": ["fastapi", "httpx"],
+    "grid_search": ["sklearn"],
+    "image_filter": ["numpy"],
+    "shared_array": ["numpy"],
+    "web_chat": ["starlette", "uvicorn", "websockets"],
+    "web_fetcher": ["httpx"],
+    "web_stream": ["fastapi", "httpx", "uvicorn"],
 }
 
 
@@ -64,8 +67,8 @@ def expected_exit_code(name):
 
 def run(name, folder, *command):
     """Run a command from another folder and compare output and exit code with the header."""
-    if name in NEEDS:
-        pytest.importorskip(NEEDS[name])
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package)
     # The package under test, wherever it lies; nothing else of this process is inherited.
     environment = {**os.environ, "PYTHONPATH": str(Path(procactors.__file__).parents[1])}
     ended = subprocess.run(
@@ -118,6 +121,9 @@ def test_the_examples_that_readers_are_promised_are_there():
         "shared_array",
         "state_machine",
         "stream_pipeline",
+        "web_chat",
+        "web_fetcher",
+        "web_stream",
         "word_statistics",
     }
     assert promised <= set(NAMES)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import procactors
+from procactors import errors
 from tests.support.source import ROOT
 from tests.support.waiting import LONG_S
 
@@ -108,6 +109,12 @@ def test_the_readme_leads_to_each_page():
     listed = {file for file, _ in LINK.findall(README.read_text())}
     pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
     assert pages <= listed
+
+
+def test_the_table_of_errors_names_each():
+    table = (ROOT / "README.md").read_text().partition("## Errors")[2].partition("```")[0]
+    names = set(errors.__all__) - {"ProcActorsError", "RemoteTraceback"}  # a base, a cause
+    assert {name for name in names if f"`{name}`" not in table} == set()
 
 
 def test_the_readme_and_the_code_name_the_same_options():

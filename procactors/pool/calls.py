@@ -121,6 +121,9 @@ class PoolReply(Reply[R]):
     takes 2 ms.
     """
 
+    #: It has ended a worker: it has begun, though it may be tried again.
+    _was_begun = False
+
     def cancel(self, *, kill: bool = False) -> bool:
         """Cancel the call; return whether it has not begun, and never will: see `Reply.cancel`.
 
@@ -171,8 +174,6 @@ class PoolReply(Reply[R]):
                 self._state = PENDING
         self._give_up()
 
-    _was_begun = False
-
     def begin(self) -> bool:
         """Return whether the call is still wanted; if so it is running from now on."""
         with self._guard:
@@ -181,7 +182,7 @@ class PoolReply(Reply[R]):
         return self._state == RUNNING
 
     def note_death(self) -> None:
-        """Hear that the call has ended a worker: it has begun, though it may be tried again."""
+        """Hear that the call has ended a worker."""
         self._was_begun = True
 
     def is_given_up(self) -> bool:

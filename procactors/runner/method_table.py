@@ -233,23 +233,19 @@ def find_handler(
         raise UnknownMethod(
             f"{type(instance).__qualname__} has no method {key.decode().removeprefix(':')}"
         )
-    # Its sender may not have known the class.
-    if not streamed:
-        _check_answers(type(instance), name, handler, table)
-    elif not streams(handler):
-        raise _no_generator(type(instance), name)
-    return name, handler
-
-
-def _check_answers(cls: type, name: str, handler: Any, table: MethodTable) -> None:
+    # In one piece, for each item of a map comes here. Its sender may not have known the class.
     kind = kind_of(handler)
-    if kind and not (kind == "async def" and table.is_async):
-        shown = f"{cls.__qualname__}.{name}"
+    if streamed:
+        if not streams(handler):
+            raise _no_generator(type(instance), name)
+    elif kind and not (kind == "async def" and table.is_async):
+        shown = f"{type(instance).__qualname__}.{name}"
         if kind in GENERATORS:
             raise _asked_generator(shown, kind)
         raise UnknownMethod(
             f"{shown} is {kind}: no handler here, since no public method of the class is async def"
         )
+    return name, handler
 
 
 def cure(error: Exception) -> str:

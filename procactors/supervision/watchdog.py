@@ -112,7 +112,11 @@ class Watchdog:
                 return
         if actor.options.handle_timeout is None:
             return
-        still = standstill(last, actor.host.look(now), self._awake_since)
+        look = actor.host.look(now)
+        if look.busy_since is not None and look.busy_since > now and actor.host.is_suspended():
+            # It waits for a stream's reader, which is no hang; but stopped it waits for nothing.
+            look = look._replace(busy_since=None, waits=True)
+        still = standstill(last, look, self._awake_since)
         self._watched[actor.id] = (actor, still)
         if still is not None and is_hung(still, actor.options.handle_timeout, now):
             text = f"handle_timeout={actor.options.handle_timeout} s is over"

@@ -39,74 +39,6 @@ def test_it_goes_with_the_incarnation(system):
     assert door.ask("a") == "closed: a"
 
 
-def no_parameters():
-    """Take nothing."""
-
-
-def two_parameters(message, other):
-    """Take more than a message."""
-
-
-def keyword_only(message, *, word):
-    """Take a word as well."""
-
-
-@pytest.mark.parametrize("handler", [no_parameters, two_parameters, keyword_only])
-def test_what_a_message_does_not_fit_is_refused_at_once(system, handler):
-    door = system.spawn(Door)
-    with pytest.raises(InvalidSpec, match=f"with the message alone, and .*{handler.__name__}.*can"):
-        door.ask(Door.wrong, handler)
-
-
-def test_a_method_that_is_not_bound_is_named(system):
-    with pytest.raises(InvalidSpec, match=r"say become\(self\.opened\)"):
-        system.spawn(Door).ask(Door.wrong, Door.opened)
-
-
-@pytest.mark.parametrize("handler", [len, repr, functools.partial(pow, 2), str.upper, print])
-def test_whatever_takes_a_message_may_have_it(system, handler):
-    door = system.spawn(Door)
-    door.ask(Door.wrong, handler)
-    message = 3 if isinstance(handler, functools.partial) else "a"
-    assert door.ask(message) == handler(message)
-
-
-def test_what_has_a_default_for_the_rest_takes_a_message(system):
-    door = system.spawn(Door)
-    for handler in (with_default, with_word, lambda *messages: messages[0], Takes()):
-        door.ask(Door.wrong, handler)
-        assert door.ask("a") == "a"
-
-
-def with_default(message, other=1, *, word=2):
-    """Take a message, and more if need be."""
-    return message
-
-
-def with_word(message, *, word=1):
-    """Take a message, and a word if need be."""
-    return message
-
-
-class Takes:
-    """A handler that is an object."""
-
-    def __call__(self, message):
-        return message
-
-
-class Methods(Actor):
-    """Takes no messages as values."""
-
-    def turn(self):
-        self.context.become(print)
-
-
-def test_who_is_sent_no_messages_cannot_have_them_handled_otherwise(system):
-    with pytest.raises(InvalidSpec, match="Methods has no receive, so none is ever sent to it"):
-        system.spawn(Methods).ask(Methods.turn)
-
-
 def test_on_start_may_become(system):
     door = system.spawn(Door, True)
     assert [door.ask(word) for word in ["a", "close", "b"]] == [
@@ -123,3 +55,66 @@ def test_what_cannot_take_a_message_is_refused(system):
     with pytest.raises(InvalidSpec, match="async def"):
         door.ask(Door.coroutine)
     assert door.ask("a") == "closed: a"
+
+
+def no_parameters():
+    """Take nothing."""
+
+
+def two_parameters(message, other):
+    """Take more than a message."""
+
+
+def keyword_only(message, *, word):
+    """Take a word as well."""
+
+
+def test_what_a_message_does_not_fit_is_refused_at_once(system):
+    door = system.spawn(Door)
+    for handler in (no_parameters, two_parameters, keyword_only):
+        name = handler.__name__
+        with pytest.raises(InvalidSpec, match=f"with the message alone, and .*{name}.* cannot"):
+            door.ask(Door.wrong, handler)
+    with pytest.raises(InvalidSpec, match=r"say become\(self\.opened\)"):
+        door.ask(Door.wrong, Door.opened)
+    with pytest.raises(InvalidSpec, match="Methods has no receive, so none is ever sent to it"):
+        system.spawn(Methods).ask(Methods.turn)
+    assert door.ask("a") == "closed: a"
+
+
+def test_whatever_takes_a_message_may_have_it(system):
+    door = system.spawn(Door)
+    for handler in (len, str.upper, print, with_default, with_word, Takes(), latest):
+        door.ask(Door.wrong, handler)
+        assert door.ask("a") == handler("a")
+    door.ask(Door.wrong, functools.partial(pow, 2))
+    assert door.ask(3) == 8
+
+
+def with_default(message, other=1, *, word=2):
+    """Take a message, and more if need be."""
+    return message
+
+
+def with_word(message, *, word=1):
+    """Take a message, and a word if need be."""
+    return message
+
+
+def latest(*messages):
+    """Take as many as there are."""
+    return messages[-1]
+
+
+class Takes:
+    """A handler that is an object."""
+
+    def __call__(self, message):
+        return message
+
+
+class Methods(Actor):
+    """Takes no messages as values."""
+
+    def turn(self):
+        self.context.become(print)

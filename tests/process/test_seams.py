@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from procactors import Delivery, errors, feed
+from procactors import Delivery, ExitKind, errors, feed
 from tests.support.actors import recorded
 from tests.support.seams import AsyncRelay, Relay
 from tests.support.waiting import LONG_S, SHORT_S, eventually
@@ -286,3 +286,18 @@ def test_the_call_of_a_generator_goes_no_other_way(system, log, worker, cls, at_
                 next(items)
     assert ref.ask(cls.ping) is None
     assert ref.status().mailbox == 0
+
+
+@pytest.mark.parametrize("cls", [Relay, AsyncRelay])
+def test_a_process_that_was_stopped_amid_a_stream_is_a_hang(system, log, cls):
+    ref = system.options(handle_timeout=0.5, max_restarts=5).spawn(cls, log)
+    pid = ref.ask(cls.pid)
+    generator = AsyncRelay.counting if cls is AsyncRelay else cls.count
+    with ref.options(timeout=LONG_S, buffer=2).stream(generator, 1000) as items:
+        assert next(items) == 0
+        eventually(lambda: ref.status().busy_s == 0, "it to wait for its reader")
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(errors.ActorDied) as died:
+            list(items)
+    assert died.value.report.reason.kind is ExitKind.HANG
+    assert ref.ask(cls.pid) != pid

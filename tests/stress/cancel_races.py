@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from procactors import Actor, ActorRef, ActorSystem, Delivery, Reply, current_context, errors
 from tests.support.waiting import LONG_S, eventually
@@ -82,6 +83,16 @@ class AsyncTarget(Target):
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(takes_s)
         return number
+
+
+class Front(Actor):
+    """Forwards what it is to run; what comes of it, comes from the next one."""
+
+    def __init__(self, next_one: ActorRef[Any]) -> None:
+        self._next = next_one
+
+    def work(self, number: int, takes_s: float) -> None:
+        self.context.forward(self._next)
 
 
 class Canceller:
@@ -179,12 +190,18 @@ def run(
     kills: bool = True,
     senders: int = 1,
     at_once: int = 0,
+    through: int = 0,
 ) -> Outcome:
-    """Cancel in two threads and in other processes for so many rounds."""
+    """Cancel in two threads and in other processes for so many rounds.
+
+    What is called goes `through` so many actors before it comes to the one that runs it.
+    """
     outcome, chance = Outcome(), random.Random(seed)
     log, told = folder / "log", folder / "told"
     spawner = system.options(delivery=delivery, max_concurrency=at_once or 1, **_OFTEN)
-    target = spawner.spawn(AsyncTarget if at_once else Target, log)
+    last = target = spawner.spawn(AsyncTarget if at_once else Target, log)
+    for _ in range(through):
+        target = system.options(**_OFTEN).spawn(Front, target)
     others = [
         system.options(**_OFTEN).spawn(Sender, target, told, lane, seed)
         for lane in range(1, senders + 1)
@@ -199,7 +216,7 @@ def run(
     while any(thread.is_alive() for thread in threads):
         time.sleep(chance.uniform(0.0, 0.02))  # the moment of the kill is drawn by chance
         if kills:
-            victim = target if chance.random() < 0.7 else chance.choice([target, *others])
+            victim = last if chance.random() < 0.7 else chance.choice([last, target, *others])
             pid = eventually(lambda who=victim: who.status().pid, "a process to kill", LONG_S)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -215,6 +232,7 @@ def run(
         outcome.open += left
         other.stop(LONG_S)
     target.stop(LONG_S)
+    last.stop(LONG_S)
     for canceller in cancellers:
         results |= canceller.results
         wrong += canceller.wrong

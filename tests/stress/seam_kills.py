@@ -28,10 +28,13 @@ from procactors import (
     ActorRef,
     ActorSystem,
     Checkpoint,
+    Crashed,
     Delivery,
     LaterReply,
     Recycle,
     Reply,
+    Restarting,
+    Started,
     errors,
     feed,
 )
@@ -185,7 +188,11 @@ _KINDS: tuple[tuple[type[Mixed], dict[str, Any]], ...] = (
     (AsyncMixed, {"max_concurrency": 6, "mailbox": 8}),
     (AsyncMixed, {"max_concurrency": 20, "delivery": Delivery.AT_LEAST_ONCE}),
     (Kept, {"checkpoint": Checkpoint(messages=1), "delivery": Delivery.AT_LEAST_ONCE}),
+    (AsyncMixed, {"max_concurrency": 4, "handle_timeout": 2.0}),
+    (AsyncMixed, {"max_concurrency": 4}),
 )
+#: Places of the one that is stopped by SIGSTOP, and of the one that ends for good now and then.
+_HANGS, _GUEST = 7, 8
 
 
 @dataclasses.dataclass
@@ -214,11 +221,29 @@ class _Call:
     is_killed: bool = False
 
 
+class Turns:
+    """Hears of each turn of the actors' lives: those of one come in order."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._last: dict[str, tuple[int, int]] = {}
+
+    def add(self, event: Any) -> None:
+        turn = (event.incarnation, _TURNS[type(event)])
+        if turn <= self._last.get(event.actor, (0, 0)):
+            self._outcome.wrong.append(f"{event} behind {self._last[event.actor]}")
+        self._last[event.actor] = turn
+
+
+#: A life is begun, up, and over.
+_TURNS = {Restarting: 1, Started: 2, Crashed: 3}
+
+
 class Driver:
     """Sends, cancels and reads in one thread."""
 
     def __init__(self, refs: list[ActorRef[Any]], lane: int, seed: int, outcome: Outcome) -> None:
-        self._refs = refs
+        self._refs = refs  # the guest's changes
         self._number = lane << 32
         self._chance = random.Random(seed + lane)
         self._outcome = outcome
@@ -254,14 +279,15 @@ class Driver:
         number, way, data = self._next()
         ref = self._chance.choice(self._refs)
         if self._chance.random() < 0.2:
-            ref.tell(Mixed.do, number, way, data)
+            with suppress(errors.ActorStopped):
+                ref.tell(Mixed.do, number, way, data)
             return None
         is_limited = self._chance.random() < 0.3
         if is_limited:
             ref = ref.options(timeout=self._chance.choice((0.002, 0.02, 0.1)))
         try:
             return _Call(number, way, ref.submit(Mixed.do, number, way, data), is_limited)
-        except errors.MailboxFull:
+        except errors.DeliveryError:  # its mailbox is full, or the guest has just ended
             return None
 
     def _cancel(self, call: _Call) -> None:
@@ -361,10 +387,9 @@ _ENDS = (errors.ReplyError, errors.DeliveryError)
 def run(system: ActorSystem, folder: Path, kills: int, seed: int) -> Outcome:
     """Let it all go on until so many processes were killed."""
     outcome, chance, log = Outcome(), random.Random(seed), folder / "log"
-    refs = [
-        system.options(name=f"kind-{place}", **_OFTEN, **options).spawn(cls, log, seed + place)
-        for place, (cls, options) in enumerate(_KINDS)
-    ]
+    turns = Turns(outcome)
+    told = system.events.subscribe(turns.add, (Started, Crashed, Restarting), bound=1_000_000)
+    refs = [_spawn(system, place, log, seed) for place in range(len(_KINDS))]
     for ref in refs:
         ref.ask(Mixed.meet, [peer for peer in refs if peer != ref])
         system.topic(_TOPIC).subscribe(ref, Mixed.hear)
@@ -382,8 +407,11 @@ def run(system: ActorSystem, folder: Path, kills: int, seed: int) -> Outcome:
             victim = chance.choice(refs)
             pid = eventually(lambda ref=victim: ref.status().pid, "a process to kill", LONG_S)
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGSTOP if victim == refs[_HANGS] else signal.SIGKILL)
             outcome.kills += 1
+            if chance.random() < 0.1:
+                refs[_GUEST].stop(chance.choice((0.0, 0.1, None)))
+                refs[_GUEST] = _spawn(system, _GUEST, log, seed + outcome.kills)
             if chance.random() < 0.2:
                 _meet(refs)  # what was killed has forgotten its peers
     finally:
@@ -392,14 +420,23 @@ def run(system: ActorSystem, folder: Path, kills: int, seed: int) -> Outcome:
             thread.join()
     if failures:
         raise failures[0]
+    with suppress(ProcessLookupError, TypeError):
+        os.kill(refs[_HANGS].status().pid, signal.SIGCONT)  # type: ignore[arg-type]
     _settle(refs)
     for driver in drivers:
         driver.finish()
     _settle(refs)
+    told.close()
     ran = set(map(int, log.read_text().split()))
     outcome.wrong += [f"{n} was to run never" for one in drivers for n in one.taken if n in ran]
     outcome.wrong += _left(system, refs)
     return outcome
+
+
+def _spawn(system: ActorSystem, place: int, log: Path, seed: int) -> ActorRef[Any]:
+    cls, options = _KINDS[place]
+    name = None if place == _GUEST else f"kind-{place}"
+    return system.options(name=name, **_OFTEN, **options).spawn(cls, log, seed + place)
 
 
 def _drive(driver: Driver, is_over: threading.Event, failures: list[BaseException]) -> None:

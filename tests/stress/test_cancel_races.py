@@ -41,6 +41,22 @@ def test_a_few_cancellations_of_coroutines_among_kills_are_exact(system, tmp_pat
     assert_exact(outcome, delivery, most=4)
 
 
+@pytest.mark.parametrize("kills", [False, True], ids=["alive", "killed"])
+def test_a_few_cancellations_of_what_is_forwarded_are_exact(system, tmp_path, seed, kills):
+    outcome = run(system, tmp_path, 15, seed, Delivery.AT_MOST_ONCE, kills=kills, through=1)
+    assert_exact(outcome, Delivery.AT_MOST_ONCE)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("kills", [False, True], ids=["alive", "killed"])
+@pytest.mark.parametrize("through", [1, 3])
+def test_thousands_of_cancellations_of_what_is_forwarded_are_exact(
+    system, tmp_path, seed, kills, through
+):
+    outcome = run(system, tmp_path, 200, seed, Delivery.AT_MOST_ONCE, kills=kills, through=through)
+    assert_exact(outcome, Delivery.AT_MOST_ONCE)
+
+
 @pytest.mark.stress
 @MODES
 def test_thousands_of_cancellations_of_coroutines_are_exact(system, tmp_path, seed, delivery):

@@ -115,6 +115,9 @@ class Relay(Actor):
         with os.fdopen(read) as file:
             return file.read().split()
 
+    def count(self, most: int) -> Iterator[int]:
+        yield from range(most)
+
     def items(self, how: str) -> Iterator[int]:
         yield 1
         self._other_way(how)
@@ -152,6 +155,10 @@ class AsyncRelay(Relay):
     async def open_behind(self, gate: Gate) -> int:  # type: ignore[override]
         await asyncio.to_thread(gate.wait)
         return self.open()
+
+    async def counting(self, most: int) -> AsyncIterator[int]:
+        for number in range(most):
+            yield number
 
     async def async_items(self, how: str) -> AsyncIterator[int]:
         yield 1

@@ -59,6 +59,9 @@ def _die_at(
     def enter(frame: Any, _event: str, _arg: Any) -> Any:
         if frame.f_code not in codes:
             return None
+        # First: CPython 3.13 counts a frame's wish for instructions only if it is traced by then,
+        # else from its code's next call on.
+        frame.f_trace = inside
         frame.f_trace_opcodes = kind == INSTRUCTIONS
         return inside
 

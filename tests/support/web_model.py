@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 from procactors import Actor
 from tests.support.clocks import note
@@ -27,3 +28,17 @@ class Model(Actor):
 
     def die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def rows(self, count: int) -> Iterator[str]:
+        """Stream rows, and note when that is over, in whatever way."""
+        note(self.path, "rows")
+        try:
+            yield from (f"row {number}\n" for number in range(count))
+        finally:
+            note(self.path, "closed")
+
+    def broken(self, folder) -> Iterator[str]:
+        """Stream a row, wait at a gate, and die."""
+        yield "row 0\n"
+        Gate(folder).wait()
+        self.die()

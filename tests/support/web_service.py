@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, WebSocket
+from fastapi.responses import StreamingResponse
 
 from procactors import AsyncActorSystem, Inbox
 from procactors.errors import ActorDied, ActorStopped
@@ -78,6 +79,16 @@ async def hold() -> float:
 @app.get("/die")
 async def die() -> None:
     return await ask(Model.die)
+
+
+@app.get("/rows/{count}")
+async def rows(count: int) -> StreamingResponse:
+    return StreamingResponse(app.state.model.stream(Model.rows, count))
+
+
+@app.get("/broken")
+async def broken() -> StreamingResponse:
+    return StreamingResponse(app.state.model.stream(Model.broken, FOLDER / "gate"))
 
 
 @app.post("/news/{text}")

@@ -218,8 +218,9 @@ FLAVOURS = pytest.mark.parametrize("lasting", [False, True], ids=["with-the-acto
 SIZES = pytest.mark.parametrize("padding", [10, 10_000, 100_000], ids=["page", "pages", "large"])
 
 
-def test_an_actor_killed_at_any_line_has_each_message_in_its_state_once(scene):
-    die_everywhere(scene, (*READER[:4], *KEEPER), LINES)
+@pytest.mark.parametrize("functions", [READER[:4], KEEPER], ids=["reader", "keeper"])
+def test_an_actor_killed_at_any_line_has_each_message_in_its_state_once(scene, functions):
+    die_everywhere(scene, functions, LINES)
 
 
 def test_a_message_that_was_held_out_of_the_batch_is_in_the_state_once(scene):

@@ -164,10 +164,15 @@ def test_a_lifted_message_is_the_slots_and_stays_in_hand_in_the_batch(held):
     assert reader.advance() == at
     assert parse(reader.box.batch, at).kind == Kind.MOVED
     reader.done(place=True)
-    assert reader.box.words[HANDLED] == 1
+    assert handled(reader) == 0, "it waits"
     assert hands.unstash() == 1
     hands.waiting()[0].release()
-    assert reader.box.words[HANDLED] == 1, "it was counted behind its handler"
+    assert handled(reader) == 1
+
+
+def handled(reader):
+    """Return how many messages count as handled, as the supervisor reckons."""
+    return reader.box.words[HANDLED] - reader.box.words[HANDLED_OWN]
 
 
 def test_what_is_owed_was_in_no_batch(held):
@@ -274,6 +279,11 @@ def walk_of_all_steps(tmp_path: Path, steps: str, messages: int) -> int:
 
 
 def test_killed_before_each_instruction_each_message_is_in_one_place(tmp_path):
+    assert walk_of_all_steps(tmp_path, INSTRUCTIONS, messages=1) > 100
+
+
+@pytest.mark.stress
+def test_killed_before_each_instruction_with_another_in_hand_each_is_in_one_place(tmp_path):
     assert walk_of_all_steps(tmp_path, INSTRUCTIONS, messages=2) > 200
 
 

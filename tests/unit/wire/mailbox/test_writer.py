@@ -398,8 +398,11 @@ def send_interrupted(writer, record, step):
         return inside
 
     def enter(frame, _event, _arg):
-        frame.f_trace_opcodes = frame.f_code in codes
-        return inside if frame.f_trace_opcodes else None
+        if frame.f_code not in codes:
+            return None
+        frame.f_trace = inside  # first: CPython 3.13 asks for it
+        frame.f_trace_opcodes = True
+        return inside
 
     before = sys.gettrace()
     arm_opcodes()
