@@ -28,7 +28,6 @@ __all__ = [
     "AWAITS",
     "GENERATORS",
     "check_class",
-    "check_concurrency",
     "check_function",
     "check_keeps",
     "cure_for",
@@ -117,30 +116,6 @@ def check_class(verb: str, cls: Any) -> None:
                     f"function, plain or async, that returns its result; a method that yields has "
                     f"another name, and is read by ref.stream({cls.__qualname__}.<name>, ...)"
                 )
-
-
-def check_concurrency(cls: Any, most: int) -> None:
-    """Refuse more than one message at a time for a class that has no handler which awaits.
-
-    Raises:
-        InvalidSpec: it has none.
-    """
-    if most > 1 and isinstance(cls, type) and not has_async(cls):
-        raise InvalidSpec(
-            f"max_concurrency={most} is for actors whose handlers await, and {cls.__qualname__} "
-            f"has no async def method: its messages would run one at a time all the same; make the "
-            f"handlers that wait async def, or spawn several actors (a pool: options(size={most}))"
-        )
-
-
-def has_async(cls: type) -> bool:
-    """Whether a class has a public method that an event loop runs."""
-    for base in cls.__mro__:
-        for name, value in vars(base).items():
-            code = getattr(_function(value), "__code__", None)
-            if name[0] != "_" and code is not None and code.co_flags & AWAITS:
-                return True
-    return False
 
 
 def check_keeps(cls: Any) -> None:

@@ -104,6 +104,11 @@ class AsyncLoop(Loop):
         self._is_alone = False
         # The last handler was no coroutine.
         self._was_plain = False
+        # Methods whose handlers were coroutines so far.
+        self._awaited: set[bytes] = set()
+        # Coroutines were begun whose first steps are due; what is to be begun behind these.
+        self._are_due = self._are_more_due = False
+        self._behind: Hand | None = None
         # No message more is taken.
         self._is_over = False
         # For it has come to its stop.
@@ -230,7 +235,7 @@ class AsyncLoop(Loop):
     def _pump(self) -> None:
         """Take what there is and there is room for; else have the event loop wait for it."""
         self._is_woken = False
-        if self._failure is not None or self._batch is not None:
+        if self._failure is not None or self._batch is not None or self._behind is not None:
             return
         try:
             self._take_some()
@@ -253,9 +258,8 @@ class AsyncLoop(Loop):
                 self._begin_held(self._waiting.popleft())
             elif not self._take_next():
                 return
-            if self._batch is not None:
-                self._loop.stop()
-                return
+            if self._batch is not None or self._behind is not None:
+                return  # goes on behind it
             if self._was_plain and self.hands:
                 break  # those that await have their turn between two plain ones
         self._loop.call_soon(self._pump)
@@ -350,10 +354,29 @@ class AsyncLoop(Loop):
         """Call the handler of a message; a coroutine goes on as a task."""
         if hand.key[:1] == BATCH_KEY:
             self._batch, self._is_alone = hand, True
+            self._loop.stop()
             return
         self._is_alone = hand.slot is None
+        if self._are_due and hand.key not in self._awaited:
+            # A plain handler would run at once, before the first steps of what was sent before it.
+            self._behind = hand
+            self._loop.call_soon(self._begin_behind)
+            return
         self._was_plain = True
         self._run_in(hand, self._call)
+
+    def _begin_behind(self) -> None:
+        """Begin what is to be begun behind the first steps of others."""
+        hand, self._behind = self._behind, None
+        if hand is None or self._failure is not None:
+            return
+        self._was_plain = True
+        try:
+            self._run_in(hand, self._call)
+        except BaseException as error:  # noqa: BLE001 - as in `_pump`
+            self._fail_with(error)
+        else:
+            self._loop.call_soon(self._pump)
 
     def _run_in(self, hand: Hand, call: Callable[[Hand], None]) -> None:
         """Call with a message that is begun, in a context of its own."""
@@ -415,8 +438,20 @@ class AsyncLoop(Loop):
         """Have the event loop run what a handler has returned to be awaited."""
         self._was_plain = False
         self._start_task(hand, result, self._finished)
+        self._awaited.add(hand.key)
+        if self._are_due:
+            self._are_more_due = True
+        else:
+            self._are_due = True
+            self._loop.call_soon(self._have_stepped)
         if hand.reply and self._canceller is None:
             self._look_for_cancels()
+
+    def _have_stepped(self) -> None:
+        """The first coroutine that was due has had its first step, and maybe the others."""
+        self._are_due, self._are_more_due = self._are_more_due, False
+        if self._are_due:
+            self._loop.call_soon(self._have_stepped)
 
     def _start_task(
         self, hand: Hand, result: Any, ended: Callable[[Any, asyncio.Task[Any]], None]

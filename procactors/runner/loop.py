@@ -170,6 +170,8 @@ class Loop:
         #: `step` of a source before the reader does it.
         self.is_held = False
 
+    # -- the message in hand, for its handler -----------------------------------------------------
+
     @property
     def deliveries(self) -> int:
         """How often the message in hand has been begun, this time included; 0 in a timer."""
@@ -283,6 +285,8 @@ class Loop:
             self._held = Held(self._reader, self._store, self._keeper)
         return self._held
 
+    # -- the loop itself --------------------------------------------------------------------------
+
     def run(self) -> int:
         """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.
 
@@ -371,6 +375,8 @@ class Loop:
         if self._held is not None:
             self._held.close()
         self._reader.close()
+
+    # -- what is held out of the batch ------------------------------------------------------------
 
     def serve_held(self, slot: Slot) -> None:
         """Handle a message that is held out of the batch and has begun, and let go of it.
@@ -471,6 +477,8 @@ class Loop:
         makes_way = recycler is not None and recycler.due and self._words[CONTROL] != LEAVE
         return RECYCLED if makes_way else STOPPED
 
+    # -- what nobody wants any more ---------------------------------------------------------------
+
     def _unwanted_ones(self) -> unwanted.Unwanted:
         # Together with another thread's: the last one made stays, and each opens what it needs.
         if self._unwanted is None:
@@ -502,6 +510,8 @@ class Loop:
         self.source.done(place=True)
         self._words[HANDLED_OWN] += 1  # it was not handled
         self._store.discard(flags, payload)
+
+    # -- records of the runtime's own -------------------------------------------------------------
 
     def _heed(self, kind: int, flags: int, body: memoryview) -> None:
         """Do what a record of the runtime's own is for."""
@@ -555,6 +565,8 @@ class Loop:
         """Whether no message may be begun between two: not in this loop."""
         return False
 
+    # -- handling a message -----------------------------------------------------------------------
+
     def _serve(self, key: bytes, flags: int, body: bytes, call: int, reply: int) -> bool:
         """Handle the message in hand; return whether it was stepped behind, which else is due."""
         received: Received | None = None
@@ -589,7 +601,8 @@ class Loop:
     def _is_behind(self, received: Received) -> bool:
         """Step behind a message with a payload, and free that; not if it is freed with a slot."""
         self.payload = None
-        if self.is_held and self._leave(received):
+        if self.is_held:
+            received.leave()
             return False
         self.source.done(place=True)
         received.consume()
@@ -637,10 +650,7 @@ class Loop:
             return (load_plain(body), {}), None
         return _loads(body), None
 
-    def _leave(self, received: Received) -> bool:
-        """Let go of a payload that is freed with its slot."""
-        received.leave()
-        return True
+    # -- answers that are errors ------------------------------------------------------------------
 
     def _unsendable(self, key: bytes, call: int, reply: int, error: Exception) -> None:
         text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
@@ -700,6 +710,8 @@ class Loop:
     def _report_lost(self, why: str) -> None:
         # Whole, as it lies in the pipe: the supervisor keeps it as a dead letter.
         self._lost(self._reader.in_hand() if self._slot is None else self._slot.raw, why)
+
+    # -- what a message is for --------------------------------------------------------------------
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
         if key[:1] == BATCH_KEY:

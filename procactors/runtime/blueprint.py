@@ -18,7 +18,6 @@ from procactors.late import late
 from procactors.model import commands as c
 from procactors.model.handlers import (
     check_class,
-    check_concurrency,
     check_keeps,
     cure_for,
     refusal,
@@ -74,8 +73,13 @@ def check_options(options: Options, cls: Any) -> None:
         InvalidSpec: a word of pools, several messages at once for a class that never awaits, or a
             checkpoint of one that cannot make any.
     """
-    if options.max_concurrency > 1:
-        check_concurrency(cls, options.max_concurrency)
+    most = options.max_concurrency
+    if most > 1 and isinstance(cls, type) and not table_of(cls).is_async:
+        raise InvalidSpec(
+            f"max_concurrency={most} is for actors whose handlers await, and {cls.__qualname__} "
+            f"has no async def method: its messages would run one at a time all the same; make the "
+            f"handlers that wait async def, or spawn several actors (a pool: options(size={most}))"
+        )
     if options.checkpoint is not None and isinstance(cls, type):
         check_keeps(cls)
     if options.size is not None:

@@ -44,7 +44,6 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.plain import as_pickle
 from procactors.wire.record import (
-    IN_SEGMENT,
     Kind,
     Record,
     frame,
@@ -184,11 +183,9 @@ class Recovery:
 
     def _free_handled(self, mailbox: ActorMailbox) -> None:
         """Free what the records hold that the dead actor had stepped behind."""
-        # But for those that it still held: the same bytes name the same payload.
-        held = {slot.raw for slot in mailbox.slots() if slot.record.flags & IN_SEGMENT}
-        for at, length in mailbox.box.walk(0, mailbox.box.recover()[1]):
-            if not held or bytes(mailbox.box.batch[at : at + length]) not in held:
-                self._free(*mailbox.record(at))
+        # Not of those that it held out of the batch, or that went elsewhere: they are MOVED.
+        for at, _ in mailbox.box.walk(0, mailbox.box.recover()[1]):
+            self._free(*mailbox.record(at))
 
     def _recover_batch(
         self,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from procactors.runner.held import Held
 from procactors.wire.mailbox.hands import Hands
 from tests.faults.test_call_faults import ENDS
 from tests.support.faults import ERRORS, FAULTS, BreaksWhenLoaded, BreaksWhenPickled, commit
+from tests.support.gates import Gate
 from tests.support.segments import in_use
 from tests.support.waiting import SHORT_S, eventually
 
@@ -46,6 +49,14 @@ class Crash(Actor):
 
     async def relay(self, other: ActorRef[Any]) -> Any:
         return await other.aio.ask(Crash.wait)
+
+    async def echo(self, value: Any, seconds: float = 0) -> Any:
+        await asyncio.sleep(seconds)
+        return value
+
+    async def large(self, size: int, gate: Gate) -> bytes:
+        await asyncio.to_thread(gate.wait)
+        return bytes(size)
 
     def pid(self) -> int:
         return os.getpid()
@@ -114,15 +125,61 @@ def test_what_breaks_where_it_is_loaded_or_pickled_ends_as_in_a_plain_handler(sy
         ref.ask(Crash.give, "os._exit(7)")
 
 
-def test_a_caller_that_dies_leaves_the_actor_well(system):
-    ref = system.options(**OFTEN).spawn(Crash)
+MOST = pytest.mark.parametrize("most", [1, 4])
+
+
+@MOST
+@pytest.mark.parametrize("how", [how for how in ENDS if how != "SIGTERM"])
+def test_whatever_ends_the_process_in_a_coroutine_alone_its_caller_is_told(system, how, most):
+    ref = system.options(**OFTEN | {"max_concurrency": most}).spawn(Crash)
+    for later in (False, True):
+        with pytest.raises(errors.ActorDied) as died:
+            ref.ask(Crash.crash, how, later)
+        assert died.value.report.handler == "Crash.crash"
+    assert ref.ask(Crash.pid) != died.value.report.pid
+
+
+@MOST
+def test_a_late_answer_is_never_taken_for_anothers(system, most):
+    ref = system.options(max_concurrency=most).spawn(Crash)
+    hasty = ref.options(timeout=0.001)
+    for number in range(50):
+        with contextlib.suppress(errors.AskTimeout):
+            assert hasty.ask(Crash.echo, number, 0.002) == number
+        assert ref.ask(Crash.echo, -number) == -number
+
+
+@MOST
+def test_threads_get_their_own_answers(system, most):
+    ref = system.options(max_concurrency=most).spawn(Crash)
+    with ThreadPoolExecutor(8) as threads:
+        calls = [(number, number % 3 / 2_000) for number in range(400)]
+        answers = list(threads.map(lambda call: ref.ask(Crash.echo, *call), calls))
+    assert answers == list(range(400))
+
+
+@MOST
+def test_a_huge_answer_that_nobody_awaits_holds_nobody_up(system, gate, most):
+    ref = system.options(max_concurrency=most).spawn(Crash)
+    with pytest.raises(errors.AskTimeout):
+        ref.options(timeout=0.1).ask(Crash.large, 100_000_000, gate)
+    gate.open()
+    assert ref.options(timeout=SHORT_S).ask(Crash.echo, 1) == 1
+    eventually(lambda: not in_use(system._endpoint.path), "the answer to be freed")
+
+
+@MOST
+def test_a_caller_that_dies_leaves_the_actor_well(system, most):
+    ref = system.options(**OFTEN | {"max_concurrency": most}).spawn(Crash)
     caller = system.options(**OFTEN).spawn(Crash)
     waiting = caller.submit(Crash.relay, ref)
     pid = in_hand(ref, 1)
     os.kill(caller.ask(Crash.pid), signal.SIGKILL)
     assert isinstance(waiting.exception(SHORT_S), errors.ActorDied)
-    assert ref.ask(Crash.take, 1) == pid
-    assert ref.status().incarnation == 1
+    if most > 1:  # else it is busy for an hour with what nobody awaits
+        assert ref.ask(Crash.take, 1) == pid
+    status = ref.status()
+    assert (status.incarnation, status.pid) == (1, pid)
 
 
 #: Where the loop is killed: before each line of these, with messages in hand, taken and ending.

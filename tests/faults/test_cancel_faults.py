@@ -110,7 +110,7 @@ def test_a_caller_killed_anywhere_was_told_the_truth(box, tmp_path):
     )
 
     def cancel(call: int) -> None:
-        if taking_back.take_back(box.path, lambda: box.box, replies, call):
+        if taking_back.take_back(box.path, lambda: box.box, replies, call, lambda: False):
             (tmp_path / f"told-{call}").touch()
 
     steps = (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -57,6 +58,17 @@ class Breaker(Actor):
         yield from range(count)
         commit(how)
 
+    async def break_awaiting(self, count: int, how: str) -> AsyncIterator[int]:
+        for number in range(count):
+            await asyncio.sleep(0)
+            yield number
+        await asyncio.sleep(0)
+        commit(how)
+
+    async def break_fed_awaiting(self, items: Any, how: str) -> None:
+        await anext(items)
+        commit(how)
+
     def break_fed(self, items: Iterator[Any], how: str) -> None:
         next(items)
         commit(how)
@@ -69,6 +81,12 @@ class Breaker(Actor):
     def itself(self) -> list[int]:
         return list(self.context.ref.stream(Breaker.break_after, 1, ""))
 
+    async def huge_awaiting(self, size: int, gate: Gate) -> AsyncIterator[bytes]:
+        yield b"first"
+        await asyncio.to_thread(gate.wait)
+        yield bytes(size)
+        yield b"last"
+
     def huge(self, size: int, gate: Gate) -> Iterator[bytes]:
         yield b"first"
         gate.wait()
@@ -77,6 +95,18 @@ class Breaker(Actor):
 
     def pid(self) -> int:
         return os.getpid()
+
+
+#: (generator, what is fed, options): plain; awaiting, in an actor of one message and of several.
+KINDS = pytest.mark.parametrize(
+    ("generate", "fed", "options"),
+    [
+        (Breaker.break_after, Breaker.break_fed, {}),
+        (Breaker.break_awaiting, Breaker.break_fed_awaiting, {}),
+        (Breaker.break_awaiting, Breaker.break_fed_awaiting, {"max_concurrency": 4}),
+    ],
+    ids=["plain", "async", "async of several"],
+)
 
 
 @pytest.mark.methods
@@ -109,29 +139,37 @@ def test_a_late_item_is_never_taken_for_anothers(system, tmp_path):
             assert got == list(range(number, number + len(got)))
 
 
-@pytest.mark.parametrize("how", DEADLY)
-def test_whatever_ends_the_process_in_a_generator_its_reader_is_told(system, how):
+@KINDS
+@pytest.mark.parametrize("how", [how for how in DEADLY if how != "SIGTERM"])
+def test_whatever_ends_the_process_in_a_generator_its_reader_is_told(
+    system, how, generate, fed, options
+):
     """Case 14 of the acceptance list."""
-    breaker = system.options(**OFTEN).spawn(Breaker)
+    breaker = system.options(**OFTEN, **options).spawn(Breaker)
     with pytest.raises(errors.ActorDied) as died:
-        list(breaker.stream(Breaker.break_after, 10, how))
-    assert died.value.report.handler.endswith("break_after")
+        list(breaker.stream(generate, 10, how))
+    assert died.value.report.handler == generate.__qualname__
     with pytest.raises(errors.ActorDied):
-        breaker.ask(Breaker.break_fed, feed(range(1000)), how)
+        breaker.ask(fed, feed(range(1000)), how)
     assert breaker.ask(Breaker.pid)
     eventually(lambda: not streams_in(system), "no file of a stream left")
 
 
+@KINDS
 @pytest.mark.parametrize("how", ERRORS)
-def test_whatever_a_generator_raises_is_its_readers_and_the_actor_lives(system, how):
+def test_whatever_a_generator_raises_is_its_readers_and_the_actor_lives(
+    system, how, generate, fed, options
+):
     """Case 15 of the acceptance list: errors that cannot be rebuilt among them."""
-    breaker = system.spawn(Breaker)
+    breaker = system.options(**options).spawn(Breaker)
     pid = breaker.ask(Breaker.pid)
     got = []
     with pytest.raises((FAULTS[how].raises, errors.RemoteError)):
-        for item in breaker.stream(Breaker.break_after, 10, how):
+        for item in breaker.stream(generate, 10, how):
             got.append(item)  # noqa: PERF402 - what came before it counts
     assert got == list(range(10))
+    with pytest.raises((FAULTS[how].raises, errors.RemoteError)):
+        breaker.ask(fed, feed(range(1000)), how)
     assert breaker.ask(Breaker.pid) == pid
 
 
@@ -189,10 +227,14 @@ def test_an_actor_that_streams_from_itself_is_refused(system):
         breaker.ask(Breaker.itself)
 
 
-def test_a_huge_item_for_a_reader_that_has_left_holds_nobody_up(system, gate):
+@pytest.mark.parametrize(
+    ("generate", "most"),
+    [(Breaker.huge, 1), (Breaker.huge_awaiting, 1), (Breaker.huge_awaiting, 4)],
+)
+def test_a_huge_item_for_a_reader_that_has_left_holds_nobody_up(system, gate, generate, most):
     """Case 22 of the acceptance list."""
-    breaker: ActorRef[Breaker] = system.spawn(Breaker)
-    stream = breaker.stream(Breaker.huge, 100_000_000, gate)
+    breaker: ActorRef[Breaker] = system.options(max_concurrency=most).spawn(Breaker)
+    stream = breaker.stream(generate, 100_000_000, gate)
     assert next(stream) == b"first"
     gate.arrival()
     stream.close()

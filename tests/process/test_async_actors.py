@@ -115,6 +115,15 @@ def test_answers_come_in_the_order_of_the_ends(system):
     eventually(lambda: not in_use(system._endpoint.path), "the payloads to be freed")
 
 
+def test_a_plain_handler_begins_behind_the_coroutines_that_were_sent_before_it(system):
+    ref = concurrent(system, 10)
+    for turn in range(0, 40, 4):
+        ref.tell(Waiter.hold_up, 0.05)  # so that what follows comes at once
+        for number in range(turn, turn + 4):
+            ref.tell(Waiter.note, number)
+        assert ref.ask(Waiter.all_begun) == list(range(turn + 4))
+
+
 def test_more_messages_than_the_table_has_at_first_are_in_hand_at_once(system):
     ref = concurrent(system, 200)
     replies = [ref.submit(Waiter.wait, number) for number in range(150)]

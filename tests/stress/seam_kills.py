@@ -323,6 +323,8 @@ class Driver:
                 wrong.append(f"{call}: its handler was cancelled by nobody")
             return "handler cancelled"
         except (errors.ReplyError, errors.DeliveryError) as error:
+            if isinstance(error, errors.DecodeError):
+                wrong.append(f"{call}: {error}")
             return type(error).__name__
         except ValueError as error:
             if call.way != "raise" or error.args != (call.number,):
@@ -437,6 +439,47 @@ def _spawn(system: ActorSystem, place: int, log: Path, seed: int) -> ActorRef[An
     cls, options = _KINDS[place]
     name = None if place == _GUEST else f"kind-{place}"
     return system.options(name=name, **_OFTEN, **options).spawn(cls, log, seed + place)
+
+
+def missing(system: ActorSystem, folder: Path, place: int, seed: int, messages: int) -> int:
+    """Return how many messages to one actor are in none of its numbers, though none is lost."""
+    chance, log = random.Random(seed), folder / "log"
+    ref, other = _spawn(system, place, log, seed), system.spawn(Mixed, log, seed)
+    ref.ask(Mixed.meet, [other])
+    sent, taken, replies = 1, 0, list[Reply[Any]]()
+    for number in range(messages):
+        way = chance.choice(("plain", "forward", "stash", "later", "thread", "slow", "sent_on"))
+        data = bytes(chance.choice(_SIZES))
+        sent += 1
+        if chance.random() < 0.2:
+            ref.tell(Mixed.do, number, way, data)
+        elif chance.random() < 0.2:
+            # Not cancelled: late as well it would be counted as that.
+            try:
+                ref.options(timeout=0.002).ask(Mixed.do, number, way, data)
+            except errors.MailboxFull:
+                sent -= 1
+            except errors.AskTimeout:
+                pass
+        else:
+            replies.append(reply := ref.submit(Mixed.do, number, way, data))
+            # One that was forwarded is handled here, and taken back there.
+            if way != "forward" and chance.random() < 0.5:
+                taken += reply.cancel()
+    for method in (Mixed.calm, Mixed.ping, Mixed.calm, Mixed.ping):
+        ref.ask(method)
+        sent += 1
+    for reply in replies:
+        with suppress(concurrent.futures.CancelledError, errors.HandlerCancelled):
+            reply.result(LONG_S)
+
+    def rest() -> int:
+        now = ref.status()
+        return sent - taken - now.handled - now.expired - now.mailbox - len(now.in_hand)
+
+    with suppress(AssertionError):
+        eventually(lambda: rest() == 0, "the last to be counted")
+    return rest()
 
 
 def _drive(driver: Driver, is_over: threading.Event, failures: list[BaseException]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stress.seam_kills import Outcome, run
+from tests.stress.seam_kills import Outcome, missing, run
 
 
 def assert_kept(outcome: Outcome) -> None:
@@ -20,3 +20,8 @@ def test_a_few_kills_amid_everything(system, tmp_path, seed):
 @pytest.mark.stress
 def test_hundreds_of_kills_amid_everything(system, tmp_path, seed):
     assert_kept(run(system, tmp_path, 400, seed))
+
+
+@pytest.mark.parametrize("place", range(7))
+def test_what_is_sent_is_handled_late_taken_back_or_waits(system, tmp_path, seed, place):
+    assert missing(system, tmp_path, place, seed, 80) == 0

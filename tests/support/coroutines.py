@@ -51,6 +51,10 @@ class Waiter(Actor):
         await asyncio.sleep(0)
         return value
 
+    async def note(self, value: Any) -> None:
+        self.begun.append(value)
+        await asyncio.sleep(0)
+
     async def sleep(self, seconds: float, value: Any = None) -> Any:
         await asyncio.sleep(seconds)
         return value

@@ -38,6 +38,11 @@ class Relay(Actor):
             return self.context.forward(self.next)
         return note(self.log, number)
 
+    def pass_data(self, data: bytes) -> int | None:
+        if self.next is not None:
+            return self.context.forward(self.next)
+        return len(data)
+
     def pass_twice(self, number: int, second: ActorRef[Any]) -> int | None:
         if self.next is None and not self.is_open:
             self.is_open = True

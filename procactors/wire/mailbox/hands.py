@@ -10,6 +10,7 @@ that says what the message is. `hold` moves one out of the batch:
 
     copy the record into a free slot
     slot: COPIED                        in hand in the box: it is the batch's, the slot is nothing
+    box: MOVED, if it has a segment     from here on it is the slot's
     box: the offset behind it           from this one store on it is the slot's
     slot: RUNNING
 
@@ -42,7 +43,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
 )
 from procactors.wire.mailbox.reader import MailboxReader
-from procactors.wire.record import FRAME, KIND_AT, Kind, Record, parse
+from procactors.wire.record import FRAME, IN_SEGMENT, KIND_AT, Kind, Record, parse
 
 __all__ = [
     "COPIED",
@@ -236,7 +237,11 @@ class Hands:
             StorageFull: the table has no slot left and cannot grow; the message is still in hand
                 in the batch.
         """
-        slot = self._copied(reader.in_hand(), reader.box.words[DELIVERIES], own=not place)
+        record = reader.in_hand()
+        slot = self._copied(record, reader.box.words[DELIVERIES], own=not place)
+        _, kind, flags, _ = FRAME.unpack_from(record)
+        if kind == Kind.CALL and flags & IN_SEGMENT:
+            reader.give_away()  # the record left there is not to name the slot's payload
         reader.done(place=place, handled=0)
         slot.state = RUNNING
         return slot

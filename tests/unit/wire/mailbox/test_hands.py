@@ -33,7 +33,7 @@ from procactors.wire.mailbox.hands import (
     Hands,
 )
 from procactors.wire.mailbox.reader import MailboxReader
-from procactors.wire.record import Kind, frame, parse
+from procactors.wire.record import IN_SEGMENT, KIND_AT, Kind, frame, parse
 from tests.support.steps import INSTRUCTIONS, LINES, deaths
 
 
@@ -156,18 +156,30 @@ def test_without_room_the_message_stays_in_hand_in_the_batch(held, monkeypatch):
     assert number_of(hands.hold(reader).record) == 0
 
 
-def test_a_lifted_message_is_the_slots_and_stays_in_hand_in_the_batch(held):
+@pytest.mark.parametrize(("state", "is_handled"), [(LATER, 1), (STASHED, 0)])
+def test_a_lifted_message_is_the_slots_and_stays_in_hand_in_the_batch(held, state, is_handled):
     reader, hands = held
     at = reader.advance()
-    slot = hands.lift(reader, STASHED)
-    assert (slot.state, slot.raw) == (STASHED, numbered(0))
+    slot = hands.lift(reader, state)
+    assert (slot.state, slot.raw) == (state, numbered(0))
     assert reader.advance() == at
     assert parse(reader.box.batch, at).kind == Kind.MOVED
     reader.done(place=True)
-    assert handled(reader) == 0, "it waits"
-    assert hands.unstash() == 1
-    hands.waiting()[0].release()
+    assert handled(reader) == is_handled, "what is put aside is not"
+    slot.release()
     assert handled(reader) == 1
+
+
+def test_what_is_held_with_a_payload_leaves_no_record_that_names_it(held):
+    reader, hands = held
+    reader.advance()
+    at = (reader.box.words[STATE] >> 16) & 0xFFFFFF
+    reader.box.batch[at + KIND_AT] = Kind.CALL
+    reader.box.batch[at + KIND_AT + 1] = IN_SEGMENT
+    slot = hands.hold(reader)
+    assert (slot.record.kind, slot.record.flags, slot.state) == (Kind.CALL, IN_SEGMENT, RUNNING)
+    assert parse(reader.box.batch, at).kind == Kind.MOVED
+    assert number_of(parse(reader.box.batch, reader.advance())) == 1
 
 
 def handled(reader):
