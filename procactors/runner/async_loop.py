@@ -247,6 +247,7 @@ class AsyncLoop(Loop):
             if self.leaving or self._words[CONTROL] >= HALT:
                 self._is_over = True
             if self._is_over:
+                self._look_away()  # what still comes stays where it is
                 if not self.hands:
                     self._is_done = True
                     self._loop.stop()
@@ -339,9 +340,13 @@ class AsyncLoop(Loop):
         if not self.is_full:
             self._pump()
             return
-        # There is no room for it now. Watched all the same it would be reported in each turn.
-        self._is_watching = False
-        self._loop.remove_reader(self._reader.fileno())
+        self._look_away()  # there is no room for it now
+
+    def _look_away(self) -> None:
+        """Watch the mailbox no more: what is not taken would be reported in each turn."""
+        if self._is_watching:
+            self._is_watching = False
+            self._loop.remove_reader(self._reader.fileno())
 
     @property
     def is_full(self) -> bool:

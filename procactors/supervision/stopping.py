@@ -278,7 +278,8 @@ class Stopping:
 
     def _unwind(self, actor: ActorRecord, by: float) -> None:
         """Terminate an actor as soon as it is seen in a handler; an idle one leaves by itself."""
-        is_busy = actor.words[STATE] & IN_HAND or actor.words[TIMER]
+        words = actor.words
+        is_busy = words[STATE] & IN_HAND or words[TIMER] or actor.host.at_work() is not None
         if actor.life is Life.STARTING or is_busy:
             self._terminate(actor)
         else:

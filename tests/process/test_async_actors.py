@@ -7,10 +7,12 @@ import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from procactors import (
     Actor,
+    ActorSystem,
     Delivery,
     ExitKind,
     Recycle,
@@ -328,6 +330,43 @@ def test_sigterm_unwinds_the_handlers(system, tmp_path):
     assert (reason.kind, reason.signal_name) == (ExitKind.KILLED, "SIGTERM")
     assert sorted(path.read_text().split()) == ["0", "1", "2"]
     assert {type(error_of(reply)) for reply in replies} == {errors.ActorDied}
+
+
+@CONCURRENCY
+def test_a_system_that_is_left_by_an_exception_unwinds_the_handlers(tmp_path, start_method, most):
+    path = tmp_path / "said"
+
+    class Unwound(Actor):
+        async def wait(self) -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                path.write_text("unwound")
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        ActorSystem(start_method=start_method) as system,
+    ):
+        ref = system.options(max_concurrency=most).spawn(Unwound)
+        reply = ref.submit(Unwound.wait)
+        in_hand(ref, 1)
+        raise ZeroDivisionError
+    assert path.read_text() == "unwound"
+    assert error_of(reply).report.reason.signal_name == "SIGTERM"
+
+
+def test_an_actor_that_takes_no_more_sleeps_while_its_handlers_await(system):
+    ref = concurrent(system, restart=Restart.TEMPORARY)
+    process = psutil.Process(ref.ask(Waiter.pid))
+    ref.submit(Waiter.wait, 1)
+    ref.submit(Waiter.leave, 2)
+    in_hand(ref, 2)
+    ref.submit(Waiter.plain)
+    eventually(lambda: ref.status().mailbox == 1, "the late one to wait")
+    before = sum(process.cpu_times()[:2])
+    time.sleep(0.3)  # as long as it is looked at: what waits in its mailbox is no work
+    assert sum(process.cpu_times()[:2]) - before < 0.1
+    ref.kill()
 
 
 # -- deaths -----------------------------------------------------------------------------------
