@@ -203,7 +203,7 @@ def test_what_was_forwarded_survives_with_its_payload(system, log, worker, gate,
     assert ref.ask(cls.pid) != pid
     os.kill(other, signal.SIGCONT)
     assert reply.result(SHORT_S) == 20_000
-    assert not in_use(ref._runtime_dir)
+    eventually(lambda: not in_use(ref._runtime_dir), "the payload to be freed")
 
 
 # -- a call that was put aside ---------------------------------------------------------------------
