@@ -91,7 +91,7 @@ def forward(loop: Loop | None, transport: Transport, ref: ActorRef[Any]) -> None
         Client(transport).tell(c.LostMessage(ref._actor, record, str(error)))
     if envelope.reply:
         name = ref.name.encode()[:_MOST_NAME].decode(errors="ignore").encode()
-        note = frame(Kind.MOVED, 0, MOVED.pack(envelope.call, ref._actor) + name)
+        note = frame(Kind.MOVED, 0, MOVED.pack(envelope.call, ref._actor, transport.actor) + name)
         loop.replies.send(envelope.reply, note, patient=False)
     loop.give_away()
 
