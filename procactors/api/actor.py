@@ -205,7 +205,7 @@ class Context:
         """
         from procactors.runtime.forwarding import forward  # only where it is used
 
-        forward(self._loop, self.system._endpoint, self.ref.name, ref)
+        forward(self._loop, self.system._endpoint, ref)
 
     def reply_later(self) -> LaterReply:
         """Put the answer to the message in hand off; return what sends it.

@@ -77,33 +77,23 @@ def message_in_hand(loop: Loop | None, transport: Transport, verb: str) -> tuple
     return flags, envelope
 
 
-def forward(loop: Loop | None, transport: Transport, name: str, ref: ActorRef[Any]) -> None:
+def forward(loop: Loop | None, transport: Transport, ref: ActorRef[Any]) -> None:
     """Hand the message in hand on; see `Context.forward`."""
     flags, envelope = message_in_hand(loop, transport, "be forwarded")
     assert loop is not None
     _check(transport, ref)
     record = _record(loop, transport, ref, flags, envelope)
-    # First: the next one may hand it on at once, and of two notes the later one counts.
-    _note(loop, envelope, ref._actor, ref.name)
     try:
         transport.pass_on(ref._actor, ref.name, record, ref._token_wait)
     except MailboxFull as error:
         if ref._overflow is not Overflow.DROP or envelope.reply:
-            _note(loop, envelope, transport.actor, name)
             raise
         Client(transport).tell(c.LostMessage(ref._actor, record, str(error)))
-    except BaseException:
-        _note(loop, envelope, transport.actor, name)
-        raise
-    loop.give_away()
-
-
-def _note(loop: Loop, envelope: Envelope, actor: int, name: str) -> None:
-    """Tell the caller, if one waits, who is to answer from now on."""
     if envelope.reply:
-        short = name.encode()[:_MOST_NAME].decode(errors="ignore").encode()
-        note = frame(Kind.MOVED, 0, MOVED.pack(envelope.call, actor) + short)
+        name = ref.name.encode()[:_MOST_NAME].decode(errors="ignore").encode()
+        note = frame(Kind.MOVED, 0, MOVED.pack(envelope.call, ref._actor, transport.actor) + name)
         loop.replies.send(envelope.reply, note, patient=False)
+    loop.give_away()
 
 
 def _check(transport: Transport, ref: Any) -> None:

@@ -219,7 +219,7 @@ def _load(*facts: Any) -> LaterReply:
         # The main program has no hands table, and ends with all that wait: the actor keeps it.
         return LaterReply(owed, functools.partial(_say_taken_over, transport, owed))
     let_go = transport.owe(_record(owed))
-    note = MOVED.pack(owed.call, transport.actor) + f"actor {transport.actor}".encode()
+    note = MOVED.pack(owed.call, transport.actor, 0) + f"actor {transport.actor}".encode()
     outbox_of(transport).post(owed.reply, frame(Kind.MOVED, 0, note), _nothing)
     _say_taken_over(transport, owed)
     return LaterReply(owed, let_go)

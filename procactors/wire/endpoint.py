@@ -346,25 +346,34 @@ class Endpoint:
         if replies is None:
             return None
         while True:
+            if any(not source for source, _ in replies.moved.get(call, ())):
+                return False  # its handler has ended, and its answer is owed
             now = self.who_answers(actor, call)
             is_taken = take_back(
                 actor_path(self.path, now),
                 functools.partial(self._box, now),
                 replies,
                 call,
-                lambda now=now: self.who_answers(actor, call) != now,  # type: ignore[misc]
+                lambda now=now: self._has_left(actor, call, now),  # type: ignore[misc]
             )
-            if is_taken or self.who_answers(actor, call) == now:
+            if is_taken or not self._has_left(actor, call, now):
                 break
         if is_taken is False:
             # Shown first, looked up second, as the thread that reads replies does it the other way.
             replies.on_moved = self._follow
             replies.begun.add(call)
-            if replies.moved.setdefault(call, 0) not in (0, now):
-                self._follow(call, replies.moved[call])
+            replies.moved.setdefault(call, [])
+            if (then := self.who_answers(actor, call)) != now:
+                self._follow(call, then)
             if call not in replies.pending:
                 replies.forget_moved(call)
         return is_taken
+
+    def _has_left(self, actor: int, call: int, now: int) -> bool:
+        """Whether word has come that a call is no longer where it was to be answered."""
+        replies = self._replies
+        owed = replies is not None and any(not one for one, _ in replies.moved.get(call, ()))
+        return owed or self.who_answers(actor, call) != now
 
     def who_answers(self, actor: int, call: int) -> int:
         """Return the actor that is to answer a call of a submit now, as far as is known here.
@@ -374,7 +383,12 @@ class Endpoint:
             call: its id.
         """
         replies = self._replies
-        return (replies.moved.get(call) if replies is not None else 0) or actor
+        moves = list(replies.moved.get(call, ())) if replies is not None else []
+        # From one to the next, in whatever order word of them has come.
+        while (move := next((move for move in moves if move[0] == actor), None)) is not None:
+            moves.remove(move)
+            actor = move[1]
+        return actor
 
     def _follow(self, call: int, actor: int) -> None:
         """A call that was cancelled is another actor's to answer now: have it know."""

@@ -58,7 +58,7 @@ SETTLED, RESTARTED, TERMINATED, CHILD_FAILED, TAKEN_OVER = range(5)
 
 #: Body of `Kind.MOVED` in a reply pipe: the call, and the actor that is to answer it; the name of
 #: that follows.
-MOVED = struct.Struct("=QQ")
+MOVED = struct.Struct("=QQQ")
 
 #: Most bytes that a record's body may have.
 BODY_LIMIT = select.PIPE_BUF - FRAME.size

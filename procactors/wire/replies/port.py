@@ -119,8 +119,9 @@ class ReplyPort:
         self._spin = Spin()
         #: Called with the number of a mark (`mark`), behind all answers that were sent before it.
         self.on_mark: Callable[[int], None] = lambda _number: None
-        #: Called with a call and the actor that is to answer it now.
-        self.on_moved: Callable[[int, int], None] = lambda _call, _actor: None
+        #: Called with a call, the actor that is to answer it now, and the one that had it; 0: it
+        #: has begun, and its answer alone is owed.
+        self.on_moved: Callable[[int, int, int], None] = lambda _call, _actor, _source: None
 
     def wait(
         self,
@@ -210,7 +211,7 @@ class ReplyPort:
                 elif kind == Kind.MOVED:
                     name = data[at + FRAME.size + MOVED.size : at + length - padding].decode()
                     moved = MOVED.unpack_from(data, at + FRAME.size)
-                    self._moved = (*moved, name)
+                    self._moved = (*moved[:2], name)
                     self.on_moved(*moved)
             at += length
         return others

@@ -62,8 +62,9 @@ class ReplyReader:
         self.marked: dict[int, int] = {}
         #: Called with the mailbox and the id of such a call that was begun all the same.
         self.on_begun: Callable[[str, int], None] = lambda _path, _call: None
-        #: Calls that another actor is to answer than was sent them: which one. 0: the same one.
-        self.moved: dict[int, int] = {}
+        #: Calls that have moved: from which actors to which. Each actor's moves come in order,
+        #: those of different ones may not. From 0: owed.
+        self.moved: dict[int, list[tuple[int, int]]] = {}
         #: Those, among these, whose callers know that they have begun, and want them no more.
         self.begun: set[int] = set()
         #: Called with such a call, or an unwanted one, and the actor that is to answer it now.
@@ -148,11 +149,11 @@ class ReplyReader:
         finally:
             self._marks.pop(number, None)
 
-    def _has_moved(self, call: int, actor: int) -> None:
+    def _has_moved(self, call: int, actor: int, source: int) -> None:
         # In this order: who gives a call up, or finds that it has begun, does it the other way
         # round, and of both one sees the other.
         if call in self.pending or call in self.unwanted:
-            self.moved[call] = actor
+            self.moved.setdefault(call, []).append((source, actor))
             if call in self.unwanted or call in self.begun:
                 _guarded(self.on_moved, call, actor)
 
