@@ -15,7 +15,9 @@ def all_segments(runtime_dir: str | os.PathLike[str]) -> list[Path]:
     """Return the files of all segments of a runtime directory, beside the pipes and elsewhere."""
     found: list[Path] = []
     for root in (Path(runtime_dir), Path(runtime_dir, "more")):
-        found += [path for path in root.glob("segments/*/*") if path.is_file()]
+        for folder in root.glob("segments/*"):
+            with suppress(FileNotFoundError):  # of a process that has just been swept
+                found += [path for path in folder.iterdir() if path.is_file()]
     return found
 
 
