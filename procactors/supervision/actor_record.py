@@ -23,6 +23,7 @@ from procactors.wire.mailbox.black_box import (
     IN_HAND,
     LEFT,
     PHASE,
+    PID,
     RECYCLED,
     RECYCLING,
     STARTING,
@@ -148,10 +149,14 @@ class ActorRecord:
             state = "stopping" if stopping else "busy" if busy else "idle"
             if phase in (RECYCLING, RECYCLED):
                 state = Life.DOWN.value
+        pid = self.host.pid
+        if pid is None and self.life is Life.UP:
+            # It serves already, and word of its fork is still on its way: it has noted itself.
+            pid = self.words[PID] or None
         return ActorStatus(
             name=self.name,
             state=state,
-            pid=self.host.pid,
+            pid=pid,
             incarnation=self.incarnation,
             restarts=max(0, self.incarnation - 1 - self.recycled),
             handled=self._handled(),

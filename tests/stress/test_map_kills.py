@@ -9,7 +9,7 @@ from tests.stress import map_kills
 
 @pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "as they come"])
 def test_a_few_kills_change_nothing_in_the_output(tmp_path, seed, ordered):
-    report = map_kills.run(tmp_path, seed, kills=3, items=600, ordered=ordered)
+    report = map_kills.run(tmp_path, seed, kills=3, items=1500, ordered=ordered)
     print(report)
     assert report.kills == 3
     assert report.skipped > 0
