@@ -24,8 +24,11 @@ _IGNORED = frozenset(
     {"brk", "clock_nanosleep", "futex", "madvise", "mprotect", "mremap", "munmap", "nanosleep"}
     | {"exit", "exit_group", "restart_syscall", "rseq", "sched_yield", "set_robust_list"}
 )
-#: How often a process waits in a start depends on which of two events comes first.
-WAITS = frozenset({"epoll_pwait", "epoll_wait", "poll", "ppoll", "pselect6", "select"})
+#: How often a process waits in a start depends on which of two events comes first; and so does
+#: whether a try before a wait was in vain, behind which it looks on how many processors it may run.
+WAITS = frozenset(
+    {"epoll_pwait", "epoll_wait", "poll", "ppoll", "pselect6", "sched_getaffinity", "select"}
+)
 
 Line = tuple[int, str, str]
 
