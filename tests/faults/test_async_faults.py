@@ -19,6 +19,7 @@ from tests.faults.test_call_faults import ENDS
 from tests.support.faults import ERRORS, FAULTS, BreaksWhenLoaded, BreaksWhenPickled, commit
 from tests.support.gates import Gate
 from tests.support.segments import in_use
+from tests.support.steps import arm, die
 from tests.support.waiting import SHORT_S, eventually
 
 OFTEN = {"max_restarts": 100_000, "max_concurrency": 4}
@@ -211,22 +212,7 @@ class Stepper(Crash):
     async def on_start(self) -> None:
         if self.context.incarnation == 1:
             with open(self.path) as file:  # noqa: ASYNC230 - a number
-                self._arm(int(file.read()))
-
-    def _arm(self, left: int) -> None:
-        import sys
-
-        codes = {function.__code__ for function in STEPS}
-
-        def inside(frame: Any, event: str, _arg: Any) -> Any:
-            nonlocal left
-            if event == "line":
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            return inside
-
-        sys.settrace(lambda frame, _event, _arg: inside if frame.f_code in codes else None)
+                arm(int(file.read()), STEPS, die)
 
     async def work(self, number: int, body: bytes) -> tuple[int, int]:
         await asyncio.sleep(0.001 * number)

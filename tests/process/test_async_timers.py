@@ -8,7 +8,8 @@ import pytest
 
 from procactors import ExitKind
 from procactors.errors import ActorDied, InvalidSpec
-from tests.support.clocks import AsyncClock, PrivateAsync, notes
+from tests.support.clocks import AsyncClock, PrivateAsync
+from tests.support.notes import notes
 from tests.support.waiting import CLOCK_TOLERANCE_S, eventually
 
 

@@ -10,15 +10,8 @@ import pytest
 
 from procactors import Actor, ActorSystem, ExitKind, StopOutcome
 from tests.support.gates import new_gate
+from tests.support.notes import note
 from tests.support.waiting import eventually
-
-
-def note(log, line):
-    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(fd, f"{line}\n".encode())
-    finally:
-        os.close(fd)
 
 
 class Noted(Actor):

@@ -13,7 +13,8 @@ import pytest
 from procactors import ActorSystem, Delivery, ExitKind, Limits, Progress, Recycle, Restart
 from procactors.errors import ActorDied, ActorStopped, InvalidSpec, PoolBroken
 from procactors.model.options import Backoff
-from tests.support.clocks import BadChild, Clock, FailingIdler, Idler, notes
+from tests.support.clocks import BadChild, Clock, FailingIdler, Idler
+from tests.support.notes import notes
 from tests.support.waiting import CLOCK_TOLERANCE_S, eventually
 
 

@@ -23,6 +23,7 @@ from procactors import (
 )
 from tests.support.actors import Counter, Crasher, Echo, Recorder, Sleeper, recorded
 from tests.support.gates import new_gate
+from tests.support.notes import note, notes
 from tests.support.waiting import SHORT_S, aside, bytes_waiting, eventually
 
 
@@ -33,10 +34,10 @@ class Diary(Actor):
         self.path, self.name = path, name
 
     def on_start(self):
-        self._note(f"+{self.name}")
+        note(self.path, f"+{self.name}")
 
     def on_stop(self, reason):
-        self._note(f"-{self.name}")
+        note(self.path, f"-{self.name}")
 
     def leave(self):
         self.context.stop()
@@ -48,18 +49,11 @@ class Diary(Actor):
         return os.getpid()
 
     def add(self, number):
-        self._note(str(number))
-
-    def _note(self, line):
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(fd, f"{line}\n".encode())
-        finally:
-            os.close(fd)
+        note(self.path, str(number))
 
 
 def diary(path):
-    return path.read_text().split() if path.exists() else []
+    return notes(path)
 
 
 def diarists(path, names="abc", **options):

@@ -15,7 +15,8 @@ import pytest
 from procactors import Backoff, Delivery
 from procactors.errors import ActorDied
 from tests.stress.timer_kills import Busy, Mortal
-from tests.support.clocks import Clock, notes
+from tests.support.clocks import Clock
+from tests.support.notes import notes
 from tests.support.waiting import LONG_S, eventually
 
 pytestmark = pytest.mark.stress

@@ -7,7 +7,7 @@ import random
 import signal
 
 from procactors import Actor
-from tests.support.clocks import note
+from tests.support.notes import note
 
 
 class Mortal(Actor):

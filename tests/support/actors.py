@@ -12,6 +12,7 @@ from typing import Any
 from procactors import Actor, ActorRef, Message
 from tests.support.faults import commit
 from tests.support.gates import Gate
+from tests.support.notes import note, notes
 
 
 class Counter(Actor):
@@ -101,12 +102,7 @@ class Recorder(Actor):
         self.path = path
 
     def record(self, number: int) -> int:
-        # One write of one line with O_APPEND: whole, or not there at all.
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(fd, b"%d\n" % number)
-        finally:
-            os.close(fd)
+        note(self.path, number)
         return number
 
     def record_at(self, number: int, gate: Gate) -> int:
@@ -117,7 +113,7 @@ class Recorder(Actor):
 
 def recorded(path: Path) -> list[int]:
     """Return the numbers that a `Recorder` wrote to `path`, in order."""
-    return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [int(line) for line in notes(path)]
 
 
 class Crasher(Actor):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from procactors import Actor, current_context
 from procactors.wire.spin import pause
+from tests.support import notes
 from tests.support.gates import Gate
 from tests.support.waiting import LONG_S
 
@@ -73,12 +74,8 @@ class Keeper(Patient):
 
 
 def note(log: Path, number: int) -> int:
-    """Write a number down, whole."""
-    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(fd, b"%d\n" % number)
-    finally:
-        os.close(fd)
+    """Write a number down, whole; return it."""
+    notes.note(log, number)
     return number
 
 

@@ -9,20 +9,7 @@ import time
 
 from procactors import Actor
 from tests.support.faults import commit
-
-
-def note(path, text):
-    """Write one line, whole or not at all."""
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(fd, f"{text}\n".encode())
-    finally:
-        os.close(fd)
-
-
-def notes(path):
-    """Return what was noted, in order."""
-    return path.read_text().splitlines() if path.exists() else []
+from tests.support.notes import note
 
 
 class Clock(Actor):

@@ -45,15 +45,37 @@ def deaths(
 def _die_at(
     step: int, functions: Collection[Callable[..., Any]], kind: str, scene: Callable[[int], object]
 ) -> None:
+    arm(step, functions, die, kind)
+    try:
+        scene(step)
+    finally:
+        sys.settrace(None)
+
+
+def die() -> None:
+    """Kill this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(
+    step: int,
+    functions: Collection[Callable[..., Any]],
+    act: Callable[[], object],
+    steps: str = LINES,
+) -> None:
+    """Have `act` called before a step of `functions`, by the number, in this thread; once.
+
+    What it raises is raised there, as if by a signal's handler. `sys.settrace` takes it back.
+    """
     codes = {function.__code__ for function in functions}
     left = step
 
     def inside(frame: Any, event: str, _arg: Any) -> Any:
         nonlocal left
-        if event == kind:
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if event == steps:
             left -= 1
+            if left == -1:
+                act()
         return inside
 
     def enter(frame: Any, _event: str, _arg: Any) -> Any:
@@ -62,20 +84,10 @@ def _die_at(
         # First: CPython 3.13 counts a frame's wish for instructions only if it is traced by then,
         # else from its code's next call on.
         frame.f_trace = inside
-        frame.f_trace_opcodes = kind == INSTRUCTIONS
+        frame.f_trace_opcodes = steps == INSTRUCTIONS
         return inside
 
-    arm_opcodes()
-    sys.settrace(enter)
-    try:
-        scene(step)
-    finally:
-        sys.settrace(None)
-
-
-def arm_opcodes() -> None:
-    """Have `sys.settrace` look at instructions too, where a frame asks for it.
-
-    CPython 3.12 does so only if some frame had asked before it was called (python/cpython#103615).
-    """
+    # CPython 3.12 looks at instructions only if some frame had asked for it before the call below
+    # (python/cpython#103615).
     sys._getframe().f_trace_opcodes = True
+    sys.settrace(enter)

@@ -14,6 +14,7 @@ from typing import Any
 from procactors import Actor, ActorRef, Restarted, Terminated
 from tests.support.faults import Fault, commit
 from tests.support.gates import Gate
+from tests.support.notes import note, notes
 
 
 class Watcher(Actor):
@@ -47,12 +48,12 @@ class Watcher(Actor):
         self.note("restarted", event)
 
     def on_stop(self, reason: Any) -> None:
-        write(self.log, f"{self.context.incarnation} - stopping")
+        note(self.log, f"{self.context.incarnation} - stopping")
 
     def note(self, what: str, event: Terminated | Restarted) -> None:
         mine = f"{self.context.incarnation} {self.context.deliveries}"
         theirs = f"{event.ref.name} {event.reason.kind.value} {event.incarnation}"
-        write(self.log, f"{mine} {what} {theirs}")
+        note(self.log, f"{mine} {what} {theirs}")
 
 
 class StartWatcher(Watcher):
@@ -106,7 +107,7 @@ class Linked(Actor):
         gate.wait()
 
     def note(self, log: Path, text: str) -> None:
-        write(log, text)
+        note(log, text)
 
     def crash(self, how: str) -> None:
         commit(how)
@@ -125,15 +126,6 @@ class Loud(Actor):
         raise Fault("\N{SNOWMAN}" * size)
 
 
-def write(log: Path, line: str) -> None:
-    # One write of one line with O_APPEND: whole, or not there at all.
-    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(fd, f"{line}\n".encode())
-    finally:
-        os.close(fd)
-
-
 def told(log: Path) -> list[str]:
     """Return the lines that a watcher wrote."""
-    return log.read_text().splitlines() if log.exists() else []
+    return notes(log)

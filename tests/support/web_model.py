@@ -7,8 +7,8 @@ import signal
 from collections.abc import Iterator
 
 from procactors import Actor
-from tests.support.clocks import note
 from tests.support.gates import Gate
+from tests.support.notes import note
 
 
 class Model(Actor):

@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 
 from procactors import AsyncActorSystem, Inbox
 from procactors.errors import ActorDied, ActorStopped
-from tests.support.clocks import note
+from tests.support.notes import note
 from tests.support.web_model import Model
 
 FOLDER = Path(os.environ["WEB_SERVICE"])

@@ -13,8 +13,8 @@ from collections import Counter
 
 import pytest
 
-from tests.support.clocks import notes
 from tests.support.gates import new_gate
+from tests.support.notes import notes
 from tests.support.programs import environment, running_python
 from tests.support.waiting import SHORT_S, eventually
 

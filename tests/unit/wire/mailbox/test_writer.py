@@ -28,7 +28,7 @@ from procactors.wire.replies.port import ReplyPort
 from procactors.wire.runtime_dir import RuntimeDir, remove_tree
 from tests.support.copies import ended, forked
 from tests.support.segments import in_use
-from tests.support.steps import INSTRUCTIONS, arm_opcodes, deaths
+from tests.support.steps import INSTRUCTIONS, arm, deaths
 from tests.support.waiting import SHORT_S, eventually
 
 RECORD = frame(Kind.ITEM, 0, bytes(8))
@@ -384,29 +384,14 @@ class Interrupted(Exception):
     """Raised before an instruction, as by a handler of a signal."""
 
 
+def interrupt():
+    raise Interrupted
+
+
 def send_interrupted(writer, record, step):
     """Send, and be interrupted before the step-th instruction of the write; say whether it was."""
-    codes = {MailboxWriter._write_some.__code__, MailboxWriter._give_up_claims.__code__}
-    left = step
-
-    def inside(_frame, event, _arg):
-        nonlocal left
-        if event == "opcode":
-            if not left:
-                raise Interrupted
-            left -= 1
-        return inside
-
-    def enter(frame, _event, _arg):
-        if frame.f_code not in codes:
-            return None
-        frame.f_trace = inside  # first: CPython 3.13 asks for it
-        frame.f_trace_opcodes = True
-        return inside
-
     before = sys.gettrace()
-    arm_opcodes()
-    sys.settrace(enter)
+    arm(step, (MailboxWriter._write_some, MailboxWriter._give_up_claims), interrupt, INSTRUCTIONS)
     try:
         writer.send_control(record)
     except Interrupted:
