@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import random
@@ -10,9 +11,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from procactors import Actor, ActorSystem
+
+T = TypeVar("T")
 
 
 class Alarm(TimeoutError):
@@ -62,6 +65,34 @@ def alarms(kind: type[BaseException]) -> Iterator[Callable[..., object]]:
         signal.signal(signal.SIGALRM, before)
 
 
+def broken_off(
+    alarm: Callable[..., object],
+    kind: type[BaseException],
+    first: float,
+    call: Callable[[], T],
+) -> tuple[bool, T | None]:
+    """Call under alarms, the first after so many seconds, then one each millisecond.
+
+    Returns whether one has ended it, and else what it has returned. No alarm is left.
+    """
+    is_rung, found = False, None
+    try:
+        try:
+            alarm(first, 0.001)
+            found = call()
+        finally:
+            alarm(0.0)
+    except kind:
+        is_rung = True
+    while True:
+        try:
+            alarm(0.0)  # once more: another one may have come right before the line above
+        except kind:
+            is_rung = True
+        else:
+            return is_rung, None if is_rung else found
+
+
 def storm(system: ActorSystem, how: str, kind: type[BaseException], count: int, seed: int) -> Storm:
     """Make so many calls under alarms.
 
@@ -77,13 +108,9 @@ def storm(system: ActorSystem, how: str, kind: type[BaseException], count: int, 
         before = _open()
         with alarms(kind) as alarm:
             for number in range(count):
-                try:
-                    try:
-                        alarm(draw.uniform(2e-5, 1e-3), 0.001)
-                        found = call(number)
-                    finally:
-                        alarm(0.0)
-                except kind:
+                first = draw.uniform(2e-5, 1e-3)
+                is_rung, found = broken_off(alarm, kind, first, functools.partial(call, number))
+                if is_rung:
                     rung += 1
                 else:
                     assert found == number
