@@ -150,9 +150,9 @@ class ActorRecord:
             if phase in (RECYCLING, RECYCLED):
                 state = Life.DOWN.value
         pid = self.host.pid
-        if pid is None and self.life is Life.UP:
+        if pid is None and self.life is Life.STARTING and self.ready_early:
             # It serves already, and word of its fork is still on its way: it has noted itself.
-            pid = self.words[PID] or None
+            pid = self.words[PID]
         return ActorStatus(
             name=self.name,
             state=state,
