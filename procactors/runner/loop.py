@@ -438,19 +438,12 @@ class Loop:
         kind, _, body = slot.record
         if kind != _CALL:
             return False
-        envelope, words = open_envelope(body), self._words
-        reply, call, is_again = envelope.reply, envelope.call, slot.deliveries > 0
-        if envelope.deadline and not is_again and monotonic() >= envelope.deadline:
-            words[EXPIRED] += 1
-        elif (
-            reply
-            and words[CANCELS] != self._calm
-            and self._unwanted_ones().skips(reply, call, is_again, is_held=True)
+        envelope = open_envelope(body)
+        if not envelope.reply or not self._is_unwanted(
+            envelope.reply, envelope.call, envelope.deadline, slot
         ):
-            self.replies.answer(reply, call, Kind.CANCEL, None)
-        else:
             return False
-        words[HANDLED_OWN] += 1  # against what its slot counts: it was not handled
+        self._words[HANDLED_OWN] += 1  # against what its slot counts: it was not handled
         self.held.let_go(slot)
         return True
 
@@ -487,17 +480,23 @@ class Loop:
             self._unwanted = unwanted.Unwanted(store.path, path, self._words)
         return self._unwanted
 
-    def _is_unwanted(self, reply: int, call: int, deadline: float) -> bool:
-        """Return whether the message in hand is not to begin: it is late, or was cancelled."""
+    def _is_unwanted(
+        self, reply: int, call: int, deadline: float, slot: Slot | None = None
+    ) -> bool:
+        """Return whether a message is not to begin: it is late, or was cancelled.
+
+        It is the one in hand in the batch, or the one that `slot` holds.
+        """
         words = self._words
-        is_again = words[DELIVERIES] > 0  # an earlier life has begun it: that goes on
+        before = words[DELIVERIES] if slot is None else slot.deliveries
+        is_again = before > 0  # an earlier life has begun it: that goes on
         if deadline and not is_again and monotonic() >= deadline:
             words[EXPIRED] += 1  # its caller has given it up by the same clock
             return True
         if words[CANCELS] == self._calm:
             return False
         ones = self._unwanted_ones()
-        is_unwanted = ones.skips(reply, call, is_again)
+        is_unwanted = ones.skips(reply, call, is_again, is_held=slot is not None)
         self._calm = ones.calm
         if is_unwanted:
             # A caller that a signal handler has broken off while it cancelled does not know yet.
