@@ -30,7 +30,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import DecodeError, StorageFull
 from procactors.light_tuple import NamedTuple
@@ -40,6 +40,9 @@ from procactors.wire.record import Kind
 from procactors.wire.replies.failures import unpack
 from procactors.wire.shm.segments import Received
 from procactors.wire.storage import Descriptors, create, find_file, remove_file, remove_folder
+
+if TYPE_CHECKING:
+    import ctypes
 
 __all__ = [
     "BATCH",
@@ -160,6 +163,8 @@ class ResultTable:
         number: names it among those of its process.
         words: the words above.
         lowered: the byte that says whether the limit was lowered.
+        is_lowered: the same in the worker, which asks before each item whether it is true: of such
+            an object that takes half as long.
         blank: the word BLANK, as one signed number.
         marks, floats: the same eight bytes an item, as signed whole numbers and as floats.
         kinds: eight bytes an item.
@@ -172,6 +177,7 @@ class ResultTable:
         whole = memoryview(self._map)
         self.words = whole[:_MARKS_AT].cast("Q")
         self.lowered = whole[LOWERED * 8 : LOWERED * 8 + 1]
+        self.is_lowered: ctypes.c_ubyte | None = None
         self.blank = whole[BLANK * 8 : BLANK * 8 + 8].cast("q")
         self.marks = whole[_MARKS_AT:_KINDS_AT].cast("q")
         self.floats = whole[_MARKS_AT:_KINDS_AT].cast("d")
@@ -192,7 +198,7 @@ class ResultTable:
     def lower(self, limit: int) -> None:
         """Let the worker begin no item from `limit` on."""
         self.words[LIMIT] = limit
-        # Looked at before each item in the place of the limit: a byte is read in half the time.
+        # Looked at before each item in the place of the limit: a byte costs less to read.
         self.lowered[0] = 1
 
     def done(self, count: int, start: int = 0) -> int:
@@ -274,6 +280,7 @@ class ResultTable:
 
     def close(self) -> None:
         """Unmap the table."""
+        self.is_lowered = None  # before what it looks at is released
         for view in (
             self.words,
             self.lowered,
@@ -353,8 +360,12 @@ def open_result_table(runtime_dir: str, process: int, number: int) -> ResultTabl
         FileNotFoundError: the pool is gone.
     """
     path = find_file(runtime_dir, os.path.join(_folder(process), str(number)))
+    import ctypes  # only where it is used: each actor has it, the pool's process may do without
+
     with Descriptors() as opened:
-        return ResultTable(opened.open(path, os.O_RDWR), number)
+        result_table = ResultTable(opened.open(path, os.O_RDWR), number)
+    result_table.is_lowered = ctypes.c_ubyte.from_buffer(result_table.lowered)
+    return result_table
 
 
 def remove_result_tables_of(runtime_dir: str, process: int) -> None:
