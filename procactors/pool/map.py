@@ -32,7 +32,7 @@ from procactors.errors import (
 )
 from procactors.pool.batch import QUARANTINE, Load
 from procactors.pool.dispatch import Dispatcher
-from procactors.pool.inputs import Input
+from procactors.pool.inputs import Ended, Input
 from procactors.pool.map_state import BELL, Chunk, MapState, News, Single
 from procactors.pool.progress import MapProgress
 from procactors.pool.sizing import TARGET_S
@@ -144,7 +144,6 @@ class MapJob:
         self._is_feeding = False
         self._is_torn = False  # an exception of neither map nor pool has lost some of the input
         self._is_run_out = False
-        self._cancelled: Exception | None = None
         self._taken = 0  # items of the input
         self._given = 0  # of them, those whose outcome was yielded or skipped
         self._waiting: deque[Chunk] = deque()  # in order: those that were not yielded whole
@@ -158,6 +157,8 @@ class MapJob:
         No more once results have come: an input that takes its time does not hold them up.
         """
         self.dispatcher.transport.check_copy()  # where results would be waited for in vain
+        if self._exhausted or self.state.closed:
+            return
         with self._feeding:
             if self._is_feeding:
                 return  # on top of itself: the one below goes on
@@ -183,7 +184,10 @@ class MapJob:
                 return
             if state.options.in_flight is not None:
                 count = 1
-            if not self._takes_more():
+            try:
+                self.dispatcher.check_open()
+            except DeliveryError as error:
+                self._end_input(error)
                 return
             items = self._take(size * count)
             if not items:
@@ -202,18 +206,6 @@ class MapJob:
                 self._end_input(error)
             if not state.events.empty() and not self._is_run_out:
                 return
-
-    def _takes_more(self) -> bool:
-        """Whether the pool takes more of the input; else this is its end."""
-        if self._cancelled is not None:
-            self._end_input(self._cancelled)
-            return False
-        try:
-            self.dispatcher.check_open()
-        except DeliveryError as error:
-            self._end_input(error)
-            return False
-        return True
 
     def _end_input(self, error: Exception) -> None:
         """Take no more of the input: raised behind the results of what was taken."""
@@ -250,7 +242,7 @@ class MapJob:
 
     def cancel_input(self, error: Exception) -> None:
         """Take no more of the input; the error is raised behind what was taken. From any thread."""
-        self._cancelled = error
+        self._input = Ended(error)
 
     def _size(self, workers: int, together: int) -> int:
         """Return how many items the next chunk may have; 0: none.

@@ -90,14 +90,17 @@ class MapState:
     def close(self) -> None:
         """Want no more results; what comes later is dropped. Under the dispatcher's lock."""
         self.closed = True
-        self.ring()
+        if self.aside is not None:
+            self.ring()
         if not self.open:
             self.target.free()
-        with contextlib.suppress(Empty):
-            while True:
+        while not self.events.empty():
+            try:
                 chunk, _, count = self.events.get_nowait()
-                if count < 0:
-                    chunk.unwanted(-count)
+            except Empty:  # the reader was first
+                break
+            if count < 0:
+                chunk.unwanted(-count)
 
 
 class Chunk:
