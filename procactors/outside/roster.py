@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from time import monotonic
 from typing import Any
 
@@ -208,6 +210,22 @@ class Roster:
             if view.name == name:
                 return view
         raise NoActor(f"no actor {name!r} is in the system")
+
+    def match(self, patterns: Iterable[str]) -> list[ActorView]:
+        """Return the live actors whose names are meant, each once; ``*`` and ``?`` are wild.
+
+        Raises:
+            NoActor: nothing is meant by one of them.
+        """
+        found: dict[int, ActorView] = {}
+        for pattern in patterns:
+            meant = [view for view in self.actors.values() if view.name == pattern] or [
+                view for view in self.actors.values() if fnmatchcase(view.name, pattern)
+            ]
+            if not meant:
+                raise NoActor(f"no live actor {pattern!r} is in the system")
+            found.update((view.id, view) for view in meant)
+        return list(found.values())
 
     def close(self) -> None:
         """Close all that is open."""
