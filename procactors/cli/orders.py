@@ -76,7 +76,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     for parser, run in ((stop, _stop), (kill, _kill), (suspend, _suspend), (resume, _resume)):
         add_system(parser)
         parser.set_defaults(run=seen(run), order=run.__name__.strip("_"))
-    stop.set_defaults(refuse=stop.error)
+        parser.set_defaults(refuse=parser.error)
 
 
 def _stop(arguments: argparse.Namespace) -> int:
@@ -89,9 +89,7 @@ def _stop(arguments: argparse.Namespace) -> int:
         return _stop_system(view, arguments)
     timeout: float | None = arguments.timeout
     rows = _meant(view, arguments.names)
-    for row in rows:
-        if row.kind == "inbox":
-            arguments.refuse(f"{row.name} is an inbox of the program itself, and ends with it")
+    _refuse_inboxes(arguments, rows)
     orders = [
         c.StopSupervisor(row.id, timeout) if row.kind == "supervisor" else c.Stop(row.id, timeout)
         for row in rows
@@ -104,6 +102,7 @@ def _kill(arguments: argparse.Namespace) -> int:
 
     view = chosen_system(arguments)
     rows = _meant(view, arguments.names)
+    _refuse_inboxes(arguments, rows)
     if arguments.now:
         return _kill_now(view, arguments, rows)
     orders = [
@@ -117,7 +116,7 @@ def _suspend(arguments: argparse.Namespace) -> int:
     from procactors.model import commands as c
 
     view = chosen_system(arguments)
-    rows = [row for row in _meant(view, arguments.names) if row.kind == "actor"]
+    rows = _with_processes(arguments, _meant(view, arguments.names))
     return _order(view, arguments, rows, [c.Suspend(row.id) for row in rows], _SLACK_S)
 
 
@@ -125,8 +124,21 @@ def _resume(arguments: argparse.Namespace) -> int:
     from procactors.model import commands as c
 
     view = chosen_system(arguments)
-    rows = [row for row in _meant(view, arguments.names) if row.kind == "actor"]
+    rows = _with_processes(arguments, _meant(view, arguments.names))
     return _order(view, arguments, rows, [c.Resume(row.id) for row in rows], _SLACK_S)
+
+
+def _with_processes(arguments: argparse.Namespace, rows: list[ActorView]) -> list[ActorView]:
+    for row in rows:
+        if row.kind != "actor":
+            arguments.refuse(f"{row.name} has no process of its own, being of kind {row.kind}")
+    return rows
+
+
+def _refuse_inboxes(arguments: argparse.Namespace, rows: list[ActorView]) -> None:
+    for row in rows:
+        if row.kind == "inbox":
+            arguments.refuse(f"{row.name} is an inbox of the program itself, and ends with it")
 
 
 def _meant(view: SystemView, names: list[str]) -> list[ActorView]:

@@ -131,12 +131,16 @@ def _state(view: ActorView) -> str:
         text += f": it {view.reason}"
     if view.wait_s:
         text += f"; starts in {duration(view.wait_s)}"
-    return f"{text}, since {clock_time(view.since)}"
+    is_up = view.state in ("idle", "busy", "up")
+    return text if is_up else f"{text}, since {clock_time(view.since)}"
 
 
 def _life(known: dict[str, Any], view: ActorView) -> list[tuple[str, str]]:
     restarts = f"{view.restarts} restart{'' if view.restarts == 1 else 's'}"
-    rows = [("life", f"incarnation {view.incarnation}, {restarts}, {view.restart}")]
+    text = f"incarnation {view.incarnation}, {restarts}, {view.restart}"
+    if view.state in ("idle", "busy", "up"):
+        text += f", up since {clock_time(view.since)}"
+    rows = [("life", text)]
     if view.pid is not None:
         share = f", {known['cpu']:.0f} % of a core now" if known["cpu"] is not None else ""
         rows += [

@@ -19,7 +19,7 @@ from typing import Any
 import procactors
 from procactors.errors import AskTimeout, StorageFull
 from procactors.model import commands as c
-from procactors.outside.systems import NoSystem, SystemView, view_of
+from procactors.outside.systems import NoSystem, Problem, SystemView, view_of
 from procactors.wire.endpoint import actor_path
 from procactors.wire.envelope import build_message
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
@@ -34,11 +34,13 @@ __all__ = ["Guest", "NoAnswer", "OtherVersion"]
 ANSWER_S = 2.0
 
 
-class NoAnswer(Exception):
+class NoAnswer(Problem):
     """The parent did not answer in time: it is stopped, or stuck, or has more to do than it can."""
 
+    code = 5
 
-class OtherVersion(Exception):
+
+class OtherVersion(Problem):
     """The system runs another version of procactors or of Python, which this one cannot order."""
 
 

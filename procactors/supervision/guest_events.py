@@ -15,6 +15,7 @@ import dataclasses
 import os
 import select
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from procactors.crash import CrashReport
@@ -71,7 +72,7 @@ class GuestEvents:
         except BaseException:
             pipe.close()
             raise
-        pipe.on_gone = subscription.close
+        pipe.on_gone, pipe.dropped = subscription.close, lambda: subscription.dropped
         self._listeners[command.process] = pipe, subscription
 
     def end(self, process: int) -> None:
@@ -94,9 +95,11 @@ class _Pipe:
         # Guards the descriptor: one thread writes, another closes.
         self._lock = threading.Lock()
         self._fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._missing = 0
+        self._missing = self._dropped = 0
         #: Called when nobody reads it any more.
-        self.on_gone = _nothing
+        self.on_gone: Callable[[], None] = lambda: None
+        #: How many events were dropped before they came here.
+        self.dropped: Callable[[], int] = lambda: 0
 
     def put(self, event: Event) -> None:
         """Write an event, unless there is no room."""
@@ -104,6 +107,8 @@ class _Pipe:
         with self._lock:
             if self._fd < 0:
                 return
+            before, self._dropped = self._dropped, self.dropped()
+            self._missing += self._dropped - before
             if self._missing:
                 lines = f"{(DROPPED, self._missing)!a}\n".encode("ascii") + lines
             try:
@@ -119,10 +124,6 @@ class _Pipe:
             fd, self._fd = self._fd, -1
             if fd >= 0:
                 os.close(fd)
-
-
-def _nothing() -> None:
-    """Do nothing, as long as nobody listens."""
 
 
 def _kind(name: str) -> type[Event]:
