@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import sys
 import pytest
 
 from procactors import ActorSystem, Progress
+from procactors.model import commands as c
 from procactors.outside.guest import Guest
 from tests.support.actors import Counter
 from tests.support.programs import environment
@@ -40,6 +42,16 @@ for _ in itertools.count():
 """
 
 
+def pidfds():
+    """The processes that this one watches."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if "pidfd" in os.readlink(f"/proc/self/fd/{fd}"):
+                found.append(fd)
+    return found
+
+
 def test_guests_are_killed_at_any_moment(seed, monkeypatch):
     rng = random.Random(seed)
     with ActorSystem() as system:
@@ -47,8 +59,8 @@ def test_guests_are_killed_at_any_moment(seed, monkeypatch):
         ref = system.options(name="counter").spawn(Counter)
         ref.ask(Counter.increment)
         replies = set(os.listdir(f"{path}/replies"))
-        descriptors = len(os.listdir("/proc/self/fd"))
-        for _ in range(40):
+        watched = len(pidfds())
+        for _ in range(25):
             guest = subprocess.Popen(
                 [sys.executable, "-c", BUSY, path], env=environment(), stdout=subprocess.PIPE
             )
@@ -60,14 +72,10 @@ def test_guests_are_killed_at_any_moment(seed, monkeypatch):
             with Guest(path) as one:
                 one.ask(None, 30)  # and whoever comes next finds what was left before a command
             with Guest(path) as one:  # the killed one may have left the counter standing still
-                from procactors.model import commands as c
-
                 one.ask(c.Resume(ref._actor), 30)
             ref.ask(Counter.increment)
             eventually(lambda: not os.listdir(f"{path}/guests"), "locks to be removed")
             eventually(lambda: set(os.listdir(f"{path}/replies")) <= replies, "pipes to go")
         eventually(lambda: not system.events.wants(Progress), "listeners to be forgotten")
-        eventually(
-            lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "descriptors to be closed"
-        )
+        eventually(lambda: len(pidfds()) <= watched + 1, "all but the last guest to be forgotten")
         assert ref.status().incarnation == 1
