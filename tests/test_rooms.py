@@ -52,7 +52,8 @@ OWNERS: dict[str, set[str]] = {
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
-    "signal.pidfd_send_signal": {"process.child"},
+    # A user's `kill --now`, which looks behind the pidfd whose process it is.
+    "signal.pidfd_send_signal": {"process.child", "outside.direct"},
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",
