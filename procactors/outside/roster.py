@@ -143,6 +143,9 @@ class _Known:
         #: What was seen of it at rest, and how that looks: most actors rest at most looks.
         self.at_rest: tuple[bytes, bytes] | None = None
         self.view: ActorView | None = None
+        #: What was in hand when the box showed these words, and when that was.
+        self.hand_signs, self.hand_at = b"", 0.0
+        self.hand: tuple[tuple[str, float], ...] = ()
         self.take(turn)
 
     def take(self, turn: Turn) -> None:
@@ -352,9 +355,7 @@ class Roster:
         """Add what a live process shows in its box."""
         words = box.words
         phase, word = words[PHASE], words[STATE]
-        has_hand = word & IN_HAND or words[TIMER] or words[HANDS]
-        in_hand = box.now_in_hand() if has_hand else ()
-        seen["in_hand"] = tuple((message.handler, message.busy_s) for message in in_hand)
+        seen["in_hand"] = in_hand = _in_hand(known, box)
         is_up = known.state == j.UP or phase in (RUNNING, STOPPING, ENDING)
         if words[STOP_ORDERED] or phase in (STOPPING, ENDING):
             seen["state"] = "stopping"
@@ -373,6 +374,21 @@ class Roster:
             except (OSError, ValueError):  # it is just being removed, or another version's
                 return None
         return known.box
+
+
+def _in_hand(known: _Known, box: ActorBox) -> tuple[tuple[str, float], ...]:
+    """Return handler and age of what is in hand; what is still the same has only grown older."""
+    words = box.words
+    if not (words[STATE] & IN_HAND or words[TIMER] or words[HANDS]):
+        return ()
+    # Before the look: should it change in between, the next look sees that.
+    signs, now = words[:_WORDS].tobytes(), monotonic()
+    if signs == known.hand_signs and not words[HANDS]:
+        past = now - known.hand_at
+        return tuple((handler, busy_s + past) for handler, busy_s in known.hand)
+    found = tuple((message.handler, message.busy_s) for message in box.now_in_hand())
+    known.hand_signs, known.hand_at, known.hand = signs, now, found
+    return found
 
 
 #: What is seen of an actor without a process.
