@@ -11,7 +11,13 @@ OWNERS: dict[str, set[str]] = {
     # Clocks: timeouts are on the monotonic clock, and nobody waits by sleeping.
     "time.sleep": set(),
     # Against the age of a file; for people who read what happened when.
-    "time.time": {"wire.runtime_dir", "wire.journal", "api.system"},
+    "time.time": {
+        "wire.runtime_dir",
+        "wire.journal",
+        "api.system",
+        "cli.top",
+        "outside.happenings",
+    },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
