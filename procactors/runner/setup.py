@@ -27,8 +27,11 @@ from procactors.wire.pickling.definitions import forget_program, replace_main
 
 if TYPE_CHECKING:
     import random
+
+    from procactors.runner import door
 else:
     random = late("random")
+    door = late("procactors.runner.door")  # not before somebody knocks
 
 __all__ = [
     "adopt_surroundings",
@@ -180,22 +183,23 @@ def seed_generators(seed: int, everywhere: bool) -> None:
     numpy_random.seed(seed & 0xFFFFFFFF)  # all that its old interface takes
 
 
-def set_signals(words: memoryview) -> None:
+def set_signals(folder: str, words: memoryview) -> None:
     """Install the actor's signal handling (see `process.shield`)."""
-    shield(lambda: words[CONTROL] == TERMINATE)  # the box stays mapped to the end of the process
+    # The box stays mapped to the end of the process.
+    shield(lambda: words[CONTROL] == TERMINATE, lambda frame: door.visit(folder, words, frame))
 
 
-def watch_faults(folder: str, dumps: bool) -> None:
+def watch_faults(folder: str) -> None:
     """Have fatal signals write the stacks of all threads to the file `fault`; `DUMP` on request.
 
-    The handlers are in C and need no interpreter lock.
+    The handlers are in C and need no interpreter lock. `DUMP` is sent by the watchdog, and by who
+    asks from another terminal.
     """
-    # Appending: the supervisor empties the file after a dump that was not needed.
+    # Appending: the file is emptied after a dump that was not for a report.
     flags = os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
     fd = os.open(f"{folder}/fault", flags, 0o600)
     faulthandler.enable(fd, all_threads=True)
-    if dumps:
-        faulthandler.register(DUMP, fd, all_threads=True)
+    faulthandler.register(DUMP, fd, all_threads=True)
 
 
 def _close_quietly(fd: int) -> None:

@@ -152,6 +152,7 @@ class Watchdog:
             self._end(actor, ExitReason(ExitKind.HANG, signal.SIGKILL, text))
             return
         actor.accused_of = ExitReason(ExitKind.HANG, signal.SIGKILL, text)
+        actor.host.expect_dump()
         actor.host.send(DUMP)
         self._await_dump(actor, actor.start, still, self._core.clock() + _DUMP_S, 0)
 
