@@ -65,7 +65,7 @@ def dumped(pid: int, *, native: bool = False, is_stopped: bool = False) -> Found
     words += ["--native"] if native else []
     words += ["--nonblocking"] if is_stopped else []
     try:
-        done = subprocess.run(  # noqa: S603 - a program that the user has installed
+        done = subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -93,7 +93,7 @@ def recorded(pid: int, seconds: float, rate: int) -> tuple[dict[tuple[str, ...],
         words += ["--rate", str(rate), "--format", "raw", "--threads", "--idle"]
         words += ["--output", file.name]
         try:
-            done = subprocess.run(  # noqa: S603 - a program that the user has installed
+            done = subprocess.run(
                 words,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

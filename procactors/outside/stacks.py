@@ -26,10 +26,11 @@ from procactors.outside import py_spy
 from procactors.outside.visit import NotAtHome, Visit
 from procactors.process.live import LiveProcess
 from procactors.process.shield import DUMP
+from procactors.runner.door import REFUSED
 from procactors.wire.mailbox.black_box import PID, BlackBox
 from procactors.wire.raised import FATAL, is_ours
 
-__all__ = ["Frame", "Stack", "Stacks", "parse_dump", "stacks_of", "without_ours"]
+__all__ = ["Frame", "Stack", "Stacks", "parse_dump", "process_of", "stacks_of", "without_ours"]
 
 #: Seconds that the main thread has for an answer, before it counts as stuck in C code.
 _ANSWER_S = 0.25
@@ -97,7 +98,7 @@ def stacks_of(folder: str, within: float = 1.0, *, native: bool = False) -> Stac
         NotAtHome: the actor has no process, or it has ended meanwhile.
     """
     until = monotonic() + within
-    with _process_of(folder, until) as process:
+    with process_of(folder, until) as process:
         try:
             if native:
                 found = py_spy.dumped(process.pid, native=True)
@@ -109,7 +110,7 @@ def stacks_of(folder: str, within: float = 1.0, *, native: bool = False) -> Stac
             raise NotAtHome("the actor's process has ended") from None
 
 
-def _process_of(folder: str, until: float) -> LiveProcess:
+def process_of(folder: str, until: float) -> LiveProcess:
     """Return the process that serves an actor, once it is there.
 
     Raises:
@@ -141,7 +142,7 @@ def _by_python(folder: str, process: LiveProcess, until: float) -> Stacks | None
             return None
         with connection:
             data = _read(connection)
-    if not data or data[:1] == b"!":  # it could not, or has ended in between
+    if not data or data[:1] == REFUSED:  # it could not, or has ended in between
         return None
     try:
         found = marshal.loads(data)  # noqa: S302 - from a process of our own user

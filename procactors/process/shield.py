@@ -119,7 +119,7 @@ def shield(is_ordered: Callable[[], bool], visit: Callable[[FrameType | None], N
             the handler that runs.
         visit: called on each `DOOR`, with the frame that was interrupted.
     """
-    global _is_ordered, _visit  # noqa: PLW0603 - a process is one actor
+    global _is_ordered, _visit
     if not _is_prepared:  # it was not forked from the zygote
         prepare()
     _is_ordered, _visit = is_ordered, visit

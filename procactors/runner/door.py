@@ -28,10 +28,12 @@ from procactors.wire.raised import by_signal, one_line
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["PREFIX", "send_at_once", "visit"]
+__all__ = ["PREFIX", "REFUSED", "send_at_once", "visit"]
 
 #: Of the names of the visitors' sockets.
 PREFIX = "door."
+#: What an answer begins with that is an error's text.
+REFUSED = b"!"
 
 
 def visit(folder: str, words: memoryview, frame: FrameType | None) -> None:
@@ -81,7 +83,8 @@ def _connect(folder: str, name: str) -> socket.socket | None:
             connection.connect(f"/proc/self/fd/{at}/{name}")
         finally:
             os.close(at)
-            os.unlink(os.path.join(folder, name))
+            with contextlib.suppress(FileNotFoundError):  # a visitor that is let in does it, too
+                os.unlink(os.path.join(folder, name))
     except OSError as error:
         if connection is not None:
             connection.close()
@@ -115,7 +118,7 @@ def _serve(
 def _refuse(connection: socket.socket, why: str) -> None:
     """End a visit that has failed; the visitor is told why, if there is room for it."""
     with contextlib.suppress(OSError), connection:
-        connection.send(b"!" + why.encode(errors="replace")[:4096])
+        connection.send(REFUSED + why.encode(errors="replace")[:4096])
 
 
 def send_at_once(connection: socket.socket, data: bytes) -> None:

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from procactors.late import late
 from procactors.process.order import StartOrder, read_order
@@ -28,9 +28,10 @@ from procactors.wire.pickling.definitions import forget_program, replace_main
 if TYPE_CHECKING:
     import random
 
-    from procactors.runner import door
+    from procactors.runner import breakpoints, door
 else:
     random = late("random")
+    breakpoints = late("procactors.runner.breakpoints")
     door = late("procactors.runner.door")  # not before somebody knocks
 
 __all__ = [
@@ -49,6 +50,9 @@ _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 #: What the environment was in the zygote (`note_environ`); None: this process is not from there.
 _environ: dict[str, str] | None = None
+
+#: Folder and box of this process's actor.
+_here: tuple[str, memoryview] | None = None
 
 #: Seconds to wait for the claim of the life before: its holder is dead, the kernel is cleaning.
 _CLAIM_S = 5.0
@@ -184,9 +188,25 @@ def seed_generators(seed: int, everywhere: bool) -> None:
 
 
 def set_signals(folder: str, words: memoryview) -> None:
-    """Install the actor's signal handling (see `process.shield`)."""
+    """Install the actor's signal handling (see `process.shield`), and its `breakpoint()`."""
+    global _here  # noqa: PLW0603 - a process is one actor
     # The box stays mapped to the end of the process.
     shield(lambda: words[CONTROL] == TERMINATE, lambda frame: door.visit(folder, words, frame))
+    _here = folder, words
+    hook = sys.breakpointhook
+    # One that the program has chosen stays. Not pytest's, which a forked actor has of its parent:
+    # it would wait for what the parent's has captured.
+    if hook is sys.__breakpointhook__ or getattr(hook, "__module__", "").startswith("_pytest."):
+        sys.breakpointhook = _breakpoint
+
+
+def _breakpoint(*args: Any, **kwargs: Any) -> Any:
+    """Do what `breakpoint()` does in an actor; by the same environment variable as elsewhere."""
+    if os.environ.get("PYTHONBREAKPOINT", "") not in ("", "pdb.set_trace"):  # "0": nothing
+        return sys.__breakpointhook__(*args, **kwargs)
+    if _here is not None:
+        breakpoints.stop(*_here, sys._getframe(1))
+    return None
 
 
 def watch_faults(folder: str) -> None:
