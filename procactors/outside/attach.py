@@ -15,8 +15,7 @@ from time import monotonic
 from typing import Protocol
 
 from procactors.outside.stacks import process_of
-from procactors.outside.visit import NotAtHome, Visit
-from procactors.runner.door import REFUSED
+from procactors.outside.visit import Visit
 from procactors.runner.debug_line import (
     END,
     INTERRUPT,
@@ -26,6 +25,7 @@ from procactors.runner.debug_line import (
     Frames,
     pack,
 )
+from procactors.runner.door import REFUSED
 
 __all__ = ["ActorSuspended", "Screen", "attach", "converse"]
 

@@ -420,9 +420,7 @@ def is_busy() -> bool:
     return _session is not None and not _session.is_over
 
 
-def attach(
-    connection: socket.socket, pid: int, words: memoryview, frame: FrameType | None
-) -> None:
+def attach(connection: socket.socket, pid: int, words: memoryview, frame: FrameType | None) -> None:
     """Debug the interrupted code for a terminal; return when that goes on.
 
     Args:

@@ -36,6 +36,7 @@ from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.mailbox.black_box import (
+    DEBUGGED,
     HALTED,
     LEFT,
     PHASE,
@@ -160,6 +161,7 @@ class ProcessHost(ActorMailbox):
         child.kill_group()
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
+        self.words[DEBUGGED] = 0  # of the process that is gone
         phase = self.words[PHASE]
         if phase != STARTING and not (phase == RECYCLED and code in (0, None)):
             # What it may have left is not for a life that follows a crash. (One that failed to

@@ -31,6 +31,7 @@ from procactors.supervision.health import (
     is_over,
     standstill,
 )
+from procactors.wire.mailbox.black_box import DEBUGGED
 
 __all__ = ["Watchdog"]
 
@@ -59,6 +60,8 @@ class Watchdog:
         #: By start: the pools that wait to hear what has come of a worker.
         self._condemned: dict[int, ReplyTo] = {}
         self._awake_since = 0.0
+        #: By actor: when it was last seen to be debugged.
+        self._debugged: dict[int, float] = {}
 
     def watch(self, actor: ActorRecord) -> None:
         """Look after an actor's new process, if its options ask for it."""
@@ -70,6 +73,7 @@ class Watchdog:
     def unwatch(self, actor: ActorRecord) -> None:
         """Forget a process that has ended; a pool that waits for that is answered."""
         self._watched.pop(actor.id, None)
+        self._debugged.pop(actor.id, None)
         self._answer(actor, killed=True)
 
     def _plan_look(self, now: float) -> None:
@@ -112,11 +116,17 @@ class Watchdog:
                 return
         if actor.options.handle_timeout is None:
             return
+        if actor.words[DEBUGGED]:
+            # Its time counts from here, should the debugger leave before the next look.
+            self._watched[actor.id] = (actor, None)
+            self._debugged[actor.id] = now
+            return
         look = actor.host.look(now)
         if look.busy_since is not None and look.busy_since > now and actor.host.is_suspended():
             # It waits for a stream's reader, which is no hang; but stopped it waits for nothing.
             look = look._replace(busy_since=None, waits=True)
-        still = standstill(last, look, self._awake_since)
+        since = max(self._awake_since, self._debugged.get(actor.id, 0.0))
+        still = standstill(last, look, since)
         self._watched[actor.id] = (actor, still)
         if still is not None and is_hung(still, actor.options.handle_timeout, now):
             text = f"handle_timeout={actor.options.handle_timeout} s is over"
@@ -128,6 +138,9 @@ class Watchdog:
         """End a pool's worker at an item that takes too long."""
         actor = self._core.actors.get(command.actor)
         if actor is None or actor.host.pid is None or actor.host.pid != command.pid:
+            self._core.reply(who, False)
+            return
+        if actor.words[DEBUGGED]:
             self._core.reply(who, False)
             return
         still = standstill(None, actor.host.look(self._core.clock()), 0.0)
@@ -167,7 +180,9 @@ class Watchdog:
         if now < until and (size == 0 or size != before):
             again = functools.partial(self._await_dump, actor, start, still, until, size)
             self._core.at(now + _DUMP_EVERY_S, again)
-        elif _is_same(still, standstill(still, actor.host.look(now), 0.0)):
+        elif not actor.words[DEBUGGED] and _is_same(
+            still, standstill(still, actor.host.look(now), 0.0)
+        ):
             self._end(actor, actor.accused_of)
         else:
             # It came to an end at the last moment: to kill it now would blame the next message.
