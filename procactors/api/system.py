@@ -16,7 +16,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterable
-from time import monotonic
+from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -188,6 +188,7 @@ class ActorSystem(SystemHandle):
         """Make the parts of the system, and start it."""
         self._dir = RuntimeDir(runtime_dir)
         self.name = name or os.path.basename(self._dir.path)
+        self._dir.describe(_facts(self.name))
         with contextlib.ExitStack() as undo:
             undo.callback(self._dir.remove)
             self._launcher = Launcher(self._dir.path, *starting, self.name)
@@ -222,6 +223,7 @@ class ActorSystem(SystemHandle):
                 self._slow_after,
             )
             self._supervisor.on_failure = self._failed
+            self._supervisor.on_stop = self._stop_aside
             undo.callback(self._supervisor.close)
             self.dead_letters.connect(endpoint, self._supervisor.address_of)
             if dead_letter_file is not None:
@@ -435,8 +437,12 @@ class ActorSystem(SystemHandle):
         """End the system because a tree's root gave up. Runs in the supervisor's thread."""
         if self.failure is None:
             self.failure = error
-            # A thread of its own: stopping waits for the supervisor's thread.
-            threading.Thread(target=self.stop, name="procactors-failure", daemon=True).start()
+            self._stop_aside(None)
+
+    def _stop_aside(self, timeout: float | None) -> None:
+        """Stop from the supervisor's thread: in another one, since stopping waits for that."""
+        name = "procactors-ending"
+        threading.Thread(target=self.stop, args=(timeout,), name=name, daemon=True).start()
 
     def _report_lost(self, actor: int, record: bytes) -> None:
         """Answer for a record of this process's backlog that found its actor gone.
@@ -463,6 +469,25 @@ class ActorSystem(SystemHandle):
     def _forget(self) -> None:
         self._dir.forget()
         self._launcher.forget()
+
+
+def _facts(name: str) -> dict[str, object]:
+    """Return what other processes of this user are told of a system."""
+    try:
+        cwd = os.getcwd()
+    except OSError:  # it was removed
+        cwd = ""
+    return {
+        "name": name,
+        "pid": os.getpid(),
+        "procactors": sys.modules["procactors"].__version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "executable": sys.executable,
+        "argv": list(sys.orig_argv),
+        "cwd": cwd,
+        "started": time(),
+        "namespace": os.stat("/proc/self/ns/pid").st_ino,
+    }
 
 
 def _crash_folder(crash_dir: str, runtime_dir: str) -> CrashFolder:

@@ -24,6 +24,7 @@ __all__ = [
     "ActorInfo",
     "ActorPlan",
     "ActorStatus",
+    "AsGuest",
     "ChildRow",
     "Condemn",
     "DecideOnChild",
@@ -37,20 +38,24 @@ __all__ = [
     "Link",
     "ListActors",
     "ListChildren",
+    "Listen",
     "LostMessage",
     "OpenInbox",
     "ReportOverflow",
     "ReportProgress",
     "RestartChild",
+    "Resume",
     "Spawn",
     "StartChild",
     "Stop",
     "StopAll",
     "StopChildren",
     "StopSupervisor",
+    "StopSystem",
     "Supervise",
     "SupervisorInfo",
     "SupervisorPlan",
+    "Suspend",
     "TerminateChild",
     "Unlink",
     "Unwatch",
@@ -231,6 +236,62 @@ class GivenUp(NamedTuple):
 
     reply: int
     call: int
+
+
+class AsGuest(NamedTuple):
+    """A command of a process that is none of the system's. Reply: the command's.
+
+    Attributes:
+        process: the guest's token in the runtime directory: it holds a lock on the file
+            ``guests/TOKEN`` as long as it lives, and what it leaves is removed behind its end.
+        pid: of the guest.
+        until: the command counts up to this instant of the monotonic clock. Who has given it waits
+            no longer: a parent that was stopped meanwhile does not do it then.
+        command: what it wants; None: only an answer, which is None.
+    """
+
+    process: int
+    pid: int
+    until: float
+    command: object
+
+
+class Suspend(NamedTuple):
+    """Stop an actor's process by SIGSTOP, until `Resume`. Reply: its process id.
+
+    Its `handle_timeout` and a pool's time limits do not end it meanwhile; an order to stop lets it
+    go on first.
+    """
+
+    actor: int
+
+
+class Resume(NamedTuple):
+    """Let an actor's process go on that was stopped, by whomever. Reply: its process id."""
+
+    actor: int
+
+
+class StopSystem(NamedTuple):
+    """Stop the whole system as `ActorSystem.stop` does. Reply: None, when that begins.
+
+    Attributes:
+        timeout: in seconds; None: the system's.
+    """
+
+    timeout: float | None
+
+
+class Listen(NamedTuple):
+    """Write events into a guest's pipe from now on, until the guest ends. Reply: None.
+
+    Attributes:
+        process: the guest's token; the pipe is `supervision.guest_events.pipe_of` that.
+        kinds: names of the classes of events.
+    """
+
+    process: int
+    kinds: tuple[str, ...]
 
 
 class LostMessage(NamedTuple):

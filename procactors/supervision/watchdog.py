@@ -60,8 +60,6 @@ class Watchdog:
         #: By start: the pools that wait to hear what has come of a worker.
         self._condemned: dict[int, ReplyTo] = {}
         self._awake_since = 0.0
-        #: By actor: when it was last seen to be debugged.
-        self._debugged: dict[int, float] = {}
 
     def watch(self, actor: ActorRecord) -> None:
         """Look after an actor's new process, if its options ask for it."""
@@ -73,7 +71,6 @@ class Watchdog:
     def unwatch(self, actor: ActorRecord) -> None:
         """Forget a process that has ended; a pool that waits for that is answered."""
         self._watched.pop(actor.id, None)
-        self._debugged.pop(actor.id, None)
         self._answer(actor, killed=True)
 
     def _plan_look(self, now: float) -> None:
@@ -118,15 +115,15 @@ class Watchdog:
             return
         if actor.words[DEBUGGED]:
             # Its time counts from here, should the debugger leave before the next look.
+            actor.resumed_at = now
+        if actor.is_suspended or actor.words[DEBUGGED]:
             self._watched[actor.id] = (actor, None)
-            self._debugged[actor.id] = now
             return
         look = actor.host.look(now)
         if look.busy_since is not None and look.busy_since > now and actor.host.is_suspended():
             # It waits for a stream's reader, which is no hang; but stopped it waits for nothing.
             look = look._replace(busy_since=None, waits=True)
-        since = max(self._awake_since, self._debugged.get(actor.id, 0.0))
-        still = standstill(last, look, since)
+        still = standstill(last, look, max(self._awake_since, actor.resumed_at))
         self._watched[actor.id] = (actor, still)
         if still is not None and is_hung(still, actor.options.handle_timeout, now):
             text = f"handle_timeout={actor.options.handle_timeout} s is over"
@@ -137,7 +134,8 @@ class Watchdog:
     def condemn(self, command: c.Condemn, who: ReplyTo) -> None:
         """End a pool's worker at an item that takes too long."""
         actor = self._core.actors.get(command.actor)
-        if actor is None or actor.host.pid is None or actor.host.pid != command.pid:
+        is_there = actor is not None and actor.host.pid is not None and not actor.is_suspended
+        if actor is None or not is_there or actor.host.pid != command.pid:
             self._core.reply(who, False)
             return
         if actor.words[DEBUGGED]:
