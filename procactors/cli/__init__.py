@@ -15,7 +15,18 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import deadletters, demo, examples, map as map_, ps, run, tree
+from procactors.cli import (
+    attach,
+    deadletters,
+    demo,
+    examples,
+    map as map_,
+    profile,
+    ps,
+    run,
+    stack,
+    tree,
+)
 from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
@@ -85,4 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     examples.add_to(commands)
     deadletters.add_to(commands)
     ps.add_to(commands)
+    stack.add_to(commands)
+    attach.add_to(commands)
+    profile.add_to(commands)
     return parser

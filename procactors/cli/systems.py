@@ -54,6 +54,7 @@ def seen(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
         from procactors.outside.guest import NoAnswer, OtherVersion
         from procactors.outside.roster import NoActor
         from procactors.outside.systems import NoSystem
+        from procactors.outside.visit import NotAtHome
 
         try:
             return command(arguments)
@@ -63,7 +64,7 @@ def seen(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
         except NoAnswer as error:
             print(f"procactors: {error}", file=sys.stderr)
             return SILENT
-        except OtherVersion as error:
+        except (OtherVersion, NotAtHome) as error:
             print(f"procactors: {error}", file=sys.stderr)
             return 1
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
-from procactors.outside.stacks import process_of
+from procactors.outside.stacks import ActorSuspended, process_of
 from procactors.outside.visit import Visit
 from procactors.runner.debug_line import (
     END,
@@ -27,7 +27,7 @@ from procactors.runner.debug_line import (
 )
 from procactors.runner.door import REFUSED
 
-__all__ = ["ActorSuspended", "Screen", "attach", "converse"]
+__all__ = ["Screen", "attach", "converse"]
 
 #: Seconds from which on a user is told why nothing happens.
 _TELL_S = 0.5
@@ -35,10 +35,6 @@ _TELL_S = 0.5
 _START_S = 5.0
 #: Seconds of one wait for the actor, between looks at whether it lives.
 _SLICE_S = 0.5
-
-
-class ActorSuspended(Exception):
-    """The actor's process is stopped: nothing runs there that could be debugged."""
 
 
 class Screen(Protocol):

@@ -28,7 +28,7 @@ _MISSING = "py-spy would show it, if it were installed (pip install py-spy)"
 
 
 class Thread(NamedTuple):
-    """A thread: its name, whether it is the main one, its (file, line, function), innermost first."""
+    """A thread; its frames are (file, line, function), innermost first."""
 
     name: str
     is_main: bool

@@ -21,27 +21,59 @@ import socket
 from collections.abc import Iterator
 from time import monotonic
 
+from procactors.errors import ProcActorsError
 from procactors.light_tuple import NamedTuple
+from procactors.model.commands import TellStacks
 from procactors.outside import py_spy
+from procactors.outside.guest import Guest, NoAnswer, OtherVersion
+from procactors.outside.systems import NoSystem, SystemView
 from procactors.outside.visit import NotAtHome, Visit
 from procactors.process.live import LiveProcess
+from procactors.process.parent_dump import FILE_NAME, PARENT_DUMP
 from procactors.process.shield import DUMP
 from procactors.runner.door import REFUSED
 from procactors.wire.mailbox.black_box import PID, BlackBox
 from procactors.wire.raised import FATAL, is_ours
 
-__all__ = ["Frame", "Stack", "Stacks", "parse_dump", "process_of", "stacks_of", "without_ours"]
+__all__ = [
+    "ActorSuspended",
+    "Frame",
+    "Stack",
+    "Stacks",
+    "dump_of",
+    "is_runtimes",
+    "parse_dump",
+    "process_of",
+    "stacks_of",
+    "stacks_of_parent",
+    "without_ours",
+]
 
+#: Seconds for which stacks are waited for at most; on a machine that is not overloaded it is less than
+#: half of one.
+PATIENCE_S = 5.0
 #: Seconds that the main thread has for an answer, before it counts as stuck in C code.
 _ANSWER_S = 0.25
+#: Seconds that the parent's supervisor has for one.
+_SUPERVISOR_S = 0.3
+_PARENT_STUCK = (
+    "the supervisor has not answered within 0.3 s: C code holds the interpreter's lock, or the "
+    "machine is overloaded"
+)
 #: Seconds between two looks at a dump that is being written, or at a process that is starting.
 _LOOK_S = 0.005
+#: Where every thread begins.
+_THREADING = os.sep + "threading.py"
 #: Bytes of a file of dumps from which on it is emptied.
 _LARGE = 32768
 #: Where an actor's life begins: what is outside of it is how its process was started.
 _ENTRY = os.path.join("procactors", "api", "incarnation.py")
 #: Bytes that are read of a dump, or of an answer.
 _MOST_BYTES = 4 << 20
+
+
+class ActorSuspended(Exception):
+    """The actor's process is stopped, so nothing can run there."""
 
 
 class Frame(NamedTuple):
@@ -84,7 +116,7 @@ class Stacks(NamedTuple):
     note: str = ""
 
 
-def stacks_of(folder: str, within: float = 1.0, *, native: bool = False) -> Stacks:
+def stacks_of(folder: str, within: float = PATIENCE_S, *, native: bool = False) -> Stacks:
     """Return the stacks of the process that serves an actor now.
 
     Blocks until they are there, up to `within` seconds.
@@ -101,13 +133,78 @@ def stacks_of(folder: str, within: float = 1.0, *, native: bool = False) -> Stac
     with process_of(folder, until) as process:
         try:
             if native:
-                found = py_spy.dumped(process.pid, native=True)
-                return Stacks(process.pid, _opened(found.threads), found.source, found.note)
+                return _native(process)
             if process.is_suspended:
                 return _of_suspended(process)
             return _by_python(folder, process, until) or _by_dump(folder, process, until)
         except ProcessLookupError:
             raise NotAtHome("the actor's process has ended") from None
+
+
+def stacks_of_parent(
+    view: SystemView, within: float = PATIENCE_S, *, native: bool = False
+) -> Stacks:
+    """Return the stacks of a system's parent, the program.
+
+    Blocks until they are there, up to `within` seconds; py-spy may take longer.
+
+    Args:
+        view: the system.
+        within: seconds that it may take.
+        native: by py-spy, with the frames of C code.
+
+    Raises:
+        NoSystem: it has ended.
+    """
+    until = monotonic() + within
+    try:
+        with LiveProcess(view.pid) as process:
+            if native:
+                return _native(process)
+            if process.is_suspended:
+                return _of_suspended(process)
+            return (
+                _by_supervisor(view)
+                or _by_py_spy(process)
+                or _by_parents_dump(process, until)
+                or _silent(process)
+            )
+    except (ProcessLookupError, NotAtHome):
+        raise NoSystem(f"the system {view.name} has ended") from None
+
+
+def _by_supervisor(view: SystemView) -> Stacks | None:
+    """Return what the parent's supervisor tells; None if it does not get the interpreter's lock."""
+    try:
+        with Guest(view.path) as guest:
+            data = guest.ask(TellStacks(), _SUPERVISOR_S)
+    except (NoAnswer, OtherVersion, ProcActorsError):
+        return None
+    return _opened_python(view.pid, data)
+
+
+def _by_py_spy(process: LiveProcess) -> Stacks | None:
+    if not py_spy.is_installed():
+        return None
+    found = py_spy.dumped(process.pid)
+    if not found.threads:
+        return None
+    return Stacks(process.pid, _opened(found.threads), found.source, _PARENT_STUCK)
+
+
+def _by_parents_dump(process: LiveProcess, until: float) -> Stacks | None:
+    """Return what faulthandler writes in the parent."""
+    folder = f"/proc/{process.pid}/fd"
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):
+                if not os.readlink(path).startswith(f"/memfd:{FILE_NAME}"):
+                    continue
+                text = _dump(path, process, PARENT_DUMP, until)
+                if text:
+                    return Stacks(process.pid, parse_dump(text), "faulthandler", _PARENT_STUCK)
+    return None
 
 
 def process_of(folder: str, until: float) -> LiveProcess:
@@ -144,13 +241,18 @@ def _by_python(folder: str, process: LiveProcess, until: float) -> Stacks | None
             data = _read(connection)
     if not data or data[:1] == REFUSED:  # it could not, or has ended in between
         return None
+    return _opened_python(process.pid, data)
+
+
+def _opened_python(pid: int, data: bytes) -> Stacks | None:
+    """Return what `runner.stacks` has packed; None: it is cut off."""
     try:
         found = marshal.loads(data)  # noqa: S302 - from a process of our own user
     except (EOFError, ValueError, TypeError):
         return None
     stacks = [_thread(*thread) for thread in found["threads"]]
     stacks += [Stack(name, False, True, _frames(places)) for name, places in found["tasks"]]
-    return Stacks(process.pid, tuple(stacks), "python")
+    return Stacks(pid, tuple(stacks), "python")
 
 
 def _thread(name: str, _ident: int, is_main: bool, places: list[tuple[str, int, str]]) -> Stack:
@@ -170,14 +272,24 @@ def _read(connection: socket.socket) -> bytes:
     return data
 
 
-def _by_dump(folder: str, process: LiveProcess, until: float) -> Stacks:
-    """Return what faulthandler writes, in whatever thread the signal comes to."""
+def dump_of(folder: str, process: LiveProcess, until: float) -> tuple[Stack, ...]:
+    """Return what faulthandler writes, in whatever thread the signal comes to; none: nothing.
+
+    Raises:
+        NotAtHome: the actor is gone. ProcessLookupError: its process is.
+    """
+    path = os.path.join(folder, "fault")
     with _alone(folder, until) as is_alone:
-        text = _dump(os.path.join(folder, "fault"), process, until) if is_alone else ""
-    if not text:
+        text = _dump(path, process, DUMP, until) if is_alone else ""
+    return parse_dump(text)
+
+
+def _by_dump(folder: str, process: LiveProcess, until: float) -> Stacks:
+    stacks = dump_of(folder, process, until)
+    if not stacks:
         return _silent(process)
     note = "its main thread runs C code, which has not come back to Python for 0.25 s"
-    return Stacks(process.pid, parse_dump(text), "faulthandler", note)
+    return Stacks(process.pid, stacks, "faulthandler", note)
 
 
 @contextlib.contextmanager
@@ -200,13 +312,13 @@ def _alone(folder: str, until: float) -> Iterator[bool]:
         os.close(fd)
 
 
-def _dump(path: str, process: LiveProcess, until: float) -> str:
+def _dump(path: str, process: LiveProcess, number: int, until: float) -> str:
     """Have a process append its stacks to a file; return what came, empty if nothing did.
 
     It stays there: crash reports look for what is theirs (`ActorMailbox.take_stacks`). The next
     one that asks drops it once it has grown large.
     """
-    while not process.catches(DUMP):  # it is just starting
+    while not process.catches(number):  # it is just starting
         if monotonic() >= until or process.has_ended:
             return ""
         _pause(_LOOK_S)
@@ -215,20 +327,22 @@ def _dump(path: str, process: LiveProcess, until: float) -> str:
         if begin > _LARGE and FATAL.encode() not in file.read():
             os.ftruncate(file.fileno(), 0)
             begin = 0
-        holding = process.threads_in_handler(DUMP) or set()
-        if not process.send(DUMP):
+        holding = process.threads_in_handler(number) or set()
+        if not process.send(number):
             return ""
-        _await_dump(file.fileno(), process, begin, holding, until)
+        _await_dump(file.fileno(), process, number, begin, holding, until)
         file.seek(begin)
         return file.read(_MOST_BYTES).decode(errors="replace")
     return ""
 
 
-def _await_dump(fd: int, process: LiveProcess, begin: int, holding: set[str], until: float) -> None:
+def _await_dump(
+    fd: int, process: LiveProcess, number: int, begin: int, holding: set[str], until: float
+) -> None:
     """Wait until a dump is written: no thread is in the handler any more."""
     while monotonic() < until and not process.has_ended:
         if os.fstat(fd).st_size > begin:
-            inside = process.threads_in_handler(DUMP)
+            inside = process.threads_in_handler(number)
             if inside is not None and inside <= holding:
                 return
         _pause(_LOOK_S)
@@ -262,6 +376,11 @@ def _of_suspended(process: LiveProcess) -> Stacks:
     if found.threads:
         return Stacks(process.pid, _opened(found.threads), found.source, note)
     return Stacks(process.pid, (), "", f"{note}: {found.note}")
+
+
+def _native(process: LiveProcess) -> Stacks:
+    found = py_spy.dumped(process.pid, native=True, is_stopped=process.is_suspended)
+    return Stacks(process.pid, _opened(found.threads), found.source, found.note)
 
 
 def _opened(threads: tuple[py_spy.Thread, ...]) -> tuple[Stack, ...]:
@@ -304,6 +423,14 @@ def without_ours(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
     ends = (at for at, frame in enumerate(frames) if frame.file.endswith(_ENTRY))
     inner = frames[: next(ends, len(frames))]
     return tuple(frame for frame in inner if not is_ours(frame.file)) or inner or frames
+
+
+def is_runtimes(stack: Stack) -> bool:
+    """Whether a stack is that of a thread of the runtime's own."""
+    theirs = (
+        frame for frame in stack.frames if not is_ours(frame.file) and _THREADING not in frame.file
+    )
+    return not stack.is_main and not stack.is_task and next(theirs, None) is None
 
 
 def _pause(seconds: float) -> None:

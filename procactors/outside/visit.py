@@ -15,7 +15,6 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from procactors.errors import ProcActorsError
 from procactors.process.shield import DOOR
 from procactors.runner.door import PREFIX
 
@@ -30,7 +29,7 @@ __all__ = ["NotAtHome", "Visit"]
 _AGAIN_S = 0.01
 
 
-class NotAtHome(ProcActorsError):
+class NotAtHome(Exception):
     """The actor's process has ended, or its folder is gone."""
 
 
@@ -74,7 +73,7 @@ class Visit:
                 os.unlink(hidden)
             raise
 
-    def __enter__(self) -> Visit:
+    def __enter__(self) -> Visit:  # noqa: PYI034 - Self is newer than 3.10
         return self
 
     def __exit__(
@@ -103,9 +102,9 @@ class Visit:
             while not process.send(DOOR):
                 if monotonic() >= until:
                     return None
-                self._wait(min(_AGAIN_S, until - monotonic()))
+                self.accept(min(_AGAIN_S, until - monotonic()))
             while monotonic() < until:
-                if (connection := self._wait(min(0.1, until - monotonic()))) is not None:
+                if (connection := self.accept(min(0.1, until - monotonic()))) is not None:
                     return connection
                 if process.has_ended:
                     break
@@ -115,7 +114,8 @@ class Visit:
             pass
         raise NotAtHome("the actor's process has ended")
 
-    def _wait(self, seconds: float) -> socket.socket | None:
+    def accept(self, seconds: float) -> socket.socket | None:
+        """Return the connection, once the actor has let us in; None: not within so many seconds."""
         self._listener.settimeout(max(0.001, seconds))
         try:
             return self._listener.accept()[0]

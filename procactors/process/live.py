@@ -45,7 +45,7 @@ class LiveProcess:
             self.close()
             raise
 
-    def __enter__(self) -> LiveProcess:
+    def __enter__(self) -> LiveProcess:  # noqa: PYI034 - Self is newer than 3.10
         return self
 
     def __exit__(
@@ -132,8 +132,8 @@ def _masks(path: str) -> dict[str, int]:
 
 def _has_mapped(pid: int, path: str) -> bool:
     """Return whether a process has mapped a file."""
-    # By device and inode, since another namespace of mounts has another path for it; or by its path,
-    # since some file systems (overlays) show another device there than here.
+    # By device and inode, since another namespace of mounts has another path for it; or by its
+    # path, since some file systems (overlays) show another device there than here.
     seen = os.stat(path)
     wanted = f" {os.major(seen.st_dev):02x}:{os.minor(seen.st_dev):02x} {seen.st_ino} "
     try:

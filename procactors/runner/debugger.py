@@ -18,7 +18,7 @@ import _thread
 import code
 import contextlib
 import os
-import pdb
+import pdb  # noqa: T100 - that is what this is for
 import queue
 import select
 import signal
@@ -181,6 +181,11 @@ class _Debugger(pdb.Pdb):
         self._saved: list[tuple[FrameType, Any]] = []
         self._is_first = False
 
+    @property
+    def is_interruptible(self) -> bool:
+        """Whether a KeyboardInterrupt comes to an end at the prompt: pdb says so for its own."""
+        return bool(getattr(self, "allow_kbdint", False))
+
     def arm(self, frame: FrameType | None) -> None:
         """Have the frame, and those that it was called from, traced, once there is tracing."""
         self.disarm()
@@ -203,8 +208,11 @@ class _Debugger(pdb.Pdb):
         if self._session.is_over:
             self._session.leave()
             return None
-        result = super().trace_dispatch(frame, event, arg)
-        if self._session.is_over:  # at a prompt in there
+        return self._unless_over(super().trace_dispatch(frame, event, arg))
+
+    def _unless_over(self, result: Any) -> Any:
+        """Return a trace function, unless a prompt in there was the last one."""
+        if self._session.is_over:
             self._session.leave()
             return None
         return result
@@ -237,7 +245,7 @@ class _Debugger(pdb.Pdb):
 
     do_c = do_cont = do_continue
 
-    def do_quit(self, _arg: str) -> bool:
+    def do_quit(self, arg: str) -> bool:
         """q(uit), exit, detach: leave the actor, which goes on."""
         self.clear_all_breaks()
         self.set_continue()
@@ -250,17 +258,17 @@ class _Debugger(pdb.Pdb):
         """EOF: as quit."""
         return self.do_quit(arg)
 
-    def do_run(self, _arg: str) -> None:
+    def do_run(self, arg: str) -> None:
         """An actor cannot be run again from here."""
         self.message("*** an actor is not started again from here: see `procactors kill`")
 
     do_restart = do_run
 
-    def do_interact(self, _arg: str) -> None:
+    def do_interact(self, arg: str) -> None:
         """Start an interpreter with the names of the current frame."""
         assert self.curframe is not None
         names = {**self.curframe.f_globals, **self.curframe_locals}
-        with contextlib.redirect_stdout(self.stdout):  # type: ignore[type-var]
+        with contextlib.redirect_stdout(self.stdout):
             _Console(names, self).interact("*interactive*", "")
 
 
@@ -313,7 +321,7 @@ class _Session:
             self.finish()
         finally:
             self._is_sending = False
-        if self._is_interrupted and self._debugger.allow_kbdint:
+        if self._is_interrupted and self._debugger.is_interruptible:
             self._is_interrupted = False
             raise KeyboardInterrupt
 
@@ -350,7 +358,7 @@ class _Session:
         is_interrupted, self._is_interrupted = self._is_interrupted, False
         if threading.get_ident() != self._thread or not (is_interrupted or self.is_over):
             return
-        if self._debugger.allow_kbdint:
+        if self._debugger.is_interruptible:
             raise KeyboardInterrupt
         if self.is_over:
             self.leave()

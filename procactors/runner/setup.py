@@ -203,7 +203,7 @@ def set_signals(folder: str, words: memoryview) -> None:
 def _breakpoint(*args: Any, **kwargs: Any) -> Any:
     """Do what `breakpoint()` does in an actor; by the same environment variable as elsewhere."""
     if os.environ.get("PYTHONBREAKPOINT", "") not in ("", "pdb.set_trace"):  # "0": nothing
-        return sys.__breakpointhook__(*args, **kwargs)
+        return sys.__breakpointhook__(*args, **kwargs)  # noqa: T100 - what the user has asked for
     if _here is not None:
         breakpoints.stop(*_here, sys._getframe(1))
     return None

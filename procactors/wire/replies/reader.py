@@ -250,11 +250,11 @@ class ReplyReader:
             with self._lock:
                 if not self._deadlines:
                     return None
-                deadline, call, error, *about = self._deadlines[0]
+                deadline, call, error, actor, timeout, was_held = self._deadlines[0]
                 if deadline > monotonic():
                     return deadline
                 heapq.heappop(self._deadlines)
-            if call in self.pending and self._is_put_off(call, error, *about):
+            if call in self.pending and self._is_put_off(call, error, actor, timeout, was_held):
                 continue
             waiter = self.pending.pop(call, None)
             if waiter is not None:
