@@ -49,8 +49,8 @@ __all__ = [
     "without_ours",
 ]
 
-#: Seconds for which stacks are waited for at most; on a machine that is not overloaded it is less than
-#: half of one.
+#: Seconds for which stacks are waited for at most. On a machine that is not overloaded they come
+#: within half a second.
 PATIENCE_S = 5.0
 #: Seconds that the main thread has for an answer, before it counts as stuck in C code.
 _ANSWER_S = 0.25
