@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
@@ -115,10 +118,45 @@ def _answer(connection: socket.socket, kind: bytes, text: str, screen: Screen) -
     elif kind == PROMPT:
         with contextlib.suppress(BrokenPipeError):  # what it has said last is still to be read
             try:
-                connection.sendall(pack(LINE, screen.ask(text) + "\n"))
+                with _Watch(connection) as watch:
+                    line = screen.ask(text) + "\n"
+                connection.sendall(pack(LINE, line))
             except EOFError:
                 screen.show("\n")
-                connection.sendall(pack(LINE, "EOF\n"))
+                connection.sendall(pack(LINE, ""))
             except KeyboardInterrupt:
                 screen.show("\n")
-                connection.sendall(pack(INTERRUPT))
+                if not watch.has_come:
+                    connection.sendall(pack(INTERRUPT))
+
+
+class _Watch:
+    """Interrupts the user's typing when something comes from the actor: at a prompt, its end.
+
+    Attributes:
+        has_come: it has.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.has_come = False
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+        self._over = os.eventfd(0, os.EFD_CLOEXEC)
+        self._poll.register(self._over, select.POLLIN)
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def _look(self) -> None:
+        if self._over not in [fd for fd, _ in self._poll.poll()]:
+            self.has_come = True
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGINT)
+
+    def __enter__(self) -> _Watch:  # noqa: PYI034 - Self is newer than 3.10
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.eventfd_write(self._over, 1)
+        self._thread.join()
+        os.close(self._over)

@@ -39,6 +39,8 @@ _FORMAT = 2
 _TELL_S = 0.1
 #: A sample that comes so many periods late, and so many seconds at least, was kept from coming.
 _LATE_PERIODS, _LATE_S = 4, 0.05
+#: Seconds for which a thread may keep the interpreter's lock while a sample is due.
+_SWITCH_S = 0.00005
 #: Most frames of a stack.
 _FRAMES = 300
 
@@ -70,13 +72,20 @@ class _Sampler:
 
     def run(self) -> None:
         """Sample until the time is over, or the visitor is gone."""
+        before = sys.getswitchinterval()
         with self._connection:
+            # Else this thread would come to run mostly where the others give the interpreter's lock
+            # away by themselves, as they do in system calls, and see them there.
+            sys.setswitchinterval(_SWITCH_S)
             # Signals are the main thread's: a blocking call of its own is to be interrupted.
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
                 self._sample()
             except OSError:
-                return  # the visitor is gone, or has been stopped for so long that its pipe is full
+                return  # the visitor is gone
+            finally:
+                if sys.getswitchinterval() <= _SWITCH_S * 2:  # else somebody else has set it
+                    sys.setswitchinterval(before)
 
     def _sample(self) -> None:
         me = threading.get_ident()

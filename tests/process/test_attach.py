@@ -12,8 +12,12 @@ from procactors import ActorSystem
 from procactors.errors import AskTimeout
 from procactors.wire.mailbox.black_box import DEBUGGED
 from tests.support.debugging import command, sits_at
-from tests.support.stuck import Somewhere
+from tests.support.stuck import Somewhere, hot
 from tests.support.waiting import SHORT_S, aside, eventually
+
+
+#: A line that is never come to.
+BREAKPOINT = f"{hot.__code__.co_filename}:{hot.__code__.co_firstlineno + 2}"
 
 
 def attached(system, ref):
@@ -65,7 +69,7 @@ def test_continue_with_a_breakpoint_stops_there_again_and_ctrl_c_anywhere(system
     ref, reply, enough = at_work
     with attached(system, ref) as person:
         person.sees("(Pdb) ")
-        person.types("b hot")
+        person.types(f"b {BREAKPOINT}")
         person.sees("(Pdb) ")
         person.types("c")
         eventually(lambda: is_debugged(system, ref), "the debugger to stay")
@@ -116,7 +120,7 @@ def test_when_the_terminal_is_killed_behind_continue_the_actor_goes_on(system, a
     ref, reply, enough = at_work
     with attached(system, ref) as person:
         person.sees("(Pdb) ")
-        person.types("b hot")
+        person.types(f"b {BREAKPOINT}")
         person.sees("(Pdb) ")
         person.types("c")
         person.kill()
