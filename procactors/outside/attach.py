@@ -116,9 +116,10 @@ def _answer(connection: socket.socket, kind: bytes, text: str, screen: Screen) -
     if kind == TEXT:
         screen.show(text)
     elif kind == PROMPT:
+        watch = _Watch(connection)
         with contextlib.suppress(BrokenPipeError):  # what it has said last is still to be read
             try:
-                with _Watch(connection) as watch:
+                with watch:
                     line = screen.ask(text) + "\n"
                 connection.sendall(pack(LINE, line))
             except EOFError:

@@ -288,7 +288,10 @@ def _by_dump(folder: str, process: LiveProcess, until: float) -> Stacks:
     stacks = dump_of(folder, process, until)
     if not stacks:
         return _silent(process)
-    note = "its main thread runs C code, which has not come back to Python for 0.25 s"
+    note = (
+        "its main thread has not answered within 0.25 s: it runs C code, which does not come back "
+        "to Python, or imports a module"
+    )
     return Stacks(process.pid, stacks, "faulthandler", note)
 
 

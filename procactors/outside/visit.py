@@ -93,7 +93,8 @@ class Visit:
     def knock(self, process: LiveProcess, until: float) -> socket.socket | None:
         """Ask to be let in, and return the connection; None: not until then (monotonic).
 
-        A process that is just starting is waited for. So is one whose main thread runs C code.
+        A process that is just starting is waited for. So is one whose main thread runs C code; it
+        may be called again.
 
         Raises:
             NotAtHome: the process has ended.

@@ -3,7 +3,8 @@
 Layer: runner. Runs in: actor, main thread, inside the handler of the signal `DOOR`.
 Owns: each visitor's connection, until what was asked for is done.
 Never: waits for a visitor; takes a lock that the interrupted code may hold (so: no logging, no
-`threading.Thread`); lets an error of its own through.
+`threading.Thread`, no import on top of another one: see `runner.setup`); lets an error of its own
+through.
 
 A visitor listens on a socket in the actor's folder, whose name says what it wants, and sends the
 signal. The actor connects, removes the name, and does what it says:
@@ -73,7 +74,7 @@ def _names(folder: str) -> list[str]:
 
 def _connect(folder: str, name: str) -> socket.socket | None:
     """Return a connection to a visitor, whose name is removed; None: it is gone."""
-    connection = None
+    connection: socket.socket | None = None
     try:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.setblocking(False)

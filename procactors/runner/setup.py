@@ -27,6 +27,7 @@ from procactors.wire.pickling.definitions import forget_program, replace_main
 
 if TYPE_CHECKING:
     import random
+    from types import FrameType
 
     from procactors.runner import breakpoints, door
 else:
@@ -191,13 +192,29 @@ def set_signals(folder: str, words: memoryview) -> None:
     """Install the actor's signal handling (see `process.shield`), and its `breakpoint()`."""
     global _here  # noqa: PLW0603 - a process is one actor
     # The box stays mapped to the end of the process.
-    shield(lambda: words[CONTROL] == TERMINATE, lambda frame: door.visit(folder, words, frame))
+    shield(lambda: words[CONTROL] == TERMINATE, _visit)
     _here = folder, words
     hook = sys.breakpointhook
     # One that the program has chosen stays. Not pytest's, which a forked actor has of its parent:
     # it would wait for what the parent's has captured.
     if hook is sys.__breakpointhook__ or getattr(hook, "__module__", "").startswith("_pytest."):
         sys.breakpointhook = _breakpoint
+
+
+def _visit(frame: FrameType | None) -> None:
+    """Let visitors in, in the handler of `DOOR`; they knock again if that cannot be just now."""
+    # An import on top of one breaks that: before Python 3.12, importlib has one place for each
+    # thread in which it notes for which lock it waits.
+    if _here is not None and not _is_importing(frame):
+        door.visit(*_here, frame)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _breakpoint(*args: Any, **kwargs: Any) -> Any:

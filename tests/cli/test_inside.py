@@ -29,7 +29,8 @@ def test_stack_prints_the_message_in_hand_and_the_lines(seen, gate, capsys):
     assert main(["stack", "worker", "--system", path]) == 0
     out = capsys.readouterr().out
     assert "in hand: Somewhere.compute" in out or "in hand: compute" in out
-    assert "stuck.py" in out and "loop.py" not in out
+    assert "stuck.py" in out
+    assert "loop.py" not in out
     assert main(["stack", "worker", "--all", "--system", path]) == 0
     assert "loop.py" in capsys.readouterr().out
     assert main(["stack", "worker", "--json", "--system", path]) == 0

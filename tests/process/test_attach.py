@@ -15,7 +15,6 @@ from tests.support.debugging import command, sits_at
 from tests.support.stuck import Somewhere, hot
 from tests.support.waiting import SHORT_S, aside, eventually
 
-
 #: A line that is never come to.
 BREAKPOINT = f"{hot.__code__.co_filename}:{hot.__code__.co_firstlineno + 2}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 
 from procactors import Actor
@@ -89,3 +90,22 @@ class Busy(Actor):
 
     def cold(self):
         return len("cold")
+
+
+class Restless(Actor):
+    """Is at work in several ways, for some milliseconds each."""
+
+    def work(self, way):
+        if way == 0:
+            hot(20_000)
+        elif way == 1:
+            sum(range(3_000_000))  # C code, with the interpreter's lock
+        elif way == 2:
+            time.sleep(0.02)
+        else:
+            threads = [threading.Thread(target=hot, args=(20_000,)) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        return way, os.getpid()
