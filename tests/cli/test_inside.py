@@ -35,7 +35,7 @@ def test_stack_prints_the_message_in_hand_and_the_lines(seen, gate, capsys):
     assert "loop.py" in capsys.readouterr().out
     assert main(["stack", "worker", "--json", "--system", path]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["name"] == "worker" and found["source"] == "python"
+    assert (found["name"], found["source"]) == ("worker", "python")
     (gate.folder / "enough").touch()
     assert reply.result(SHORT_S) == 7
 
