@@ -54,12 +54,11 @@ OWNERS: dict[str, set[str]] = {
     "multiprocessing.Process": set(),
     # Global, and the application's: the zygote sets its own, as `multiprocessing`'s fork would.
     "multiprocessing.set_start_method": {"process.zygote"},
-    "subprocess": {"process.child", "process.launcher"},
+    "subprocess": {"process.child", "process.launcher", "outside.py_spy"},
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
-    # A user's `kill --now`, which looks behind the pidfd whose process it is.
-    "signal.pidfd_send_signal": {"process.child", "outside.direct"},
+    "signal.pidfd_send_signal": {"process.child", "process.live"},
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",

@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING
 
 from procactors import __version__
 from procactors.cli import (
+    attach,
     deadletters,
     demo,
     events,
     examples,
     map as map_,
     orders,
+    profile,
     ps,
     run,
+    stack,
     status,
     top,
     tree,
@@ -96,6 +99,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    for command in (ps, top, status, events, orders):
+    for command in (ps, top, status, events, orders, stack, attach, profile):
         command.add_to(commands)
     return parser

@@ -25,6 +25,7 @@ from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model import commands as c
 from procactors.model.events import Progress
 from procactors.observe.events import Events
+from procactors.process import parent_dump
 from procactors.process.launcher import Launcher
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.processes import Processes
@@ -117,6 +118,7 @@ class Supervisor:
             c.AsGuest: self._do_for_guest,
             c.Listen: self._listen,
             c.StopSystem: self._stop_system,
+            c.TellStacks: self._tell_stacks,
             c.ReportProgress: self._progressed,
             c.ReportOverflow: self._overflowed,
         }
@@ -189,6 +191,13 @@ class Supervisor:
     # -- the loop -----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        parent_dump.begin()
+        try:
+            self._serve()
+        finally:
+            parent_dump.end()
+
+    def _serve(self) -> None:
         while not self._done:
             for fd, _ in self._epoll.poll(self.supervision.patience()):
                 self._ready(fd)
@@ -310,6 +319,11 @@ class Supervisor:
             self._guests.on_ended.append(self._guest_events.end)
         self._guest_events.listen(command)
         self.core.reply(who, None)
+
+    def _tell_stacks(self, _: c.TellStacks, who: ReplyTo) -> None:
+        from procactors.runner.stacks import collected  # only where it is used
+
+        self.core.reply(who, collected())
 
     def _stop_system(self, command: c.StopSystem, who: ReplyTo) -> None:
         self.core.reply(who, None)
