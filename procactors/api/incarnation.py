@@ -60,6 +60,7 @@ from procactors.wire.mailbox.black_box import (
     STOP_ORDERED,
     STOPPED,
 )
+from procactors.wire.mailbox.meter import Meter
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import decode_joined
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, TAKEN_OVER, Kind, frame
@@ -114,6 +115,8 @@ def main(argv: list[str], *, stood_by: bool = False) -> None:
     try:
         _set_up(order, folder, words)
         endpoint = _open_endpoint(runtime_dir, actor, reader)
+        if order.metrics:
+            endpoint.measure(order.name, order.class_name)
         Life(order, folder, reader, endpoint).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
         code = _leave(order, folder, endpoint, words, error)
@@ -179,6 +182,8 @@ class Life:
         self._reader = reader
         self._endpoint = endpoint
         self._words = reader.box.words
+        if order.metrics:
+            reader.meter = Meter(folder, reader.box.words, order.name, order.class_name)
         self._handle = SystemHandle(endpoint, None)
         self._context = self._make_context()
         #: Of an actor with coroutines; None of others.

@@ -136,6 +136,7 @@ class ProcessHost(ActorMailbox):
             makers=makers(),
             system=self._processes.launcher.system,
             concurrency=options.max_concurrency,
+            metrics=self._processes.endpoint.trips is not None,
         )
         write_order(self.folder, order)
 

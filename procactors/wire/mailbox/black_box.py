@@ -45,6 +45,7 @@ __all__ = [
     "LISTENED",
     "LISTENED_OVERFLOW",
     "LISTENED_PROGRESS",
+    "METRICS",
     "PARENT_GONE",
     "PHASE",
     "PID",
@@ -82,6 +83,8 @@ HANDLED_OWN = 20
 CANCELS = 21
 #: Messages that were not begun because their callers' time was over.
 EXPIRED = 22
+#: Which row of the table `metrics` the messages go to that are handled now, from 1 (see `meter`).
+METRICS = 28
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
