@@ -61,6 +61,7 @@ from procactors.wire.mailbox.black_box import (
     STOPPED,
 )
 from procactors.wire.mailbox.meter import Meter
+from procactors.wire.mailbox.metered import MeteredReader
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import decode_joined
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, TAKEN_OVER, Kind, frame
@@ -140,11 +141,12 @@ def _claim(
 
 
 def _open_reader(folder: str, order: StartOrder) -> MailboxReader:
+    meter = Meter(folder, order.name, order.class_name) if order.metrics else None
     if order.checkpoint is None:
-        return MailboxReader(folder)
+        return MailboxReader(folder) if meter is None else MeteredReader(folder, meter)
     from procactors.runner.checkpoints import CheckpointReader  # only where it is used
 
-    return CheckpointReader(folder)
+    return CheckpointReader(folder, meter)
 
 
 def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
@@ -182,8 +184,6 @@ class Life:
         self._reader = reader
         self._endpoint = endpoint
         self._words = reader.box.words
-        if order.metrics:
-            reader.meter = Meter(folder, reader.box.words, order.name, order.class_name)
         self._handle = SystemHandle(endpoint, None)
         self._context = self._make_context()
         #: Of an actor with coroutines; None of others.

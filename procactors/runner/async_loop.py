@@ -321,6 +321,7 @@ class AsyncLoop(Loop):
                 slot = self.held.hold(place=record.kind == _CALL)
             except StorageFull as error:
                 # Then it stays in hand in the batch, and is the last one until it is handled.
+                self._reader.turn(None)  # counted with those that end beside it
                 if _NO_ROOM not in self._warned:
                     self._warned.add(_NO_ROOM)
                     _log.warning("%s", error)

@@ -64,7 +64,7 @@ from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.plain import PLAIN, load_plain
 from procactors.wire.raised import last_line, one_line, said, shown, trace_of
-from procactors.wire.record import FRAME, STAMP, Kind, parse
+from procactors.wire.record import FRAME, Kind, parse
 from procactors.wire.replies.failures import pack_failure, short_failure
 from procactors.wire.replies.sender import ReplySender
 from procactors.wire.shm.segments import Received
@@ -335,7 +335,7 @@ class Loop:
                     if is_metered:
                         if key != reader.key:
                             reader.turn(key)
-                        if padding >= STAMP:
+                        if padding > 7:  # it is stamped
                             reader.waited(at)
                     if data[body_at] == PLAIN and not flags:  # an empty body is refused there too
                         self._serve_plain(key, data[body_at:end], call, reply)

@@ -46,6 +46,7 @@ from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
 from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
 from procactors.wire.replies.reader import NOT_SENT, ReplyReader
+from procactors.wire.sampler import Sampler
 from procactors.wire.storage import too_many_open
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
 from procactors.wire.trips import Trips
@@ -96,6 +97,8 @@ class Endpoint:
         self._calls = itertools.count(1)
         #: What makes the records of tells, for each method that has been told.
         self._tells: dict[bytes, Callable[[bytes], bytes]] = {}
+        #: Which calls are measured, for each method.
+        self._samplers: dict[bytes, Sampler] = {}
         self._replies: ReplyReader | None = None
         # The same reader, set before its threads are started.
         self._reading: ReplyReader | None = None
@@ -218,7 +221,8 @@ class Endpoint:
         except IndexError:
             port = self._new_port()
         call = next(self._calls)
-        sent, sampler = 0, port.sampler
+        sent = standing = 0
+        sampler = self._samplers.get(method) or self._sampler(method)
         try:
             record = build_message(
                 self.store, actor, method, encoded, call, port.number, self.actor, deadline or 0.0
@@ -226,8 +230,8 @@ class Endpoint:
             if sampler.rests:
                 sampler.rests -= 1
             elif actor and self.trips is not None:
-                sent = monotonic_ns()
-                record = stamped(record, sent, sampler.standing)
+                sent, standing = monotonic_ns(), sampler.begin()
+                record = stamped(record, sent, standing)
             writer = self._writers.get(actor)
             if writer is None or not writer.send_at_once(record):
                 self._send(actor, name, record, place_timeout)
@@ -253,7 +257,7 @@ class Endpoint:
             raise
         try:
             if sent and self.trips is not None:
-                self.trips.record(method, sent, sampler)
+                self.trips.record(sent, method, sampler, standing)
             return load_answer(self.store, answer)
         finally:
             del answer
@@ -280,12 +284,13 @@ class Endpoint:
         record = build_message(
             self.store, actor, method, encoded, call, replies.port.number, self.actor, deadline
         )
-        sampler = replies.port.sampler
+        sampler = self._samplers.get(method) or self._sampler(method)
         if sampler.rests:
             sampler.rests -= 1
         elif actor and self.trips is not None:
-            replies.sent[call] = sent = monotonic_ns(), method
-            record = stamped(record, sent[0], sampler.standing)
+            sent, standing = monotonic_ns(), sampler.begin()
+            replies.sent[call] = sent, method, sampler, standing
+            record = stamped(record, sent, standing)
         pending.call = call
         replies.pending[call] = pending
         if pending.is_awaited:
@@ -570,6 +575,11 @@ class Endpoint:
         is_stamped = self.trips is not None
         build = self._tells[method] = tell_builder(method, self.actor, is_stamped)
         return build
+
+    def _sampler(self, method: bytes) -> Sampler:
+        if len(self._samplers) >= _KEPT_BUILDERS:
+            self._samplers.clear()
+        return self._samplers.setdefault(method, Sampler())
 
     def _give_up(self, port: ReplyPort, call: int, actor: int) -> None:
         port.give_up(call)

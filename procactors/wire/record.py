@@ -116,6 +116,7 @@ class Kind(enum.IntEnum):
 #: Indexed by a body's size modulo eight.
 PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
 _STAMP = struct.Struct("=Q")
+_unpack_stamp = _STAMP.unpack_from
 _pack = FRAME.pack
 _unpack = FRAME.unpack_from
 _new = tuple.__new__  # past NamedTuple's own constructor, which costs as much as the rest
@@ -158,9 +159,12 @@ def stamped(record: bytes, now: int, standing: int) -> bytes:
     return front + record[FRAME.size :] + _STAMP.pack(now << 8 | standing)
 
 
-def stamp_of(data: memoryview, at: int) -> tuple[int, int]:
-    """Return when a stamped record was sent, in monotonic nanoseconds, and what it stands for."""
-    (word,) = _STAMP.unpack_from(data, at + _unpack(data, at)[0] - STAMP)
+def stamp_of(data: memoryview, end: int) -> tuple[int, int]:
+    """Return when the stamped record that ends there was sent, and how many it stands for.
+
+    In nanoseconds of the monotonic clock.
+    """
+    (word,) = _unpack_stamp(data, end - STAMP)
     return word >> 8, word & MOST_STANDING
 
 

@@ -7,21 +7,21 @@ Never: leaves the first ones out: of few, each counts.
 A quick ask costs some 20 µs, and two looks at the clock with what follows are a thirtieth of that.
 So where the last one was quick the next few are left out, and the one behind them stands for all of
 these. Slow ones, and the first ones, are all measured. How long a tell takes its sender does not
-know: of these the first, the second, the fourth are measured, and so on, then each sixteenth.
+know: of these the first, the second, the fourth are measured, and so on, then each 64th.
 """
 
 from __future__ import annotations
 
 __all__ = ["MOST_TELLS", "Sampler"]
 
-#: Nanoseconds below which a call is quick, and the most that are left out behind one.
-_QUICK_NS, _MOST_RESTS = 100_000, 7
+#: Nanoseconds below which a call is quick, and the calls for which a measured one stands at most.
+_QUICK_NS, _MOST_STANDING = 100_000, 32
 #: Tells for which a measured one stands at most.
-MOST_TELLS = 16
+MOST_TELLS = 64
 
 
 class Sampler:
-    """Which calls are measured, of those that go one behind the other.
+    """Which calls of one method are measured; threads that call it at once share it.
 
     Attributes:
         rests: calls to be left out before the next that is measured.
@@ -33,7 +33,15 @@ class Sampler:
     def __init__(self) -> None:
         self.rests, self.standing = 0, 1
 
-    def measured(self, took_ns: int) -> None:
-        """Choose the next one, behind one that took so long."""
-        self.rests = min(_MOST_RESTS, 2 * self.standing - 1) if took_ns < _QUICK_NS else 0
-        self.standing = self.rests + 1
+    def begin(self) -> int:
+        """Note that one is measured; return for how many it stands."""
+        self.rests = self.standing - 1
+        return self.standing
+
+    def end(self, took_ns: int, standing: int) -> None:
+        """Choose the next ones, behind one that stood for so many and took so long."""
+        if took_ns >= _QUICK_NS:
+            self.rests, self.standing = 0, 1
+        elif self.standing == standing < _MOST_STANDING:
+            # Not if an earlier answer has done so already: of many under way at once.
+            self.standing, self.rests = 2 * standing, self.rests + standing

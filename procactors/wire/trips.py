@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from time import monotonic_ns
 
-from procactors.wire.meter_table import SUM, MeterTable, index_of
+from procactors.wire.meter_table import FINE_NS, FINE_SHIFT, INDEX, SUM, MeterTable, index_of
 from procactors.wire.sampler import Sampler
 
 __all__ = ["Trips"]
@@ -35,21 +35,30 @@ class Trips:
         self._path = path
         self._about = name, class_name
         self._table: MeterTable | None = None
+        # By the methods as they travel; what has no row of its own goes to that of the others.
+        self._rows: dict[bytes, memoryview] = {}
         self._try_again = 0
         self._is_closed = False
         # Many threads have answers. Reentrant: a signal handler may ask on top of `record`.
         self._lock = threading.RLock()
 
-    def record(self, method: bytes, sent: int, sampler: Sampler) -> None:
-        """Count a call that was sent at that instant (monotonic nanoseconds), and answered now."""
+    def record(self, sent: int, method: bytes, sampler: Sampler, standing: int) -> None:
+        """Count a call that was sent at that instant (monotonic nanoseconds), and answered now.
+
+        Args:
+            sent: when.
+            method: as it travels.
+            sampler: has chosen it.
+            standing: for how many calls it stands.
+        """
         now = monotonic_ns()
-        took, standing = now - sent, sampler.standing
-        sampler.measured(took)
+        took = now - sent
+        sampler.end(took, standing)
         with self._lock:
-            row = self._row(method, now)
+            row = self._rows.get(method) or self._row(method, now)
             if row is not None:
                 row[SUM] += took * standing
-                row[index_of(took)] += standing
+                row[INDEX[took >> FINE_SHIFT] if took < FINE_NS else index_of(took)] += standing
 
     def _row(self, method: bytes, now: int) -> memoryview | None:
         table = self._table
@@ -62,14 +71,16 @@ class Trips:
             except OSError:  # no room, or no descriptor: the call matters more
                 return None
         try:
-            return table.row(method)
+            row = self._rows[method] = table.row(method)
         except OSError:
             return None
+        return row
 
     def close(self) -> None:
         """Unmap the table."""
         with self._lock:
             self._is_closed = True
             table, self._table = self._table, None
+            self._rows.clear()
         if table is not None:
             table.close()

@@ -4,12 +4,9 @@ Layer: wire. Runs in: actor, main thread.
 Owns: the mailbox's table `metrics`, made with the first message (`close`).
 Never: fails a message: without room for its row it is counted where nobody sees it.
 
-The reader counts a message behind the two stores by which it is handled. Of quick ones of a method,
-one behind the other in a batch, it counts those that were before the last in one piece, at their
-mean: that is what keeps a message as cheap as it was. A reader that is killed in the midst has
-handled some that are in no row; how many is known from the box, and of which method by its word
-METRICS: the next one adds them (`_settle`). So the rows' sum is what the actor has handled, at the
-beginning of each life.
+A reader that is killed has handled some messages that are in no row (see `metered`). How many, is
+known from the box, and of which method by its word METRICS: the next life adds them (`_settle`). So
+at the beginning of each life the rows' sum is what the actor has handled.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ from procactors.wire.meter_table import (
     index_of,
 )
 
-__all__ = ["METHODS", "Meter", "add"]
+__all__ = ["METHODS", "Meter", "add", "scratch"]
 
 #: Methods of an actor that have a row of their own.
 METHODS = 64
@@ -44,13 +41,13 @@ class Meter:
 
     Args:
         path: the mailbox's directory.
-        words: of its black box.
         name, class_name: the actor's, for those who read the table.
     """
 
-    def __init__(self, path: str, words: memoryview, name: str, class_name: str) -> None:
+    def __init__(self, path: str, name: str, class_name: str) -> None:
         self._path = os.path.join(path, "metrics")
-        self._words = words
+        #: Of the mailbox's black box.
+        self.words = memoryview(b"")
         self._about = name, class_name
         self._table: MeterTable | None = None
         # What has no room in the file.
@@ -71,13 +68,13 @@ class Meter:
             except OSError:  # no room, or no descriptor: the message matters more
                 self._try_again = now + _RETRY_NS
         if self._unseen is None:
-            self._unseen = memoryview(bytearray(8 * (SECOND + 1 + COLUMNS))).cast("Q")
+            self._unseen = scratch()
         return self._unseen
 
     def _made(self, key: bytes) -> memoryview:
         table = self._table
         if table is None:
-            before = self._words[HANDLED] - self._words[HANDLED_OWN]
+            before = self.words[HANDLED] - self.words[HANDLED_OWN]
             table = MeterTable(self._path, METHODS, 2, *self._about, before)
             self._table = table
             self._settle(table, before)
@@ -88,7 +85,7 @@ class Meter:
         missing = handled - table.handled()
         if missing <= 0 or not table.rows:
             return
-        current = self._words[METRICS]
+        current = self.words[METRICS]
         row = list(table.rows.values())[max(0, min(current, len(table.rows)) - 1)]
         count = sum(row[SUM + 1 : SECOND])
         add(row, SUM, missing * row[SUM] // count if count else 0, missing)
@@ -98,18 +95,12 @@ class Meter:
         row = self.row(key)
         table = self._table
         if table is not None and row is not self._unseen:
-            self._words[METRICS] = table.number_of(row) + 1
+            self.words[METRICS] = table.number_of(row) + 1
         return row
 
     def record(self, key: bytes, took_ns: int) -> None:
         """Count a message that was handled out of the batch."""
         add(self.row(key), SUM, max(0, took_ns), 1)
-
-    def waited(self, row: memoryview, took_ns: int, weight: int) -> None:
-        """Count how long a message has waited that stands for `weight` of them."""
-        took_ns = max(0, took_ns)
-        row[SECOND] += took_ns * weight
-        row[SECOND - SUM + index_of(took_ns)] += weight
 
     def failed(self, key: bytes) -> None:
         """Count a message whose handler has raised, or that could not be read."""
@@ -124,6 +115,11 @@ class Meter:
         if self._table is not None:
             self._table.close()
             self._table = None
+
+
+def scratch() -> memoryview:
+    """Return a row that is in no table."""
+    return memoryview(bytearray(8 * (SECOND + 1 + COLUMNS))).cast("Q")
 
 
 def add(row: memoryview, at: int, sum_ns: int, count: int) -> None:

@@ -32,10 +32,9 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     BlackBox,
 )
-from procactors.wire.mailbox.meter import Meter, add
+from procactors.wire.mailbox.meter import Meter
 from procactors.wire.mailbox.tokens import Tokens, bytes_in
-from procactors.wire.meter_table import FINE_NS, FINE_SHIFT, INDEX, SUM, index_of
-from procactors.wire.record import KIND_AT, Kind, Record, frame, parse, stamp_of
+from procactors.wire.record import KIND_AT, Kind, Record, frame, parse
 from procactors.wire.spin import Spin
 
 __all__ = ["MailboxReader", "WouldWait"]
@@ -45,10 +44,6 @@ _ZEROS = memoryview(bytes(1 << 16))
 
 #: Seconds between an idle reader's tries to bring back the tokens of killed senders.
 _HEAL_EVERY_S = 0.2
-
-#: A message that takes no longer is counted with those of its method behind it (see `meter`): most
-#: others cost a hundred times what counting one costs.
-_QUICK_NS = 16_384
 
 
 class WouldWait(Exception):
@@ -74,9 +69,12 @@ class MailboxReader:
     Attributes:
         path: the mailbox's directory.
         box: its black box.
-        meter: counts what is handled; None: nobody does.
-        key: of the method of the message in hand, once it `turned` to that.
+        meter: counts what is handled, where that is wanted (`metered`); else None.
+        key: of the method for which the message in hand is counted, if it is.
     """
+
+    meter: Meter | None = None
+    key: bytes | None = None
 
     def __init__(self, path: str, prompt: bool = False, also: int | None = None) -> None:
         self.path = path
@@ -100,12 +98,6 @@ class MailboxReader:
         self.is_polled = False
         #: Then it tries for a moment all the same: nothing else is under way there.
         self.is_alone = False
-        self.meter: Meter | None = None
-        self.key: bytes | None = None
-        # Where the message in hand is counted; None: it is no message, or is counted elsewhere.
-        self._row: memoryview | None = None
-        # When it was begun; how many before it wait to be counted, and when the first was begun.
-        self._began = self._since = self._quick = 0
         self._owed = 0
         self._batched = 1 if prompt else max(1, capacity // 4)
 
@@ -154,7 +146,7 @@ class MailboxReader:
                 return -1
             word = words[STATE]
             offset = (word >> 16) & 0xFFFFFF
-        words[BUSY_SINCE] = self._began = self._since = monotonic_ns()
+        words[BUSY_SINCE] = monotonic_ns()
         words[STATE] = word | IN_HAND
         return offset
 
@@ -168,33 +160,16 @@ class MailboxReader:
         offset = (word >> 16) & 0xFFFFFF
         behind, fill = offset + self._lengths[offset >> 2], word >> 40
         if behind < fill:
-            words[BUSY_SINCE] = now = monotonic_ns()
+            words[BUSY_SINCE] = monotonic_ns()
             # One store for both: the one is handled, and the next is in hand.
             words[STATE] = fill << 40 | behind << 16 | IN_HAND
             words[HANDLED] += 1
-            if self._row is not None:
-                if now - self._began > _QUICK_NS:
-                    self._count(now)
-                else:
-                    self._quick += 1
-                self._began = now
-            else:
-                self._began = self._since = now
             return behind
         words[STATE] = fill << 40 | behind << 16
         words[HANDLED] += 1
-        row = self._row
-        if row is not None:
-            now = monotonic_ns()
-            took = now - self._began
-            if self._quick or took >= FINE_NS:
-                self._count(now)
-            else:  # `_count`, without its call
-                row[SUM] += took
-                row[INDEX[took >> FINE_SHIFT]] += 1
         if not self._refill(fill, timeout):
             return -1
-        words[BUSY_SINCE] = self._began = self._since = monotonic_ns()
+        words[BUSY_SINCE] = monotonic_ns()
         words[STATE] |= IN_HAND
         return 0
 
@@ -234,11 +209,6 @@ class MailboxReader:
         # One store: before it the record is in hand, after it it is handled.
         words[STATE] = (word >> 40) << 40 | behind << 16
         words[HANDLED] += handled
-        if self._row is not None:
-            if place and handled:
-                self._count(monotonic_ns())
-            else:
-                self._count_quick()
         if not place:
             words[HANDLED_OWN] += handled
         elif self._tokens is not None:
@@ -247,39 +217,11 @@ class MailboxReader:
                 self._tokens.give(self._owed)
                 self._owed = 0
 
-    # -- what is counted ------------------------------------------------------------------------
-
     def turn(self, key: bytes | None) -> None:
-        """Count the message in hand for a method, by its key; None: it is counted nowhere.
-
-        Of use to those that have a `meter`.
-        """
-        self._count_quick()
-        meter = self.meter
-        self._row = None if meter is None or key is None else meter.shows(key)
-        self.key = key
+        """Count the message in hand for the method of a key; None: for no method."""
 
     def waited(self, at: int) -> None:
-        """Count how long the record in hand has waited, which is stamped."""
-        meter, row = self.meter, self._row
-        if meter is not None and row is not None and not self._words[DELIVERIES]:
-            sent, weight = stamp_of(self.box.batch, at)
-            meter.waited(row, self._began - sent, weight)
-
-    def _count(self, now: int) -> None:
-        """Count the message that was in hand until now, and those before it."""
-        self._count_quick()
-        row, took = self._row, now - self._began
-        assert row is not None
-        row[SUM] += took
-        row[index_of(took)] += 1
-        self._since = now
-
-    def _count_quick(self) -> None:
-        """Count what was handled before the message in hand, at its mean."""
-        if self._quick and self._row is not None:
-            add(self._row, SUM, self._began - self._since, self._quick)
-        self._quick, self._since = 0, self._began
+        """Count how long the message at an offset of the batch has waited: it is stamped."""
 
     def after_fork(self) -> None:
         """Close the ends in a forked copy: it must neither read nor keep a claim alive."""
@@ -296,9 +238,6 @@ class MailboxReader:
         if self._tokens is not None:
             self._tokens.close()
         self._into = ()  # type: ignore[assignment]
-        self._row = None
-        if self.meter is not None:
-            self.meter.close()
         self.box.close()
 
     def _refill(self, fill: int, timeout: float | None) -> bool:

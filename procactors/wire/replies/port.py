@@ -31,7 +31,6 @@ from procactors.wire.envelope import ANSWER, CALL_ID
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import FRAME, MOVED, Kind, frame, parse
 from procactors.wire.runtime_dir import remove_whole
-from procactors.wire.sampler import Sampler
 from procactors.wire.spin import Spin
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
 
@@ -118,8 +117,6 @@ class ReplyPort:
         poll.register(self._fd, select.POLLIN)
         self._wait = poll.poll
         self._spin = Spin()
-        #: Which of the calls that lease it are measured.
-        self.sampler = Sampler()
         #: Called with the number of a mark (`mark`), behind all answers that were sent before it.
         self.on_mark: Callable[[int], None] = lambda _number: None
         #: Called with a call, the actor that is to answer it now, and the one that had it; 0: it

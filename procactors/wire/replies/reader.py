@@ -51,7 +51,7 @@ NOT_SENT = "; the message was not sent"
 class Trips(Protocol):
     """Counts how long answers took: `procactors.wire.trips`."""
 
-    def record(self, method: bytes, sent: int, sampler: Sampler) -> None:
+    def record(self, sent: int, method: bytes, sampler: Sampler, standing: int) -> None:
         """Count a call of a method that was sent at that instant, and is answered now."""
 
 
@@ -64,8 +64,9 @@ class ReplyReader:
         except OSError as error:
             raise too_many_open("a reply pipe", error, NOT_SENT) from error
         self.pending: dict[int, PendingReply] = {}
-        #: Calls that are measured: when each was sent (monotonic nanoseconds), and its method.
-        self.sent: dict[int, tuple[int, bytes]] = {}
+        #: Calls that are measured: when each was sent (monotonic nanoseconds), its method, what has
+        #: chosen it, and for how many it stands.
+        self.sent: dict[int, tuple[int, bytes, Sampler, int]] = {}
         #: Counts how long they took.
         self.trips: Trips | None = None
         #: Calls that were cancelled and that nobody waits for: to which mailbox they were sent.
@@ -226,7 +227,7 @@ class ReplyReader:
             taken += 1
             waiter = pop(call, None)
             if sent and (begun := sent.pop(call, None)) is not None and self.trips is not None:
-                self.trips.record(begun[1], begun[0], self.port.sampler)
+                self.trips.record(*begun)
             if self.moved:
                 self.forget_moved(call)
             if waiter is None:
