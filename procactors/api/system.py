@@ -228,6 +228,7 @@ class ActorSystem(SystemHandle):
             self._supervisor.on_failure = self._failed
             undo.callback(self._supervisor.close)
             self.dead_letters.connect(endpoint, self._supervisor.address_of)
+            self.dead_letters.on_total = self._supervisor.show_letters
             if dead_letter_file is not None:
                 undo.callback(self.dead_letters.close, _SLACK_S)
                 self.dead_letters.keep_in(self._open_writer(dead_letter_file))

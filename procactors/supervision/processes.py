@@ -34,6 +34,7 @@ from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
+from procactors.supervision.totals import Totals
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.mailbox.black_box import (
     HALTED,
@@ -253,6 +254,14 @@ class ProcessHost(ActorMailbox):
         assert len(body) <= BODY_LIMIT
         endpoint.send_control(self.id, frame(Kind.EVENT, 0, body))
 
+    def remove(self) -> None:
+        """Keep what it has counted; close and remove everything."""
+        totals = self._processes.totals
+        quietly(
+            lambda: totals.take(self.id, self.name, self.class_name, self.words, self.folder),
+            super().remove,
+        )
+
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""
         self._recovery.close_mailbox(self, why)
@@ -290,6 +299,8 @@ class Processes:
         self.launcher = launcher
         self.recovery = recovery
         self.oom = OomKills()
+        #: What actors that are over have counted.
+        self.totals = Totals(endpoint.path)
         self._epoll = epoll
         self._hosts: dict[int, ProcessHost] = {}
         self._by_pidfd: dict[int, ProcessHost] = {}

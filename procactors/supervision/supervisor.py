@@ -38,6 +38,7 @@ from procactors.wire.mailbox.black_box import (
     LISTENED,
     LISTENED_OVERFLOW,
     LISTENED_PROGRESS,
+    METRICS,
     SYSTEM_ENDS,
 )
 from procactors.wire.mailbox.files import MailboxFiles
@@ -145,6 +146,12 @@ class Supervisor:
         """Return the id of the live actor of that name, once it has been up. From any thread."""
         return self.core.address_of(name)
 
+    def show_letters(self, total: int) -> None:
+        """Say how many dead letters there have been, in our box. From any thread."""
+        with self._closing:
+            if self._wake >= 0:
+                self._mailbox.box.words[METRICS] = total
+
     def _show_listeners(self) -> None:
         """Say what is listened to: here, and to actors in our box. From any thread."""
         events = self._events
@@ -196,6 +203,7 @@ class Supervisor:
             os.close(self._wake)
             self._wake = -1
         self._epoll.close()
+        self.processes.totals.close()
         self.core.timers.clear()
         self._mailbox.close()
         self._files.close()

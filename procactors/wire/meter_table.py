@@ -244,8 +244,12 @@ class TableFacts(NamedTuple):
     rows: tuple[Row, ...]
 
 
-def read_table(path: str) -> TableFacts | None:
+def read_table(path: str, *, rows: bool = True) -> TableFacts | None:
     """Return what is in the file of a table now; None if there is none yet.
+
+    Args:
+        path: the file.
+        rows: return these, too.
 
     While its writer goes on, a row may have a time in a column and not yet in the sum.
     """
@@ -260,13 +264,13 @@ def read_table(path: str) -> TableFacts | None:
         words = memoryview(head)[:_TEXTS_AT].cast("Q")
         if words[_MAGIC] != _MAGIC_VALUE:
             return None
-        rows = tuple(_rows_in(fd, words[_ROW_BYTES]))
+        found = tuple(_rows_in(fd, words[_ROW_BYTES])) if rows else ()
     finally:
         os.close(fd)
     middle = _TEXTS_AT + words[_NAME_BYTES]
     name = head[_TEXTS_AT:middle].decode(errors="replace")
     class_name = head[middle : middle + words[_CLASS_BYTES]].decode(errors="replace")
-    return TableFacts(name, class_name, words[BASE], rows)
+    return TableFacts(name, class_name, words[BASE], found)
 
 
 def _rows_in(fd: int, row_bytes: int) -> Iterator[Row]:

@@ -83,7 +83,8 @@ HANDLED_OWN = 20
 CANCELS = 21
 #: Messages that were not begun because their callers' time was over.
 EXPIRED = 22
-#: Which row of the table `metrics` the messages go to that are handled now, from 1 (see `meter`).
+#: Which row of the table `metrics` counts what is handled now, from 1 (see `meter`). In the
+#: supervisor's own box: how many dead letters there have been.
 METRICS = 28
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26

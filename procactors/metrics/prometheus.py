@@ -1,0 +1,171 @@
+"""What a system has counted, for Prometheus: a collector of prometheus-client.
+
+Layer: metrics. Runs in: the process that is scraped, in the thread that answers.
+Owns: nothing.
+Never: keeps counts of its own: each scrape reads a snapshot.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from procactors.errors import ActorStopped
+from procactors.metrics.histogram import BOUNDS_S, Histogram
+from procactors.metrics.reading import snapshot, snapshot_of
+from procactors.metrics.values import GroupMetrics, Metrics
+
+if TYPE_CHECKING:
+    from prometheus_client.core import HistogramMetricFamily
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
+else:
+    try:
+        from prometheus_client.core import HistogramMetricFamily
+        from prometheus_client.registry import Collector
+    except ImportError as error:
+        raise ImportError(
+            "procactors.metrics.collector needs prometheus-client: "
+            "pip install 'procactors[prometheus]'"
+        ) from error
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+__all__ = ["LE_S", "SystemCollector", "collector", "exposition"]
+
+#: Bounds of the buckets, in seconds: one for each doubling, from 16 µs to 69 s. A snapshot has four
+#: times as many; each would be a series for each method.
+LE_S = tuple(bound for bound in BOUNDS_S if bound in {2**power / 1e9 for power in range(14, 37)})
+
+
+def collector(system: Any, name: str | None = None) -> SystemCollector:
+    """Return what is to be registered: ``prometheus_client.REGISTRY.register(collector(system))``.
+
+    Args:
+        system: an `ActorSystem`, or the path of the runtime directory of one that runs elsewhere.
+        name: value of the label ``system``; the system's name if None.
+
+    Raises:
+        ImportError: prometheus-client is not installed.
+    """
+    return SystemCollector(system, name)
+
+
+class SystemCollector(Collector):
+    """Collects a system's metrics when it is scraped; of one that has stopped, none."""
+
+    def __init__(self, system: Any, name: str | None = None) -> None:
+        self._system = system
+        self._is_path = isinstance(system, (str, os.PathLike))
+        if name is None:
+            name = os.path.basename(system) if self._is_path else system.name
+        self._name = str(name)
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: a registry that asks would else take a snapshot for the names."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families of a snapshot that is taken now."""
+        take = snapshot_of if self._is_path else snapshot
+        try:
+            found = take(self._system)
+        except ActorStopped:
+            return
+        yield from _families(found, self._name)
+
+
+def exposition(metrics: Metrics, name: str) -> bytes:
+    """Return a snapshot in Prometheus' text format."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    class Once(Collector):
+        def collect(self) -> Iterator[Metric]:
+            return _families(metrics, name)
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Once())
+    return generate_latest(registry)
+
+
+def _families(metrics: Metrics, name: str) -> Iterator[Metric]:
+    groups = metrics.groups()
+    yield from _of_groups(groups, name)
+    yield from _of_methods(groups, name)
+    trips = HistogramMetricFamily(
+        "procactors_round_trip_seconds",
+        "Time from sending an ask or a submit to its answer, at the caller (a sample)",
+        labels=("system", "caller", "method"),
+    )
+    for call in metrics.calls:
+        _add(trips, (name, call.caller or "main", call.method), call.round_trip)
+    yield trips
+    letters = CounterMetricFamily(
+        "procactors_dead_letters",
+        "Messages without a caller that no actor will handle",
+        labels=("system",),
+    )
+    letters.add_metric((name,), metrics.dead_letters)
+    yield letters
+
+
+def _of_groups(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]:
+    labels = ("system", "actor")
+    live = GaugeMetricFamily("procactors_actors", "Actors there are now", labels=labels)
+    mailbox = GaugeMetricFamily(
+        "procactors_mailbox_messages", "Messages that wait in mailboxes", labels=labels
+    )
+    restarts = CounterMetricFamily(
+        "procactors_restarts", "New incarnations of actors", labels=labels
+    )
+    expired = CounterMetricFamily(
+        "procactors_expired_messages",
+        "Messages that were not begun since their callers' time was over",
+        labels=labels,
+    )
+    for group in groups:
+        values = name, group.name
+        live.add_metric(values, group.actors)
+        mailbox.add_metric(values, group.mailbox)
+        restarts.add_metric(values, group.restarts)
+        expired.add_metric(values, group.expired)
+    yield from (live, mailbox, restarts, expired)
+
+
+def _of_methods(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]:
+    labels = ("system", "actor", "method")
+    errors = CounterMetricFamily(
+        "procactors_errors",
+        "Times that a handler raised, or its message could not be read",
+        labels=labels,
+    )
+    items = CounterMetricFamily(
+        "procactors_items", "Items of streams and of a pool's batches", labels=labels
+    )
+    handling = HistogramMetricFamily(
+        "procactors_handling_seconds",
+        "Time from the beginning to the end of a message's handler",
+        labels=labels,
+    )
+    waiting = HistogramMetricFamily(
+        "procactors_waiting_seconds",
+        "Time from sending a message to the beginning of its handler (a sample)",
+        labels=labels,
+    )
+    for group in groups:
+        for method in group.methods:
+            values = name, group.name, method.name
+            errors.add_metric(values, method.errors)
+            items.add_metric(values, method.items)
+            _add(handling, values, method.handling)
+            _add(waiting, values, method.waiting)
+    yield from (errors, items, handling, waiting)
+
+
+def _add(family: HistogramMetricFamily, values: tuple[str, ...], found: Histogram) -> None:
+    buckets = [
+        (repr(le), float(count)) for le, count in zip(LE_S, found.below(LE_S), strict=True)
+    ]
+    buckets.append(("+Inf", float(found.count)))
+    family.add_metric(values, buckets=buckets, sum_value=found.sum_s)
