@@ -164,8 +164,6 @@ def _of_methods(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]
 
 
 def _add(family: HistogramMetricFamily, values: tuple[str, ...], found: Histogram) -> None:
-    buckets = [
-        (repr(le), float(count)) for le, count in zip(LE_S, found.below(LE_S), strict=True)
-    ]
+    buckets = [(repr(le), float(count)) for le, count in zip(LE_S, found.below(LE_S), strict=True)]
     buckets.append(("+Inf", float(found.count)))
     family.add_metric(values, buckets=buckets, sum_value=found.sum_s)
