@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to", "run"]
 
-_COLUMNS = (
-    "actor", "method", "handled", "errors", "items", "p50", "p99", "busy", "waited p50", "waited p99",
-)  # fmt: skip
+_TIMES = ("p50", "p99", "busy", "waited p50", "waited p99")
+_COLUMNS = ("actor", "method", "handled", "errors", "items", *_TIMES)
 _NUMBERS = _COLUMNS[2:]
 
 
@@ -88,9 +87,8 @@ def _chosen(found: Metrics, name: str | None) -> list[ActorMetrics | GroupMetric
         return list(found.groups())
     from procactors.outside.roster import NoActor
 
-    chosen: list[ActorMetrics | GroupMetrics] = [
-        one for one in (*found.actors, *found.groups()) if one.name == name
-    ]
+    chosen: list[ActorMetrics | GroupMetrics] = [*found.actors, *found.groups()]
+    chosen = [one for one in chosen if one.name == name]
     if not chosen:
         raise NoActor(f"there is no actor or group {name!r} that has counted anything")
     return chosen[-1:]
@@ -111,16 +109,7 @@ def _print(found: Metrics, groups: list[ActorMetrics | GroupMetrics], *, with_ca
 
     rows = [[group.name, *_cells(method)] for group in groups for method in group.methods]
     print_table(_COLUMNS, rows, _NUMBERS)
-    calls = [
-        [
-            call.caller or "main",
-            call.method,
-            str(call.round_trip.count),
-            *_quantiles(call.round_trip),
-        ]
-        for call in found.calls
-        if with_calls
-    ]
+    calls = [_call_cells(call) for call in found.calls if with_calls]
     if calls:
         print()
         print_table(("caller", "method", "answers", "p50", "p99"), calls, ("answers", "p50", "p99"))
@@ -136,6 +125,11 @@ def _cells(method: MethodMetrics) -> Iterator[str]:
     yield from _quantiles(method.handling)
     yield time_of(method.handling.sum_s)
     yield from _quantiles(method.waiting)
+
+
+def _call_cells(call: CallMetrics) -> list[str]:
+    times = call.round_trip
+    return [call.caller or "main", call.method, str(times.count), *_quantiles(times)]
 
 
 def _quantiles(times: Histogram) -> Iterator[str]:

@@ -157,7 +157,8 @@ def _of_methods(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]
         for method in group.methods:
             values = name, group.name, method.name
             errors.add_metric(values, method.errors)
-            items.add_metric(values, method.items)
+            if method.items:  # few methods have any, and others never will
+                items.add_metric(values, method.items)
             _add(handling, values, method.handling)
             _add(waiting, values, method.waiting)
     yield from (errors, items, handling, waiting)

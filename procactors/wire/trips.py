@@ -57,8 +57,8 @@ class Trips:
         with self._lock:
             row = self._rows.get(method) or self._row(method, now)
             if row is not None:
-                row[SUM] += took * standing
                 row[INDEX[took >> FINE_SHIFT] if took < FINE_NS else index_of(took)] += standing
+                row[SUM] += took * standing
 
     def _row(self, method: bytes, now: int) -> memoryview | None:
         table = self._table

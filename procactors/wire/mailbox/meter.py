@@ -124,5 +124,6 @@ def scratch() -> memoryview:
 
 def add(row: memoryview, at: int, sum_ns: int, count: int) -> None:
     """Add so many messages that took that long in sum, at their mean, to the histogram at `at`."""
-    row[at] += sum_ns
+    # The count first: killed behind it, all are counted, and the sum is short of these.
     row[at - SUM + index_of(sum_ns // count)] += count
+    row[at] += sum_ns

@@ -79,8 +79,8 @@ class MeteredReader(MailboxReader):
             self._count(now)
         else:  # the same of one message, without a call
             row = self._row
-            row[SUM] += took
             row[INDEX[took >> FINE_SHIFT]] += 1
+            row[SUM] += took
             self._base += 1
         if not self._refill(fill, timeout):
             return -1
@@ -111,9 +111,9 @@ class MeteredReader(MailboxReader):
         sent, standing = stamp_of(self.box.batch, at + self._lengths[at >> 2])
         took = max(0, self._began - sent)
         row = self._row
-        row[SECOND] += took * standing
         at = INDEX[took >> FINE_SHIFT] if took < FINE_NS else index_of(took)
         row[_TO_SECOND + at] += standing
+        row[SECOND] += took * standing
 
     def close(self) -> None:
         """Close this process's ends, and the meter."""
@@ -127,6 +127,6 @@ class MeteredReader(MailboxReader):
         row, handled, took = self._row, self._words[HANDLED], now - self._began
         if handled - self._base > 1:
             add(row, SUM, self._began - self._since, handled - self._base - 1)
-        row[SUM] += took
         row[index_of(took)] += 1
+        row[SUM] += took
         self._since, self._base = now, handled
