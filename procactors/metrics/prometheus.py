@@ -7,8 +7,9 @@ Never: keeps counts of its own: each scrape reads a snapshot.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped
@@ -32,48 +33,65 @@ else:
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-__all__ = ["LE_S", "SystemCollector", "collector", "exposition"]
+__all__ = ["LE_S", "SystemsCollector", "collector", "exposition", "families"]
 
 #: Bounds of the buckets, in seconds: one for each doubling, from 16 µs to 69 s. A snapshot has four
 #: times as many; each would be a series for each method.
 LE_S = tuple(bound for bound in BOUNDS_S if bound in {2**power / 1e9 for power in range(14, 37)})
 
 
-def collector(system: Any, name: str | None = None) -> SystemCollector:
+def collector(*systems: Any, name: str | None = None) -> SystemsCollector:
     """Return what is to be registered: ``prometheus_client.REGISTRY.register(collector(system))``.
 
+    One collector for all systems that one registry is to show: two would name each family twice.
+
     Args:
-        system: an `ActorSystem`, or the path of the runtime directory of one that runs elsewhere.
-        name: value of the label ``system``; the system's name if None.
+        systems: each an `ActorSystem`; or the path of the runtime directory of one that runs
+            elsewhere, or what has that as `path` and a `name`.
+        name: value of the label ``system``, of one system alone; its own name if None.
 
     Raises:
-        ImportError: prometheus-client is not installed.
+        ImportError: prometheus-client is not installed. TypeError: a name for several systems.
     """
-    return SystemCollector(system, name)
+    if name is not None and len(systems) != 1:
+        raise TypeError(f"a name is for one system, not for {len(systems)}: name them themselves")
+    return SystemsCollector([(system, name or _name_of(system)) for system in systems])
 
 
-class SystemCollector(Collector):
-    """Collects a system's metrics when it is scraped; of one that has stopped, none."""
+def _name_of(system: Any) -> str:
+    if isinstance(system, (str, os.PathLike)):
+        return os.path.basename(os.fspath(system))
+    return str(system.name)
 
-    def __init__(self, system: Any, name: str | None = None) -> None:
-        self._system = system
-        self._is_path = isinstance(system, (str, os.PathLike))
-        if name is None:
-            name = os.path.basename(system) if self._is_path else system.name
-        self._name = str(name)
+
+class SystemsCollector(Collector):
+    """Collects what systems have counted when it is scraped; of one that has stopped, nothing.
+
+    Args:
+        systems: (system or path, its name) of each.
+    """
+
+    def __init__(self, systems: Sequence[tuple[Any, str]]) -> None:
+        self._systems = systems
 
     def describe(self) -> list[Metric]:
         """Return nothing: a registry that asks would else take a snapshot for the names."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families of a snapshot that is taken now."""
-        take = snapshot_of if self._is_path else snapshot
-        try:
-            found = take(self._system)
-        except ActorStopped:
-            return
-        yield from _families(found, self._name)
+        """Yield the families of snapshots that are taken now."""
+        found = []
+        for system, name in self._systems:
+            with contextlib.suppress(ActorStopped):
+                found.append((_taken(system), name))
+        return families(found)
+
+
+def _taken(system: Any) -> Metrics:
+    if isinstance(system, (str, os.PathLike)):
+        return snapshot_of(system)
+    path = getattr(system, "path", None)
+    return snapshot_of(path) if isinstance(path, str) else snapshot(system)
 
 
 def exposition(metrics: Metrics, name: str) -> bytes:
@@ -82,35 +100,39 @@ def exposition(metrics: Metrics, name: str) -> bytes:
 
     class Once(Collector):
         def collect(self) -> Iterator[Metric]:
-            return _families(metrics, name)
+            return families([(metrics, name)])
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Once())
     return generate_latest(registry)
 
 
-def _families(metrics: Metrics, name: str) -> Iterator[Metric]:
-    groups = metrics.groups()
-    yield from _of_groups(groups, name)
-    yield from _of_methods(groups, name)
+def families(found: Sequence[tuple[Metrics, str]]) -> Iterator[Metric]:
+    """Yield the families of snapshots, each with its system's name; none of no snapshot."""
+    if not found:
+        return
+    groups = [(name, group) for metrics, name in found for group in metrics.groups()]
+    yield from _of_groups(groups)
+    yield from _of_methods(groups)
     trips = HistogramMetricFamily(
         "procactors_round_trip_seconds",
         "Time from sending an ask or a submit to its answer, at the caller (a sample)",
         labels=("system", "caller", "method"),
     )
-    for call in metrics.calls:
-        _add(trips, (name, call.caller or "main", call.method), call.round_trip)
-    yield trips
     letters = CounterMetricFamily(
         "procactors_dead_letters",
         "Messages without a caller that no actor will handle",
         labels=("system",),
     )
-    letters.add_metric((name,), metrics.dead_letters)
+    for metrics, name in found:
+        for call in metrics.calls:
+            _add(trips, (name, call.caller or "main", call.method), call.round_trip)
+        letters.add_metric((name,), metrics.dead_letters)
+    yield trips
     yield letters
 
 
-def _of_groups(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]:
+def _of_groups(groups: Sequence[tuple[str, GroupMetrics]]) -> Iterator[Metric]:
     labels = ("system", "actor")
     live = GaugeMetricFamily("procactors_actors", "Actors there are now", labels=labels)
     mailbox = GaugeMetricFamily(
@@ -124,7 +146,7 @@ def _of_groups(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]:
         "Messages that were not begun since their callers' time was over",
         labels=labels,
     )
-    for group in groups:
+    for name, group in groups:
         values = name, group.name
         live.add_metric(values, group.actors)
         mailbox.add_metric(values, group.mailbox)
@@ -133,7 +155,7 @@ def _of_groups(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]:
     yield from (live, mailbox, restarts, expired)
 
 
-def _of_methods(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]:
+def _of_methods(groups: Sequence[tuple[str, GroupMetrics]]) -> Iterator[Metric]:
     labels = ("system", "actor", "method")
     errors = CounterMetricFamily(
         "procactors_errors",
@@ -153,7 +175,7 @@ def _of_methods(groups: tuple[GroupMetrics, ...], name: str) -> Iterator[Metric]
         "Time from sending a message to the beginning of its handler (a sample)",
         labels=labels,
     )
-    for group in groups:
+    for name, group in groups:
         for method in group.methods:
             values = name, group.name, method.name
             errors.add_metric(values, method.errors)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
-from procactors import metrics
+from procactors import ActorSystem, metrics
 from procactors.metrics import snapshot
 from tests.support.actors import Counter
 from tests.support.source import ROOT
@@ -40,7 +41,7 @@ def double(number):
 @pytest.fixture
 def registry(system):
     registry = CollectorRegistry()
-    registry.register(metrics.collector(system, "shop"))
+    registry.register(metrics.collector(system, name="shop"))
     ref = system.options(name="till").spawn(Counter)
     for _ in range(25):
         ref.ask(Counter.increment)
@@ -108,13 +109,29 @@ def test_it_is_scraped_over_http(registry):
 
 def test_a_system_elsewhere_is_collected_by_its_path(system, registry):
     other = CollectorRegistry()
-    other.register(metrics.collector(snapshot(system).path, "shop"))
+    other.register(metrics.collector(snapshot(system).path, name="shop"))
     check(text_string_to_metric_families(generate_latest(other).decode()))
 
 
 def test_of_a_system_that_has_stopped_there_is_nothing(system, registry):
     system.stop()
     assert generate_latest(registry) == b""
+
+
+def test_several_systems_are_in_the_same_families(system, registry, start_method):
+    both = CollectorRegistry()
+    with ActorSystem(name="other", start_method=start_method) as other:
+        other.spawn(Counter).ask(Counter.increment)
+        both.register(
+            metrics.collector(system, SimpleNamespace(path=snapshot(other).path, name="b"))
+        )
+        families = list(text_string_to_metric_families(generate_latest(both).decode()))
+    assert {family.name: family.type for family in families} == FAMILIES
+    assert len(families) == len(FAMILIES), "each is there once"
+    names = {labels["system"] for family in families for _, labels, *_ in family.samples}
+    assert names == {system.name, "b"}
+    with pytest.raises(TypeError, match="a name is for one system"):
+        metrics.collector(system, other, name="both")
 
 
 def test_the_system_is_called_by_its_name(system):

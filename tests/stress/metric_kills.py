@@ -56,6 +56,7 @@ def run(system: ActorSystem, kills: int, seed: int) -> Outcome:
     """Kill one of a few actors again and again, and some of them for good."""
     chance, outcome = random.Random(seed), Outcome()
     refs = [_spawned(system, chance) for _ in range(3)]
+    over: list[ActorRef[Target]] = []
     before: dict[str, int] = {}
     while outcome.kills < kills:
         place = chance.randrange(len(refs))
@@ -68,6 +69,7 @@ def run(system: ActorSystem, kills: int, seed: int) -> Outcome:
                 outcome.kills += 1
         if chance.random() < 0.05:
             ref.kill()
+            over.append(ref)
             refs[place] = _spawned(system, chance)
         if not outcome.kills % 10:
             now = _methods(system)
@@ -75,7 +77,7 @@ def run(system: ActorSystem, kills: int, seed: int) -> Outcome:
             before = now
     for ref in refs:
         _served(ref)
-    eventually(lambda: _agree(system, outcome), "both counts to agree", LONG_S)
+    eventually(lambda: _agree(system, [*refs, *over], outcome), "both counts to agree", LONG_S)
     return outcome
 
 
@@ -117,8 +119,7 @@ def _methods(system: ActorSystem) -> dict[str, int]:
     }
 
 
-def _agree(system: ActorSystem, outcome: Outcome) -> bool:
-    found = metrics.snapshot(system)
-    outcome.handled = sum(actor.handled for actor in found.actors)
-    outcome.counted = sum(method.handled for actor in found.actors for method in actor.methods)
+def _agree(system: ActorSystem, refs: list[ActorRef[Target]], outcome: Outcome) -> bool:
+    outcome.handled = sum(ref.status().handled for ref in refs)
+    outcome.counted = sum(_methods(system).values())
     return outcome.handled == outcome.counted
