@@ -120,8 +120,7 @@ class Guest:
         """
         deadline = monotonic() + timeout
         wrapped = c.AsGuest(self._store.process, os.getpid(), deadline, command)
-        port = self._port or ReplyPort(self._store)
-        self._port = None
+        port = self._take_port()
         self._calls += 1
         try:
             self._send(wrapped, port)
@@ -137,6 +136,13 @@ class Guest:
             raise NoAnswer(self._why_silent(timeout)) from None
         finally:
             self._port = port
+
+    def _take_port(self) -> ReplyPort:
+        port, self._port = self._port, None
+        try:
+            return port or ReplyPort(self._store)
+        except FileNotFoundError:
+            raise NoSystem(f"the system {self.view.name} has ended") from None
 
     def _send(self, command: c.AsGuest, port: ReplyPort) -> None:
         store = self._store

@@ -102,8 +102,8 @@ class Journal:
         self._size = 0
         self._number = 0
         self._is_closed = False
-        #: By actor: the lines that are kept of it.
-        self._kept: dict[int, list[bytes]] = {}
+        #: By actor: the lines that are kept of it, each at its place, the latest last.
+        self._kept: dict[int, dict[int, bytes]] = {}
         self._try_anew()
 
     def note(self, kind: str, actor: int, *values: object) -> None:
@@ -111,7 +111,9 @@ class Journal:
         line = self._line(kind, actor, *values)
         place = _PLACES.get(kind)
         if place is not None:
-            self._kept.setdefault(actor, [b"", b"", b""])[place] = line
+            kept = self._kept.setdefault(actor, {})
+            kept.pop(place, None)
+            kept[place] = line
         elif kind == STOPPED:
             self._kept.pop(actor, None)
         if self._fd < 0:
@@ -151,7 +153,7 @@ class Journal:
         """Write the journal to a new file, and go on in that; return whether it could be done."""
         new = self._path + ".new"
         lines = [self._line(ANEW, 0, FORMAT)]
-        lines += [line for kept in self._kept.values() for line in kept]
+        lines += [line for kept in self._kept.values() for line in kept.values()]
         data = self._past() + b"".join(lines)
         fd = -1
         try:

@@ -20,12 +20,13 @@ from tests.support.waiting import eventually
 
 #: A system, which prints its directory and waits for its input to end.
 HOST = """
+import sys
 from procactors import ActorSystem
 from tests.support.actors import Counter
 with ActorSystem("host") as system:
     system.options(name="one").spawn(Counter)
     print(system._dir.path, flush=True)
-    input()
+    sys.stdin.read()
 """
 
 
@@ -35,13 +36,20 @@ def left_of_guests(path):
     return guests + os.listdir(f"{path}/replies")[1:]
 
 
+def end(program):
+    """End a host, by the end of its input; a second time does nothing."""
+    stdin, program.process.stdin = program.process.stdin, None
+    if stdin is not None:
+        stdin.close()
+        assert program.end()[0] == 0
+
+
 @pytest.fixture
 def host():
     with running(HOST, stdin=subprocess.PIPE) as program:
         path = program.line()
         yield program, path
-        if program.process.poll() is None:
-            program.process.communicate("\n")
+        end(program)
 
 
 def test_it_asks_and_leaves_nothing(host):
@@ -106,7 +114,7 @@ def test_a_parent_that_is_stopped_does_not_answer_nor_do_it_later(host):
 def test_a_system_that_ends_meanwhile_is_an_error(host):
     program, path = host
     with Guest(path) as guest:
-        program.process.communicate("\n")
+        end(program)
         with pytest.raises(NoSystem, match="host has ended"):
             guest.ask(None)
     with pytest.raises(NoSystem, match="no system of this user runs in"):

@@ -37,10 +37,11 @@ def test_a_running_system_says_what_it_is(start_method):
 def test_one_in_a_directory_of_its_own_is_found_by_the_lock_that_its_parent_holds(tmp_path):
     with running(
         f"""
+        import sys
         from procactors import ActorSystem
         with ActorSystem("hidden", runtime_dir={str(tmp_path)!r}):
             print("up", flush=True)
-            input()
+            sys.stdin.read()
         """,
         stdin=subprocess.PIPE,
     ) as program:
@@ -48,8 +49,9 @@ def test_one_in_a_directory_of_its_own_is_found_by_the_lock_that_its_parent_hold
         found = choose(find_systems(), "hidden")
         assert found.path.startswith(str(tmp_path))
         assert found.pid == program.process.pid
-        program.process.stdin.close()
-        program.end()
+        stdin, program.process.stdin = program.process.stdin, None
+        stdin.close()
+        assert program.end()[0] == 0
 
 
 def test_one_that_is_not_there_is_an_error_that_names_those_that_are():
