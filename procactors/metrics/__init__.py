@@ -1,5 +1,9 @@
 """Counts and latencies of a system, for each actor and method: read without disturbing anybody.
 
+Layer: metrics. Runs in: any process of the user.
+Owns: nothing: each look closes what it has opened.
+Never: sends a message; writes to a file of a system.
+
 Histograms, snapshots of them by the system's object or by its path, the names under which actors
 are put together, and what gives all that to Prometheus. Not here: the counting itself, which is
 `wire.mailbox.metered` and `wire.trips`; the totals of actors that are over

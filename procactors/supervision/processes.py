@@ -16,10 +16,11 @@ import pickle
 import select
 import signal
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
+from procactors.late import late
 from procactors.model.choices import Delivery
 from procactors.model.options import Limits, Options
 from procactors.process.child import Child
@@ -34,7 +35,6 @@ from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
-from procactors.supervision.totals import Totals
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.mailbox.black_box import (
     HALTED,
@@ -48,6 +48,11 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.procstat import resident_of
 from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
 from procactors.wire.replies.failures import own_failure
+
+if TYPE_CHECKING:
+    from procactors.supervision import totals
+else:
+    totals = late("procactors.supervision.totals")  # not before an actor has ended
 
 __all__ = ["ProcessHost", "Processes"]
 
@@ -256,11 +261,15 @@ class ProcessHost(ActorMailbox):
 
     def remove(self) -> None:
         """Keep what it has counted; close and remove everything."""
-        totals = self._processes.totals
-        quietly(
-            lambda: totals.take(self.id, self.name, self.class_name, self.words, self.folder),
-            super().remove,
-        )
+        quietly(self._keep_counts, super().remove)
+
+    def _keep_counts(self) -> None:
+        processes = self._processes
+        if processes.endpoint.trips is None or processes.is_closed:
+            return
+        if processes.totals is None:
+            processes.totals = totals.Totals(processes.path)
+        processes.totals.take(self.id, self.name, self.class_name, self.words, self.folder)
 
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""
@@ -299,8 +308,10 @@ class Processes:
         self.launcher = launcher
         self.recovery = recovery
         self.oom = OomKills()
-        #: What actors that are over have counted.
-        self.totals = Totals(endpoint.path)
+        #: What actors that are over have counted; made with the first of them.
+        self.totals: totals.Totals | None = None
+        #: Nothing of an actor is kept any more.
+        self.is_closed = False
         self._epoll = epoll
         self._hosts: dict[int, ProcessHost] = {}
         self._by_pidfd: dict[int, ProcessHost] = {}
@@ -365,6 +376,12 @@ class Processes:
         """Forget a process that has ended."""
         if self._by_pidfd.pop(pidfd, None) is not None:
             self._epoll.unregister(pidfd)
+
+    def close(self) -> None:
+        """Keep nothing more of actors that end: the system has."""
+        self.is_closed = True
+        if self.totals is not None:
+            self.totals.close()
 
     def open(self) -> None:
         """Watch the zygote, which has been started."""

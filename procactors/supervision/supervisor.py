@@ -210,7 +210,7 @@ class Supervisor:
         if self._guests is not None:
             self._guests.close()
         self._epoll.close()
-        self.processes.totals.close()
+        self.processes.close()
         self.core.timers.clear()
         self._journal.close()
         self._mailbox.close()

@@ -53,7 +53,7 @@ class Trips:
         """
         now = monotonic_ns()
         took = now - sent
-        sampler.end(took, standing)
+        sampler.end(sent, took, standing)
         with self._lock:
             row = self._rows.get(method) or self._row(method, now)
             if row is not None:

@@ -36,7 +36,7 @@ class MeteredReader(MailboxReader):
         meter: what it fills; None: nothing is counted.
     """
 
-    def __init__(self, path: str, meter: Meter | None) -> None:
+    def __init__(self, path: str, meter: Meter | None = None) -> None:
         super().__init__(path)
         self.meter = meter
         # Where the message in hand is counted: what is no message, where nobody looks.

@@ -9,15 +9,17 @@ from procactors.wire.sampler import MOST_TELLS, Sampler
 QUICK_NS, SLOW_NS = 10_000, 10_000_000
 
 
-def calls(sampler, count, took_ns):
+def calls(sampler, count, took_ns, apart_ns=0):
     """Return the sum of what stands for `count` calls, and how many of them were measured."""
-    standing = []
+    standing, now = [], 1 << 40
     for _ in range(count):
+        now += apart_ns
         if sampler.rests:
             sampler.rests -= 1
         else:
             standing.append(sampler.begin())
-            sampler.end(took_ns, standing[-1])
+            sampler.end(now, took_ns, standing[-1])
+        now += took_ns
     return sum(standing), len(standing)
 
 
@@ -31,11 +33,14 @@ def test_of_quick_calls_few_are_measured_and_they_stand_for_all():
     assert measured < 3200 / 25
 
 
-def test_behind_a_slow_call_the_next_ones_are_measured():
+def test_quick_calls_that_are_rare_are_all_measured():
+    assert calls(Sampler(), 100, QUICK_NS, apart_ns=50_000_000) == (100, 100)
+
+
+def test_when_calls_become_slow_soon_all_are_measured():
     sampler = Sampler()
     calls(sampler, 320, QUICK_NS)
-    sampler.rests = 0
-    sampler.end(SLOW_NS, sampler.begin())
+    calls(sampler, 50, SLOW_NS)
     assert calls(sampler, 10, SLOW_NS) == (10, 10)
 
 
@@ -49,7 +54,7 @@ def test_calls_that_are_under_way_at_once_are_counted_once():
             waiting.append(sampler.begin())
             stood += waiting[-1]
         if len(waiting) > 5:
-            sampler.end(QUICK_NS, waiting.pop(0))
+            sampler.end(1 << 40, QUICK_NS, waiting.pop(0))
     assert 1000 - 64 < stood <= 1000 + 64
 
 
