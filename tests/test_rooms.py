@@ -11,7 +11,13 @@ OWNERS: dict[str, set[str]] = {
     # Clocks: timeouts are on the monotonic clock, and nobody waits by sleeping.
     "time.sleep": set(),
     # Against the age of a file; for people who read what happened when.
-    "time.time": {"wire.runtime_dir", "wire.journal", "api.system"},
+    "time.time": {
+        "wire.runtime_dir",
+        "wire.journal",
+        "api.system",
+        "cli.top",
+        "outside.happenings",
+    },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
@@ -52,7 +58,8 @@ OWNERS: dict[str, set[str]] = {
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
-    "signal.pidfd_send_signal": {"process.child"},
+    # A user's `kill --now`, which looks behind the pidfd whose process it is.
+    "signal.pidfd_send_signal": {"process.child", "outside.direct"},
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",

@@ -15,7 +15,20 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import deadletters, demo, examples, map as map_, metrics, ps, run, tree
+from procactors.cli import (
+    deadletters,
+    demo,
+    events,
+    examples,
+    map as map_,
+    metrics,
+    orders,
+    ps,
+    run,
+    status,
+    top,
+    tree,
+)
 from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
@@ -84,6 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    ps.add_to(commands)
-    metrics.add_to(commands)
+    for command in (ps, top, status, events, orders, metrics):
+        command.add_to(commands)
     return parser
