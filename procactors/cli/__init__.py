@@ -22,6 +22,7 @@ from procactors.cli import (
     events,
     examples,
     map as map_,
+    metrics,
     orders,
     profile,
     ps,
@@ -99,6 +100,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    for command in (ps, top, status, events, orders, stack, attach, profile):
+    for command in (ps, top, status, events, orders, stack, attach, profile, metrics):
         command.add_to(commands)
     return parser
