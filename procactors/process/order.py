@@ -23,12 +23,17 @@ else:
     multiprocessing = late("multiprocessing")
 
 __all__ = [
+    "LOG_MODES",
     "StartOrder",
     "Surroundings",
     "read_order",
     "surroundings",
     "write_order",
 ]
+
+
+#: What may become of what actors log.
+LOG_MODES = ("forward", "inherit", "none")
 
 
 class StartOrder(NamedTuple):
@@ -62,6 +67,9 @@ class StartOrder(NamedTuple):
         makers: files of modules that make systems when they are imported (see `nesting`).
         system: the system's name, for people.
         concurrency: messages that may be in hand at once.
+        logs: what becomes of what it logs: forward, inherit or none.
+        levels: of the program's loggers (see `wire.log_levels`), if it forwards.
+        output: what becomes of what it prints (see `process.output`).
     """
 
     actor: int
@@ -91,6 +99,9 @@ class StartOrder(NamedTuple):
     makers: tuple[str, ...] = ()
     system: str = ""
     concurrency: int = 1
+    logs: str = "inherit"
+    levels: tuple[int, int, dict[str, int]] = (0, 0, {})
+    output: str = "inherit"
 
 
 class Surroundings(NamedTuple):

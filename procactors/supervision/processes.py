@@ -32,12 +32,15 @@ from procactors.process.zygote import REAP
 from procactors.runner.log_tail import read_log
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
+from procactors.supervision.logs import Logs
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.mailbox.black_box import (
     HALTED,
+    INCARNATION,
     LEFT,
+    LOGS,
     PHASE,
     PROCESS,
     RECYCLED,
@@ -136,6 +139,9 @@ class ProcessHost(ActorMailbox):
             makers=makers(),
             system=self._processes.launcher.system,
             concurrency=options.max_concurrency,
+            logs=self._processes.logs.mode,
+            levels=self._processes.logs.levels,
+            output=self._processes.logs.output,
         )
         write_order(self.folder, order)
 
@@ -161,6 +167,9 @@ class ProcessHost(ActorMailbox):
         child.kill_group()
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
+        # Counted from 0 by each life: one that is killed before its first line has logged nothing.
+        logged, self.words[LOGS] = self.words[LOGS], 0
+        self._processes.logs.ended(self.id, self.words[INCARNATION], child.pid, logged)
         phase = self.words[PHASE]
         if phase != STARTING and not (phase == RECYCLED and code in (0, None)):
             # What it may have left is not for a life that follows a crash. (One that failed to
@@ -274,6 +283,7 @@ class Processes:
         launcher: starts the processes.
         recovery: answers for the dead.
         epoll: watches the descriptors by which ends are noticed.
+        logs: takes what actors log and print.
 
     Attributes:
         listener: takes the events of processes; set before the first is started.
@@ -282,12 +292,18 @@ class Processes:
     listener: Listener
 
     def __init__(
-        self, endpoint: Endpoint, launcher: Launcher, recovery: Recovery, epoll: select.epoll
+        self,
+        endpoint: Endpoint,
+        launcher: Launcher,
+        recovery: Recovery,
+        epoll: select.epoll,
+        logs: Logs,
     ) -> None:
         self.endpoint = endpoint
         self.path = endpoint.path
         self.launcher = launcher
         self.recovery = recovery
+        self.logs = logs
         self.oom = OomKills()
         self._epoll = epoll
         self._hosts: dict[int, ProcessHost] = {}
@@ -297,7 +313,14 @@ class Processes:
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> ProcessHost:
         """Make the host of a new actor."""
-        host = self._hosts[actor] = ProcessHost(self, actor, name, class_name, options)
+        host = ProcessHost(self, actor, name, class_name, options)
+        try:
+            if class_name:  # an inbox has no process
+                self.logs.opened(actor, name, host.folder)
+        except BaseException:
+            host.remove()
+            raise
+        self._hosts[actor] = host
         return host
 
     def expect(self) -> None:
@@ -318,6 +341,7 @@ class Processes:
     def forget(self, actor: int) -> None:
         """An actor is over: close what is open for sending to it."""
         self._hosts.pop(actor, None)
+        self.logs.removed(actor)
         self.endpoint.forget(actor)
 
     def overdue(self) -> None:
@@ -355,13 +379,18 @@ class Processes:
             self._epoll.unregister(pidfd)
 
     def open(self) -> None:
-        """Watch the zygote, which has been started."""
+        """Watch the zygote, which has been started, and for the first record that is logged."""
         self._watch_zygote()
+        if self.logs.intake is not None:
+            self._epoll.register(self.logs.intake.fileno(), select.EPOLLIN)
 
     def happened(self, fd: int) -> None:
         """Pass on what a descriptor that has become ready tells."""
         if fd in self._by_pidfd:
             self.listener.gone(self._by_pidfd[fd].id)
+        elif self.logs.intake is not None and fd == self.logs.intake.fileno():
+            self._epoll.unregister(fd)
+            self.logs.intake.begin()
         else:
             self._take_answers()
 

@@ -45,6 +45,7 @@ __all__ = [
     "LISTENED",
     "LISTENED_OVERFLOW",
     "LISTENED_PROGRESS",
+    "LOGS",
     "PARENT_GONE",
     "PHASE",
     "PID",
@@ -82,6 +83,9 @@ HANDLED_OWN = 20
 CANCELS = 21
 #: Messages that were not begun because their callers' time was over.
 EXPIRED = 22
+#: Of an actor: records that it has logged for the parent in this life, handed over or not. In the
+#: supervisor's own box: number of the latest change of logging levels.
+LOGS = 29
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes

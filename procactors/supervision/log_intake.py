@@ -1,0 +1,256 @@
+"""The parent's end of the log pipe: takes in what actors log, and hands it to the loggers here.
+
+Layer: supervision. Runs in: parent, in a thread of its own, which begins with the first record.
+Owns: the log pipe (a named pipe in the runtime directory), the thread (`close`).
+Never: is waited for by the supervisor; runs a handler of the program's in any other thread; loses
+count of what did not come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import marshal
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from procactors.wire.log_pipe import log_pipe
+from procactors.wire.record import Kind, frame
+
+if TYPE_CHECKING:
+    from procactors.observe.actor_records import Origin, RecordMaker
+    from procactors.observe.repeats import Repeats
+    from procactors.wire.log_pipe import LogParser, Piece
+
+__all__ = ["LogIntake"]
+
+#: Bytes that the pipe holds, if the user may have so many, and bytes of one read.
+_PIPE_BYTES, _READ_BYTES = 1 << 20, 1 << 17
+
+
+class _Source:
+    """One life of an actor, as far as its records have come."""
+
+    __slots__ = ("dropped", "origin", "parts", "received")
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.received = 0
+        self.dropped = 0
+        #: Of a record that comes in pieces: its number, then these.
+        self.parts: tuple[int, list[bytes]] = 0, []
+
+
+class LogIntake:
+    """Takes in the records of all actors of a system.
+
+    Args:
+        runtime_dir: where the pipe is made.
+        name_of: returns the name of an actor, also of one that has ended; from any thread.
+        most: times that a line is shown in a second; None: always.
+
+    Raises:
+        OSError: no pipe could be made.
+    """
+
+    def __init__(self, runtime_dir: str, name_of: Callable[[int], str], most: int | None) -> None:
+        self._name_of = name_of
+        self._most = most
+        path = log_pipe(runtime_dir)
+        os.mkfifo(path, 0o600)
+        # Both ways: so it is never at its end, however many actors come and go.
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._sources: dict[tuple[int, int], _Source] = {}
+        #: Lives that have ended: actor, incarnation, pid, and how many records they
+        #: have logged.
+        self._ended: deque[tuple[int, int, int, int]] = deque()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        # Of the thread, made when it begins.
+        self._parser: LogParser
+        self._repeats: Repeats[tuple[Origin, list[Any]]]
+        self._maker: RecordMaker
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when the first record has come."""
+        return self._fd
+
+    def begin(self) -> None:
+        """Start the thread: from now on the descriptor is its own."""
+        if self._thread is None and not self._closing:
+            self._thread = threading.Thread(target=self._run, name="procactors-logs", daemon=True)
+            self._thread.start()
+
+    def ended(self, actor: int, incarnation: int, pid: int, count: int) -> None:
+        """Note that a life is over that has logged `count` records. In the supervisor's thread."""
+        if count:
+            self._ended.append((actor, incarnation, pid, count))
+            self._wake()
+
+    def close(self, timeout: float) -> None:
+        """Hand over what has come, waiting for that up to `timeout` seconds; all actors are gone.
+
+        If a handler of the program's blocks for longer, the thread is left to it.
+        """
+        if self._fd < 0:
+            return
+        self._closing = True
+        if self._thread is None:
+            if self._has_more():
+                self._take_all(monotonic() + timeout)
+        elif self._thread is not threading.current_thread():
+            self._wake()
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                return  # it closes what is its own
+        self._release()
+
+    def forget(self) -> None:
+        """Close what a forked copy has inherited."""
+        self._release()
+
+    def _release(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _wake(self) -> None:
+        # Full: then the thread is at work, or stuck.
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.write(self._fd, frame(Kind.NUDGE, 0, bytes(_HEAD_ROOM)))
+
+    # -- the thread -----------------------------------------------------------------------------
+
+    def _set_up(self) -> None:
+        # Imported where there is a record.
+        from procactors.observe.actor_records import RecordMaker
+        from procactors.observe.repeats import Repeats
+        from procactors.wire.log_pipe import LogParser
+
+        self._parser, self._repeats, self._maker = LogParser(), Repeats(self._most), RecordMaker()
+        with contextlib.suppress(OSError):  # more than this user may have
+            import fcntl
+
+            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def _run(self) -> None:
+        self._set_up()
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        while not self._closing:
+            patience = self._repeats.patience(monotonic())
+            poll.poll(None if patience is None else patience * 1000 + 1)
+            self._take_some()
+        while self._take_some():
+            pass
+        self._take_rest()
+        if self._closing and self._fd >= 0:
+            self._release()
+
+    def _take_all(self, until: float) -> None:
+        """Take what is there, without a thread."""
+        self._set_up()
+        while self._take_some() and monotonic() < until:
+            pass
+        self._take_rest()
+
+    def _has_more(self) -> bool:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        return bool(poll.poll(0)) or bool(self._ended)
+
+    def _take_some(self) -> bool:
+        """Take what one read gives; return whether there may be more."""
+        # Looked at first: of what had ended by then, all is in the pipe, or was read.
+        ended = len(self._ended)
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            data = b""
+        now = monotonic()
+        for piece in self._parser.feed(data):
+            self._take(piece, now)
+        if len(data) < _READ_BYTES:
+            for _ in range(ended):
+                self._settle(*self._ended.popleft())
+        for (origin, fields), count in self._repeats.over(now):
+            self._maker.hand(origin, fields, count)
+        return len(data) == _READ_BYTES
+
+    def _take_rest(self) -> None:
+        for one in self._ended:
+            self._settle(*one)
+        self._ended.clear()
+        for (origin, fields), count in self._repeats.rest():
+            self._maker.hand(origin, fields, count)
+
+    def _take(self, piece: Piece, now: float) -> None:
+        number, dropped, actor, incarnation, pid, has_more, data = piece
+        source = self._sources.get((actor, pid))
+        if source is None:
+            source = self._source(actor, incarnation, pid)
+        if has_more or source.parts[1]:
+            whole = self._joined(source, number, has_more, data)
+            if whole is None:
+                return
+            data = whole
+        if dropped > source.dropped:
+            self._tell_dropped(source.origin, dropped - source.dropped)
+            source.dropped = dropped
+        source.received += 1
+        try:
+            fields = marshal.loads(data)  # noqa: S302 - our own actors', in our own directory
+        except (ValueError, EOFError, TypeError):
+            return
+        # Long ones are not worth keeping for that.
+        if len(data) < 1000:
+            key = actor, fields[0], fields[6], fields[7], str(fields[3])
+            if not self._repeats.admits(key, (source.origin, fields), now):
+                return
+        self._maker.hand(source.origin, fields)
+
+    @staticmethod
+    def _joined(source: _Source, number: int, has_more: int, data: bytes) -> bytes | None:
+        """Return a record that has come in pieces, when it is complete."""
+        of, parts = source.parts
+        if of != number:  # the rest of the one before was dropped, and is counted as such
+            parts = []
+            if not has_more:
+                source.parts = 0, []
+                return data
+        parts.append(data)
+        if has_more:
+            source.parts = number, parts
+            return None
+        source.parts = 0, []
+        return b"".join(parts)
+
+    def _source(self, actor: int, incarnation: int, pid: int) -> _Source:
+        from procactors.observe.actor_records import Origin
+
+        source = _Source(Origin(self._name_of(actor), incarnation, pid))
+        self._sources[actor, pid] = source
+        return source
+
+    def _settle(self, actor: int, incarnation: int, pid: int, count: int) -> None:
+        """Say what did not come of a life that is over."""
+        source = self._sources.get((actor, pid)) or self._source(actor, incarnation, pid)
+        del self._sources[actor, pid]
+        missing = count - source.received - source.dropped
+        if missing > 0:
+            self._tell_dropped(source.origin, missing)
+
+    def _tell_dropped(self, origin: Origin, count: int) -> None:
+        what = "1 record" if count == 1 else f"{count} records"
+        were = "was" if count == 1 else "were"
+        text = f"{what} of actor {origin.name!r} (pid {origin.pid}) {were} dropped"
+        self._maker.say(origin, logging.WARNING, text)
+
+
+#: Bytes of a frame that says nothing: as long as the head of one that does.
+_HEAD_ROOM = 32
