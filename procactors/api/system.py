@@ -356,6 +356,20 @@ class ActorSystem(SystemHandle):
         """SIGKILL every actor and end the system at once; see `stop` for what it returns."""
         return self.stop(0.0)
 
+    def flush_logs(self, timeout: float = 5.0) -> bool:
+        """Wait until what actors have logged by now has come to the loggers of this process.
+
+        What an actor logs before it answers may come a moment behind the answer; a test that looks
+        for it calls this before. Leaving the system's block does so, too.
+
+        Returns:
+            whether it has, within `timeout` seconds.
+        """
+        if self._ended.is_set():
+            return True
+        self._endpoint.check_process()
+        return self._logs.flush(deadline("timeout", timeout))
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the system has ended, up to `timeout` seconds; return whether it has.
 

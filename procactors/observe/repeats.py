@@ -7,6 +7,7 @@ Never: loses count; looks at a clock; grows with what is logged.
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
@@ -25,10 +26,11 @@ class _Window(Generic[T]):
 
     __slots__ = ("count", "last", "since")
 
-    def __init__(self, since: float, last: T) -> None:
+    def __init__(self, since: float) -> None:
         self.since = since
-        self.count = 0
-        self.last = last
+        self.count = 1
+        #: The last that was not shown.
+        self.last: T | None = None
 
 
 class Repeats(Generic[T]):
@@ -40,7 +42,11 @@ class Repeats(Generic[T]):
 
     def __init__(self, most: int | None) -> None:
         self._most = most
-        self._windows: dict[Hashable, _Window[T]] = {}
+        # By key, in the order of their seconds. A plain dictionary would look through what was
+        # taken out at its beginning each time.
+        self._windows: OrderedDict[Hashable, _Window[T]] = OrderedDict()
+        #: Those among them of which something was not shown.
+        self._hidden: deque[_Window[T]] = deque()
 
     def admits(self, key: Hashable, line: T, now: float) -> bool:
         """Return whether a line is to be shown; else it is counted."""
@@ -48,36 +54,38 @@ class Repeats(Generic[T]):
             return True
         window = self._windows.get(key)
         if window is None:
-            window = self._windows[key] = _Window(now, line)
+            self._windows[key] = _Window(now)
+            return True
         window.count += 1
         if window.count <= self._most:
             return True
+        if window.last is None:
+            self._hidden.append(window)
         window.last = line
         return False
 
     def over(self, now: float) -> Iterator[tuple[T, int]]:
         """Yield each line whose second is over: (its last, how many times it was not shown)."""
-        windows, most = self._windows, self._most or 0
+        windows = self._windows
         while windows:
-            # Those that are there came in the order of their seconds.
-            key = next(iter(windows))
-            window = windows[key]
+            window = next(iter(windows.values()))
             if now - window.since < _WINDOW_S and len(windows) <= _MOST:
                 return
-            del windows[key]
-            if window.count > most:
-                yield window.last, window.count - most
+            windows.popitem(last=False)
+            yield from self._told(window)
 
     def rest(self) -> Iterator[tuple[T, int]]:
         """Yield what was not shown until now, as `over`."""
-        most = self._most or 0
-        windows, self._windows = self._windows, {}
-        for window in windows.values():
-            if window.count > most:
-                yield window.last, window.count - most
+        while self._windows:
+            yield from self._told(self._windows.popitem(last=False)[1])
+
+    def _told(self, window: _Window[T]) -> Iterator[tuple[T, int]]:
+        if window.last is not None:
+            self._hidden.remove(window)
+            yield window.last, window.count - (self._most or 0)
 
     def patience(self, now: float) -> float | None:
         """Return in how many seconds a line that was not shown is over; None: there is none."""
-        most = self._most or 0
-        sinces = [window.since for window in self._windows.values() if window.count > most]
-        return max(0.0, sinces[0] + _WINDOW_S - now) if sinces else None
+        if not self._hidden:
+            return None
+        return max(0.0, min(window.since for window in self._hidden) + _WINDOW_S - now)

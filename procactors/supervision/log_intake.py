@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LogIntake"]
 
-#: Bytes that the pipe holds, if the user may have so many, and bytes of one read.
-_PIPE_BYTES, _READ_BYTES = 1 << 20, 1 << 17
+#: Bytes that the pipe holds, if the user may have so many, and bytes of one read: few, since actors
+#: that wait for room take a second without any for a sign that nothing is taken.
+_PIPE_BYTES, _READ_BYTES = 1 << 20, 1 << 14
+#: Seconds for which records gather between two reads: to be woken for each of them would cost more
+#: than to hand it over.
+_REST_S = 0.001
 
 
 class _Source:
@@ -61,6 +65,7 @@ class LogIntake:
     def __init__(self, runtime_dir: str, name_of: Callable[[int], str], most: int | None) -> None:
         self._name_of = name_of
         self._most = most
+        self._runtime_dir = runtime_dir
         path = log_pipe(runtime_dir)
         os.mkfifo(path, 0o600)
         # Both ways: so it is never at its end, however many actors come and go.
@@ -69,7 +74,13 @@ class LogIntake:
         #: Lives that have ended: actor, incarnation, pid, and how many records they
         #: have logged.
         self._ended: deque[tuple[int, int, int, int]] = deque()
+        #: Set by the thread when all that came before is handed over.
+        self._marks: deque[threading.Event] = deque()
         self._closing = False
+        # Set: the thread is not to rest.
+        self._hurry = threading.Event()
+        # Guards the thread's beginning: the supervisor's, or that of a flush.
+        self._beginning = threading.Lock()
         self._thread: threading.Thread | None = None
         # Of the thread, made when it begins.
         self._parser: LogParser
@@ -82,9 +93,27 @@ class LogIntake:
 
     def begin(self) -> None:
         """Start the thread: from now on the descriptor is its own."""
-        if self._thread is None and not self._closing:
-            self._thread = threading.Thread(target=self._run, name="procactors-logs", daemon=True)
-            self._thread.start()
+        with self._beginning:
+            if self._thread is None and not self._closing:
+                run = self._run
+                self._thread = threading.Thread(target=run, name="procactors-logs", daemon=True)
+                self._thread.start()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was logged by now is handed over; False: not in `timeout` seconds.
+
+        In a handler of the program's it would wait for itself: it returns at once.
+        """
+        if self._thread is threading.current_thread() or self._closing:
+            return False
+        if self._thread is None and not self._has_more():
+            return True
+        self.begin()
+        mark = threading.Event()
+        self._marks.append(mark)
+        self._hurry.set()
+        self._wake()
+        return mark.wait(timeout)
 
     def ended(self, actor: int, incarnation: int, pid: int, count: int) -> None:
         """Note that a life is over that has logged `count` records. In the supervisor's thread."""
@@ -99,7 +128,9 @@ class LogIntake:
         """
         if self._fd < 0:
             return
-        self._closing = True
+        with self._beginning:
+            self._closing = True
+        self._hurry.set()
         if self._thread is None:
             if self._has_more():
                 self._take_all(monotonic() + timeout)
@@ -130,9 +161,11 @@ class LogIntake:
         # Imported where there is a record.
         from procactors.observe.actor_records import RecordMaker
         from procactors.observe.repeats import Repeats
-        from procactors.wire.log_pipe import LogParser
+        from procactors.wire.log_pipe import LogParser, name_reader
 
         self._parser, self._repeats, self._maker = LogParser(), Repeats(self._most), RecordMaker()
+        with contextlib.suppress(OSError):
+            name_reader(self._runtime_dir)
         with contextlib.suppress(OSError):  # more than this user may have
             import fcntl
 
@@ -145,7 +178,10 @@ class LogIntake:
         while not self._closing:
             patience = self._repeats.patience(monotonic())
             poll.poll(None if patience is None else patience * 1000 + 1)
-            self._take_some()
+            if not self._take_some() and not self._hurry.wait(_REST_S):
+                continue
+            if not self._marks:
+                self._hurry.clear()
         while self._take_some():
             pass
         self._take_rest()
@@ -167,7 +203,7 @@ class LogIntake:
     def _take_some(self) -> bool:
         """Take what one read gives; return whether there may be more."""
         # Looked at first: of what had ended by then, all is in the pipe, or was read.
-        ended = len(self._ended)
+        ended, marks = len(self._ended), len(self._marks)
         try:
             data = os.read(self._fd, _READ_BYTES)
         except BlockingIOError:
@@ -178,14 +214,17 @@ class LogIntake:
         if len(data) < _READ_BYTES:
             for _ in range(ended):
                 self._settle(*self._ended.popleft())
+            for _ in range(marks):
+                self._marks.popleft().set()
         for (origin, fields), count in self._repeats.over(now):
             self._maker.hand(origin, fields, count)
         return len(data) == _READ_BYTES
 
     def _take_rest(self) -> None:
-        for one in self._ended:
-            self._settle(*one)
-        self._ended.clear()
+        while self._ended:
+            self._settle(*self._ended.popleft())
+        while self._marks:
+            self._marks.popleft().set()
         for (origin, fields), count in self._repeats.rest():
             self._maker.hand(origin, fields, count)
 

@@ -97,6 +97,10 @@ class Logs:
         if self._relay is not None:
             self._relay.remove(actor)
 
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was logged by now is handed over; False: not in time."""
+        return self.intake is None or self.intake.flush(timeout)
+
     def close(self, timeout: float) -> None:
         """Hand over what has come; waits up to `timeout` seconds for the program's handlers."""
         if self._board is not None:

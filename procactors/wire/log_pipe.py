@@ -26,9 +26,11 @@ from time import monotonic
 
 from procactors.light_tuple import NamedTuple
 from procactors.wire.mailbox.black_box import LOGS
+from procactors.wire.procstat import STATE, stat_of
 from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind
+from procactors.wire.storage import write_whole
 
-__all__ = ["MOST_BYTES", "LogParser", "LogWriter", "Piece", "log_pipe"]
+__all__ = ["MOST_BYTES", "LogParser", "LogWriter", "Piece", "log_pipe", "name_reader"]
 
 _HEAD = struct.Struct(FRAME.format + "QQQII")
 #: Most bytes of a record that go in one write.
@@ -40,13 +42,26 @@ _LOG = int(Kind.LOG)
 #: Most bytes of a whole record: who makes one cuts it.
 MOST_BYTES = 1 << 20
 #: Seconds for which a record waits for room while nothing is taken out of the pipe; and if others
-#: take what room there comes.
-_PATIENCE_S, _TURNS_S = 1.0, 10.0
+#: take what room there comes, or the thread that reads is at work, or waits for a processor.
+_PATIENCE_S, _LONGEST_S = 1.0, 30.0
 
 
 def log_pipe(runtime_dir: str) -> str:
     """Return the path of the pipe."""
     return f"{runtime_dir}/log"
+
+
+def _reader_file(runtime_dir: str) -> str:
+    return f"{runtime_dir}/log.reader"
+
+
+def name_reader(runtime_dir: str) -> None:
+    """Tell those who wait for room that this thread empties the pipe.
+
+    Raises:
+        OSError: there is no room for that.
+    """
+    write_whole(_reader_file(runtime_dir), b"%d" % threading.get_native_id())
 
 
 class Piece(NamedTuple):
@@ -71,7 +86,7 @@ class LogWriter:
     """
 
     def __init__(self, runtime_dir: str, actor: int, incarnation: int, words: memoryview) -> None:
-        self._path = log_pipe(runtime_dir)
+        self._runtime_dir = runtime_dir
         self._who = actor, incarnation, os.getpid()
         self._words = words
         self._fd = -1
@@ -128,8 +143,8 @@ class LogWriter:
             return False
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
-        until = monotonic() + _TURNS_S
-        while monotonic() < until and poll.poll(_PATIENCE_S * 1000):
+        until = monotonic() + _LONGEST_S
+        while monotonic() < until and (poll.poll(_PATIENCE_S * 1000) or self._is_read()):
             try:
                 os.write(self._fd, frame)
             except BlockingIOError:
@@ -140,9 +155,19 @@ class LogWriter:
         self._is_stuck = True
         return False
 
+    def _is_read(self) -> bool:
+        """Return whether the thread that empties the pipe is at work: then room will come."""
+        try:
+            with open(_reader_file(self._runtime_dir), "rb") as file:
+                return stat_of(int(file.read()))[STATE] in (b"R", b"D")
+        except (OSError, ValueError, IndexError):
+            return False
+
     def _open(self) -> bool:
         try:
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._fd = os.open(
+                log_pipe(self._runtime_dir), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            )
         except OSError:  # no descriptor left, or the system has ended
             return False
         return True

@@ -439,3 +439,14 @@ with ActorSystem(stop_timeout=60) as system:
         code, out, err = one.end()
     assert code == 0, err
     return out, err
+
+
+def test_a_flush_brings_what_was_logged_before_an_answer(gathered):
+    with ActorSystem() as system:
+        assert system.flush_logs()
+        talker = system.spawn(Talker)
+        for number in range(50):
+            talker.ask(Talker.log, logging.INFO, f"line {number}")
+            assert system.flush_logs()
+            assert gathered.texts[-1] == f"line {number}"
+    assert system.flush_logs()
