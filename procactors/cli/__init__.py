@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import deadletters, demo, examples, map as map_, ps, run, tree
+from procactors.cli import deadletters, demo, examples, logs, map as map_, ps, run, tree
 from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
@@ -85,4 +85,5 @@ def _parser() -> argparse.ArgumentParser:
     examples.add_to(commands)
     deadletters.add_to(commands)
     ps.add_to(commands)
+    logs.add_to(commands)
     return parser

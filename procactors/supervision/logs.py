@@ -1,6 +1,6 @@
 """The logs of a system's actors, as the system's maker wants them.
 
-Layer: supervision. Runs in: parent; `ended` and `opened` in the supervisor's thread.
+Layer: supervision. Runs in: parent; `begins`, `ended` and `removed` in the supervisor's thread.
 Owns: the log pipe and its thread, the board of levels, the pipes of what actors print (`close`).
 Never: is loaded with more than is asked for.
 """
@@ -80,8 +80,12 @@ class Logs:
         """What an actor is told of what it prints: a mode, or the folder for its files."""
         return self._folder if self._stdout == FILES else self._stdout
 
-    def opened(self, actor: int, name: str, folder: str) -> None:
-        """An actor is made: have what it prints come to here, if that is wanted."""
+    def begins(self, actor: int, name: str, folder: str) -> None:
+        """A life begins: have what it prints come to here, if that is wanted.
+
+        Raises:
+            OSError: no descriptor or no room is left.
+        """
         if self._relay is not None:
             self._relay.add(actor, name, folder)
 

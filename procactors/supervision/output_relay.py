@@ -53,11 +53,13 @@ class OutputRelay:
         self._thread: threading.Thread | None = None
 
     def add(self, actor: int, name: str, folder: str) -> None:
-        """Make the pipes of an actor, before its first life.
+        """Make the pipes of an actor, before its first life; done already, it is no error.
 
         Raises:
             OSError: no descriptor or no room is left.
         """
+        if actor in self._by_actor:
+            return
         streams: list[_Stream] = []
         try:
             for pipe, is_error in ((OUT_PIPE, False), (ERR_PIPE, True)):

@@ -85,6 +85,7 @@ class ProcessHost(ActorMailbox):
 
     def start(self, life: NextLife) -> None:
         """Start a process; by the zygote, its pid comes as an event."""
+        self._processes.logs.begins(self.id, self.name, self.folder)
         self._write_order(life)
         self.ordered = life.start
         self._child = self._processes.launcher.start(self.id, life.start)
@@ -313,14 +314,7 @@ class Processes:
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> ProcessHost:
         """Make the host of a new actor."""
-        host = ProcessHost(self, actor, name, class_name, options)
-        try:
-            if class_name:  # an inbox has no process
-                self.logs.opened(actor, name, host.folder)
-        except BaseException:
-            host.remove()
-            raise
-        self._hosts[actor] = host
+        host = self._hosts[actor] = ProcessHost(self, actor, name, class_name, options)
         return host
 
     def expect(self) -> None:
