@@ -177,6 +177,8 @@ class LogIntake:
         poll.register(self._fd, select.POLLIN)
         while not self._closing:
             patience = self._repeats.patience(monotonic())
+            if self._marks or self._ended:
+                patience = 0.0  # noted behind the last look, and the byte that told of it is read
             poll.poll(None if patience is None else patience * 1000 + 1)
             if not self._take_some() and not self._hurry.wait(_REST_S):
                 continue
