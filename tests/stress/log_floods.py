@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import mmap
 import os
@@ -45,6 +46,9 @@ class Count(logging.Handler):
         super().__init__()
         self.came: dict[str, int] = {}
         self.disorder: list[str] = []
+
+    def has_reached(self, actor: str, number: int) -> bool:
+        return self.came.get(actor, 0) >= number
 
     def emit(self, record: Any) -> None:
         number, expected = int(record.getMessage().split()[1]), self.came.get(record.actor, 0)
@@ -96,9 +100,8 @@ def run(
         replies = {name: ref.submit(Flooder.flood, each) for name, ref in refs.items()}
         for name in chance.sample(sorted(refs), kills):
             least = chance.randrange(each // 2)
-            eventually(
-                lambda: count.came.get(name, 0) >= least, f"{least} records of {name}", LONG_S
-            )
+            reached = functools.partial(count.has_reached, name, least)
+            eventually(reached, f"{least} records of {name}", LONG_S)
             os.kill(pids[name], signal.SIGKILL)
             outcome.killed.add(name)
         for reply in replies.values():
