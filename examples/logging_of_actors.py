@@ -1,6 +1,6 @@
 """What actors log comes to the program's loggers, at the program's levels, and says whose it is.
 
-Nothing is set up in the actors. Lines that repeat are counted; what is printed can have a name, too.
+Nothing is set up in the actors. Lines that repeat are counted; what is printed has a name, too.
 
 Run it: procactors examples logging_of_actors
 
