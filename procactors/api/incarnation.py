@@ -27,11 +27,10 @@ from procactors.model.choices import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.limits import bind
 from procactors.process.nesting import ACTOR, become, note_threads
-from procactors.process.order import StartOrder, read_order
-from procactors.process.output import redirect
+from procactors.process.order import INHERIT, StartOrder, read_order
 from procactors.process.streams import print_by_lines
 from procactors.process.title import show
-from procactors.runner.log_forward import LogForwarder, forward_logs
+from procactors.runner.log_forward import LogForwarder, forward_logs, leave_alone
 from procactors.runner.log_tail import keep_log
 from procactors.runner.loop import Loop, TellFailed, describe
 from procactors.runner.method_table import table_of
@@ -45,7 +44,6 @@ from procactors.runner.setup import (
 from procactors.runtime.client import Client
 from procactors.runtime.ref import ActorRef
 from procactors.wire.endpoint import Endpoint, actor_path
-from procactors.wire.log_pipe import LogWriter
 from procactors.wire.mailbox.black_box import (
     CLOSED,
     CONTROL,
@@ -157,7 +155,10 @@ def _set_up(
     become(ACTOR, order.makers)
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
-    redirect(order.output, folder, order.name)
+    if order.output != INHERIT:
+        from procactors.process.output import redirect  # only where it is used
+
+        redirect(order.output, folder, order.name)
     print_by_lines()
     watch_faults(folder, order.dumps)  # first: it brings the stack on which signals are handled
     set_signals(words)
@@ -166,11 +167,9 @@ def _set_up(
     if order.cpus is not None or order.nice is not None:
         bind(order.cpus, order.nice)
     if order.logs == "inherit":
+        leave_alone()
         return None
-    writer = None
-    if order.logs == "forward":
-        writer = LogWriter(runtime_dir, order.actor, order.incarnation, words)
-    forwarder = LogForwarder(writer, runtime_dir, words)
+    forwarder = LogForwarder(order, runtime_dir, words)
     forward_logs(forwarder, order.levels, forget=_FORKING in sys.modules)
     return forwarder
 
@@ -213,7 +212,7 @@ class Life:
     def run(self) -> None:
         """Construct, serve, end."""
         if self._forwarder is not None:
-            self._forwarder.watch(functools.partial(self._endpoint.box, SUPERVISOR))
+            self._forwarder.find_box = functools.partial(self._endpoint.box, SUPERVISOR)
         set_current(self._context)
         instance = self._construct()
         if self._events is None:

@@ -29,8 +29,7 @@ from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
 from procactors.process.nesting import check_depth, importer, note_maker
-from procactors.process.order import LOG_MODES
-from procactors.process.output import OUTPUT_MODES
+from procactors.process.order import LOG_MODES, OUTPUT_MODES
 from procactors.process.shield import held
 from procactors.process.streams import hold_standard_streams
 from procactors.runtime.leaving import UNWIND_S, is_broken_off

@@ -23,7 +23,12 @@ else:
     multiprocessing = late("multiprocessing")
 
 __all__ = [
+    "FILES",
+    "INHERIT",
     "LOG_MODES",
+    "OUTPUT_MODES",
+    "PREFIX",
+    "SILENT",
     "StartOrder",
     "Surroundings",
     "read_order",
@@ -34,6 +39,8 @@ __all__ = [
 
 #: What may become of what actors log.
 LOG_MODES = ("forward", "inherit", "none")
+#: And of what they print; an order has a folder's path instead of FILES.
+PREFIX, INHERIT, SILENT, FILES = OUTPUT_MODES = ("prefix", "inherit", "none", "files")
 
 
 class StartOrder(NamedTuple):

@@ -12,20 +12,15 @@ import io
 import os
 import sys
 
+from procactors.process.order import PREFIX, SILENT
+
 __all__ = [
     "ERR_PIPE",
-    "FILES",
-    "INHERIT",
-    "OUTPUT_MODES",
     "OUT_PIPE",
-    "PREFIX",
-    "SILENT",
     "file_stem",
     "redirect",
 ]
 
-#: What an actor may be told of its output; a path is a folder for files.
-PREFIX, INHERIT, SILENT, FILES = OUTPUT_MODES = ("prefix", "inherit", "none", "files")
 #: Names of the pipes in an actor's directory.
 OUT_PIPE, ERR_PIPE = "stdout", "stderr"
 #: setvbuf(3): line by line.
@@ -36,12 +31,10 @@ def redirect(where: str, folder: str, name: str) -> None:
     """Have all that this process prints go elsewhere.
 
     Args:
-        where: PREFIX, SILENT, or a folder for files; else nothing is done.
+        where: PREFIX, SILENT, or a folder for files.
         folder: the actor's directory, with its pipes.
         name: the actor's.
     """
-    if where == INHERIT:
-        return
     if where == PREFIX:
         paths = [os.path.join(folder, pipe) for pipe in (OUT_PIPE, ERR_PIPE)]
     elif where == SILENT:

@@ -10,7 +10,8 @@ a handler of the actor's own takes.
                        └── the parent's levels, looked up anew when they have changed
 
 The levels are the parent's, from before the first line of user code. What that sets here holds
-until the parent changes the level of that very logger.
+until the parent changes the level of that very logger. (256 changes between two looks of an actor
+would look like none.)
 """
 
 from __future__ import annotations
@@ -21,17 +22,26 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from procactors.late import late
+from procactors.process.order import StartOrder
 from procactors.runner.loop import Loop
-from procactors.wire.log_levels import LEVELS_BYTE, Levels, read_levels
-from procactors.wire.log_pipe import MOST_BYTES, LogWriter
-from procactors.wire.mailbox.black_box import HANDLED, HANDS, LOGS, STATE, TIMER
+from procactors.wire.mailbox.black_box import HANDLED, HANDS, LOGS, LOGS_LOW, STATE, TIMER, BlackBox
 
-__all__ = ["FORWARD", "NONE", "LogForwarder", "forward_logs"]
+if TYPE_CHECKING:
+    from procactors.wire import log_levels, log_pipe
+    from procactors.wire.log_levels import Levels
+    from procactors.wire.log_pipe import LogWriter
+else:
+    # Not before there is a record, or a change of levels.
+    log_levels = late("procactors.wire.log_levels")
+    log_pipe = late("procactors.wire.log_pipe")
 
-#: What becomes of records that no handler of the actor's own takes.
-FORWARD, NONE = "forward", "none"
+__all__ = ["LogForwarder", "forward_logs", "forward_no_more", "install", "leave_alone"]
+
+#: Of an order: nobody gets the records that no handler of the actor's own takes.
+NONE = "none"
 
 _is_enabled_for = logging.Logger.isEnabledFor
 _get_effective_level = logging.Logger.getEffectiveLevel
@@ -48,6 +58,8 @@ _USUAL = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "handler",
 }
 _USUAL_COUNT = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+#: Most bytes of a whole record: what is larger is cut.
+_MOST_BYTES = 1 << 20
 #: Most characters of a value that is no plain one.
 _REPR_CHARS = 2000
 #: How deep such a value may be.
@@ -60,7 +72,7 @@ class LogForwarder:
     """An actor's logging, while it is the parent's.
 
     Args:
-        writer: takes the records; None: nobody does.
+        order: of its start.
         runtime_dir: where changes of levels are.
         words: of the actor's own black box.
 
@@ -68,17 +80,20 @@ class LogForwarder:
         handler: names the handler of the message in hand.
     """
 
-    def __init__(self, writer: LogWriter | None, runtime_dir: str, words: memoryview) -> None:
-        self._writer = writer
+    def __init__(self, order: StartOrder, runtime_dir: str, words: memoryview) -> None:
+        self._order = order
         self._own_words = words
         self._runtime_dir = runtime_dir
+        # Made with the first record.
+        self._writer: LogWriter | None = None
         #: Of the levels that hold.
         self._version = 0
         self._levels: Levels = 0, 0, {"": logging.WARNING}  # what `logging` begins with
         self.handler: Callable[[], str] = str
-        # The supervisor's box, and its words: the low byte of one says that levels have changed.
-        self._find: Callable[[], Any] = lambda: None
-        self._words: Any = None
+        #: Returns the supervisor's box, None if it is gone; set once it can be found.
+        self.find_box: Callable[[], BlackBox | None] | None = None
+        # The words of that box: the low byte of one says that levels have changed.
+        self._words: memoryview | None = None
         self._has_told = False
 
     def name_handler_by(self, loop: Loop) -> None:
@@ -101,25 +116,6 @@ class LogForwarder:
         self.handler = named if type(loop).handler is Loop.handler else lambda: loop.handler
 
     # -- levels
-
-    def watch(self, find: Callable[[], Any]) -> None:
-        """Look for changes of levels from now on.
-
-        Args:
-            find: returns the supervisor's box; None if it is gone.
-        """
-        self._find = find
-        self._look()
-
-    def _look(self) -> None:
-        """Find the supervisor's box (again: it may be closed to save descriptors)."""
-        global _bytes
-        box = self._find()
-        if box is None:
-            _bytes, self._words = _unchanging(), None
-        else:
-            _bytes, self._words = box.data, box.words
-            self.refresh()
 
     def begin(self, levels: Levels) -> None:
         """Set the levels that hold at the start."""
@@ -144,30 +140,49 @@ class LogForwarder:
         # The one that `logging` itself holds while it changes levels: with one of ours, a thread
         # that is at that, and logs, would wait for one that waits for it.
         with logging._lock:  # type: ignore[attr-defined]
+            if self._words is None and not self._find():
+                return
+            assert self._words is not None
             try:
-                version = self._words[LOGS] if self._words is not None else self._version
+                version = self._words[LOGS]
                 # First: a handler of a signal may log while we are at it.
                 _seen = version & 0xFF
                 if version != self._version:
-                    self._apply(read_levels(self._runtime_dir))
-            except ValueError:
-                self._look()
+                    self._apply(log_levels.read_levels(self._runtime_dir))
+            except ValueError:  # the box was closed to save descriptors: the next look opens it
+                self._words = None
             except OSError:  # the system has just ended
                 pass
+
+    def _find(self) -> bool:
+        """Find the supervisor's box; return whether it is there."""
+        global _bytes  # noqa: PLW0603 - as the loggers are
+        if self.find_box is None:
+            return False  # it comes soon: what is logged before finds the levels of the start
+        box = self.find_box()
+        if box is None:
+            _bytes = _unchanging()  # the system is ending
+            return False
+        _bytes, self._words = box.data, box.words
+        return True
 
     # -- records
 
     def take(self, record: logging.LogRecord) -> None:
         """Hand over a record that no handler of the actor's own takes."""
-        writer = self._writer
-        if writer is None:
+        if self._order.logs == NONE:
             return
+        if self._writer is None:
+            order = self._order
+            self._writer = log_pipe.LogWriter(
+                self._runtime_dir, order.actor, order.incarnation, self._own_words
+            )
         try:
             data = self._encode(record)
         except Exception:  # noqa: BLE001 - the user's: its text cannot be made
             logging.Handler().handleError(record)
             return
-        writer.send(data)
+        self._writer.send(data)
 
     def _encode(self, record: logging.LogRecord) -> bytes:
         values = record.__dict__
@@ -209,11 +224,11 @@ class LogForwarder:
             data = marshal.dumps(fields, 2)
         except ValueError:  # it holds what is not plain
             data = marshal.dumps([_plain(field) for field in fields], 2)
-        return data if len(data) <= MOST_BYTES else _shortened(fields)
+        return data if len(data) <= _MOST_BYTES else _shortened(fields)
 
     def tell_of_own(self, logger: logging.Logger, handler: logging.Handler) -> None:
         """Say once that records go to a handler of the actor's own, and not to the parent."""
-        if self._has_told or self._writer is None:
+        if self._has_told or self._order.logs == NONE:
             return
         self._has_told = True
         log = logging.getLogger("procactors")
@@ -262,7 +277,7 @@ def _with_exception(event: dict[Any, Any]) -> dict[Any, Any]:
 
 def _shortened(fields: list[Any]) -> bytes:
     """Return a record that is too large with what is long in it cut."""
-    most = MOST_BYTES // 16
+    most = _MOST_BYTES // 16
     fields = [_cut(_plain(field), most) for field in fields]
     return marshal.dumps(fields, 2)
 
@@ -286,20 +301,20 @@ def _cut(value: Any, most: int) -> Any:
 
 _forwarder: LogForwarder | None = None
 #: The supervisor's box as bytes, and the low byte of the version of the levels that hold.
-_bytes: Any = b""
+_bytes: Any = bytes(LOGS_LOW + 1)
 _seen = 0
 
 
 def _unchanging() -> bytes:
-    return bytes((_seen,)) * (LEVELS_BYTE + 1)
+    return bytes((_seen,)) * (LOGS_LOW + 1)
 
 
 def _is_enabled(self: logging.Logger, level: int) -> bool:
     """`Logger.isEnabledFor`, behind a look at a byte that all processes share."""
     try:
-        if _bytes[LEVELS_BYTE] != _seen:
+        if _bytes[LOGS_LOW] != _seen:
             _refresh()
-    except ValueError:  # closed to save descriptors
+    except (IndexError, ValueError):  # not yet found; closed to save descriptors
         _refresh()
     if self.disabled:
         return False
@@ -354,10 +369,37 @@ def _configure(**options: Any) -> None:
         _basic_config(**options)
 
 
-def _leave() -> None:
-    """Give a forked copy back the logging of any process: it is no actor."""
+def forward_no_more() -> None:
+    """Have this process log as any other: a forked copy is no actor."""
     global _forwarder, _bytes
     _forwarder, _bytes = None, _unchanging()
+
+
+_OURS = {"isEnabledFor": _is_enabled, "getEffectiveLevel": _effective_level, "callHandlers": _call}
+_STOCK = {
+    "isEnabledFor": _is_enabled_for,
+    "getEffectiveLevel": _get_effective_level,
+    "callHandlers": _call_handlers,
+}
+
+
+def install() -> None:
+    """Put our functions into `logging`: they do as those there, until a process forwards.
+
+    In the zygote, since each actor would else have pages of its own for that.
+    """
+    for name, function in _OURS.items():
+        setattr(logging.Logger, name, function)
+    logging.basicConfig = _configure
+
+
+def leave_alone() -> None:
+    """Give `logging` its own functions back: this actor's is its own."""
+    if logging.basicConfig is _configure:
+        logging.basicConfig = _basic_config
+    for name, function in _OURS.items():
+        if getattr(logging.Logger, name) is function:  # else a preloaded module has wrapped it
+            setattr(logging.Logger, name, _STOCK[name])
 
 
 def forward_logs(forwarder: LogForwarder, levels: Levels, *, forget: bool) -> None:
@@ -370,16 +412,13 @@ def forward_logs(forwarder: LogForwarder, levels: Levels, *, forget: bool) -> No
     """
     global _forwarder, _bytes, _seen  # noqa: PLW0603 - as the loggers are
     if forget:
-        loggers = [logging.root, *logging.root.manager.loggerDict.values()]
-        for logger in loggers:
+        for logger in [logging.root, *logging.root.manager.loggerDict.values()]:
             if isinstance(logger, logging.Logger):
                 logger.handlers.clear()
-    _seen = levels[0] & 0xFF
-    _bytes = _unchanging()
-    forwarder.begin(levels)
-    _forwarder = forwarder
-    logging.Logger.isEnabledFor = _is_enabled  # type: ignore[method-assign]
-    logging.Logger.getEffectiveLevel = _effective_level  # type: ignore[method-assign]
-    logging.Logger.callHandlers = _call  # type: ignore[method-assign]
-    logging.basicConfig = _configure
-    os.register_at_fork(after_in_child=_leave)
+    if levels[0]:
+        _seen = levels[0] & 0xFF
+        forwarder.begin(levels)
+    _forwarder, _bytes = forwarder, b""  # which no look takes for a box
+    if logging.basicConfig is not _configure:
+        install()
+    os.register_at_fork(after_in_child=forward_no_more)

@@ -1,7 +1,7 @@
 """The parent's end of the log pipe: takes in what actors log, and hands it to the loggers here.
 
 Layer: supervision. Runs in: parent, in a thread of its own, which begins with the first record.
-Owns: the log pipe (a named pipe in the runtime directory), the thread (`close`).
+Owns: the descriptor of the log pipe, from the first record on, and the thread (`close`).
 Never: is waited for by the supervisor; runs a handler of the program's in any other thread; loses
 count of what did not come.
 """
@@ -9,6 +9,7 @@ count of what did not come.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import marshal
 import os
@@ -17,15 +18,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from procactors.wire.log_pipe import log_pipe
+from procactors.observe.actor_records import Origin, RecordMaker
+from procactors.observe.repeats import Repeats
+from procactors.wire.log_pipe import LogParser, Piece, name_reader
 from procactors.wire.record import Kind, frame
-
-if TYPE_CHECKING:
-    from procactors.observe.actor_records import Origin, RecordMaker
-    from procactors.observe.repeats import Repeats
-    from procactors.wire.log_pipe import LogParser, Piece
 
 __all__ = ["LogIntake"]
 
@@ -54,22 +52,18 @@ class LogIntake:
     """Takes in the records of all actors of a system.
 
     Args:
-        runtime_dir: where the pipe is made.
+        runtime_dir: the system's.
+        fd: of the pipe, open both ways; from now on it is the intake's.
         name_of: returns the name of an actor, also of one that has ended; from any thread.
         most: times that a line is shown in a second; None: always.
-
-    Raises:
-        OSError: no pipe could be made.
     """
 
-    def __init__(self, runtime_dir: str, name_of: Callable[[int], str], most: int | None) -> None:
-        self._name_of = name_of
-        self._most = most
+    def __init__(
+        self, runtime_dir: str, fd: int, name_of: Callable[[int], str], most: int | None
+    ) -> None:
         self._runtime_dir = runtime_dir
-        path = log_pipe(runtime_dir)
-        os.mkfifo(path, 0o600)
-        # Both ways: so it is never at its end, however many actors come and go.
-        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd = fd
+        self._name_of = name_of
         self._sources: dict[tuple[int, int], _Source] = {}
         #: Lives that have ended: actor, incarnation, pid, and how many records they
         #: have logged.
@@ -79,25 +73,14 @@ class LogIntake:
         self._closing = False
         # Set: the thread is not to rest.
         self._hurry = threading.Event()
-        # Guards the thread's beginning: the supervisor's, or that of a flush.
-        self._beginning = threading.Lock()
-        self._thread: threading.Thread | None = None
-        # Of the thread, made when it begins.
-        self._parser: LogParser
-        self._repeats: Repeats[tuple[Origin, list[Any]]]
-        self._maker: RecordMaker
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when the first record has come."""
-        return self._fd
+        self._thread = threading.Thread(target=self._run, name="procactors-logs", daemon=True)
+        self._parser = LogParser()
+        self._repeats: Repeats[tuple[Origin, list[Any]]] = Repeats(most)
+        self._maker = RecordMaker()
 
     def begin(self) -> None:
-        """Start the thread: from now on the descriptor is its own."""
-        with self._beginning:
-            if self._thread is None and not self._closing:
-                run = self._run
-                self._thread = threading.Thread(target=run, name="procactors-logs", daemon=True)
-                self._thread.start()
+        """Start the thread."""
+        self._thread.start()
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was logged by now is handed over; False: not in `timeout` seconds.
@@ -106,9 +89,6 @@ class LogIntake:
         """
         if self._thread is threading.current_thread() or self._closing:
             return False
-        if self._thread is None and not self._has_more():
-            return True
-        self.begin()
         mark = threading.Event()
         self._marks.append(mark)
         self._hurry.set()
@@ -117,33 +97,20 @@ class LogIntake:
 
     def ended(self, actor: int, incarnation: int, pid: int, count: int) -> None:
         """Note that a life is over that has logged `count` records. In the supervisor's thread."""
-        if count:
-            self._ended.append((actor, incarnation, pid, count))
-            self._wake()
+        self._ended.append((actor, incarnation, pid, count))
+        self._wake()
 
     def close(self, timeout: float) -> None:
         """Hand over what has come, waiting for that up to `timeout` seconds; all actors are gone.
 
-        If a handler of the program's blocks for longer, the thread is left to it.
+        If a handler of the program's blocks for longer, or has called this, the thread is left to
+        it, and closes what is its own when it can.
         """
-        if self._fd < 0:
-            return
-        with self._beginning:
-            self._closing = True
+        self._closing = True
         self._hurry.set()
-        if self._thread is None:
-            if self._has_more():
-                self._take_all(monotonic() + timeout)
-        elif self._thread is not threading.current_thread():
-            self._wake()
+        self._wake()
+        if self._thread is not threading.current_thread():
             self._thread.join(timeout)
-            if self._thread.is_alive():
-                return  # it closes what is its own
-        self._release()
-
-    def forget(self) -> None:
-        """Close what a forked copy has inherited."""
-        self._release()
 
     def _release(self) -> None:
         fd, self._fd = self._fd, -1
@@ -157,22 +124,11 @@ class LogIntake:
 
     # -- the thread -----------------------------------------------------------------------------
 
-    def _set_up(self) -> None:
-        # Imported where there is a record.
-        from procactors.observe.actor_records import RecordMaker
-        from procactors.observe.repeats import Repeats
-        from procactors.wire.log_pipe import LogParser, name_reader
-
-        self._parser, self._repeats, self._maker = LogParser(), Repeats(self._most), RecordMaker()
+    def _run(self) -> None:
         with contextlib.suppress(OSError):
             name_reader(self._runtime_dir)
         with contextlib.suppress(OSError):  # more than this user may have
-            import fcntl
-
             fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-    def _run(self) -> None:
-        self._set_up()
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         while not self._closing:
@@ -187,20 +143,7 @@ class LogIntake:
         while self._take_some():
             pass
         self._take_rest()
-        if self._closing and self._fd >= 0:
-            self._release()
-
-    def _take_all(self, until: float) -> None:
-        """Take what is there, without a thread."""
-        self._set_up()
-        while self._take_some() and monotonic() < until:
-            pass
-        self._take_rest()
-
-    def _has_more(self) -> bool:
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        return bool(poll.poll(0)) or bool(self._ended)
+        self._release()
 
     def _take_some(self) -> bool:
         """Take what one read gives; return whether there may be more."""
@@ -272,8 +215,6 @@ class LogIntake:
         return b"".join(parts)
 
     def _source(self, actor: int, incarnation: int, pid: int) -> _Source:
-        from procactors.observe.actor_records import Origin
-
         source = _Source(Origin(self._name_of(actor), incarnation, pid))
         self._sources[actor, pid] = source
         return source

@@ -11,8 +11,10 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from procactors.wire.log_levels import Levels, write_levels
+if TYPE_CHECKING:
+    from procactors.wire.log_levels import Levels
 
 __all__ = ["LevelBoard"]
 
@@ -72,6 +74,8 @@ class LevelBoard:
                 self._is_at_it = False
 
     def _write(self, levels: Levels) -> None:
+        from procactors.wire.log_levels import write_levels  # only where levels change
+
         with contextlib.suppress(OSError):  # no room: the next change may have some
             write_levels(self._runtime_dir, levels)
             self.levels = levels

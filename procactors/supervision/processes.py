@@ -375,16 +375,16 @@ class Processes:
     def open(self) -> None:
         """Watch the zygote, which has been started, and for the first record that is logged."""
         self._watch_zygote()
-        if self.logs.intake is not None:
-            self._epoll.register(self.logs.intake.fileno(), select.EPOLLIN)
+        if self.logs.fileno() >= 0:
+            self._epoll.register(self.logs.fileno(), select.EPOLLIN)
 
     def happened(self, fd: int) -> None:
         """Pass on what a descriptor that has become ready tells."""
         if fd in self._by_pidfd:
             self.listener.gone(self._by_pidfd[fd].id)
-        elif self.logs.intake is not None and fd == self.logs.intake.fileno():
+        elif fd == self.logs.fileno():
             self._epoll.unregister(fd)
-            self.logs.intake.begin()
+            self.logs.begin()
         else:
             self._take_answers()
 

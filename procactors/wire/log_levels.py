@@ -9,15 +9,10 @@ word `LOGS`, with each record that it might log.
 from __future__ import annotations
 
 import marshal
-import sys
 
-from procactors.wire.mailbox.black_box import LOGS
 from procactors.wire.storage import write_whole
 
-__all__ = ["LEVELS_BYTE", "Levels", "read_levels", "write_levels"]
-
-#: Where in a black box the lowest byte of the word stands.
-LEVELS_BYTE = LOGS * 8 + (7 if sys.byteorder == "big" else 0)
+__all__ = ["Levels", "read_levels", "write_levels"]
 
 
 #: What holds at a moment: (number of the change that has led here, and 0 for none since the

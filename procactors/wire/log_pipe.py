@@ -25,12 +25,13 @@ from collections.abc import Iterator
 from time import monotonic
 
 from procactors.light_tuple import NamedTuple
-from procactors.wire.mailbox.black_box import LOGS
+from procactors.wire.mailbox.black_box import LOGS, PID
 from procactors.wire.procstat import STATE, stat_of
 from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind
+from procactors.wire.runtime_dir import LOG_PIPE
 from procactors.wire.storage import write_whole
 
-__all__ = ["MOST_BYTES", "LogParser", "LogWriter", "Piece", "log_pipe", "name_reader"]
+__all__ = ["LogParser", "LogWriter", "Piece", "name_reader"]
 
 _HEAD = struct.Struct(FRAME.format + "QQQII")
 #: Most bytes of a record that go in one write.
@@ -39,16 +40,9 @@ _ROOM = BODY_LIMIT - (_HEAD.size - FRAME.size)
 _MORE = 1
 _LOG = int(Kind.LOG)
 
-#: Most bytes of a whole record: who makes one cuts it.
-MOST_BYTES = 1 << 20
 #: Seconds for which a record waits for room while nothing is taken out of the pipe; and if others
 #: take what room there comes, or the thread that reads is at work, or waits for a processor.
 _PATIENCE_S, _LONGEST_S = 1.0, 30.0
-
-
-def log_pipe(runtime_dir: str) -> str:
-    """Return the path of the pipe."""
-    return f"{runtime_dir}/log"
 
 
 def _reader_file(runtime_dir: str) -> str:
@@ -82,12 +76,12 @@ class LogWriter:
     Args:
         runtime_dir: the runtime directory.
         actor, incarnation: who this is.
-        words: of the actor's black box.
+        words: of the actor's black box, which has the process's number.
     """
 
     def __init__(self, runtime_dir: str, actor: int, incarnation: int, words: memoryview) -> None:
         self._runtime_dir = runtime_dir
-        self._who = actor, incarnation, os.getpid()
+        self._who = actor, incarnation, words[PID]
         self._words = words
         self._fd = -1
         self._dropped = 0
@@ -165,9 +159,8 @@ class LogWriter:
 
     def _open(self) -> bool:
         try:
-            self._fd = os.open(
-                log_pipe(self._runtime_dir), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            )
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            self._fd = os.open(f"{self._runtime_dir}/{LOG_PIPE}", flags)
         except OSError:  # no descriptor left, or the system has ended
             return False
         return True

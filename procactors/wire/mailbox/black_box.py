@@ -46,6 +46,7 @@ __all__ = [
     "LISTENED_OVERFLOW",
     "LISTENED_PROGRESS",
     "LOGS",
+    "LOGS_LOW",
     "PARENT_GONE",
     "PHASE",
     "PID",
@@ -86,6 +87,8 @@ EXPIRED = 22
 #: Of an actor: records that it has logged for the parent in this life, handed over or not. In the
 #: supervisor's own box: number of the latest change of logging levels.
 LOGS = 29
+#: Where the lowest byte of that word stands in the map.
+LOGS_LOW = LOGS * 8 + (7 if sys.byteorder == "big" else 0)
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes

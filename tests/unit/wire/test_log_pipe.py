@@ -9,14 +9,15 @@ import threading
 
 import pytest
 
-from procactors.wire.log_pipe import LogParser, LogWriter, log_pipe
-from procactors.wire.mailbox.black_box import LOGS
+from procactors.wire.log_pipe import LogParser, LogWriter
+from procactors.wire.mailbox.black_box import LOGS, PID
+from procactors.wire.runtime_dir import LOG_PIPE
 
 
 @pytest.fixture
 def pipe(tmp_path):
-    os.mkfifo(log_pipe(str(tmp_path)))
-    fd = os.open(log_pipe(str(tmp_path)), os.O_RDWR | os.O_NONBLOCK)
+    os.mkfifo(tmp_path / LOG_PIPE)
+    fd = os.open(tmp_path / LOG_PIPE, os.O_RDWR | os.O_NONBLOCK)
     yield fd
     os.close(fd)
 
@@ -26,7 +27,9 @@ def writer(tmp_path, pipe):
     made = []
 
     def make(actor=1):
-        made.append(LogWriter(str(tmp_path), actor, 1, memoryview(bytearray(4096)).cast("Q")))
+        words = memoryview(bytearray(4096)).cast("Q")
+        words[PID] = os.getpid()
+        made.append(LogWriter(str(tmp_path), actor, 1, words))
         return made[-1]
 
     yield make
