@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from procactors import ActorSystem
 from procactors.errors import ActorDied
 from tests.support.loggers import Talker
 from tests.support.programs import running
+from tests.support.terminals import Terminal, screen
 
 pytestmark = pytest.mark.methods
 
@@ -103,11 +106,27 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path, monkeypatch)
 
 
 def test_a_program_whose_stream_is_closed_goes_on():
-    then = """import os
-        os.close(1)
+    then = """import sys
+        sys.stdout.close()
         talker.ask(Talker.say, "nowhere")
         talker.ask(Talker.complain, "there")"""
     assert result_of(then, "stdout='prefix'") == ([], ["[tom] there"])
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_on_a_terminal_the_name_has_a_colour(monkeypatch, plain):
+    if plain:
+        monkeypatch.setenv("NO_COLOR", "1")
+    else:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal.stream)
+    with ActorSystem(stdout="prefix") as system:
+        system.options(name="tom").spawn(Talker).ask(Talker.say, "a line")
+    shown = terminal.shown()
+    terminal.close()
+    assert ("\x1b" in shown) is not plain
+    assert screen(shown) == ["[tom] a line", ""]
 
 
 def test_the_death_of_an_actor_with_pipes_leaves_none():
