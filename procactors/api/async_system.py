@@ -141,6 +141,11 @@ class AsyncActorSystem(AsyncSystemHandle):
         """SIGKILL every actor and end the system at once."""
         return await to_the_end(self._started().kill)
 
+    async def flush_logs(self, timeout: float = 5.0) -> bool:
+        """Wait until what actors have logged by now has come; see `ActorSystem.flush_logs`."""
+        timeout = deadline("timeout", timeout)
+        return await aside(functools.partial(self._started().flush_logs, timeout))
+
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait until the system has ended, up to `timeout` seconds; return whether it has.
 

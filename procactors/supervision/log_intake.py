@@ -30,6 +30,8 @@ __all__ = ["LogIntake"]
 #: Bytes that the pipe holds, if the user may have so many, and bytes of one read: few, since actors
 #: that wait for room take a second without any for a sign that nothing is taken.
 _PIPE_BYTES, _READ_BYTES = 1 << 20, 1 << 14
+#: Records of one life whose pieces are kept: a signal's handler may log while one is written.
+_UNFINISHED = 4
 #: Seconds for which records gather between two reads: to be woken for each of them would cost more
 #: than to hand it over.
 _REST_S = 0.001
@@ -44,8 +46,8 @@ class _Source:
         self.origin = origin
         self.received = 0
         self.dropped = 0
-        #: Of a record that comes in pieces: its number, then these.
-        self.parts: tuple[int, list[bytes]] = 0, []
+        #: Of records that come in pieces, these, by the records' numbers.
+        self.parts: dict[int, list[bytes]] = {}
 
 
 class LogIntake:
@@ -178,7 +180,7 @@ class LogIntake:
         source = self._sources.get((actor, pid))
         if source is None:
             source = self._source(actor, incarnation, pid)
-        if has_more or source.parts[1]:
+        if has_more or source.parts:
             whole = self._joined(source, number, has_more, data)
             if whole is None:
                 return
@@ -201,18 +203,18 @@ class LogIntake:
     @staticmethod
     def _joined(source: _Source, number: int, has_more: int, data: bytes) -> bytes | None:
         """Return a record that has come in pieces, when it is complete."""
-        of, parts = source.parts
-        if of != number:  # the rest of the one before was dropped, and is counted as such
-            parts = []
+        parts = source.parts.pop(number, None)
+        if parts is None:
             if not has_more:
-                source.parts = 0, []
                 return data
+            parts = []
+            if len(source.parts) >= _UNFINISHED:  # the rest of the oldest was dropped
+                del source.parts[next(iter(source.parts))]
         parts.append(data)
-        if has_more:
-            source.parts = number, parts
-            return None
-        source.parts = 0, []
-        return b"".join(parts)
+        if not has_more:
+            return b"".join(parts)
+        source.parts[number] = parts
+        return None
 
     def _source(self, actor: int, incarnation: int, pid: int) -> _Source:
         source = _Source(Origin(self._name_of(actor), incarnation, pid))

@@ -398,6 +398,7 @@ async def in_loop():
     async with AsyncActorSystem(log_repeats=1) as system:
         talker = await system.spawn(Talker)
         await talker.ask(Talker.log, logging.INFO, "from a loop's")
+        assert await system.flush_logs()
 
 
 def test_the_asyncio_half_does_the_same(gathered):
