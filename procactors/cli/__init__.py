@@ -21,6 +21,7 @@ from procactors.cli import (
     demo,
     events,
     examples,
+    logs,
     map as map_,
     metrics,
     orders,
@@ -100,6 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    for command in (ps, top, status, events, orders, stack, attach, profile, metrics):
+    for command in (ps, top, status, events, logs, orders, stack, attach, profile, metrics):
         command.add_to(commands)
     return parser

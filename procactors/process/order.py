@@ -23,12 +23,24 @@ else:
     multiprocessing = late("multiprocessing")
 
 __all__ = [
+    "FILES",
+    "INHERIT",
+    "LOG_MODES",
+    "OUTPUT_MODES",
+    "PREFIX",
+    "SILENT",
     "StartOrder",
     "Surroundings",
     "read_order",
     "surroundings",
     "write_order",
 ]
+
+
+#: What may become of what actors log.
+LOG_MODES = ("forward", "inherit", "none")
+#: And of what they print; an order has a folder's path instead of FILES.
+PREFIX, INHERIT, SILENT, FILES = OUTPUT_MODES = ("prefix", "inherit", "none", "files")
 
 
 class StartOrder(NamedTuple):
@@ -62,6 +74,9 @@ class StartOrder(NamedTuple):
         system: the system's name, for people.
         concurrency: messages that may be in hand at once.
         metrics: it counts what it handles.
+        logs: what becomes of what it logs: forward, inherit or none.
+        levels: of the program's loggers (see `wire.log_levels`), if it forwards.
+        output: what becomes of what it prints (see `process.output`).
     """
 
     actor: int
@@ -91,6 +106,9 @@ class StartOrder(NamedTuple):
     system: str = ""
     concurrency: int = 1
     metrics: bool = True
+    logs: str = "inherit"
+    levels: tuple[int, int, dict[str, int]] = (0, 0, {})
+    output: str = "inherit"
 
 
 class Surroundings(NamedTuple):

@@ -377,7 +377,7 @@ class Endpoint:
             now = self.who_answers(actor, call)
             is_taken = take_back(
                 actor_path(self.path, now),
-                functools.partial(self._box, now),
+                functools.partial(self.box, now),
                 replies,
                 call,
                 lambda now=now: self._has_left(actor, call, now),  # type: ignore[misc]
@@ -491,7 +491,8 @@ class Endpoint:
         except (MailboxClosed, ActorStopped):
             return None
 
-    def _box(self, actor: int) -> BlackBox | None:
+    def box(self, actor: int) -> BlackBox | None:
+        """Return an actor's black box; None if it is gone."""
         try:
             return self._writer(actor).box
         except (MailboxClosed, ActorStopped):

@@ -111,6 +111,7 @@ class Kind(enum.IntEnum):
     LARGE = 13  #: of a stream: one item by itself
     CANCEL = 14  #: a reply: the message was not begun, since its caller had cancelled it
     MOVED = 15  #: in a black box: a CALL that is somebody else's now; in a reply pipe: whose
+    LOG = 16  #: in the log pipe: a log record of an actor, or a piece of one
 
 
 #: Indexed by a body's size modulo eight.

@@ -34,6 +34,7 @@ from collections.abc import Iterable, Iterator
 __all__ = [
     "FACTS",
     "FOLDERS",
+    "LOG_PIPE",
     "PREFIX",
     "RuntimeDir",
     "check_overflow",
@@ -52,6 +53,9 @@ FOLDERS = ("actors", "replies", "segments", "result_tables", "shared", "defs")
 
 #: The file with what the system is: a dict of plain values, in ASCII.
 FACTS = "system"
+
+#: The pipe on which what actors log comes to the parent (see `log_pipe`).
+LOG_PIPE = "log"
 
 #: Bytes that /dev/shm must have free before it is preferred: one mailbox takes some 76 kB,
 #: and a container's default of 64 MB must still count as room.
