@@ -27,6 +27,7 @@ __all__ = [
     "Surroundings",
     "read_order",
     "surroundings",
+    "trace_starts",
     "write_order",
 ]
 
@@ -62,6 +63,7 @@ class StartOrder(NamedTuple):
         makers: files of modules that make systems when they are imported (see `nesting`).
         system: the system's name, for people.
         concurrency: messages that may be in hand at once.
+        is_traced: make spans from the beginning (see `procactors.tracing`).
     """
 
     actor: int
@@ -91,6 +93,7 @@ class StartOrder(NamedTuple):
     makers: tuple[str, ...] = ()
     system: str = ""
     concurrency: int = 1
+    is_traced: bool = False
 
 
 class Surroundings(NamedTuple):
@@ -102,6 +105,7 @@ class Surroundings(NamedTuple):
     argv: list[str]
     main_file: str | None
     authkey: bytes
+    is_traced: bool = False
 
 
 def surroundings() -> Surroundings:
@@ -124,7 +128,18 @@ def surroundings() -> Surroundings:
         main_file=None if main_file is None else text_of(main_file),
         # Proxies of a `multiprocessing.Manager` show it: in the actor too they are the parent's.
         authkey=bytes(multiprocessing.current_process().authkey),
+        is_traced=_is_traced,
     )
+
+
+#: Whether actors that this process starts are to make spans from their beginning.
+_is_traced = False
+
+
+def trace_starts(is_traced: bool) -> None:
+    """Have the actors that are started from now on trace from their beginning, or not."""
+    global _is_traced  # noqa: PLW0603 - as the environment is
+    _is_traced = is_traced
 
 
 def write_order(folder: str, order: StartOrder) -> None:

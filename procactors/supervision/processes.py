@@ -136,6 +136,7 @@ class ProcessHost(ActorMailbox):
             makers=makers(),
             system=self._processes.launcher.system,
             concurrency=options.max_concurrency,
+            is_traced=around.is_traced,
         )
         write_order(self.folder, order)
 
