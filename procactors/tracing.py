@@ -1,6 +1,6 @@
 """`procactors.tracing`: one trace across a program and its actors, by OpenTelemetry (extra `otel`).
 
-Layer: tracing. Runs in: parent; an actor may instrument itself alone.
+Layer: api. Runs in: parent; an actor may instrument itself alone.
 Owns: what it puts before methods of this process, until `uninstrument`; the file with the set-up in
 the runtime directory of each of its systems.
 Never: makes a program that does not call it pay: nothing here is imported before, no method asks.

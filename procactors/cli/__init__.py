@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import deadletters, demo, examples, map as map_, run, tree
+from procactors.cli import crash, deadletters, demo, doctor, examples, map as map_, run, tree
 from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
@@ -83,4 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
+    doctor.add_to(commands)
+    crash.add_to(commands)
     return parser

@@ -280,7 +280,7 @@ class _Answered:
         value = decode(bytes(head), [bytes(one) for one in buffers], "reply")
         if isinstance(value, BaseException):  # the supervisor's: an error of ours
             return name_of(value), said(value)
-        return str(value[2]), str(value[3])
+        return str(value[2]).removeprefix("builtins."), str(value[3])
 
 
 def _contexts_of(work: Any) -> list[Context]:
