@@ -61,7 +61,7 @@ def temporary(shared: str = "/dev/shm") -> Finding:
 
 def leftovers() -> Finding:
     """Say what dead systems have left, and how large it is."""
-    found = {path: _size(path) for path in left_behind()}
+    found = {path: _size(path) for path in _left()}
     facts = {"directories": [{"path": path, "bytes": size} for path, size in found.items()]}
     if not found:
         return ok("leftovers", "nothing of dead systems", **facts)
@@ -72,7 +72,7 @@ def leftovers() -> Finding:
 
 def sweep_leftovers() -> Finding:
     """Remove what dead systems have left, and say what it was."""
-    sizes = {path: _size(path) for path in left_behind()}
+    sizes = {path: _size(path) for path in _left()}
     removed = sweep()
     freed = sum(sizes.get(path, 0) for path in removed)
     facts = {"removed": [{"path": path, "bytes": sizes.get(path, 0)} for path in removed]}
@@ -80,6 +80,13 @@ def sweep_leftovers() -> Finding:
         return ok("leftovers", "nothing of dead systems", **facts)
     says = f"removed {_directories(len(removed))} of dead systems, {amount(freed)}"
     return ok("leftovers", "\n".join([says, *removed]), **facts)
+
+
+def _left() -> list[str]:
+    """Return the runtime directories of dead systems; an overflow directory is part of its own."""
+    paths = list(left_behind())
+    more = {os.path.realpath(overflow_of(path)) for path in paths}
+    return [path for path in paths if os.path.realpath(path) not in more]
 
 
 def _directories(count: int) -> str:
