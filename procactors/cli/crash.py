@@ -15,6 +15,8 @@ import pickle
 import sys
 from typing import Any
 
+from procactors.cli.table import plain
+
 __all__ = ["add_to", "run"]
 
 _UNPICKLES = (
@@ -135,9 +137,9 @@ def _list(arguments: argparse.Namespace) -> int:
     if not found:
         print(f"no crash report in {arguments.path}")
     for name, facts in found:
-        at = _plain(str(facts.get("at", "")))[:19].replace("T", " ")
-        print(f"{at}  {_plain(str(facts['summary']).partition(chr(10))[0])}")
-        print(f"{'':21}{_plain(name)}")
+        at = plain(str(facts.get("at", "")))[:19].replace("T", " ")
+        print(f"{at}  {plain(str(facts['summary']).partition(chr(10))[0])}")
+        print(f"{'':21}{plain(name)}")
     return 0
 
 
@@ -147,7 +149,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(facts: dict[str, Any]) -> None:
     _print_heading(str(facts["summary"]).partition("\n")[0], "bold red")
     for name, value in _facts(facts).items():
-        print(f"  {name:<12}{_plain(value)}")
+        print(f"  {name:<12}{plain(value)}")
     for title, key in (
         ("traceback", "traceback"),
         ("stacks", "native_stack"),
@@ -212,7 +214,7 @@ def _print_part(title: str, text: str) -> None:
     print()
     _print_heading(title, "bold")
     for line in text.rstrip().splitlines():
-        print(f"  {_plain(line)}".rstrip())
+        print(f"  {plain(line)}".rstrip())
 
 
 def _print_heading(text: str, style: str) -> None:
@@ -221,14 +223,9 @@ def _print_heading(text: str, style: str) -> None:
         from rich.console import Console
         from rich.text import Text
 
-        Console(highlight=False).print(Text(_plain(text), style), soft_wrap=True)
+        Console(highlight=False).print(Text(plain(text), style), soft_wrap=True)
     else:
-        print(_plain(text))
-
-
-def _plain(text: str) -> str:
-    """Return a text that a terminal shows and does not obey."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+        print(plain(text))
 
 
 # -- its message --------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield from cgroup.look()
     yield disk.shared_memory()
     yield disk.temporary()
+    yield disk.running()
     # Before a system is started here: each start sweeps.
     yield disk.sweep_leftovers() if arguments.sweep else disk.leftovers()
     yield costs.measure(arguments.start_method)

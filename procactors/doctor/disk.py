@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 
 from procactors.doctor.finding import Finding, amount, fail, ok, warn
+from procactors.outside.systems import find_systems
 from procactors.wire.runtime_dir import left_behind, overflow_of, sweep, temporary_roots
 
-__all__ = ["leftovers", "shared_memory", "sweep_leftovers", "temporary"]
+__all__ = ["leftovers", "running", "shared_memory", "sweep_leftovers", "temporary"]
 
 #: Bytes below which nothing is put there, and what large messages and shares soon fill.
 _TOO_LITTLE, _LITTLE = 16 * 1024 * 1024, 128 * 1024 * 1024
@@ -57,6 +58,15 @@ def temporary(shared: str = "/dev/shm") -> Finding:
         advice = "make room, or set TMPDIR: what has no room in shared memory goes there"
         return warn("temporary files", says, advice, path=roots[0], free=free)
     return ok("temporary files", says, path=roots[0], free=free)
+
+
+def running() -> Finding:
+    """Name the systems of this user that run now."""
+    found = find_systems()
+    facts = {"systems": [{"name": one.name, "pid": one.pid, "path": one.path} for one in found]}
+    shown = [f"{one.name}, pid {one.pid}: {' '.join(one.argv)}" for one in found]
+    count = "1 runs" if len(found) == 1 else f"{len(found)} run"
+    return ok("systems", "\n".join([count if found else "none runs", *shown]), **facts)
 
 
 def leftovers() -> Finding:

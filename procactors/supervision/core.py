@@ -40,6 +40,7 @@ from procactors.wire.mailbox.black_box import STOP_ORDERED
 
 if TYPE_CHECKING:
     from procactors.supervision.announcements import Announcements
+    from procactors.wire.journal import Journal
 
 __all__ = ["Abandon", "Core"]
 
@@ -99,6 +100,8 @@ class Core:
         self.timers: list[Timer] = []
         #: Publishes what happens; None while nobody has listened yet.
         self.announce: Announcements | None = None
+        #: Writes down what happens, for processes outside of the system; None: nowhere to.
+        self.journal: Journal | None = None
         self._timer_numbers = itertools.count()
         self._names: dict[str, int] = {}
         self._ids = itertools.count(1)
@@ -192,6 +195,11 @@ class Core:
             return  # it is over
         entry.last = (reason, None)
         self.orders.append((entry.supervisor.root, Abandon(reason)))
+
+    def note(self, kind: str, actor: int, *values: object) -> None:
+        """Write down a turn of an actor's life (see `wire.journal`)."""
+        if self.journal is not None:
+            self.journal.note(kind, actor, *values)
 
     # -- actors and names -----------------------------------------------------------------------
 
