@@ -230,7 +230,7 @@ class AsyncLoop(Loop):
         if not self._is_woken and not self._loop.is_closed():
             self._is_woken = True
             # Not in the context of the handler that says so: what is begun has its own.
-            self._loop.call_soon_threadsafe(self._pump, context=self._outside)
+            self._loop.call_soon_threadsafe(self._pump, context=self._outside.copy())
 
     # -- taking ---------------------------------------------------------------------------------
 

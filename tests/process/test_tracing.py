@@ -17,7 +17,7 @@ pytest.importorskip("opentelemetry.sdk")
 from opentelemetry import baggage, context as contexts, trace
 
 from procactors import ActorSystem, AsyncActorSystem, Delivery, Restart
-from procactors.errors import ActorDied
+from procactors.errors import ActorDied, AskTimeout
 from procactors.tracing import instrument, uninstrument
 from procactors.wire.endpoint import Endpoint
 from tests.support.spans import (
@@ -26,6 +26,7 @@ from tests.support.spans import (
     Server,
     Slow,
     Spans,
+    Tracing,
     inside,
     make_provider,
 )
@@ -219,6 +220,34 @@ def test_a_dead_letter_that_is_sent_again_goes_on_with_its_trace(system, spans):
     sent = next(span for span in spans.all() if span.id == again.parent)
     assert (sent.name, sent.handler) == ("send server", "Server.double")
     assert sent.trace == again.trace == spans.one("root").trace
+
+
+def test_calls_are_cancelled_and_given_up_as_without_a_trace(server, spans, gate):
+    held = server.submit(Server.hold, gate)
+    gate.arrival()
+    waiting = server.submit(Server.double, 1)
+    assert waiting.cancel()
+    assert not held.cancel()
+    with pytest.raises(AskTimeout):
+        server.options(timeout=0.05).ask(Server.double, 2)
+    gate.open()
+    assert held.result(SHORT_S) == "cancelled"
+    assert server.ask(Server.get_left) == []
+    handled = spans.named("process server", 2)
+    assert [span.handler for span in handled] == ["Server.hold", "Server.get_left"]
+    late = [span for span in spans.all() if span.error == "procactors.errors.AskTimeout"]
+    assert [span.name for span in late] == ["ask server"]
+
+
+def test_an_actor_may_instrument_itself(tmp_path, start_method):
+    spans = Spans(tmp_path / "spans")
+    with ActorSystem(start_method=start_method) as system:
+        server = system.options(name="server").spawn(Server)
+        tracing = system.options(name="tracing").spawn(Tracing, str(spans.path), server)
+        assert server.ask(Server.double, 1) == 2
+        assert tracing.ask(Tracing.ask_on, 2) == 4
+        assert spans.one("ask server").pid == tracing.status().pid
+        assert {span.name for span in spans.all()} == {"ask server"}
 
 
 def test_a_stream_is_one_span_at_each_end(server, spans):

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import (
 )
 
 from procactors import Actor
+from tests.support.gates import Gate
 from tests.support.waiting import eventually
 
 #: For the zygote: to import the SDK takes longer than all of a start.
@@ -178,6 +179,10 @@ class Server(Actor):
     def get_left(self) -> list[int]:
         return self.left
 
+    def hold(self, gate: Gate) -> str:
+        gate.wait()
+        return "cancelled" if self.context.cancelled else "wanted"
+
     def process_id(self) -> int:
         return os.getpid()
 
@@ -196,6 +201,19 @@ class Middle(Actor):
 
     def size(self, _: bytes) -> None:
         self.context.forward(self.server)
+
+
+class Tracing(Actor):
+    """Traces what it sends, in a program that does not."""
+
+    def __init__(self, path: str, server: Any) -> None:
+        from procactors.tracing import instrument
+
+        instrument(tracer_provider=make_provider(path))
+        self.server = server
+
+    def ask_on(self, number: int) -> int:
+        return self.server.ask(Server.double, number)  # type: ignore[no-any-return]
 
 
 class Slow(Actor):
