@@ -15,7 +15,21 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import crash, deadletters, demo, doctor, examples, map as map_, ps, run, tree
+from procactors.cli import (
+    crash,
+    deadletters,
+    demo,
+    doctor,
+    events,
+    examples,
+    map as map_,
+    orders,
+    ps,
+    run,
+    status,
+    top,
+    tree,
+)
 from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
@@ -84,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    ps.add_to(commands)
-    doctor.add_to(commands)
-    crash.add_to(commands)
+    for command in (ps, top, status, events, orders, doctor, crash):
+        command.add_to(commands)
     return parser

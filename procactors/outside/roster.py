@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from time import monotonic
 from typing import Any
 
 from procactors.late_dataclass import dataclass
 from procactors.outside.box import ActorBox
 from procactors.outside.journal import JournalReader, Turn
+from procactors.outside.systems import Problem
 from procactors.wire import journal as j
 from procactors.wire.mailbox.black_box import (
     ENDING,
@@ -49,8 +52,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGESIZE")
 
 
-class NoActor(Exception):
+class NoActor(Problem):
     """No actor of that name is in the system, or was lately."""
+
+    code = 4
 
 
 @dataclass(frozen=True)
@@ -208,6 +213,27 @@ class Roster:
             if view.name == name:
                 return view
         raise NoActor(f"no actor {name!r} is in the system")
+
+    def match(self, patterns: Iterable[str]) -> list[ActorView]:
+        """Return whose names are meant, each once. Supervisors and inboxes are meant by name only.
+
+        Args:
+            patterns: names of what lives; or of actors, with ``*`` and ``?`` for any characters.
+
+        Raises:
+            NoActor: nothing is meant by one of them.
+        """
+        found: dict[int, ActorView] = {}
+        for pattern in patterns:
+            meant = [view for view in self.actors.values() if view.name == pattern] or [
+                view
+                for view in self.actors.values()
+                if view.kind == "actor" and fnmatchcase(view.name, pattern)
+            ]
+            if not meant:
+                raise NoActor(f"no live actor {pattern!r} is in the system")
+            found.update((view.id, view) for view in meant)
+        return list(found.values())
 
     def close(self) -> None:
         """Close all that is open."""

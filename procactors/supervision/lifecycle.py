@@ -121,7 +121,7 @@ class Lifecycle:
         actor.ready_at = None
         actor.ready_early = False
         actor.ended_with = 0
-        actor.was_suspended = False
+        actor.was_suspended = actor.is_suspended = False
         actor.accused_of = None
         actor.killed_call = None
         actor.peak_memory = 0

@@ -112,11 +112,14 @@ class Watchdog:
                 return
         if actor.options.handle_timeout is None:
             return
+        if actor.is_suspended:
+            self._watched[actor.id] = (actor, None)
+            return
         look = actor.host.look(now)
         if look.busy_since is not None and look.busy_since > now and actor.host.is_suspended():
             # It waits for a stream's reader, which is no hang; but stopped it waits for nothing.
             look = look._replace(busy_since=None, waits=True)
-        still = standstill(last, look, self._awake_since)
+        still = standstill(last, look, max(self._awake_since, actor.resumed_at))
         self._watched[actor.id] = (actor, still)
         if still is not None and is_hung(still, actor.options.handle_timeout, now):
             text = f"handle_timeout={actor.options.handle_timeout} s is over"
@@ -127,7 +130,8 @@ class Watchdog:
     def condemn(self, command: c.Condemn, who: ReplyTo) -> None:
         """End a pool's worker at an item that takes too long."""
         actor = self._core.actors.get(command.actor)
-        if actor is None or actor.host.pid is None or actor.host.pid != command.pid:
+        is_there = actor is not None and actor.host.pid is not None and not actor.is_suspended
+        if actor is None or not is_there or actor.host.pid != command.pid:
             self._core.reply(who, False)
             return
         still = standstill(None, actor.host.look(self._core.clock()), 0.0)
