@@ -40,7 +40,7 @@ _NEXT = {
     ),
     "memory limit": (
         "It held more than Limits(memory=...) allows: raise that, or find what it keeps; "
-        "recycle_after=Recycle(growth=...) makes way in time."
+        "recycle_after=Recycle(memory_growth=...) makes way in time."
     ),
     "out of memory": (
         "The kernel had no memory left. See what is granted here (procactors doctor) and what else "

@@ -53,6 +53,14 @@ def pattern(line: str) -> re.Pattern[str]:
     return re.compile(r"\s*" + r"\s*".join(words) + r"\s*")
 
 
+def there(argument: str, work: Path) -> str:
+    """Return an argument of the page's; in place of a file with a number in it, the newest such."""
+    if "/" not in argument:
+        return argument
+    found = sorted(work.glob(re.sub(r"\d+", "*", argument)))
+    return str(found[-1].relative_to(work)) if found else argument
+
+
 def missing(wanted: list[str], said: str) -> str | None:
     """Return the first line that is not there, in its order; None: all are."""
     lines = iter(said.splitlines())
@@ -76,12 +84,14 @@ def test_the_commands_show_what_the_page_shows(title, place, tmp_path):
     name = title.lower().replace(" ", "_") + ".py"
     Path(work, name).write_text(program_of(title))
     with place.running_python(name, cwd=work) as program:
-        for arguments, wanted in commands_of(title):
+        for written, wanted in commands_of(title):
             last = ""
+            arguments = written
 
-            def is_shown(arguments=arguments, wanted=wanted) -> bool:
-                nonlocal last
+            def is_shown(written=written, wanted=wanted) -> bool:
+                nonlocal last, arguments
                 assert program.process.poll() is None, program.process.stderr.read()
+                arguments = [there(argument, work) for argument in written]
                 with place.running_python("-m", "procactors", *arguments, cwd=work) as command:
                     last, wrong = command.process.communicate(timeout=LONG_S)
                 last += wrong
