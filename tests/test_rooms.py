@@ -11,7 +11,13 @@ OWNERS: dict[str, set[str]] = {
     # Clocks: timeouts are on the monotonic clock, and nobody waits by sleeping.
     "time.sleep": set(),
     # Against the age of a file; for people who read what happened when.
-    "time.time": {"wire.runtime_dir", "wire.journal", "api.system"},
+    "time.time": {
+        "wire.runtime_dir",
+        "wire.journal",
+        "api.system",
+        "cli.top",
+        "outside.happenings",
+    },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
@@ -55,6 +61,7 @@ OWNERS: dict[str, set[str]] = {
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
     "signal.pidfd_send_signal": {
         "doctor.machine",  # to itself, and no signal: whether it may
+        "outside.direct",  # a user's `kill --now`, which looks behind the pidfd whose process it is
         "process.child",
     },
     # Handlers belong to the application: the runtime sets them in its own processes alone.

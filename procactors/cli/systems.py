@@ -41,7 +41,9 @@ def chosen_system(arguments: argparse.Namespace) -> SystemView:
         NoSystem: none runs, none is meant, or more than one; `seen` makes exit code 4 of it.
     """
     from procactors.outside.systems import choose, find_systems
+    from procactors.process.limits import raise_descriptor_limit
 
+    raise_descriptor_limit()  # each live actor's box is a map, which holds one
     wanted: str | None = arguments.system
     return choose(find_systems(), wanted)
 
