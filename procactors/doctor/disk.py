@@ -8,6 +8,7 @@ Never: touches the directory of a system that lives.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from procactors.doctor.finding import Finding, amount, fail, ok, warn
 from procactors.outside.systems import find_systems
@@ -17,6 +18,9 @@ __all__ = ["leftovers", "running", "shared_memory", "sweep_leftovers", "temporar
 
 #: Bytes below which nothing is put there, and what large messages and shares soon fill.
 _TOO_LITTLE, _LITTLE = 16 * 1024 * 1024, 128 * 1024 * 1024
+
+#: Most characters of a command line.
+_WIDEST = 60
 
 
 def shared_memory(path: str = "/dev/shm") -> Finding:
@@ -64,7 +68,7 @@ def running() -> Finding:
     """Name the systems of this user that run now."""
     found = find_systems()
     facts = {"systems": [{"name": one.name, "pid": one.pid, "path": one.path} for one in found]}
-    shown = [f"{one.name}, pid {one.pid}: {' '.join(one.argv)}" for one in found]
+    shown = [f"{one.name}, pid {one.pid}: {_first_words(one.argv)}" for one in found]
     count = "1 runs" if len(found) == 1 else f"{len(found)} run"
     return ok("systems", "\n".join([count if found else "none runs", *shown]), **facts)
 
@@ -90,6 +94,12 @@ def sweep_leftovers() -> Finding:
         return ok("leftovers", "nothing of dead systems", **facts)
     says = f"removed {_directories(len(removed))} of dead systems, {amount(freed)}"
     return ok("leftovers", "\n".join([says, *removed]), **facts)
+
+
+def _first_words(argv: Sequence[str]) -> str:
+    """Return the beginning of a command line, which may hold a whole program."""
+    words = " ".join(" ".join(argv).split())
+    return words if len(words) <= _WIDEST else f"{words[: _WIDEST - 3]}..."
 
 
 def _left() -> list[str]:

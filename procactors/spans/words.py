@@ -82,16 +82,16 @@ def pack_context(context: Context) -> bytes:
 
 def unpack_context(packed: bytes) -> Context:
     """Return a context that has come; of what cannot be read, an empty one."""
-    carrier: dict[str, str] = {}
+    carrier: Any = None
     try:
         # No JSON begins, in base 64, with the two digits of a version and a hyphen.
         if packed[2:3] == b"-":
-            carrier[_PARENT] = packed.decode()
+            carrier = {_PARENT: packed.decode()}
         else:
-            carrier.update(json.loads(base64.urlsafe_b64decode(packed)))
+            carrier = json.loads(base64.urlsafe_b64decode(packed))
     except ValueError:
-        carrier.clear()
-    return propagate.extract(carrier, Context())
+        pass
+    return propagate.extract(carrier if isinstance(carrier, dict) else {}, Context())
 
 
 def failed(span: Span, error: BaseException) -> None:
