@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import pickle
 import sys
@@ -81,6 +82,8 @@ else:
     c = late("procactors.model.commands")
     crash = late("procactors.crash")
 
+_log = logging.getLogger("procactors")
+
 __all__ = ["Life", "main"]
 
 #: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
@@ -122,6 +125,8 @@ def main(argv: list[str], *, stood_by: bool = False) -> None:
         endpoint = _open_endpoint(runtime_dir, actor, reader)
         if order.metrics:
             endpoint.measure(order.name, order.class_name)
+        if order.is_traced:
+            _trace(runtime_dir, actor)
         Life(order, folder, reader, endpoint, forwarder).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
         code = _leave(order, folder, endpoint, words, error)
@@ -187,6 +192,16 @@ def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpo
     endpoint.on_given_up, endpoint.on_full = client.report_given_up, client.report_full
     endpoint.name_of = lambda other: _name_of(endpoint, other)
     return endpoint
+
+
+def _trace(runtime_dir: str, actor: int) -> None:
+    """Make spans from the beginning, if that can be done at all."""
+    try:
+        from procactors.spans.handling import begin  # only where messages are traced
+
+        begin(runtime_dir, actor)
+    except Exception:  # noqa: BLE001 - whatever is wrong with the tracer, the actor is to live
+        _log.exception("this actor cannot trace")
 
 
 class Life:

@@ -150,6 +150,7 @@ class ProcessHost(ActorMailbox):
             logs=self._processes.logs.mode,
             levels=self._processes.logs.levels,
             output=self._processes.logs.output,
+            is_traced=around.is_traced,
         )
         write_order(self.folder, order)
 

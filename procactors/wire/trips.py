@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from time import monotonic_ns
 
+from procactors.wire.envelope import TRACE, bare
 from procactors.wire.meter_table import FINE_NS, FINE_SHIFT, INDEX, SUM, MeterTable, index_of
 from procactors.wire.sampler import Sampler
 
@@ -54,6 +55,8 @@ class Trips:
         now = monotonic_ns()
         took = now - sent
         sampler.end(sent, took, standing)
+        if TRACE in method:  # each message's context is another
+            method = bare(method)
         with self._lock:
             row = self._rows.get(method) or self._row(method, now)
             if row is not None:
