@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from procactors import __version__
 from procactors.cli import (
     attach,
+    dashboard,
     deadletters,
     demo,
     events,
@@ -99,6 +100,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    for command in (ps, top, status, events, orders, stack, attach, profile):
+    for command in (ps, top, status, events, orders, stack, attach, profile, dashboard):
         command.add_to(commands)
     return parser
