@@ -60,6 +60,8 @@ from procactors.wire.mailbox.black_box import (
     STOP_ORDERED,
     STOPPED,
 )
+from procactors.wire.mailbox.meter import Meter
+from procactors.wire.mailbox.metered import MeteredReader
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import decode_joined
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, TAKEN_OVER, Kind, frame
@@ -114,6 +116,8 @@ def main(argv: list[str], *, stood_by: bool = False) -> None:
     try:
         _set_up(order, folder, words)
         endpoint = _open_endpoint(runtime_dir, actor, reader)
+        if order.metrics:
+            endpoint.measure(order.name, order.class_name)
         Life(order, folder, reader, endpoint).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
         code = _leave(order, folder, endpoint, words, error)
@@ -137,11 +141,12 @@ def _claim(
 
 
 def _open_reader(folder: str, order: StartOrder) -> MailboxReader:
+    meter = Meter(folder, order.name, order.class_name) if order.metrics else None
     if order.checkpoint is None:
-        return MailboxReader(folder)
+        return MailboxReader(folder) if meter is None else MeteredReader(folder, meter)
     from procactors.runner.checkpoints import CheckpointReader  # only where it is used
 
-    return CheckpointReader(folder)
+    return CheckpointReader(folder, meter)
 
 
 def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:

@@ -23,6 +23,7 @@ from procactors.cli import (
     events,
     examples,
     map as map_,
+    metrics,
     orders,
     profile,
     ps,
@@ -100,6 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    for command in (ps, top, status, events, orders, stack, attach, profile, dashboard):
+    for command in (ps, top, status, events, orders, stack, attach, profile, metrics, dashboard):
         command.add_to(commands)
     return parser

@@ -70,6 +70,8 @@ class DeadLetters:
         self._address_of: Callable[[str], int | None] = lambda _name: None
         self.total = 0
         self.changes = 1
+        #: Called with the total when it has grown.
+        self.on_total: Callable[[int], None] = lambda _total: None
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -255,6 +257,7 @@ class DeadLetters:
                     self._letters.popitem(last=False)
                 self.total += 1
                 self.changes += 1
+                self.on_total(self.total)
                 for subscription in self._subscriptions:
                     subscription.feed.offer(letter)
             if self._file is not None:

@@ -61,6 +61,7 @@ class StartOrder(NamedTuple):
         makers: files of modules that make systems when they are imported (see `nesting`).
         system: the system's name, for people.
         concurrency: messages that may be in hand at once.
+        metrics: it counts what it handles.
     """
 
     actor: int
@@ -89,6 +90,7 @@ class StartOrder(NamedTuple):
     makers: tuple[str, ...] = ()
     system: str = ""
     concurrency: int = 1
+    metrics: bool = True
 
 
 class Surroundings(NamedTuple):

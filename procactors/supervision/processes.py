@@ -16,10 +16,11 @@ import pickle
 import select
 import signal
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
+from procactors.late import late
 from procactors.model.choices import Delivery
 from procactors.model.options import Limits, Options
 from procactors.process.child import Child
@@ -48,6 +49,11 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.procstat import resident_of
 from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
 from procactors.wire.replies.failures import own_failure
+
+if TYPE_CHECKING:
+    from procactors.supervision import totals
+else:
+    totals = late("procactors.supervision.totals")  # not before an actor has ended
 
 __all__ = ["ProcessHost", "Processes"]
 
@@ -136,6 +142,7 @@ class ProcessHost(ActorMailbox):
             makers=makers(),
             system=self._processes.launcher.system,
             concurrency=options.max_concurrency,
+            metrics=self._processes.endpoint.trips is not None,
         )
         write_order(self.folder, order)
 
@@ -253,6 +260,18 @@ class ProcessHost(ActorMailbox):
         assert len(body) <= BODY_LIMIT
         endpoint.send_control(self.id, frame(Kind.EVENT, 0, body))
 
+    def remove(self) -> None:
+        """Keep what it has counted; close and remove everything."""
+        quietly(self._keep_counts, super().remove)
+
+    def _keep_counts(self) -> None:
+        processes = self._processes
+        if processes.endpoint.trips is None or processes.is_closed:
+            return
+        if processes.totals is None:
+            processes.totals = totals.Totals(processes.path)
+        processes.totals.take(self.id, self.name, self.class_name, self.words, self.folder)
+
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""
         self._recovery.close_mailbox(self, why)
@@ -290,6 +309,10 @@ class Processes:
         self.launcher = launcher
         self.recovery = recovery
         self.oom = OomKills()
+        #: What actors that are over have counted; made with the first of them.
+        self.totals: totals.Totals | None = None
+        #: Nothing of an actor is kept any more.
+        self.is_closed = False
         self._epoll = epoll
         self._hosts: dict[int, ProcessHost] = {}
         self._by_pidfd: dict[int, ProcessHost] = {}
@@ -354,6 +377,12 @@ class Processes:
         """Forget a process that has ended."""
         if self._by_pidfd.pop(pidfd, None) is not None:
             self._epoll.unregister(pidfd)
+
+    def close(self) -> None:
+        """Keep nothing more of actors that end: the system has."""
+        self.is_closed = True
+        if self.totals is not None:
+            self.totals.close()
 
     def open(self) -> None:
         """Watch the zygote, which has been started."""

@@ -40,6 +40,7 @@ from procactors.wire.mailbox.black_box import (
     LISTENED,
     LISTENED_OVERFLOW,
     LISTENED_PROGRESS,
+    METRICS,
     SYSTEM_ENDS,
 )
 from procactors.wire.mailbox.files import MailboxFiles
@@ -161,6 +162,12 @@ class Supervisor:
         """Return the id of the live actor of that name, once it has been up. From any thread."""
         return self.core.address_of(name)
 
+    def show_letters(self, total: int) -> None:
+        """Say how many dead letters there have been, in our box. From any thread."""
+        with self._closing:
+            if self._wake >= 0:
+                self._mailbox.box.words[METRICS] = total
+
     def _show_listeners(self) -> None:
         """Say what is listened to: here, and to actors in our box. From any thread."""
         events = self._events
@@ -221,6 +228,7 @@ class Supervisor:
         if self._guests is not None:
             self._guests.close()
         self._epoll.close()
+        self.processes.close()
         self.core.timers.clear()
         self._journal.close()
         self._mailbox.close()
