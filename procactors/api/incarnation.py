@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import pickle
 import sys
@@ -61,6 +62,8 @@ from procactors.wire.mailbox.black_box import (
     STOP_ORDERED,
     STOPPED,
 )
+from procactors.wire.mailbox.meter import Meter
+from procactors.wire.mailbox.metered import MeteredReader
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import decode_joined
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, TAKEN_OVER, Kind, frame
@@ -78,6 +81,8 @@ if TYPE_CHECKING:
 else:
     c = late("procactors.model.commands")
     crash = late("procactors.crash")
+
+_log = logging.getLogger("procactors")
 
 __all__ = ["Life", "main"]
 
@@ -118,6 +123,10 @@ def main(argv: list[str], *, stood_by: bool = False) -> None:
     try:
         forwarder = _set_up(order, runtime_dir, folder, words)
         endpoint = _open_endpoint(runtime_dir, actor, reader)
+        if order.metrics:
+            endpoint.measure(order.name, order.class_name)
+        if order.is_traced:
+            _trace(runtime_dir, actor)
         Life(order, folder, reader, endpoint, forwarder).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
         code = _leave(order, folder, endpoint, words, error)
@@ -141,11 +150,12 @@ def _claim(
 
 
 def _open_reader(folder: str, order: StartOrder) -> MailboxReader:
+    meter = Meter(folder, order.name, order.class_name) if order.metrics else None
     if order.checkpoint is None:
-        return MailboxReader(folder)
+        return MailboxReader(folder) if meter is None else MeteredReader(folder, meter)
     from procactors.runner.checkpoints import CheckpointReader  # only where it is used
 
-    return CheckpointReader(folder)
+    return CheckpointReader(folder, meter)
 
 
 def _set_up(
@@ -160,8 +170,8 @@ def _set_up(
 
         redirect(order.output, folder, order.name)
     print_by_lines()
-    watch_faults(folder, order.dumps)  # first: it brings the stack on which signals are handled
-    set_signals(words)
+    watch_faults(folder)  # first: it brings the stack on which signals are handled
+    set_signals(folder, words)
     keep_log(folder)
     seed_generators(order.seed, order.reseed)
     if order.cpus is not None or order.nice is not None:
@@ -182,6 +192,16 @@ def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpo
     endpoint.on_given_up, endpoint.on_full = client.report_given_up, client.report_full
     endpoint.name_of = lambda other: _name_of(endpoint, other)
     return endpoint
+
+
+def _trace(runtime_dir: str, actor: int) -> None:
+    """Make spans from the beginning, if that can be done at all."""
+    try:
+        from procactors.spans.handling import begin  # only where messages are traced
+
+        begin(runtime_dir, actor)
+    except Exception:  # noqa: BLE001 - whatever is wrong with the tracer, the actor is to live
+        _log.exception("this actor cannot trace")
 
 
 class Life:

@@ -64,6 +64,8 @@ if TYPE_CHECKING:
         stdout: str
         log_repeats: int | None
 
+    metrics: bool
+
 
 __all__ = ["Program", "run"]
 

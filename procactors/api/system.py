@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.api.spawner import SystemHandle
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.late import late
-from procactors.model.checks import deadline, modules, one_of, path, patience, text, whole
+from procactors.model.checks import deadline, flag, modules, one_of, path, patience, text, whole
 from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
@@ -146,6 +146,7 @@ class ActorSystem(SystemHandle):
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
         slow_after: float = SLOW_AFTER_S,
+        metrics: bool = True,
         logs: str = "forward",
         stdout: str = "inherit",
         log_repeats: int | None = LOG_REPEATS,
@@ -162,6 +163,7 @@ class ActorSystem(SystemHandle):
         dead_letter_file = _path("dead_letter_file", dead_letter_file)
         crash_dir = _path("crash_dir", crash_dir)
         self._slow_after = deadline("slow_after", slow_after)
+        self._is_metered = flag("metrics", metrics)
         logs, stdout = one_of("logs", logs, LOG_MODES), one_of("stdout", stdout, OUTPUT_MODES)
         if log_repeats is not None:
             log_repeats = whole("log_repeats", log_repeats, 1)
@@ -229,6 +231,8 @@ class ActorSystem(SystemHandle):
             self.dead_letters = DeadLetters()
             endpoint = Endpoint(self._dir.path)
             undo.callback(endpoint.close)
+            if self._is_metered:
+                endpoint.measure("", "")
             super().__init__(endpoint, ask_timeout)
             self._crashes = None if crash_dir is None else _crash_folder(crash_dir, self._dir.path)
             self._recovery = Recovery(endpoint.store, endpoint, self.dead_letters, self._crashes)
@@ -247,9 +251,11 @@ class ActorSystem(SystemHandle):
                 self._logs,
             )
             self._supervisor.on_failure = self._failed
+            self._supervisor.on_stop = self._stop_aside
             undo.callback(self._supervisor.close)
             self._logs.open(self._supervisor.name_of, self._supervisor.show_levels)
             self.dead_letters.connect(endpoint, self._supervisor.address_of)
+            self.dead_letters.on_total = self._supervisor.show_letters
             if dead_letter_file is not None:
                 undo.callback(self.dead_letters.close, _SLACK_S)
                 self.dead_letters.keep_in(self._open_writer(dead_letter_file))
@@ -476,8 +482,12 @@ class ActorSystem(SystemHandle):
         """End the system because a tree's root gave up. Runs in the supervisor's thread."""
         if self.failure is None:
             self.failure = error
-            # A thread of its own: stopping waits for the supervisor's thread.
-            threading.Thread(target=self.stop, name="procactors-failure", daemon=True).start()
+            self._stop_aside(None)
+
+    def _stop_aside(self, timeout: float | None) -> None:
+        """Stop from the supervisor's thread: in another one, since stopping waits for that."""
+        name = "procactors-ending"
+        threading.Thread(target=self.stop, args=(timeout,), name=name, daemon=True).start()
 
     def _report_lost(self, actor: int, record: bytes) -> None:
         """Answer for a record of this process's backlog that found its actor gone.

@@ -15,7 +15,26 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import deadletters, demo, examples, logs, map as map_, ps, run, tree
+from procactors.cli import (
+    attach,
+    crash,
+    deadletters,
+    demo,
+    doctor,
+    events,
+    examples,
+    logs,
+    map as map_,
+    metrics,
+    orders,
+    profile,
+    ps,
+    run,
+    stack,
+    status,
+    top,
+    tree,
+)
 from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
@@ -84,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    ps.add_to(commands)
-    logs.add_to(commands)
+    seeing = (ps, top, status, events, logs, stack, attach, profile, metrics)
+    for command in (*seeing, orders, crash, doctor):
+        command.add_to(commands)
     return parser
