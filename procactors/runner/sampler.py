@@ -37,9 +37,9 @@ HEAD = struct.Struct("=I")
 _FORMAT = 2
 #: Seconds between two messages to the visitor.
 _TELL_S = 0.1
-#: A sample that comes so late says nothing of the time before it: the visitor has had other means by
-#: then. One that comes a little late stands for that time, too: the function that it sees is the one
-#: whose C code kept it from coming.
+#: Seconds by which a sample is so late that it says nothing of the time before it: the visitor has
+#: had other means by then. A little late it stands for that time, too: the function that it sees is
+#: the one whose C code kept it from coming.
 _LATE_S = 0.25
 #: Seconds for which a thread may keep the interpreter's lock while a sample is due.
 _SWITCH_S = 0.00005
