@@ -55,14 +55,14 @@ OWNERS: dict[str, set[str]] = {
     "multiprocessing.Process": set(),
     # Global, and the application's: the zygote sets its own, as `multiprocessing`'s fork would.
     "multiprocessing.set_start_method": {"process.zygote"},
-    "subprocess": {"process.child", "process.launcher"},
+    "subprocess": {"process.child", "process.launcher", "outside.py_spy"},
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
     "signal.pidfd_send_signal": {
         "doctor.machine",  # to itself, and no signal: whether it may
-        "outside.direct",  # a user's `kill --now`, which looks behind the pidfd whose process it is
         "process.child",
+        "process.live",
     },
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {

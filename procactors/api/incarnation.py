@@ -61,6 +61,8 @@ from procactors.wire.mailbox.black_box import (
     STOP_ORDERED,
     STOPPED,
 )
+from procactors.wire.mailbox.meter import Meter
+from procactors.wire.mailbox.metered import MeteredReader
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.pickling.codec import decode_joined
 from procactors.wire.record import CHILD_FAILED, EVENT, READY, TAKEN_OVER, Kind, frame
@@ -117,6 +119,8 @@ def main(argv: list[str], *, stood_by: bool = False) -> None:
     try:
         _set_up(order, folder, words)
         endpoint = _open_endpoint(runtime_dir, actor, reader)
+        if order.metrics:
+            endpoint.measure(order.name, order.class_name)
         if order.is_traced:
             _trace(runtime_dir, actor)
         Life(order, folder, reader, endpoint).run()
@@ -142,11 +146,12 @@ def _claim(
 
 
 def _open_reader(folder: str, order: StartOrder) -> MailboxReader:
+    meter = Meter(folder, order.name, order.class_name) if order.metrics else None
     if order.checkpoint is None:
-        return MailboxReader(folder)
+        return MailboxReader(folder) if meter is None else MeteredReader(folder, meter)
     from procactors.runner.checkpoints import CheckpointReader  # only where it is used
 
-    return CheckpointReader(folder)
+    return CheckpointReader(folder, meter)
 
 
 def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
@@ -155,8 +160,8 @@ def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
     print_by_lines()
-    watch_faults(folder, order.dumps)  # first: it brings the stack on which signals are handled
-    set_signals(words)
+    watch_faults(folder)  # first: it brings the stack on which signals are handled
+    set_signals(folder, words)
     keep_log(folder)
     seed_generators(order.seed, order.reseed)
     if order.cpus is not None or order.nice is not None:

@@ -61,6 +61,8 @@ if TYPE_CHECKING:
         crash_dir: str | os.PathLike[str] | None
         slow_after: float
 
+    metrics: bool
+
 
 __all__ = ["Program", "run"]
 

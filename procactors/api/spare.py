@@ -26,7 +26,8 @@ from procactors.process.order import StartOrder, read_order, surroundings, write
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.envelope import build_message
 from procactors.wire.mailbox.files import MailboxFiles
-from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.mailbox.meter import Meter
+from procactors.wire.mailbox.metered import MeteredReader
 from procactors.wire.pickling.codec import join
 from procactors.wire.record import Kind, frame
 from procactors.wire.replies.port import ReplyPort
@@ -69,7 +70,7 @@ def _rehearse(place: str) -> None:
             opened.callback(MailboxFiles(actor_path(place, actor)).close)
         _write_order(folder)
         order = read_order(folder)
-        reader = MailboxReader(folder)
+        reader = MeteredReader(folder, Meter(folder, order.name, order.class_name))
         opened.callback(reader.close)
         endpoint = Endpoint(place, _ACTOR, reader.box)
         opened.callback(endpoint.close)

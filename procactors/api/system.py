@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.api.spawner import SystemHandle
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.late import late
-from procactors.model.checks import deadline, modules, one_of, path, patience, text, whole
+from procactors.model.checks import deadline, flag, modules, one_of, path, patience, text, whole
 from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
@@ -133,6 +133,7 @@ class ActorSystem(SystemHandle):
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
         slow_after: float = SLOW_AFTER_S,
+        metrics: bool = True,
     ) -> None:
         if name is not None:
             name = text("name", name)
@@ -146,6 +147,7 @@ class ActorSystem(SystemHandle):
         dead_letter_file = _path("dead_letter_file", dead_letter_file)
         crash_dir = _path("crash_dir", crash_dir)
         self._slow_after = deadline("slow_after", slow_after)
+        self._is_metered = flag("metrics", metrics)
         # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
         # SIGTERM handler may stop the system while its main thread is stopping it.
         self._ending = threading.RLock()
@@ -208,6 +210,8 @@ class ActorSystem(SystemHandle):
             self.dead_letters = DeadLetters()
             endpoint = Endpoint(self._dir.path)
             undo.callback(endpoint.close)
+            if self._is_metered:
+                endpoint.measure("", "")
             super().__init__(endpoint, ask_timeout)
             self._crashes = None if crash_dir is None else _crash_folder(crash_dir, self._dir.path)
             self._recovery = Recovery(endpoint.store, endpoint, self.dead_letters, self._crashes)
@@ -226,6 +230,7 @@ class ActorSystem(SystemHandle):
             self._supervisor.on_stop = self._stop_aside
             undo.callback(self._supervisor.close)
             self.dead_letters.connect(endpoint, self._supervisor.address_of)
+            self.dead_letters.on_total = self._supervisor.show_letters
             if dead_letter_file is not None:
                 undo.callback(self.dead_letters.close, _SLACK_S)
                 self.dead_letters.keep_in(self._open_writer(dead_letter_file))

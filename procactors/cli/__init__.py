@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from procactors import __version__
 from procactors.cli import (
+    attach,
     crash,
     deadletters,
     demo,
@@ -23,9 +24,12 @@ from procactors.cli import (
     events,
     examples,
     map as map_,
+    metrics,
     orders,
+    profile,
     ps,
     run,
+    stack,
     status,
     top,
     tree,
@@ -98,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    for command in (ps, top, status, events, orders, doctor, crash):
+    for command in (ps, top, status, events, orders, stack, attach, profile, metrics):
+        command.add_to(commands)
+    for command in (doctor, crash):
         command.add_to(commands)
     return parser

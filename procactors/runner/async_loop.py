@@ -43,7 +43,7 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.mailbox.hands import FAILED, Slot
 from procactors.wire.mailbox.reader import MailboxReader, WouldWait
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import Kind, Record, parse
+from procactors.wire.record import PADDING_AT, STAMP, Kind, Record, parse
 
 if TYPE_CHECKING:
     from procactors.runner.schedule import Schedule, Timer
@@ -296,10 +296,11 @@ class AsyncLoop(Loop):
         if record.kind not in (_CALL, _EVENT):
             if record.kind == _STOP:
                 self._patience = 0.0
+            self._reader.turn(None)
             self._heed(*record)
             self.source.done(place=record.kind == _MOVED)
         elif record.kind == _EVENT or not self._is_skipped(record):
-            self._begin(self._hand_of(record))
+            self._begin(self._hand_of(record, at))
         return True
 
     def _is_skipped(self, record: Record) -> bool:
@@ -312,18 +313,29 @@ class AsyncLoop(Loop):
         self._skip(record.flags, record.body)
         return True
 
-    def _hand_of(self, record: Record) -> Hand:
+    def _hand_of(self, record: Record, at: int) -> Hand:
         """Return the message that has just been taken, held out of the batch if others may come."""
+        if self._reader.meter is not None:
+            self._have_counted(record, at)
         slot: Slot | None = None
         if self._most > 1:
             try:
                 slot = self.held.hold(place=record.kind == _CALL)
             except StorageFull as error:
                 # Then it stays in hand in the batch, and is the last one until it is handled.
+                self._reader.turn(None)  # counted with those that end beside it
                 if _NO_ROOM not in self._warned:
                     self._warned.add(_NO_ROOM)
                     _log.warning("%s", error)
         return Hand(slot.record if slot is not None else record, slot)
+
+    def _have_counted(self, record: Record, at: int) -> None:
+        """Have the message that has just been taken be counted, if it stays in the batch."""
+        key = open_envelope(record.body).method if record.kind == _CALL else None
+        if key is None or key != self._reader.key:
+            self._reader.turn(key)
+        if key is not None and self._reader.box.raw[at + PADDING_AT] >= STAMP:
+            self._reader.waited(at)
 
     def _wait(self, seconds: float | None) -> None:
         """Have the event loop call when a message comes, or so many seconds are over."""

@@ -16,10 +16,11 @@ import pickle
 import select
 import signal
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
+from procactors.late import late
 from procactors.model.choices import Delivery
 from procactors.model.options import Limits, Options
 from procactors.process.child import Child
@@ -36,6 +37,7 @@ from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.mailbox.black_box import (
+    DEBUGGED,
     HALTED,
     LEFT,
     PHASE,
@@ -47,6 +49,11 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.procstat import resident_of
 from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
 from procactors.wire.replies.failures import own_failure
+
+if TYPE_CHECKING:
+    from procactors.supervision import totals
+else:
+    totals = late("procactors.supervision.totals")  # not before an actor has ended
 
 __all__ = ["ProcessHost", "Processes"]
 
@@ -130,12 +137,12 @@ class ProcessHost(ActorMailbox):
             checkpoint=None if options.checkpoint is None else _checkpoint(options),
             cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
             nice=limits.nice,
-            dumps=life.dumps,
             seed=life.seed,
             reseed=options.seed is not None,
             makers=makers(),
             system=self._processes.launcher.system,
             concurrency=options.max_concurrency,
+            metrics=self._processes.endpoint.trips is not None,
             is_traced=around.is_traced,
         )
         write_order(self.folder, order)
@@ -162,6 +169,7 @@ class ProcessHost(ActorMailbox):
         child.kill_group()
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
+        self.words[DEBUGGED] = 0  # of the process that is gone
         phase = self.words[PHASE]
         if phase != STARTING and not (phase == RECYCLED and code in (0, None)):
             # What it may have left is not for a life that follows a crash. (One that failed to
@@ -253,6 +261,18 @@ class ProcessHost(ActorMailbox):
         assert len(body) <= BODY_LIMIT
         endpoint.send_control(self.id, frame(Kind.EVENT, 0, body))
 
+    def remove(self) -> None:
+        """Keep what it has counted; close and remove everything."""
+        quietly(self._keep_counts, super().remove)
+
+    def _keep_counts(self) -> None:
+        processes = self._processes
+        if processes.endpoint.trips is None or processes.is_closed:
+            return
+        if processes.totals is None:
+            processes.totals = totals.Totals(processes.path)
+        processes.totals.take(self.id, self.name, self.class_name, self.words, self.folder)
+
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""
         self._recovery.close_mailbox(self, why)
@@ -290,6 +310,10 @@ class Processes:
         self.launcher = launcher
         self.recovery = recovery
         self.oom = OomKills()
+        #: What actors that are over have counted; made with the first of them.
+        self.totals: totals.Totals | None = None
+        #: Nothing of an actor is kept any more.
+        self.is_closed = False
         self._epoll = epoll
         self._hosts: dict[int, ProcessHost] = {}
         self._by_pidfd: dict[int, ProcessHost] = {}
@@ -354,6 +378,12 @@ class Processes:
         """Forget a process that has ended."""
         if self._by_pidfd.pop(pidfd, None) is not None:
             self._epoll.unregister(pidfd)
+
+    def close(self) -> None:
+        """Keep nothing more of actors that end: the system has."""
+        self.is_closed = True
+        if self.totals is not None:
+            self.totals.close()
 
     def open(self) -> None:
         """Watch the zygote, which has been started."""

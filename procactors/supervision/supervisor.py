@@ -25,6 +25,7 @@ from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model import commands as c
 from procactors.model.events import Progress
 from procactors.observe.events import Events
+from procactors.process import parent_dump
 from procactors.process.launcher import Launcher
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.processes import Processes
@@ -39,6 +40,7 @@ from procactors.wire.mailbox.black_box import (
     LISTENED,
     LISTENED_OVERFLOW,
     LISTENED_PROGRESS,
+    METRICS,
     SYSTEM_ENDS,
 )
 from procactors.wire.mailbox.files import MailboxFiles
@@ -117,6 +119,7 @@ class Supervisor:
             c.AsGuest: self._do_for_guest,
             c.Listen: self._listen,
             c.StopSystem: self._stop_system,
+            c.TellStacks: self._tell_stacks,
             c.ReportProgress: self._progressed,
             c.ReportOverflow: self._overflowed,
         }
@@ -156,6 +159,12 @@ class Supervisor:
         """Return the id of the live actor of that name, once it has been up. From any thread."""
         return self.core.address_of(name)
 
+    def show_letters(self, total: int) -> None:
+        """Say how many dead letters there have been, in our box. From any thread."""
+        with self._closing:
+            if self._wake >= 0:
+                self._mailbox.box.words[METRICS] = total
+
     def _show_listeners(self) -> None:
         """Say what is listened to: here, and to actors in our box. From any thread."""
         events = self._events
@@ -189,6 +198,13 @@ class Supervisor:
     # -- the loop -----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        parent_dump.begin()
+        try:
+            self._serve()
+        finally:
+            parent_dump.end()
+
+    def _serve(self) -> None:
         while not self._done:
             for fd, _ in self._epoll.poll(self.supervision.patience()):
                 self._ready(fd)
@@ -209,6 +225,7 @@ class Supervisor:
         if self._guests is not None:
             self._guests.close()
         self._epoll.close()
+        self.processes.close()
         self.core.timers.clear()
         self._journal.close()
         self._mailbox.close()
@@ -310,6 +327,11 @@ class Supervisor:
             self._guests.on_ended.append(self._guest_events.end)
         self._guest_events.listen(command)
         self.core.reply(who, None)
+
+    def _tell_stacks(self, _: c.TellStacks, who: ReplyTo) -> None:
+        from procactors.runner.stacks import collected  # only where it is used
+
+        self.core.reply(who, collected())
 
     def _stop_system(self, command: c.StopSystem, who: ReplyTo) -> None:
         self.core.reply(who, None)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from time import monotonic_ns
 
 from procactors.light_tuple import NamedTuple
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame
+from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame, stamped
+from procactors.wire.sampler import MOST_TELLS
 
 __all__ = [
     "ANSWER",
@@ -162,8 +164,13 @@ def rebuild_message(envelope: Envelope, flags: int = 0) -> bytes:
     return frame(Kind.CALL, flags, header + payload)
 
 
-def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:
+def tell_builder(method: bytes, sender: int, is_stamped: bool = False) -> Callable[[bytes], bytes]:
     """Return what makes the record of a tell out of its pickle, which must fit into a record.
+
+    Args:
+        method: as it travels.
+        sender: id of the actor that sends.
+        is_stamped: some of them are stamped, by the rule of `sampler`.
 
     For many tells of one method: `build_message` would make the same header anew for each. All
     pickles of one length have the same bytes around them: they are kept for the short ones.
@@ -171,6 +178,8 @@ def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:
     header = _pack(0, 0, sender, 0.0, len(method)) + method
     fixed = len(header)
     kept: dict[int, tuple[bytes, bytes]] = {}
+    # Tells up to the next one that is stamped, and for how many that stands; 0: none ever is.
+    left = standing = int(is_stamped)
 
     def around(length: int) -> tuple[bytes, bytes]:
         size = fixed + length
@@ -181,9 +190,19 @@ def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:
         return made
 
     def build(head: bytes) -> bytes:
+        nonlocal left
         length = len(head)
         front, end = kept.get(length) or around(length)
-        return front + head + end
+        left -= 1
+        if left:
+            return front + head + end
+        return stamp(front + head + end)
+
+    def stamp(record: bytes) -> bytes:
+        nonlocal left, standing
+        record = stamped(record, monotonic_ns(), standing)
+        left = standing = min(2 * standing, MOST_TELLS)
+        return record
 
     return build
 

@@ -28,6 +28,7 @@ __all__ = [
     "CLOSED",
     "CLOSING",
     "CONTROL",
+    "DEBUGGED",
     "DELIVERIES",
     "ENDING",
     "EXPIRED",
@@ -45,6 +46,7 @@ __all__ = [
     "LISTENED",
     "LISTENED_OVERFLOW",
     "LISTENED_PROGRESS",
+    "METRICS",
     "PARENT_GONE",
     "PHASE",
     "PID",
@@ -82,8 +84,13 @@ HANDLED_OWN = 20
 CANCELS = 21
 #: Messages that were not begun because their callers' time was over.
 EXPIRED = 22
+#: Which row of the table `metrics` counts what is handled now, from 1 (see `meter`). In the
+#: supervisor's own box: how many dead letters there have been.
+METRICS = 28
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26
+#: While somebody debugs the actor: the process of the terminal; 1: none yet, or the program's.
+DEBUGGED = 27
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
 #: up before the next one is in hand, but not for one that is delivered again.
 SERIAL = 23
