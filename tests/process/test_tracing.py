@@ -394,8 +394,7 @@ def test_a_set_up_that_fails_keeps_nobody_from_working(tmp_path, start_method):
         textwrap.dedent(
             f"""
             from procactors import Actor, ActorSystem
-            from procactors.metrics import snapshot
-from procactors.tracing import instrument
+            from procactors.tracing import instrument
 
             class Server(Actor):
                 def receive(self, message):
@@ -415,9 +414,9 @@ from procactors.tracing import instrument
         )
     )
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=LONG_S, check=True
+        [sys.executable, script], capture_output=True, text=True, timeout=LONG_S, check=False
     )
-    assert done.stdout == "8 value\n"
+    assert done.stdout == "8 value\n", done.stderr
     assert done.stderr.count("RuntimeError: no collector") == 1
     assert "this actor exports no spans" in done.stderr
 
