@@ -55,8 +55,6 @@ class Trips:
         now = monotonic_ns()
         took = now - sent
         sampler.end(sent, took, standing)
-        if TRACE in method:  # each message's context is another
-            method = bare(method)
         with self._lock:
             row = self._rows.get(method) or self._row(method, now)
             if row is not None:

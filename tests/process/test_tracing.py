@@ -16,7 +16,7 @@ pytest.importorskip("opentelemetry.sdk")
 
 from opentelemetry import baggage, context as contexts, trace
 
-from procactors import ActorSystem, AsyncActorSystem, Delivery, Restart, metrics
+from procactors import ActorSystem, AsyncActorSystem, Delivery, Restart
 from procactors.errors import ActorDied, AskTimeout
 from procactors.metrics import snapshot
 from procactors.tracing import instrument, uninstrument
@@ -133,14 +133,6 @@ def test_tells_submits_and_messages_as_values_are_traced(server, spans):
     assert [span.parent for span in handled] == parents
     assert server.ask(Server.get_left) == [handled[0].id]
     assert server.status().restarts == 0
-
-
-def test_metrics_count_traced_messages_by_method_and_not_by_trace(system, server, spans):
-    for number in range(20):
-        assert server.ask(Server.double, number) == 2 * number
-        server.ask({"number": number})
-    seen = metrics.snapshot(system).actor("server")
-    assert {row.name: row.handled for row in seen.methods} == {"Server.double": 20, "receive": 20}
 
 
 def test_what_travels_beside_the_span_comes_along(server):
