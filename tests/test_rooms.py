@@ -29,6 +29,7 @@ OWNERS: dict[str, set[str]] = {
     },
     "pickle": {
         "api.incarnation",  # the runtime's own values, in files of the runtime directory
+        "cli.crash",  # a message in hand, where the user asks for it
         "process.frozen",  # for multiprocessing to unpickle
         "runner.batches",  # items one by one, at the speed of C
         "runner.loop",
@@ -54,12 +55,15 @@ OWNERS: dict[str, set[str]] = {
     "multiprocessing.Process": set(),
     # Global, and the application's: the zygote sets its own, as `multiprocessing`'s fork would.
     "multiprocessing.set_start_method": {"process.zygote"},
-    "subprocess": {"process.child", "process.launcher"},
+    "subprocess": {"process.child", "process.launcher", "outside.py_spy"},
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
-    # A user's `kill --now`, which looks behind the pidfd whose process it is.
-    "signal.pidfd_send_signal": {"process.child", "outside.direct"},
+    "signal.pidfd_send_signal": {
+        "doctor.machine",  # to itself, and no signal: whether it may
+        "process.child",
+        "process.live",
+    },
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",

@@ -56,6 +56,7 @@ __all__ = [
     "SupervisorInfo",
     "SupervisorPlan",
     "Suspend",
+    "TellStacks",
     "TerminateChild",
     "Unlink",
     "Unwatch",
@@ -254,6 +255,11 @@ class AsGuest(NamedTuple):
     pid: int
     until: float
     command: object
+
+
+@dataclass(frozen=True)
+class TellStacks:
+    """Tell where all threads of the parent are. Reply: as `runner.stacks.collected` packs it."""
 
 
 class Suspend(NamedTuple):

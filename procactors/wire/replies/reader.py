@@ -16,17 +16,21 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from procactors.errors import ActorStopped, AskTimeout
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import PendingReply, ReplyPort
+from procactors.wire.sampler import Sampler
 from procactors.wire.storage import too_many_open
 
-__all__ = ["NOT_SENT", "ReplyReader"]
+__all__ = ["HELD_S", "NOT_SENT", "ReplyReader"]
 
 _log = logging.getLogger("procactors")
+
+#: Seconds between two looks at whether an actor is still debugged, once a call's time is over.
+HELD_S = 0.2
 
 #: Calls on their way from which on the reader thread lets answers gather, and answers in one read
 #: with which it has paid.
@@ -47,6 +51,13 @@ _MET = "a reply, or a callback of one, met an error, and the next are served"
 NOT_SENT = "; the message was not sent"
 
 
+class Trips(Protocol):
+    """Counts how long answers took: `procactors.wire.trips`."""
+
+    def record(self, sent: int, method: bytes, sampler: Sampler, standing: int) -> None:
+        """Count a call of a method that was sent at that instant, and is answered now."""
+
+
 class ReplyReader:
     """The shared port of all submits, its reader thread and the callbacks' thread."""
 
@@ -56,6 +67,11 @@ class ReplyReader:
         except OSError as error:
             raise too_many_open("a reply pipe", error, NOT_SENT) from error
         self.pending: dict[int, PendingReply] = {}
+        #: Calls that are measured: when each was sent (monotonic nanoseconds), its method, what has
+        #: chosen it, and for how many it stands.
+        self.sent: dict[int, tuple[int, bytes, Sampler, int]] = {}
+        #: Counts how long they took.
+        self.trips: Trips | None = None
         #: Calls that were cancelled and that nobody waits for: to which mailbox they were sent.
         self.unwanted: dict[int, str] = {}
         #: Calls that are just being cancelled: where their actor's log was behind the first mark.
@@ -74,11 +90,14 @@ class ReplyReader:
         self._marks: dict[int, Any] = {}
         self._mark_numbers = itertools.count(1)
         self.callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        #: Says of an actor whether somebody debugs it, or whom it waits for.
+        self.is_debugged: Callable[[int], bool] = lambda _actor: False
         self._store = store
         self._closing = False
         # Guards the deadlines, pushed by callers and popped by the reader thread.
         self._lock = threading.Lock()
-        self._deadlines: list[tuple[float, int, AskTimeout]] = []
+        # (deadline, call, error, actor, timeout, whether the actor was debugged at the last look)
+        self._deadlines: list[tuple[float, int, AskTimeout, int, float, bool]] = []
         #: Somebody waits for an answer, since the last read.
         self._hurried = False
         self._resting = False
@@ -123,10 +142,20 @@ class ReplyReader:
                 _guarded(callback)
         self.callbacks.put(None)  # for the callbacks' thread, if this is one of its callbacks
 
-    def expire(self, call: int, deadline: float, error: AskTimeout) -> None:
-        """Give a call up at its deadline."""
+    def expire(
+        self, call: int, deadline: float, timeout: float, actor: int, error: AskTimeout
+    ) -> None:
+        """Give a call up at its deadline.
+
+        Args:
+            call: its id.
+            deadline: by the monotonic clock.
+            timeout: seconds that it waits again behind a debugger of the actor's.
+            actor: that is to answer it.
+            error: what its caller gets.
+        """
         with self._lock:
-            heapq.heappush(self._deadlines, (deadline, call, error))
+            heapq.heappush(self._deadlines, (deadline, call, error, actor, timeout, False))
             is_first = self._deadlines[0][1] == call
         if is_first:
             self.port.wake()  # it waits for a later one, or for ever
@@ -209,10 +238,12 @@ class ReplyReader:
 
     def _deliver(self, count: int) -> int:
         """Hand over what is in the `count` bytes just read; return how many answers were."""
-        pop, taken = self.pending.pop, 0
+        pop, sent, taken = self.pending.pop, self.sent, 0
         for call, answer in self.port.answers(count):
             taken += 1
             waiter = pop(call, None)
+            if sent and (begun := sent.pop(call, None)) is not None and self.trips is not None:
+                self.trips.record(*begun)
             if self.moved:
                 self.forget_moved(call)
             if waiter is None:
@@ -234,14 +265,29 @@ class ReplyReader:
             with self._lock:
                 if not self._deadlines:
                     return None
-                deadline, call, error = self._deadlines[0]
+                deadline, call, error, actor, timeout, was_held = self._deadlines[0]
                 if deadline > monotonic():
                     return deadline
                 heapq.heappop(self._deadlines)
+            if call in self.pending and self._is_put_off(call, error, actor, timeout, was_held):
+                continue
             waiter = self.pending.pop(call, None)
+            self.sent.pop(call, None)
             if waiter is not None:
                 self.forget_moved(call)
                 _guarded(waiter.deliver, None, error)
+
+    def _is_put_off(
+        self, call: int, error: AskTimeout, actor: int, timeout: float, was_held: bool
+    ) -> bool:
+        """Give a call more time while its actor is debugged, and all of it anew behind that."""
+        is_held = self.is_debugged(actor)
+        if not is_held and not was_held:
+            return False
+        until = monotonic() + (min(HELD_S, timeout) if is_held else timeout)
+        with self._lock:
+            heapq.heappush(self._deadlines, (until, call, error, actor, timeout, is_held))
+        return True
 
     def _call_back(self) -> None:
         while True:
