@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -42,6 +43,7 @@ class NullTransport:
         self.actor = MAIN
         self.is_concurrent = False
         self.encode: Callable[..., Encoded] = _nothing
+        self.make_lock: Callable[[], Any] = threading.Lock
         enter(self)
 
     def error(self, name: str) -> Exception:

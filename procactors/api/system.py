@@ -123,7 +123,7 @@ class ActorSystem(SystemHandle):
         self,
         name: str | None = None,
         *,
-        backend: str = "processes",
+        backend: str | None = None,
         start_method: str = "forkserver",
         preload: Iterable[str] = (),
         spares: int = 0,
@@ -133,10 +133,13 @@ class ActorSystem(SystemHandle):
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
         slow_after: float = SLOW_AFTER_S,
+        seed: int = 0,
     ) -> None:
         if name is not None:
             name = text("name", name)
-        one_of("backend", backend, ("processes",))
+        if backend is None:
+            backend = os.environ.get("PROCACTORS_BACKEND") or "processes"
+        backend = one_of("backend", backend, ("processes", "threads", "inline"))
         start_method = one_of("start_method", start_method, START_METHODS)
         preload = modules("preload", preload)
         spares = whole("spares (processes)", spares, 0)
@@ -157,6 +160,14 @@ class ActorSystem(SystemHandle):
             from procactors.api.inert import become_inert  # only where it is used
 
             become_inert(self, module, name, ask_timeout)
+            return
+        if backend != "processes":
+            from procactors.api.local_system import become_local  # only where it is used
+
+            files = dead_letter_file or crash_dir
+            become_local(self, backend, name, stop_timeout, ask_timeout, files, seed)
+            _systems.add(self)
+            in_copies(_forget_in_child)
             return
         check_ground()
         check_depth("this ActorSystem")

@@ -26,7 +26,6 @@ from procactors.model.options import OPTIONS, Options
 from procactors.runner.method_table import table_of
 from procactors.wire.pickling.codec import Encoded, join
 from procactors.wire.raised import by_signal
-from procactors.wire.storage import write_file
 from procactors.wire.transport import Transport
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ def _write_part(
 def _write(endpoint: Transport, encoded: Encoded, what: str) -> str:
     name = f"actors/new-{os.urandom(8).hex()}"
     try:
-        return write_file(endpoint.path, name, join(encoded), what=f"the {what}")
+        return endpoint.store.write_file(name, join(encoded), what=f"the {what}")
     except FileNotFoundError as error:
         raise ActorStopped("the actor system was stopped") from error
     except (OSError, StorageFull) as error:

@@ -346,7 +346,7 @@ class Reply(Future[R]):
             raise CancelledError
 
     def _sleep(self, timeout: float | None) -> None:
-        turn = threading.Lock()
+        turn = self._endpoint.make_lock()
         turn.acquire()
         self._sleepers.append(turn)
         try:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import pickle
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,9 @@ _EVENT_HOOKS = {
 
 class ActorMailbox:
     """One actor's mailbox, through all incarnations."""
+
+    #: The clock by which it is seen how long a message is in hand.
+    now_ns: Callable[[], int] = monotonic_ns
 
     def __init__(
         self, runtime_dir: str, actor: int, name: str, class_name: str, options: Options
@@ -178,7 +181,7 @@ class ActorMailbox:
             is_alive: it may go on while it is looked at: what it has just begun or ended is missing
                 then. Else it is dead.
         """
-        now = monotonic_ns()
+        now = self.now_ns()
         if not is_alive:
             self.settle()
         found = [

@@ -81,6 +81,7 @@ class Endpoint:
         self.is_concurrent = False
         self.store: PayloadStore = store_of(path)
         self.encode: Callable[..., Encoded] = self.store.encode
+        self.make_lock: Callable[[], Any] = threading.Lock
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()

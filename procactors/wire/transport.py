@@ -21,6 +21,7 @@ __all__ = [
     "INERT",
     "MAIN",
     "SUPERVISOR",
+    "Answering",
     "Transport",
     "enter",
     "inert_error",
@@ -48,6 +49,7 @@ class Transport(Protocol):
         encode: pickles a value for the system's other processes: `PayloadStore.encode`. An
             attribute, so that a message costs no call more. Plain arguments do without it
             (`pickling.plain`): so what `tell` and its like are given is a pickle or that.
+        make_lock: makes the lock on which a thread waits that waits for a reply.
     """
 
     path: str
@@ -55,6 +57,7 @@ class Transport(Protocol):
     is_concurrent: bool
     is_abandoned: bool
     encode: Callable[..., Encoded]
+    make_lock: Callable[[], Any]
 
     @property
     def store(self) -> PayloadStore:
@@ -180,6 +183,34 @@ class Transport(Protocol):
 
     def check_copy(self) -> None:
         """Raise ForeignProcess in a forked copy of this process."""
+
+
+class Answering(Protocol):
+    """A transport by which answers that were put off can change hands.
+
+    Attributes:
+        path: names the system.
+        actor: id of the actor that this process is.
+        owe: in an actor: takes the record of a message that it is to answer in another's stead, and
+            returns what is to be called when it has; None elsewhere.
+        on_taken_over: in an actor: called with number and turn of a slot of its hands table that is
+            answered.
+    """
+
+    path: str
+    actor: int
+    owe: Callable[[bytes], Callable[[], None]] | None
+    on_taken_over: Callable[[int, int], None] | None
+
+    @property
+    def store(self) -> PayloadStore:
+        """Where payloads lie."""
+
+    def send_control(self, actor: int, record: bytes) -> bool:
+        """Put a record of the runtime's own into a mailbox; return whether that is still there."""
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Run `action` when the transport is closed."""
 
 
 _transports: dict[str, Transport] = {}

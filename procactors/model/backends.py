@@ -1,0 +1,168 @@
+"""Where the actors of a system may run, and what each place does not promise: the one table of it.
+
+Layer: model. Runs in: any process.
+Owns: nothing.
+Never: refuses in the middle: `UnsupportedOnBackend` is raised at the call.
+
+docs/backends.md shows the table, and a test holds both alike.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from procactors.errors import UnsupportedOnBackend
+from procactors.light_tuple import NamedTuple
+from procactors.model.checks import one_of
+
+if TYPE_CHECKING:
+    from procactors.model.options import Options
+
+__all__ = ["BACKENDS", "LIMITS", "Limit", "check_options", "chosen_backend", "unsupported"]
+
+#: Those that can be named.
+BACKENDS = ("processes", "threads", "inline")
+_LOCAL = ("threads", "inline")
+_VARIABLE = "PROCACTORS_BACKEND"
+
+
+class Limit(NamedTuple):
+    """Something that a backend does not promise.
+
+    Attributes:
+        what: as users call it.
+        backends: that do not promise it.
+        instead: what comes of it: an error at the call, or what happens.
+        why: the reason.
+    """
+
+    what: str
+    backends: tuple[str, ...]
+    instead: str
+    why: str
+
+
+_ERROR = "`UnsupportedOnBackend`"
+_ONE = "all actors are in one process, whose memory, environment and CPUs they share"
+
+LIMITS: dict[str, Limit] = {
+    "memory": Limit("`Limits(memory=...)`", _LOCAL, _ERROR, _ONE),
+    "cpus": Limit("`Limits(cpu_affinity=..., nice=...)`", _LOCAL, _ERROR, _ONE),
+    "env": Limit("`options(env=...)`", _LOCAL, _ERROR, _ONE),
+    "checkpoint": Limit(
+        "`options(checkpoint=...)`",
+        _LOCAL,
+        _ERROR,
+        "a checkpoint is a file with a page for each state, which a process locks",
+    ),
+    "recycle": Limit(
+        "`options(recycle_after=...)`",
+        _LOCAL,
+        _ERROR,
+        "it is against memory that a process does not give back, and here there is one process",
+    ),
+    "async": Limit(
+        "`async def` handlers and hooks, `max_concurrency`",
+        _LOCAL,
+        _ERROR,
+        "an event loop of their own comes with the process",
+    ),
+    "aio": Limit(
+        "`ref.aio`, `system.aio`, `async with`",
+        _LOCAL,
+        _ERROR,
+        "the loop is woken by a pipe of another process",
+    ),
+    "streams": Limit(
+        "`ref.stream(...)`, `feed(...)`", _LOCAL, _ERROR, "items flow by pipes between processes"
+    ),
+    "pools": Limit(
+        "`system.pool(...)` and what stands on it (executors, joblib)",
+        _LOCAL,
+        _ERROR,
+        "a pool is for all cores; its results come by shared memory",
+    ),
+    "shares": Limit(
+        "`system.share(...)`",
+        _LOCAL,
+        _ERROR,
+        "a share is a file in shared memory; in one process, hand on what is immutable",
+    ),
+    "topics": Limit(
+        "`system.topic(...)`", _LOCAL, _ERROR, "who subscribes stands in a map of shared memory"
+    ),
+    "files": Limit(
+        "`ActorSystem(dead_letter_file=..., crash_dir=...)`",
+        _LOCAL,
+        _ERROR,
+        "what is kept has to stand alone, and what is sent here does not",
+    ),
+    "threads": Limit(
+        "an `ask`, or another wait, in a thread of your own",
+        ("inline",),
+        _ERROR,
+        "the order of everything is drawn from the seed, and such a thread runs as it likes",
+    ),
+    "kill": Limit(
+        "`kill`, a `handle_timeout` or a stop's deadline ends what a handler does",
+        _LOCAL,
+        "the actor is gone at once, and answered for; its handler goes on, without any effect on "
+        "the system, to where it next uses it, and ends there",
+        "Python stops no thread",
+    ),
+    "exit": Limit(
+        "`os._exit`, a fatal signal or an exhausted memory in a handler ends that actor alone",
+        _LOCAL,
+        "the whole program ends",
+        _ONE,
+    ),
+    "globals": Limit(
+        "global state (modules, `random`, the working directory) is each actor's own",
+        _LOCAL,
+        "actors share it",
+        _ONE,
+    ),
+}
+
+
+def chosen_backend(given: str | None) -> str:
+    """Return the backend of a new system.
+
+    Args:
+        given: that the program names; None: it names none, and the environment variable
+            ``PROCACTORS_BACKEND`` says, or it is ``"processes"``.
+
+    Raises:
+        InvalidSpec: there is no such backend.
+    """
+    if given is not None:
+        return one_of("backend", given, BACKENDS)
+    return one_of(_VARIABLE, os.environ.get(_VARIABLE) or BACKENDS[0], BACKENDS)
+
+
+def unsupported(key: str, backend: str) -> UnsupportedOnBackend:
+    """Return the error that says that a backend does not promise something of the table."""
+    limit = LIMITS[key]
+    assert backend in limit.backends, f"the table says that {backend} has {limit.what}"
+    what = limit.what.replace("`", "")
+    return UnsupportedOnBackend(f'backend="{backend}" has no {what}: {limit.why}')
+
+
+def check_options(backend: str, options: Options) -> None:
+    """Refuse options of an actor that its backend does not promise.
+
+    Raises:
+        UnsupportedOnBackend: there is one.
+    """
+    limits = options.limits
+    if limits is not None and limits.memory is not None:
+        raise unsupported("memory", backend)
+    if limits is not None and (limits.cpu_affinity is not None or limits.nice is not None):
+        raise unsupported("cpus", backend)
+    if options.env:
+        raise unsupported("env", backend)
+    if options.checkpoint is not None:
+        raise unsupported("checkpoint", backend)
+    if options.recycle_after is not None:
+        raise unsupported("recycle", backend)
