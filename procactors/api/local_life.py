@@ -67,7 +67,7 @@ class LocalLife(Life):
     def __init__(
         self,
         transport: LocalTransport,
-        note: Callable[[str, bytes, int], None] | None,
+        history: Callable[[Any], None] | None,
         host: LocalHost,
         life: NextLife,
     ) -> None:
@@ -80,7 +80,7 @@ class LocalLife(Life):
         self.waits_for: Any = None
         self.thread_id: int | None = None
         self._is_dead = False
-        self._note = None if note is None else functools.partial(note, host.name)
+        self._history = history
         self._instance: Any = None
         reader: Any = LocalReader(transport.path, host.box, host.mail, host.now_ns)
         super().__init__(_order_of(host, life), host.folder, reader, self.transport)
@@ -117,7 +117,7 @@ class LocalLife(Life):
         self.thread_id = threading.get_ident()
         self._instance = instance = self._construct()
         loop = LocalLoop(
-            self.host, self._reader, self.transport, instance, self._refused, self._note
+            self.host, self._reader, self.transport, instance, self._refused, self._history
         )
         if self._context._leaving:
             loop.leave()

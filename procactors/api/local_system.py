@@ -90,8 +90,8 @@ def become_local(
     system._engine = engine
     system._crashes = None
     system._recovery = recovery = LocalRecovery(transport, letters)
-    note = engine.note if isinstance(engine, Inline) else None
-    new_life = functools.partial(LocalLife, transport, note)
+    history = engine.history.append if isinstance(engine, Inline) else None
+    new_life = functools.partial(LocalLife, transport, history)
     own_seed = seed if engine.is_virtual else None
     desk = Desk(transport, recovery, new_life, stop_timeout, events, system._slow_after, own_seed)
     system._supervisor = desk

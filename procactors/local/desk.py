@@ -85,6 +85,7 @@ class Desk:
         box = LocalBox(0)
         self.words = box.words
         self.mail = LocalMail(engine, box)
+        self.is_unbounded = False
         transport.boxes[SUPERVISOR] = self  # type: ignore[assignment]  # as far as it is asked
         self.backend = LocalBackend(transport, recovery, self.post, new_life)
         self.supervision = Supervision(

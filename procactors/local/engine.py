@@ -8,7 +8,7 @@ Never: knows what a message is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["Alarm", "Engine", "Task", "Waiter"]
 
@@ -59,11 +59,15 @@ class Engine(Protocol):
 
     Attributes:
         name: of the backend, as users say it.
-        is_virtual: its time is its own.
+        is_virtual: its time is its own, and one thread runs at a time.
+        yields: who sends something lets others run first, now and then.
+        others: what is ready to run beside the task in a step; empty where it need not make way.
     """
 
     name: str
     is_virtual: bool
+    yields: float
+    others: list[Any]
 
     def now(self) -> float:
         """Return the instant, in seconds."""

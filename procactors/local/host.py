@@ -85,6 +85,8 @@ class LocalHost(ActorMailbox):
         self.box: Any = LocalBox(options.mailbox or 0)
         self.words = self.box.words
         self.mail = LocalMail(self._engine, self.box)
+        self.records = self.mail.records
+        self.is_unbounded = not options.mailbox
         self.table: Any = LocalHands(self.words, self.now_ns)
         self.files: Any = self.mail
         self._ended = Ended(None)

@@ -105,7 +105,8 @@ class Inline:
             program and each handler go on until they wait.
 
     Attributes:
-        history: what was done, in order: (instant, actor, method, sender).
+        history: the messages that were begun, in order: (instant, actor, method, sender).
+        others: what is ready to run.
     """
 
     name = "inline"
@@ -113,9 +114,10 @@ class Inline:
 
     def __init__(self, seed: int, yields: float = 0.0) -> None:
         self._draw = random.Random(seed).random  # noqa: S311 - chance, not secrets
-        self._yields = yields
+        self.yields = yields
         self._now = _BEGIN_S
-        self._ready: list[Any] = []
+        self._ns = int(_BEGIN_S * 1e9)
+        self.others: list[Any] = []
         self._alarms: list[tuple[float, int, _Alarm]] = []
         self._numbers = itertools.count()
         self._wakes: dict[int, _Alarm] = {}
@@ -137,10 +139,6 @@ class Inline:
             maxlen=_KEPT
         )
 
-    def note(self, actor: str, method: bytes, sender: int) -> None:
-        """Note in the history that an actor begins a message."""
-        self.history.append((self._now, actor, method, sender))
-
     # -- time -------------------------------------------------------------------------------------
 
     def now(self) -> float:
@@ -149,7 +147,11 @@ class Inline:
 
     def now_ns(self) -> int:
         """Return the instant, in nanoseconds; even, as timers note it."""
-        return int(self._now * 1e9) & ~1
+        return self._ns
+
+    def _pass_to(self, when: float) -> None:
+        self._now = when
+        self._ns = int(when * 1e9) & ~1
 
     def at(self, when: float, action: Callable[[], None]) -> _Alarm:
         """Have something done at an instant."""
@@ -163,14 +165,14 @@ class Inline:
         """Have a task's steps taken from now on."""
         task.is_running = False
         task.is_queued = True
-        self._ready.append(task)
+        self.others.append(task)
 
     def wake(self, task: Task) -> None:
         """Have the next step of a task taken."""
         if not task.is_queued:
             task.is_queued = True
             if not task.is_running:
-                self._ready.append(task)
+                self.others.append(task)
 
     def later(self, callback: Callable[[], None]) -> None:
         """Have a user's callback called in its turn."""
@@ -223,15 +225,15 @@ class Inline:
         strand = waiter.strand
         if strand is not None and not strand.is_queued:
             strand.is_queued = True
-            self._ready.append(strand)
+            self.others.append(strand)
 
     def yield_(self) -> None:
         """Let others run, now and then."""
-        if self._yields and self._draw() < self._yields and not self._is_closed:
+        if self.yields and self._draw() < self.yields and not self._is_closed:
             strand = self._strand_or_none()
-            if strand is not None and self._ready:
+            if strand is not None and self.others:
                 strand.is_queued = True
-                self._ready.append(strand)
+                self.others.append(strand)
                 self._hand_over(strand)
 
     def hurry(self) -> None:
@@ -247,7 +249,7 @@ class Inline:
         """Let so many seconds pass, with all that is to be done meanwhile."""
         target = self._now + seconds
         self._run(target)
-        self._now = target
+        self._pass_to(target)
 
     def _run(self, until: float) -> None:
         strand = self._strand()
@@ -294,7 +296,7 @@ class Inline:
 
     def _take_back(self, strand: _Strand) -> None:
         """Take the baton out of turn: as soon as the step that runs just now has ended."""
-        self._ready.insert(0, _NEXT)
+        self.others.insert(0, _NEXT)
         strand.is_queued = True
         if not strand.go.acquire(timeout=_PATIENCE_S):
             # A handler holds it, perhaps for ever: the carrier that it has is given up.
@@ -303,8 +305,8 @@ class Inline:
                 if carrier_strand is not None:
                     carrier_strand.is_lost = True
             self._carriers.clear()
-        while _NEXT in self._ready:
-            self._ready.remove(_NEXT)
+        while _NEXT in self.others:
+            self.others.remove(_NEXT)
         strand.is_queued = False
 
     def _new_carrier(self) -> None:
@@ -330,7 +332,7 @@ class Inline:
 
     def _go_on(self, strand: _Strand) -> _Strand | None:
         """Take steps until it is another strand's turn; return that."""
-        ready, draw = self._ready, self._draw
+        ready, draw = self.others, self._draw
         while not strand.is_lost:
             if not ready:
                 following = self._let_time_pass()
@@ -357,7 +359,7 @@ class Inline:
 
     def _step(self, task: Task) -> None:
         """Take steps of a task, as long as nothing else is ready."""
-        ready = self._ready
+        ready = self.others
         task.is_running = True
         task.is_queued = False
         wait: float | None = 0.0
@@ -398,7 +400,8 @@ class Inline:
             heapq.heappop(alarms)
         if alarms and alarms[0][0] <= self._until:
             when, _, alarm = heapq.heappop(alarms)
-            self._now = max(self._now, when)
+            if when > self._now:
+                self._pass_to(when)
             action, alarm.action = alarm.action, None
             if action is not None:
                 action()

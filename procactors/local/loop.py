@@ -51,7 +51,7 @@ class LocalLoop(Loop):
         transport: the system's.
         instance: the user's object.
         lost: called with (record, why) for a message that cannot be handled and wants no reply.
-        note: called with (method, sender) of each message that is begun.
+        history: called with (instant, actor, method, sender) of each message that is begun.
     """
 
     def __init__(
@@ -61,13 +61,15 @@ class LocalLoop(Loop):
         transport: LocalTransport,
         instance: Any,
         lost: Callable[[bytes, str], None],
-        note: Callable[[bytes, int], None] | None,
+        history: Callable[[Any], None] | None,
     ) -> None:
         super().__init__(reader, transport.store, host.id, instance, lost)
         self._host = host
         self._now = transport.engine.now
         self._box = reader.box
-        self._note = note
+        self._name = host.name
+        self._history = history
+        self._engine = transport.engine
         self.replies = replies = transport.make_replies()
         replies.is_dead = lambda: reader.is_dead
         self._answer = replies.answer
@@ -89,43 +91,49 @@ class LocalLoop(Loop):
         )
 
     def serve(self) -> bool:
-        """Handle one record; return False if this life comes to its end instead.
+        """Handle records until others are ready; return False if this life comes to its end.
 
         Raises:
             WouldWait: there is none. TellFailed: a tell's handler raised. BaseException: whatever
                 a handler let through.
         """
-        words, box = self._words, self._box
+        words, box, others, engine = self._words, self._box, self._engine.others, self._engine
         if not self._is_begun:
             self._is_begun = True
             words[PHASE] = RUNNING
             if words[HANDS]:
                 self._begin_anew()
-        if self._is_unstashed:
-            self._begin_unstashed(True)
-        if self.leaving or words[CONTROL] >= HALT:
-            return False
-        if self.source.advance(self._patience_s) < 0:
-            return False
-        record = box.current
-        if record[KIND_AT] != _CALL:
-            self._serve_control(record)
-            return True
-        length, _, flags, padding, call, reply, sender, deadline, named = _unpack(record)
-        if reply and deadline and self._is_unwanted(reply, call, deadline):
-            self._skip(flags, parse(record).body)
-            return True
-        self.deadline = deadline
-        body_at = _HEAD + named
-        key = record[_HEAD:body_at]
-        if self._note is not None:
-            self._note(key, sender)
-        if record[body_at] == PLAIN and not flags:
-            self._serve_plain(key, record[body_at : length - padding], call, reply)
-            self.source.done(place=True)
-        elif not self._serve(key, flags, record[body_at : length - padding], call, reply):
-            self.source.done(place=True)
-        return True
+        while True:
+            if self._is_unstashed:
+                self._begin_unstashed(True)
+            if self.leaving or words[CONTROL] >= HALT:
+                return False
+            source = self.source
+            if source.advance(self._patience_s) < 0:
+                return False
+            record = box.current
+            if record[KIND_AT] != _CALL:
+                self._serve_control(record)
+                if others:
+                    return True
+                continue
+            length, _, flags, padding, call, reply, sender, deadline, named = _unpack(record)
+            if deadline and reply and self._is_unwanted(reply, call, deadline):
+                self._skip(flags, parse(record).body)
+                continue
+            self.deadline = deadline
+            body_at = _HEAD + named
+            key = record[_HEAD:body_at]
+            if self._history is not None:
+                self._history((engine.now(), self._name, key, sender))
+            body = record[body_at : length - padding]
+            if body[0] == PLAIN and not flags:
+                self._serve_plain(key, body, call, reply)
+                source.done(place=True)
+            elif not self._serve(key, flags, body, call, reply):
+                source.done(place=True)
+            if others:
+                return True
 
     def _serve_control(self, record: bytes) -> None:
         kind, flags, body = parse(record)

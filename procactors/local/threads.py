@@ -74,6 +74,8 @@ class Threads:
         self._callbacks = _Callbacks()
         self._is_closed = False
         self.wake = _wake
+        self.yields = 0.0
+        self.others: list[Any] = []
 
     def now(self) -> float:
         """Return the instant, in seconds."""
