@@ -44,6 +44,7 @@ class NullTransport:
         self.is_concurrent = False
         self.encode: Callable[..., Encoded] = _nothing
         self.make_lock: Callable[[], Any] = threading.Lock
+        self.make_guard: Callable[[], Any] = threading.RLock
         enter(self)
 
     def error(self, name: str) -> Exception:
@@ -100,6 +101,11 @@ class NullTransport:
         raise self.error(name)
 
     def hurry(self) -> None:
+        """Nothing is waited for."""
+
+    look = hurry
+
+    def bring(self, reply: Any) -> None:
         """Nothing is waited for."""
 
     def stop_in_order(self, actor: int) -> None:

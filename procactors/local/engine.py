@@ -105,8 +105,11 @@ class Engine(Protocol):
     def yield_(self) -> None:
         """Let others run, if the engine likes to."""
 
-    def hurry(self) -> None:
-        """Somebody looks whether something has come: let it come."""
+    def look(self) -> None:
+        """Somebody looks whether something has come: let come what can, without time passing."""
+
+    def bring(self, has_come: Callable[[], bool]) -> None:
+        """Somebody is to wait for something by other means: let it come, if it can."""
 
     def close(self) -> None:
         """End what the engine has begun; no task is left."""

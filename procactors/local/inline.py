@@ -236,10 +236,24 @@ class Inline:
                 self.others.append(strand)
                 self._hand_over(strand)
 
-    def hurry(self) -> None:
-        """Somebody looks whether something has come: let come what can, but no time pass."""
+    def look(self) -> None:
+        """Let come what can, without time passing."""
         if self._strand_or_none() is self._main:
             self.run_until_idle()
+
+    def bring(self, has_come: Callable[[], bool]) -> None:
+        """Let something come, whatever time that takes, if it can."""
+        if self._strand_or_none() is not self._main:
+            return
+        self.run_until_idle()
+        while not has_come() and (when := self._next_at()) < math.inf:
+            self._run(when)
+
+    def _next_at(self) -> float:
+        """Return the instant of the next alarm; infinity if there is none."""
+        while self._alarms and self._alarms[0][2].action is None:
+            heapq.heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else math.inf
 
     def run_until_idle(self) -> None:
         """Take all steps that can be taken without time going on. In the program's thread."""
@@ -395,11 +409,9 @@ class Inline:
 
     def _let_time_pass(self) -> _Strand | None:
         """Nothing is ready: do what is due next; return the strand that is to go on instead."""
-        alarms = self._alarms
-        while alarms and alarms[0][2].action is None:
-            heapq.heappop(alarms)
-        if alarms and alarms[0][0] <= self._until:
-            when, _, alarm = heapq.heappop(alarms)
+        when = self._next_at()
+        if when < math.inf and when <= self._until:
+            alarm = heapq.heappop(self._alarms)[2]
             if when > self._now:
                 self._pass_to(when)
             action, alarm.action = alarm.action, None

@@ -151,7 +151,10 @@ class Threads:
     def yield_(self) -> None:
         """The machine sees to that."""
 
-    def hurry(self) -> None:
+    def look(self) -> None:
+        """Nothing is held back."""
+
+    def bring(self, has_come: Callable[[], bool]) -> None:
         """Nothing is held back."""
 
     def close(self) -> None:

@@ -13,7 +13,9 @@ import contextlib
 import functools
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalTransport"]
 
+#: States of a future that has ended.
+_ENDED = (FINISHED, CANCELLED, CANCELLED_AND_NOTIFIED)
+
 #: Methods for whose tells a header is kept; a program that defines ever new code begins anew.
 _KEPT_BUILDERS = 1024
 #: Seconds between two reports that messages to an actor meet a full mailbox.
@@ -73,6 +78,7 @@ class LocalTransport:
         self.calls = Calls(self.store)
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock = functools.partial(_Turn, engine)
+        self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
         self.is_abandoned = False
         #: The mailboxes, by actor; the supervisor's is 0.
         self.boxes: dict[int, LocalHost] = {}
@@ -427,8 +433,15 @@ class LocalTransport:
         self.store.discard(answer.flags, answer.value)
 
     def hurry(self) -> None:
-        """Somebody waits for an answer."""
-        self.engine.hurry()
+        """Nothing is held back."""
+
+    def look(self) -> None:
+        """Somebody looks whether an answer has come."""
+        self.engine.look()
+
+    def bring(self, reply: Any) -> None:
+        """Somebody is to wait for a reply among others, by means of the machine's."""
+        self.engine.bring(lambda: reply._state in _ENDED)
 
     def run_callback(self, callback: Callable[[], None]) -> None:
         """Run a user's callback, so that it may submit again."""
@@ -534,6 +547,29 @@ class _Turn:
     def release(self) -> None:
         """Let who waits go on."""
         self._waiter.set()
+
+
+class _NoGuard:
+    """Guards what one thread at a time comes to, since only one runs.
+
+    A lock would be held by a program that lets others run while it looks at a reply.
+    """
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take what is not held."""
+        return True
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+
+    def _is_owned(self) -> bool:
+        return True
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def _timeout_error(name: str, timeout: float | None) -> AskTimeout:

@@ -107,7 +107,7 @@ class Reply(Future[R]):
         self._whose: Any = whose
         # Guards the state; the condition has it inside. A lock in C: no signal handler can raise
         # inside its ``with`` statement itself. Reentrant: the handler may ask for this reply.
-        self._guard = threading.RLock()
+        self._guard = endpoint.make_guard()
         # Guards the decoding: it happens once, in the first thread that asks.
         self._opening = threading.Lock()
 
@@ -123,7 +123,11 @@ class Reply(Future[R]):
             self.is_awaited = True
             # Two threads may be here at once: they get the same one.
             made = self.__dict__.setdefault(name, make(self))
-            self._endpoint.hurry()
+            # For `wait` and its like: they ask for it first of all, and look at the state then.
+            if name == "_condition":
+                self._endpoint.bring(self)
+            else:
+                self._endpoint.hurry()
             return made
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:  # noqa: C901 - in one piece: it is hot
@@ -163,8 +167,8 @@ class Reply(Future[R]):
         """Whether the reply has ended: with a result, an exception, or cancelled."""
         if self._state in ENDED:
             return True
-        self._endpoint.hurry()  # who asks may ask again and again
-        return False
+        self._endpoint.look()  # who asks may ask again and again
+        return self._state in ENDED
 
     def cancelled(self) -> bool:
         """Whether the reply was cancelled."""

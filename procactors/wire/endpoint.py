@@ -82,6 +82,7 @@ class Endpoint:
         self.store: PayloadStore = store_of(path)
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = threading.Lock
+        self.make_guard: Callable[[], Any] = threading.RLock
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()
@@ -338,6 +339,12 @@ class Endpoint:
         replies = self._replies
         if replies is not None:
             replies.hurry()
+
+    look = hurry
+
+    def bring(self, _reply: object) -> None:
+        """Do what `hurry` does."""
+        self.hurry()
 
     def take_back(self, actor: int, call: int) -> bool | None:
         """Cancel a call of a submit; return True: it has not begun, and never will."""

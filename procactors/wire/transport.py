@@ -50,6 +50,7 @@ class Transport(Protocol):
             attribute, so that a message costs no call more. Plain arguments do without it
             (`pickling.plain`): so what `tell` and its like are given is a pickle or that.
         make_lock: makes the lock on which a thread waits that waits for a reply.
+        make_guard: makes the lock that guards a reply's state.
     """
 
     path: str
@@ -58,6 +59,7 @@ class Transport(Protocol):
     is_abandoned: bool
     encode: Callable[..., Encoded]
     make_lock: Callable[[], Any]
+    make_guard: Callable[[], Any]
 
     @property
     def store(self) -> PayloadStore:
@@ -156,6 +158,12 @@ class Transport(Protocol):
 
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
+
+    def look(self) -> None:
+        """Somebody looks whether an answer has come: do what `hurry` does."""
+
+    def bring(self, reply: Any) -> None:
+        """Somebody is to wait for a reply among others: do what `hurry` does."""
 
     def stop_in_order(self, actor: int) -> None:
         """Put a stop behind everything that this process has sent to the actor so far."""
