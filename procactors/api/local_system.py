@@ -182,6 +182,13 @@ class _LocalSystem:
             self._report = self._recovery.tally.report()
         self._ended.set()
 
+    def crash(self, ref: ActorRef[Any]) -> None:
+        self._endpoint.check_process()
+        host = self._endpoint.boxes.get(ref._actor)
+        if host is None:
+            raise ActorStopped(f"{ref.name} has stopped: it cannot crash")
+        host.crash()
+
     def _rest(self) -> None:
         """Let come to its end what is to."""
 
@@ -206,13 +213,6 @@ class _InlineSystem(_LocalSystem):
     def run_until_idle(self) -> None:
         self._endpoint.check_process()
         self._engine.run_until_idle()
-
-    def crash(self, ref: ActorRef[Any]) -> None:
-        self._endpoint.check_process()
-        host = self._endpoint.boxes.get(ref._actor)
-        if host is None:
-            raise ActorStopped(f"{ref.name} has stopped: it cannot crash")
-        host.crash()
 
     def wait(self, timeout: float | None = None) -> bool:
         limit = patience("timeout", timeout)

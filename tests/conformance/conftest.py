@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +33,21 @@ class World:
                 return value
             self.system.clock.advance(0.05)
         raise AssertionError(f"waited {OWN_TIME_S} s of its own time for {what}")
+
+
+    def crash(self, ref: Any) -> None:
+        """End an actor as a kill from outside does, and wait until that is seen."""
+        before = ref.status().incarnation
+        if self.backend == "processes":
+            os.kill(ref.status().pid, signal.SIGKILL)
+        else:
+            self.system.crash(ref)
+
+        def is_seen() -> bool:
+            status = ref.status()
+            return status.incarnation > before or status.state != "idle"
+
+        self.eventually(is_seen, "the death of an actor")
 
 
 @pytest.fixture(params=["inline", "threads", "processes"])
