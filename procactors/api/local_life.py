@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procactors.local.host import LocalHost
-    from procactors.local.transport import LocalTransport
 
 __all__ = ["LocalLife"]
 
@@ -66,7 +65,7 @@ class LocalLife(Life):
 
     def __init__(
         self,
-        transport: LocalTransport,
+        transport: Any,
         history: Callable[[Any], None] | None,
         host: LocalHost,
         life: NextLife,
@@ -135,9 +134,12 @@ class LocalLife(Life):
         if table_of(cls).is_async:
             raise unsupported("async", self.transport.engine.name)
         self._context._class = cls
-        instance = cls.__new__(cls) if cls.__new__ is object.__new__ else cls(*args, **kwargs)
+        make: Any = cls.__new__
+        is_plain = make is object.__new__
+        # Noted before its constructor, whose threads may ask for the context.
+        instance = make(cls) if is_plain else cls(*args, **kwargs)
         _note_instance(instance, self)
-        if cls.__new__ is object.__new__:
+        if is_plain:
             instance.__init__(*args, **kwargs)
         _hook(instance, "on_start")
         if self._order.report:
@@ -187,6 +189,7 @@ class LocalLife(Life):
         waiter = self.waits_for
         if waiter is not None:
             waiter.kill()
+        self.transport.engine.wake(self)
 
     def _check_alive(self) -> None:
         if self._is_dead:

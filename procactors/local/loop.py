@@ -67,6 +67,7 @@ class LocalLoop(Loop):
         self._host = host
         self._now = transport.engine.now
         self._box = reader.box
+        self._mail = reader.mail
         self._name = host.name
         self._history = history
         self._engine = transport.engine
@@ -87,7 +88,11 @@ class LocalLoop(Loop):
     def is_quiet(self) -> bool:
         """Whether there is nothing to do until a message comes, as far as a glance can tell."""
         return (
-            self.source is self._reader and not self._reader.mail.records and not self._pausing
+            self.source is self._reader
+            and self._patience_s is None
+            and not self._mail.records
+            and not self._pausing
+            and self._words[CONTROL] < HALT
         )
 
     def serve(self) -> bool:

@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from procactors.errors import (
     ActorStopped,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from procactors.local.engine import Engine
     from procactors.local.host import LocalHost
     from procactors.local.slots import LocalSlot
+    from procactors.wire.transport import Transport
 
 __all__ = ["LocalTransport"]
 
@@ -77,7 +78,7 @@ class LocalTransport:
         self.store = LocalStore(path, self.make_replies)
         self.calls = Calls(self.store)
         self.encode: Callable[..., Encoded] = self.store.encode
-        self.make_lock = functools.partial(_Turn, engine)
+        self.make_lock: Callable[[], Any] = functools.partial(_Turn, engine)
         self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
         self.is_abandoned = False
         #: The mailboxes, by actor; the supervisor's is 0.
@@ -94,7 +95,7 @@ class LocalTransport:
         self._full_again: dict[int, float] = {}
         self._closing: list[Callable[[], None]] = []
         self._closed = False
-        enter(self)
+        enter(cast("Transport", self))  # its `actor` is whoever asks
 
     def make_replies(self, store: Any = None) -> LocalReplies:
         """Return what sends answers."""
@@ -500,7 +501,7 @@ class LocalTransport:
     def close(self) -> None:
         """End the calls that still wait here, with an error."""
         self._closed = True
-        leave(self)
+        leave(cast("Transport", self))
         for action in list(self._closing):
             action()
         for call in list(self.calls.pending):

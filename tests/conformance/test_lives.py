@@ -118,8 +118,9 @@ def test_too_many_restarts_end_it_for_good(world):
 def test_a_backoff_puts_a_restart_off(world):
     counter = world.system.options(backoff=Backoff(0.3, 0.3, jitter=0.0)).spawn(Counter)
     counter.tell(Counter.fail)
+    counter.tell(Counter.fail)  # the second one in a row
     world.eventually(lambda: counter.status().state == "restarting", "the wait")
-    world.eventually(lambda: counter.status().incarnation == 2, "the second life")
+    world.eventually(lambda: counter.status().incarnation == 3, "the third life")
     assert counter.ask(Counter.get) == 0
 
 

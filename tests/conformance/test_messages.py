@@ -125,13 +125,14 @@ def test_a_result_that_cannot_be_pickled_is_an_error_of_the_reply(system):
     assert counter.ask(Counter.get) == 0
 
 
-def test_a_message_that_cannot_be_unpickled_is_an_error_and_the_actor_lives(system):
-    keeper = system.spawn(Keeper)
+def test_a_message_that_cannot_be_unpickled_is_an_error_and_the_actor_lives(world):
+    keeper = world.system.spawn(Keeper)
     with pytest.raises(DecodeError, match="not here"):
         keeper.ask(Keeper.keep, Unreadable())
     keeper.tell(Keeper.keep, Unreadable())
     assert keeper.ask(Keeper.take) == []
-    assert [letter.handler for letter in system.dead_letters] == ["Keeper.keep"]
+    letters = world.eventually(lambda: list(world.system.dead_letters), "the letter")
+    assert [letter.handler for letter in letters] == ["Keeper.keep"]
 
 
 def test_a_method_that_is_not_there_is_an_error_at_the_call(system):
