@@ -65,7 +65,8 @@ def become_local(
         system: an instance of `ActorSystem`, or of a class of the user's below it.
         backend: ``"inline"`` or ``"threads"``.
         name: the system's; None: it has none.
-        stop_timeout, ask_timeout: the system's, in seconds.
+        stop_timeout: the system's, in seconds.
+        ask_timeout: the system's, in seconds; None: for ever.
         files: what it is to write to; None: nothing.
         seed: of an inline one: of the order of everything.
 
@@ -293,9 +294,7 @@ class _LocalInbox(Inbox):
             if event is not None:
                 return event
 
-    def _next_until(
-        self, until: float | None, named: float | None
-    ) -> tuple[int, int, memoryview]:
+    def _next_until(self, until: float | None, named: float | None) -> tuple[int, int, memoryview]:
         while True:
             self._check_open()
             self._waiter = waiter = self._engine.waiter()

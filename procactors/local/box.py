@@ -251,4 +251,3 @@ class LocalReader:
 
     def close(self) -> None:
         """What was not handled stays for the next reader."""
-

@@ -143,7 +143,7 @@ class Desk:
 
     def lost(self, actor: int, record: bytes, why: str) -> None:
         """Answer for a record that its sender could not deliver, or its actor not handle."""
-        box = self._transport.boxes.get(actor) if actor != SUPERVISOR else None
+        box: Any = self._transport.boxes.get(actor) if actor != SUPERVISOR else None
         self._recovery.lost(self.name_of(actor), record, why, box, actor)
 
     # -- a step -----------------------------------------------------------------------------------

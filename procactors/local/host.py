@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from procactors.crash import ExitReason
 from procactors.errors import ProcActorsError
 from procactors.local.box import LocalBox, LocalMail
-from procactors.local.replies import REPLY
 from procactors.local.slots import LocalHands
 from procactors.model.backends import check_options
 from procactors.model.options import Options

@@ -1,4 +1,4 @@
-"""The deterministic engine: one thing at a time, in an order drawn from a seed, by a clock of its own.
+"""The deterministic engine: one thing at a time, in an order drawn from a seed, by its own clock.
 
 Layer: local. Runs in: one process; the program's thread and carriers, of which one runs at a time.
 Owns: the carriers: threads (`close`).
@@ -7,11 +7,11 @@ Never: lets two threads run at once; looks at the machine's clock.
     program ── waits ──► a carrier: draw what is ready, take its step ──► ... ──► program goes on
                              │ the step waits (an ask in a handler)
                              ▼
-                         it keeps its thread, another carrier goes on, and it goes on when it is drawn
+                         it keeps its thread, another carrier goes on; it does when it is drawn
 
-A handler that waits must keep its stack while others run, in any order. So a step that waits has its
-thread to itself, as long as it waits; the steps of what does not wait all run in one. Only who has
-the baton runs: it is handed on by a lock that the other waits for.
+A handler that waits must keep its stack while others run, in any order. So a step that waits has
+its thread to itself, as long as it waits; the steps of what does not wait all run in one. Only who
+has the baton runs: it is handed on by a lock that the other waits for.
 
 When nothing is ready, time goes on to the next instant at which something is to be done. When there
 is none either, what waits would wait for ever: the one that began to wait last is told so.

@@ -95,7 +95,7 @@ class LocalLoop(Loop):
             and self._words[CONTROL] < HALT
         )
 
-    def serve(self) -> bool:
+    def serve(self) -> bool:  # noqa: C901, PLR0912 - in one piece: it is hot
         """Handle records until others are ready; return False if this life comes to its end.
 
         Raises:

@@ -134,4 +134,3 @@ def _nothing() -> None:
 
 def _no() -> bool:
     return False
-

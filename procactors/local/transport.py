@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from procactors.errors import (
     ActorStopped,
@@ -46,12 +46,12 @@ from procactors.wire.replies.port import Answer, PendingReply
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
 
 if TYPE_CHECKING:
+    from procactors.local.box import LocalMail
     from procactors.local.engine import Engine
-    from procactors.local.host import LocalHost
     from procactors.local.slots import LocalSlot
     from procactors.wire.transport import Transport
 
-__all__ = ["LocalTransport"]
+__all__ = ["Box", "LocalTransport"]
 
 #: States of a future that has ended.
 _ENDED = (FINISHED, CANCELLED, CANCELLED_AND_NOTIFIED)
@@ -60,6 +60,35 @@ _ENDED = (FINISHED, CANCELLED, CANCELLED_AND_NOTIFIED)
 _KEPT_BUILDERS = 1024
 #: Seconds between two reports that messages to an actor meet a full mailbox.
 _FULL_EVERY_S = 1.0
+
+
+class Box(Protocol):
+    """One actor's mailbox, as senders see it.
+
+    Attributes:
+        words: of its black box.
+        mail: what waits in it; and the records of that.
+        options: the actor's.
+        is_unbounded: it has room for any number.
+        life: what serves it; None: nothing.
+        table: what is held out of it.
+        cancelled: calls that were cancelled while in hand.
+    """
+
+    words: Any
+    mail: LocalMail
+    records: Any
+    options: Any
+    is_unbounded: bool
+    life: Any
+    table: Any
+    cancelled: set[int]
+
+    def wake(self) -> None:
+        """Something has come."""
+
+    def has_in_hand(self, reply: int, call: int) -> bool:
+        """Return whether a call is in hand."""
 
 
 class LocalTransport:
@@ -82,7 +111,7 @@ class LocalTransport:
         self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
         self.is_abandoned = False
         #: The mailboxes, by actor; the supervisor's is 0.
-        self.boxes: dict[int, LocalHost] = {}
+        self.boxes: dict[int, Box] = {}
         self.name_of: Callable[[int], str] = lambda actor: f"actor {actor}"
         self.on_lost: Callable[[int, bytes], None] = lambda _actor, _record: None
         self.on_full: Callable[[int], None] = lambda _actor: None
@@ -319,7 +348,7 @@ class LocalTransport:
             box.mail.records.append(record)
         box.wake()
 
-    def _await_place(self, box: LocalHost, name: str, waiter: Any, timeout: float | None) -> None:
+    def _await_place(self, box: Box, name: str, waiter: Any, timeout: float | None) -> None:
         """Wait for a place in a bounded mailbox."""
         deadline = None if timeout is None else self.engine.now() + timeout
         while True:
@@ -396,7 +425,7 @@ class LocalTransport:
                 box.cancelled.add(call)
         return False
 
-    def _aside(self, box: LocalHost, call: int) -> LocalSlot | None:
+    def _aside(self, box: Box, call: int) -> LocalSlot | None:
         found = (slot for slot in box.table.put_aside() if self._is(slot.raw, call))
         return next((slot for slot in found if not slot.deliveries), None)
 

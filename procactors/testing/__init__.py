@@ -1,7 +1,8 @@
 """What tests of programs with actors need: all orders of a run, waiting, probes.
 
-Here: `explore`, `eventually`, `probe`.
-Not here: what runs the actors (`local`, `process`).
+Layer: testing. Runs in: parent.
+Owns: nothing.
+Never: is imported by a program that tests nothing.
 """
 
 from procactors.testing.explorer import Counterexample, explore

@@ -42,7 +42,9 @@ class Probe:
         try:
             found = self._inbox.receive(within)
         except TimeoutError:
-            raise AssertionError(f"expected {shown} within {within:g} s, but nothing came") from None
+            raise AssertionError(
+                f"expected {shown} within {within:g} s, but nothing came"
+            ) from None
         is_it = isinstance(found, expected) if isinstance(expected, type) else found == expected
         if not is_it:
             raise AssertionError(f"expected {shown}, but {found!r} came")

@@ -34,7 +34,6 @@ class World:
             self.system.clock.advance(0.05)
         raise AssertionError(f"waited {OWN_TIME_S} s of its own time for {what}")
 
-
     def crash(self, ref: Any) -> None:
         """End an actor as a kill from outside does, and wait until that is seen."""
         before = ref.status().incarnation
