@@ -46,8 +46,9 @@ SHIELDED = (
 )
 
 #: Has an actor with `handle_timeout` write its stacks. A real-time signal, since the ordinary ones
-#: are the application's; not the last ones, which debuggers and Valgrind use.
-DUMP = signal.SIGRTMAX - 4
+#: are the application's; not the last ones, which debuggers and Valgrind use. (Not all
+#: platforms have such; they have no process to send it to.)
+DUMP = getattr(signal, "SIGRTMAX", 64) - 4
 
 
 @contextlib.contextmanager
