@@ -10,7 +10,8 @@ from tests.support.source import modules, uses
 OWNERS: dict[str, set[str]] = {
     # Clocks: timeouts are on the monotonic clock, and nobody waits by sleeping.
     "time.sleep": set(),
-    "time.time": {"wire.runtime_dir"},  # against the age of a file
+    # Against the age of a file; for people who read what happened when.
+    "time.time": {"wire.runtime_dir", "wire.journal", "api.system"},
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.

@@ -16,7 +16,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterable
-from time import monotonic
+from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +199,7 @@ class ActorSystem(SystemHandle):
         """Make the parts of the system, and start it."""
         self._dir = RuntimeDir(runtime_dir)
         self.name = name or os.path.basename(self._dir.path)
+        self._dir.describe(_facts(self.name))
         with contextlib.ExitStack() as undo:
             undo.callback(self._dir.remove)
             self._launcher = Launcher(self._dir.path, *starting, self.name)
@@ -474,6 +475,25 @@ class ActorSystem(SystemHandle):
     def _forget(self) -> None:
         self._dir.forget()
         self._launcher.forget()
+
+
+def _facts(name: str) -> dict[str, object]:
+    """Return what other processes of this user are told of a system."""
+    try:
+        cwd = os.getcwd()
+    except OSError:  # it was removed
+        cwd = ""
+    return {
+        "name": name,
+        "pid": os.getpid(),
+        "procactors": sys.modules["procactors"].__version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "executable": sys.executable,
+        "argv": list(sys.orig_argv),
+        "cwd": cwd,
+        "started": time(),
+        "namespace": os.stat("/proc/self/ns/pid").st_ino,
+    }
 
 
 def _crash_folder(crash_dir: str, runtime_dir: str) -> CrashFolder:

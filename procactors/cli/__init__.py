@@ -1,7 +1,8 @@
 """The command line: what a user types, what is shown, and how it ends.
 
 Layer: cli. Runs in: parent.
-Owns: the exit codes: 0 done, 1 failed, 2 usage, 3 `map` could not go on, 130 Ctrl-C, 143 SIGTERM.
+Owns: the exit codes: 0 done, 1 failed, 2 usage, 3 `map` could not go on, 4 no such system or actor,
+5 the parent did not answer in time, 130 Ctrl-C, 143 SIGTERM.
 Never: imports a command's own machinery before that command is chosen.
 """
 
@@ -14,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import deadletters, demo, examples, map as map_, run, tree
+from procactors.cli import deadletters, demo, examples, map as map_, ps, run, tree
 from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
@@ -83,4 +84,5 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
+    ps.add_to(commands)
     return parser

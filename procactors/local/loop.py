@@ -71,6 +71,7 @@ class LocalLoop(Loop):
         self._name = host.name
         self._history = history
         self._engine = transport.engine
+        self._traces = transport.calls.traces
         self.replies = replies = transport.make_replies()
         replies.is_dead = lambda: reader.is_dead
         self._answer = replies.answer
@@ -139,6 +140,14 @@ class LocalLoop(Loop):
                 source.done(place=True)
             if others:
                 return True
+
+    def _fail(self, call: int, reply: int, error: BaseException) -> None:
+        if error.__traceback__ is not None:
+            self._traces[call] = error.__traceback__
+        try:
+            super()._fail(call, reply, error)
+        finally:
+            self._traces.pop(call, None)
 
     def _serve_control(self, record: bytes) -> None:
         kind, flags, body = parse(record)

@@ -18,12 +18,20 @@ from procactors.wire.replies.port import Answer, PendingReply
 from procactors.wire.replies.sender import ReplySender
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from procactors.local.engine import Engine
 
-__all__ = ["REPLY", "Calls", "LocalReplies", "Port"]
+__all__ = ["REPLY", "Calls", "LocalReplies", "Port", "TracedAnswer"]
 
 #: Number of the one reply port of such a system.
 REPLY = 1
+
+
+class TracedAnswer(Answer):
+    """An answer, and the traceback of what its handler raised."""
+
+    trace: TracebackType | None = None
 
 
 class Port:
@@ -68,6 +76,8 @@ class Calls:
         self._store = store
         self.pending: dict[int, PendingReply] = {}
         self.moved: dict[int, int] = {}
+        #: Of calls whose handlers have raised: the traceback, which one process can hand on.
+        self.traces: dict[int, TracebackType] = {}
 
     def take(self, record: bytes) -> bool:
         """Take a record that is for a caller; return whether somebody waits for it."""
@@ -79,7 +89,9 @@ class Calls:
         self.moved.pop(call, None)
         if pending is None:
             return False
-        pending.deliver(Answer(kind, flags, bytes(body[CALL_ID.size :])), None)
+        answer = TracedAnswer(kind, flags, bytes(body[CALL_ID.size :]))
+        answer.trace = self.traces.pop(call, None)
+        pending.deliver(answer, None)
         return True
 
     def fail(self, call: int, error: BaseException) -> None:

@@ -237,7 +237,10 @@ class LocalTransport:
             if actor == SUPERVISOR:
                 self.on_given_up(REPLY, call)
             raise _timeout_error(name, timeout)
-        return load_answer(self.store, answer)
+        try:
+            return load_answer(self.store, answer)
+        except BaseException as error:
+            raise _traced(error, answer) from error.__cause__
 
     def _await(self, port: Port, life: Any, deadline: float | None) -> Answer | None:
         """Wait for the answer of an ask; a cycle of asks is an error."""
@@ -456,7 +459,8 @@ class LocalTransport:
 
     def open(self, answer: Answer) -> tuple[bool, Any]:
         """Return (True, the result that an answer carries) or (False, the exception)."""
-        return open_answer(self.store, answer)
+        is_good, value = open_answer(self.store, answer)
+        return is_good, value if is_good else _traced(value, answer)
 
     def discard(self, answer: Answer) -> None:
         """Let go of an answer's payload, unread."""
@@ -577,6 +581,12 @@ class _Turn:
     def release(self) -> None:
         """Let who waits go on."""
         self._waiter.set()
+
+
+def _traced(error: BaseException, answer: Answer) -> BaseException:
+    """Return a handler's exception with the frames in which it was raised, for a debugger."""
+    trace = getattr(answer, "trace", None)
+    return error if trace is None else error.with_traceback(trace)
 
 
 class _NoGuard:

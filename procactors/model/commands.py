@@ -24,6 +24,7 @@ __all__ = [
     "ActorInfo",
     "ActorPlan",
     "ActorStatus",
+    "AsGuest",
     "ChildRow",
     "Condemn",
     "DecideOnChild",
@@ -231,6 +232,24 @@ class GivenUp(NamedTuple):
 
     reply: int
     call: int
+
+
+class AsGuest(NamedTuple):
+    """A command of a process that is none of the system's. Reply: the command's.
+
+    Attributes:
+        process: the guest's token in the runtime directory: it holds a lock on the file
+            ``guests/TOKEN`` as long as it lives, and what it leaves is removed behind its end.
+        pid: of the guest.
+        until: the command counts up to this instant of the monotonic clock. Who has given it waits
+            no longer: a parent that was stopped meanwhile does not do it then.
+        command: what it wants; None: only an answer, which is None.
+    """
+
+    process: int
+    pid: int
+    until: float
+    command: object
 
 
 class LostMessage(NamedTuple):

@@ -11,19 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import struct
-from collections.abc import Callable, Iterator
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from procactors.crash import MessageInHand
 from procactors.late import late
 from procactors.model.options import Checkpoint, Options
 from procactors.supervision.health import Look
-from procactors.wire.envelope import open_envelope
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
-    DELIVERIES,
     HANDLED,
     HANDS,
     IN_HAND,
@@ -32,22 +27,15 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     STOPPING,
     TIMER,
-    BlackBox,
     unpack_state,
 )
 from procactors.wire.mailbox.closing import peek
 from procactors.wire.mailbox.files import MailboxFiles
+from procactors.wire.mailbox.looks import MailboxLooks
 from procactors.wire.mailbox.tokens import bytes_in
 from procactors.wire.record import (
-    CHILD_FAILED,
-    EVENT,
-    RESTARTED,
-    SETTLED,
-    TAKEN_OVER,
-    TERMINATED,
     Kind,
     Record,
-    parse,
     parse_all,
 )
 from procactors.wire.storage import move_file, remove_file, remove_folder
@@ -55,29 +43,17 @@ from procactors.wire.storage import move_file, remove_file, remove_folder
 if TYPE_CHECKING:
     from procactors.wire.checkpoint_claim import Claim
     from procactors.wire.mailbox import hands as table
-    from procactors.wire.mailbox.hands import Hands, Slot
 else:
     table = late("procactors.wire.mailbox.hands")  # of actors with more than one in hand
 
-__all__ = ["ActorMailbox", "is_call"]
+__all__ = ["ActorMailbox"]
 
 #: Bytes of the stacks that a report carries: a hundred threads must not fill a reply.
 _STACK_BYTES = 65536
-#: The hook that is for an event, by what has happened.
-_EVENT_HOOKS = {
-    SETTLED: None,
-    RESTARTED: "on_restarted",
-    TERMINATED: "on_terminated",
-    CHILD_FAILED: "on_child_failure",
-    TAKEN_OVER: None,
-}
 
 
-class ActorMailbox:
+class ActorMailbox(MailboxLooks):
     """One actor's mailbox, through all incarnations."""
-
-    #: The clock by which it is seen how long a message is in hand.
-    now_ns: Callable[[], int] = monotonic_ns
 
     def __init__(
         self, runtime_dir: str, actor: int, name: str, class_name: str, options: Options
@@ -87,14 +63,14 @@ class ActorMailbox:
         self.class_name = class_name
         self._runtime_dir = runtime_dir
         self._recycles = options.recycle_after is not None
-        self.folder = os.path.join(runtime_dir, "actors", str(actor))
+        folder = os.path.join(runtime_dir, "actors", str(actor))
         #: The file with its class and arguments.
         self.blueprint = ""
         self._claim = None if options.checkpoint is None else _claim(options.checkpoint, name)
         try:
-            self.files = MailboxFiles(self.folder, options.mailbox or 0)
+            self.files = MailboxFiles(folder, options.mailbox or 0)
             try:
-                self.box = BlackBox(os.path.join(self.folder, "box"))
+                super().__init__(folder)
             except BaseException:
                 self.files.close()
                 raise
@@ -102,20 +78,6 @@ class ActorMailbox:
             if self._claim is not None:
                 self._claim.release()
             raise
-        self.words = self.box.words
-        self._hands: Hands | None = None
-
-    @property
-    def hands(self) -> Hands | None:
-        """The messages that the actor holds out of the batch; None if it has never had one."""
-        if self._hands is None and self.words[HANDS]:
-            self._hands = table.Hands(self.folder, self.words)
-        return self._hands
-
-    def slots(self) -> list[Slot]:
-        """Return the slots of its hands table that are in use, in the order of their messages."""
-        hands = self.hands
-        return hands.in_use() if hands is not None else []
 
     def settle(self) -> None:
         """Decide on a message that the dead actor was just moving out of the batch."""
@@ -127,10 +89,6 @@ class ActorMailbox:
         """Take over the file with its class and arguments; if it `is_shared`, by another name."""
         name = f"actors/{self.id}/blueprint"
         self.blueprint = move_file(self._runtime_dir, path, name, keep=is_shared)
-
-    def record(self, at: int) -> Record:
-        """Return the record at an offset of the batch."""
-        return parse(self.box.batch, at)
 
     def count_waiting(self, is_read: bool) -> int:
         """Return how many messages wait: put aside, in the batch behind that in hand, in the pipe.
@@ -175,76 +133,10 @@ class ActorMailbox:
     # -- what is in hand ------------------------------------------------------------------------
 
     def in_hand(self, *, is_alive: bool = False) -> tuple[MessageInHand, ...]:
-        """Return the messages in hand: which ended the actor, if that is known; then the oldest.
-
-        Args:
-            is_alive: it may go on while it is looked at: what it has just begun or ended is missing
-                then. Else it is dead.
-        """
-        now = self.now_ns()
+        """Return the messages in hand (see `MailboxLooks.in_hand`); of a dead actor, settled."""
         if not is_alive:
             self.settle()
-        found = [
-            *self._in_batch(now, is_alive),
-            *self._in_timer(now),
-            *self._in_table(now, is_alive),
-        ]
-        found.sort(key=lambda entry: (not entry[0], -entry[1].busy_s))
-        return tuple(message for _, message in found)
-
-    def at_work(self) -> str | None:
-        """Return the handler that the actor is in now; None: in none, or it has just gone on."""
-        in_hand = self.in_hand(is_alive=True)
-        return next((message.handler for message in in_hand if not message.is_later), None)
-
-    def has_in_hand(self, reply: int, call: int) -> bool:
-        """Return whether a call is in hand; of a live actor, a glance that may be late."""
-        word = self.words[STATE]
-        with _under_our_eyes(is_alive=True):
-            if word & IN_HAND and is_call(self.record(unpack_state(word)[1]), reply, call):
-                return self.words[STATE] == word
-            for slot in self.slots():
-                is_begun = slot.state in (table.RUNNING, table.LATER)
-                if is_begun and is_call(slot.record, reply, call):
-                    return slot.is_same
-        return False
-
-    def _in_batch(self, now: int, is_alive: bool) -> Iterator[tuple[bool, MessageInHand]]:
-        """Yield (False, the message in hand in the batch), if there is one with a handler."""
-        words = self.words
-        word = words[STATE]
-        if not word & IN_HAND:
-            return
-        since, deliveries = words[BUSY_SINCE], words[DELIVERIES] + 1
-        _, offset, _ = unpack_state(word)
-        with _under_our_eyes(is_alive):
-            handler = _handler_of(self.record(offset))
-            if handler is not None and words[STATE] == word:
-                yield False, MessageInHand(handler, max(0.0, (now - since) / 1e9), deliveries)
-
-    def _in_timer(self, now: int) -> Iterator[tuple[bool, MessageInHand]]:
-        """Yield (whether it ended the actor, the timer that runs), if one does."""
-        since = self.words[TIMER]
-        if name := self.box.timer:
-            busy_s = max(0.0, (now - since) / 1e9)
-            ended_it = self.box.has_timer_failed or not any(
-                slot.state == table.RUNNING for slot in self.slots()
-            )
-            yield ended_it, MessageInHand(name, busy_s, deliveries=0)
-
-    def _in_table(self, now: int, is_alive: bool) -> Iterator[tuple[bool, MessageInHand]]:
-        """Yield (whether it ended the actor, message) of each in hand that is out of the batch."""
-        for slot in self.slots():
-            state, since, deliveries = slot.state, slot.since, slot.deliveries + 1
-            if state not in (table.RUNNING, table.LATER, table.FAILED, table.OWED):
-                continue
-            with _under_our_eyes(is_alive):
-                handler = _handler_of(slot.record)
-                if handler is not None and slot.is_same:
-                    busy_s = max(0.0, (now - since) / 1e9)
-                    is_later = state in (table.LATER, table.OWED)
-                    message = MessageInHand(handler, busy_s, deliveries, is_later)
-                    yield state == table.FAILED, message
+        return super().in_hand(is_alive=is_alive)
 
     def first_in_hand(self) -> Record | None:
         """Return the message in hand that a dead actor's report names; None: it names none."""
@@ -305,10 +197,7 @@ class ActorMailbox:
         """Close and remove everything."""
         if self._claim is not None:
             self._claim.release()
-        if self._hands is not None:
-            self._hands.close()
-            self._hands = None
-        self.box.close()
+        self.close()
         self.files.close()
         remove_folder(self._runtime_dir, f"actors/{self.id}")
 
@@ -320,30 +209,3 @@ def _claim(checkpoint: Checkpoint, name: str) -> Claim | None:
     from procactors.wire.checkpoint_claim import Claim  # only where it is used
 
     return Claim(os.fspath(checkpoint.file), name)
-
-
-def is_call(record: Record, reply: int, call: int) -> bool:
-    """Return whether a record is the message of that call."""
-    if record.kind != Kind.CALL:
-        return False
-    envelope = open_envelope(record.body)
-    return (envelope.reply, envelope.call) == (reply, call)
-
-
-def _handler_of(record: Record) -> str | None:
-    """Return the name of the handler, or hook, that a record is for; None: it is for none."""
-    if record.kind in (Kind.CALL, Kind.MOVED):
-        return open_envelope(record.body).handler
-    if record.kind == Kind.EVENT:
-        return _EVENT_HOOKS[EVENT.unpack_from(record.body)[0]]
-    return None
-
-
-@contextlib.contextmanager
-def _under_our_eyes(is_alive: bool) -> Iterator[None]:
-    """Let bytes be anything while their actor goes on: it may have changed them meanwhile."""
-    try:
-        yield
-    except (ValueError, struct.error, IndexError, KeyError):
-        if not is_alive:
-            raise

@@ -40,6 +40,7 @@ from procactors.wire.mailbox.black_box import STOP_ORDERED
 
 if TYPE_CHECKING:
     from procactors.supervision.announcements import Announcements
+    from procactors.wire.journal import Journal
 
 __all__ = ["Abandon", "Core"]
 
@@ -101,6 +102,8 @@ class Core:
         self.announce: Announcements | None = None
         #: Returns numbers from 0 to 1, for the jitter of backoffs.
         self.draw: Callable[[], float] = random.random
+        #: Writes down what happens, for processes outside of the system; None: nowhere to.
+        self.journal: Journal | None = None
         self._timer_numbers = itertools.count()
         self._names: dict[str, int] = {}
         self._ids = itertools.count(1)
@@ -193,6 +196,11 @@ class Core:
             return  # it is over
         entry.last = (reason, None)
         self.orders.append((entry.supervisor.root, Abandon(reason)))
+
+    def note(self, kind: str, actor: int, *values: object) -> None:
+        """Write down a turn of an actor's life (see `wire.journal`)."""
+        if self.journal is not None:
+            self.journal.note(kind, actor, *values)
 
     # -- actors and names -----------------------------------------------------------------------
 

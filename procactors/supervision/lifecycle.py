@@ -33,6 +33,13 @@ from procactors.supervision.mishaps import quietly, said
 from procactors.supervision.stopping import Stopping
 from procactors.supervision.supervisor_record import ChildEntry
 from procactors.supervision.watchdog import Watchdog
+from procactors.wire.journal import (
+    CRASHED,
+    RESTARTING,
+    STARTING as STARTING_AGAIN,
+    STOPPED as OVER,
+    UP,
+)
 from procactors.wire.mailbox.black_box import (
     CLOSED,
     CLOSING,
@@ -122,6 +129,8 @@ class Lifecycle:
         actor.accused_of = None
         actor.killed_call = None
         actor.peak_memory = 0
+        if actor.incarnation > 1:
+            self._core.note(STARTING_AGAIN, actor.id, actor.incarnation, actor.recycled)
         try:
             actor.words[STOP_ORDERED] = actor.stop_by is not None
             actor.host.start(self._next_life(actor))
@@ -220,6 +229,7 @@ class Lifecycle:
         """The start of an actor is done: answer its caller, and tell its watchers."""
         actor.life = Life.UP
         actor.ready_at = self._core.clock()
+        self._core.note(UP, actor.id, actor.incarnation, actor.recycled, actor.host.pid)
         if self._core.announce is not None:
             self._core.announce.started(actor)
         entry = self._core.entries[actor.id]
@@ -262,15 +272,21 @@ class Lifecycle:
                 if not actor.children:
                     self.start(actor)
 
-        if actor.incarnation and self._core.announce is not None:
+        if actor.incarnation:
             reason = self._core.entries[actor.id].last[0]
             if actor.was_recycled and actor.ended_as is not None:
                 reason = actor.ended_as
-            self._core.announce.restarting(actor, reason, wait)
+            self._note_restart(actor, reason, wait)
         if wait > 0:
             self._core.after(wait, respawn)
         else:
             respawn()
+
+    def _note_restart(self, actor: ActorRecord, reason: ExitReason, wait: float) -> None:
+        life = actor.incarnation + 1
+        self._core.note(RESTARTING, actor.id, life, actor.recycled, wait, str(reason))
+        if self._core.announce is not None:
+            self._core.announce.restarting(actor, reason, wait)
 
     def cancel(self, actor: ActorRecord) -> None:
         """Have the awaited start of an actor not take place."""
@@ -356,8 +372,8 @@ class Lifecycle:
             actor.ended_as = reason
         lines = self._lines(actor, reason, entry)
         self._note(actor, entry, reason, report)
-        if reason.is_abnormal and self._core.announce is not None:
-            self._core.announce.crashed(actor, report)
+        if reason.is_abnormal:
+            self._note_crash(actor, report)
         if actor.words[CLOSED] == CLOSING:
             # It had come to an order to stop from outside: that waits for its end, not a new life.
             self._core.leave_down(entry)
@@ -397,6 +413,13 @@ class Lifecycle:
                 entry.supervisor.failed = entry
             if reason.is_abnormal:
                 entry.supervisor.note_deaths(report)
+
+    def _note_crash(self, actor: ActorRecord, report: CrashReport) -> None:
+        brief = report.brief(LOG_LINES)
+        life, says = report.incarnation, str(report.reason)
+        self._core.note(CRASHED, actor.id, life, says, brief, report.handler)
+        if self._core.announce is not None:
+            self._core.announce.crashed(actor, report)
 
     def _lines(self, actor: ActorRecord, reason: ExitReason, entry: ChildEntry) -> int:
         """Return how many lines of a death are logged."""
@@ -536,8 +559,10 @@ class Lifecycle:
         actor.host.close_mailbox(why)
 
     def _announce_end(self, actor: ActorRecord, reason: ExitReason) -> None:
+        reason = actor.reason or reason
+        self._core.note(OVER, actor.id, reason.kind.value, str(reason))
         if self._core.announce is not None and not actor.is_inbox:
-            self._core.announce.stopped(actor, actor.reason or reason)
+            self._core.announce.stopped(actor, reason)
 
     def _leave_parent(self, actor: ActorRecord) -> None:
         parent = self._core.actors.get(actor.parent)

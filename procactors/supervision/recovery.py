@@ -27,7 +27,7 @@ from procactors.errors import (
     SupervisionError,
 )
 from procactors.late import late
-from procactors.supervision.actor_mailbox import ActorMailbox, is_call
+from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Tell
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.stop_report import Tally
@@ -41,6 +41,7 @@ from procactors.wire.mailbox.black_box import (
     UNTOLD,
     pack_state,
 )
+from procactors.wire.mailbox.looks import is_call
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.plain import as_pickle
 from procactors.wire.record import (

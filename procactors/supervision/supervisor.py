@@ -32,6 +32,7 @@ from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervision import Supervision
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.envelope import CALL_ID, Envelope, open_envelope
+from procactors.wire.journal import Journal
 from procactors.wire.mailbox.black_box import (
     CLOSED,
     GONE,
@@ -46,6 +47,7 @@ from procactors.wire.record import READY, Kind
 from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
+    from procactors.supervision.guests import Guests
     from procactors.supervision.slow_handlers import SlowHandlers
 
 __all__ = ["Supervisor"]
@@ -83,6 +85,7 @@ class Supervisor:
         self._events = events
         self._slow_after = slow_after
         self._slow: SlowHandlers | None = None
+        self._guests: Guests | None = None
         #: Called once when a tree's root has given up; the system then ends.
         self.on_failure: Callable[[RestartIntensityExceeded], None] = lambda _error: None
         with contextlib.ExitStack() as undo:
@@ -104,8 +107,10 @@ class Supervisor:
         )
         self.processes.listener = self.supervision.lifecycle
         self.core = self.supervision.core
+        self.core.journal = self._journal = Journal(endpoint.path, self.core.after)
         self.supervision.handlers |= {
             c.LostMessage: self._lost,
+            c.AsGuest: self._do_for_guest,
             c.ReportProgress: self._progressed,
             c.ReportOverflow: self._overflowed,
         }
@@ -195,8 +200,11 @@ class Supervisor:
                 return
             os.close(self._wake)
             self._wake = -1
+        if self._guests is not None:
+            self._guests.close()
         self._epoll.close()
         self.core.timers.clear()
+        self._journal.close()
         self._mailbox.close()
         self._files.close()
 
@@ -209,6 +217,8 @@ class Supervisor:
             self.supervision.event(self._heed_listeners)
         elif fd == self._launcher.zygote_pidfd:
             self.supervision.event(self._zygote_died)
+        elif self._guests is not None and self._guests.has(fd):
+            self.supervision.event(functools.partial(self._guests.ended, fd))
         else:
             self.supervision.event(functools.partial(self.processes.happened, fd))
 
@@ -266,6 +276,19 @@ class Supervisor:
         self._mailbox.box.words[SYSTEM_ENDS] = 1
         if not drain:
             self._recovery.is_abandoned = True
+
+    def _do_for_guest(self, command: c.AsGuest, who: ReplyTo) -> None:
+        """Do what a process outside of the system wants, if it still waits for that."""
+        if self._guests is None:
+            from procactors.supervision.guests import Guests  # only where it is used
+
+            sweep = self._recovery.sweep_after
+            self._guests = Guests(self.core, self._endpoint.path, self._epoll, sweep)
+        self._guests.come(command)
+        if command.command is None:
+            self.core.reply(who, None)
+        else:
+            self.supervision.handlers[type(command.command)](command.command, who)
 
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
         name = self.name_of(command.actor)

@@ -44,6 +44,7 @@ from procactors.supervision.supervisor_record import (
     reason_of,
     unlink,
 )
+from procactors.wire.journal import GAVE_UP, MADE, RESTARTING, STOPPED as OVER, TREE, UP
 
 __all__ = ["Trees"]
 
@@ -86,6 +87,9 @@ class Trees:
         """Make a supervisor, not started yet. Raises NameTaken."""
         number, name = self._core.new_name(plan.name, "supervisor")
         record = self._live[number] = SupervisorRecord(number, name, plan, above)
+        over = above.supervisor.id if above is not None else 0
+        limits = plan.max_restarts, plan.within
+        self._core.note(TREE, number, name, plan.strategy.value, over, plan.restart.value, *limits)
         return record
 
     def find(self, number: int) -> SupervisorRecord:
@@ -123,6 +127,7 @@ class Trees:
         entry.node = actor = self._core.new_actor(options, "inbox", 0)
         actor.is_inbox, actor.life = True, Life.UP
         self._core.entries[actor.id] = entry
+        self._core.note(MADE, actor.id, actor.name, "inbox", "inbox", 0, 0, False, 0, "temporary")
         return actor
 
     def stop_tree(self, record: SupervisorRecord) -> None:
@@ -246,6 +251,14 @@ class Trees:
             self._core.remember(actor)
             raise
         entry.node, entry.name = actor, actor.name
+        self._note_made(actor, entry)
+
+    def _note_made(self, actor: ActorRecord, entry: ChildEntry) -> None:
+        options = actor.options
+        kind = actor.class_name, "actor"
+        relations = actor.parent, entry.supervisor.id, actor.pooled
+        words = options.mailbox or 0, options.restart.value
+        self._core.note(MADE, actor.id, actor.name, *kind, *relations, *words)
 
     def _cannot_start(self, entry: ChildEntry, error: Exception) -> None:
         entry.error = as_answer(error, starts=True)
@@ -265,6 +278,8 @@ class Trees:
         entry.name = record.name
         record.turn += 1
         turn = record.turn
+        if turn > 1:
+            self._core.note(RESTARTING, record.id, turn, 0, wait, str(entry.last[0]))
 
         def begin() -> None:
             if record.turn == turn and self.has(record):
@@ -278,6 +293,7 @@ class Trees:
 
     def _ready(self, record: SupervisorRecord) -> None:
         """All children of a supervisor are up."""
+        self._core.note(UP, record.id, record.turn, 0, None)
         answered = self._core.reply(record.starter, record.info)
         if answered and record.starter is not None:
             record.answered = record.starter
@@ -318,6 +334,7 @@ class Trees:
             because = ""
             if record.state.is_alone and record.state.ending is Ending.GAVE_UP:
                 because = engine.too_many(record.state)
+                self._core.note(GAVE_UP, node.id, because)
                 if self._core.announce is not None:
                     self._core.announce.gave_up(node.name, because)
             self._lifecycle.end(node, reason, because)
@@ -350,6 +367,7 @@ class Trees:
         reason = reason_of(record, ending)
         if ending is Ending.GAVE_UP:
             _log.error("supervisor %s %s", record.name, reason)
+            self._core.note(GAVE_UP, record.id, reason.text or str(reason))
             if self._core.announce is not None:
                 self._core.announce.gave_up(record.name, reason.text or str(reason))
         above = record.above
@@ -391,6 +409,7 @@ class Trees:
         """Forget a tree's supervisor for good, and end what its children left."""
         if self._live.pop(record.id, None) is None:
             return
+        self._core.note(OVER, record.id, reason.kind.value, str(reason))
         gave_up = reason.kind is ExitKind.GAVE_UP
         because = f"its supervisor {record.name} {reason}" if gave_up else ""
         # Each step is an answer to others: none of them hangs on the one before.

@@ -34,6 +34,7 @@ with contextlib.suppress(ImportError):  # only for actors in processes: not on a
     import fcntl
 
 __all__ = [
+    "FACTS",
     "FOLDERS",
     "PREFIX",
     "RuntimeDir",
@@ -50,6 +51,9 @@ __all__ = [
 PREFIX = "procactors-"
 #: What is in a runtime directory.
 FOLDERS = ("actors", "replies", "segments", "result_tables", "shared", "defs")
+
+#: The file with what the system is: a dict of plain values, in ASCII.
+FACTS = "system"
 
 #: Bytes that /dev/shm must have free before it is preferred: one mailbox takes some 76 kB,
 #: and a container's default of 64 MB must still count as room.
@@ -139,6 +143,21 @@ class RuntimeDir:
                 os.unlink(overflow_of(self.path))
             else:
                 return
+
+    def describe(self, facts: dict[str, object]) -> None:
+        """Write down what the system is, as plain values for `ast.literal_eval`; see FACTS.
+
+        A disk that is full is no error: the system then has no name for processes outside of it.
+        """
+        path = os.path.join(self.path, FACTS)
+        new = path + ".new"
+        with contextlib.suppress(OSError):
+            fd = os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, f"{facts!a}\n".encode("ascii"))
+            finally:
+                os.close(fd)
+            os.rename(new, path)
 
     def forget(self) -> None:
         """Give up ownership in a forked copy, whose copy of the locks must not look alive."""

@@ -137,6 +137,10 @@ def unpack_state(word: int) -> tuple[int, int, bool]:
 class BlackBox:
     """The shared map of one mailbox.
 
+    Args:
+        path: the file.
+        is_guest: this process is none of the system's: its map cannot be written.
+
     Attributes:
         data: the whole map.
         at: offset of the batch in it.
@@ -148,10 +152,11 @@ class BlackBox:
 
     at = _BATCH_AT
 
-    def __init__(self, path: str) -> None:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    def __init__(self, path: str, *, is_guest: bool = False) -> None:
+        fd = os.open(path, (os.O_RDONLY if is_guest else os.O_RDWR) | os.O_CLOEXEC)
         try:
-            self.data = mmap.mmap(fd, os.fstat(fd).st_size)
+            access = mmap.ACCESS_READ if is_guest else mmap.ACCESS_DEFAULT
+            self.data = mmap.mmap(fd, os.fstat(fd).st_size, access=access)
         finally:
             os.close(fd)
         if self.data[:8] != _MAGIC_VALUE.to_bytes(8, sys.byteorder):

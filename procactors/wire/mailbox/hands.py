@@ -91,9 +91,9 @@ class _Map:
 
     __slots__ = ("bytes", "chunks", "data", "words")
 
-    def __init__(self, fd: int, chunks: int) -> None:
+    def __init__(self, fd: int, chunks: int, access: int = mmap.ACCESS_DEFAULT) -> None:
         self.chunks = chunks
-        self.data = mmap.mmap(fd, chunks * _CHUNK_BYTES)
+        self.data = mmap.mmap(fd, chunks * _CHUNK_BYTES, access=access)
         self.bytes = memoryview(self.data)
         self.words = self.bytes.cast("Q")
 
@@ -210,12 +210,16 @@ class Hands:
         path: the mailbox's directory.
         words: of its black box.
         is_reader: this is the mailbox's reader, which alone holds messages.
+        is_guest: this process is none of the system's: its map cannot be written.
     """
 
-    def __init__(self, path: str, words: memoryview, *, is_reader: bool = False) -> None:
+    def __init__(
+        self, path: str, words: memoryview, *, is_reader: bool = False, is_guest: bool = False
+    ) -> None:
         self._path = path
         self._words = words
         self._is_reader = is_reader
+        self._is_guest = is_guest
         self._map: _Map | None = None
         self._remap()
         #: Numbers of the free slots; the reader's alone.
@@ -394,9 +398,11 @@ class Hands:
         """Map what has grown since the last look."""
         count = self._words[HANDS]
         if count > (self._map.chunks if self._map is not None else 0):
-            fd = os.open(f"{self._path}/hands", os.O_RDWR | os.O_CLOEXEC)
+            access = mmap.ACCESS_READ if self._is_guest else mmap.ACCESS_DEFAULT
+            mode = os.O_RDONLY if self._is_guest else os.O_RDWR
+            fd = os.open(f"{self._path}/hands", mode | os.O_CLOEXEC)
             try:
-                self._map = _Map(fd, count)
+                self._map = _Map(fd, count, access)
             finally:
                 os.close(fd)
 

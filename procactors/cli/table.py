@@ -1,0 +1,112 @@
+"""Tables for people: by rich on a terminal, where it is installed; aligned text everywhere else.
+
+Layer: cli. Runs in: processes outside of the systems.
+Owns: nothing.
+Never: prints a control character that somebody put into a name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Sequence
+
+__all__ = ["clock_time", "duration", "lines_of", "plain", "print_table", "size"]
+
+#: Widest cell in text; what is longer is cut.
+_WIDEST = 60
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> None:
+    """Print rows under the names of their columns.
+
+    Args:
+        columns: their names.
+        rows: the cells, as text.
+        right: the columns of numbers, which stand at the right.
+    """
+    rows = [[plain(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
+        _print_rich(columns, rows, right)
+        return
+    for line in lines_of(columns, rows, right):
+        print(line)
+
+
+def lines_of(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> list[str]:
+    """Return a table as lines of text, two spaces between its columns."""
+    cells = [[name.upper() for name in columns], *([_cut(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
+    lines = []
+    for row in cells:
+        placed = [
+            cell.rjust(width) if name in right else cell.ljust(width)
+            for name, cell, width in zip(columns, row, widths, strict=True)
+        ]
+        lines.append("  ".join(placed).rstrip())
+    return lines
+
+
+def _print_rich(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def plain(text: str) -> str:
+    """Return a text without what a terminal would obey, or a stream could not take."""
+    return "".join(
+        char if char.isprintable() else ascii(char)[1:-1]  # a newline is written as one, too
+        for char in text
+    )
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: three figures and a unit."""
+    if not count:
+        return "-"
+    number = float(count)
+    for unit in ("B", "K", "M", "G"):
+        if number < 999.5 or unit == "G":
+            break
+        number /= 1024
+    return f"{number:.0f}{unit}" if number >= 10 or unit == "B" else f"{number:.1f}{unit}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``0.3s``, ``42s``, ``5m03s``, ``2h07m``, ``3d04h``."""
+    whole = int(seconds)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def clock_time(wall: float) -> str:
+    """Return a time of day, of this machine's clock; with the date if that is not today's."""
+    then, now = time.localtime(wall), time.localtime()
+    is_today = (then.tm_year, then.tm_yday) == (now.tm_year, now.tm_yday)
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", then)
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= _WIDEST else cell[: _WIDEST - 1] + "…"

@@ -1,0 +1,1 @@
+"""Running systems as other processes of their user see them."""
