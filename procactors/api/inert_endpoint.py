@@ -35,6 +35,8 @@ class NullTransport:
     """
 
     reply_number = 0
+    open_stream: Callable[..., Any] | None = None
+    refuse: Callable[[str], None] | None = None
     is_abandoned = False
     is_copy = False
 

@@ -88,6 +88,7 @@ def become_local(
     system.dead_letters = letters = DeadLetters()
     transport: Any = LocalTransport(path, engine)
     SystemHandle.__init__(system, transport, ask_timeout)
+    transport.open_stream = functools.partial(_open_stream, transport)
     system._engine = engine
     system._crashes = None
     system._recovery = recovery = LocalRecovery(transport, letters)
@@ -103,6 +104,12 @@ def become_local(
     transport.on_full = system._client.report_full
     letters.connect(transport, desk.address_of)
     desk.open()
+
+
+def _open_stream(transport: LocalTransport, *about: Any) -> Any:
+    from procactors.api.local_stream import open_local_stream  # only where it is used
+
+    return open_local_stream(transport, *about)
 
 
 #: How often, in systems that are made from now on, who sends lets others run first.
@@ -154,9 +161,6 @@ class _LocalSystem:
 
     async def __aenter__(self) -> Any:
         raise unsupported("aio", self._engine.name)
-
-    def topic(self, name: str) -> Any:
-        raise unsupported("topics", self._engine.name)
 
     def _pool(self, *_: Any) -> Any:
         raise unsupported("pools", self._engine.name)

@@ -36,6 +36,9 @@ class Task(Protocol):
 class Waiter(Protocol):
     """Something that one strand of execution waits for."""
 
+    #: It may well never come: who waits longest for it is not told so.
+    is_patient: bool
+
     @property
     def is_set(self) -> bool:
         """Whether it has come."""

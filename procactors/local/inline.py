@@ -66,7 +66,7 @@ class _Waiter:
         self.is_set = False
         self.is_killed = self.is_late = False
         #: That nothing can come any more.
-        self.is_hopeless = False
+        self.is_hopeless = self.is_patient = False
         self.strand: _Strand | None = None
 
     def set(self) -> None:
@@ -420,8 +420,9 @@ class Inline:
             return None
         if self._rest is not None:
             return self._rest.strand
-        if self._waiting:
-            waiter = self._waiting.pop()
+        waiter = next((one for one in reversed(self._waiting) if not one.is_patient), None)
+        if waiter is not None:
+            self._waiting.remove(waiter)
             waiter.is_hopeless = True
             self.resume(waiter)
             return None

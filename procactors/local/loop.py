@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from procactors.local.channel import Producer
 from procactors.local.here import here
 from procactors.local.slots import LocalHeld
 from procactors.runner.loop import Loop
+from procactors.runner.method_table import find_handler
 from procactors.wire.envelope import WHOLE
 from procactors.wire.mailbox.black_box import (
     CONTROL,
@@ -72,6 +74,7 @@ class LocalLoop(Loop):
         self._history = history
         self._engine = transport.engine
         self._traces = transport.calls.traces
+        self._channels = transport.channels
         self.replies = replies = transport.make_replies()
         replies.is_dead = lambda: reader.is_dead
         self._answer = replies.answer
@@ -148,6 +151,11 @@ class LocalLoop(Loop):
             super()._fail(call, reply, error)
         finally:
             self._traces.pop(call, None)
+
+    def _streaming(self, key: bytes) -> Callable[..., Any]:
+        number, _, method = key[1:].partition(b":")
+        _, handler = find_handler(self._instance, self._table, method, streamed=True)
+        return Producer(self._channels.find(int(number, 16)), handler).run
 
     def _serve_control(self, record: bytes) -> None:
         kind, flags, body = parse(record)

@@ -15,7 +15,8 @@ from typing import Any
 
 import cloudpickle
 
-from procactors.errors import EncodeError
+from procactors.errors import EncodeError, UnsupportedOnBackend
+from procactors.local.topics import LocalTopicTable
 from procactors.wire.payload_store import LARGE, PayloadStore
 from procactors.wire.pickling import pickle_errors
 from procactors.wire.pickling.codec import Encoded, NeedsReceiver
@@ -25,6 +26,8 @@ from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, frame
 __all__ = ["LocalStore"]
 
 _NUMBER = struct.Struct("=Q")
+#: What a value's own pickling code raises for the runtime's sake.
+_OURS = (NeedsReceiver, UnsupportedOnBackend)
 #: Bytes from which a payload does not stand in its record.
 _SMALL = 2048
 
@@ -43,6 +46,7 @@ class LocalStore(PayloadStore):
         self.process = 1
         self.encode: Callable[..., Encoded] = self._encode
         self.make_replies = make_replies
+        self.make_topic_table = LocalTopicTable
         self.write_file: Callable[..., str] = self._write_file
         self._numbers = itertools.count(1)
         self._values: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
@@ -58,7 +62,7 @@ class LocalStore(PayloadStore):
         try:
             head = pickle.dumps(value, 5, buffer_callback=found.append)
         except Exception as error:
-            if by_signal(error) or isinstance(error, NeedsReceiver):
+            if by_signal(error) or isinstance(error, _OURS):
                 raise
             found.clear()
             head = self._by_value(value, what, found)
@@ -73,7 +77,7 @@ class LocalStore(PayloadStore):
         try:
             head: bytes = cloudpickle.dumps(value, 5, buffer_callback=found.append)
         except Exception as error:
-            if by_signal(error) or isinstance(error, NeedsReceiver):
+            if by_signal(error) or isinstance(error, _OURS):
                 raise
             why = pickle_errors.describe_unpicklable(value, what, self.path, error, _dumps)
             raise EncodeError(why) from error

@@ -32,7 +32,7 @@ class _Waiter:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self.is_set = self.is_killed = False
+        self.is_set = self.is_killed = self.is_patient = False
 
     def set(self) -> None:
         """Say that it has come."""

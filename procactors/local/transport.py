@@ -26,9 +26,11 @@ from procactors.errors import (
     ForeignProcess,
     MailboxFull,
 )
+from procactors.local.channel import Channels
 from procactors.local.here import Killed, here
 from procactors.local.replies import REPLY, Calls, LocalReplies, Port
 from procactors.local.store import LocalStore
+from procactors.model.backends import unsupported
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
 from procactors.wire.mailbox.black_box import (
     CLOSED,
@@ -106,6 +108,8 @@ class LocalTransport:
         self.engine = engine
         self.store = LocalStore(path, self.make_replies)
         self.calls = Calls(self.store)
+        self.channels = Channels(engine, self.store)
+        self.open_stream: Callable[..., Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = functools.partial(_Turn, engine)
         self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
@@ -125,6 +129,10 @@ class LocalTransport:
         self._closing: list[Callable[[], None]] = []
         self._closed = False
         enter(cast("Transport", self))  # its `actor` is whoever asks
+
+    def refuse(self, what: str) -> None:
+        """Refuse what the backend does not promise, by its name in the table."""
+        raise unsupported(what, self.engine.name)
 
     def make_replies(self, store: Any = None) -> LocalReplies:
         """Return what sends answers."""
@@ -239,7 +247,7 @@ class LocalTransport:
             raise _timeout_error(name, timeout)
         try:
             return load_answer(self.store, answer)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised again
             raise _traced(error, answer) from error.__cause__
 
     def _await(self, port: Port, life: Any, deadline: float | None) -> Answer | None:

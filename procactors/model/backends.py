@@ -9,22 +9,19 @@ docs/backends.md shows the table, and a test holds both alike.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from procactors.errors import UnsupportedOnBackend
 from procactors.light_tuple import NamedTuple
-from procactors.model.checks import one_of
 
 if TYPE_CHECKING:
     from procactors.model.options import Options
 
-__all__ = ["BACKENDS", "LIMITS", "Limit", "check_options", "chosen_backend", "unsupported"]
+__all__ = ["BACKENDS", "LIMITS", "Limit", "check_options", "shown", "unsupported"]
 
 #: Those that can be named.
 BACKENDS = ("processes", "threads", "inline")
 _LOCAL = ("threads", "inline")
-_VARIABLE = "PROCACTORS_BACKEND"
 
 
 class Limit(NamedTuple):
@@ -74,8 +71,17 @@ LIMITS: dict[str, Limit] = {
         _ERROR,
         "the loop is woken by a pipe of another process",
     ),
-    "streams": Limit(
-        "`ref.stream(...)`, `feed(...)`", _LOCAL, _ERROR, "items flow by pipes between processes"
+    "feeds": Limit(
+        "`feed(...)` as an argument",
+        _LOCAL,
+        _ERROR,
+        "the caller's iterable would be read in the caller's thread, which waits or goes on",
+    ),
+    "moving": Limit(
+        "sending a `Stream` on to another actor",
+        _LOCAL,
+        _ERROR,
+        "its reader is the one who has opened it",
     ),
     "pools": Limit(
         "`system.pool(...)` and what stands on it (executors, joblib)",
@@ -88,9 +94,6 @@ LIMITS: dict[str, Limit] = {
         _LOCAL,
         _ERROR,
         "a share is a file in shared memory; in one process, hand on what is immutable",
-    ),
-    "topics": Limit(
-        "`system.topic(...)`", _LOCAL, _ERROR, "who subscribes stands in a map of shared memory"
     ),
     "files": Limit(
         "`ActorSystem(dead_letter_file=..., crash_dir=...)`",
@@ -117,6 +120,12 @@ LIMITS: dict[str, Limit] = {
         "the whole program ends",
         _ONE,
     ),
+    "outside": Limit(
+        "`procactors ps` and the other commands that look at a running system",
+        _LOCAL,
+        "they do not list it",
+        "it has no directory in which other processes find it",
+    ),
     "globals": Limit(
         "global state (modules, `random`, the working directory) is each actor's own",
         _LOCAL,
@@ -124,21 +133,6 @@ LIMITS: dict[str, Limit] = {
         _ONE,
     ),
 }
-
-
-def chosen_backend(given: str | None) -> str:
-    """Return the backend of a new system.
-
-    Args:
-        given: that the program names; None: it names none, and the environment variable
-            ``PROCACTORS_BACKEND`` says, or it is ``"processes"``.
-
-    Raises:
-        InvalidSpec: there is no such backend.
-    """
-    if given is not None:
-        return one_of("backend", given, BACKENDS)
-    return one_of(_VARIABLE, os.environ.get(_VARIABLE) or BACKENDS[0], BACKENDS)
 
 
 def unsupported(key: str, backend: str) -> UnsupportedOnBackend:
@@ -166,3 +160,20 @@ def check_options(backend: str, options: Options) -> None:
         raise unsupported("checkpoint", backend)
     if options.recycle_after is not None:
         raise unsupported("recycle", backend)
+
+
+def shown() -> str:
+    """Return the table as docs/backends.md shows it."""
+    rows = ["| what | not on | instead | why |", "|---|---|---|---|"]
+    rows += [
+        f"| {limit.what} | {', '.join(f'`{one}`' for one in limit.backends)} | {limit.instead} "
+        f"| {limit.why} |"
+        for limit in LIMITS.values()
+    ]
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(shown() + "\n")

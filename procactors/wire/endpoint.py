@@ -75,6 +75,9 @@ class Endpoint:
         box: the actor's own black box, in which it shows which actor it waits for.
     """
 
+    open_stream: Callable[..., Any] | None = None
+    refuse: Callable[[str], None] | None = None
+
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
         self.actor = actor

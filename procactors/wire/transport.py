@@ -51,6 +51,9 @@ class Transport(Protocol):
             (`pickling.plain`): so what `tell` and its like are given is a pickle or that.
         make_lock: makes the lock on which a thread waits that waits for a reply.
         make_guard: makes the lock that guards a reply's state.
+        open_stream: opens the stream of a ref's generator, where that is not by pipes; None: it is.
+        refuse: refuses what the backend does not promise, by its name in `model.backends`; None: it
+            promises all.
     """
 
     path: str
@@ -60,6 +63,8 @@ class Transport(Protocol):
     encode: Callable[..., Encoded]
     make_lock: Callable[[], Any]
     make_guard: Callable[[], Any]
+    open_stream: Callable[..., Any] | None
+    refuse: Callable[[str], None] | None
 
     @property
     def store(self) -> PayloadStore:

@@ -85,6 +85,10 @@ class Keeper(Actor):
     def take(self):
         return list(self.kept)
 
+    def sleep(self):
+        """Answer to no one."""
+        self.put_off = self.context.reply_later()
+
     def extend(self, things):
         things.append("more")
         return things
