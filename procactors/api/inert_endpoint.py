@@ -11,6 +11,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from procactors.process.nesting import importer
@@ -35,6 +36,7 @@ class NullTransport:
     """
 
     reply_number = 0
+    has_threads = True
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
     is_abandoned = False
@@ -47,6 +49,8 @@ class NullTransport:
         self.encode: Callable[..., Encoded] = _nothing
         self.make_lock: Callable[[], Any] = threading.Lock
         self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_condition: Callable[[Any], Any] = threading.Condition
+        self.make_queue: Callable[[], Any] = SimpleQueue
         enter(self)
 
     def error(self, name: str) -> Exception:

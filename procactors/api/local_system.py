@@ -162,9 +162,6 @@ class _LocalSystem:
     async def __aenter__(self) -> Any:
         raise unsupported("aio", self._engine.name)
 
-    def _pool(self, *_: Any) -> Any:
-        raise unsupported("pools", self._engine.name)
-
     def _expect_start(self) -> None:
         pass
 

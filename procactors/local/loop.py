@@ -167,6 +167,8 @@ class LocalLoop(Loop):
     @property
     def is_cancelled(self) -> bool:
         """Whether the caller of the message in hand has cancelled it."""
+        if self._runner is not None and self._runner.is_cancelled:
+            return True  # of a pool's call
         record = self.record
         if not self._host.cancelled or len(record) < _HEAD or record[KIND_AT] != _CALL:
             return False

@@ -16,6 +16,7 @@ from typing import Any
 import cloudpickle
 
 from procactors.errors import EncodeError, UnsupportedOnBackend
+from procactors.local.tables import LocalTables
 from procactors.local.topics import LocalTopicTable
 from procactors.wire.payload_store import LARGE, PayloadStore
 from procactors.wire.pickling import pickle_errors
@@ -47,6 +48,7 @@ class LocalStore(PayloadStore):
         self.encode: Callable[..., Encoded] = self._encode
         self.make_replies = make_replies
         self.make_topic_table = LocalTopicTable
+        self.tables = LocalTables()
         self.write_file: Callable[..., str] = self._write_file
         self._numbers = itertools.count(1)
         self._values: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}

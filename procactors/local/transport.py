@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from procactors.errors import (
@@ -30,6 +31,7 @@ from procactors.local.channel import Channels
 from procactors.local.here import Killed, here
 from procactors.local.replies import REPLY, Calls, LocalReplies, Port
 from procactors.local.store import LocalStore
+from procactors.local.waits import EngineCondition, EngineQueue
 from procactors.model.backends import unsupported
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
 from procactors.wire.mailbox.black_box import (
@@ -113,6 +115,12 @@ class LocalTransport:
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = functools.partial(_Turn, engine)
         self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
+        self.make_condition: Callable[[Any], Any] = threading.Condition
+        self.make_queue: Callable[[], Any] = SimpleQueue
+        self.has_threads = not engine.is_virtual
+        if engine.is_virtual:
+            self.make_condition = lambda _: EngineCondition(engine)
+            self.make_queue = functools.partial(EngineQueue, engine)
         self.is_abandoned = False
         #: The mailboxes, by actor; the supervisor's is 0.
         self.boxes: dict[int, Box] = {}

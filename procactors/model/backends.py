@@ -83,11 +83,11 @@ LIMITS: dict[str, Limit] = {
         _ERROR,
         "its reader is the one who has opened it",
     ),
-    "pools": Limit(
-        "`system.pool(...)` and what stands on it (executors, joblib)",
-        _LOCAL,
+    "bounds": Limit(
+        "a pool's `size=(least, most)` and `autoscale`, and `timeout=` for an item",
+        ("inline",),
         _ERROR,
-        "a pool is for all cores; its results come by shared memory",
+        "a thread beside the pool looks at the load and at slow items, and there is none",
     ),
     "shares": Limit(
         "`system.share(...)`",

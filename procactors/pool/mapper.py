@@ -270,4 +270,5 @@ class Mapper(Generic[A]):
 
     def _state(self, what: Any, options: MapOptions) -> MapState:
         target = target_of(what, self._table, self._transport.store, self._dispatcher.mailbox)
-        return MapState(target, options, self._seen.begin(target.named))
+        events = self._transport.make_queue()
+        return MapState(target, options, self._seen.begin(target.named), events)

@@ -75,6 +75,7 @@ class Endpoint:
         box: the actor's own black box, in which it shows which actor it waits for.
     """
 
+    has_threads = True
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
 
@@ -86,6 +87,8 @@ class Endpoint:
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = threading.Lock
         self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_condition: Callable[[Any], Any] = threading.Condition
+        self.make_queue: Callable[[], Any] = SimpleQueue
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()

@@ -51,6 +51,8 @@ class PayloadStore:
 
     #: Makes what sends answers, where that is no `ReplySender`.
     make_replies: Callable[[PayloadStore], Any] | None = None
+    #: Makes and finds result tables (`local.tables`), where those are no files.
+    tables: Any = None
     #: Makes a topic's list of subscribers, where that is no `TopicTable`.
     make_topic_table: Callable[[str, str], Any] | None = None
 

@@ -50,7 +50,10 @@ class Transport(Protocol):
             attribute, so that a message costs no call more. Plain arguments do without it
             (`pickling.plain`): so what `tell` and its like are given is a pickle or that.
         make_lock: makes the lock on which a thread waits that waits for a reply.
-        make_guard: makes the lock that guards a reply's state.
+        make_guard: makes the lock that guards a reply's state, and reentrant ones like it.
+        make_condition: makes a condition on such a lock.
+        make_queue: makes what one thread puts into, and another one waits at.
+        has_threads: threads run side by side; else one thing at a time.
         open_stream: opens the stream of a ref's generator, where that is not by pipes; None: it is.
         refuse: refuses what the backend does not promise, by its name in `model.backends`; None: it
             promises all.
@@ -63,6 +66,9 @@ class Transport(Protocol):
     encode: Callable[..., Encoded]
     make_lock: Callable[[], Any]
     make_guard: Callable[[], Any]
+    make_condition: Callable[[Any], Any]
+    make_queue: Callable[[], Any]
+    has_threads: bool
     open_stream: Callable[..., Any] | None
     refuse: Callable[[str], None] | None
 
