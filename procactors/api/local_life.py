@@ -15,11 +15,12 @@ import math
 import pickle
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from procactors.api.actor import Context, look_elsewhere
 from procactors.api.incarnation import Life, _decides, _exit_code, _hook
 from procactors.local.box import LocalReader
+from procactors.local.checkpoints import LocalCheckpointReader, keeper_of
 from procactors.local.here import Killed, here
 from procactors.local.loop import LocalLoop
 from procactors.model.backends import unsupported
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procactors.local.host import LocalHost
+    from procactors.runner.checkpoints import CheckpointReader
 
 __all__ = ["LocalLife"]
 
@@ -81,7 +83,9 @@ class LocalLife(Life):
         self._is_dead = False
         self._history = history
         self._instance: Any = None
-        reader: Any = LocalReader(transport.path, host.box, host.mail, host.now_ns)
+        self._options = options = life.options
+        make: Any = LocalReader if options.checkpoint is None else LocalCheckpointReader
+        reader = make(transport.path, host.box, host.mail, host.now_ns)
         super().__init__(_order_of(host, life), host.folder, reader, self.transport)
         self._context._new_schedule = functools.partial(_Schedule, self, transport.engine.now)
         self.words[INCARNATION], self.words[PHASE] = life.incarnation, STARTING
@@ -123,6 +127,9 @@ class LocalLife(Life):
         self._context._serve_with(loop)
         loop.now_ns = self.host.now_ns
         loop.on_event = functools.partial(self._happened, instance)
+        if self._keeper is not None:
+            self._keeper.serve(cast("CheckpointReader", self._reader), loop.replies, instance)
+            loop.keep_by(self._keeper)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
         self.loop = loop
@@ -141,6 +148,13 @@ class LocalLife(Life):
         _note_instance(instance, self)
         if is_plain:
             instance.__init__(*args, **kwargs)
+        if self._options.checkpoint is not None:
+            store, engine = self.transport.store, self.transport.engine
+            name = self._order.class_name
+            self._keeper = keeper_of(
+                self.host.state, store, self.actor, name, self._options, engine.now
+            )
+            self._keeper.restore(instance)
         _hook(instance, "on_start")
         if self._order.report:
             _hook(instance, "on_restart", pickle.loads(self._order.report))
@@ -158,6 +172,9 @@ class LocalLife(Life):
     def _end(self) -> None:
         """End an orderly life."""
         assert self.loop is not None
+        if self._keeper is not None:
+            self.words[PHASE] = ENDING
+            self._leave_state(self._instance)
         self._finish(self._instance, self.loop, self.loop._ended())
         self.host.over(self, Ended(0))
 

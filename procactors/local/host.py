@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.crash import ExitReason
 from procactors.errors import ProcActorsError
 from procactors.local.box import LocalBox, LocalMail
+from procactors.local.checkpoints import LocalStateFile
 from procactors.local.slots import LocalHands
 from procactors.model.backends import check_options
 from procactors.model.options import Options
@@ -88,6 +89,8 @@ class LocalHost(ActorMailbox):
         self.is_unbounded = not options.mailbox
         self.table: Any = LocalHands(self.words, self.now_ns)
         self.files: Any = self.mail
+        #: What its lives write their state to.
+        self.state = LocalStateFile()
         self._ended = Ended(None)
         self._dump = ""
         #: What wakes the reader of an inbox.

@@ -93,6 +93,7 @@ class LocalLoop(Loop):
         """Whether there is nothing to do until a message comes, as far as a glance can tell."""
         return (
             self.source is self._reader
+            and self._keeper is None
             and self._patience_s is None
             and not self._mail.records
             and not self._pausing

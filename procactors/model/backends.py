@@ -48,10 +48,10 @@ LIMITS: dict[str, Limit] = {
     "cpus": Limit("`Limits(cpu_affinity=..., nice=...)`", _LOCAL, _ERROR, _ONE),
     "env": Limit("`options(env=...)`", _LOCAL, _ERROR, _ONE),
     "checkpoint": Limit(
-        "`options(checkpoint=...)`",
+        "`Checkpoint(file=...)`",
         _LOCAL,
         _ERROR,
-        "a checkpoint is a file with a page for each state, which a process locks",
+        "a state that outlives the program has to stand alone; here it is kept in memory",
     ),
     "recycle": Limit(
         "`options(recycle_after=...)`",
@@ -156,7 +156,7 @@ def check_options(backend: str, options: Options) -> None:
         raise unsupported("cpus", backend)
     if options.env:
         raise unsupported("env", backend)
-    if options.checkpoint is not None:
+    if options.checkpoint is not None and options.checkpoint.file is not None:
         raise unsupported("checkpoint", backend)
     if options.recycle_after is not None:
         raise unsupported("recycle", backend)
