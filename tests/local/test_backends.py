@@ -66,8 +66,8 @@ def test_both_run_where_linux_own_parts_are_missing(tmp_path):
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "inline 1 2 ActorStopped",
-        "threads 1 2 ActorStopped",
+        "inline 1 2 ActorStopped [1, 2, 3] [0, 1]",
+        "threads 1 2 ActorStopped [1, 2, 3] [0, 1]",
         "processes SpawnError",
     ]
 
@@ -88,6 +88,13 @@ class Counter:
     def fail(self):
         raise ValueError("on purpose")
 
+    def count(self, to):
+        yield from range(to)
+
+
+def one_more(number):
+    return number + 1
+
 
 for backend in ("inline", "threads"):
     with ActorSystem(backend=backend) as system:
@@ -100,7 +107,11 @@ for backend in ("inline", "threads"):
         try:
             counter.ask(Counter.increment)
         except ActorStopped as error:
-            print(backend, first, second, type(error).__name__)
+            stopped = type(error).__name__
+        with system.pool() as pool:
+            mapped = list(pool.map(one_more, range(3)))
+        streamed = list(system.spawn(Counter).stream(Counter.count, 2))
+        print(backend, first, second, stopped, mapped, streamed)
 try:
     ActorSystem(backend="processes")
 except SpawnError as error:
