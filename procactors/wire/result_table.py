@@ -121,11 +121,11 @@ class Sealed(NamedTuple):
         try:
             if type(data) is bytes:
                 value = pickle.loads(data)
-            elif isinstance(data, Received):
-                value = pickle.loads(data.head, buffers=data.buffers)
-            else:
-                assert isinstance(data, Exception)
+            elif isinstance(data, Exception):
                 return False, data
+            else:
+                assert not isinstance(data, bytes)
+                value = pickle.loads(data.head, buffers=data.buffers)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # one value's code must not end the caller

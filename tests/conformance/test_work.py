@@ -43,6 +43,16 @@ def test_a_map_gives_all_results_in_order(system):
         assert sorted(pool.map(root, [1, 4, 9], ordered=False)) == [1.0, 2.0, 3.0]
 
 
+def test_large_items_and_results_travel(system):
+    with system.options(size=2).pool() as pool:
+        large = [bytes([number]) * 300_000 for number in range(4)]
+        assert list(pool.map(pair_up, large)) == [(one, len(one)) for one in large]
+
+
+def pair_up(data):
+    return data, len(data)
+
+
 def test_an_item_that_fails_fails_alone(system):
     with system.options(size=2).pool() as pool:
         found = list(pool.map(root, [1, 16, -4, 9], on_error="collect"))
