@@ -210,7 +210,7 @@ class ActorPoolExecutor(Executor):
         except ActorStopped as error:
             raise self._ended(error) from error
         is_bounded = buffersize is not None
-        return ExecutorMap(MapReading(self._engine.unread, job, is_bounded=is_bounded))
+        return ExecutorMap(MapReading(self._engine.maps, job, is_bounded=is_bounded))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, finish those that were taken, and end the workers.

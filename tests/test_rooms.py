@@ -11,7 +11,13 @@ OWNERS: dict[str, set[str]] = {
     # Clocks: timeouts are on the monotonic clock, and nobody waits by sleeping.
     "time.sleep": set(),
     # Against the age of a file; for people who read what happened when.
-    "time.time": {"wire.runtime_dir", "wire.journal", "api.system"},
+    "time.time": {
+        "wire.runtime_dir",
+        "wire.journal",
+        "api.system",
+        "cli.top",
+        "outside.happenings",
+    },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
@@ -51,11 +57,11 @@ OWNERS: dict[str, set[str]] = {
     "multiprocessing.Process": set(),
     # Global, and the application's: the zygote sets its own, as `multiprocessing`'s fork would.
     "multiprocessing.set_start_method": {"process.zygote"},
-    "subprocess": {"process.child", "process.launcher"},
+    "subprocess": {"process.child", "process.launcher", "outside.py_spy"},
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
-    "signal.pidfd_send_signal": {"process.child"},
+    "signal.pidfd_send_signal": {"process.child", "process.live"},
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",

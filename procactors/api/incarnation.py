@@ -150,8 +150,8 @@ def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
     print_by_lines()
-    watch_faults(folder, order.dumps)  # first: it brings the stack on which signals are handled
-    set_signals(words)
+    watch_faults(folder)  # first: it brings the stack on which signals are handled
+    set_signals(folder, words)
     keep_log(folder)
     seed_generators(order.seed, order.reseed)
     if order.cpus is not None or order.nice is not None:

@@ -234,6 +234,7 @@ class ActorSystem(SystemHandle):
                 self._slow_after,
             )
             self._supervisor.on_failure = self._failed
+            self._supervisor.on_stop = self._stop_aside
             undo.callback(self._supervisor.close)
             self.dead_letters.connect(endpoint, self._supervisor.address_of)
             if dead_letter_file is not None:
@@ -447,8 +448,12 @@ class ActorSystem(SystemHandle):
         """End the system because a tree's root gave up. Runs in the supervisor's thread."""
         if self.failure is None:
             self.failure = error
-            # A thread of its own: stopping waits for the supervisor's thread.
-            threading.Thread(target=self.stop, name="procactors-failure", daemon=True).start()
+            self._stop_aside(None)
+
+    def _stop_aside(self, timeout: float | None) -> None:
+        """Stop from the supervisor's thread: in another one, since stopping waits for that."""
+        name = "procactors-ending"
+        threading.Thread(target=self.stop, args=(timeout,), name=name, daemon=True).start()
 
     def _report_lost(self, actor: int, record: bytes) -> None:
         """Answer for a record of this process's backlog that found its actor gone.

@@ -15,7 +15,22 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors import __version__
-from procactors.cli import deadletters, demo, examples, map as map_, ps, run, tree
+from procactors.cli import (
+    attach,
+    deadletters,
+    demo,
+    events,
+    examples,
+    map as map_,
+    orders,
+    profile,
+    ps,
+    run,
+    stack,
+    status,
+    top,
+    tree,
+)
 from procactors.process.streams import replace_missing_streams
 
 if TYPE_CHECKING:
@@ -84,5 +99,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    ps.add_to(commands)
+    for command in (ps, top, status, events, orders, stack, attach, profile):
+        command.add_to(commands)
     return parser

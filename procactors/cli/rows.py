@@ -63,7 +63,7 @@ def chosen(
         text: is looked for in names, classes, states and handlers, in whatever case; empty: all.
     """
     key, wanted = SORTS[sort], text.casefold()
-    found = [view for view in views if wanted in _text_of(view)]
+    found = [view for view in views if not wanted or wanted in _text_of(view)]
     return sorted(found, key=lambda view: key(view, cpu.get(view.id, 0.0)))
 
 

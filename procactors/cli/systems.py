@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from procactors.outside.systems import SystemView
 
-__all__ = ["ABSENT", "SILENT", "add_system", "chosen_system", "print_json", "seen"]
+__all__ = ["SILENT", "add_system", "chosen_system", "print_json", "seen"]
 
-#: Exit codes: no such system or actor; the parent did not answer in time.
-ABSENT, SILENT = 4, 5
+#: Exit code: the parent did not answer in time.
+SILENT = 5
 
 
 def add_system(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,9 @@ def chosen_system(arguments: argparse.Namespace) -> SystemView:
         NoSystem: none runs, none is meant, or more than one; `seen` makes exit code 4 of it.
     """
     from procactors.outside.systems import choose, find_systems
+    from procactors.process.limits import raise_descriptor_limit
 
+    raise_descriptor_limit()  # each live actor's box is a map, which holds one
     wanted: str | None = arguments.system
     return choose(find_systems(), wanted)
 
@@ -51,19 +53,15 @@ def seen(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
 
     @functools.wraps(command)
     def run(arguments: argparse.Namespace) -> int:
-        from procactors.outside.guest import NoAnswer, OtherVersion
-        from procactors.outside.roster import NoActor
-        from procactors.outside.systems import NoSystem
+        from procactors.errors import ProcActorsError
+        from procactors.outside.systems import Problem
 
         try:
             return command(arguments)
-        except (NoSystem, NoActor) as error:
-            print(f"procactors: {error}", file=sys.stderr)
-            return ABSENT
-        except NoAnswer as error:
-            print(f"procactors: {error}", file=sys.stderr)
-            return SILENT
-        except OtherVersion as error:
+        except Problem as problem:
+            print(f"procactors: {problem}", file=sys.stderr)
+            return problem.code
+        except ProcActorsError as error:  # as StorageFull
             print(f"procactors: {error}", file=sys.stderr)
             return 1
 

@@ -28,10 +28,11 @@ __all__ = ["USAGE", "add_target", "check_module", "complain", "find_function", "
 USAGE = 2
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names what is meant."""
+def add_target(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add the argument that names what is meant; it is None where it is left out."""
     parser.add_argument(
         "target",
+        nargs="?" if optional else None,
         metavar="TARGET",
         help=(
             "TREE.toml, or MODULE:ATTRIBUTE with a Supervisor, or with a function that makes one "

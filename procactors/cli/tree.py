@@ -1,4 +1,4 @@
-"""``procactors tree``: a supervision tree as text, without starting it.
+"""``procactors tree``: a supervision tree as text, not started; or that of a running system.
 
 Layer: cli. Runs in: parent.
 Owns: nothing.
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from procactors import AutoShutdown, ChildSpec, Options, Supervisor
+from procactors.cli.systems import add_system, seen
 from procactors.cli.target import USAGE, add_target, complain, find_target
 from procactors.errors import InvalidSpec
 
@@ -25,19 +26,28 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command and its argument to the command line."""
     parser = commands.add_parser(
         "tree",
-        help="print a supervision tree without starting it",
+        help="print a supervision tree without starting it, or that of a running system",
         description=(
             "Print a tree: what is started in which order, restarted when, and how often. "
             "Nothing is started; the modules of its classes are imported. Exit code 2 for a "
-            "mistake, which is named with file, key and what was expected."
+            "mistake, which is named with file, key and what was expected. Without a target, "
+            "print the live tree of a running system: supervisors, actors, their children, pools, "
+            "and what each does. Exit code 4 when there is no such system."
         ),
     )
-    add_target(parser)
-    parser.set_defaults(run=run)
+    add_target(parser, optional=True)
+    add_system(parser)
+    parser.set_defaults(run=run, refuse=parser.error)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the tree and return 0."""
+    if arguments.target is None:
+        from procactors.cli import live_tree  # only where it is used
+
+        return seen(live_tree.run)(arguments)
+    if arguments.system is not None or arguments.json:
+        arguments.refuse("--system and --json are for a running system, which has no TARGET")
     try:
         target = find_target(arguments.target)
     except InvalidSpec as error:

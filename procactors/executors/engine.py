@@ -5,7 +5,7 @@ caller waits for it.
 Owns: the pool, and a system that it made itself (`end`, `kill`); the exit handler that ends them.
 Never: holds its executor: when that one is collected, this ends by itself, its work done.
 
-    start ─► (system) ─► pool ─► close ─► unread maps ─► pool.stop ─► (system.stop)
+    start ─► (system) ─► pool ─► close ─► open maps ─► pool.stop ─► (system.stop)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from procactors.errors import (
     ProcActorsError,
     SpawnError,
 )
-from procactors.executors.executor_map import UnreadMaps, start_thread
+from procactors.executors.executor_map import OpenMaps, start_thread
 from procactors.light_tuple import NamedTuple
 from procactors.pool.pool import Pool
 from procactors.process.nesting import check_depth, importer, one_deeper
@@ -92,13 +92,13 @@ class Engine:
     Attributes:
         pool: None until then.
         closed: why no work is taken any more, as the error says; empty while it is.
-        unread: maps that are to be done though they are not read.
+        maps: those that are to be done though they are not read, or not to their end.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.pool: Pool[Any] | None = None
         self.closed = ""
-        self.unread = UnreadMaps()
+        self.maps = OpenMaps()
         self._plan = plan
         self._own: ActorSystem | None = None
         self._broken: SpawnError | None = None
@@ -177,11 +177,11 @@ class Engine:
         """Take no more work."""
         with self._lock:
             self.closed = self.closed or why
-        self.unread.close(self.closed)
+        self.maps.close(self.closed)
 
     def cancel(self) -> None:
         """Cancel all that no worker has been given."""
-        self.unread.give_up(CancelledError())
+        self.maps.give_up(CancelledError())
         if self.pool is not None:
             self.pool._dispatcher.cancel_waiting()
 
@@ -191,7 +191,7 @@ class Engine:
         with self._ending:
             if self._ended:
                 return
-            self.unread.finish()
+            self.maps.finish()
             if self.pool is not None:
                 self.pool.stop()
             if self._own is not None:
@@ -208,9 +208,7 @@ class Engine:
     def kill(self) -> None:
         """End pool and system at once; what was not done ends with an error."""
         self.close()
-        self.unread.give_up(
-            ActorStopped("the executor's workers were killed; this was not handled")
-        )
+        self.maps.give_up(ActorStopped("the executor's workers were killed; this was not handled"))
         if self.pool is not None:
             self.pool.kill()
         self.end()

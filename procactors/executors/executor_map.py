@@ -3,8 +3,9 @@
 Layer: executors. Runs in: the pool's process: the thread that iterates; else a thread of the
 executor's.
 Owns: the map's job, until its results are read or given up.
-Never: takes more of the input than is needed while its results may still be read; loses items whose
-results are not: a program may map for what its function does, and drop the results.
+Never: takes more of the input than is needed while its results may still be read, but at the
+executor's end; loses items whose results are not read: a program may map for what its function
+does, and drop the results.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import operator
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
+from weakref import WeakSet
 
 from procactors.pool.map import MapJob, MapResults
 from procactors.wire.result_table import Sealed
 
-__all__ = ["ExecutorMap", "MapReading", "Tuples", "UnreadMaps", "start_thread"]
+__all__ = ["ExecutorMap", "MapReading", "OpenMaps", "Tuples", "start_thread"]
 
 R = TypeVar("R")
 #: Of a map, or of what was kept of one.
@@ -40,12 +42,14 @@ class Tuples:
         return min(hints) if hints else NotImplemented
 
 
-class UnreadMaps:
-    """The maps of one executor that its callers have not begun to read; all of them are done."""
+class OpenMaps:
+    """The maps of one executor that are to be done: not read yet, or in part."""
 
     def __init__(self) -> None:
         self._readings: set[MapReading] = set()
-        # Guards the end: no map is taken on behind it.
+        #: Those that are read; one that its reader has left is closed, and goes by itself.
+        self._begun: WeakSet[MapJob] = WeakSet()
+        # Guards both, and the end: no map is taken on behind it.
         self._lock = threading.Lock()
         self._closed = ""
 
@@ -64,7 +68,13 @@ class UnreadMaps:
         raise error
 
     def discard(self, reading: MapReading) -> None:
-        """Let a map go: it is read now, or has been done."""
+        """Let a map go: it has been done, or given up."""
+        self._readings.discard(reading)
+
+    def begin(self, reading: MapReading, job: MapJob) -> None:
+        """Note that a map is read now, by its caller alone as long as the executor is open."""
+        with self._lock:
+            self._begun.add(job)
         self._readings.discard(reading)
 
     def close(self, why: str) -> None:
@@ -73,14 +83,23 @@ class UnreadMaps:
             self._closed = self._closed or why
 
     def finish(self) -> None:
-        """Have all of these maps done."""
+        """Have all of these maps done; blocks until they are."""
         for reading in list(self._readings):
             reading.finish()
+        # Behind those: one of them may have been begun before it was finished.
+        for job in self._being_read():
+            job.run_out()
 
     def give_up(self, error: Exception) -> None:
         """Have no more items of these maps done; the error is raised to a reader."""
         for reading in list(self._readings):
             reading.give_up(error)
+        for job in self._being_read():
+            job.cancel_input(error)
+
+    def _being_read(self) -> list[MapJob]:
+        with self._lock:
+            return [job for job in self._begun if not job.state.closed]
 
     def __contains__(self, reading: MapReading) -> bool:
         return reading in self._readings
@@ -90,7 +109,7 @@ class MapReading:
     """The reading of one map of an executor's: by its caller, or aside if its caller drops it.
 
     Args:
-        unread: the executor's.
+        maps: the executor's.
         job: the map.
         is_bounded: nothing is taken ahead of the caller but what the bound allows.
 
@@ -98,8 +117,8 @@ class MapReading:
         RuntimeError: the executor takes no more work.
     """
 
-    def __init__(self, unread: UnreadMaps, job: MapJob, *, is_bounded: bool) -> None:
-        self._unread = unread
+    def __init__(self, maps: OpenMaps, job: MapJob, *, is_bounded: bool) -> None:
+        self._maps = maps
         self._job = job
         self._results: MapResults[Any] | None = MapResults(job)
         self._replay: Results | None = None
@@ -108,7 +127,7 @@ class MapReading:
         self._is_dropped = False
         self._is_bounded = is_bounded
         if not is_bounded:
-            unread.add(self)
+            maps.add(self)
 
     def begin(self) -> Results:
         """Return the iterator of its results; from the first time on, only the caller reads it."""
@@ -116,7 +135,8 @@ class MapReading:
             if self._replay is None:
                 assert self._results is not None
                 self._replay, self._results = self._results, None
-                self._unread.discard(self)
+                if not self._is_bounded:
+                    self._maps.begin(self, self._job)
             return self._replay
 
     def finish(self) -> None:
@@ -139,7 +159,7 @@ class MapReading:
                     raise
             finally:
                 self._replay = _replayed(outcomes, end)
-                self._unread.discard(self)
+                self._maps.discard(self)
 
     def dropped(self) -> None:
         """Have the map done whose results cannot be asked for any more.
@@ -152,7 +172,7 @@ class MapReading:
             return
         if self._is_bounded:
             self._results = None  # collected, it gives up the rest
-        elif self in self._unread:
+        elif self in self._maps:
             start = functools.partial(start_thread, self.finish, "procactors-map", daemon=True)
             self._job.dispatcher.transport.run_callback(start)
 
@@ -163,7 +183,7 @@ class MapReading:
             if results is not None:
                 results.close()
                 self._replay = _replayed([], error)
-                self._unread.discard(self)
+                self._maps.discard(self)
 
     def close(self) -> None:
         """Give up the items that have not been begun."""

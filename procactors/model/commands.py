@@ -38,20 +38,25 @@ __all__ = [
     "Link",
     "ListActors",
     "ListChildren",
+    "Listen",
     "LostMessage",
     "OpenInbox",
     "ReportOverflow",
     "ReportProgress",
     "RestartChild",
+    "Resume",
     "Spawn",
     "StartChild",
     "Stop",
     "StopAll",
     "StopChildren",
     "StopSupervisor",
+    "StopSystem",
     "Supervise",
     "SupervisorInfo",
     "SupervisorPlan",
+    "Suspend",
+    "TellStacks",
     "TerminateChild",
     "Unlink",
     "Unwatch",
@@ -250,6 +255,49 @@ class AsGuest(NamedTuple):
     pid: int
     until: float
     command: object
+
+
+@dataclass(frozen=True)
+class TellStacks:
+    """Tell where all threads of the parent are. Reply: as `runner.stacks.collected` packs it."""
+
+
+class Suspend(NamedTuple):
+    """Stop an actor's process by SIGSTOP, until `Resume`. Reply: its process id.
+
+    Its `handle_timeout` and a pool's time limits do not end it meanwhile; an order to stop lets it
+    go on first.
+    """
+
+    actor: int
+
+
+class Resume(NamedTuple):
+    """Let an actor's process go on that was stopped, by whomever. Reply: its process id."""
+
+    actor: int
+
+
+class StopSystem(NamedTuple):
+    """Stop the whole system as `ActorSystem.stop` does. Reply: None, when that begins.
+
+    Attributes:
+        timeout: in seconds; None: the system's.
+    """
+
+    timeout: float | None
+
+
+class Listen(NamedTuple):
+    """Write events into a guest's pipe from now on, until the guest ends. Reply: None.
+
+    Attributes:
+        process: the guest's token; the pipe is `supervision.guest_events.pipe_of` that.
+        kinds: names of the classes of events.
+    """
+
+    process: int
+    kinds: tuple[str, ...]
 
 
 class LostMessage(NamedTuple):

@@ -12,18 +12,19 @@ import contextlib
 import fcntl
 import os
 import sys
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
 import procactors
 from procactors.errors import AskTimeout, StorageFull
 from procactors.model import commands as c
-from procactors.outside.systems import NoSystem, SystemView, view_of
+from procactors.outside.systems import NoSystem, Problem, SystemView, view_of
 from procactors.wire.endpoint import actor_path
 from procactors.wire.envelope import build_message
 from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.replies.failures import load_answer
+from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import ReplyPort
 from procactors.wire.transport import SUPERVISOR
 
@@ -33,11 +34,13 @@ __all__ = ["Guest", "NoAnswer", "OtherVersion"]
 ANSWER_S = 2.0
 
 
-class NoAnswer(Exception):
+class NoAnswer(Problem):
     """The parent did not answer in time: it is stopped, or stuck, or has more to do than it can."""
 
+    code = 5
 
-class OtherVersion(Exception):
+
+class OtherVersion(Problem):
     """The system runs another version of procactors or of Python, which this one cannot order."""
 
 
@@ -136,6 +139,36 @@ class Guest:
             raise NoAnswer(self._why_silent(timeout)) from None
         finally:
             self._port = port
+
+    def ask_all(self, commands: Sequence[object], timeout: float) -> list[Any]:
+        """Give many commands at once; return what comes of each, exceptions among it, in order.
+
+        Blocks up to `timeout` seconds; a command without an answer by then has a `NoAnswer`.
+
+        Raises:
+            NoSystem: the system has ended.
+        """
+        deadline = monotonic() + timeout
+        outcomes: list[Any] = [NoAnswer(self._why_silent(timeout))] * len(commands)
+        port = self._take_port()
+        places = {}
+        try:
+            for place, command in enumerate(commands):
+                self._calls += 1
+                places[self._calls] = place
+                wrapped = c.AsGuest(self._store.process, os.getpid(), deadline, command)
+                self._send(wrapped, port)
+            while places and (count := port.read(deadline)):
+                for call, answer in port.answers(count):
+                    place = places.pop(call, -1)
+                    if place >= 0:
+                        outcomes[place] = open_answer(self._store, answer)[1]
+        finally:
+            if places:
+                port.retire()  # answers may still come: not for the next call
+            else:
+                self._port = port
+        return outcomes
 
     def _take_port(self) -> ReplyPort:
         port, self._port = self._port, None

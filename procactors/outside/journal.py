@@ -60,7 +60,12 @@ class JournalReader:
                 return turns
             turns += self._rest_of_it()  # what came between the read and the look
             self.close()
-        self._open()
+        try:
+            self._open()
+        except NoSystem:
+            if turns:  # its last words; the next call says that it has ended
+                return turns
+            raise
         return turns + self._rest_of_it()
 
     def close(self) -> None:

@@ -13,17 +13,21 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from time import monotonic
 from typing import Any
 
 from procactors.late_dataclass import dataclass
 from procactors.outside.box import ActorBox
 from procactors.outside.journal import JournalReader, Turn
+from procactors.outside.systems import Problem
 from procactors.wire import journal as j
 from procactors.wire.mailbox.black_box import (
     ENDING,
     HANDLED,
     HANDLED_OWN,
+    HANDS,
     IN_HAND,
     INCARNATION,
     PHASE,
@@ -34,12 +38,15 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     STOP_ORDERED,
     STOPPING,
+    TIMER,
     WAITING_ON,
 )
-from procactors.wire.procstat import stat_of
+from procactors.wire.procstat import stat_line
 
 __all__ = ["ActorView", "NoActor", "Roster"]
 
+#: Words of the box that are in use: nothing changes in an actor without one of them.
+_WORDS = 32
 #: Actors that are over and still shown by their names.
 _REMEMBERED = 1_000
 #: Fields of /proc/PID/stat, counted from the third: state, process group, processor time of user
@@ -49,8 +56,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGESIZE")
 
 
-class NoActor(Exception):
+class NoActor(Problem):
     """No actor of that name is in the system, or was lately."""
+
+    code = 4
 
 
 @dataclass(frozen=True)
@@ -131,11 +140,18 @@ class _Known:
         self.since = turn.wall
         self.due = 0.0
         self.box: ActorBox | None = None
+        #: What was seen of it at rest, and how that looks: most actors rest at most looks.
+        self.at_rest: tuple[bytes, bytes] | None = None
+        self.view: ActorView | None = None
+        #: What was in hand when the box showed these words, and when that was.
+        self.hand_signs, self.hand_at = b"", 0.0
+        self.hand: tuple[tuple[str, float], ...] = ()
         self.take(turn)
 
     def take(self, turn: Turn) -> None:
         """Take the next turn of its life."""
         kind, values = turn.kind, turn.values
+        self.at_rest = None
         if kind == j.MADE:
             self.name, self.class_name, self.kind, self.parent, self.supervisor = values[:5]
             self.pooled, self.capacity, self.restart = values[5:8]
@@ -209,6 +225,27 @@ class Roster:
                 return view
         raise NoActor(f"no actor {name!r} is in the system")
 
+    def match(self, patterns: Iterable[str]) -> list[ActorView]:
+        """Return whose names are meant, each once. Supervisors and inboxes are meant by name only.
+
+        Args:
+            patterns: names of what lives; or of actors, with ``*`` and ``?`` for any characters.
+
+        Raises:
+            NoActor: nothing is meant by one of them.
+        """
+        found: dict[int, ActorView] = {}
+        for pattern in patterns:
+            meant = [view for view in self.actors.values() if view.name == pattern] or [
+                view
+                for view in self.actors.values()
+                if view.kind == "actor" and fnmatchcase(view.name, pattern)
+            ]
+            if not meant:
+                raise NoActor(f"no live actor {pattern!r} is in the system")
+            found.update((view.id, view) for view in meant)
+        return list(found.values())
+
     def close(self) -> None:
         """Close all that is open."""
         self._journal.close()
@@ -238,7 +275,21 @@ class Roster:
                 known.close()
 
     def _view(self, known: _Known) -> ActorView:
-        seen = self._seen(known)
+        stat = b""
+        if known.pid is not None and known.box is not None:
+            # The words of the box, and the kernel's line: no other look is worth its time.
+            stat = stat_line(known.pid)
+            signs = stat, known.box.words[:_WORDS].tobytes()
+            if signs == known.at_rest and known.view is not None:
+                return known.view
+            known.at_rest = signs
+        view = known.view = self._made(known, stat)
+        if view.state != "idle" or view.suspended or view.in_hand:
+            known.at_rest = None
+        return view
+
+    def _made(self, known: _Known, stat: bytes) -> ActorView:
+        seen = self._seen(known, stat)
         waiting_for = seen.pop("waiting_for", 0)
         asked = self._known.get(waiting_for)
         return ActorView(
@@ -262,8 +313,13 @@ class Roster:
             **seen,
         )
 
-    def _seen(self, known: _Known) -> dict[str, Any]:
-        """Return what box and kernel show of an actor."""
+    def _seen(self, known: _Known, line: bytes) -> dict[str, Any]:
+        """Return what box and kernel show of an actor.
+
+        Args:
+            known: the actor.
+            line: of its process in /proc, if that was read.
+        """
         seen: dict[str, Any] = dict(_NOTHING, state=known.state)
         if known.kind == "supervisor":
             return seen
@@ -284,7 +340,7 @@ class Roster:
         if pid is None:
             return seen
         seen["pid"] = pid
-        stat = stat_of(pid)
+        stat = (line or stat_line(pid)).rpartition(b")")[2].split()
         if not stat or stat[_STATE] in (b"Z", b"X"):
             seen["state"] = "dead"
             return seen
@@ -299,8 +355,7 @@ class Roster:
         """Add what a live process shows in its box."""
         words = box.words
         phase, word = words[PHASE], words[STATE]
-        in_hand = box.now_in_hand()
-        seen["in_hand"] = tuple((message.handler, message.busy_s) for message in in_hand)
+        seen["in_hand"] = in_hand = _in_hand(known, box)
         is_up = known.state == j.UP or phase in (RUNNING, STOPPING, ENDING)
         if words[STOP_ORDERED] or phase in (STOPPING, ENDING):
             seen["state"] = "stopping"
@@ -319,6 +374,21 @@ class Roster:
             except (OSError, ValueError):  # it is just being removed, or another version's
                 return None
         return known.box
+
+
+def _in_hand(known: _Known, box: ActorBox) -> tuple[tuple[str, float], ...]:
+    """Return handler and age of what is in hand; what is still the same has only grown older."""
+    words = box.words
+    if not (words[STATE] & IN_HAND or words[TIMER] or words[HANDS]):
+        return ()
+    # Before the look: should it change in between, the next look sees that.
+    signs, now = words[:_WORDS].tobytes(), monotonic()
+    if signs == known.hand_signs and not words[HANDS]:
+        past = now - known.hand_at
+        return tuple((handler, busy_s + past) for handler, busy_s in known.hand)
+    found = tuple((message.handler, message.busy_s) for message in box.now_in_hand())
+    known.hand_signs, known.hand_at, known.hand = signs, now, found
+    return found
 
 
 #: What is seen of an actor without a process.

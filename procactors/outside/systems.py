@@ -22,13 +22,25 @@ from typing import Any
 from procactors.late_dataclass import dataclass
 from procactors.wire.runtime_dir import FACTS, PREFIX, check_private, temporary_roots
 
-__all__ = ["NoSystem", "SystemView", "choose", "find_systems", "is_running", "view_of"]
+__all__ = ["NoSystem", "Problem", "SystemView", "choose", "find_systems", "is_running", "view_of"]
 
 _NAME = re.compile(rf"{PREFIX}(\d+)-[0-9a-f]+")
 
 
-class NoSystem(Exception):
+class Problem(Exception):
+    """What keeps a process from a system that is not its own.
+
+    Attributes:
+        code: the exit code of a command that meets it.
+    """
+
+    code = 1
+
+
+class NoSystem(Problem):
     """No system is meant by what the user said, or more than one; or it has ended."""
+
+    code = 4
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
-__all__ = ["Input", "input_of"]
+__all__ = ["Ended", "Input", "input_of"]
 
 
 class Input(Protocol):
@@ -24,6 +24,21 @@ class Input(Protocol):
         Returns:
             The items; whether there are no more; what the input has raised behind them.
         """
+
+
+class Ended:
+    """In the place of an input of which no more is to be taken.
+
+    Args:
+        error: raised behind what was taken.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def take(self, size: int, seconds: float) -> tuple[Sequence[Any], bool, Exception | None]:
+        """Return no items."""
+        return (), True, self._error
 
 
 def input_of(items: Iterable[Any]) -> Input:

@@ -1,6 +1,6 @@
 """One map: takes items from its input as workers need them, and gives results as they come.
 
-Layer: pool. Runs in: the pool's process, in the thread that iterates.
+Layer: pool. Runs in: the pool's process, in the thread that iterates; `run_out` in one beside it.
 Owns: the input, as far as it was taken.
 Never: takes more of the input than is needed; loses what came before an error of the input's;
 blocks the pool when its results are not taken; runs a line of Python for each item that needs none.
@@ -17,12 +17,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from queue import Empty
+from queue import Empty, SimpleQueue
 from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
 from procactors.errors import (
+    ActorStopped,
     DecodeError,
     DeliveryError,
     EncodeError,
@@ -31,7 +32,7 @@ from procactors.errors import (
 )
 from procactors.pool.batch import QUARANTINE, Load
 from procactors.pool.dispatch import Dispatcher
-from procactors.pool.inputs import Input
+from procactors.pool.inputs import Ended, Input
 from procactors.pool.map_state import BELL, Chunk, MapState, News, Single
 from procactors.pool.progress import MapProgress
 from procactors.pool.sizing import TARGET_S
@@ -137,6 +138,12 @@ class MapJob:
         self._left = left
         self._input_error: Exception | None = None
         self._exhausted = False
+        # Guards the input and the end of the line: `run_out` feeds in a thread beside the reader's.
+        # Reentrant: the input, or a signal handler in the middle of it, may end the executor.
+        self._feeding = threading.RLock()
+        self._is_feeding = False
+        self._is_torn = False  # an exception of neither map nor pool has lost some of the input
+        self._is_run_out = False
         self._taken = 0  # items of the input
         self._given = 0  # of them, those whose outcome was yielded or skipped
         self._waiting: deque[Chunk] = deque()  # in order: those that were not yielded whole
@@ -150,6 +157,21 @@ class MapJob:
         No more once results have come: an input that takes its time does not hold them up.
         """
         self.dispatcher.transport.check_copy()  # where results would be waited for in vain
+        if self._exhausted or self.state.closed:
+            return
+        with self._feeding:
+            if self._is_feeding:
+                return  # on top of itself: the one below goes on
+            self._is_feeding = True
+            try:
+                self._feed()
+            except BaseException:
+                self._is_torn = True
+                raise
+            finally:
+                self._is_feeding = False
+
+    def _feed(self) -> None:
         state = self.state
         while not self._exhausted and not state.closed:
             workers = max(1, len(self.dispatcher.slots))
@@ -182,12 +204,45 @@ class MapJob:
                 for _ in chunks:
                     self._waiting.pop()
                 self._end_input(error)
-            if not state.events.empty():
+            if not state.events.empty() and not self._is_run_out:
                 return
 
     def _end_input(self, error: Exception) -> None:
         """Take no more of the input: raised behind the results of what was taken."""
         self._input_error, self._exhausted = error, True
+
+    def run_out(self) -> None:
+        """Have all of a map in order done, and keep what comes of it: perhaps nobody reads on.
+
+        Blocks until that is so, or the map is closed or cancelled. Runs beside the thread that
+        iterates, if that still does. On top of the map's own input it does nothing.
+        """
+        with self._feeding:
+            if self._is_feeding:
+                return
+        state = self.state
+        ends: SimpleQueue[News] = SimpleQueue()
+        state.aside = ends  # before the first look: what ends behind that rings there
+        self._is_run_out = True
+        try:
+            while True:
+                self.catch_up()
+                self.feed()
+                state.events.put(BELL)  # for the reader, whose news these may have been
+                with self._feeding, self.dispatcher.lock:
+                    if state.closed or (self._exhausted and not state.open):
+                        return
+                ends.get()
+        except BaseException:
+            if self._is_torn:
+                self.close()
+            raise
+        finally:
+            state.aside = None
+
+    def cancel_input(self, error: Exception) -> None:
+        """Take no more of the input; the error is raised behind what was taken. From any thread."""
+        self._input = Ended(error)
 
     def _size(self, workers: int, together: int) -> int:
         """Return how many items the next chunk may have; 0: none.
@@ -204,6 +259,8 @@ class MapJob:
         if size is None:
             size = pace.size(left, workers, self.state.open)
             size = min(size, max(1, int(_CHUNK_BYTES / self._item_bytes)))
+        if self._is_run_out:
+            return size
         if options.in_flight is None:
             window = (2 * _AHEAD if self._is_behind() else _WINDOW) * workers * together
             return 0 if len(self._waiting) >= window else size
@@ -239,7 +296,9 @@ class MapJob:
                     spans.append(chunk.span(load, 0, count))
             self.dispatcher.push(spans)
         except BaseException:
-            # Not sent: the pool takes no more, or the user's own code wants the program to end.
+            # Not sent: the user's own code wants the program to end. Noted first: a reader beside
+            # this thread would take what is given up for done.
+            self._is_torn = True
             with self.dispatcher.lock:
                 for chunk in chunks:
                     chunk.give_up()
@@ -283,6 +342,11 @@ class MapJob:
         try:
             yield ()
             yield from self._all_blocks()
+            if self._is_torn:
+                raise ActorStopped(
+                    f"the rest of {self.state.target.shown} is not done: an exception, as a "
+                    f"Ctrl-C, broke off the shutdown that had taken it over"
+                )
         except GeneratorExit:
             self._leave()
             raise
@@ -303,8 +367,9 @@ class MapJob:
             if self.state.options.ordered:
                 yield from self._first_in_order()
             if not self._waiting:
-                if self._exhausted:
-                    break
+                with self._feeding:  # the line is empty for a moment while `run_out` takes more
+                    if self._exhausted and not self._waiting:
+                        break
                 continue
             chunk, at, count = self._next_event()
             if count < 0:
@@ -347,7 +412,10 @@ class MapJob:
             if self.state.closed:
                 return
             chunk = self._waiting[0]
-            yield from self._some(chunk, chunk.given, chunk.ready_until(chunk.given))
+            ready = chunk.ready_until(chunk.given)
+            if self._is_torn:
+                return
+            yield from self._some(chunk, chunk.given, ready)
             if chunk.given < len(chunk.outcomes):
                 return
             self._waiting.popleft()
@@ -362,7 +430,10 @@ class MapJob:
         """
         rung, events = False, self.state.events
         while not events.empty():
-            chunk, at, count = events.get_nowait()
+            try:
+                chunk, at, count = events.get_nowait()
+            except Empty:  # another thread was first
+                break
             rung = rung or not count
             if count < 0:
                 self._send_singly(chunk, at, -count)

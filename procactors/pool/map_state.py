@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from procactors.crash import CrashReport
@@ -42,6 +42,7 @@ class MapState:
         options: how; changed by an executor that reads the map aside.
         pace: what an item costs, as seen so far.
         events: news of the chunks, for the thread that iterates.
+        aside: where another thread hears of each chunk's end, and what is to be sent one by one.
         closed: no more of its results are wanted.
         draining: nothing more is begun, and what is in hand is still wanted.
         open: chunks that have not ended. Under the dispatcher's lock.
@@ -60,6 +61,7 @@ class MapState:
         self.options = options
         self.pace = pace
         self.events: SimpleQueue[News] = SimpleQueue() if events is None else events
+        self.aside: SimpleQueue[News] | None = None
         self.closed = False
         self.draining = False
         self.open = 0
@@ -77,6 +79,8 @@ class MapState:
     def chunk_ended(self) -> None:
         """Count one chunk less. Under the dispatcher's lock."""
         self.open -= 1
+        if self.aside is not None:
+            self.ring()
         if self.open:
             return
         if self.closed:
@@ -84,13 +88,23 @@ class MapState:
         if self.draining:
             self.events.put(BELL)  # the last chunk may be what the drain waits for
 
+    def ring(self) -> None:
+        """Have the thread beside the reader's look, if there is one."""
+        if (aside := self.aside) is not None:
+            aside.put(BELL)
+
     def close(self) -> None:
         """Want no more results; what comes later is dropped. Under the dispatcher's lock."""
         self.closed = True
+        if self.aside is not None:
+            self.ring()
         if not self.open:
             self.target.free()
         while not self.events.empty():
-            chunk, _, count = self.events.get_nowait()
+            try:
+                chunk, _, count = self.events.get_nowait()
+            except Empty:  # the reader was first
+                break
             if count < 0:
                 chunk.unwanted(-count)
 
@@ -186,6 +200,7 @@ class Chunk:
             self._count_ended(len(span))
         else:
             self._state.events.put((self, span.start, -len(span)))
+            self._state.ring()
 
     def unwanted(self, count: int) -> None:
         """Count so many items as ended: the job sends them no more. Under the dispatcher's lock."""

@@ -17,9 +17,9 @@ __all__ = ["PREFETCH_S", "TARGET_S", "Pace", "Paces"]
 #: Seconds that a batch is meant to take. A message and its reply cost some 100 microseconds of
 #: both sides, so 1 %; and what is done already is held back no longer than this.
 TARGET_S = 0.01
-#: Seconds of work that are worth a message: near the end of the input batches get smaller, but not
-#: smaller than this.
-_LEAST_S = 0.0005
+#: Seconds of work that are worth a message, which costs some 300 microseconds of both sides: near
+#: the end of the input batches get smaller, but not smaller than this.
+_LEAST_S = 0.001
 #: Chunks that share a message at most: as many as fit into a record, if they are small.
 _MOST_TOGETHER = 64
 #: A batch goes behind another in a worker's mailbox if that one is expected to take no longer.
@@ -82,12 +82,13 @@ class Pace:
             return 1
         size = min(int(TARGET_S / self.cost_s), self._largest * _GROWTH, MOST_ITEMS)
         if waiting is not None:
-            if self._last:
-                fair, least = -(-waiting // (2 * workers)), int(_LEAST_S / self.cost_s)
-            else:
-                # Nothing was seen of these items yet: so they are shared, tiny or not, in equal
-                # parts, four for each worker: a core may be half as fast as the next one.
-                fair, least = -(-waiting // max(1, 4 * workers - sent)), 1
+            fair, least = -(-waiting // (2 * workers)), int(_LEAST_S / self.cost_s)
+            if not self._last:
+                # Nothing was seen of these items yet: so they are shared in equal parts, four for
+                # each worker: a core may be half as fast as the next one. Two, where four would be
+                # crumbs, if they cost what the last ones did.
+                fair = -(-waiting // max(1, 4 * workers - sent))
+                least = min(least, -(-waiting // max(1, 2 * workers - sent)))
             size = min(size, max(fair, least))
         return max(1, size)
 

@@ -48,13 +48,13 @@ from procactors.wire.result_table import (
     OUTSIDE,
     PAYLOAD,
     RESERVE,
+    SET,
     SINCE,
     STARTED,
     TEXT,
     TRUE,
     UTF8,
     VALUE,
-    WHOLE,
     ResultTable,
     open_result_table,
 )
@@ -350,23 +350,20 @@ class _Work:
     ) -> None:
         """Run items one after the other, as far as the limit.
 
-        Flat, and numbers first: a tiny item costs 0.17 microseconds here, and a pickle two.
+        Flat, and numbers first: a tiny item costs 0.14 microseconds here, and a pickle two.
         """
         result_table = self.result_table
-        words, lowered, marks, wholes, floats, area = (
+        words, is_lowered, marks, floats, kinds, area = (
             result_table.words,
-            result_table.lowered,
+            result_table.is_lowered,
             result_table.marks,
-            result_table.wholes,
             result_table.floats,
+            result_table.kinds,
             result_table.area,
         )
         timed = self._flags & TIMED
-        # What goes to the area moves it: the rest of each mark, and the whole of a number's.
-        behind = self._end << 8
-        whole = behind | WHOLE
         for at, item in enumerate(items, self.done):
-            if lowered[0] and at >= words[LIMIT]:
+            if is_lowered and at >= words[LIMIT]:
                 self.done = at
                 return
             if timed:
@@ -379,30 +376,30 @@ class _Work:
                 kind = type(value)
                 if kind is int:
                     try:
-                        wholes[at] = value
-                        marks[at] = whole
+                        marks[at] = value
                         continue
                     except ValueError:  # more than eight bytes
                         self._put_value(at, value)
                 elif kind is float:
+                    kinds[at] = FLOAT
                     floats[at] = value
-                    marks[at] = behind | FLOAT
                     continue
                 elif value is None:
-                    marks[at] = behind | NONE
+                    kinds[at] = NONE
+                    marks[at] = SET
                     continue
                 elif kind is bool:
-                    marks[at] = behind | (TRUE if value else FALSE)
+                    kinds[at] = TRUE if value else FALSE
+                    marks[at] = SET
                     continue
                 elif kind is str and len(data := value.encode(*UTF8)) < RESERVE:
                     begin = self._end
                     self._end = end = begin + len(data)
                     area[begin:end] = data
-                    marks[at] = end << 8 | TEXT
+                    kinds[at] = end << 8 | TEXT
+                    marks[at] = SET
                 else:
                     self._put_value(at, value)
-            behind = self._end << 8
-            whole = behind | WHOLE
             if self._end > self._last_start:
                 self.done = at + 1
                 return
@@ -451,5 +448,6 @@ class _Work:
         result_table, begin = self.result_table, self._end
         self._end = end = begin + len(data)
         result_table.area[begin:end] = data
-        # Behind the bytes, and by one store: from here on the item is done.
-        result_table.marks[at] = end << 8 | tag
+        result_table.kinds[at] = end << 8 | tag
+        # Behind these, and by one store: from here on the item is done.
+        result_table.marks[at] = SET

@@ -20,6 +20,7 @@ from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from procactors.errors import ReplyError
+from procactors.wire.pickling.plain import PICKLED, load_plain
 from procactors.wire.raised import said
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import BEING_SENT, Answer
@@ -56,13 +57,37 @@ class Whose(Protocol):
     name: str
 
 
-#: Attributes of the base class that few replies need: each is made when it is first asked for.
-_LATE: dict[str, Callable[[Reply[Any]], Any]] = {
-    "_condition": lambda reply: threading.Condition(reply._guard),
-    "_waiters": lambda _: [],
-    "_done_callbacks": lambda _: [],
-    "_sleepers": lambda _: [],
-}
+class _Late:
+    """An attribute of the base class that few replies need: it is made when it is asked for.
+
+    A descriptor for each, no `__getattr__` for all: with one, each look at any attribute of a reply
+    would take three times as long.
+
+    Args:
+        make: returns it for a reply.
+    """
+
+    def __init__(self, make: Callable[[Reply[Any]], Any]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, reply: Reply[Any] | None, owner: type) -> Any:
+        if reply is None:
+            return self
+        # Whoever asks for one of these waits for the end, or will be called back at it. Noted
+        # first: what a signal handler raises behind it loses nothing; and its state, at which
+        # the thread looks next, is set before this is looked at.
+        reply.is_awaited = True
+        # Two threads may be here at once: they get the same one.
+        made = reply.__dict__.setdefault(self._name, self._make(reply))
+        if self._name == "_condition":
+            # For `wait` and its like: they ask for it first, and look at the state then.
+            reply._endpoint.bring(reply)
+        else:
+            reply._endpoint.hurry()
+        return made
 
 
 class Reply(Future[R]):
@@ -79,7 +104,7 @@ class Reply(Future[R]):
     wait for it: so what the main thread calls most takes that lock's inner one, or none.
 
     The base class's constructor is not called: it costs as much as pickling the message. What it
-    sets stands on the class, or is made late (`_LATE`).
+    sets stands on the class, or is made late (`_Late`).
     """
 
     _state = PENDING
@@ -96,11 +121,17 @@ class Reply(Future[R]):
     _may_have_begun = False
     _is_killing = False
     _guard: Any
-    _condition: Any
-    _waiters: list[Any]
-    _done_callbacks: list[Callable[[Reply[R]], object]]
-    #: One lock for each waiting thread, held until the thread is to look at the state again.
-    _sleepers: list[Any]
+    if TYPE_CHECKING:
+        _condition: Any
+        _waiters: list[Any]
+        _done_callbacks: list[Callable[[Reply[R]], object]]
+        #: One lock for each waiting thread, held until the thread is to look at the state again.
+        _sleepers: list[Any]
+    else:
+        _condition = _Late(lambda reply: threading.Condition(reply._guard))
+        _waiters = _Late(lambda _: [])
+        _done_callbacks = _Late(lambda _: [])
+        _sleepers = _Late(lambda _: [])
 
     def __init__(self, endpoint: Transport, whose: Whose) -> None:
         self._endpoint = endpoint
@@ -108,27 +139,6 @@ class Reply(Future[R]):
         # Guards the state; the condition has it inside. A lock in C: no signal handler can raise
         # inside its ``with`` statement itself. Reentrant: the handler may ask for this reply.
         self._guard = endpoint.make_guard()
-        # Guards the decoding: it happens once, in the first thread that asks.
-        self._opening = threading.Lock()
-
-    if not TYPE_CHECKING:  # a checker would take it for leave to use any name
-
-        def __getattr__(self, name: str) -> Any:
-            make = _LATE.get(name)
-            if make is None:
-                raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            # Whoever asks for one of these waits for the end, or will be called back at it. Noted
-            # first: what a signal handler raises behind it loses nothing; and its state, at which
-            # the thread looks next, is set before this is looked at.
-            self.is_awaited = True
-            # Two threads may be here at once: they get the same one.
-            made = self.__dict__.setdefault(name, make(self))
-            # For `wait` and its like: they ask for it first of all, and look at the state then.
-            if name == "_condition":
-                self._endpoint.bring(self)
-            else:
-                self._endpoint.hurry()
-            return made
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:  # noqa: C901 - in one piece: it is hot
         """Take the answer from the reader thread."""
@@ -374,7 +384,16 @@ class Reply(Future[R]):
     def _open(self) -> None:
         """Decode what has come, unless another thread has."""
         self._asked = True
-        with self._opening:
+        sealed = self._sealed
+        if type(sealed) is Answer:
+            kind, flags, body = sealed
+            if kind == _RESULT and not flags and body[0] != PICKLED:
+                # No code of a user's runs: two threads may do it at once, and neither has a lock.
+                self._result = load_plain(body)
+                self._sealed = NOTHING
+                return
+        # The decoding of anything else happens once, in the first thread that asks.
+        with self.__dict__.setdefault("_opening", threading.Lock()):
             sealed = self._sealed
             if sealed is NOTHING:
                 return

@@ -101,6 +101,9 @@ class ActorRecord:
         self.ended_with = 0
         #: Its process was stopped (SIGSTOP, a debugger) when we ended it.
         self.was_suspended = False
+        #: It was suspended by an order, and the instant at which it last went on from that.
+        self.is_suspended = False
+        self.resumed_at = 0.0
         #: What the watchdog ends, or has ended, it for; None while it behaves.
         self.accused_of: ExitReason | None = None
         #: The call for whose sake it is killed, by its caller's wish (reply pipe, id).

@@ -92,16 +92,30 @@ class Guests:
             tell(process)
 
     def _sweep_dead(self) -> None:
-        """Remove what guests have left that live no more, whether they were watched or not."""
-        for name in os.listdir(self._folder):
+        """Remove what guests have left that live no more, whether they were watched or not.
+
+        And forget those that have left in order, while their processes go on.
+        """
+        names = os.listdir(self._folder)
+        for process in self._pidfds.keys() - {_token(name) for name in names}:
+            self._forget(self._pidfds[process])
+        for name in names:
             path = os.path.join(self._folder, name)
-            with contextlib.suppress(OSError, ValueError):  # it has just gone, in order
-                process = int(name.partition(".")[0], 16)
+            with contextlib.suppress(OSError):  # it has just gone, in order
+                process = _token(name)
                 if not _is_held(path):
                     self._sweep(process)
                     os.unlink(path)
                     if process in self._pidfds:  # its number is another process's by now
                         self._forget(self._pidfds[process])
+
+
+def _token(name: str) -> int:
+    """Return the token of the guest that a file belongs to; 0: to none."""
+    try:
+        return int(name.partition(".")[0], 16)
+    except ValueError:
+        return 0
 
 
 def _is_held(path: str) -> bool:

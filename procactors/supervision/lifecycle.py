@@ -44,6 +44,7 @@ from procactors.wire.mailbox.black_box import (
     CLOSED,
     CLOSING,
     CONTROL,
+    DEBUGGED,
     ENDING,
     GONE,
     PARENT_GONE,
@@ -125,7 +126,7 @@ class Lifecycle:
         actor.ready_at = None
         actor.ready_early = False
         actor.ended_with = 0
-        actor.was_suspended = False
+        actor.was_suspended = actor.is_suspended = False
         actor.accused_of = None
         actor.killed_call = None
         actor.peak_memory = 0
@@ -157,7 +158,6 @@ class Lifecycle:
             # A recycling is no restart: the hook of that name hears nothing of it.
             report=None if actor.was_recycled else actor.last_crash,
             seed=actor.seed,
-            dumps=actor.pooled or options.handle_timeout is not None,
         )
 
     def start_lost(self, actor_id: int) -> None:
@@ -247,7 +247,9 @@ class Lifecycle:
         if ended_as is not None:
             self._death_watch.restarted(actor, ended_as)
 
-    def _overdue(self, actor: ActorRecord, start: int, late_s: float = 0.0) -> None:
+    def _overdue(
+        self, actor: ActorRecord, start: int, late_s: float = 0.0, was_debugged: bool = False
+    ) -> None:
         if actor.start != start or actor.life is not Life.STARTING:
             return
         if actor.host.pid is None:
@@ -258,7 +260,13 @@ class Lifecycle:
             again = functools.partial(self._overdue, actor, start, late_s + _OVERDUE_EVERY_S)
             self._core.after(_OVERDUE_EVERY_S, again)
             return
-        text = f"its on_start took longer than start_timeout={actor.options.start_timeout} s"
+        limit, is_debugged = actor.options.start_timeout, bool(actor.words[DEBUGGED])
+        if limit is not None and (is_debugged or was_debugged):
+            # Behind the debugger it has all its time anew.
+            again = functools.partial(self._overdue, actor, start, was_debugged=is_debugged)
+            self._core.after(_OVERDUE_EVERY_S if is_debugged else limit, again)
+            return
+        text = f"its on_start took longer than start_timeout={limit} s"
         actor.accused_of = ExitReason(ExitKind.START, None, text)
         actor.host.kill()
 

@@ -36,6 +36,7 @@ from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.mailbox.black_box import (
+    DEBUGGED,
     HALTED,
     LEFT,
     PHASE,
@@ -130,7 +131,6 @@ class ProcessHost(ActorMailbox):
             checkpoint=None if options.checkpoint is None else _checkpoint(options),
             cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
             nice=limits.nice,
-            dumps=life.dumps,
             seed=life.seed,
             reseed=options.seed is not None,
             makers=makers(),
@@ -161,6 +161,7 @@ class ProcessHost(ActorMailbox):
         child.kill_group()
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
+        self.words[DEBUGGED] = 0  # of the process that is gone
         phase = self.words[PHASE]
         if phase != STARTING and not (phase == RECYCLED and code in (0, None)):
             # What it may have left is not for a life that follows a crash. (One that failed to

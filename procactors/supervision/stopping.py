@@ -146,6 +146,7 @@ class Stopping:
         if actor.stop_by is not None and actor.stop_by <= deadline:
             return
         self._core.mark_stopping(actor, deadline)
+        self._let_go_on(actor)
         # A deadline that has passed leaves none: a SIGTERM behind its SIGKILL would be reported.
         grace = min(_GRACE_S, max(0.0, deadline - now) * _GRACE_SHARE)
         actor.terminate_at = deadline - grace
@@ -157,6 +158,13 @@ class Stopping:
             return
         self._core.at(actor.terminate_at, self._if_still(actor, deadline, self._terminate))
         self._core.at(deadline, self._if_still(actor, deadline, self.kill_now))
+
+    def _let_go_on(self, actor: ActorRecord) -> None:
+        """Let an actor go on to its end that was suspended by an order."""
+        if actor.is_suspended:
+            from procactors.supervision.suspension import go_on  # only where it is used
+
+            go_on(self._core, actor)
 
     def _if_still(
         self, actor: ActorRecord, deadline: float, action: Callable[[ActorRecord], None]
@@ -272,6 +280,7 @@ class Stopping:
         actor.final = True
         self._core.mark_stopping(actor, by)
         actor.words[CONTROL] = LEAVE
+        self._let_go_on(actor)
         actor.host.nudge()
         self._core.at(by, self._if_still(actor, by, self.kill_now))
         self._unwind(actor, by)

@@ -86,6 +86,8 @@ class Supervision:
             c.Kill: self.stopping.kill,
             c.Condemn: self.watchdog.condemn,
             c.KillCall: self._kill_call,
+            c.Suspend: self._suspend,
+            c.Resume: self._resume,
             c.Wait: self._wait,
             c.Describe: self._describe,
             c.Find: self._find,
@@ -189,6 +191,16 @@ class Supervision:
         from procactors.supervision.call_kill import kill_call  # only where it is used
 
         kill_call(self.core, command, who)
+
+    def _suspend(self, command: c.Suspend, who: ReplyTo) -> None:
+        from procactors.supervision.suspension import suspend  # only where it is used
+
+        suspend(self.core, command, who)
+
+    def _resume(self, command: c.Resume, who: ReplyTo) -> None:
+        from procactors.supervision.suspension import resume  # only where it is used
+
+        resume(self.core, command, who)
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         self.core.reply(who, self.trees.new_inbox(command.name).info)

@@ -25,6 +25,7 @@ from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model import commands as c
 from procactors.model.events import Progress
 from procactors.observe.events import Events
+from procactors.process import parent_dump
 from procactors.process.launcher import Launcher
 from procactors.supervision.backend import ReplyTo
 from procactors.supervision.processes import Processes
@@ -47,6 +48,7 @@ from procactors.wire.record import READY, Kind
 from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
+    from procactors.supervision.guest_events import GuestEvents
     from procactors.supervision.guests import Guests
     from procactors.supervision.slow_handlers import SlowHandlers
 
@@ -86,8 +88,11 @@ class Supervisor:
         self._slow_after = slow_after
         self._slow: SlowHandlers | None = None
         self._guests: Guests | None = None
+        self._guest_events: GuestEvents | None = None
         #: Called once when a tree's root has given up; the system then ends.
         self.on_failure: Callable[[RestartIntensityExceeded], None] = lambda _error: None
+        #: Called with seconds, or None, when a guest wants the whole system stopped.
+        self.on_stop: Callable[[float | None], None] = lambda _timeout: None
         with contextlib.ExitStack() as undo:
             self._files = MailboxFiles(actor_path(endpoint.path, SUPERVISOR))
             undo.callback(self._files.close)
@@ -111,6 +116,9 @@ class Supervisor:
         self.supervision.handlers |= {
             c.LostMessage: self._lost,
             c.AsGuest: self._do_for_guest,
+            c.Listen: self._listen,
+            c.StopSystem: self._stop_system,
+            c.TellStacks: self._tell_stacks,
             c.ReportProgress: self._progressed,
             c.ReportOverflow: self._overflowed,
         }
@@ -183,6 +191,13 @@ class Supervisor:
     # -- the loop -----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        parent_dump.begin()
+        try:
+            self._serve()
+        finally:
+            parent_dump.end()
+
+    def _serve(self) -> None:
         while not self._done:
             for fd, _ in self._epoll.poll(self.supervision.patience()):
                 self._ready(fd)
@@ -285,10 +300,34 @@ class Supervisor:
             sweep = self._recovery.sweep_after
             self._guests = Guests(self.core, self._endpoint.path, self._epoll, sweep)
         self._guests.come(command)
-        if command.command is None:
+        order = command.command
+        actor = self.core.actors.get(order.actor) if isinstance(order, c.Stop) else None
+        if actor is not None and not actor.is_idle:
+            # The guest has sent it nothing: so the stop comes behind what the program has sent.
+            actor.host.stop()
+        if order is None:
             self.core.reply(who, None)
         else:
-            self.supervision.handlers[type(command.command)](command.command, who)
+            self.supervision.handlers[type(order)](order, who)
+
+    def _listen(self, command: c.Listen, who: ReplyTo) -> None:
+        if self._guest_events is None:
+            from procactors.supervision.guest_events import GuestEvents  # only where it is used
+
+            self._guest_events = GuestEvents(self._events, self._endpoint.path)
+            assert self._guests is not None  # only guests listen so
+            self._guests.on_ended.append(self._guest_events.end)
+        self._guest_events.listen(command)
+        self.core.reply(who, None)
+
+    def _tell_stacks(self, _: c.TellStacks, who: ReplyTo) -> None:
+        from procactors.runner.stacks import collected  # only where it is used
+
+        self.core.reply(who, collected())
+
+    def _stop_system(self, command: c.StopSystem, who: ReplyTo) -> None:
+        self.core.reply(who, None)
+        self.on_stop(command.timeout)
 
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
         name = self.name_of(command.actor)

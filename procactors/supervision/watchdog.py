@@ -31,6 +31,7 @@ from procactors.supervision.health import (
     is_over,
     standstill,
 )
+from procactors.wire.mailbox.black_box import DEBUGGED
 
 __all__ = ["Watchdog"]
 
@@ -112,11 +113,17 @@ class Watchdog:
                 return
         if actor.options.handle_timeout is None:
             return
+        if actor.words[DEBUGGED]:
+            # Its time counts from here, should the debugger leave before the next look.
+            actor.resumed_at = now
+        if actor.is_suspended or actor.words[DEBUGGED]:
+            self._watched[actor.id] = (actor, None)
+            return
         look = actor.host.look(now)
         if look.busy_since is not None and look.busy_since > now and actor.host.is_suspended():
             # It waits for a stream's reader, which is no hang; but stopped it waits for nothing.
             look = look._replace(busy_since=None, waits=True)
-        still = standstill(last, look, self._awake_since)
+        still = standstill(last, look, max(self._awake_since, actor.resumed_at))
         self._watched[actor.id] = (actor, still)
         if still is not None and is_hung(still, actor.options.handle_timeout, now):
             text = f"handle_timeout={actor.options.handle_timeout} s is over"
@@ -127,7 +134,11 @@ class Watchdog:
     def condemn(self, command: c.Condemn, who: ReplyTo) -> None:
         """End a pool's worker at an item that takes too long."""
         actor = self._core.actors.get(command.actor)
-        if actor is None or actor.host.pid is None or actor.host.pid != command.pid:
+        is_there = actor is not None and actor.host.pid is not None and not actor.is_suspended
+        if actor is None or not is_there or actor.host.pid != command.pid:
+            self._core.reply(who, False)
+            return
+        if actor.words[DEBUGGED]:
             self._core.reply(who, False)
             return
         still = standstill(None, actor.host.look(self._core.clock()), 0.0)
@@ -152,6 +163,7 @@ class Watchdog:
             self._end(actor, ExitReason(ExitKind.HANG, signal.SIGKILL, text))
             return
         actor.accused_of = ExitReason(ExitKind.HANG, signal.SIGKILL, text)
+        actor.host.expect_dump()
         actor.host.send(DUMP)
         self._await_dump(actor, actor.start, still, self._core.clock() + _DUMP_S, 0)
 
@@ -166,7 +178,9 @@ class Watchdog:
         if now < until and (size == 0 or size != before):
             again = functools.partial(self._await_dump, actor, start, still, until, size)
             self._core.at(now + _DUMP_EVERY_S, again)
-        elif _is_same(still, standstill(still, actor.host.look(now), 0.0)):
+        elif not actor.words[DEBUGGED] and _is_same(
+            still, standstill(still, actor.host.look(now), 0.0)
+        ):
             self._end(actor, actor.accused_of)
         else:
             # It came to an end at the last moment: to kill it now would blame the next message.

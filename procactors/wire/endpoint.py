@@ -31,6 +31,7 @@ from procactors.errors import (
 )
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
 from procactors.wire.mailbox.black_box import (
+    DEBUGGED,
     LISTENED,
     LISTENED_OVERFLOW,
     SYSTEM_ENDS,
@@ -45,7 +46,7 @@ from procactors.wire.record import BODY_LIMIT, Kind, frame, parse
 from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
 from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
-from procactors.wire.replies.reader import NOT_SENT, ReplyReader
+from procactors.wire.replies.reader import HELD_S, NOT_SENT, ReplyReader
 from procactors.wire.storage import too_many_open
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
 
@@ -244,6 +245,8 @@ class Endpoint:
                 answer = port.wait(call, deadline, self._check, actor, name)
             else:
                 answer = self._wait_as_actor(port, call, deadline, actor, name)
+            if answer is None and timeout is not None:
+                answer = self._wait_for_debugged(port, call, timeout, actor, name)
             if answer is None:
                 raise _timeout_error(name, timeout)
         except BaseException:
@@ -289,7 +292,7 @@ class Endpoint:
             replies.pending.pop(call, None)
             raise
         if timeout is not None:
-            replies.expire(call, deadline, _timeout_error(name, timeout))
+            replies.expire(call, deadline, timeout, actor, _timeout_error(name, timeout))
 
     def expect(self, pending: PendingReply) -> tuple[int, int]:
         """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
@@ -748,6 +751,33 @@ class Endpoint:
             waiting[WAITING_ON] = 0
             self._cycle_looks = 0
 
+    def _wait_for_debugged(
+        self, port: ReplyPort, call: int, timeout: float, actor: int, name: str
+    ) -> Answer | None:
+        """Wait on, behind a deadline, while the actor is debugged, and all the time anew then."""
+        answer = None
+        while answer is None and self._is_debugged(actor):
+            until = monotonic() + min(HELD_S, timeout)
+            answer = self._wait_as_actor(port, call, until, actor, name)
+            actor, name = port.moved_to(call) or (actor, name)
+            if answer is None and not self._is_debugged(actor):
+                answer = self._wait_as_actor(port, call, monotonic() + timeout, actor, name)
+        return answer
+
+    def _is_debugged(self, actor: int) -> bool:
+        """Whether somebody debugs an actor, or one that it waits for."""
+        seen: set[int] = set()
+        while actor and actor not in seen:
+            seen.add(actor)
+            words = self.words(actor)
+            try:
+                if words is None or words[DEBUGGED]:
+                    return words is not None
+                actor = words[WAITING_ON]
+            except ValueError:  # its mailbox was closed in this process meanwhile
+                return False
+        return False
+
     def _reply_reader(self) -> ReplyReader:
         replies = self._replies
         if replies is None:
@@ -757,6 +787,7 @@ class Endpoint:
                 replies = self._reading
                 if replies is None:
                     replies = self._reading = ReplyReader(self.store)
+                    replies.is_debugged = self._is_debugged
                 replies.start()
                 self._callbacks, self._replies = replies.callbacks, replies
         return replies

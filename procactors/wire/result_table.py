@@ -10,20 +10,27 @@ table first; then one 8-byte store, the item's mark, says that it is there. What
 worker, marks that are set are results, and the first one that is not set is the item in hand.
 
     0        words: which batch this is for, how far it may go, what is just being done
-    512      marks, one an item: 0 not done; else how it ended and where its bytes end
-    +8 n     numbers: whole ones and floats are stored as they are, without a pickle
+    512      marks, one an item: the table's blank as long as it is not done; a number is its own
+             mark, without a pickle; of any other outcome the mark says no more than that it is done
+    +8 n     kinds, stored before the mark: 0 of a whole number; else which kind of outcome it is,
+             and where its bytes end
     +8 n     area: pickled results and texts one behind the other, or references to segments
+
+The blank is a number that each process draws for its tables, of eight bytes: that a result is just
+that number happens once in 600 years, at a thousand million results a second.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import mmap
 import os
 import pickle
 import sys
 import threading
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import DecodeError, StorageFull
 from procactors.light_tuple import NamedTuple
@@ -33,6 +40,9 @@ from procactors.wire.record import Kind
 from procactors.wire.replies.failures import unpack
 from procactors.wire.shm.segments import Received
 from procactors.wire.storage import Descriptors, create, find_file, remove_file, remove_folder
+
+if TYPE_CHECKING:
+    import ctypes
 
 __all__ = [
     "BATCH",
@@ -48,6 +58,7 @@ __all__ = [
     "OUTSIDE",
     "PAYLOAD",
     "RESERVE",
+    "SET",
     "SINCE",
     "SIZE",
     "STARTED",
@@ -67,13 +78,14 @@ __all__ = [
 #: once it is through with it. LIMIT: items that it may begin; the pool lowers it. LOADING: what is
 #: just being unpickled, if anything. SINCE: when the item in hand was begun, in nanoseconds, if the
 #: pool wants to know. LOWERED: its first byte is 1 once the limit is lower than the batch is long.
-#: CANCELLED: number of the item, from 1 on, that its caller does not want any more.
-BATCH, STARTED, LIMIT, LOADING, SINCE, LOWERED, CANCELLED = range(7)
+#: CANCELLED: number of the item, from 1 on, that its caller does not want any more. BLANK: a mark
+#: that was not set.
+BATCH, STARTED, LIMIT, LOADING, SINCE, LOWERED, CANCELLED, BLANK = range(8)
 _WORDS = 64
 #: Values of LOADING: the function, whose module may take its time to be imported; the items.
 FUNCTION, PAYLOAD = 1, 2
 
-#: Items of one batch at most: what marks and numbers have room for. 8192 tiny ones take a worker
+#: Items of one batch at most: what marks and kinds have room for. 8192 tiny ones take a worker
 #: about a millisecond, ten times what a message costs.
 MOST_ITEMS = 8192
 #: Bytes for pickled results. A worker begins no item with less than RESERVE left: whatever its
@@ -82,25 +94,28 @@ _AREA_BYTES = 192 * 1024
 RESERVE = 4096
 
 _MARKS_AT = _WORDS * 8
-_NUMBERS_AT = _MARKS_AT + MOST_ITEMS * 8
-_AREA_AT = _NUMBERS_AT + MOST_ITEMS * 8
+_KINDS_AT = _MARKS_AT + MOST_ITEMS * 8
+_AREA_AT = _KINDS_AT + MOST_ITEMS * 8
 #: Bytes of a result table.
 SIZE = -(-(_AREA_AT + _AREA_BYTES) // 4096) * 4096
 
-#: How an item ended, in the low bits of its mark. OUTSIDE is added when the area holds only a
+#: How an item ended, in the low bits of its kind. OUTSIDE is added when the area holds only a
 #: reference to a segment.
-WHOLE, FLOAT, NONE, VALUE, FAILURE, TEXT, FALSE, TRUE = range(1, 9)
+WHOLE, FLOAT, NONE, VALUE, FAILURE, TEXT, FALSE, TRUE = range(8)
 OUTSIDE = 16
+#: The mark of an outcome that is no number.
+SET = 1
 #: How texts lie in the area: with halves of surrogate pairs, which a pickle lets pass, too.
 UTF8 = ("utf-8", "surrogatepass")
 _CONSTANTS = {NONE: None, FALSE: False, TRUE: True}
-#: Where that lies in the eight bytes of a mark.
+#: Where that lies in the eight bytes of a kind.
 _LOW = 0 if sys.byteorder == "little" else 7
 
 #: Those whose outcome needs no unpickling.
 _PLAIN = frozenset((WHOLE, FLOAT, NONE, TEXT, FALSE, TRUE))
 
 _ZEROS = memoryview(bytes(MOST_ITEMS * 8)).cast("Q")
+_BLANKS = memoryview(os.urandom(8) * MOST_ITEMS).cast("q")
 _new = tuple.__new__  # past NamedTuple's own constructor: half the cost
 
 
@@ -148,8 +163,11 @@ class ResultTable:
         number: names it among those of its process.
         words: the words above.
         lowered: the byte that says whether the limit was lowered.
-        marks: one an item.
-        wholes, floats: the same eight bytes an item, as signed whole numbers and as floats.
+        is_lowered: the same in the worker, which asks before each item whether it is true: of such
+            an object that takes half as long.
+        blank: the word BLANK, as one signed number.
+        marks, floats: the same eight bytes an item, as signed whole numbers and as floats.
+        kinds: eight bytes an item.
         area: where pickled results go.
     """
 
@@ -163,15 +181,19 @@ class ResultTable:
         whole = memoryview(data)
         self.words = whole[:_MARKS_AT].cast("Q")
         self.lowered = whole[LOWERED * 8 : LOWERED * 8 + 1]
-        self.marks = whole[_MARKS_AT:_NUMBERS_AT].cast("Q")
-        self.wholes = whole[_NUMBERS_AT:_AREA_AT].cast("q")
-        self.floats = whole[_NUMBERS_AT:_AREA_AT].cast("d")
+        self.is_lowered: ctypes.c_ubyte | None = None
+        self.blank = whole[BLANK * 8 : BLANK * 8 + 8].cast("q")
+        self.marks = whole[_MARKS_AT:_KINDS_AT].cast("q")
+        self.floats = whole[_MARKS_AT:_KINDS_AT].cast("d")
+        self.kinds = whole[_KINDS_AT:_AREA_AT].cast("Q")
         self.area = whole[_AREA_AT : _AREA_AT + _AREA_BYTES]
 
     def prepare(self, batch: int, count: int) -> None:
         """Make the table ready for a batch of `count` items. No other process looks at it now."""
-        self.marks[:count] = _ZEROS[:count]
+        self.marks[:count] = _BLANKS[:count]
+        self.kinds[:count] = _ZEROS[:count]
         words = self.words
+        self.blank[0] = _BLANKS[0]
         words[STARTED] = words[LOADING] = words[SINCE] = words[CANCELLED] = 0
         words[LIMIT] = count
         self.lowered[0] = 0
@@ -180,19 +202,19 @@ class ResultTable:
     def lower(self, limit: int) -> None:
         """Let the worker begin no item from `limit` on."""
         self.words[LIMIT] = limit
-        # Looked at before each item in the place of the limit: a byte is read in half the time.
+        # Looked at before each item in the place of the limit: a byte costs less to read.
         self.lowered[0] = 1
 
     def done(self, count: int, start: int = 0) -> int:
         """Return how many of `count` items are done, knowing that `start` are."""
-        marks = self.marks
-        if start >= count or not marks[start]:
+        marks, blank = self.marks, self.blank[0]
+        if start >= count or marks[start] == blank:
             return start
-        if marks[count - 1]:
+        if marks[count - 1] != blank:
             return count
         found = marks[start:count].tolist()
         # Looked at in a copy: by now the worker may have done the last one, too.
-        return start + found.index(0) if 0 in found else count
+        return start + found.index(blank) if blank in found else count
 
     def take(self, store: PayloadStore, start: int, stop: int) -> tuple[list[Any], bool]:
         """Return copies of the outcomes of done items `start` to `stop`, and whether all are plain.
@@ -200,35 +222,52 @@ class ResultTable:
         Numbers, texts, truth values and None (plain) as they are, everything else as `Sealed`: no
         code of a user's runs here.
         """
-        marks = self.marks[start:stop].tobytes()
-        tags = marks[_LOW::8]
-        tag = tags[0] if tags == tags[:1] * (stop - start) else 0  # 0: not all are of one kind
+        kinds = self.kinds[start:stop].tobytes()
+        tags = kinds[_LOW::8]
+        tag = tags[0] if tags == tags[:1] * (stop - start) else -1  # -1: not all are of one kind
         if tag == WHOLE:
-            return self.wholes[start:stop].tolist(), True
+            return self.marks[start:stop].tolist(), True
         if tag == FLOAT:
             return self.floats[start:stop].tolist(), True
-        begin = self.marks[start - 1] >> 8 if start else 0
-        ends = [mark >> 8 for mark in memoryview(marks).cast("Q").tolist()]
-        area = bytes(self.area[: ends[-1]])
-        pieces = zip([begin, *ends], ends, strict=False)
-        if tag == TEXT and area.isascii():  # decoded once, and cut: a third of the cost
-            text = area.decode()
-            return [text[begin:end] for begin, end in pieces], True
-        if tag == VALUE:
-            return [_new(Sealed, (VALUE, area[begin:end])) for begin, end in pieces], False
+        ends = [kind >> 8 for kind in memoryview(kinds).cast("Q").tolist()]
+        begin = max(self.kinds[:start].tolist(), default=0) >> 8  # they grow, but for those of 0
+        if tag in (TEXT, VALUE):
+            area = bytes(self.area[: ends[-1]])
+            pieces = zip([begin, *ends], ends, strict=False)
+            if tag == VALUE:
+                return [_new(Sealed, (VALUE, area[begin:end])) for begin, end in pieces], False
+            if area.isascii():  # decoded once, and cut: a third of the cost
+                text = area.decode()
+                return [text[begin:end] for begin, end in pieces], True
+        outcomes = self._opened(store, tags, start, itertools.accumulate(ends, max, initial=begin))
+        return outcomes, _PLAIN.issuperset(tags)
+
+    def _opened(
+        self, store: PayloadStore, tags: bytes, start: int, borders: Iterator[int]
+    ) -> list[Any]:
+        """Return copies of outcomes from `start` on, of which each may be of another kind.
+
+        Args:
+            store: for what is in segments.
+            tags: of each of them.
+            start: number of the first.
+            borders: where the bytes of the first begin, and where those of each end.
+        """
         outcomes: list[Any] = []
-        for at, (tag, (begin, end)) in enumerate(zip(tags, pieces, strict=True), start):
+        for at, (tag, (begin, end)) in enumerate(
+            zip(tags, itertools.pairwise(borders), strict=True), start
+        ):
             if tag == WHOLE:
-                outcomes.append(self.wholes[at])
+                outcomes.append(self.marks[at])
             elif tag == FLOAT:
                 outcomes.append(self.floats[at])
             elif tag == TEXT:
-                outcomes.append(str(area[begin:end], *UTF8))
+                outcomes.append(str(self.area[begin:end], *UTF8))
             elif tag in _CONSTANTS:
                 outcomes.append(_CONSTANTS[tag])
             else:
-                outcomes.append(self._sealed(store, tag, area[begin:end]))
-        return outcomes, _PLAIN.issuperset(tags)
+                outcomes.append(self._sealed(store, tag, bytes(self.area[begin:end])))
+        return outcomes
 
     def _sealed(self, store: PayloadStore, tag: int, data: bytes) -> Sealed:
         if not tag & OUTSIDE:
@@ -250,12 +289,14 @@ class ResultTable:
 
     def _hide(self) -> None:
         """Let go of the views."""
+        self.is_lowered = None  # before what it looks at is released
         for view in (
             self.words,
             self.lowered,
+            self.blank,
             self.marks,
-            self.wholes,
             self.floats,
+            self.kinds,
             self.area,
         ):
             view.release()
@@ -331,11 +372,16 @@ def open_result_table(store: PayloadStore, process: int, number: int) -> ResultT
     Raises:
         FileNotFoundError: the pool is gone.
     """
+    import ctypes  # only where it is used: each actor has it, the pool's process may do without
+
     if store.tables is not None:
-        return store.tables.find(number)  # type: ignore[no-any-return]
-    path = find_file(store.path, os.path.join(_folder(process), str(number)))
-    with Descriptors() as opened:
-        return ResultTable(opened.open(path, os.O_RDWR), number)
+        result_table: ResultTable = store.tables.find(number)
+    else:
+        path = find_file(store.path, os.path.join(_folder(process), str(number)))
+        with Descriptors() as opened:
+            result_table = ResultTable(opened.open(path, os.O_RDWR), number)
+    result_table.is_lowered = ctypes.c_ubyte.from_buffer(result_table.lowered)
+    return result_table
 
 
 def remove_result_tables_of(runtime_dir: str, process: int) -> None:

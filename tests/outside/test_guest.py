@@ -127,6 +127,11 @@ def test_a_guest_in_the_systems_own_process_disturbs_nothing_of_it():
         with Guest(system._dir.path) as guest:
             assert [info.name for info in guest.ask(c.ListActors())] == [ref.name]
         assert ref.ask(Counter.increment) == 1
+        for _ in range(3):
+            with Guest(system._dir.path) as guest:
+                guest.ask(None)
+        # Each that comes has those forgotten that have left: this process itself does not end.
+        assert len(system._supervisor._guests._pidfds) == 1
 
 
 def test_another_version_is_refused_with_a_hint():

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+import weakref
 from concurrent.futures import (
     FIRST_COMPLETED,
     FIRST_EXCEPTION,
@@ -46,6 +47,9 @@ from tests.support.faults import (
 )
 from tests.support.programs import running
 from tests.support.waiting import CLOCK_TOLERANCE_S, LONG_S, SHORT_S, aside, eventually
+
+#: Of a map of chunks of two, more than are taken while its workers stand still.
+ITEMS = 2000
 
 
 @pytest.fixture
@@ -512,7 +516,125 @@ def test_results_of_a_map_can_be_read_after_the_end(executor):
     assert list(failing) == []
 
 
-def test_a_map_that_was_left_in_the_middle_says_that_the_end_came(executor):
+def held(gate, number, other=None):
+    """Wait at the gate with some items behind the first."""
+    if 3 < number < 9:
+        gate.wait()
+    if number == other:
+        raise Fault(number)
+    return (number, other)
+
+
+class HalfRead:
+    """A map of which one result has been read, while most of its input was not taken."""
+
+    def __init__(self, executor, gate, others=None):
+        self.taken = []
+        others = itertools.repeat(None) if others is None else others
+        numbered = numbers(ITEMS, self.taken)
+        self.results = executor.map(functools.partial(held, gate), numbered, others, chunksize=2)
+        assert next(self.results)[0] == 0
+        # Workers stand at the gate, and no more than 256 chunks are on their way to them.
+        assert len(self.taken) < ITEMS
+
+
+def test_a_map_that_is_half_read_is_done_by_the_shutdown(executor, gate):
+    half = HalfRead(executor, gate)
+    gate.open()
+    executor.shutdown()
+    assert len(half.taken) == ITEMS
+    assert list(half.results) == [(x, None) for x in range(1, ITEMS)]
+    assert list(half.results) == []
+
+
+def test_a_map_is_read_on_while_the_shutdown_finishes_it(executor, gate):
+    half = HalfRead(executor, gate)
+    reading = aside(list, half.results)
+    ending = aside(executor.shutdown)
+    gate.open()
+    ending.result(LONG_S)
+    assert reading.result(SHORT_S) == [(x, None) for x in range(1, ITEMS)]
+
+
+def test_a_map_is_read_on_when_its_executor_was_collected(gate):
+    executor = ActorPoolExecutor(2)
+    half = HalfRead(executor, gate)
+    engine = weakref.ref(executor._engine)
+    del executor
+    eventually(lambda: engine() is None or engine().closed, "the end to have begun")
+    gate.open()
+    assert list(half.results) == [(x, None) for x in range(1, ITEMS)]
+    eventually(lambda: not workers(), "the end of the workers")
+
+
+def test_what_fails_in_a_half_read_map_is_raised_behind_the_shutdown(executor, gate):
+    half = HalfRead(executor, gate, itertools.repeat(ITEMS - 7))
+    gate.open()
+    executor.shutdown()
+    got = []
+    with pytest.raises(Fault, match=str(ITEMS - 7)):
+        got.extend(iter(lambda: next(half.results), None))
+    assert list(half.results) == []
+
+
+def test_an_item_of_a_half_read_map_that_cannot_be_loaded_fails_alone(executor, gate):
+    """The shutdown has those sent one by one that came together with it; large results stay."""
+    large, last = b"x" * 5000, ITEMS - 11
+    others = itertools.chain(
+        itertools.repeat(large, last), [BreaksWhenLoaded("exception")], range(10)
+    )
+    half = HalfRead(executor, gate, others)
+    gate.open()
+    executor.shutdown()
+    assert len(half.taken) == ITEMS
+    expected = [(x, large) for x in range(1, last)]
+    assert list(itertools.islice(half.results, last - 1)) == expected
+    with pytest.raises(DecodeError):
+        next(half.results)
+
+
+def test_a_shutdown_that_cancels_takes_no_more_of_a_half_read_map(executor, gate):
+    half = HalfRead(executor, gate)
+    ending = aside(functools.partial(executor.shutdown, cancel_futures=True))
+    eventually(lambda: not executor._engine.pool._dispatcher.queue, "what waits to be cancelled")
+    gate.open()
+    ending.result(LONG_S)
+    assert len(half.taken) < ITEMS
+    with pytest.raises(CancelledError):
+        list(half.results)
+
+
+def test_workers_that_are_killed_end_a_half_read_map(executor, gate):
+    half = HalfRead(executor, gate)
+    executor.kill_workers()
+    assert len(half.taken) < ITEMS
+    with pytest.raises((ActorDied, ActorStopped)):
+        list(half.results)
+
+
+def test_a_half_read_map_that_was_left_is_not_finished(executor, gate):
+    half = HalfRead(executor, gate)
+    half.results.close()
+    gate.open()
+    executor.shutdown()
+    assert len(half.taken) < ITEMS
+
+
+def test_an_input_may_shut_its_executor_down(executor):
+    """What it gives behind that is refused; nothing waits for itself."""
+
+    def ending():
+        yield from range(1000)
+        executor.shutdown()
+        yield from range(1000, 100_000)
+
+    got = []
+    with pytest.raises(ActorStopped):
+        got.extend(executor.map(square, ending()))
+    assert got[:1000] == [x * x for x in range(1000)][: len(got)]
+
+
+def test_a_map_with_a_bound_that_is_half_read_says_that_the_end_came(executor):
     """What is read of it after a shutdown is what had been taken; then it raises."""
     results = executor.map(square, numbers(None, []), buffersize=4)
     assert next(results) == 0

@@ -307,7 +307,7 @@ def test_a_function_that_was_mapped_before_is_not_measured_from_one_item_on(pool
     sizes = []
     for _ in range(2):
         results = pool.map(square, Source(range(3000)))
-        sizes.append(len(results._job._waiting[0].items))
+        sizes.append(len(results._job._waiting[0].outcomes))  # they stay when it has ended
         assert list(results) == SQUARES
     assert sizes[0] == 1
     assert sizes[1] > 100

@@ -86,14 +86,16 @@ def test_what_was_forwarded_is_killed_where_it_runs(system, log, worker, gate):
 
 
 def test_what_went_through_many_hands_is_cancelled_in_the_last(system, log, worker, gate):
-    """As soon as it is there: where it went is told in the order of its ways."""
-    ref = worker
+    """As soon as no forwarder has it in hand: where it went is told in the order of its ways."""
+    hands = [worker]
     for _ in range(3):
-        ref = relay(system, log, Relay, 1, ref)
+        hands.append(relay(system, log, Relay, 1, hands[-1]))
     for _ in range(10):
         held = stand(worker, Relay, gate)
-        reply = ref.submit(Relay.pass_on, 1)
+        reply = hands[-1].submit(Relay.pass_on, 1)
         eventually(lambda: worker.status().mailbox, "the call to arrive")
+        # It is there before the last handler that passed it on has ended.
+        eventually(lambda: not any(one.status().in_hand for one in hands[1:]), "the handlers' ends")
         assert reply.cancel() is True
         gate.let_pass()
         held.result(SHORT_S)

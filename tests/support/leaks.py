@@ -74,8 +74,8 @@ def left_since(before: Snapshot, suspects: Snapshot | None = None) -> list[str]:
     left += sorted(now.threads[thread] for thread in threads)
     left += _new_descriptors(before, now)
     # Looked at again: of a stranger's file that goes meanwhile, nobody is found to use it.
-    unused = [path for path in sorted(files) if not _used_by_strangers(path, now)]
-    left += [now.files[path] for path in unused if os.path.lexists(path)]
+    unused = files - _used_by_strangers(files, now)
+    left += [now.files[path] for path in sorted(unused) if os.path.lexists(path)]
     return left
 
 
@@ -176,15 +176,27 @@ def _files() -> Iterator[tuple[Path, str]]:
         yield path, f"runtime directory {path}"
 
 
-def _used_by_strangers(path: Path, now: Snapshot) -> bool:
-    """Tell whether a process that is not of this test run has `path`, or a file in it, open."""
+def _used_by_strangers(paths: set[Path], now: Snapshot) -> set[Path]:
+    """Return those that a process which is not of this test run has open, or a file in them.
+
+    All at once: beside other test runs there are hundreds of processes to look at, and dozens of
+    paths.
+    """
+    names = {str(path): path for path in paths}
+    used: set[Path] = set()
+    if not names:
+        return used
     ours = {os.getpid()} | {pid for pid, _ in now.processes}
     for pid in psutil.pids():
-        if pid not in ours:
-            with suppress(OSError):
-                for link in Path(f"/proc/{pid}/fd").iterdir():
-                    with suppress(OSError):
-                        target = Path(os.readlink(link))
-                        if target == path or path in target.parents:
-                            return True
-    return False
+        if pid in ours:
+            continue
+        with suppress(OSError):
+            for link in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(OSError):
+                    target = os.readlink(f"/proc/{pid}/fd/{link}")
+                    used |= {
+                        path
+                        for name, path in names.items()
+                        if target == name or target.startswith(f"{name}/")
+                    }
+    return used

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.runtime_dir import RuntimeDir
+
+# How long an example takes, on a busy machine, says nothing about what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ __all__ = [
     "CLOSED",
     "CLOSING",
     "CONTROL",
+    "DEBUGGED",
     "DELIVERIES",
     "ENDING",
     "EXPIRED",
@@ -84,6 +85,8 @@ CANCELS = 21
 EXPIRED = 22
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26
+#: While somebody debugs the actor: the process of the terminal; 1: none yet, or the program's.
+DEBUGGED = 27
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
 #: up before the next one is in hand, but not for one that is delivered again.
 SERIAL = 23

@@ -60,9 +60,9 @@ def test_another_map_of_a_function_begins_with_what_the_last_has_seen():
     assert paces.begin(b"other").size(20_000, 2) == 1
     again = paces.begin(b"f")
     assert again.size(None, 2) == MOST_ITEMS
-    assert again.size(8, 2) == 1  # these may be others: they are shared
+    assert again.size(8, 2) == 2  # these may be others: they are shared
     again.seen(2, 2e-6)
-    assert again.size(8, 2) == 500
+    assert again.size(8, 2) == 1000
 
 
 def test_all_calls_of_a_function_share_its_pace():
@@ -71,11 +71,11 @@ def test_all_calls_of_a_function_share_its_pace():
     assert paces.of(b"f") is not paces.of(b"g")
 
 
-def test_tiny_chunks_share_a_message_up_to_half_a_millisecond_of_work():
+def test_tiny_chunks_share_a_message_up_to_a_millisecond_of_work():
     pace = Pace()
     assert pace.together(1) == 1
     pace.seen(100, 100 * 50e-6)
-    assert (pace.together(1), pace.together(4), pace.together(100)) == (10, 2, 1)
+    assert (pace.together(1), pace.together(4), pace.together(100)) == (20, 5, 1)
     pace.seen(100_000, 0.01)
     assert pace.together(1) == 64
 
@@ -88,6 +88,10 @@ def test_items_of_which_none_was_seen_are_shared_in_equal_parts():
         sizes.append(again.size(left, 2, sent))
         left -= sizes[-1]
     assert sizes == [1000] * 4
+    assert again.size(80_000, 2) == MOST_ITEMS
+    assert again.size(40_000, 2) == 5000  # four for each worker
+    assert again.size(6000, 2) == 1000  # not less than a millisecond,
+    assert again.size(2000, 2) == 500  # but two for each
 
 
 def test_a_pool_does_not_remember_every_function():
@@ -117,7 +121,7 @@ def test_the_end_of_the_input_is_not_cut_into_crumbs():
     pace = Pace()
     for size in (1, 256, 4096):
         pace.seen(size, size * 1e-6)
-    assert pace.size(400, 2) == 500
+    assert pace.size(400, 2) == 1000
 
 
 @given(

@@ -152,8 +152,8 @@ def test_what_a_stranger_has_open_is_his(before):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout.readline()
         now = leaks.look()
-        assert not leaks._used_by_strangers(path, now)
-        assert leaks._used_by_strangers(path, leaks.Snapshot({}, {}, {}, {}))
+        assert not leaks._used_by_strangers({path}, now)
+        assert leaks._used_by_strangers({path}, leaks.Snapshot({}, {}, {}, {})) == {path}
     path.rmdir()
 
 

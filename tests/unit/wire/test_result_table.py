@@ -153,6 +153,34 @@ def test_outcomes_are_taken_from_any_place(bench):
             assert is_plain is ((4,) not in values[start:stop])
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [-(2**63), -1, 0, 1, 2**63 - 1],
+        [float("-inf"), -0.0, 0.0, 5e-324],
+        [7, 0.5, None, "text", 8, True, 9, -1, 0.0, [1], 0],
+    ],
+    ids=["whole", "float", "mixed"],
+)
+def test_numbers_are_their_own_marks(bench, values):
+    """Whatever they are, zero too: an item is done as soon as its number is there."""
+    table, done = bench.result_table, []
+
+    def looks(at):
+        done.append(table.done(len(values)))
+        return values[at]
+
+    bench.find = lambda key: looks
+    bench.runner = BatchRunner(bench.store, bench.find, lambda: None, bench.spent.append)
+    try:
+        assert bench.run(items(b"looks", list(range(len(values))))) == values
+    finally:
+        for other in bench.runner._result_tables.values():
+            other.close()
+        bench.runner._result_tables.clear()
+    assert done == list(range(len(values)))
+
+
 def test_a_failure_stands_in_its_place_with_its_traceback(bench):
     first, (failed, error), last = bench.run(items(answer, [1, "raise", 3]))
     assert (first, failed, last) == (1, "failed", 3)

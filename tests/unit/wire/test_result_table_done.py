@@ -8,9 +8,9 @@ from procactors.wire.result_table import SIZE, ResultTable
 class Racing:
     """Marks that are set between a look at one of them and a look at all."""
 
-    def __init__(self, count: int, late: int) -> None:
+    def __init__(self, count: int, late: int, blank: int) -> None:
         self._now, self._soon = [1] * count, [1] * count
-        self._now[late:] = [0] * (count - late)
+        self._now[late:] = [blank] * (count - late)
 
     def __getitem__(self, at: int | slice) -> int | memoryview:
         if isinstance(at, int):
@@ -18,18 +18,18 @@ class Racing:
         return memoryview(bytes(self._soon))[at]
 
 
-def table_with(tmp_path, marks=None) -> ResultTable:
+def table_with(tmp_path, late=None) -> ResultTable:
     (tmp_path / "result_table").write_bytes(bytes(SIZE))
     with open(tmp_path / "result_table", "r+b") as file:
         result_table = ResultTable(file.fileno(), 1)
     result_table.prepare(1, 10)
-    if marks is not None:
-        result_table.marks = marks
+    if late is not None:
+        result_table.marks = Racing(10, late, result_table.blank[0])
     return result_table
 
 
 def test_a_batch_that_ends_during_the_look_is_done(tmp_path):
-    assert table_with(tmp_path, Racing(10, late=5)).done(10) == 10
+    assert table_with(tmp_path, late=5).done(10) == 10
 
 
 def test_items_are_done_up_to_the_first_that_is_not_marked(tmp_path):
