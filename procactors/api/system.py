@@ -102,6 +102,7 @@ class ActorSystem(SystemHandle):
         slow_after: seconds from which a handler that runs is a slow one: those that listen to
             `events` get a `SlowHandler`. Nothing else comes of it, and nobody looks while nobody
             listens.
+        seed: of an inline system: the same one gives the same run.
 
     Raises:
         InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
