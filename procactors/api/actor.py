@@ -83,8 +83,12 @@ class Context:
 
     @property
     def log(self) -> logging.Logger:
-        """A logger named after the actor."""
-        return logging.getLogger(f"procactors.actor.{self.ref.name}")
+        """The logger named after the actor's class, as in ``shop.orders.Worker``.
+
+        Its records reach the program's logger of that name (``ActorSystem(logs="forward")``), with
+        the actor's name, incarnation and handler.
+        """
+        return logging.getLogger(f"{self._class.__module__}.{self._class.__qualname__}")
 
     def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
         """Start a child: it is stopped with this actor, and before its next life.

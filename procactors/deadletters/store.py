@@ -68,6 +68,8 @@ class DeadLetters:
         self._endpoint: Transport | None = None
         self._address_of: Callable[[str], int | None] = lambda _name: None
         self.total = 0
+        #: Called with the total when it has grown.
+        self.on_total: Callable[[int], None] = lambda _total: None
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -241,6 +243,7 @@ class DeadLetters:
                 if len(self._letters) > _KEPT:
                     self._letters.popitem(last=False)
                 self.total += 1
+                self.on_total(self.total)
                 for subscription in self._subscriptions:
                     subscription.feed.offer(letter)
             if self._file is not None:

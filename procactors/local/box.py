@@ -175,6 +175,8 @@ class LocalReader:
 
     is_polled = True
     is_alone = False
+    #: Nothing is counted.
+    meter = None
 
     def __init__(
         self, path: str, box: LocalBox, mail: LocalMail, now_ns: Callable[[], int]

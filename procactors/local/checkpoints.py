@@ -45,6 +45,7 @@ class LocalCheckpointReader(CheckpointReader):
 
     is_dead = False
     mail: Any
+    meter: Any = None
 
     # All that `CheckpointReader` builds on is the one's in memory.
     __init__ = LocalReader.__init__

@@ -26,7 +26,7 @@ from procactors.runner.source import LONGEST_WAIT_S
 from procactors.wire.checkpoint_file import CURE, CheckpointFile, runtime_file, user_file
 from procactors.wire.envelope import CALL_ID, open_envelope
 from procactors.wire.mailbox.black_box import DELIVERIES, IN_HAND, SERIAL, STATE
-from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.mailbox.metered import MeteredReader
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.bundle import leans, pack
 from procactors.wire.pickling.codec import Encoded, decode, pieces, split
@@ -50,14 +50,14 @@ _LARGE = 65_536
 _CALL, _EVENT = int(Kind.CALL), int(Kind.EVENT)
 
 
-class CheckpointReader(MailboxReader):
+class CheckpointReader(MeteredReader):
     """The reader of an actor with checkpoints: all ways out of a message lead by `done`."""
 
     #: Set when the actor is constructed; nothing is read before.
     keeper: Keeper
     #: What it does without a checkpoint.
-    _plain_advance = MailboxReader.advance
-    _plain_done = MailboxReader.done
+    _plain_advance = MeteredReader.advance
+    _plain_done = MeteredReader.done
 
     def advance(self, timeout: float | None = None) -> int:
         """Mark the next record as in hand, but for one that the state holds already."""

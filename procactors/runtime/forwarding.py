@@ -27,6 +27,8 @@ from procactors.wire.envelope import (
     Envelope,
     open_envelope,
     rebuild_message,
+    traced,
+    untraced,
 )
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import IN_SEGMENT, MOVED, Kind, frame, parse
@@ -112,9 +114,11 @@ def _record(
     loop: Loop, transport: Transport, ref: ActorRef[Any], flags: int, envelope: Envelope
 ) -> bytes:
     """Return the message as it goes on: by the method's name, since the class is another one."""
-    method, payload = envelope.method, bytes(envelope.payload)
+    (method, context), payload = untraced(envelope.method), bytes(envelope.payload)
     if method and method[:1] != b":":
         method = b":" + loop.name_by_key(method).encode()
+    if context:
+        method = traced(method, context)
     if flags & IN_SEGMENT:
         try:
             transport.store.pass_on(flags, payload)

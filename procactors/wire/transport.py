@@ -28,6 +28,7 @@ __all__ = [
     "known_transport",
     "leave",
     "transport_of",
+    "transports",
 ]
 
 #: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
@@ -247,6 +248,11 @@ def enter(transport: Transport) -> None:
     """Have the refs of a system find this transport in this process."""
     _transports[transport.path] = transport
     in_copies(_forget_in_child)
+
+
+def transports() -> list[Transport]:
+    """Return those of the systems that are up in this process."""
+    return list(_transports.values())
 
 
 def leave(transport: Transport) -> None:
