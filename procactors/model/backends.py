@@ -126,6 +126,12 @@ LIMITS: dict[str, Limit] = {
         "they do not list it",
         "it has no directory in which other processes find it",
     ),
+    "counts": Limit(
+        "`procactors.metrics`, forwarding of logs and output, traces",
+        _LOCAL,
+        "nothing is counted; what an actor logs or prints, the program does",
+        "they are read from a process's black box, and go from a process to its parent",
+    ),
     "globals": Limit(
         "global state (modules, `random`, the working directory) is each actor's own",
         _LOCAL,
