@@ -23,6 +23,7 @@ OWNERS: dict[str, set[str]] = {
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {
+        "local.store",  # in one process, whose definitions are at hand
         "wire.pickling.by_value",
         "wire.pickling.definitions",
         "wire.pickling.importable",  # what the application has registered
@@ -30,6 +31,8 @@ OWNERS: dict[str, set[str]] = {
     },
     "pickle": {
         "api.incarnation",  # the runtime's own values, in files of the runtime directory
+        "api.local_life",
+        "local.store",
         "cli.crash",  # a message in hand, where the user asks for it
         "process.frozen",  # for multiprocessing to unpickle
         "runner.batches",  # items one by one, at the speed of C

@@ -115,6 +115,7 @@ class ActorSystem(SystemHandle):
         slow_after: seconds from which a handler that runs is a slow one: those that listen to
             `events` get a `SlowHandler`. Nothing else comes of it, and nobody looks while nobody
             listens.
+        seed: of an inline system: the same one gives the same run.
 
     Raises:
         InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
@@ -136,7 +137,7 @@ class ActorSystem(SystemHandle):
         self,
         name: str | None = None,
         *,
-        backend: str = "processes",
+        backend: str | None = None,
         start_method: str = "forkserver",
         preload: Iterable[str] = (),
         spares: int = 0,
@@ -146,6 +147,7 @@ class ActorSystem(SystemHandle):
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
         slow_after: float = SLOW_AFTER_S,
+        seed: int = 0,
         metrics: bool = True,
         logs: str = "forward",
         stdout: str = "inherit",
@@ -153,7 +155,9 @@ class ActorSystem(SystemHandle):
     ) -> None:
         if name is not None:
             name = text("name", name)
-        one_of("backend", backend, ("processes",))
+        if backend is None:
+            backend = os.environ.get("PROCACTORS_BACKEND") or "processes"
+        backend = one_of("backend", backend, ("processes", "threads", "inline"))
         start_method = one_of("start_method", start_method, START_METHODS)
         preload = modules("preload", preload)
         spares = whole("spares (processes)", spares, 0)
@@ -178,6 +182,14 @@ class ActorSystem(SystemHandle):
             from procactors.api.inert import become_inert  # only where it is used
 
             become_inert(self, module, name, ask_timeout)
+            return
+        if backend != "processes":
+            from procactors.api.local_system import become_local  # only where it is used
+
+            files = dead_letter_file or crash_dir
+            become_local(self, backend, name, stop_timeout, ask_timeout, files, seed)
+            _systems.add(self)
+            in_copies(_forget_in_child)
             return
         check_ground()
         check_depth("this ActorSystem")

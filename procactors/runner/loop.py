@@ -122,6 +122,11 @@ class Loop:
         lost: called with (record, why) for a message that cannot be handled and wants no reply.
     """
 
+    #: The thread that serves the actor; None: the process's main thread.
+    thread: Any = None
+    #: The clock by which it is noted since when a timer runs.
+    now_ns: Callable[[], int] = monotonic_ns
+
     def __init__(
         self,
         reader: MailboxReader,
@@ -553,7 +558,7 @@ class Loop:
     def run_timer(self, timer: Timer) -> bool:
         """Call a timer's method, which nobody waits for: raising crashes the actor."""
         box = self._reader.box
-        box.begin_timer(timer.label, monotonic_ns())
+        box.begin_timer(timer.label, self.now_ns())
         self.deadline = 0.0
         try:
             getattr(self._instance, timer.method)(*timer.args)

@@ -54,7 +54,8 @@ def message_in_hand(loop: Loop | None, transport: Transport, verb: str) -> tuple
     transport.check_copy()  # it has the actor's shared maps, and would change the message there
     record = b"" if loop is None else loop.record
     kind = parse(record).kind if record else 0
-    is_aside = threading.current_thread() is not threading.main_thread()
+    own = threading.main_thread() if loop is None or loop.thread is None else loop.thread
+    is_aside = threading.current_thread() is not own
     if loop is None or is_aside or kind not in (Kind.CALL, Kind.MOVED):
         raise RuntimeError(
             f"there is no message in hand to {verb}: say it in the handler of a message, in the "

@@ -78,6 +78,10 @@ class Endpoint:
         box: the actor's own black box, in which it shows which actor it waits for.
     """
 
+    has_threads = True
+    open_stream: Callable[..., Any] | None = None
+    refuse: Callable[[str], None] | None = None
+
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
         self.actor = actor
@@ -86,6 +90,10 @@ class Endpoint:
         self.trips: Trips | None = None
         self.store: PayloadStore = store_of(path)
         self.encode: Callable[..., Encoded] = self.store.encode
+        self.make_lock: Callable[[], Any] = threading.Lock
+        self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_condition: Callable[[Any], Any] = threading.Condition
+        self.make_queue: Callable[[], Any] = SimpleQueue
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()
@@ -363,6 +371,12 @@ class Endpoint:
         replies = self._replies
         if replies is not None:
             replies.hurry()
+
+    look = hurry
+
+    def bring(self, _reply: object) -> None:
+        """Do what `hurry` does."""
+        self.hurry()
 
     def take_back(self, actor: int, call: int) -> bool | None:
         """Cancel a call of a submit; return True: it has not begun, and never will."""

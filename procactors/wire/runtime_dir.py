@@ -24,12 +24,14 @@ mean nothing in another container; and of two containers that share /tmp, neithe
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import sys
 import time
 from collections.abc import Iterator
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = [
     "FACTS",
