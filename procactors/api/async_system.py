@@ -42,7 +42,8 @@ class AsyncActorSystem(AsyncSystemHandle):
 
     Args:
         name, backend, start_method, preload, spares, stop_timeout, ask_timeout, runtime_dir,
-        dead_letter_file, crash_dir, slow_after, logs, stdout, log_repeats: as for `ActorSystem`.
+        dead_letter_file, crash_dir, slow_after, metrics, logs, stdout, log_repeats: as for
+        `ActorSystem`.
 
     Raises:
         Where it starts: what `ActorSystem` raises.
@@ -65,6 +66,7 @@ class AsyncActorSystem(AsyncSystemHandle):
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
         slow_after: float = SLOW_AFTER_S,
+        metrics: bool = True,
         logs: str = "forward",
         stdout: str = "inherit",
         log_repeats: int | None = LOG_REPEATS,
@@ -83,6 +85,7 @@ class AsyncActorSystem(AsyncSystemHandle):
             dead_letter_file=dead_letter_file,
             crash_dir=crash_dir,
             slow_after=slow_after,
+            metrics=metrics,
             logs=logs,
             stdout=stdout,
             log_repeats=log_repeats,

@@ -102,6 +102,10 @@ class ActorSystem(SystemHandle):
             code, so no other user may be able to write the file.
         crash_dir: directory to which each crash is written: its report as JSON, and the message
             in hand, pickled. Made when it is missing; None writes nothing.
+        slow_after: seconds from which a handler that runs is a slow one: those that listen to
+            `events` get a `SlowHandler`. Nothing else comes of it, and nobody looks while nobody
+            listens.
+        metrics: count and time each method's messages, for `procactors.metrics`.
         logs: what becomes of records that code in an actor logs. ``"forward"``: they reach the
             loggers of the same names in this process, whose levels hold in the actors;
             ``"inherit"``: an actor has the logging that it sets up itself; ``"none"``: they are
@@ -112,9 +116,6 @@ class ActorSystem(SystemHandle):
             files in ./procactors-logs/<system>/; ``"none"``: nowhere.
         log_repeats: times that one line of an actor's log is shown within a second: of the rest,
             one line says how many there were; None: all are shown.
-        slow_after: seconds from which a handler that runs is a slow one: those that listen to
-            `events` get a `SlowHandler`. Nothing else comes of it, and nobody looks while nobody
-            listens.
         seed: of an inline system: the same one gives the same run.
 
     Raises:
