@@ -20,7 +20,7 @@ from procactors.deadletters.letter import DeadLetter
 from procactors.errors import ActorStopped, InvalidSpec
 from procactors.model.checks import flag, patience, plain_function, text
 from procactors.observe.subscription import Subscription
-from procactors.wire.endpoint import Endpoint
+from procactors.wire.transport import Transport
 
 __all__ = ["DeadLetters", "LetterSink"]
 
@@ -66,7 +66,7 @@ class DeadLetters:
         self._missed = 0
         self._closed = False
         self._file: LetterSink | None = None
-        self._endpoint: Endpoint | None = None
+        self._endpoint: Transport | None = None
         self._address_of: Callable[[str], int | None] = lambda _name: None
         self.total = 0
         self.changes = 1
@@ -227,7 +227,7 @@ class DeadLetters:
         """Whether letters go to a file too."""
         return self._file is not None
 
-    def connect(self, endpoint: Endpoint, address_of: Callable[[str], int | None]) -> None:
+    def connect(self, endpoint: Transport, address_of: Callable[[str], int | None]) -> None:
         """Set the endpoint by which letters are sent again, and what finds their actors' ids."""
         self._endpoint, self._address_of = endpoint, address_of
 

@@ -25,10 +25,11 @@ from procactors.process.live import LiveProcess
 from procactors.runner.sampler import HEAD
 from procactors.wire.raised import is_ours
 
-__all__ = ["IDLE", "Profile", "profile_of", "self_times"]
+__all__ = ["IDLE", "UNSEEN", "Profile", "profile_of", "self_times"]
 
 #: Stands for an actor that has nothing to do, and for time of which no sample tells.
-IDLE, UNSEEN = "(waits for a message)", "(C code held the interpreter's lock)"
+IDLE = "(waits for a message)"
+UNSEEN = "(not seen: C code held the interpreter's lock, or the machine was busy)"
 
 #: Seconds without a sample from which on faulthandler is asked.
 _SILENT_S = 0.25
@@ -91,7 +92,7 @@ def profile_of(folder: str, seconds: float, rate: int, *, all_frames: bool = Fal
         gathering = _Gathering(folder, process, seconds, rate)
         stacks, note = gathering.gathered()
         if not stacks:
-            raise NotAtHome("the actor's process has ended before anything was seen")
+            raise NotAtHome(note or "the actor has not answered: ask again")
         notes = "; ".join(text for text in (why, note) if text)
         trimmed = _trimmed(stacks, all_frames)
         return Profile(process.pid, gathering.lasted, rate, "sampler", trimmed, notes)
@@ -120,7 +121,7 @@ class _Gathering:
                 connection = self._let_in(visit, began)
                 if connection is not None:
                     with connection:
-                        self._listen(connection, began)
+                        self._listen(connection)
             except (NotAtHome, ProcessLookupError):
                 note = "its process has ended meanwhile"
         self.lasted = monotonic() - began
@@ -136,12 +137,17 @@ class _Gathering:
     def _let_in(self, visit: Visit, began: float) -> socket.socket | None:
         """Return the sampler's connection; None: its main thread has not come to Python code."""
         connection = visit.knock(self._process, monotonic() + _SILENT_S)
-        while connection is None and monotonic() < began + self._seconds:
+        # Its seconds count from its answer on, unless dumps tell of it meanwhile.
+        patience = max(self._seconds, _START_S)
+        while connection is None and self._dumped < self._seconds:
+            if monotonic() > began + patience:
+                break
             self._dump(_SILENT_S)
-            connection = visit.accept(_SILENT_S)
+            connection = visit.knock(self._process, monotonic() + _SILENT_S)
         return connection
 
-    def _listen(self, connection: socket.socket, began: float) -> None:
+    def _listen(self, connection: socket.socket) -> None:
+        began = monotonic()
         until = began + self._seconds + _LAST_S
         data, last = b"", monotonic()
         while monotonic() < until:

@@ -50,9 +50,10 @@ SHIELDED = (
 
 #: Has an actor write its stacks. A real-time signal, since the ordinary ones are the application's;
 #: not the last ones, which debuggers and Valgrind use.
-DUMP = signal.SIGRTMAX - 4
+#: (Not all platforms have such; they have no process to send one to.)
+DUMP = getattr(signal, "SIGRTMAX", 64) - 4
 #: Has an actor's main thread look for visitors, between two of its bytecodes (`runner.door`).
-DOOR = signal.SIGRTMAX - 5
+DOOR = getattr(signal, "SIGRTMAX", 64) - 5
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import fcntl
 import os
 import select
 import sys
+import termios
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -120,6 +121,7 @@ class _Turn:
                 _pause()
             os.ftruncate(lock, 0)
             os.pwrite(lock, self._name.encode(errors="replace")[:256], 0)
+            _leave_terminal()
             flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
             return TerminalLine(os.open(self._path, flags), lock)
         except BaseException:
@@ -147,6 +149,20 @@ def _terminal(folder: str) -> str | None:
             if os.stat(path).st_rdev == device and os.access(path, os.R_OK | os.W_OK):
                 return path
     return None
+
+
+def _leave_terminal() -> None:
+    """Have no controlling terminal: by `fork` an actor has the program's, and is in its background.
+
+    Reading from it would stop the process (SIGTTIN).
+    """
+    if int(stat_of(os.getpid())[_TERMINAL]):
+        with contextlib.suppress(OSError):
+            fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+            try:
+                fcntl.ioctl(fd, termios.TIOCNOTTY)
+            finally:
+                os.close(fd)
 
 
 def _paths(major: int, minor: int) -> list[str]:

@@ -104,6 +104,8 @@ class Core:
         self.timers: list[Timer] = []
         #: Publishes what happens; None while nobody has listened yet.
         self.announce: Announcements | None = None
+        #: Returns numbers from 0 to 1, for the jitter of backoffs.
+        self.draw: Callable[[], float] = random.random
         #: Writes down what happens, for processes outside of the system; None: nowhere to.
         self.journal: Journal | None = None
         self._timer_numbers = itertools.count()
@@ -154,8 +156,7 @@ class Core:
         state = entry.supervisor.state
         if not state.has(entry.key):
             return ()
-        draw = random.random()  # noqa: S311 - jitter, not a secret
-        step = engine.exited(state, entry.key, how, self.clock(), draw, held=held)
+        step = engine.exited(state, entry.key, how, self.clock(), self.draw(), held=held)
         return self.step(entry.supervisor, step)
 
     def stays_down(self, entry: ChildEntry, how: Exit, *, held: bool = False) -> bool:
@@ -170,8 +171,8 @@ class Core:
         """Tell the engine that a child is up."""
         state = entry.supervisor.state
         if state.has(entry.key):
-            draw = random.random()  # noqa: S311 - as above
-            self.step(entry.supervisor, engine.started(state, entry.key, self.clock(), draw))
+            step = engine.started(state, entry.key, self.clock(), self.draw())
+            self.step(entry.supervisor, step)
 
     def drop(self, actor: ActorRecord, reason: ExitReason) -> None:
         """End an actor that has no process now: an inbox, or one between incarnations."""

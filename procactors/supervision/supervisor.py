@@ -28,6 +28,7 @@ from procactors.observe.events import Events
 from procactors.process import parent_dump
 from procactors.process.launcher import Launcher
 from procactors.supervision.backend import ReplyTo
+from procactors.supervision.logs import Logs
 from procactors.supervision.processes import Processes
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervision import Supervision
@@ -40,6 +41,7 @@ from procactors.wire.mailbox.black_box import (
     LISTENED,
     LISTENED_OVERFLOW,
     LISTENED_PROGRESS,
+    LOGS,
     METRICS,
     SYSTEM_ENDS,
 )
@@ -71,6 +73,7 @@ class Supervisor:
         stop_timeout: seconds of a stop for which neither caller nor options name any.
         events: gets what actors report, and what becomes of them.
         slow_after: seconds from which a handler is slow, for those that listen.
+        logs: takes what actors log and print; opened here.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Supervisor:
         stop_timeout: float,
         events: Events,
         slow_after: float,
+        logs: Logs,
     ) -> None:
         self._endpoint = endpoint
         self._launcher = launcher
@@ -103,7 +107,7 @@ class Supervisor:
             undo.callback(self._epoll.close)
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             undo.pop_all()
-        self.processes = Processes(endpoint, launcher, recovery, self._epoll)
+        self.processes = Processes(endpoint, launcher, recovery, self._epoll, logs)
         self.supervision = Supervision(
             self.processes,
             stop_timeout,
@@ -167,6 +171,12 @@ class Supervisor:
         with self._closing:
             if self._wake >= 0:
                 self._mailbox.box.words[METRICS] = total
+
+    def show_levels(self, version: int) -> None:
+        """Tell all actors of a version of the levels of loggers. From any thread."""
+        with self._closing:
+            if self._wake >= 0:
+                self._mailbox.box.words[LOGS] = version
 
     def _show_listeners(self) -> None:
         """Say what is listened to: here, and to actors in our box. From any thread."""

@@ -78,6 +78,10 @@ class Endpoint:
         box: the actor's own black box, in which it shows which actor it waits for.
     """
 
+    has_threads = True
+    open_stream: Callable[..., Any] | None = None
+    refuse: Callable[[str], None] | None = None
+
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
         self.actor = actor
@@ -86,6 +90,10 @@ class Endpoint:
         self.trips: Trips | None = None
         self.store: PayloadStore = store_of(path)
         self.encode: Callable[..., Encoded] = self.store.encode
+        self.make_lock: Callable[[], Any] = threading.Lock
+        self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_condition: Callable[[Any], Any] = threading.Condition
+        self.make_queue: Callable[[], Any] = SimpleQueue
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()
@@ -364,6 +372,12 @@ class Endpoint:
         if replies is not None:
             replies.hurry()
 
+    look = hurry
+
+    def bring(self, _reply: object) -> None:
+        """Do what `hurry` does."""
+        self.hurry()
+
     def take_back(self, actor: int, call: int) -> bool | None:
         """Cancel a call of a submit; return True: it has not begun, and never will."""
         from procactors.wire.taking_back import take_back  # only where it is used
@@ -377,7 +391,7 @@ class Endpoint:
             now = self.who_answers(actor, call)
             is_taken = take_back(
                 actor_path(self.path, now),
-                functools.partial(self._box, now),
+                functools.partial(self.box, now),
                 replies,
                 call,
                 lambda now=now: self._has_left(actor, call, now),  # type: ignore[misc]
@@ -491,7 +505,8 @@ class Endpoint:
         except (MailboxClosed, ActorStopped):
             return None
 
-    def _box(self, actor: int) -> BlackBox | None:
+    def box(self, actor: int) -> BlackBox | None:
+        """Return an actor's black box; None if it is gone."""
         try:
             return self._writer(actor).box
         except (MailboxClosed, ActorStopped):

@@ -290,6 +290,7 @@ def test_counts_of_a_group_never_go_down(system):
         ref = system.spawn(Counter)
         ref.ask(Counter.increment)
         ref.ask(Counter.increment)
+        eventually(lambda: snapshot(system).actors[0].handled == 2, "both to be stepped behind")
         if number % 2:
             ref.stop()
         else:
