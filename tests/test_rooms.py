@@ -18,6 +18,7 @@ OWNERS: dict[str, set[str]] = {
         "cli.top",
         "outside.happenings",
         "dashboard.watch",
+        "dashboard.latencies",
     },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},

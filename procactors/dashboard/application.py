@@ -59,6 +59,7 @@ class Page:
             Route("/", self._index),
             Route("/api/stream", self._stream),
             Route("/api/history", _answered(self._history)),
+            Route("/api/latencies", _answered(self._latencies)),
             Route("/api/act", _answered(self._act), methods=["POST"]),
             Route("/api/stacks", _answered(self._stacks), methods=["POST"]),
             Mount("/static", StaticFiles(directory=_STATIC)),
@@ -114,6 +115,11 @@ class Page:
         """Return an actor's last minutes."""
         feed = self._feed(request.query_params)
         return feed.watch.history.of(_whole(request.query_params, "actor"))
+
+    async def _latencies(self, request: Request) -> dict[str, Any]:
+        """Return how long an actor's handlers take."""
+        feed = self._feed(request.query_params)
+        return feed.latencies.of(_whole(request.query_params, "actor"))
 
     async def _stacks(self, request: Request) -> dict[str, Any]:
         """Return where an actor is. A POST: its process is disturbed for a moment."""

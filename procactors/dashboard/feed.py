@@ -1,7 +1,7 @@
 """One system's changes, as they go to all pages that look at it.
 
 Layer: dashboard. Runs in: the dashboard's process, in its event loop; looks in worker threads.
-Owns: its watch and troubles; two tasks (`close`).
+Owns: its watch, troubles and latencies; three tasks (`close`).
 Never: keeps what a slow page has not taken: that gets the whole again.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from procactors.dashboard import sse
+from procactors.dashboard.latencies import Latencies
 from procactors.dashboard.thrift import counted
 from procactors.dashboard.troubles import Troubles
 from procactors.dashboard.watch import Watch
@@ -31,6 +32,8 @@ _LOOK_S, _ALONE_S = 0.5, 5.0
 _SHARE = 0.05
 #: Seconds between two questions to the parent, where no crash was seen meanwhile.
 _ASK_S = 2.0
+#: Seconds between two looks at how long handlers take, and the part of one core for them at most.
+_MEASURE_S, _MEASURE_SHARE = 2.0, 0.02
 
 
 class Feed:
@@ -42,12 +45,14 @@ class Feed:
     Attributes:
         watch: what is known by looking.
         troubles: what its parent tells.
+        latencies: how long its handlers take.
     """
 
     def __init__(self, view: SystemView) -> None:
         self.view = view
         self.watch = Watch(view)
         self.troubles = Troubles(view.path)
+        self.latencies = Latencies(view.path)
         #: Why the parent tells nothing; None while it does.
         self.silence: str | None = None
         self.pages = 0
@@ -62,7 +67,7 @@ class Feed:
 
     def open(self) -> None:
         """Begin to look. In the event loop; the constructor reads, and may run beside it."""
-        actions = (self._look_on, self._ask_on)
+        actions = (self._look_on, self._ask_on, self._measure_on)
         self._tasks = [asyncio.create_task(self._guarded(action)) for action in actions]
 
     @property
@@ -108,6 +113,7 @@ class Feed:
             "crashes": list(self.troubles.crashes),
             "letters": self.troubles.letters,
             "silence": self.silence,
+            "latencies": list(self.latencies.past),
         }
         return sse.event("whole", known)
 
@@ -141,6 +147,15 @@ class Feed:
             await asyncio.sleep(max(_LOOK_S, cost / _SHARE))
             if not self.pages:
                 await self._pause(self._hurry, _ALONE_S)
+
+    async def _measure_on(self) -> None:
+        while not self.has_ended:
+            cost = 0.0
+            if self.pages:
+                with contextlib.suppress(OSError, ProcActorsError):  # it has just ended
+                    news, cost = await asyncio.to_thread(counted, self.latencies.look)
+                    self._tell(news)
+            await asyncio.sleep(max(_MEASURE_S, cost / _MEASURE_SHARE))
 
     async def _ask_on(self) -> None:
         """Ask the parent; beside the looks, since it may be stuck."""

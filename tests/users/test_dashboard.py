@@ -252,13 +252,19 @@ def test_who_waits_for_whom_is_shown(shop, open_dashboard, browser):
 
 
 @needs_browser
-def test_the_stacks_of_an_actor_are_shown(shop, open_dashboard, browser):
+def test_the_stacks_of_an_actor_and_the_times_of_its_handlers_are_shown(
+    shop, open_dashboard, browser
+):
+    shop.order("lose")
     shop.order("wait")
     browser.open(open_dashboard("--system", shop.name)[1])
     shows(browser, "tbody", "bob")
     choose(browser, "bob")
     browser.click("#detail button", "Stacks")
     shows(browser, "#detail", r"(?s)shop\.py.*in (Worker\.)?hold.*gate")
+    browser.press("Escape")
+    choose(browser, "ann")
+    shows(browser, "#detail", r"(?s)Methods.*Worker\.ping\s+\d+\s+0\s+[\d.]+ .s")
 
 
 @needs_browser

@@ -3,7 +3,7 @@
 import { stateBadge, stateOf } from "./badges.js";
 import { confirm } from "./dialog.js";
 import { $, h, setText, toast } from "./dom.js";
-import { bytes, count, percent, rate, seconds, things } from "./format.js";
+import { bytes, count, percent, rate, seconds, span, things } from "./format.js";
 import { Plot } from "./plot.js";
 import { append, emptyHistory } from "./store.js";
 
@@ -14,6 +14,14 @@ const FACTS = [
   ["Waits for", (row) => row.waiting_on ?? "nobody"],
   ["Waiting", (row) => things(row.mailbox ?? 0, "message")],
   ["Handled", (row) => count(row.handled)],
+];
+
+const METHOD_COLUMNS = [
+  ["Handled", (method) => count(method.handled), "Messages that were handled"],
+  ["Errors", (method) => count(method.errors), "How often the handler raised"],
+  ["Half", (method) => span(method.median), "Half of its handlers took less"],
+  ["99 %", (method) => span(method.high), "99 of 100 of its handlers took less"],
+  ["Wait", (method) => span(method.wait_high), "99 of 100 of a sample of its messages waited less before they were begun"],
 ];
 
 const ACTIONS = {
@@ -27,6 +35,7 @@ export class Detail {
   #id = null;
   #history = emptyHistory();
   #opener = null;
+  #times = { at: [], median: [], high: [] };
 
   constructor(store, onclose) {
     this.store = store;
@@ -47,19 +56,25 @@ export class Detail {
     this.plots = {
       rate: new Plot("Handled", rate), mailbox: new Plot("Waiting", count),
       cpu: new Plot("CPU", percent, 5), memory: new Plot("Memory", bytes, 1e6),
+      median: new Plot("Half within", span, 1e-6), high: new Plot("99 % within", span, 1e-6),
     };
     this.crash = h("pre");
     this.crashBox = h("section", {}, h("h3", {}, "Last crash"), this.crash);
     this.output = h("pre", { tabindex: 0 });
     this.outputBox = h("section", { hidden: true }, h("h3", {}, "Stacks"), this.output);
-    this.latencies = h("section", { hidden: true });
+    this.methods = h("tbody");
+    this.methodsBox = h("section", { hidden: true }, h("h3", {}, "Methods"),
+      h("table", { class: "methods" },
+        h("thead", {}, h("tr", {}, METHOD_COLUMNS.map(([head, , title]) => h("th", { class: "number", title }, head)))),
+        this.methods));
+    setInterval(() => { if (!document.hidden) this.#measure(); }, 2000);
     $("detail").replaceChildren(
       h("header", {}, h("div", {}, this.name, this.kind), this.badge.element,
         h("button", { type: "button", class: "quiet", "aria-label": "Close", title: "Close (Esc)", onclick: () => this.close() }, "✕")),
       h("div", { class: "buttons" }, Object.values(this.buttons), this.stacks),
       h("dl", { class: "facts" }, this.facts),
       h("div", { class: "plots" }, Object.values(this.plots).map((plot) => plot.element)),
-      this.latencies, this.outputBox, this.crashBox);
+      this.methodsBox, this.outputBox, this.crashBox);
   }
 
   get id() { return this.#id; }
@@ -73,13 +88,15 @@ export class Detail {
     if (this.#id === id && !$("detail").hidden) return;
     this.#id = id;
     this.#history = emptyHistory();
-    this.outputBox.hidden = true;
+    this.#times = { at: [], median: [], high: [] };
+    this.outputBox.hidden = this.methodsBox.hidden = true;
     $("detail").hidden = false;
     this.#draw(false);
     if (focus) this.name.focus();
     try {
       const history = await this.store.get("api/history", { actor: id });
       if (this.#id === id) { this.#history = history; this.#draw(false); }
+      await this.#measure();
     } catch (error) {
       toast(error.message, "bad");
     }
@@ -116,7 +133,27 @@ export class Detail {
     this.crashBox.hidden = !row.last_crash;
     setText(this.crash, row.last_crash ?? "");
     if (advance) append(this.#history, this.store.at, row);
-    for (const [name, plot] of Object.entries(this.plots)) plot.show(this.#history.at, this.#history[name]);
+    const end = this.#history.at.at(-1);
+    for (const [name, plot] of Object.entries(this.plots)) {
+      const from = name in this.#times ? this.#times : this.#history;
+      plot.show(from.at, from[name], end);
+    }
+  }
+
+  /** How long its handlers take: what has come since the last time. */
+  async #measure() {
+    const id = this.#id;
+    if (id == null || this.store.ended != null || this.store.rows.get(id)?.kind !== "actor") return;
+    const { methods, median, high } = await this.store.get("api/latencies", { actor: id }).catch(() => ({ methods: [] }));
+    if (this.#id !== id) return;
+    this.#times.at.push(this.store.at);
+    this.#times.median.push(median ?? null);
+    this.#times.high.push(high ?? null);
+    this.methodsBox.hidden = !methods.length;
+    this.methods.replaceChildren(...methods.flatMap((method) => [
+      h("tr", {}, h("th", { scope: "rowgroup", colspan: METHOD_COLUMNS.length }, method.name)),
+      h("tr", {}, METHOD_COLUMNS.map(([, text]) => h("td", { class: "number" }, text(method)))),
+    ]));
   }
 
   async #act(action) {

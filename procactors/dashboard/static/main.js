@@ -4,7 +4,7 @@ import { $, h, setText, toast } from "./dom.js";
 import { Detail } from "./detail.js";
 import { showKeys } from "./dialog.js";
 import { Events } from "./events.js";
-import { bytes, count, percent, rate, seconds, things, time } from "./format.js";
+import { bytes, count, percent, rate, seconds, span, things, time } from "./format.js";
 import { Plot } from "./plot.js";
 import { Store } from "./store.js";
 import { Table } from "./table.js";
@@ -91,6 +91,7 @@ function showCounts() {
 
 const plots = {
   rate: new Plot("Handled", rate), mailbox: new Plot("Waiting", count),
+  latency: new Plot("99 % within", span, 1e-6),
   cpu: new Plot("CPU", percent, 5), memory: new Plot("Memory", bytes, 1e6),
 };
 const facts = h("p", { class: "facts" });
@@ -99,7 +100,9 @@ $("overview").append(facts, h("div", { class: "plots" }, Object.values(plots).ma
 function showTotals() {
   const { actors = 0, busy = 0, restarts = 0 } = store.totals;
   setText(facts, `${things(actors, "actor")}, ${count(busy)} busy, ${things(restarts, "restart")}`);
-  for (const [name, plot] of Object.entries(plots)) plot.show(store.history.at, store.history[name]);
+  for (const [name, plot] of Object.entries(plots))
+    if (name !== "latency") plot.show(store.history.at, store.history[name]);
+  plots.latency.show(store.latencies.map(([at]) => at), store.latencies.map(([, , high]) => high), store.history.at.at(-1));
   showCounts();
 }
 
@@ -115,7 +118,7 @@ function showState() {
   setText($("banner"), trouble);
 }
 
-store.on("actors whole", showTotals);
+store.on("actors whole latencies", showTotals);
 store.on("crashes letters", showCounts);
 store.on("state whole connection system actors", showState);
 

@@ -35,8 +35,7 @@ export class Plot {
   }
 
   /** Draw a series; the instants are in seconds, null stands for no number. */
-  show(instants, values) {
-    const end = instants.at(-1) ?? 0;
+  show(instants, values, end = instants.at(-1) ?? 0) {
     const most = Math.max(this.least, ...values.filter((value) => value != null)) * 1.05;
     this.#points = [];
     for (let at = 0; at < instants.length; at += 1) {

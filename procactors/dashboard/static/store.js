@@ -1,7 +1,7 @@
 // What the page knows: one system's actors and troubles, kept up to date by server-sent events.
 
 const SERIES = ["rate", "mailbox", "cpu", "memory"];
-const KEPT = { events: 500, crashes: 200, points: 600 };
+const KEPT = { events: 500, crashes: 200, points: 600, latencies: 300 };
 
 export class Store extends EventTarget {
   systems = [];
@@ -14,6 +14,7 @@ export class Store extends EventTarget {
   crashes = [];
   letters = { total: 0, kept: 0, letters: [] };
   history = emptyHistory();
+  latencies = []; // [instant, median, 99 %] of all handlers
   at = 0;
   ended = null;
   silence = null;
@@ -75,12 +76,13 @@ export class Store extends EventTarget {
     this.crashes = [];
     this.letters = { total: 0, kept: 0, letters: [] };
     this.history = emptyHistory();
+    this.latencies = [];
     this.ended = this.silence = null;
   }
 
   #takeWhole(whole) {
     this.rows = new Map(whole.rows.map((row) => [row.id, row]));
-    for (const name of ["totals", "circles", "events", "crashes", "letters", "history", "ended", "silence"])
+    for (const name of ["totals", "circles", "events", "crashes", "letters", "history", "ended", "silence", "latencies"])
       this[name] = whole[name];
     this.at = Date.now() / 1000;
     this.#nameAll();
@@ -108,6 +110,10 @@ export class Store extends EventTarget {
       const fresh = change.crashes.filter((crash) => !known.has(crash.number));
       this.crashes = [...this.crashes, ...fresh].slice(-KEPT.crashes);
       said.push("crashes");
+    }
+    if (change.latency) {
+      this.latencies = [...this.latencies, change.latency].slice(-KEPT.latencies);
+      said.push("latencies");
     }
     if (change.letters) { this.letters = change.letters; said.push("letters"); }
     if ("silence" in change) { this.silence = change.silence; said.push("state"); }
