@@ -150,7 +150,7 @@ def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
     print_by_lines()
-    watch_faults(folder)  # first: it brings the stack on which signals are handled
+    watch_faults(folder, order.dumps)  # first: it brings the stack on which signals are handled
     set_signals(folder, words)
     keep_log(folder)
     seed_generators(order.seed, order.reseed)
