@@ -170,7 +170,7 @@ def _set_up(
 
         redirect(order.output, folder, order.name)
     print_by_lines()
-    watch_faults(folder)  # first: it brings the stack on which signals are handled
+    watch_faults(folder, order.dumps)  # first: it brings the stack on which signals are handled
     set_signals(folder, words)
     keep_log(folder)
     seed_generators(order.seed, order.reseed)

@@ -6,7 +6,7 @@ Never: sends a message; changes what the actor does; waits for longer than it is
 
     is it stopped? ─────────────► py-spy reads its memory, if that is installed
     its main thread answers at the door ───────────────► threads and tasks
-    or not, within 0.25 s: it is in C code ─► DUMP: faulthandler writes them, whoever has the lock
+    or not, within 0.25 s: it is in C code ─► STACK to each thread: faulthandler writes its own
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from time import monotonic
+from typing import BinaryIO
 
 from procactors.errors import ProcActorsError
 from procactors.light_tuple import NamedTuple
@@ -30,7 +31,7 @@ from procactors.outside.systems import NoSystem, SystemView
 from procactors.outside.visit import NotAtHome, Visit
 from procactors.process.live import LiveProcess
 from procactors.process.parent_dump import FILE_NAME, PARENT_DUMP
-from procactors.process.shield import DUMP
+from procactors.process.shield import STACK
 from procactors.runner.door import REFUSED
 from procactors.wire.mailbox.black_box import PID, BlackBox
 from procactors.wire.raised import FATAL, is_ours
@@ -68,6 +69,8 @@ _THREADING = os.sep + "threading.py"
 _LARGE = 32768
 #: Where an actor's life begins: what is outside of it is how its process was started.
 _ENTRY = os.path.join("procactors", "api", "incarnation.py")
+#: Threads that are asked.
+_MOST_THREADS = 100
 #: Bytes that are read of a dump, or of an answer.
 _MOST_BYTES = 4 << 20
 
@@ -201,9 +204,9 @@ def _by_parents_dump(process: LiveProcess, until: float) -> Stacks | None:
             with contextlib.suppress(OSError):
                 if not os.readlink(path).startswith(f"/memfd:{FILE_NAME}"):
                     continue
-                text = _dump(path, process, PARENT_DUMP, until)
-                if text:
-                    return Stacks(process.pid, parse_dump(text), "faulthandler", _PARENT_STUCK)
+                stacks = _dumped(path, process, PARENT_DUMP, until)
+                if stacks:
+                    return Stacks(process.pid, stacks, "faulthandler", _PARENT_STUCK)
     return None
 
 
@@ -273,15 +276,14 @@ def _read(connection: socket.socket) -> bytes:
 
 
 def dump_of(folder: str, process: LiveProcess, until: float) -> tuple[Stack, ...]:
-    """Return what faulthandler writes, in whatever thread the signal comes to; none: nothing.
+    """Return what faulthandler writes in each thread, the main one first; none: nothing.
 
     Raises:
         NotAtHome: the actor is gone. ProcessLookupError: its process is.
     """
     path = os.path.join(folder, "fault")
     with _alone(folder, until) as is_alone:
-        text = _dump(path, process, DUMP, until) if is_alone else ""
-    return parse_dump(text)
+        return _dumped(path, process, STACK, until) if is_alone else ()
 
 
 def _by_dump(folder: str, process: LiveProcess, until: float) -> Stacks:
@@ -315,40 +317,44 @@ def _alone(folder: str, until: float) -> Iterator[bool]:
         os.close(fd)
 
 
-def _dump(path: str, process: LiveProcess, number: int, until: float) -> str:
-    """Have a process append its stacks to a file; return what came, empty if nothing did.
+def _dumped(path: str, process: LiveProcess, number: int, until: float) -> tuple[Stack, ...]:
+    """Have each thread of a process append its stack to a file; return them, the main one first.
 
-    It stays there: crash reports look for what is theirs (`ActorMailbox.take_stacks`). The next
-    one that asks drops it once it has grown large.
+    They stay there: crash reports look for what is theirs (`ActorMailbox.take_stacks`). The next
+    one that asks drops them once the file has grown large.
     """
     while not process.catches(number):  # it is just starting
         if monotonic() >= until or process.has_ended:
-            return ""
+            return ()
         _pause(_LOOK_S)
+    found: list[Stack] = []
     with contextlib.suppress(FileNotFoundError), open(path, "rb+") as file:
-        begin = os.fstat(file.fileno()).st_size
-        if begin > _LARGE and FATAL.encode() not in file.read():
+        if os.fstat(file.fileno()).st_size > _LARGE and FATAL.encode() not in file.read():
             os.ftruncate(file.fileno(), 0)
-            begin = 0
-        holding = process.threads_in_handler(number) or set()
-        if not process.send(number):
-            return ""
-        _await_dump(file.fileno(), process, number, begin, holding, until)
-        file.seek(begin)
-        return file.read(_MOST_BYTES).decode(errors="replace")
-    return ""
+        for thread in process.threads()[:_MOST_THREADS]:
+            frames = _frames_of(thread, file, process, number, until)
+            if frames:
+                is_main = thread == process.pid
+                name = "MainThread" if is_main else f"{process.name_of(thread)}, number {thread}"
+                found.append(Stack(name, is_main, False, frames))
+    return tuple(found)
 
 
-def _await_dump(
-    fd: int, process: LiveProcess, number: int, begin: int, holding: set[str], until: float
-) -> None:
-    """Wait until a dump is written: no thread is in the handler any more."""
-    while monotonic() < until and not process.has_ended:
-        if os.fstat(fd).st_size > begin:
-            inside = process.threads_in_handler(number)
-            if inside is not None and inside <= holding:
-                return
+def _frames_of(
+    thread: int, file: BinaryIO, process: LiveProcess, number: int, until: float
+) -> tuple[Frame, ...]:
+    """Have one thread write its stack; none: it runs no Python code, or takes no signals."""
+    begin = os.fstat(file.fileno()).st_size
+    if process.holds_back(thread, number) or not process.send_to_thread(thread, number):
+        return ()
+    while process.holds_back(thread, number):
+        if monotonic() >= until or process.has_ended:
+            return ()
         _pause(_LOOK_S)
+    file.seek(begin)
+    # A crash may have written behind it, or the watchdog's own wish.
+    stacks = parse_dump(file.read(_MOST_BYTES).decode(errors="replace"))
+    return stacks[0].frames if stacks else ()
 
 
 def _silent(process: LiveProcess) -> Stacks:
@@ -357,7 +363,7 @@ def _silent(process: LiveProcess) -> Stacks:
         raise NotAtHome("the actor's process has ended")
     if process.is_suspended:
         return _of_suspended(process)
-    if not process.catches(DUMP):
+    if not process.catches(STACK):
         return Stacks(process.pid, (), "", "it is just starting, and runs no code of its class yet")
     found = py_spy.dumped(process.pid)
     if found.threads:
@@ -394,28 +400,20 @@ def _opened(threads: tuple[py_spy.Thread, ...]) -> tuple[Stack, ...]:
     return tuple(sorted(stacks, key=lambda stack: not stack.is_main))
 
 
-_HEAD = re.compile(
-    r"(?:Current thread|Thread) 0x[0-9a-f]+(?: \[(.*)\])? \(most recent call first\):"
-)
+_HEAD = re.compile(r"(?:Stack|(?:Current thread|Thread) 0x[0-9a-f]+.*) \(most recent call first\):")
 _LINE = re.compile(r'  File "(.*)", line (\d+|\?\?\?) in (.*)')
 
 
 def parse_dump(text: str) -> tuple[Stack, ...]:
-    """Return the threads of a dump of faulthandler's, the main one first."""
-    found: list[tuple[str, list[Frame]]] = []
+    """Return the stacks that faulthandler has written, in its order; the names are not known."""
+    found: list[list[Frame]] = []
     for line in text.splitlines():
-        if (head := _HEAD.match(line)) is not None:
-            found.append((head[1] or "", []))
+        if _HEAD.match(line) is not None:
+            found.append([])
         elif found and (at := _LINE.match(line)) is not None:
             number = int(at[2]) if at[2].isdecimal() else 0
-            found[-1][1].append(Frame(at[1], number, at[3]))
-    # It writes the newest first, so the main thread comes last.
-    last = len(found) - 1
-    stacks = [
-        Stack(name, number == last, False, tuple(frames))
-        for number, (name, frames) in enumerate(found)
-    ]
-    return tuple(reversed(stacks))
+            found[-1].append(Frame(at[1], number, at[3]))
+    return tuple(Stack("", False, False, tuple(frames)) for frames in found)
 
 
 def without_ours(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:

@@ -9,6 +9,7 @@ ends it. Never by a number alone, which may be another process's by now.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["LiveProcess"]
+
+_libc = ctypes.CDLL(None)
 
 
 class LiveProcess:
@@ -82,20 +85,45 @@ class LiveProcess:
         """Whether the process has a handler for a signal."""
         return bool(self._mask(f"/proc/{self.pid}/status", "SigCgt") >> (number - 1) & 1)
 
-    def threads_in_handler(self, number: int) -> set[str] | None:
-        """Return which threads hold a signal back, as each does that handles it.
-
-        None: one is still to be delivered to the process.
-        """
-        holding = set()
+    def threads(self) -> list[int]:
+        """Return the numbers of its threads, the main one first."""
+        found: list[int] = []
         with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{self.pid}/task"):
-                masks = _masks(f"/proc/{self.pid}/task/{thread}/status")
-                if (masks.get("ShdPnd", 0) | masks.get("SigPnd", 0)) >> (number - 1) & 1:
-                    return None
-                if masks.get("SigBlk", 0) >> (number - 1) & 1:
-                    holding.add(thread)
-        return holding
+            found = [int(name) for name in os.listdir(f"/proc/{self.pid}/task")]
+        return sorted(found, key=lambda thread: (thread != self.pid, thread))
+
+    def name_of(self, thread: int) -> str:
+        """Return what the kernel calls a thread; empty: it is gone."""
+        with contextlib.suppress(OSError), open(f"/proc/{self.pid}/task/{thread}/comm") as file:
+            return file.read().rstrip("\n")
+        return ""
+
+    def holds_back(self, thread: int, number: int) -> bool:
+        """Whether a thread takes no signal of that number just now.
+
+        It has blocked it, is about to get one, or handles one: the kernel blocks it so long.
+        """
+        masks = _masks(f"/proc/{self.pid}/task/{thread}/status")
+        return bool((masks.get("SigPnd", 0) | masks.get("SigBlk", 0)) >> (number - 1) & 1)
+
+    def send_to_thread(self, thread: int, number: int) -> bool:
+        """Send a signal to one thread; return whether it is there, and the process handles it.
+
+        Raises:
+            ProcessLookupError: the process is gone.
+        """
+        if not self.catches(number):
+            self._check_alive()
+            return False
+        self._check_alive()  # so the number is still the process's
+        tgkill = getattr(_libc, "tgkill", None)
+        if tgkill is not None:
+            return bool(tgkill(self.pid, thread, int(number)) == 0)
+        if thread != self.pid:
+            return False
+        # An older C library: the kernel prefers the main thread, unless that has it blocked.
+        signal.pidfd_send_signal(self._pidfd, number)
+        return True
 
     def send(self, number: int) -> bool:
         """Send a signal if the process has a handler for it; return whether it has.

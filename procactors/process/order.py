@@ -69,6 +69,7 @@ class StartOrder(NamedTuple):
             checkpoints; file empty: in the runtime directory; None: it makes none.
         cpus: CPUs that it runs on; None: as its parent process.
         nice: its niceness; None: as its parent process.
+        dumps: have `DUMP` write the stacks of all threads to the fault file.
         seed: the incarnation's seed, of its context.
         reseed: seed the module `random` with it: the program chose the root.
         makers: files of modules that make systems when they are imported (see `nesting`).
@@ -102,6 +103,7 @@ class StartOrder(NamedTuple):
     checkpoint: tuple[int | None, float | None, str, bool] | None = None
     cpus: tuple[int, ...] | None = None
     nice: int | None = None
+    dumps: bool = False
     seed: int = 0
     reseed: bool = False
     makers: tuple[str, ...] = ()

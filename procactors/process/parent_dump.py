@@ -23,7 +23,7 @@ import threading
 
 __all__ = ["FILE_NAME", "PARENT_DUMP", "begin", "end"]
 
-#: Has a parent write its stacks to its file in memory.
+#: Has a thread of the parent write its stack to the file in memory: its own, as `STACK` does.
 PARENT_DUMP = signal.SIGRTMAX - 6
 #: By which others find that file among the process's descriptors.
 FILE_NAME = "procactors-stacks"
@@ -44,7 +44,7 @@ def begin() -> None:
         with contextlib.suppress(OSError):  # no descriptor is left: then it does without
             fd = os.memfd_create(FILE_NAME, os.MFD_CLOEXEC)
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
-            faulthandler.register(PARENT_DUMP, fd, all_threads=True)
+            faulthandler.register(PARENT_DUMP, fd, all_threads=False)
             _fd = fd
 
 

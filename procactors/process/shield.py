@@ -9,8 +9,8 @@ Never: changes what the parent does on a signal: that is the application's.
       └──────fork (, exec): held back──► actor ───────────────────────────┴─► handled
                                           what an actor starts: Python's, or the system's defaults
 
-Two more signals are ours: `DUMP`, on which an actor writes its stacks without Python's help, and
-`DOOR`, on which its main thread looks whom a terminal has sent.
+More signals are ours: on `DUMP` and `STACK` an actor writes stacks without Python's help, on `DOOR`
+its main thread looks whom a terminal has sent.
 
 Whether the program goes on, or ends and takes its actors with it, is decided in the parent. What
 an actor sends to itself has its usual effect all the same: libraries end their process by it.
@@ -33,7 +33,17 @@ if TYPE_CHECKING:
 else:
     signal_sender = late("procactors.process.signal_sender")  # of actors alone: it loads ctypes
 
-__all__ = ["DOOR", "DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "prepare", "shield"]
+__all__ = [
+    "DOOR",
+    "DUMP",
+    "SHIELDED",
+    "STACK",
+    "drop_handlers",
+    "held",
+    "ignore_all",
+    "prepare",
+    "shield",
+]
 
 #: Signals that schedulers and operators send to whole jobs, and that would end a process. Not
 #: the others: SIGSTOP, SIGTSTP and SIGCONT suspend a job as ever; SIGALRM, SIGVTALRM and SIGPROF
@@ -48,12 +58,16 @@ SHIELDED = (
     signal.SIGXCPU,
 )
 
-#: Has an actor write its stacks. A real-time signal, since the ordinary ones are the application's;
-#: not the last ones, which debuggers and Valgrind use.
-#: (Not all platforms have such; they have no process to send one to.)
-DUMP = getattr(signal, "SIGRTMAX", 64) - 4
+#: Real-time signals, since the ordinary ones are the application's; not the last ones, which
+#: debuggers and Valgrind use. (Not all platforms have such; they have no process to send one to.)
+_LAST = getattr(signal, "SIGRTMAX", 64)
+#: Has an actor with `handle_timeout`, which hangs, write all its stacks.
+DUMP = _LAST - 4
 #: Has an actor's main thread look for visitors, between two of its bytecodes (`runner.door`).
-DOOR = getattr(signal, "SIGRTMAX", 64) - 5
+DOOR = _LAST - 5
+#: Has the thread that gets it write its own stack. Not all of them, as `DUMP` does: others may run
+#: meanwhile, and what is read of their frames is freed under the eyes of who reads it.
+STACK = _LAST - 7
 
 
 @contextlib.contextmanager

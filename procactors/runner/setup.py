@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.late import late
 from procactors.process.order import StartOrder, read_order
-from procactors.process.shield import DUMP, shield
+from procactors.process.shield import DUMP, STACK, shield
 from procactors.wire.mailbox.black_box import CONTROL, PID, TERMINATE
 from procactors.wire.pickling.definitions import forget_program, replace_main
 
@@ -228,17 +228,19 @@ def _breakpoint(*args: Any, **kwargs: Any) -> Any:
     return None
 
 
-def watch_faults(folder: str) -> None:
-    """Have fatal signals write the stacks of all threads to the file `fault`; `DUMP` on request.
+def watch_faults(folder: str, dumps: bool) -> None:
+    """Have fatal signals write the stacks of all threads to the file `fault`.
 
-    The handlers are in C and need no interpreter lock. `DUMP` is sent by the watchdog, and by who
-    asks from another terminal.
+    `STACK` has a thread write its own there, `DUMP` all, if the supervisor may ask for that. The
+    handlers are in C and need no interpreter lock.
     """
     # Appending: the file is emptied after a dump that was not for a report.
     flags = os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
     fd = os.open(f"{folder}/fault", flags, 0o600)
     faulthandler.enable(fd, all_threads=True)
-    faulthandler.register(DUMP, fd, all_threads=True)
+    faulthandler.register(STACK, fd, all_threads=False)
+    if dumps:
+        faulthandler.register(DUMP, fd, all_threads=True)
 
 
 def _close_quietly(fd: int) -> None:

@@ -43,6 +43,7 @@ class NextLife(NamedTuple):
         stop_timeout: seconds for which an orderly end may go on writing what waits to be sent.
         report: of the life before, for `on_restart`; None for the first, and after a recycling.
         seed: the incarnation's.
+        dumps: whether the supervisor may ask it for its stacks.
     """
 
     start: int
@@ -53,6 +54,7 @@ class NextLife(NamedTuple):
     stop_timeout: float
     report: CrashReport | None
     seed: int
+    dumps: bool
 
 
 class Ended(NamedTuple):

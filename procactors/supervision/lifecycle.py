@@ -158,6 +158,7 @@ class Lifecycle:
             # A recycling is no restart: the hook of that name hears nothing of it.
             report=None if actor.was_recycled else actor.last_crash,
             seed=actor.seed,
+            dumps=actor.pooled or options.handle_timeout is not None,
         )
 
     def start_lost(self, actor_id: int) -> None:

@@ -141,6 +141,7 @@ class ProcessHost(ActorMailbox):
             checkpoint=None if options.checkpoint is None else _checkpoint(options),
             cpus=None if limits.cpu_affinity is None else tuple(limits.cpu_affinity),
             nice=limits.nice,
+            dumps=life.dumps,
             seed=life.seed,
             reseed=options.seed is not None,
             makers=makers(),

@@ -113,7 +113,14 @@ def without_ours(stacks: str) -> str:
 
 
 def last_dump(text: str) -> str:
-    """Return the last of the dumps that `faulthandler` has written one behind the other."""
+    """Return the last of the dumps of all threads that `faulthandler` has written in a row.
+
+    What single threads have written in between, of themselves, is left out.
+    """
+    import re  # only where it is used
+
+    single = r"^Stack \(most recent call first\):\n(?:  .*\n)*"
+    text = re.sub(single, "", text, flags=re.MULTILINE)
     begin, before, at = 0, "", 0
     for line in text.splitlines(keepends=True):
         # Between the threads of one dump there is an empty line.

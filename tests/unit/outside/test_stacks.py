@@ -18,9 +18,8 @@ Current thread 0x00007f6 (most recent call first):
 """
 
 
-def test_the_main_thread_of_a_dump_comes_first():
-    main, other = parse_dump(DUMP)
-    assert (main.is_main, other.is_main) == (True, False)
+def test_each_stack_of_a_dump_is_read():
+    other, main = parse_dump(DUMP)
     assert other.frames[0] == Frame("/a/b.py", 12, "wait")
     assert main.frames == (
         Frame('/a/odd ", line 3".py', 7, "main"),
@@ -31,6 +30,13 @@ def test_the_main_thread_of_a_dump_comes_first():
 def test_a_text_that_is_no_dump_has_no_threads():
     assert parse_dump("") == ()
     assert parse_dump('  File "/a/b.py", line 12 in wait\n') == ()
+
+
+def test_what_a_thread_wrote_of_itself_is_no_part_of_a_dump_of_all():
+    single = 'Stack (most recent call first):\n  File "/a/c.py", line 1 in alone\n  ...\n'
+    assert last_dump(single + DUMP + single) == DUMP
+    assert last_dump(single) == ""
+    assert parse_dump(single)[0].frames == (Frame("/a/c.py", 1, "alone"),)
 
 
 def test_of_dumps_behind_each_other_the_last_one_is_found():
