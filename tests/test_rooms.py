@@ -17,6 +17,7 @@ OWNERS: dict[str, set[str]] = {
         "api.system",
         "cli.top",
         "outside.happenings",
+        "dashboard.watch",
     },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},

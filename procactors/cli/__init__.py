@@ -18,6 +18,7 @@ from procactors import __version__
 from procactors.cli import (
     attach,
     crash,
+    dashboard,
     deadletters,
     demo,
     doctor,
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    seeing = (ps, top, status, events, logs, stack, attach, profile, metrics)
+    seeing = (ps, top, status, events, logs, stack, attach, profile, metrics, dashboard)
     for command in (*seeing, orders, crash, doctor):
         command.add_to(commands)
     return parser

@@ -25,10 +25,11 @@ from procactors.process.live import LiveProcess
 from procactors.runner.sampler import HEAD
 from procactors.wire.raised import is_ours
 
-__all__ = ["IDLE", "Profile", "profile_of", "self_times"]
+__all__ = ["IDLE", "UNSEEN", "Profile", "profile_of", "self_times"]
 
 #: Stands for an actor that has nothing to do, and for time of which no sample tells.
-IDLE, UNSEEN = "(waits for a message)", "(C code held the interpreter's lock)"
+IDLE = "(waits for a message)"
+UNSEEN = "(not seen: C code held the interpreter's lock, or the machine was busy)"
 
 #: Seconds without a sample from which on faulthandler is asked.
 _SILENT_S = 0.25
@@ -138,9 +139,9 @@ class _Gathering:
         connection = visit.knock(self._process, monotonic() + _SILENT_S)
         # Its seconds count from its answer on, unless dumps tell of it meanwhile.
         patience = max(self._seconds, _START_S)
-        while (
-            connection is None and self._dumped < self._seconds and monotonic() < began + patience
-        ):
+        while connection is None and self._dumped < self._seconds:
+            if monotonic() > began + patience:
+                break
             self._dump(_SILENT_S)
             connection = visit.knock(self._process, monotonic() + _SILENT_S)
         return connection

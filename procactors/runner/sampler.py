@@ -37,8 +37,10 @@ HEAD = struct.Struct("=I")
 _FORMAT = 2
 #: Seconds between two messages to the visitor.
 _TELL_S = 0.1
-#: A sample that comes so many periods late, and so many seconds at least, was kept from coming.
-_LATE_PERIODS, _LATE_S = 4, 0.05
+#: Seconds by which a sample is so late that it says nothing of the time before it: the visitor has
+#: had other means by then. A little late it stands for that time, too: the function that it sees is
+#: the one whose C code kept it from coming.
+_LATE_S = 0.25
 #: Seconds for which a thread may keep the interpreter's lock while a sample is due.
 _SWITCH_S = 0.00005
 #: Most frames of a stack.
@@ -99,7 +101,7 @@ class _Sampler:
                     return
                 now = monotonic()
             passed, last = now - last, now
-            if passed > max(_LATE_S, _LATE_PERIODS * self._period):
+            if passed > max(_LATE_S, 2 * self._period):
                 still += passed - self._period
                 passed = self._period
             self._count(me, passed, counts)

@@ -509,6 +509,7 @@ class Lifecycle:
         self._complete(death.actor, report)
         if death.lines:
             quietly(
+                lambda: self._core.note_crash(report),
                 lambda: self._crash_log.note(report, death.lines),
                 lambda: death.write(report),
             )

@@ -19,7 +19,7 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model import commands as c
@@ -126,6 +126,9 @@ class Supervisor:
             c.TellStacks: self._tell_stacks,
             c.ReportProgress: self._progressed,
             c.ReportOverflow: self._overflowed,
+            c.ListCrashes: self._look_at_troubles,
+            c.ListLetters: self._look_at_troubles,
+            c.RequeueLetter: self._look_at_troubles,
         }
         self._done = False
         self._renewed_at = -_ZYGOTE_RENEWAL_S
@@ -350,6 +353,11 @@ class Supervisor:
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
         name = self.name_of(command.actor)
         self.processes.lost(name, command.record, command.why, command.actor)
+
+    def _look_at_troubles(self, command: Any, who: ReplyTo) -> None:
+        from procactors.supervision import troubles  # only where somebody looks in from outside
+
+        self.core.reply(who, troubles.answer(command, self.core, self._recovery.letters))
 
     def _overflowed(self, command: c.ReportOverflow, _: ReplyTo) -> None:
         actor = self.core.actors.get(command.actor)

@@ -55,8 +55,6 @@ class Trips:
         now = monotonic_ns()
         took = now - sent
         sampler.end(sent, took, standing)
-        if TRACE in method:  # each message's context is another
-            method = bare(method)
         with self._lock:
             row = self._rows.get(method) or self._row(method, now)
             if row is not None:
@@ -64,6 +62,10 @@ class Trips:
                 row[SUM] += took * standing
 
     def _row(self, method: bytes, now: int) -> memoryview | None:
+        if TRACE in method:  # of these there are as many as messages
+            method = bare(method)
+            if (known := self._rows.get(method)) is not None:
+                return known
         table = self._table
         if table is None:
             if self._is_closed or now < self._try_again:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from procactors.outside.flames import as_speedscope
-from procactors.outside.profile import IDLE, profile_of, self_times
+from procactors.outside.profile import IDLE, UNSEEN, profile_of, self_times
 from procactors.outside.visit import NotAtHome
 from procactors.wire.endpoint import actor_path
 from tests.support.stuck import Busy, Somewhere
@@ -34,11 +34,12 @@ def test_the_hot_function_has_the_most_weight(system, gate):
     reply.result(SHORT_S)
     assert found.source == "sampler"
     assert found.pid == ref.status().pid
-    function, seconds = self_times(found)[0]
+    # A busy machine keeps the sampler from its work, and it says so.
+    times = [(function, time) for function, time in self_times(found) if function != UNSEEN]
+    function, seconds = times[0]
     assert function.startswith("hot (")
-    total = sum(found.stacks.values())
-    assert seconds > 0.6 * total
-    assert total <= found.seconds + 0.5
+    assert seconds > 0.6 * sum(time for _, time in times)
+    assert sum(found.stacks.values()) <= found.seconds + 0.5
     assert "hot" in as_speedscope(found, "busy")
 
 
@@ -92,7 +93,9 @@ def test_an_actor_that_dies_leaves_what_was_seen(system, gate):
     eventually(lambda: not any("door" in name for name in os.listdir(stamp)), "the visit")
     eventually(lambda: not sampled.done(), "the profile")
     ref.kill()
-    try:
-        assert sampled.result(SHORT_S).stacks
-    except NotAtHome as error:  # nothing had been told by then
+    error = sampled.exception(SHORT_S)
+    if error is None:
+        assert sampled.result().stacks
+    else:  # nothing had been told by then
+        assert isinstance(error, NotAtHome)
         assert "has ended" in str(error)

@@ -30,7 +30,8 @@ class Person:
         until = time.monotonic() + timeout
         while (found := self._seen.find(text, self._at)) < 0:
             left = until - time.monotonic()
-            assert left > 0 and self._read(left), (
+            has_more = left > 0 and self._read(left)
+            assert has_more, (
                 f"waited for {text!r}, but the terminal shows {self._seen[self._at :]!r} "
                 f"behind {self._seen[: self._at]!r}"
             )

@@ -24,8 +24,8 @@ class Somewhere(Actor):
     def compute(self, gate):
         """Python code, until the file of the gate's permits is gone."""
         gate.wait()
-        total = 0
-        while not os.access(gate.folder / "enough", os.F_OK):
+        total, enough = 0, str(gate.folder / "enough")
+        while not os.access(enough, os.F_OK):
             total += 1
         return self.value
 
@@ -51,7 +51,7 @@ class Somewhere(Actor):
     def pause_here(self):
         """Call the built-in that developers leave in their code."""
         inner = 41
-        breakpoint()
+        breakpoint()  # noqa: T100 - what is tested
         inner += 1
         return inner
 
