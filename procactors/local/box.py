@@ -177,6 +177,7 @@ class LocalReader:
     is_alone = False
     #: Nothing is counted.
     meter = None
+    key: bytes | None = None
 
     def __init__(
         self, path: str, box: LocalBox, mail: LocalMail, now_ns: Callable[[], int]
@@ -243,6 +244,12 @@ class LocalReader:
             words[HANDLED_OWN] += handled
         elif self._is_bounded:
             self.mail.free_place()
+
+    def turn(self, key: bytes | None) -> None:
+        """Count nothing."""
+
+    def waited(self, at: int) -> None:
+        """Count nothing."""
 
     def give_back(self) -> None:
         """Each place was given back at once."""

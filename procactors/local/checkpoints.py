@@ -46,12 +46,15 @@ class LocalCheckpointReader(CheckpointReader):
     is_dead = False
     mail: Any
     meter: Any = None
+    key: bytes | None = None
 
     # All that `CheckpointReader` builds on is the one's in memory.
     __init__ = LocalReader.__init__
     _plain_advance = LocalReader.advance
     _plain_done = LocalReader.done
     take = LocalReader.take
+    turn = LocalReader.turn
+    waited = LocalReader.waited
     in_hand = LocalReader.in_hand
     give_away = LocalReader.give_away
     give_back = LocalReader.give_back
