@@ -60,6 +60,7 @@ class Page:
             Route("/api/stream", self._stream),
             Route("/api/history", _answered(self._history)),
             Route("/api/latencies", _answered(self._latencies)),
+            Route("/api/log", _answered(self._log)),
             Route("/api/act", _answered(self._act), methods=["POST"]),
             Route("/api/stacks", _answered(self._stacks), methods=["POST"]),
             Mount("/static", StaticFiles(directory=_STATIC)),
@@ -120,6 +121,11 @@ class Page:
         """Return how long an actor's handlers take."""
         feed = self._feed(request.query_params)
         return feed.latencies.of(_whole(request.query_params, "actor"))
+
+    async def _log(self, request: Request) -> dict[str, Any]:
+        """Return what the actors have logged since the record that the page has."""
+        feed = self._feed(request.query_params)
+        return {"lines": await feed.log_after(_whole(request.query_params, "after"))}
 
     async def _stacks(self, request: Request) -> dict[str, Any]:
         """Return where an actor is. A POST: its process is disturbed for a moment."""

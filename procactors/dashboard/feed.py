@@ -148,6 +148,11 @@ class Feed:
             if not self.pages:
                 await self._pause(self._hurry, _ALONE_S)
 
+    async def log_after(self, number: int) -> list[dict[str, Any]]:
+        """Return what the actors have logged behind the record of that number."""
+        async with self._busy:
+            return await asyncio.to_thread(self.watch.log.after, number)
+
     async def _measure_on(self) -> None:
         while not self.has_ended:
             cost = 0.0

@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from procactors.dashboard.history import SERIES, TOTAL, History
+from procactors.dashboard.log_book import LogBook
 from procactors.dashboard.rows import Row, Rows, totals
 from procactors.dashboard.waits import circles
 from procactors.outside.journal import JournalReader, Turn
@@ -71,6 +72,8 @@ class Watch:
         self._number = 0
         self._journal = JournalReader(view.path)
         self._roster = Roster(view.path)
+        #: What the actors log; read when a page wants to see it.
+        self.log = LogBook(view.path, self._roster)
 
     @property
     def rows(self) -> dict[int, Row]:

@@ -6,6 +6,7 @@ order that is done. It ends with its input.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -20,6 +21,7 @@ class Worker(Actor):
 
     def need(self, path):
         """Fail unless there is a file of that name; else note that it was there."""
+        logging.getLogger("shop").warning("looking for <b>%s</b>", os.path.basename(path))
         with open(path), open(f"{path}.seen", "w"):
             pass
 

@@ -268,6 +268,19 @@ def test_the_stacks_of_an_actor_and_the_times_of_its_handlers_are_shown(
 
 
 @needs_browser
+def test_what_actors_log_is_shown_as_text(shop, open_dashboard, browser):
+    shop.order("lose")
+    browser.open(open_dashboard("--system", shop.name)[1])
+    shows(browser, "tbody", "ann")
+    browser.click("[role=tab]", "Log")
+    shows(browser, "#panel-log", r"(?s)WARNING\s+ann\s+looking for <b>paper</b>")
+    shop.order("lose")
+    eventually(lambda: browser.text("#panel-log").count("looking for") == 2, "the next line")
+    browser.press("/", "z", "z")
+    shows(browser, "#panel-log", "No line matches")
+
+
+@needs_browser
 def test_all_is_reached_by_keys(shop, open_dashboard, browser):
     browser.open(open_dashboard("--system", shop.name)[1])
     shows(browser, "tbody", "cid")
@@ -318,7 +331,7 @@ def test_it_is_light_and_dark_and_fits_a_narrow_screen(shop, open_dashboard, bro
     browser.run("history.back()")
     shows(browser, "tbody", "cid")
     assert brightness() > 200, "the choice has been kept"
-    for tab in ("Tree", "Actors", "Waits", "Crashes", "Dead letters", "Events"):
+    for tab in ("Tree", "Actors", "Waits", "Crashes", "Dead letters", "Log", "Events"):
         browser.click("[role=tab]", tab)
         assert browser.run("document.documentElement.scrollWidth") == 360, tab
     browser.click("[role=tab]", "Tree")

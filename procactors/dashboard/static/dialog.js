@@ -27,7 +27,7 @@ const KEYS = [
   ["Enter", "show the actor"],
   ["Esc", "close what is shown, empty the filter"],
   ["g", "to the tree"],
-  ["1 … 6", "to a tab; ← → between tabs"],
+  ["1 … 7", "to a tab; ← → between tabs"],
   ["t", "light or dark"],
   ["?", "this list"],
 ];

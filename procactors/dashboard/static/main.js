@@ -5,6 +5,7 @@ import { Detail } from "./detail.js";
 import { showKeys } from "./dialog.js";
 import { Events } from "./events.js";
 import { bytes, count, percent, rate, seconds, span, things, time } from "./format.js";
+import { Log } from "./log.js";
 import { Plot } from "./plot.js";
 import { Store } from "./store.js";
 import { Table } from "./table.js";
@@ -22,6 +23,7 @@ const panels = {
   waits: Object.assign(new Waits(store, select), { label: "Waits", count: () => panels.waits.number }),
   crashes: Object.assign(new Crashes(store, select), { label: "Crashes", count: () => store.crashes.length }),
   letters: Object.assign(new Letters(store), { label: "Dead letters", count: () => store.letters.kept }),
+  log: Object.assign(new Log(store), { label: "Log" }),
   events: Object.assign(new Events(store), { label: "Events" }),
 };
 let chosen = "actors";
@@ -73,7 +75,7 @@ function placeTree() {
 narrow.addEventListener("change", placeTree);
 
 $("filter").addEventListener("input", () => {
-  for (const panel of [table, panels.crashes, panels.letters, panels.events]) {
+  for (const panel of [table, panels.crashes, panels.letters, panels.log, panels.events]) {
     panel.filter = $("filter").value.trim();
     panel.draw();
   }
