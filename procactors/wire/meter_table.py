@@ -25,6 +25,7 @@ import os
 from collections.abc import Iterator
 
 from procactors.light_tuple import NamedTuple
+from procactors.wire.storage import Descriptors
 
 __all__ = [
     "COLUMNS",
@@ -112,15 +113,13 @@ class MeterTable:
         self._most = most
         self._row_bytes = 8 * (SUM + histograms * _HISTOGRAM_WORDS)
         size = _ROWS_AT + most * self._row_bytes
-        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
+        with Descriptors() as opened:
+            fd = opened.open(path, os.O_CREAT | os.O_RDWR)
             if os.fstat(fd).st_size != size:
                 os.ftruncate(fd, size)
             # The head with the first row: most actors have one method, or two.
             os.posix_fallocate(fd, 0, _ROWS_AT + self._row_bytes)
             self._data = mmap.mmap(fd, size)
-        finally:
-            os.close(fd)
         self._bytes = memoryview(self._data)
         self.words = self._bytes[:_TEXTS_AT].cast("Q")
         if self.words[_MAGIC] != _MAGIC_VALUE:
@@ -177,11 +176,9 @@ class MeterTable:
         return row
 
     def _reserve(self, number: int) -> None:
-        fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        try:
+        with Descriptors() as opened:
+            fd = opened.open(self._path, os.O_RDWR)
             os.posix_fallocate(fd, _ROWS_AT + number * self._row_bytes, self._row_bytes)
-        finally:
-            os.close(fd)
         self.words[_RESERVED] = number
 
     def handled(self) -> int:
@@ -253,11 +250,11 @@ def read_table(path: str, *, rows: bool = True) -> TableFacts | None:
 
     While its writer goes on, a row may have a time in a column and not yet in the sum.
     """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
+    with Descriptors() as opened:
+        try:
+            fd = opened.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
         head = os.pread(fd, _ROWS_AT, 0)
         if len(head) < _ROWS_AT:
             return None
@@ -265,8 +262,6 @@ def read_table(path: str, *, rows: bool = True) -> TableFacts | None:
         if words[_MAGIC] != _MAGIC_VALUE:
             return None
         found = tuple(_rows_in(fd, words[_ROW_BYTES])) if rows else ()
-    finally:
-        os.close(fd)
     middle = _TEXTS_AT + words[_NAME_BYTES]
     name = head[_TEXTS_AT:middle].decode(errors="replace")
     class_name = head[middle : middle + words[_CLASS_BYTES]].decode(errors="replace")
