@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from benchmarks import floors
 from benchmarks.actors import Counter
@@ -47,9 +48,10 @@ def asks(
     calls: int,
     rest_s: float = 0.0,
     place: Place = FREE,
+    **words: Any,
 ) -> Iterator[Round]:
-    """Ask one actor of a system of its own, in the way that ``call`` makes of its ref."""
-    with ActorSystem() as system:
+    """Ask one actor of a system with these options, in the way that ``call`` makes of its ref."""
+    with ActorSystem(**words) as system:
         counter = system.spawn(Counter)
         ask, pid = call(counter), counter.status().pid
         place.settle(pid)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from benchmarks import floors
 from benchmarks.actors import Counter
@@ -41,11 +42,12 @@ def tells(
     messages: int,
     mailbox: int | None = None,
     place: Place = FREE,
+    **words: Any,
 ) -> Iterator[Round]:
-    """Tell one actor, of a mailbox with so many places, and ask it last."""
+    """Tell one actor of a system with these options, of so many places, and ask it last."""
     if send is all_at_once and not hasattr(ActorRef, "tell_many"):
         raise Absent("this procactors has no ActorRef.tell_many")
-    with ActorSystem() as system:
+    with ActorSystem(**words) as system:
         counter = system.options(mailbox=mailbox).spawn(Counter)
         pid = counter.status().pid
         place.settle(pid)

@@ -17,11 +17,14 @@ OWNERS: dict[str, set[str]] = {
         "api.system",
         "cli.top",
         "outside.happenings",
+        "dashboard.watch",
+        "dashboard.latencies",
     },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {
+        "local.store",  # in one process, whose definitions are at hand
         "wire.pickling.by_value",
         "wire.pickling.definitions",
         "wire.pickling.importable",  # what the application has registered
@@ -29,6 +32,9 @@ OWNERS: dict[str, set[str]] = {
     },
     "pickle": {
         "api.incarnation",  # the runtime's own values, in files of the runtime directory
+        "api.local_life",
+        "local.store",
+        "cli.crash",  # a message in hand, where the user asks for it
         "process.frozen",  # for multiprocessing to unpickle
         "runner.batches",  # items one by one, at the speed of C
         "runner.loop",
@@ -58,7 +64,11 @@ OWNERS: dict[str, set[str]] = {
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
-    "signal.pidfd_send_signal": {"process.child", "process.live"},
+    "signal.pidfd_send_signal": {
+        "doctor.machine",  # to itself, and no signal: whether it may
+        "process.child",
+        "process.live",
+    },
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",

@@ -23,10 +23,12 @@ from procactors.errors import StorageFull
 from procactors.model.choices import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.order import StartOrder, read_order, surroundings, write_order
+from procactors.runner.log_forward import LogForwarder, forward_logs, forward_no_more
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.envelope import build_message
 from procactors.wire.mailbox.files import MailboxFiles
-from procactors.wire.mailbox.reader import MailboxReader
+from procactors.wire.mailbox.meter import Meter
+from procactors.wire.mailbox.metered import MeteredReader
 from procactors.wire.pickling.codec import join
 from procactors.wire.record import Kind, frame
 from procactors.wire.replies.port import ReplyPort
@@ -69,7 +71,7 @@ def _rehearse(place: str) -> None:
             opened.callback(MailboxFiles(actor_path(place, actor)).close)
         _write_order(folder)
         order = read_order(folder)
-        reader = MailboxReader(folder)
+        reader = MeteredReader(folder, Meter(folder, order.name, order.class_name))
         opened.callback(reader.close)
         endpoint = Endpoint(place, _ACTOR, reader.box)
         opened.callback(endpoint.close)
@@ -77,7 +79,10 @@ def _rehearse(place: str) -> None:
         write_whole(order.blueprint, join(endpoint.encode((cls, (), {}))))
         del sys.modules[_MODULE]
         _send(endpoint)
-        life = Life(order, folder, reader, endpoint)
+        forwarder = LogForwarder(order, place, reader.box.words)
+        forward_logs(forwarder, order.levels, forget=False)
+        opened.callback(forward_no_more)
+        life = Life(order, folder, reader, endpoint, forwarder)
         life.run()
         life.close()
 

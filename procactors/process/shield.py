@@ -58,14 +58,16 @@ SHIELDED = (
     signal.SIGXCPU,
 )
 
-#: Has an actor with `handle_timeout`, which hangs, write all its stacks. A real-time signal, since
-#: the ordinary ones are the application's; not the last ones, which debuggers and Valgrind use.
-DUMP = signal.SIGRTMAX - 4
+#: Real-time signals, since the ordinary ones are the application's; not the last ones, which
+#: debuggers and Valgrind use. (Not all platforms have such; they have no process to send one to.)
+_LAST = getattr(signal, "SIGRTMAX", 64)
+#: Has an actor with `handle_timeout`, which hangs, write all its stacks.
+DUMP = _LAST - 4
 #: Has an actor's main thread look for visitors, between two of its bytecodes (`runner.door`).
-DOOR = signal.SIGRTMAX - 5
+DOOR = _LAST - 5
 #: Has the thread that gets it write its own stack. Not all of them, as `DUMP` does: others may run
 #: meanwhile, and what is read of their frames is freed under the eyes of who reads it.
-STACK = signal.SIGRTMAX - 7
+STACK = _LAST - 7
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitab
 from procactors.runner.hand import TIMER, Hand, Here, Run, here
 from procactors.runner.loop import Loop, TellFailed
 from procactors.runner.source import NOTHING, Source
-from procactors.wire.envelope import BATCH_KEY, open_envelope
+from procactors.wire.envelope import BATCH_KEY, CALLS, TRACE, open_envelope
 from procactors.wire.mailbox.black_box import (
     CANCELS,
     CONTROL,
@@ -43,7 +43,7 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.mailbox.hands import FAILED, Slot
 from procactors.wire.mailbox.reader import MailboxReader, WouldWait
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.record import Kind, Record, parse
+from procactors.wire.record import PADDING_AT, STAMP, Kind, Record, parse
 
 if TYPE_CHECKING:
     from procactors.runner.schedule import Schedule, Timer
@@ -121,6 +121,7 @@ class AsyncLoop(Loop):
         self._is_watching = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_woken = False
+        self._outside = contextvars.copy_context()
         self._canceller: asyncio.TimerHandle | None = None
         self._seen_cancels = self._words[CANCELS]
         self._warned: set[str] = set()
@@ -228,7 +229,8 @@ class AsyncLoop(Loop):
         """Look soon whether there is something to be done. From any thread."""
         if not self._is_woken and not self._loop.is_closed():
             self._is_woken = True
-            self._loop.call_soon_threadsafe(self._pump)
+            # Not in the context of the handler that says so: what is begun has its own.
+            self._loop.call_soon_threadsafe(self._pump, context=self._outside.copy())
 
     # -- taking ---------------------------------------------------------------------------------
 
@@ -294,10 +296,11 @@ class AsyncLoop(Loop):
         if record.kind not in (_CALL, _EVENT):
             if record.kind == _STOP:
                 self._patience = 0.0
+            self._reader.turn(None)
             self._heed(*record)
             self.source.done(place=record.kind == _MOVED)
         elif record.kind == _EVENT or not self._is_skipped(record):
-            self._begin(self._hand_of(record))
+            self._begin(self._hand_of(record, at))
         return True
 
     def _is_skipped(self, record: Record) -> bool:
@@ -310,18 +313,29 @@ class AsyncLoop(Loop):
         self._skip(record.flags, record.body)
         return True
 
-    def _hand_of(self, record: Record) -> Hand:
+    def _hand_of(self, record: Record, at: int) -> Hand:
         """Return the message that has just been taken, held out of the batch if others may come."""
+        if self._reader.meter is not None:
+            self._have_counted(record, at)
         slot: Slot | None = None
         if self._most > 1:
             try:
                 slot = self.held.hold(place=record.kind == _CALL)
             except StorageFull as error:
                 # Then it stays in hand in the batch, and is the last one until it is handled.
+                self._reader.turn(None)  # counted with those that end beside it
                 if _NO_ROOM not in self._warned:
                     self._warned.add(_NO_ROOM)
                     _log.warning("%s", error)
         return Hand(slot.record if slot is not None else record, slot)
+
+    def _have_counted(self, record: Record, at: int) -> None:
+        """Have the message that has just been taken be counted, if it stays in the batch."""
+        key = open_envelope(record.body).method if record.kind == _CALL else None
+        if key is None or key != self._reader.key:
+            self._reader.turn(key)
+        if key is not None and self._reader.box.raw[at + PADDING_AT] >= STAMP:
+            self._reader.waited(at)
 
     def _wait(self, seconds: float | None) -> None:
         """Have the event loop call when a message comes, or so many seconds are over."""
@@ -407,7 +421,7 @@ class AsyncLoop(Loop):
                 self._end(hand)
                 return
             try:
-                result = handler(*value[0], **value[1]) if hand.key else handler(value)
+                result = handler(*value[0], **value[1]) if hand.key > CALLS else handler(value)
             except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
                 self._raised(error, hand.key, hand.call, hand.reply)
                 self._end(hand)
@@ -443,7 +457,8 @@ class AsyncLoop(Loop):
         """Have the event loop run what a handler has returned to be awaited."""
         self._was_plain = False
         self._start_task(hand, result, self._finished)
-        self._awaited.add(hand.key)
+        if TRACE not in hand.key:  # of which there are as many as messages
+            self._awaited.add(hand.key)
         if self._are_due:
             self._are_more_due = True
         else:

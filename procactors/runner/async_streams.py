@@ -19,7 +19,7 @@ from procactors.wire.streams.writer import ItemWriter
 __all__ = ["stream_async"]
 
 
-def _idle() -> None:
+def _idle(*_: int) -> None:
     pass
 
 
@@ -29,6 +29,7 @@ async def stream_async(
     items: Any,
     beat: Callable[[], None] = _idle,
     rest: Callable[[], None] = _idle,
+    on_taken: Callable[[int], None] = _idle,
 ) -> None:
     """Serve a stream to its end. Its reader's leaving is such an end.
 
@@ -38,6 +39,7 @@ async def stream_async(
         items: the asynchronous generator.
         beat: called as it gives items, and when its wait for the reader is over.
         rest: called when it begins to wait for the reader.
+        on_taken: called with how many items were taken in a turn.
 
     Raises:
         What the generator raises; EncodeError, StorageFull: an item cannot be sent.
@@ -48,6 +50,7 @@ async def stream_async(
         except Gone:  # its reader has closed the stream, or has died, before its turn came
             return
         writer = ItemWriter(store, ends, beat)
+        writer.on_taken = on_taken
         try:
             await _Serving(writer, beat, rest).run(items)
         finally:

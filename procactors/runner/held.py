@@ -14,6 +14,8 @@ Never: frees a payload before its message is handled; lets a fence take one that
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from procactors.wire.envelope import open_envelope
@@ -113,7 +115,23 @@ class Held:
         # in the midst of another message.
         if self._keeper is not None and slot.state == RUNNING:
             self._keeper.ends(slot)
+        record = self._counted_as(slot)
         self.let_go(slot)
+        record()
+
+    def count(self, slot: Slot) -> None:
+        """Count a message as handled, though its slot is still needed: its answer comes later."""
+        record = self._counted_as(slot)
+        slot.count()
+        record()
+
+    def _counted_as(self, slot: Slot) -> Callable[[], None]:
+        """Return what counts a message behind the store by which it is handled."""
+        meter, message = self._reader.meter, slot.record
+        if meter is None or slot.is_counted or message.kind not in (Kind.CALL, Kind.MOVED):
+            return _nothing
+        key, took = open_envelope(message.body).method, monotonic_ns() - slot.since
+        return lambda: meter.record(key, took)
 
     def let_go(self, slot: Slot) -> None:
         """Let go of a message, and of its payload. From any thread, if it was lifted or is owed."""
@@ -136,3 +154,7 @@ class Held:
         record = slot.record
         if record.flags & IN_SEGMENT and record.kind == Kind.CALL:
             self._store.keep(record.flags, open_envelope(record.body).payload)
+
+
+def _nothing() -> None:
+    """Count nothing."""

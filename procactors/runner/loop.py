@@ -33,10 +33,13 @@ from procactors.runner.method_table import MethodTable, cure, find_handler, tabl
 from procactors.wire.envelope import (
     BATCH_KEY,
     CALL_ID,
+    CALLS,
     STREAM_KEY,
+    TRACE,
     WHOLE,
     handler_name,
     open_envelope,
+    untraced,
 )
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
@@ -94,6 +97,8 @@ _RESULT = int(Kind.RESULT)
 _PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
+#: Whose frame stands between this module's and that of a traced handler.
+_HANDLING = "procactors.spans.handling"
 
 __all__ = ["Loop", "TellFailed", "describe"]
 
@@ -116,6 +121,11 @@ class Loop:
         instance: the user's object.
         lost: called with (record, why) for a message that cannot be handled and wants no reply.
     """
+
+    #: The thread that serves the actor; None: the process's main thread.
+    thread: Any = None
+    #: The clock by which it is noted since when a timer runs.
+    now_ns: Callable[[], int] = monotonic_ns
 
     def __init__(
         self,
@@ -239,11 +249,13 @@ class Loop:
         slot = self._slot
         if slot is None:
             slot = self.held.lift(state)
+            if state != hands.LATER:
+                self._reader.turn(None)  # it counts when it is handled
         else:
             slot.state = state
             self._is_put_aside = True
             if state == hands.LATER:
-                slot.count()
+                self.held.count(slot)
         self._taken(wants_reply)
         return slot
 
@@ -288,7 +300,7 @@ class Loop:
 
     # -- the loop itself --------------------------------------------------------------------------
 
-    def run(self) -> int:
+    def run(self) -> int:  # noqa: C901, PLR0912 - one flat pass: a call costs a twentieth of a tell
         """Serve until the end; return the phase of it: STOPPED, LEFT, HALTED or RECYCLED.
 
         Raises:
@@ -301,6 +313,7 @@ class Loop:
         if words[HANDS]:
             self._begin_anew()
         raw, data, shift = reader.box.raw, reader.box.data, reader.box.at + _HEADER_BYTES
+        is_metered = reader.meter is not None
         at = 0
         while at >= 0 and not self.leaving and words[CONTROL] < HALT:
             is_behind = self._begin_unstashed(is_behind)
@@ -330,6 +343,11 @@ class Loop:
                     body_at = key_at + named
                     end = key_at + length - padding - _HEADER_BYTES
                     key = data[key_at:body_at]
+                    if is_metered:
+                        if key != reader.key:
+                            reader.turn(key)
+                        if padding > 7:  # it is stamped
+                            reader.waited(at)
                     if data[body_at] == PLAIN and not flags:  # an empty body is refused there too
                         self._serve_plain(key, data[body_at:end], call, reply)
                         is_behind = False
@@ -338,6 +356,7 @@ class Loop:
                     continue
                 if kind == Kind.STOP:
                     patience = 0.0
+                reader.turn(None)
                 self._heed(kind, flags, raw[at + FRAME.size : at + length - padding])
                 self.source.done(place=kind == Kind.MOVED)
                 is_behind = True
@@ -507,6 +526,7 @@ class Loop:
     def _skip(self, flags: int, body: memoryview) -> None:
         """Step behind a message that nobody wants any more."""
         payload = open_envelope(body).payload
+        self._reader.turn(None)
         self.source.done(place=True)
         self._words[HANDLED_OWN] += 1  # it was not handled
         self._store.discard(flags, payload)
@@ -538,7 +558,7 @@ class Loop:
     def run_timer(self, timer: Timer) -> bool:
         """Call a timer's method, which nobody waits for: raising crashes the actor."""
         box = self._reader.box
-        box.begin_timer(timer.label, monotonic_ns())
+        box.begin_timer(timer.label, self.now_ns())
         self.deadline = 0.0
         try:
             getattr(self._instance, timer.method)(*timer.args)
@@ -581,7 +601,7 @@ class Loop:
             self._refuse(error, key, call, reply, b"" if flags else body)
         else:
             try:
-                result = handler(*value[0], **value[1]) if key else handler(value)
+                result = handler(*value[0], **value[1]) if key > CALLS else handler(value)
             except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
                 self._raised(error, key, call, reply)
             else:
@@ -653,11 +673,13 @@ class Loop:
     # -- answers that are errors ------------------------------------------------------------------
 
     def _unsendable(self, key: bytes, call: int, reply: int, error: Exception) -> None:
+        self._count_failure(key)
         text = f"{handler_name(key)} ran, but its result cannot be sent: {error}"
         self._fail(call, reply, ResultEncodeError(text))
 
     def _raised(self, error: Exception, key: bytes, call: int, reply: int) -> None:
         """Answer with the handler's exception; without a caller, end the actor."""
+        self._count_failure(key)
         # By its type: `isinstance` would ask the exception itself what it is.
         is_bad_call = issubclass(type(error), TypeError) and _never_entered(error)
         if is_bad_call and (hint := cure(error)):
@@ -683,6 +705,7 @@ class Loop:
         self, error: Exception, key: bytes, call: int, reply: int, body: bytes | memoryview
     ) -> None:
         """Answer for a message that cannot be handled; the actor lives on."""
+        self._count_failure(key)
         if not issubclass(type(error), ProcActorsError):
             try:
                 why = pickle_errors.describe_load(body, (), error)
@@ -695,6 +718,10 @@ class Loop:
             self._fail(call, reply, error)
         else:
             self._report_lost(said(error))
+
+    def _count_failure(self, key: bytes) -> None:
+        if self._reader.meter is not None:
+            self._reader.meter.failed(key)
 
     def _fail(self, call: int, reply: int, error: BaseException) -> None:
         packed = pack_failure(error, self._store)
@@ -714,6 +741,8 @@ class Loop:
     # -- what a message is for --------------------------------------------------------------------
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
+        if TRACE in key:
+            return self._traced(key)
         if key[:1] == BATCH_KEY:
             self._bound[key] = handler = self._batches().run
             return handler
@@ -725,6 +754,16 @@ class Loop:
             self._bound[key] = handler
         return handler
 
+    def _traced(self, key: bytes) -> Callable[..., Any]:
+        """Return what calls the handler in a span of the trace that its message is part of."""
+        method, context = untraced(key)
+        handler = self._bound.get(method) or self._bind(method)
+        try:
+            from procactors.spans.handling import handled  # only where a message is traced
+        except ImportError:  # its sender has OpenTelemetry, and this process has not
+            return handler
+        return handled(handler, method, context, self._store.path, self._actor, self.deliveries)
+
     def _streaming(self, key: bytes) -> Callable[..., Any]:
         """Return what runs a generator into the channel that its reader has made."""
         from procactors.runner.streams import Streaming  # only where it is used
@@ -732,7 +771,10 @@ class Loop:
         number, _, method = key[1:].partition(b":")
         _, handler = find_handler(self._instance, self._table, method, streamed=True)
         busy_since, runs_loop = self._busy()
-        return Streaming(self._store, busy_since, int(number, 16), handler, runs_loop).run
+        streaming = Streaming(self._store, busy_since, int(number, 16), handler, runs_loop)
+        if (meter := self._reader.meter) is not None:
+            streaming.on_taken = functools.partial(meter.items, key)
+        return streaming.run
 
     def _busy(self) -> tuple[Callable[[int], None], bool]:
         """Return what notes since when the message in hand is at work, and if a loop runs here."""
@@ -748,9 +790,17 @@ class Loop:
                 self._store,
                 self._item_handler,
                 recycler.room if recycler is not None else lambda: None,
-                recycler.spend if recycler is not None else lambda _: None,
+                self._spent,
             )
         return self._runner
+
+    def _spent(self, items: int) -> None:
+        """Count the items of the batch in hand."""
+        if self.recycler is not None:
+            self.recycler.spend(items)
+        if (meter := self._reader.meter) is not None:
+            key = self._reader.key or open_envelope(parse(self.record).body).method
+            meter.items(key, items)
 
     def _item_handler(self, key: bytes) -> Callable[..., Any]:
         """Return the handler that an item of a pool's batch means."""
@@ -764,9 +814,12 @@ def _was_debugged(instant: float) -> bool:
 
 
 def _never_entered(error: Exception) -> bool:
-    """Whether the call itself was refused: the traceback never left our own frame."""
+    """Whether the call itself was refused: the traceback never left our own frames."""
     trace = trace_of(error)
-    return trace is not None and trace.tb_next is None
+    inner = None if trace is None else trace.tb_next
+    if inner is not None and inner.tb_frame.f_globals.get("__name__") == _HANDLING:
+        inner = inner.tb_next
+    return trace is not None and inner is None
 
 
 def describe(error: BaseException) -> tuple[str, str]:

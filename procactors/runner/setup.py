@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import fcntl
 import logging
 import multiprocessing
 import os
@@ -24,6 +23,9 @@ from procactors.process.order import StartOrder, read_order
 from procactors.process.shield import DUMP, STACK, shield
 from procactors.wire.mailbox.black_box import CONTROL, PID, TERMINATE
 from procactors.wire.pickling.definitions import forget_program, replace_main
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 if TYPE_CHECKING:
     import random

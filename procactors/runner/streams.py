@@ -48,6 +48,8 @@ class Streaming:
         self._number = number
         self._handler = handler
         self._runs_loop = runs_loop
+        #: Called with how many items were taken of the generator.
+        self.on_taken: Callable[[int], None] = lambda _count: None
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Serve the stream to its end, or return what serves it. Its reader's leaving is an end.
@@ -73,7 +75,9 @@ class Streaming:
 
         from procactors.runner.async_streams import stream_async
 
-        serving = stream_async(self._store, self._number, items, self._beat, self._rest)
+        serving = stream_async(
+            self._store, self._number, items, self._beat, self._rest, self.on_taken
+        )
         return serving if self._runs_loop else asyncio.run(serving)
 
     def _open_and_serve(self, items: Iterator[Any]) -> None:
@@ -82,6 +86,7 @@ class Streaming:
         except Gone:  # its reader has closed the stream, or has died, before its turn came
             return
         writer = ItemWriter(self._store, ends, self._beat)
+        writer.on_taken = self.on_taken
         try:
             self._serve(writer, items)
         finally:

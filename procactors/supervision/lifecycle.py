@@ -112,6 +112,10 @@ class Lifecycle:
         #: By start: what is done with the peak memory of a process that has ended.
         self._peaks: dict[int, Callable[[int], None]] = {}
 
+    def draw_seeds_from(self, root: int) -> None:
+        """Derive the seeds of all actors that have no root of their own from this one."""
+        self._root = root
+
     # -- starts ---------------------------------------------------------------------------------
 
     def start(self, actor: ActorRecord) -> None:
@@ -506,6 +510,7 @@ class Lifecycle:
         self._complete(death.actor, report)
         if death.lines:
             quietly(
+                lambda: self._core.note_crash(report),
                 lambda: self._crash_log.note(report, death.lines),
                 lambda: death.write(report),
             )

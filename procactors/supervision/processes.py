@@ -16,10 +16,11 @@ import pickle
 import select
 import signal
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
+from procactors.late import late
 from procactors.model.choices import Delivery
 from procactors.model.options import Limits, Options
 from procactors.process.child import Child
@@ -32,13 +33,16 @@ from procactors.process.zygote import REAP
 from procactors.runner.log_tail import read_log
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
+from procactors.supervision.logs import Logs
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.mailbox.black_box import (
     DEBUGGED,
     HALTED,
+    INCARNATION,
     LEFT,
+    LOGS,
     PHASE,
     PROCESS,
     RECYCLED,
@@ -48,6 +52,11 @@ from procactors.wire.mailbox.black_box import (
 from procactors.wire.procstat import resident_of
 from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
 from procactors.wire.replies.failures import own_failure
+
+if TYPE_CHECKING:
+    from procactors.supervision import totals
+else:
+    totals = late("procactors.supervision.totals")  # not before an actor has ended
 
 __all__ = ["ProcessHost", "Processes"]
 
@@ -83,6 +92,7 @@ class ProcessHost(ActorMailbox):
 
     def start(self, life: NextLife) -> None:
         """Start a process; by the zygote, its pid comes as an event."""
+        self._processes.logs.begins(self.id, self.name, self.folder)
         self._write_order(life)
         self.ordered = life.start
         self._child = self._processes.launcher.start(self.id, life.start)
@@ -137,6 +147,11 @@ class ProcessHost(ActorMailbox):
             makers=makers(),
             system=self._processes.launcher.system,
             concurrency=options.max_concurrency,
+            metrics=self._processes.endpoint.trips is not None,
+            logs=self._processes.logs.mode,
+            levels=self._processes.logs.levels,
+            output=self._processes.logs.output,
+            is_traced=around.is_traced,
         )
         write_order(self.folder, order)
 
@@ -163,6 +178,9 @@ class ProcessHost(ActorMailbox):
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
         self.words[DEBUGGED] = 0  # of the process that is gone
+        # Counted from 0 by each life: one that is killed before its first line has logged nothing.
+        logged, self.words[LOGS] = self.words[LOGS], 0
+        self._processes.logs.ended(self.id, self.words[INCARNATION], child.pid, logged)
         phase = self.words[PHASE]
         if phase != STARTING and not (phase == RECYCLED and code in (0, None)):
             # What it may have left is not for a life that follows a crash. (One that failed to
@@ -254,6 +272,18 @@ class ProcessHost(ActorMailbox):
         assert len(body) <= BODY_LIMIT
         endpoint.send_control(self.id, frame(Kind.EVENT, 0, body))
 
+    def remove(self) -> None:
+        """Keep what it has counted; close and remove everything."""
+        quietly(self._keep_counts, super().remove)
+
+    def _keep_counts(self) -> None:
+        processes = self._processes
+        if processes.endpoint.trips is None or processes.is_closed:
+            return
+        if processes.totals is None:
+            processes.totals = totals.Totals(processes.path)
+        processes.totals.take(self.id, self.name, self.class_name, self.words, self.folder)
+
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""
         self._recovery.close_mailbox(self, why)
@@ -276,6 +306,7 @@ class Processes:
         launcher: starts the processes.
         recovery: answers for the dead.
         epoll: watches the descriptors by which ends are noticed.
+        logs: takes what actors log and print.
 
     Attributes:
         listener: takes the events of processes; set before the first is started.
@@ -284,13 +315,23 @@ class Processes:
     listener: Listener
 
     def __init__(
-        self, endpoint: Endpoint, launcher: Launcher, recovery: Recovery, epoll: select.epoll
+        self,
+        endpoint: Endpoint,
+        launcher: Launcher,
+        recovery: Recovery,
+        epoll: select.epoll,
+        logs: Logs,
     ) -> None:
         self.endpoint = endpoint
         self.path = endpoint.path
         self.launcher = launcher
         self.recovery = recovery
+        self.logs = logs
         self.oom = OomKills()
+        #: What actors that are over have counted; made with the first of them.
+        self.totals: totals.Totals | None = None
+        #: Nothing of an actor is kept any more.
+        self.is_closed = False
         self._epoll = epoll
         self._hosts: dict[int, ProcessHost] = {}
         self._by_pidfd: dict[int, ProcessHost] = {}
@@ -320,6 +361,7 @@ class Processes:
     def forget(self, actor: int) -> None:
         """An actor is over: close what is open for sending to it."""
         self._hosts.pop(actor, None)
+        self.logs.removed(actor)
         self.endpoint.forget(actor)
 
     def overdue(self) -> None:
@@ -356,14 +398,25 @@ class Processes:
         if self._by_pidfd.pop(pidfd, None) is not None:
             self._epoll.unregister(pidfd)
 
+    def close(self) -> None:
+        """Keep nothing more of actors that end: the system has."""
+        self.is_closed = True
+        if self.totals is not None:
+            self.totals.close()
+
     def open(self) -> None:
-        """Watch the zygote, which has been started."""
+        """Watch the zygote, which has been started, and for the first record that is logged."""
         self._watch_zygote()
+        if self.logs.fileno() >= 0:
+            self._epoll.register(self.logs.fileno(), select.EPOLLIN)
 
     def happened(self, fd: int) -> None:
         """Pass on what a descriptor that has become ready tells."""
         if fd in self._by_pidfd:
             self.listener.gone(self._by_pidfd[fd].id)
+        elif fd == self.logs.fileno():
+            self._epoll.unregister(fd)
+            self.logs.begin()
         else:
             self._take_answers()
 

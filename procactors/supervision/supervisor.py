@@ -19,7 +19,7 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model import commands as c
@@ -28,6 +28,7 @@ from procactors.observe.events import Events
 from procactors.process import parent_dump
 from procactors.process.launcher import Launcher
 from procactors.supervision.backend import ReplyTo
+from procactors.supervision.logs import Logs
 from procactors.supervision.processes import Processes
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervision import Supervision
@@ -40,6 +41,8 @@ from procactors.wire.mailbox.black_box import (
     LISTENED,
     LISTENED_OVERFLOW,
     LISTENED_PROGRESS,
+    LOGS,
+    METRICS,
     SYSTEM_ENDS,
 )
 from procactors.wire.mailbox.files import MailboxFiles
@@ -70,6 +73,7 @@ class Supervisor:
         stop_timeout: seconds of a stop for which neither caller nor options name any.
         events: gets what actors report, and what becomes of them.
         slow_after: seconds from which a handler is slow, for those that listen.
+        logs: takes what actors log and print; opened here.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Supervisor:
         stop_timeout: float,
         events: Events,
         slow_after: float,
+        logs: Logs,
     ) -> None:
         self._endpoint = endpoint
         self._launcher = launcher
@@ -102,7 +107,7 @@ class Supervisor:
             undo.callback(self._epoll.close)
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             undo.pop_all()
-        self.processes = Processes(endpoint, launcher, recovery, self._epoll)
+        self.processes = Processes(endpoint, launcher, recovery, self._epoll, logs)
         self.supervision = Supervision(
             self.processes,
             stop_timeout,
@@ -121,6 +126,9 @@ class Supervisor:
             c.TellStacks: self._tell_stacks,
             c.ReportProgress: self._progressed,
             c.ReportOverflow: self._overflowed,
+            c.ListCrashes: self._look_at_troubles,
+            c.ListLetters: self._look_at_troubles,
+            c.RequeueLetter: self._look_at_troubles,
         }
         self._done = False
         self._renewed_at = -_ZYGOTE_RENEWAL_S
@@ -157,6 +165,18 @@ class Supervisor:
     def address_of(self, name: str) -> int | None:
         """Return the id of the live actor of that name, once it has been up. From any thread."""
         return self.core.address_of(name)
+
+    def show_letters(self, total: int) -> None:
+        """Say how many dead letters there have been, in our box. From any thread."""
+        with self._closing:
+            if self._wake >= 0:
+                self._mailbox.box.words[METRICS] = total
+
+    def show_levels(self, version: int) -> None:
+        """Tell all actors of a version of the levels of loggers. From any thread."""
+        with self._closing:
+            if self._wake >= 0:
+                self._mailbox.box.words[LOGS] = version
 
     def _show_listeners(self) -> None:
         """Say what is listened to: here, and to actors in our box. From any thread."""
@@ -218,6 +238,7 @@ class Supervisor:
         if self._guests is not None:
             self._guests.close()
         self._epoll.close()
+        self.processes.close()
         self.core.timers.clear()
         self._journal.close()
         self._mailbox.close()
@@ -332,6 +353,11 @@ class Supervisor:
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
         name = self.name_of(command.actor)
         self.processes.lost(name, command.record, command.why, command.actor)
+
+    def _look_at_troubles(self, command: Any, who: ReplyTo) -> None:
+        from procactors.supervision import troubles  # only where somebody looks in from outside
+
+        self.core.reply(who, troubles.answer(command, self.core, self._recovery.letters))
 
     def _overflowed(self, command: c.ReportOverflow, _: ReplyTo) -> None:
         actor = self.core.actors.get(command.actor)

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from queue import Full, SimpleQueue
 from select import PIPE_BUF
-from time import monotonic
+from time import monotonic, monotonic_ns
 from typing import Any
 
 from procactors.errors import (
@@ -42,13 +42,15 @@ from procactors.wire.mailbox.writer import MailboxClosed, MailboxWriter
 from procactors.wire.payload_store import PayloadStore, store_of
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.raised import by_signal
-from procactors.wire.record import BODY_LIMIT, Kind, frame, parse
+from procactors.wire.record import BODY_LIMIT, Kind, frame, parse, stamped
 from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
 from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
 from procactors.wire.replies.reader import HELD_S, NOT_SENT, ReplyReader
+from procactors.wire.sampler import Sampler
 from procactors.wire.storage import too_many_open
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
+from procactors.wire.trips import Trips
 
 __all__ = ["Endpoint", "actor_path"]
 
@@ -76,12 +78,22 @@ class Endpoint:
         box: the actor's own black box, in which it shows which actor it waits for.
     """
 
+    has_threads = True
+    open_stream: Callable[..., Any] | None = None
+    refuse: Callable[[str], None] | None = None
+
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
         self.actor = actor
         self.is_concurrent = False
+        #: Counts how long answers take; None: nobody does, and no message is stamped.
+        self.trips: Trips | None = None
         self.store: PayloadStore = store_of(path)
         self.encode: Callable[..., Encoded] = self.store.encode
+        self.make_lock: Callable[[], Any] = threading.Lock
+        self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_condition: Callable[[Any], Any] = threading.Condition
+        self.make_queue: Callable[[], Any] = SimpleQueue
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()
@@ -94,6 +106,8 @@ class Endpoint:
         self._calls = itertools.count(1)
         #: What makes the records of tells, for each method that has been told.
         self._tells: dict[bytes, Callable[[bytes], bytes]] = {}
+        #: Which calls are measured, for each method.
+        self._samplers: dict[bytes, Sampler] = {}
         self._replies: ReplyReader | None = None
         # The same reader, set before its threads are started.
         self._reading: ReplyReader | None = None
@@ -196,7 +210,7 @@ class Endpoint:
             error.sent += sent
             raise
 
-    def ask(
+    def ask(  # noqa: C901, PLR0912 - in one piece: it is hot
         self,
         actor: int,
         name: str,
@@ -216,10 +230,17 @@ class Endpoint:
         except IndexError:
             port = self._new_port()
         call = next(self._calls)
+        sent = standing = 0
+        sampler = self._samplers.get(method) or self._sampler(method)
         try:
             record = build_message(
                 self.store, actor, method, encoded, call, port.number, self.actor, deadline or 0.0
             )
+            if sampler.rests:
+                sampler.rests -= 1
+            elif actor and self.trips is not None:
+                sent, standing = monotonic_ns(), sampler.begin()
+                record = stamped(record, sent, standing)
             writer = self._writers.get(actor)
             if writer is None or not writer.send_at_once(record):
                 self._send(actor, name, record, place_timeout)
@@ -246,6 +267,8 @@ class Endpoint:
             self._give_up(port, call, actor)
             raise
         try:
+            if sent and self.trips is not None:
+                self.trips.record(sent, method, sampler, standing)
             return load_answer(self.store, answer)
         finally:
             del answer
@@ -277,11 +300,19 @@ class Endpoint:
         if pending.is_awaited:
             replies.hurry()
         try:
+            sampler = self._samplers.get(method) or self._sampler(method)
+            if sampler.rests:
+                sampler.rests -= 1
+            elif actor and self.trips is not None:
+                sent, standing = monotonic_ns(), sampler.begin()
+                replies.sent[call] = sent, method, sampler, standing
+                record = stamped(record, sent, standing)
             writer = self._writers.get(actor)
             if writer is None or not writer.send_at_once(record):
                 self._send(actor, name, record, place_timeout)
         except BaseException:
             replies.pending.pop(call, None)
+            replies.sent.pop(call, None)
             raise
         if timeout is not None:
             replies.expire(call, deadline, timeout, actor, _timeout_error(name, timeout))
@@ -341,6 +372,12 @@ class Endpoint:
         if replies is not None:
             replies.hurry()
 
+    look = hurry
+
+    def bring(self, _reply: object) -> None:
+        """Do what `hurry` does."""
+        self.hurry()
+
     def take_back(self, actor: int, call: int) -> bool | None:
         """Cancel a call of a submit; return True: it has not begun, and never will."""
         from procactors.wire.taking_back import take_back  # only where it is used
@@ -354,7 +391,7 @@ class Endpoint:
             now = self.who_answers(actor, call)
             is_taken = take_back(
                 actor_path(self.path, now),
-                functools.partial(self._box, now),
+                functools.partial(self.box, now),
                 replies,
                 call,
                 lambda now=now: self._has_left(actor, call, now),  # type: ignore[misc]
@@ -402,6 +439,16 @@ class Endpoint:
             path, has_begun = actor_path(self.path, actor), call in replies.begun
             with contextlib.suppress(StorageFull):  # no descriptor: what comes of it, does
                 follow(path, self.words(actor), replies, call, has_begun=has_begun)
+
+    def measure(self, name: str, class_name: str) -> None:
+        """Count how long answers take, from now on, and stamp messages.
+
+        Args:
+            name: of the actor that this process is; empty: of none.
+            class_name: of that actor.
+        """
+        path = f"{actor_path(self.path, self.actor)}/trips"
+        self.trips = Trips(path, name, class_name)
 
     def want_no_more(self, actor: int, call: int) -> None:
         """Cancel a call of a submit, whose answer nobody waits for; does not wait."""
@@ -458,7 +505,8 @@ class Endpoint:
         except (MailboxClosed, ActorStopped):
             return None
 
-    def _box(self, actor: int) -> BlackBox | None:
+    def box(self, actor: int) -> BlackBox | None:
+        """Return an actor's black box; None if it is gone."""
         try:
             return self._writer(actor).box
         except (MailboxClosed, ActorStopped):
@@ -517,6 +565,8 @@ class Endpoint:
             self._callbacks = None
             replies.call_back_rest()
         self._retire_ports()
+        if self.trips is not None:
+            self.trips.close()
         self.store.close()
 
     def check_process(self) -> None:
@@ -540,8 +590,14 @@ class Endpoint:
     def _tell_builder(self, method: bytes) -> Callable[[bytes], bytes]:
         if len(self._tells) >= _KEPT_BUILDERS:
             self._tells.clear()
-        build = self._tells[method] = tell_builder(method, self.actor)
+        is_stamped = self.trips is not None
+        build = self._tells[method] = tell_builder(method, self.actor, is_stamped)
         return build
+
+    def _sampler(self, method: bytes) -> Sampler:
+        if len(self._samplers) >= _KEPT_BUILDERS:
+            self._samplers.clear()
+        return self._samplers.setdefault(method, Sampler())
 
     def _give_up(self, port: ReplyPort, call: int, actor: int) -> None:
         port.give_up(call)
@@ -774,6 +830,7 @@ class Endpoint:
                 if replies is None:
                     replies = self._reading = ReplyReader(self.store)
                     replies.is_debugged = self._is_debugged
+                    replies.trips = self.trips
                 replies.start()
                 self._callbacks, self._replies = replies.callbacks, replies
         return replies

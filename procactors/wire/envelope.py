@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from time import monotonic_ns
 
 from procactors.light_tuple import NamedTuple
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame
+from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame, stamped
+from procactors.wire.sampler import MOST_TELLS
 
 __all__ = [
     "ANSWER",
     "BATCH_KEY",
+    "CALLS",
     "CALL_ID",
     "HEADER_BYTES",
     "STREAM_KEY",
+    "TRACE",
     "WHOLE",
     "Envelope",
+    "bare",
     "build_message",
     "handler_name",
     "open_envelope",
     "rebuild_message",
     "tell_builder",
+    "traced",
+    "untraced",
 ]
 
 _HEADER = struct.Struct("=QQQdH")
@@ -45,6 +52,15 @@ BATCH_KEY = b"*"
 #: First byte of that of a generator's, whose items go to a channel: the channel's number follows,
 #: in 16 hexadecimal digits, then a colon and the method.
 STREAM_KEY = b"~"
+
+#: Between a method and the trace context that its message travels with. Here, and not in the
+#: payload: so it goes along where a message is forwarded, put aside or given up, and a message
+#: without one is not asked for it.
+TRACE = b"@\0"
+#: Stands for `receive`, whose name is empty, before a trace context.
+_RECEIVE = b"\0"
+#: Methods compare above this, a message for `receive` below it, with a trace context or without.
+CALLS = b"\1"
 
 #: Longest pickle whose frame is kept for the next one of its length: some 30 KB a method at most.
 _SHORT = 255
@@ -68,7 +84,7 @@ class Envelope(NamedTuple):
         deadline: monotonic instant until which the caller waits; 0.0 is for ever.
         method: ``module:qualname`` of the method, ``:name``, or empty for `receive`; behind a
             ``*`` what a pool's batch calls; behind a ``~`` a channel and what streams into it;
-            behind an ``@`` what its code is.
+            behind an ``@`` what its code is; behind `TRACE` a trace context.
         payload: the encoded arguments or message (see `PayloadStore.open`).
     """
 
@@ -87,7 +103,23 @@ class Envelope(NamedTuple):
 
 def handler_name(method: bytes) -> str:
     """Return the name of a handler, for people."""
-    return method.decode().lstrip("*").rpartition(":")[2].partition("@")[0] or "receive"
+    return method.decode().lstrip("*\0").rpartition(":")[2].partition("@")[0] or "receive"
+
+
+def traced(method: bytes, context: bytes) -> bytes:
+    """Return a method as it travels with a trace context, which has no ``:`` in it."""
+    return (method or _RECEIVE) + TRACE + context
+
+
+def untraced(method: bytes) -> tuple[bytes, bytes]:
+    """Return (the method, the trace context that it travels with); the latter may be empty."""
+    own, _, context = method.partition(TRACE)
+    return b"" if own == _RECEIVE else own, context
+
+
+def bare(method: bytes) -> bytes:
+    """Return a method without the trace context that it travels with."""
+    return untraced(method)[0]
 
 
 def build_message(
@@ -132,8 +164,13 @@ def rebuild_message(envelope: Envelope, flags: int = 0) -> bytes:
     return frame(Kind.CALL, flags, header + payload)
 
 
-def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:
+def tell_builder(method: bytes, sender: int, is_stamped: bool = False) -> Callable[[bytes], bytes]:
     """Return what makes the record of a tell out of its pickle, which must fit into a record.
+
+    Args:
+        method: as it travels.
+        sender: id of the actor that sends.
+        is_stamped: some of them are stamped, by the rule of `sampler`.
 
     For many tells of one method: `build_message` would make the same header anew for each. All
     pickles of one length have the same bytes around them: they are kept for the short ones.
@@ -141,6 +178,8 @@ def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:
     header = _pack(0, 0, sender, 0.0, len(method)) + method
     fixed = len(header)
     kept: dict[int, tuple[bytes, bytes]] = {}
+    # Tells up to the next one that is stamped, and for how many that stands; 0: none ever is.
+    left = standing = int(is_stamped)
 
     def around(length: int) -> tuple[bytes, bytes]:
         size = fixed + length
@@ -151,9 +190,19 @@ def tell_builder(method: bytes, sender: int) -> Callable[[bytes], bytes]:
         return made
 
     def build(head: bytes) -> bytes:
+        nonlocal left
         length = len(head)
         front, end = kept.get(length) or around(length)
-        return front + head + end
+        left -= 1
+        if left:
+            return front + head + end
+        return stamp(front + head + end)
+
+    def stamp(record: bytes) -> bytes:
+        nonlocal left, standing
+        record = stamped(record, monotonic_ns(), standing)
+        left = standing = min(2 * standing, MOST_TELLS)
+        return record
 
     return build
 

@@ -5,6 +5,9 @@ Owns: nothing; pure functions over bytes.
 Never: a record longer than PIPE_BUF, or one whose length is not a multiple of eight.
 
     u32 length of the whole record   u8 kind   u8 flags   u16 padding at the end   body
+
+The padding makes the length a multiple of eight. With eight bytes more than that takes, the last
+eight are a *stamp*: the sender's clock, and how many messages of its kind this one stands for.
 """
 
 from __future__ import annotations
@@ -23,11 +26,14 @@ __all__ = [
     "FRAME",
     "IN_SEGMENT",
     "KIND_AT",
+    "MOST_STANDING",
     "MOVED",
     "PADDING",
+    "PADDING_AT",
     "READY",
     "RESTARTED",
     "SETTLED",
+    "STAMP",
     "TAKEN_OVER",
     "TERMINATED",
     "WITH_BUFFERS",
@@ -36,6 +42,8 @@ __all__ = [
     "frame",
     "parse",
     "parse_all",
+    "stamp_of",
+    "stamped",
     "whole_records",
 ]
 
@@ -43,6 +51,9 @@ FRAME = struct.Struct("=IBBH")
 
 #: Offset of the kind in a record: a byte, which changes by one store.
 KIND_AT = 4
+
+#: Offset of the padding's low byte, which has all of it: what is stamped has 15 bytes at most.
+PADDING_AT = 6
 
 #: Body of `Kind.READY`: actor, number of the start, whether it decides on its children.
 READY = struct.Struct("=QQQ")
@@ -60,8 +71,14 @@ SETTLED, RESTARTED, TERMINATED, CHILD_FAILED, TAKEN_OVER = range(5)
 #: that follows.
 MOVED = struct.Struct("=QQQ")
 
-#: Most bytes that a record's body may have.
-BODY_LIMIT = select.PIPE_BUF - FRAME.size
+#: Bytes of padding from which on the record is stamped, and bytes of a stamp.
+STAMP = 8
+#: Most messages that a stamped one may stand for: they are the stamp's lowest byte.
+MOST_STANDING = 255
+
+#: Most bytes that a record's body may have. (Where a pipe takes less in one piece than on Linux,
+#: there are no pipes: all actors are in one process.)
+BODY_LIMIT = max(select.PIPE_BUF, 4096) - FRAME.size
 
 #: Flag: the encoded value is in a payload segment, and the body ends with its reference.
 IN_SEGMENT = 1
@@ -95,10 +112,13 @@ class Kind(enum.IntEnum):
     LARGE = 13  #: of a stream: one item by itself
     CANCEL = 14  #: a reply: the message was not begun, since its caller had cancelled it
     MOVED = 15  #: in a black box: a CALL that is somebody else's now; in a reply pipe: whose
+    LOG = 16  #: in the log pipe: a log record of an actor, or a piece of one
 
 
 #: Indexed by a body's size modulo eight.
 PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
+_STAMP = struct.Struct("=Q")
+_unpack_stamp = _STAMP.unpack_from
 _pack = FRAME.pack
 _unpack = FRAME.unpack_from
 _new = tuple.__new__  # past NamedTuple's own constructor, which costs as much as the rest
@@ -124,6 +144,30 @@ def parse_all(data: bytes | memoryview) -> Iterator[Record]:
         length, kind, flags, padding = _unpack(view, at)
         yield _new(Record, (kind, flags, view[at + 8 : at + length - padding]))
         at += length
+
+
+def stamped(record: bytes, now: int, standing: int) -> bytes:
+    """Return a record with a stamp, if there is room for one in it.
+
+    Args:
+        record: has none yet.
+        now: nanoseconds of the monotonic clock.
+        standing: how many messages it stands for, up to `MOST_STANDING`.
+    """
+    size, kind, flags, padding = _unpack(record)
+    if size + STAMP > select.PIPE_BUF:
+        return record
+    front = _pack(size + STAMP, kind, flags, padding + STAMP)
+    return front + record[FRAME.size :] + _STAMP.pack(now << 8 | standing)
+
+
+def stamp_of(data: memoryview, end: int) -> tuple[int, int]:
+    """Return when the stamped record that ends there was sent, and how many it stands for.
+
+    In nanoseconds of the monotonic clock.
+    """
+    (word,) = _unpack_stamp(data, end - STAMP)
+    return word >> 8, word & MOST_STANDING
 
 
 def whole_records(data: bytes) -> Iterator[bytes]:

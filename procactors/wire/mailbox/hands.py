@@ -188,6 +188,11 @@ class Slot:
         """Note that the message is somebody else's now, though its handler is still at work."""
         self._bytes[self._at + KIND_AT] = Kind.MOVED
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether its message counts as handled already."""
+        return bool(self._words[self._word + _COUNTED])
+
     def count(self) -> None:
         """Count its message as handled now, and not when the slot is given free: by any thread."""
         if self._hands is not None and not self._words[self._word + _COUNTED]:

@@ -32,6 +32,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
     BlackBox,
 )
+from procactors.wire.mailbox.meter import Meter
 from procactors.wire.mailbox.tokens import Tokens, bytes_in
 from procactors.wire.record import KIND_AT, Kind, Record, frame, parse
 from procactors.wire.spin import Spin
@@ -68,7 +69,12 @@ class MailboxReader:
     Attributes:
         path: the mailbox's directory.
         box: its black box.
+        meter: counts what is handled, where that is wanted (`metered`); else None.
+        key: of the method for which the message in hand is counted, if it is.
     """
+
+    meter: Meter | None = None
+    key: bytes | None = None
 
     def __init__(self, path: str, prompt: bool = False, also: int | None = None) -> None:
         self.path = path
@@ -210,6 +216,12 @@ class MailboxReader:
             if self._owed >= self._batched or behind >= word >> 40:
                 self._tokens.give(self._owed)
                 self._owed = 0
+
+    def turn(self, key: bytes | None) -> None:
+        """Count the message in hand for the method of a key; None: for no method."""
+
+    def waited(self, at: int) -> None:
+        """Count how long the message at an offset of the batch has waited: it is stamped."""
 
     def after_fork(self) -> None:
         """Close the ends in a forked copy: it must neither read nor keep a claim alive."""

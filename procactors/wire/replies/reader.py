@@ -16,12 +16,13 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from procactors.errors import ActorStopped, AskTimeout
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import Kind
 from procactors.wire.replies.port import PendingReply, ReplyPort
+from procactors.wire.sampler import Sampler
 from procactors.wire.storage import too_many_open
 
 __all__ = ["HELD_S", "NOT_SENT", "ReplyReader"]
@@ -50,6 +51,13 @@ _MET = "a reply, or a callback of one, met an error, and the next are served"
 NOT_SENT = "; the message was not sent"
 
 
+class Trips(Protocol):
+    """Counts how long answers took: `procactors.wire.trips`."""
+
+    def record(self, sent: int, method: bytes, sampler: Sampler, standing: int) -> None:
+        """Count a call of a method that was sent at that instant, and is answered now."""
+
+
 class ReplyReader:
     """The shared port of all submits, its reader thread and the callbacks' thread."""
 
@@ -59,6 +67,11 @@ class ReplyReader:
         except OSError as error:
             raise too_many_open("a reply pipe", error, NOT_SENT) from error
         self.pending: dict[int, PendingReply] = {}
+        #: Calls that are measured: when each was sent (monotonic nanoseconds), its method, what has
+        #: chosen it, and for how many it stands.
+        self.sent: dict[int, tuple[int, bytes, Sampler, int]] = {}
+        #: Counts how long they took.
+        self.trips: Trips | None = None
         #: Calls that were cancelled and that nobody waits for: to which mailbox they were sent.
         self.unwanted: dict[int, str] = {}
         #: Calls that are just being cancelled: where their actor's log was behind the first mark.
@@ -225,10 +238,12 @@ class ReplyReader:
 
     def _deliver(self, count: int) -> int:
         """Hand over what is in the `count` bytes just read; return how many answers were."""
-        pop, taken = self.pending.pop, 0
+        pop, sent, taken = self.pending.pop, self.sent, 0
         for call, answer in self.port.answers(count):
             taken += 1
             waiter = pop(call, None)
+            if sent and (begun := sent.pop(call, None)) is not None and self.trips is not None:
+                self.trips.record(*begun)
             if self.moved:
                 self.forget_moved(call)
             if waiter is None:
@@ -257,6 +272,7 @@ class ReplyReader:
             if call in self.pending and self._is_put_off(call, error, actor, timeout, was_held):
                 continue
             waiter = self.pending.pop(call, None)
+            self.sent.pop(call, None)
             if waiter is not None:
                 self.forget_moved(call)
                 _guarded(waiter.deliver, None, error)

@@ -80,6 +80,8 @@ class ItemWriter:
         self.flushes = 0
         #: The reader is gone.
         self.is_cut = False
+        #: Called with how many items were taken in a turn.
+        self.on_taken: Callable[[int], None] = lambda _count: None
 
     # -- what is asked in turn: wait until ready, then pump ------------------------------------
 
@@ -170,6 +172,7 @@ class ItemWriter:
                 last = now
         finally:
             self.room -= taken
+            self.on_taken(taken)
             late.leave(self)
             self.flush()
         return taken < room
@@ -197,6 +200,7 @@ class ItemWriter:
                 last = now
         finally:
             self.room -= taken
+            self.on_taken(taken)
             late.leave(self)
             self.flush()
         return False

@@ -9,10 +9,14 @@ from hypothesis import given, strategies as st
 from procactors.wire.record import (
     BODY_LIMIT,
     FRAME,
+    MOST_STANDING,
+    STAMP,
     Kind,
     frame,
     parse,
     parse_all,
+    stamp_of,
+    stamped,
     whole_records,
 )
 
@@ -40,3 +44,22 @@ def test_records_one_behind_the_other_are_told_apart(bodies):
     assert list(whole_records(data)) == records
     assert list(parse_all(data)) == [parse(record) for record in records]
     assert [bytes(record.body) for record in parse_all(data)] == bodies
+
+
+@given(
+    size=st.integers(0, BODY_LIMIT),
+    now=st.integers(0, 1 << 55),
+    standing=st.integers(1, MOST_STANDING),
+)
+def test_a_stamp_changes_nothing_of_what_a_record_says(size, now, standing):
+    body = bytes(n % 251 for n in range(size))
+    plain = frame(Kind.CALL, 3, body)
+    record = stamped(plain, now, standing)
+    assert parse(record) == parse(plain)
+    assert len(record) <= select.PIPE_BUF
+    if len(plain) + STAMP > select.PIPE_BUF:
+        assert record == plain
+    else:
+        assert FRAME.unpack_from(record)[3] >= STAMP
+        assert list(whole_records(record + plain)) == [record, plain]
+        assert stamp_of(memoryview(plain + record), len(plain + record)) == (now, standing)
