@@ -6,11 +6,7 @@ Never: anything but re-exports; the version.
 """
 
 import importlib as _importlib
-import sys as _sys
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
-
-if _sys.platform != "linux":
-    raise ImportError(f"procactors runs on Linux only so far, not on {_sys.platform}")
 
 from procactors import stored as _stored  # noqa: F401 - pickles name it, and what has moved is found
 

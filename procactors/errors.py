@@ -28,6 +28,7 @@ Never: imports anything for an error that does not come; an error without the fa
     ├── AskCycleError                  the actors would wait for each other for ever
     ├── ShareReleased                  the shared value is gone; of messages it says nothing, since
     │                                  `get` may be called anywhere, also in the midst of a handler
+    ├── UnsupportedOnBackend           not where the system's actors run: see docs/backends.md
     └── SupervisionError
         ├── RestartIntensityExceeded   more deaths than the policy allows
         └── InvalidSpec                options or arguments that make no sense (also a ValueError)
@@ -72,6 +73,7 @@ __all__ = [
     "StreamBroken",
     "SupervisionError",
     "UnknownMethod",
+    "UnsupportedOnBackend",
 ]
 
 
@@ -254,6 +256,14 @@ class ShareReleased(ProcActorsError):
 
     Neither a `DeliveryError` nor a `ReplyError`: out of a handler it comes as the handler's own
     exception, and what the handler has done before is done.
+    """
+
+
+class UnsupportedOnBackend(ProcActorsError):
+    """Where the actors of this system run, it cannot promise what was asked for.
+
+    Raised at the call, before anything has happened. docs/backends.md lists what each backend does
+    not promise, and why.
     """
 
 

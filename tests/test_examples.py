@@ -26,6 +26,7 @@ NEEDS = {
     "grid_search": ["sklearn"],
     "image_filter": ["numpy"],
     "shared_array": ["numpy"],
+    "traces": ["opentelemetry.sdk"],
     "web_chat": ["starlette", "uvicorn", "websockets"],
     "web_fetcher": ["httpx"],
     "web_stream": ["fastapi", "httpx", "uvicorn"],

@@ -17,11 +17,14 @@ OWNERS: dict[str, set[str]] = {
         "api.system",
         "cli.top",
         "outside.happenings",
+        "dashboard.watch",
+        "dashboard.latencies",
     },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {
+        "local.store",  # in one process, whose definitions are at hand
         "wire.pickling.by_value",
         "wire.pickling.definitions",
         "wire.pickling.importable",  # what the application has registered
@@ -29,6 +32,9 @@ OWNERS: dict[str, set[str]] = {
     },
     "pickle": {
         "api.incarnation",  # the runtime's own values, in files of the runtime directory
+        "api.local_life",
+        "local.store",
+        "cli.crash",  # a message in hand, where the user asks for it
         "process.frozen",  # for multiprocessing to unpickle
         "runner.batches",  # items one by one, at the speed of C
         "runner.loop",
@@ -54,12 +60,15 @@ OWNERS: dict[str, set[str]] = {
     "multiprocessing.Process": set(),
     # Global, and the application's: the zygote sets its own, as `multiprocessing`'s fork would.
     "multiprocessing.set_start_method": {"process.zygote"},
-    "subprocess": {"process.child", "process.launcher"},
+    "subprocess": {"process.child", "process.launcher", "outside.py_spy"},
     "os.fork": {"process.zygote"},
     "os.kill": {"demo.job", "runner.setup", "process.zygote"},
     "os.killpg": {"process.child", "process.lifeline", "process.zygote"},
-    # A user's `kill --now`, which looks behind the pidfd whose process it is.
-    "signal.pidfd_send_signal": {"process.child", "outside.direct"},
+    "signal.pidfd_send_signal": {
+        "doctor.machine",  # to itself, and no signal: whether it may
+        "process.child",
+        "process.live",
+    },
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 else:
     logging = late("logging")
 
-__all__ = ["Actor", "Context", "context_here", "current_context", "set_current"]
+__all__ = ["Actor", "Context", "context_here", "current_context", "look_elsewhere", "set_current"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -54,6 +54,8 @@ class Context:
 
     #: What messages as values are given to, the latest last; `receive` if it is empty.
     _handlers: tuple[Callable[[Any], Any], ...] = ()
+    #: Makes the timetable, where that is not by the process's clock and thread.
+    _new_schedule: Callable[[type], Schedule] | None = None
 
     def __init__(
         self,
@@ -81,8 +83,12 @@ class Context:
 
     @property
     def log(self) -> logging.Logger:
-        """A logger named after the actor."""
-        return logging.getLogger(f"procactors.actor.{self.ref.name}")
+        """The logger named after the actor's class, as in ``shop.orders.Worker``.
+
+        Its records reach the program's logger of that name (``ActorSystem(logs="forward")``), with
+        the actor's name, incarnation and handler.
+        """
+        return logging.getLogger(f"{self._class.__module__}.{self._class.__qualname__}")
 
     def spawn(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[T]:
         """Start a child: it is stopped with this actor, and before its next life.
@@ -356,7 +362,7 @@ class Context:
         if self._schedule is None:
             from procactors.runner.schedule import Schedule  # only where it is used
 
-            self._schedule = Schedule(self._class)
+            self._schedule = (self._new_schedule or Schedule)(self._class)
             if self._loop is not None:
                 self._loop.keep_time(self._schedule)
         return self._schedule
@@ -420,12 +426,13 @@ class Actor:
         Raises:
             RuntimeError: this object is not an actor, but an instance made by hand.
         """
-        if _current is None:
+        context = _current if _elsewhere is None else _elsewhere(self) or _current
+        if context is None:
             raise RuntimeError(
                 f"{type(self).__name__} was made by calling its class, so it has no context; "
                 f"system.spawn({type(self).__name__}, ...) makes an actor"
             )
-        return _current
+        return context
 
     def on_start(self) -> Awaitable[None] | None:
         """Run before the first message of each incarnation; raising makes the start fail."""
@@ -490,6 +497,9 @@ class Actor:
 
 #: This process's context: a process is one actor.
 _current: Context | None = None
+#: Returns the context of an instance, or of what the calling thread serves if it is given None,
+#: where actors run beside each other in one process; None: no system of this process has such.
+_elsewhere: Callable[[Any], Context | None] | None = None
 
 
 def current_context() -> Context:
@@ -498,12 +508,13 @@ def current_context() -> Context:
     Raises:
         RuntimeError: this process is no actor: the main program, say, or a test.
     """
-    if _current is None:
+    context = context_here()
+    if context is None:
         raise RuntimeError(
             "this process is no actor, so there is no context: current_context() is for functions "
             "that an actor calls; in the main program, use the ActorSystem itself"
         )
-    return _current
+    return context
 
 
 def set_current(context: Context | None) -> None:
@@ -513,5 +524,11 @@ def set_current(context: Context | None) -> None:
 
 
 def context_here() -> Context | None:
-    """Return the context of the actor that this process is; None if it is none."""
-    return _current
+    """Return the context of the actor that this process, or thread, is; None if it is none."""
+    return _current if _elsewhere is None else _elsewhere(None) or _current
+
+
+def look_elsewhere(find: Callable[[Any], Context | None]) -> None:
+    """Look for contexts by `find` first, from now on: actors run in this process."""
+    global _elsewhere  # noqa: PLW0603 - as the one below
+    _elsewhere = find

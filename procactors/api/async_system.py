@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from procactors.api.async_spawner import AsyncSystemHandle
-from procactors.api.system import SLOW_AFTER_S, STOP_TIMEOUT_S, ActorSystem
+from procactors.api.system import LOG_REPEATS, SLOW_AFTER_S, STOP_TIMEOUT_S, ActorSystem
 from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model.checks import deadline, patience
 from procactors.runtime.aside import aside, to_the_end
@@ -42,7 +42,8 @@ class AsyncActorSystem(AsyncSystemHandle):
 
     Args:
         name, backend, start_method, preload, spares, stop_timeout, ask_timeout, runtime_dir,
-        dead_letter_file, crash_dir, slow_after: as for `ActorSystem`.
+        dead_letter_file, crash_dir, slow_after, metrics, logs, stdout, log_repeats: as for
+        `ActorSystem`.
 
     Raises:
         Where it starts: what `ActorSystem` raises.
@@ -65,6 +66,10 @@ class AsyncActorSystem(AsyncSystemHandle):
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
         slow_after: float = SLOW_AFTER_S,
+        metrics: bool = True,
+        logs: str = "forward",
+        stdout: str = "inherit",
+        log_repeats: int | None = LOG_REPEATS,
     ) -> None:
         self._handle = None
         self._make = functools.partial(
@@ -80,6 +85,10 @@ class AsyncActorSystem(AsyncSystemHandle):
             dead_letter_file=dead_letter_file,
             crash_dir=crash_dir,
             slow_after=slow_after,
+            metrics=metrics,
+            logs=logs,
+            stdout=stdout,
+            log_repeats=log_repeats,
         )
 
     @classmethod
@@ -134,6 +143,11 @@ class AsyncActorSystem(AsyncSystemHandle):
     async def kill(self) -> StopReport:
         """SIGKILL every actor and end the system at once."""
         return await to_the_end(self._started().kill)
+
+    async def flush_logs(self, timeout: float = 5.0) -> bool:
+        """Wait until what actors have logged by now has come; see `ActorSystem.flush_logs`."""
+        timeout = deadline("timeout", timeout)
+        return await aside(functools.partial(self._started().flush_logs, timeout))
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait until the system has ended, up to `timeout` seconds; return whether it has.

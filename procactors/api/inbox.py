@@ -17,7 +17,7 @@ from procactors.errors import ActorStopped, UnknownMethod
 from procactors.model.checks import patience
 from procactors.runtime.ref import ActorRef
 from procactors.wire.endpoint import actor_path
-from procactors.wire.envelope import CALL_ID, open_envelope
+from procactors.wire.envelope import CALL_ID, CALLS, open_envelope
 from procactors.wire.mailbox.closing import close_for_good
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.record import Kind
@@ -120,7 +120,7 @@ class Inbox:
                 try:
                     if taken.kind == Kind.CALL:
                         envelope = open_envelope(taken.body)
-                        if not envelope.reply and not envelope.method:
+                        if not envelope.reply and envelope.method < CALLS:
                             # Opened by us, while another thread may come to what follows.
                             self._endpoint.store.keep(taken.flags, envelope.payload)
                             return taken.kind, taken.flags, memoryview(bytes(envelope.payload))

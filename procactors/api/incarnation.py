@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import pickle
 import sys
@@ -27,9 +28,10 @@ from procactors.model.choices import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.limits import bind
 from procactors.process.nesting import ACTOR, become, note_threads
-from procactors.process.order import StartOrder, read_order
+from procactors.process.order import INHERIT, StartOrder, read_order
 from procactors.process.streams import print_by_lines
 from procactors.process.title import show
+from procactors.runner.log_forward import LogForwarder, forward_logs, leave_alone
 from procactors.runner.log_tail import keep_log
 from procactors.runner.loop import Loop, TellFailed, describe
 from procactors.runner.method_table import table_of
@@ -80,6 +82,8 @@ else:
     c = late("procactors.model.commands")
     crash = late("procactors.crash")
 
+_log = logging.getLogger("procactors")
+
 __all__ = ["Life", "main"]
 
 #: Exit code of an incarnation that an exception ended; the exception is in the file `error`.
@@ -87,6 +91,9 @@ _FAILED_CODE = 1
 
 #: Most seconds for the end of a life that did not come to know its order.
 _END_S = 1.0
+
+#: Loaded in a process that is a copy of the parent.
+_FORKING = "procactors.process.forking"
 
 #: What `on_stop` gets for each orderly end: a name of `ExitKind`.
 _KINDS = {STOPPED: "STOPPED", LEFT: "NORMAL", HALTED: "RESTARTED", RECYCLED: "RECYCLED"}
@@ -114,11 +121,13 @@ def main(argv: list[str], *, stood_by: bool = False) -> None:
     endpoint = None
     code = 0
     try:
-        _set_up(order, folder, words)
+        forwarder = _set_up(order, runtime_dir, folder, words)
         endpoint = _open_endpoint(runtime_dir, actor, reader)
         if order.metrics:
             endpoint.measure(order.name, order.class_name)
-        Life(order, folder, reader, endpoint).run()
+        if order.is_traced:
+            _trace(runtime_dir, actor)
+        Life(order, folder, reader, endpoint, forwarder).run()
     except BaseException as error:  # noqa: BLE001 - nothing leaves this process but by its report
         code = _leave(order, folder, endpoint, words, error)
     _end(code, order.stop_timeout)
@@ -149,18 +158,30 @@ def _open_reader(folder: str, order: StartOrder) -> MailboxReader:
     return CheckpointReader(folder, meter)
 
 
-def _set_up(order: StartOrder, folder: str, words: memoryview) -> None:
+def _set_up(
+    order: StartOrder, runtime_dir: str, folder: str, words: memoryview
+) -> LogForwarder | None:
     """Set up all that the user's code is to find when it is imported."""
     become(ACTOR, order.makers)
     show(order.name, f"procactors {order.system}: {order.name} ({order.class_name})")
     adopt_surroundings(order)
+    if order.output != INHERIT:
+        from procactors.process.output import redirect  # only where it is used
+
+        redirect(order.output, folder, order.name)
     print_by_lines()
     watch_faults(folder, order.dumps)  # first: it brings the stack on which signals are handled
-    set_signals(words)
+    set_signals(folder, words)
     keep_log(folder)
     seed_generators(order.seed, order.reseed)
     if order.cpus is not None or order.nice is not None:
         bind(order.cpus, order.nice)
+    if order.logs == "inherit":
+        leave_alone()
+        return None
+    forwarder = LogForwarder(order, runtime_dir, words)
+    forward_logs(forwarder, order.levels, forget=_FORKING in sys.modules)
+    return forwarder
 
 
 def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpoint:
@@ -173,11 +194,26 @@ def _open_endpoint(runtime_dir: str, actor: int, reader: MailboxReader) -> Endpo
     return endpoint
 
 
+def _trace(runtime_dir: str, actor: int) -> None:
+    """Make spans from the beginning, if that can be done at all."""
+    try:
+        from procactors.spans.handling import begin  # only where messages are traced
+
+        begin(runtime_dir, actor)
+    except Exception:  # noqa: BLE001 - whatever is wrong with the tracer, the actor is to live
+        _log.exception("this actor cannot trace")
+
+
 class Life:
     """The parts of one incarnation."""
 
     def __init__(
-        self, order: StartOrder, folder: str, reader: MailboxReader, endpoint: Endpoint
+        self,
+        order: StartOrder,
+        folder: str,
+        reader: MailboxReader,
+        endpoint: Endpoint,
+        forwarder: LogForwarder | None = None,
     ) -> None:
         self._order = order
         self._folder = folder
@@ -188,11 +224,15 @@ class Life:
         self._context = self._make_context()
         #: Of an actor with coroutines; None of others.
         self._events: EventLoop | None = None
+        #: Of an actor whose records go to the parent.
+        self._forwarder = forwarder
         #: Writes its state down; None: its options have no checkpoint.
         self._keeper: Keeper | None = None
 
     def run(self) -> None:
         """Construct, serve, end."""
+        if self._forwarder is not None:
+            self._forwarder.find_box = functools.partial(self._endpoint.box, SUPERVISOR)
         set_current(self._context)
         instance = self._construct()
         if self._events is None:
@@ -203,6 +243,8 @@ class Life:
         if self._context._leaving:
             loop.leave()
         self._context._serve_with(loop)
+        if self._forwarder is not None:
+            self._forwarder.name_handler_by(loop)
         self._endpoint.owe, self._endpoint.on_taken_over = loop.owe, self._taken_over
         loop.on_event = functools.partial(self._happened, instance)
         if self._order.recycle is not None:

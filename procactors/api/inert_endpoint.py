@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from procactors.process.nesting import importer
@@ -34,6 +36,9 @@ class NullTransport:
     """
 
     reply_number = 0
+    has_threads = True
+    open_stream: Callable[..., Any] | None = None
+    refuse: Callable[[str], None] | None = None
     is_abandoned = False
     is_copy = False
 
@@ -42,6 +47,10 @@ class NullTransport:
         self.actor = MAIN
         self.is_concurrent = False
         self.encode: Callable[..., Encoded] = _nothing
+        self.make_lock: Callable[[], Any] = threading.Lock
+        self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_condition: Callable[[Any], Any] = threading.Condition
+        self.make_queue: Callable[[], Any] = SimpleQueue
         enter(self)
 
     def error(self, name: str) -> Exception:
@@ -98,6 +107,11 @@ class NullTransport:
         raise self.error(name)
 
     def hurry(self) -> None:
+        """Nothing is waited for."""
+
+    look = hurry
+
+    def bring(self, reply: Any) -> None:
         """Nothing is waited for."""
 
     def stop_in_order(self, actor: int) -> None:

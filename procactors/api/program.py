@@ -60,8 +60,10 @@ if TYPE_CHECKING:
         dead_letter_file: str | os.PathLike[str] | None
         crash_dir: str | os.PathLike[str] | None
         slow_after: float
-
-    metrics: bool
+        metrics: bool
+        logs: str
+        stdout: str
+        log_repeats: int | None
 
 
 __all__ = ["Program", "run"]

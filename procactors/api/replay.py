@@ -23,7 +23,7 @@ from procactors.errors import ForeignProcess, SpawnError
 from procactors.model.choices import Overflow
 from procactors.runner.method_table import find_handler, table_of
 from procactors.runtime.ref import ActorRef
-from procactors.wire.envelope import handler_name
+from procactors.wire.envelope import bare, handler_name
 from procactors.wire.pickling.codec import Encoded, decode_joined
 from procactors.wire.pickling.definitions import offer, replace_main
 from procactors.wire.transport import leave, transport_of
@@ -84,10 +84,11 @@ class Replay:
             start = getattr(actor, "on_start", None)
             if callable(start):
                 start()
-            _, handler = find_handler(actor, table_of(type(actor)), self._letter.method)
+            method = bare(self._letter.method)
+            _, handler = find_handler(actor, table_of(type(actor)), method)
             message = self._letter.message
             call = call or _plainly
-            if self._letter.method:
+            if method:
                 return call(handler, *message[0], **message[1])
             return call(handler, message)
         finally:

@@ -23,6 +23,7 @@ from procactors.errors import StorageFull
 from procactors.model.choices import Overflow
 from procactors.process.lifeline import die_with_parent
 from procactors.process.order import StartOrder, read_order, surroundings, write_order
+from procactors.runner.log_forward import LogForwarder, forward_logs, forward_no_more
 from procactors.wire.endpoint import Endpoint, actor_path
 from procactors.wire.envelope import build_message
 from procactors.wire.mailbox.files import MailboxFiles
@@ -78,7 +79,10 @@ def _rehearse(place: str) -> None:
         write_whole(order.blueprint, join(endpoint.encode((cls, (), {}))))
         del sys.modules[_MODULE]
         _send(endpoint)
-        life = Life(order, folder, reader, endpoint)
+        forwarder = LogForwarder(order, place, reader.box.words)
+        forward_logs(forwarder, order.levels, forget=False)
+        opened.callback(forward_no_more)
+        life = Life(order, folder, reader, endpoint, forwarder)
         life.run()
         life.close()
 

@@ -29,6 +29,7 @@ from procactors.process.launcher import START_METHODS, Launcher
 from procactors.process.lifeline import Lifeline
 from procactors.process.limits import raise_descriptor_limit
 from procactors.process.nesting import check_depth, importer, note_maker
+from procactors.process.order import LOG_MODES, OUTPUT_MODES
 from procactors.process.shield import held
 from procactors.process.streams import hold_standard_streams
 from procactors.runtime.leaving import UNWIND_S, is_broken_off
@@ -53,7 +54,7 @@ else:
     crash = late("procactors.crash")
     inboxes = late("procactors.api.inbox")
 
-__all__ = ["SLOW_AFTER_S", "STOP_TIMEOUT_S", "ActorSystem"]
+__all__ = ["LOG_REPEATS", "SLOW_AFTER_S", "STOP_TIMEOUT_S", "ActorSystem"]
 
 #: Seconds of a stop that names none: a third of what batch schedulers usually grant.
 STOP_TIMEOUT_S = 10.0
@@ -66,6 +67,8 @@ _SLACK_S = 5.0
 _LETTERS_S = 2.0
 #: How often the last steps of a stop are begun, should a Ctrl-C come among them.
 _TRIES = 5
+#: Times that one line of an actor's log is shown within a second.
+LOG_REPEATS = 10
 
 
 class ActorSystem(SystemHandle):
@@ -102,6 +105,18 @@ class ActorSystem(SystemHandle):
         slow_after: seconds from which a handler that runs is a slow one: those that listen to
             `events` get a `SlowHandler`. Nothing else comes of it, and nobody looks while nobody
             listens.
+        metrics: count and time each method's messages, for `procactors.metrics`.
+        logs: what becomes of records that code in an actor logs. ``"forward"``: they reach the
+            loggers of the same names in this process, whose levels hold in the actors;
+            ``"inherit"``: an actor has the logging that it sets up itself; ``"none"``: they are
+            kept for the crash report alone.
+        stdout: what becomes of what an actor prints, by Python or not, on either stream.
+            ``"inherit"``: it goes where this process's goes; ``"prefix"``: line by line, with the
+            actor's name, through `sys.stdout` and `sys.stderr` of this process; ``"files"``: to
+            files in ./procactors-logs/<system>/; ``"none"``: nowhere.
+        log_repeats: times that one line of an actor's log is shown within a second: of the rest,
+            one line says how many there were; None: all are shown.
+        seed: of an inline system: the same one gives the same run.
 
     Raises:
         InvalidSpec: an argument that makes no sense, or a `dead_letter_file` that is another
@@ -123,7 +138,7 @@ class ActorSystem(SystemHandle):
         self,
         name: str | None = None,
         *,
-        backend: str = "processes",
+        backend: str | None = None,
         start_method: str = "forkserver",
         preload: Iterable[str] = (),
         spares: int = 0,
@@ -133,11 +148,17 @@ class ActorSystem(SystemHandle):
         dead_letter_file: str | os.PathLike[str] | None = None,
         crash_dir: str | os.PathLike[str] | None = None,
         slow_after: float = SLOW_AFTER_S,
+        seed: int = 0,
         metrics: bool = True,
+        logs: str = "forward",
+        stdout: str = "inherit",
+        log_repeats: int | None = LOG_REPEATS,
     ) -> None:
         if name is not None:
             name = text("name", name)
-        one_of("backend", backend, ("processes",))
+        if backend is None:
+            backend = os.environ.get("PROCACTORS_BACKEND") or "processes"
+        backend = one_of("backend", backend, ("processes", "threads", "inline"))
         start_method = one_of("start_method", start_method, START_METHODS)
         preload = modules("preload", preload)
         spares = whole("spares (processes)", spares, 0)
@@ -148,6 +169,9 @@ class ActorSystem(SystemHandle):
         crash_dir = _path("crash_dir", crash_dir)
         self._slow_after = deadline("slow_after", slow_after)
         self._is_metered = flag("metrics", metrics)
+        logs, stdout = one_of("logs", logs, LOG_MODES), one_of("stdout", stdout, OUTPUT_MODES)
+        if log_repeats is not None:
+            log_repeats = whole("log_repeats", log_repeats, 1)
         # Guards the end: only one thread stops, others wait for it. Reentrant: an application's
         # SIGTERM handler may stop the system while its main thread is stopping it.
         self._ending = threading.RLock()
@@ -160,6 +184,14 @@ class ActorSystem(SystemHandle):
 
             become_inert(self, module, name, ask_timeout)
             return
+        if backend != "processes":
+            from procactors.api.local_system import become_local  # only where it is used
+
+            files = dead_letter_file or crash_dir
+            become_local(self, backend, name, stop_timeout, ask_timeout, files, seed)
+            _systems.add(self)
+            in_copies(_forget_in_child)
+            return
         check_ground()
         check_depth("this ActorSystem")
         note_maker()
@@ -170,8 +202,8 @@ class ActorSystem(SystemHandle):
         sweep(runtime_dir)
         self._stop_timeout = stop_timeout
         self.failure: RestartIntensityExceeded | None = None
-        starting = start_method, preload, spares
-        self._open(name, starting, runtime_dir, ask_timeout, dead_letter_file, crash_dir)
+        starting, logging_ = (start_method, preload, spares), (logs, stdout, log_repeats)
+        self._open(name, starting, logging_, runtime_dir, ask_timeout, dead_letter_file, crash_dir)
         _systems.add(self)
         in_copies(_forget_in_child)
 
@@ -182,6 +214,7 @@ class ActorSystem(SystemHandle):
         self,
         name: str | None,
         starting: tuple[str, tuple[str, ...], int],
+        logging_: tuple[str, str, int | None],
         runtime_dir: str | None,
         ask_timeout: float | None,
         dead_letter_file: str | None,
@@ -202,6 +235,7 @@ class ActorSystem(SystemHandle):
             # and behind the zygote's start, which takes as long: the two go on side by side.
             from procactors.deadletters.store import DeadLetters
             from procactors.observe.events import Events
+            from procactors.supervision.logs import Logs
             from procactors.supervision.recovery import Recovery
             from procactors.supervision.supervisor import Supervisor
             from procactors.wire.endpoint import Endpoint
@@ -218,6 +252,8 @@ class ActorSystem(SystemHandle):
             endpoint.on_lost = self._report_lost
             endpoint.on_given_up = self._client.report_given_up
             endpoint.on_full = self._client.report_full
+            self._logs = Logs(*logging_, self._dir.path, self.name)
+            undo.callback(self._logs.close, 0.0)
             self._supervisor = Supervisor(
                 endpoint,
                 self._launcher,
@@ -225,10 +261,12 @@ class ActorSystem(SystemHandle):
                 self._stop_timeout,
                 self.events,
                 self._slow_after,
+                self._logs,
             )
             self._supervisor.on_failure = self._failed
             self._supervisor.on_stop = self._stop_aside
             undo.callback(self._supervisor.close)
+            self._logs.open(self._supervisor.name_of, self._supervisor.show_levels)
             self.dead_letters.connect(endpoint, self._supervisor.address_of)
             self.dead_letters.on_total = self._supervisor.show_letters
             if dead_letter_file is not None:
@@ -337,6 +375,20 @@ class ActorSystem(SystemHandle):
         """SIGKILL every actor and end the system at once; see `stop` for what it returns."""
         return self.stop(0.0)
 
+    def flush_logs(self, timeout: float = 5.0) -> bool:
+        """Wait until what actors have logged by now has come to the loggers of this process.
+
+        What an actor logs before it answers may come a moment behind the answer; a test that looks
+        for it calls this before. Leaving the system's block does so, too.
+
+        Returns:
+            whether it has, within `timeout` seconds.
+        """
+        if self._ended.is_set():
+            return True
+        self._endpoint.check_process()
+        return self._logs.flush(deadline("timeout", timeout))
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the system has ended, up to `timeout` seconds; return whether it has.
 
@@ -419,6 +471,7 @@ class ActorSystem(SystemHandle):
         for actor in (*core.actors.values(), *core.unremoved):
             with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
                 actor.host.remove()
+        self._logs.close(max(0.0, until - monotonic()) + _LETTERS_S)
         self._endpoint.close()
         self._recovery.close()
         self.events.close(max(0.0, until - monotonic()) + _LETTERS_S)
@@ -474,6 +527,7 @@ class ActorSystem(SystemHandle):
     def _forget(self) -> None:
         self._dir.forget()
         self._launcher.forget()
+        self._logs.forget()
 
 
 def _facts(name: str) -> dict[str, object]:

@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING
 
 from procactors import __version__
 from procactors.cli import (
+    attach,
+    crash,
+    dashboard,
     deadletters,
     demo,
+    doctor,
     events,
     examples,
+    logs,
     map as map_,
     metrics,
     orders,
+    profile,
     ps,
     run,
+    stack,
     status,
     top,
     tree,
@@ -97,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_to(commands)
     examples.add_to(commands)
     deadletters.add_to(commands)
-    for command in (ps, top, status, events, orders, metrics):
+    seeing = (ps, top, status, events, logs, stack, attach, profile, metrics, dashboard)
+    for command in (*seeing, orders, crash, doctor):
         command.add_to(commands)
     return parser

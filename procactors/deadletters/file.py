@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from procactors.deadletters.letter import DeadLetter
+from procactors.wire.envelope import CALLS
 from procactors.wire.pickling.codec import Encoded, join, split
 
 __all__ = ["LETTERS_FOLDER", "LetterFile", "NoSuchLetter", "NotLetters", "Run", "StoredLetter"]
@@ -387,5 +388,5 @@ def _stored(row: Sequence[Any]) -> StoredLetter:
     if body:
         seen, views = split(memoryview(body))
         head, buffers = bytes(seen), tuple(bytes(view) for view in views)
-    letter = DeadLetter(head=head, buffers=buffers, is_call=bool(facts["method"]), **facts)
+    letter = DeadLetter(head=head, buffers=buffers, is_call=facts["method"] > CALLS, **facts)
     return StoredLetter(number, run, state, size, letter)

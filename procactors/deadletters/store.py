@@ -20,7 +20,7 @@ from procactors.deadletters.letter import DeadLetter
 from procactors.errors import ActorStopped, InvalidSpec
 from procactors.model.checks import flag, patience, plain_function, text
 from procactors.observe.subscription import Subscription
-from procactors.wire.endpoint import Endpoint
+from procactors.wire.transport import Transport
 
 __all__ = ["DeadLetters", "LetterSink"]
 
@@ -51,6 +51,7 @@ class DeadLetters:
 
     Attributes:
         total: how many there have been, those no longer kept included.
+        changes: how often a letter has come or gone, from 1.
     """
 
     def __init__(self) -> None:
@@ -65,9 +66,10 @@ class DeadLetters:
         self._missed = 0
         self._closed = False
         self._file: LetterSink | None = None
-        self._endpoint: Endpoint | None = None
+        self._endpoint: Transport | None = None
         self._address_of: Callable[[str], int | None] = lambda _name: None
         self.total = 0
+        self.changes = 1
         #: Called with the total when it has grown.
         self.on_total: Callable[[int], None] = lambda _total: None
 
@@ -105,6 +107,17 @@ class DeadLetters:
     ) -> int:
         """Return how many letters in memory `list` would give."""
         return len(self.list(actor, reason=reason, killed=killed))
+
+    def find(self, serial: int) -> DeadLetter:
+        """Return the letter of that number in this system.
+
+        Raises:
+            LookupError: it is not in memory (any more).
+        """
+        letter = self._letters.get(serial)
+        if letter is None:
+            raise LookupError(f"letter {serial} is not in the list: it was sent again, or dropped")
+        return letter
 
     def counts(self) -> dict[str, int]:
         """Return the number of letters in memory by actor, most first."""
@@ -214,7 +227,7 @@ class DeadLetters:
         """Whether letters go to a file too."""
         return self._file is not None
 
-    def connect(self, endpoint: Endpoint, address_of: Callable[[str], int | None]) -> None:
+    def connect(self, endpoint: Transport, address_of: Callable[[str], int | None]) -> None:
         """Set the endpoint by which letters are sent again, and what finds their actors' ids."""
         self._endpoint, self._address_of = endpoint, address_of
 
@@ -243,6 +256,7 @@ class DeadLetters:
                 if len(self._letters) > _KEPT:
                     self._letters.popitem(last=False)
                 self.total += 1
+                self.changes += 1
                 self.on_total(self.total)
                 for subscription in self._subscriptions:
                     subscription.feed.offer(letter)
@@ -262,6 +276,7 @@ class DeadLetters:
         with self._lock:
             if gone:
                 self._letters.pop(serial, None)
+                self.changes += 1
             else:
                 self._leaving.discard(serial)
 

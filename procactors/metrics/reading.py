@@ -106,7 +106,9 @@ def _read(path: str) -> Metrics:
     actors: list[ActorMetrics] = []
     calls: list[CallMetrics] = []
     letters = 0
-    for actor in sorted(int(name) for name in os.listdir(os.path.join(path, "actors"))):
+    # Blueprints of trees lie there, too, by other names.
+    folders = filter(str.isdecimal, os.listdir(os.path.join(path, "actors")))
+    for actor in sorted(map(int, folders)):
         folder = os.path.join(path, "actors", str(actor))
         words = _words_of(folder)
         if words is None:

@@ -27,6 +27,7 @@ __all__ = [
     "AsGuest",
     "ChildRow",
     "Condemn",
+    "CrashList",
     "DecideOnChild",
     "DeleteChild",
     "Describe",
@@ -35,14 +36,19 @@ __all__ = [
     "Kill",
     "KillCall",
     "Leave",
+    "LetterList",
+    "LetterRow",
     "Link",
     "ListActors",
     "ListChildren",
+    "ListCrashes",
+    "ListLetters",
     "Listen",
     "LostMessage",
     "OpenInbox",
     "ReportOverflow",
     "ReportProgress",
+    "RequeueLetter",
     "RestartChild",
     "Resume",
     "Spawn",
@@ -56,6 +62,7 @@ __all__ = [
     "SupervisorInfo",
     "SupervisorPlan",
     "Suspend",
+    "TellStacks",
     "TerminateChild",
     "Unlink",
     "Unwatch",
@@ -256,6 +263,11 @@ class AsGuest(NamedTuple):
     command: object
 
 
+@dataclass(frozen=True)
+class TellStacks:
+    """Tell where all threads of the parent are. Reply: as `runner.stacks.collected` packs it."""
+
+
 class Suspend(NamedTuple):
     """Stop an actor's process by SIGSTOP, until `Resume`. Reply: its process id.
 
@@ -444,6 +456,94 @@ class WaitSupervisor(NamedTuple):
     """Wait until a supervisor has ended. Reply: `ExitReason`."""
 
     supervisor: int
+
+
+@dataclass(frozen=True)
+class ListCrashes:
+    """List the last crash reports, oldest first, some at a time. Reply: `CrashList`.
+
+    Attributes:
+        after: number of the last one that the caller knows; 0: of none.
+    """
+
+    after: int
+
+
+@dataclass(frozen=True)
+class CrashList:
+    """Reply to `ListCrashes`: to be asked again until it brings none.
+
+    Attributes:
+        last: number of the last crash there has been.
+        reports: (number, report) of those behind the one that was named, a few.
+    """
+
+    last: int
+    reports: tuple[tuple[int, CrashReport], ...]
+
+
+@dataclass(frozen=True)
+class ListLetters:
+    """List the last dead letters. Reply: `LetterList`; None if it would be the one of `seen`.
+
+    Attributes:
+        seen: the list that the caller has; 0: none.
+        most: how many of the last ones are wanted.
+    """
+
+    seen: int
+    most: int
+
+
+@dataclass(frozen=True)
+class LetterRow:
+    """A dead letter without its content: that stays encoded where it is.
+
+    Attributes:
+        serial: its number in its system, for `RequeueLetter`.
+        at: when it was given up, in UTC, ISO 8601.
+        actor, handler, reason: as in `DeadLetter`; a long reason is cut.
+        class_name: of the actor's class; empty if it is not known.
+        sender: name of the actor that sent it; empty for the main program.
+        deliveries: how often its handling was begun.
+        killed: its actor's process ended with it in hand.
+        has_content: whether it can be sent again.
+    """
+
+    serial: int
+    at: str
+    actor: str
+    handler: str
+    reason: str
+    class_name: str
+    sender: str
+    deliveries: int
+    killed: bool
+    has_content: bool
+
+
+@dataclass(frozen=True)
+class LetterList:
+    """Reply to `ListLetters`.
+
+    Attributes:
+        number: of this list: it is another one as soon as a letter comes or goes.
+        total: how many letters there have been.
+        kept: how many are in memory.
+        letters: the last of these, oldest first.
+    """
+
+    number: int
+    total: int
+    kept: int
+    letters: tuple[LetterRow, ...]
+
+
+@dataclass(frozen=True)
+class RequeueLetter:
+    """Send a dead letter again, to the live actor of that name. Reply: None, or why not."""
+
+    serial: int
 
 
 class ChildRow(NamedTuple):

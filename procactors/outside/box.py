@@ -52,7 +52,12 @@ class ActorBox(MailboxLooks):
         keep the mailbox of an actor that has ended.
         """
         with contextlib.suppress(*_CHANGED):
-            fill, offset, in_hand = unpack_state(self.words[STATE])
+            word = self.words[STATE]
+            fill, offset, in_hand = unpack_state(word)
+            if not word:
+                # Its reader may have been stopped right behind a read, which it has not noted yet:
+                # then the bytes are there, and at any other time they are zero.
+                fill = len(self.box.batch)
             starts = [at for at, _ in self.box.walk(offset, fill)][in_hand:]
             kinds = [self.record(at).kind for at in starts]
             kinds += self._kinds_in_pipe()

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -85,8 +84,8 @@ class Dispatcher:
         self.name = name
         self.slots: list[WorkerSlot] = []
         self.queue: deque[Span] = deque()
-        self.lock = threading.RLock()
-        self._changed = threading.Condition(self.lock)
+        self.lock = transport.make_guard()
+        self._changed = transport.make_condition(self.lock)
         self._watchers = 0
         self.broken: ProcActorsError | None = None
         self.closing = False

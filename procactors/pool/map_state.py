@@ -50,11 +50,17 @@ class MapState:
         keeps_items: items are wanted until their outcome has been looked at.
     """
 
-    def __init__(self, target: Target, options: MapOptions, pace: Pace) -> None:
+    def __init__(
+        self,
+        target: Target,
+        options: MapOptions,
+        pace: Pace,
+        events: SimpleQueue[News] | None = None,
+    ) -> None:
         self.target = target
         self.options = options
         self.pace = pace
-        self.events: SimpleQueue[News] = SimpleQueue()
+        self.events: SimpleQueue[News] = SimpleQueue() if events is None else events
         self.aside: SimpleQueue[News] | None = None
         self.closed = False
         self.draining = False

@@ -69,8 +69,9 @@ class Monitor:
         dispatcher.on_work = self.wake
 
     def open(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin; where one thing runs at a time, nobody looks."""
+        if self._dispatcher.transport.has_threads:
+            self._thread.start()
 
     def wake(self) -> None:
         """Look soon: there is something in hand again. Costs nothing while it is awake."""

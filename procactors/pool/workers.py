@@ -32,6 +32,7 @@ from procactors.runtime.leaving import UNWIND_S
 from procactors.runtime.ref import ActorRef
 from procactors.runtime.reply import Reply
 from procactors.seeds import derive
+from procactors.wire.transport import Transport
 
 __all__ = ["WorkerPlan", "Workers"]
 
@@ -70,6 +71,7 @@ class Workers:
     def __init__(self, client: Client, name: str, options: Options, plan: WorkerPlan) -> None:
         size = options.size if options.size is not None else usable_cpus()
         self.least, self.most = size if isinstance(size, tuple) else (size, size)
+        _check_bounds(client.transport, isinstance(size, tuple) or bool(options.handle_timeout))
         self.name = name
         self._client = client
         self._transport = client.transport
@@ -116,6 +118,7 @@ class Workers:
 
     def bound(self, least: int, most: int) -> None:
         """Let the number of workers follow the load between two bounds."""
+        _check_bounds(self._transport, True)
         with self._sizing:
             self.least, self.most = least, most
             self._set(min(max(self.size, least), most))
@@ -335,3 +338,9 @@ class Workers:
         self.dispatcher.close(ActorStopped(f"{self.name} ended with its actor system"))
         self._monitor.close()
         self.dispatcher.end()
+
+
+def _check_bounds(transport: Transport, are_there: bool) -> None:
+    """Refuse what a thread beside the pool would look after, where there is none."""
+    if are_there and not transport.has_threads and transport.refuse is not None:
+        transport.refuse("bounds")

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-import resource
 import select
 import signal
 import struct
 from typing import TYPE_CHECKING, Protocol
 
 from procactors.wire.procstat import STATE, STATUS, stat_of
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
+    import resource
 
 if TYPE_CHECKING:
     import subprocess

@@ -2,7 +2,7 @@
 
 Layer: process. Runs in: anywhere.
 Owns: nothing.
-Never: `os.cpu_count()`: it counts the machine, not our share of it.
+Never: `os.cpu_count()`, where the platform tells more: it counts the machine, not our share of it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ def usable_cpus() -> int:
 
     A quota of 1.5 processors counts as 2: rounded up, so that none of it is left unused.
     """
+    if not hasattr(os, "sched_getaffinity"):  # elsewhere than on Linux
+        return os.cpu_count() or 1
     count = len(os.sched_getaffinity(0))
     for quota in (_quota_v2(), _quota_v1()):
         if quota is not None:

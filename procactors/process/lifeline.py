@@ -13,7 +13,6 @@ it means the zygote, and it fires when the *thread* that started the actor ends.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -21,6 +20,9 @@ import threading
 import weakref
 
 from procactors.wire.copies import in_copies
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = ["Lifeline", "die_with_parent", "is_cut", "watch"]
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 from collections.abc import Collection
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import resource
 
 __all__ = ["bind", "raise_descriptor_limit", "thread_caps"]
 

@@ -23,12 +23,25 @@ else:
     multiprocessing = late("multiprocessing")
 
 __all__ = [
+    "FILES",
+    "INHERIT",
+    "LOG_MODES",
+    "OUTPUT_MODES",
+    "PREFIX",
+    "SILENT",
     "StartOrder",
     "Surroundings",
     "read_order",
     "surroundings",
+    "trace_starts",
     "write_order",
 ]
+
+
+#: What may become of what actors log.
+LOG_MODES = ("forward", "inherit", "none")
+#: And of what they print; an order has a folder's path instead of FILES.
+PREFIX, INHERIT, SILENT, FILES = OUTPUT_MODES = ("prefix", "inherit", "none", "files")
 
 
 class StartOrder(NamedTuple):
@@ -63,6 +76,10 @@ class StartOrder(NamedTuple):
         system: the system's name, for people.
         concurrency: messages that may be in hand at once.
         metrics: it counts what it handles.
+        logs: what becomes of what it logs: forward, inherit or none.
+        levels: of the program's loggers (see `wire.log_levels`), if it forwards.
+        output: what becomes of what it prints (see `process.output`).
+        is_traced: make spans from the beginning (see `procactors.tracing`).
     """
 
     actor: int
@@ -93,6 +110,10 @@ class StartOrder(NamedTuple):
     system: str = ""
     concurrency: int = 1
     metrics: bool = True
+    logs: str = "inherit"
+    levels: tuple[int, int, dict[str, int]] = (0, 0, {})
+    output: str = "inherit"
+    is_traced: bool = False
 
 
 class Surroundings(NamedTuple):
@@ -104,6 +125,7 @@ class Surroundings(NamedTuple):
     argv: list[str]
     main_file: str | None
     authkey: bytes
+    is_traced: bool = False
 
 
 def surroundings() -> Surroundings:
@@ -126,7 +148,18 @@ def surroundings() -> Surroundings:
         main_file=None if main_file is None else text_of(main_file),
         # Proxies of a `multiprocessing.Manager` show it: in the actor too they are the parent's.
         authkey=bytes(multiprocessing.current_process().authkey),
+        is_traced=_is_traced,
     )
+
+
+#: Whether actors that this process starts are to make spans from their beginning.
+_is_traced = False
+
+
+def trace_starts(is_traced: bool) -> None:
+    """Have the actors that are started from now on trace from their beginning, or not."""
+    global _is_traced  # noqa: PLW0603 - as the environment is
+    _is_traced = is_traced
 
 
 def write_order(folder: str, order: StartOrder) -> None:

@@ -9,6 +9,9 @@ Never: changes what the parent does on a signal: that is the application's.
       └──────fork (, exec): held back──► actor ───────────────────────────┴─► handled
                                           what an actor starts: Python's, or the system's defaults
 
+More signals are ours: on `DUMP` and `STACK` an actor writes stacks without Python's help, on `DOOR`
+its main thread looks whom a terminal has sent.
+
 Whether the program goes on, or ends and takes its actors with it, is decided in the parent. What
 an actor sends to itself has its usual effect all the same: libraries end their process by it.
 """
@@ -30,7 +33,17 @@ if TYPE_CHECKING:
 else:
     signal_sender = late("procactors.process.signal_sender")  # of actors alone: it loads ctypes
 
-__all__ = ["DUMP", "SHIELDED", "drop_handlers", "held", "ignore_all", "prepare", "shield"]
+__all__ = [
+    "DOOR",
+    "DUMP",
+    "SHIELDED",
+    "STACK",
+    "drop_handlers",
+    "held",
+    "ignore_all",
+    "prepare",
+    "shield",
+]
 
 #: Signals that schedulers and operators send to whole jobs, and that would end a process. Not
 #: the others: SIGSTOP, SIGTSTP and SIGCONT suspend a job as ever; SIGALRM, SIGVTALRM and SIGPROF
@@ -45,9 +58,16 @@ SHIELDED = (
     signal.SIGXCPU,
 )
 
-#: Has an actor with `handle_timeout` write its stacks. A real-time signal, since the ordinary ones
-#: are the application's; not the last ones, which debuggers and Valgrind use.
-DUMP = signal.SIGRTMAX - 4
+#: Real-time signals, since the ordinary ones are the application's; not the last ones, which
+#: debuggers and Valgrind use. (Not all platforms have such; they have no process to send one to.)
+_LAST = getattr(signal, "SIGRTMAX", 64)
+#: Has an actor with `handle_timeout`, which hangs, write all its stacks.
+DUMP = _LAST - 4
+#: Has an actor's main thread look for visitors, between two of its bytecodes (`runner.door`).
+DOOR = _LAST - 5
+#: Has the thread that gets it write its own stack. Not all of them, as `DUMP` does: others may run
+#: meanwhile, and what is read of their frames is freed under the eyes of who reads it.
+STACK = _LAST - 7
 
 
 @contextlib.contextmanager
@@ -102,20 +122,22 @@ def prepare() -> None:
     for number in SHIELDED:
         signal.signal(number, _terminate if number == signal.SIGTERM else _handle)
         signal_sender.ask(number)
+    signal.signal(DOOR, _open_door)
     _is_prepared = True
 
 
-def shield(is_ordered: Callable[[], bool]) -> None:
+def shield(is_ordered: Callable[[], bool], visit: Callable[[FrameType | None], None]) -> None:
     """Have the actor's handlers work from now on.
 
     Args:
         is_ordered: tells of a SIGTERM whether the supervisor has announced it. That one unwinds
             the handler that runs.
+        visit: called on each `DOOR`, with the frame that was interrupted.
     """
-    global _is_ordered  # noqa: PLW0603 - a process is one actor
+    global _is_ordered, _visit
     if not _is_prepared:  # it was not forked from the zygote
         prepare()
-    _is_ordered = is_ordered
+    _is_ordered, _visit = is_ordered, visit
     # What the actor forks is no actor: a pool ends its workers with SIGTERM, and waits for them.
     # Held back over the fork: one that came before the copy has its own handling would be noted
     # for a handler that is no more, and lost.
@@ -127,6 +149,8 @@ def shield(is_ordered: Callable[[], bool]) -> None:
 #: The handlers are installed here; and what tells of a SIGTERM, in an actor: see `shield`.
 _is_prepared = False
 _is_ordered: Callable[[], bool] | None = None
+#: What looks for visitors, in an actor.
+_visit: Callable[[FrameType | None], None] | None = None
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -148,6 +172,11 @@ def _handle(number: int, frame: FrameType | None) -> None:
         signal.raise_signal(number)
 
 
+def _open_door(_number: int, frame: FrameType | None) -> None:
+    if _visit is not None:  # else this is the zygote, or not an actor yet
+        _visit(frame)
+
+
 #: Of each thread that forks: the signals that it had blocked before.
 _held = threading.local()
 
@@ -161,8 +190,10 @@ def _release() -> None:
 
 
 def _restore_defaults() -> None:
-    global _is_prepared, _is_ordered
-    _is_prepared, _is_ordered = False, None
+    global _is_prepared, _is_ordered, _visit
+    _is_prepared, _is_ordered, _visit = False, None, None
+    if signal.getsignal(DOOR) is _open_door:
+        signal.signal(DOOR, signal.SIG_DFL)
     for number in SHIELDED:
         # What is the user's goes over as ever.
         if signal.getsignal(number) in (_terminate, _handle):

@@ -62,6 +62,8 @@ FORK, REAP, AHEAD = 1, 2, 3
 
 #: Looked up by name: the package that knows the user's side lies above this one.
 _INCARNATION, _SPARE = "procactors.api.incarnation", "procactors.api.spare"
+#: So is what stands in `logging` from before the first module of the user's.
+_LOG_FORWARD = "procactors.runner.log_forward"
 #: What the zygote loads when nobody waits for a fork, looking for orders behind each: what the
 #: first actors need of these by then, they load by themselves.
 _THEN = (
@@ -78,6 +80,9 @@ _THEN = (
     "procactors.runtime.shared",
     "procactors.runtime.supervisor_ref",
     "procactors.runtime.terminated",
+    # What logs.
+    "procactors.wire.log_levels",
+    "procactors.wire.log_pipe",
     # What a pool's workers need besides, and what an error does.
     "procactors.runner.batches",
     "procactors.wire.pickling.pickle_errors",
@@ -426,6 +431,7 @@ def main(argv: list[str]) -> None:
     os.set_inheritable(int(descriptor), False)
     gc.disable()  # nothing of this is garbage, and a look at all of it takes milliseconds
     importlib.import_module(_INCARNATION)  # an actor's every step, before anything is forked
+    importlib.import_module(_LOG_FORWARD).install()
     for name in preload:
         _preload(name)
     ignore_all()  # again: what was imported may have handlers of its own

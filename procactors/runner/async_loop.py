@@ -29,7 +29,7 @@ from procactors.runner.event_loop import EventLoop, Stepped, awaited, is_awaitab
 from procactors.runner.hand import TIMER, Hand, Here, Run, here
 from procactors.runner.loop import Loop, TellFailed
 from procactors.runner.source import NOTHING, Source
-from procactors.wire.envelope import BATCH_KEY, open_envelope
+from procactors.wire.envelope import BATCH_KEY, CALLS, TRACE, open_envelope
 from procactors.wire.mailbox.black_box import (
     CANCELS,
     CONTROL,
@@ -121,6 +121,7 @@ class AsyncLoop(Loop):
         self._is_watching = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_woken = False
+        self._outside = contextvars.copy_context()
         self._canceller: asyncio.TimerHandle | None = None
         self._seen_cancels = self._words[CANCELS]
         self._warned: set[str] = set()
@@ -228,7 +229,8 @@ class AsyncLoop(Loop):
         """Look soon whether there is something to be done. From any thread."""
         if not self._is_woken and not self._loop.is_closed():
             self._is_woken = True
-            self._loop.call_soon_threadsafe(self._pump)
+            # Not in the context of the handler that says so: what is begun has its own.
+            self._loop.call_soon_threadsafe(self._pump, context=self._outside.copy())
 
     # -- taking ---------------------------------------------------------------------------------
 
@@ -419,7 +421,7 @@ class AsyncLoop(Loop):
                 self._end(hand)
                 return
             try:
-                result = handler(*value[0], **value[1]) if hand.key else handler(value)
+                result = handler(*value[0], **value[1]) if hand.key > CALLS else handler(value)
             except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
                 self._raised(error, hand.key, hand.call, hand.reply)
                 self._end(hand)
@@ -455,7 +457,8 @@ class AsyncLoop(Loop):
         """Have the event loop run what a handler has returned to be awaited."""
         self._was_plain = False
         self._start_task(hand, result, self._finished)
-        self._awaited.add(hand.key)
+        if TRACE not in hand.key:  # of which there are as many as messages
+            self._awaited.add(hand.key)
         if self._are_due:
             self._are_more_due = True
         else:

@@ -290,7 +290,7 @@ class BatchRunner:
     def _result_table(self, process: int, number: int) -> ResultTable:
         result_table = self._result_tables.get((process, number))
         if result_table is None:
-            result_table = open_result_table(self._store.path, process, number)
+            result_table = open_result_table(self._store, process, number)
             self._result_tables[process, number] = result_table
             if len(self._result_tables) > _KEPT_TABLES:
                 self._result_tables.popitem(last=False)[1].close()

@@ -48,8 +48,6 @@ _HEAD = struct.Struct("=16sQQQQQQQQ")
 _LARGE = 65_536
 
 _CALL, _EVENT = int(Kind.CALL), int(Kind.EVENT)
-_advance = MeteredReader.advance
-_done = MeteredReader.done
 
 
 class CheckpointReader(MeteredReader):
@@ -57,6 +55,9 @@ class CheckpointReader(MeteredReader):
 
     #: Set when the actor is constructed; nothing is read before.
     keeper: Keeper
+    #: What it does without a checkpoint.
+    _plain_advance = MeteredReader.advance
+    _plain_done = MeteredReader.done
 
     def advance(self, timeout: float | None = None) -> int:
         """Mark the next record as in hand, but for one that the state holds already."""
@@ -66,13 +67,13 @@ class CheckpointReader(MeteredReader):
         if not words[STATE] & IN_HAND:
             words[SERIAL] += 1
         if self.keeper.is_patient:
-            return _advance(self, timeout)
+            return self._plain_advance(timeout)
         return self._advance_until_due(timeout)
 
     def step(self, timeout: float | None = None) -> int:
         """Do `done(place=True)` and then `advance`."""
         self.keeper.handled(self._words[SERIAL])
-        _done(self, place=True)
+        self._plain_done(place=True)
         return self.advance(timeout)
 
     def done(self, *, place: bool, handled: int = 1) -> None:
@@ -82,30 +83,32 @@ class CheckpointReader(MeteredReader):
             pass  # it is held out of the batch now, and may be at work
         elif place or self.box.raw[((words[STATE] >> 16) & 0xFFFFFF) + KIND_AT] == _EVENT:
             self.keeper.handled(words[SERIAL])
-        _done(self, place=place, handled=handled)
+        self._plain_done(place=place, handled=handled)
 
     def _advance_again(self, timeout: float | None) -> int:
         """Mark a record as in hand that a life before had in hand, if its state has it not."""
-        at = _advance(self, timeout)
+        at = self._plain_advance(timeout)
         if at < 0 or not self.keeper.holds(self._words[SERIAL]):
             return at
         record = parse(self.in_hand())
         self.keeper.answer_again(record)
-        _done(self, place=record.kind != _EVENT)
+        self._plain_done(place=record.kind != _EVENT)
         if record.kind == _CALL:
             self.keeper.store.discard(record.flags, open_envelope(record.body).payload)
         return self.advance(timeout)
 
     def _advance_until_due(self, timeout: float | None) -> int:
         """Wait for the next record, and write the state when the time for that comes first."""
-        until = math.inf if timeout is None else monotonic() + timeout
+        until = math.inf if timeout is None else self.keeper.clock() + timeout
         while (left := self.keeper.due_in()) < math.inf:
-            patience = min(left, max(0.0, until - monotonic()), LONGEST_WAIT_S)
-            at = _advance(self, patience)
-            if at >= 0 or monotonic() >= until:
+            patience = min(left, max(0.0, until - self.keeper.clock()), LONGEST_WAIT_S)
+            at = self._plain_advance(patience)
+            if at >= 0 or self.keeper.clock() >= until:
                 return at
             self.keeper.write_if_late()
-        return _advance(self, None if timeout is None else max(0.0, until - monotonic()))
+        return self._plain_advance(
+            None if timeout is None else max(0.0, until - self.keeper.clock())
+        )
 
 
 class Keeper:
@@ -124,6 +127,9 @@ class Keeper:
     Attributes:
         is_patient: there is nothing to write while no message comes.
     """
+
+    #: In seconds, monotonic.
+    clock: Callable[[], float] = monotonic
 
     def __init__(
         self,
@@ -156,7 +162,7 @@ class Keeper:
         self._turn = 0
         #: Returns the slot of the message in hand; None: it is in the batch.
         self.slot: Callable[[], Slot | None] = lambda: None
-        self._written_at = monotonic()
+        self._written_at = self.clock()
         #: The answer that stands in the file: (reply, call, kind, encoded).
         self._answer: tuple[int, int, int, Encoded] | None = None
         self.is_patient = True
@@ -194,7 +200,7 @@ class Keeper:
         self._instance = instance
         self._words = reader.box.words
         self._replies = replies
-        self._written_at = monotonic()
+        self._written_at = self.clock()
         reader.keeper = self
 
     def holds(self, serial: int) -> bool:
@@ -256,7 +262,7 @@ class Keeper:
         """Return in how many seconds the state is to be written; infinity: there is nothing to."""
         if not self._pending:
             return math.inf
-        return max(0.0, self._written_at + self._seconds - monotonic())
+        return max(0.0, self._written_at + self._seconds - self.clock())
 
     def write_if_late(self) -> None:
         """Write the state if its time has come."""
@@ -271,7 +277,7 @@ class Keeper:
 
     def _is_due(self, pending: int) -> bool:
         return pending >= self._messages or (
-            self._is_timed and monotonic() - self._written_at >= self._seconds
+            self._is_timed and self.clock() - self._written_at >= self._seconds
         )
 
     def _send(self, reply: int, record: bytes, patient: bool) -> bool:
@@ -313,7 +319,7 @@ class Keeper:
         self._pending = 0
         self.is_patient = True
         if self._is_timed:
-            self._written_at = monotonic()
+            self._written_at = self.clock()
 
     def _parts(self, encoded: Encoded) -> tuple[Sequence[bytes | memoryview], bool]:
         if self._is_lasting and leans(encoded.head):

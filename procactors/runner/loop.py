@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import logging
 import pickle
+import sys
 from collections.abc import Callable
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
@@ -32,10 +33,13 @@ from procactors.runner.method_table import MethodTable, cure, find_handler, tabl
 from procactors.wire.envelope import (
     BATCH_KEY,
     CALL_ID,
+    CALLS,
     STREAM_KEY,
+    TRACE,
     WHOLE,
     handler_name,
     open_envelope,
+    untraced,
 )
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
@@ -93,6 +97,8 @@ _RESULT = int(Kind.RESULT)
 _PLAIN_BYTE = bytes([PLAIN])
 _loads = pickle.loads
 _HEADER_BYTES = WHOLE.size
+#: Whose frame stands between this module's and that of a traced handler.
+_HANDLING = "procactors.spans.handling"
 
 __all__ = ["Loop", "TellFailed", "describe"]
 
@@ -115,6 +121,11 @@ class Loop:
         instance: the user's object.
         lost: called with (record, why) for a message that cannot be handled and wants no reply.
     """
+
+    #: The thread that serves the actor; None: the process's main thread.
+    thread: Any = None
+    #: The clock by which it is noted since when a timer runs.
+    now_ns: Callable[[], int] = monotonic_ns
 
     def __init__(
         self,
@@ -499,7 +510,7 @@ class Loop:
         words = self._words
         before = words[DELIVERIES] if slot is None else slot.deliveries
         is_again = before > 0  # an earlier life has begun it: that goes on
-        if deadline and not is_again and monotonic() >= deadline:
+        if deadline and not is_again and monotonic() >= deadline and not _was_debugged(deadline):
             words[EXPIRED] += 1  # its caller has given it up by the same clock
             return True
         if words[CANCELS] == self._calm:
@@ -547,7 +558,7 @@ class Loop:
     def run_timer(self, timer: Timer) -> bool:
         """Call a timer's method, which nobody waits for: raising crashes the actor."""
         box = self._reader.box
-        box.begin_timer(timer.label, monotonic_ns())
+        box.begin_timer(timer.label, self.now_ns())
         self.deadline = 0.0
         try:
             getattr(self._instance, timer.method)(*timer.args)
@@ -590,7 +601,7 @@ class Loop:
             self._refuse(error, key, call, reply, b"" if flags else body)
         else:
             try:
-                result = handler(*value[0], **value[1]) if key else handler(value)
+                result = handler(*value[0], **value[1]) if key > CALLS else handler(value)
             except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller
                 self._raised(error, key, call, reply)
             else:
@@ -730,6 +741,8 @@ class Loop:
     # -- what a message is for --------------------------------------------------------------------
 
     def _bind(self, key: bytes) -> Callable[..., Any]:
+        if TRACE in key:
+            return self._traced(key)
         if key[:1] == BATCH_KEY:
             self._bound[key] = handler = self._batches().run
             return handler
@@ -740,6 +753,16 @@ class Loop:
         if name not in getattr(self._instance, "__dict__", {}):
             self._bound[key] = handler
         return handler
+
+    def _traced(self, key: bytes) -> Callable[..., Any]:
+        """Return what calls the handler in a span of the trace that its message is part of."""
+        method, context = untraced(key)
+        handler = self._bound.get(method) or self._bind(method)
+        try:
+            from procactors.spans.handling import handled  # only where a message is traced
+        except ImportError:  # its sender has OpenTelemetry, and this process has not
+            return handler
+        return handled(handler, method, context, self._store.path, self._actor, self.deliveries)
 
     def _streaming(self, key: bytes) -> Callable[..., Any]:
         """Return what runs a generator into the channel that its reader has made."""
@@ -784,10 +807,19 @@ class Loop:
         return find_handler(self._instance, self._table, key)[1]
 
 
+def _was_debugged(instant: float) -> bool:
+    """Whether somebody debugged this actor then: its callers go on waiting so long."""
+    debugger: Any = sys.modules.get("procactors.runner.debugger")  # who has none, has not loaded it
+    return debugger is not None and bool(debugger.was_held(instant))
+
+
 def _never_entered(error: Exception) -> bool:
-    """Whether the call itself was refused: the traceback never left our own frame."""
+    """Whether the call itself was refused: the traceback never left our own frames."""
     trace = trace_of(error)
-    return trace is not None and trace.tb_next is None
+    inner = None if trace is None else trace.tb_next
+    if inner is not None and inner.tb_frame.f_globals.get("__name__") == _HANDLING:
+        inner = inner.tb_next
+    return trace is not None and inner is None
 
 
 def describe(error: BaseException) -> tuple[str, str]:

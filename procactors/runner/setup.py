@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import fcntl
 import logging
 import multiprocessing
 import os
@@ -17,18 +16,26 @@ import signal
 import sys
 import time
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from procactors.late import late
 from procactors.process.order import StartOrder, read_order
-from procactors.process.shield import DUMP, shield
+from procactors.process.shield import DUMP, STACK, shield
 from procactors.wire.mailbox.black_box import CONTROL, PID, TERMINATE
 from procactors.wire.pickling.definitions import forget_program, replace_main
 
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
+
 if TYPE_CHECKING:
     import random
+    from types import FrameType
+
+    from procactors.runner import breakpoints, door
 else:
     random = late("random")
+    breakpoints = late("procactors.runner.breakpoints")
+    door = late("procactors.runner.door")  # not before somebody knocks
 
 __all__ = [
     "adopt_surroundings",
@@ -46,6 +53,9 @@ _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 #: What the environment was in the zygote (`note_environ`); None: this process is not from there.
 _environ: dict[str, str] | None = None
+
+#: Folder and box of this process's actor.
+_here: tuple[str, memoryview] | None = None
 
 #: Seconds to wait for the claim of the life before: its holder is dead, the kernel is cleaning.
 _CLAIM_S = 5.0
@@ -180,20 +190,55 @@ def seed_generators(seed: int, everywhere: bool) -> None:
     numpy_random.seed(seed & 0xFFFFFFFF)  # all that its old interface takes
 
 
-def set_signals(words: memoryview) -> None:
-    """Install the actor's signal handling (see `process.shield`)."""
-    shield(lambda: words[CONTROL] == TERMINATE)  # the box stays mapped to the end of the process
+def set_signals(folder: str, words: memoryview) -> None:
+    """Install the actor's signal handling (see `process.shield`), and its `breakpoint()`."""
+    global _here  # noqa: PLW0603 - a process is one actor
+    # The box stays mapped to the end of the process.
+    shield(lambda: words[CONTROL] == TERMINATE, _visit)
+    _here = folder, words
+    hook = sys.breakpointhook
+    # One that the program has chosen stays. Not pytest's, which a forked actor has of its parent:
+    # it would wait for what the parent's has captured.
+    if hook is sys.__breakpointhook__ or getattr(hook, "__module__", "").startswith("_pytest."):
+        sys.breakpointhook = _breakpoint
+
+
+def _visit(frame: FrameType | None) -> None:
+    """Let visitors in, in the handler of `DOOR`; they knock again if that cannot be just now."""
+    # An import on top of one breaks that: before Python 3.12, importlib has one place for each
+    # thread in which it notes for which lock it waits.
+    if _here is not None and not _is_importing(frame):
+        door.visit(*_here, frame)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _breakpoint(*args: Any, **kwargs: Any) -> Any:
+    """Do what `breakpoint()` does in an actor; by the same environment variable as elsewhere."""
+    if os.environ.get("PYTHONBREAKPOINT", "") not in ("", "pdb.set_trace"):  # "0": nothing
+        return sys.__breakpointhook__(*args, **kwargs)  # noqa: T100 - what the user has asked for
+    if _here is not None:
+        breakpoints.stop(*_here, sys._getframe(1))
+    return None
 
 
 def watch_faults(folder: str, dumps: bool) -> None:
-    """Have fatal signals write the stacks of all threads to the file `fault`; `DUMP` on request.
+    """Have fatal signals write the stacks of all threads to the file `fault`.
 
-    The handlers are in C and need no interpreter lock.
+    `STACK` has a thread write its own there, `DUMP` all, if the supervisor may ask for that. The
+    handlers are in C and need no interpreter lock.
     """
-    # Appending: the supervisor empties the file after a dump that was not needed.
+    # Appending: the file is emptied after a dump that was not for a report.
     flags = os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
     fd = os.open(f"{folder}/fault", flags, 0o600)
     faulthandler.enable(fd, all_threads=True)
+    faulthandler.register(STACK, fd, all_threads=False)
     if dumps:
         faulthandler.register(DUMP, fd, all_threads=True)
 

@@ -26,7 +26,6 @@ from procactors.model.options import OPTIONS, Options
 from procactors.runner.method_table import table_of
 from procactors.wire.pickling.codec import Encoded, join
 from procactors.wire.raised import by_signal
-from procactors.wire.storage import write_file
 from procactors.wire.transport import Transport
 
 if TYPE_CHECKING:
@@ -57,11 +56,13 @@ def write_blueprint(
     Raises:
         InvalidSpec: `cls` is no class, or none of an actor. TypeError: its constructor does not
             take these arguments. EncodeError: one of them cannot be pickled. SpawnError: no room.
+            UnsupportedOnBackend: it has ``async def`` handlers, and the backend none.
     """
     endpoint.check_process()
     check_class("spawn", cls)
     _check_arguments(cls, args, kwargs, say.format(cls.__qualname__))
-    table_of(cls)
+    if table_of(cls).is_async and endpoint.refuse is not None:
+        endpoint.refuse("async")
     what = f"{cls.__qualname__} arguments"
     return _write(endpoint, endpoint.encode((cls, args, kwargs), what, hands_over=True), what)
 
@@ -152,7 +153,7 @@ def _write_part(
 def _write(endpoint: Transport, encoded: Encoded, what: str) -> str:
     name = f"actors/new-{os.urandom(8).hex()}"
     try:
-        return write_file(endpoint.path, name, join(encoded), what=f"the {what}")
+        return endpoint.store.write_file(name, join(encoded), what=f"the {what}")
     except FileNotFoundError as error:
         raise ActorStopped("the actor system was stopped") from error
     except (OSError, StorageFull) as error:

@@ -130,6 +130,8 @@ class _Letter:
 
     def number_of(self, feed: Feed) -> int:
         """Return the channel of a feed, the same however often it is asked for."""
+        if self._transport.refuse is not None:
+            self._transport.refuse("feeds")
         found = self._feeds.setdefault(id(feed), (feed, new_number(self._transport.store)))
         return found[1]
 

@@ -27,6 +27,8 @@ from procactors.wire.envelope import (
     Envelope,
     open_envelope,
     rebuild_message,
+    traced,
+    untraced,
 )
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import IN_SEGMENT, MOVED, Kind, frame, parse
@@ -52,7 +54,8 @@ def message_in_hand(loop: Loop | None, transport: Transport, verb: str) -> tuple
     transport.check_copy()  # it has the actor's shared maps, and would change the message there
     record = b"" if loop is None else loop.record
     kind = parse(record).kind if record else 0
-    is_aside = threading.current_thread() is not threading.main_thread()
+    own = threading.main_thread() if loop is None or loop.thread is None else loop.thread
+    is_aside = threading.current_thread() is not own
     if loop is None or is_aside or kind not in (Kind.CALL, Kind.MOVED):
         raise RuntimeError(
             f"there is no message in hand to {verb}: say it in the handler of a message, in the "
@@ -111,9 +114,11 @@ def _record(
     loop: Loop, transport: Transport, ref: ActorRef[Any], flags: int, envelope: Envelope
 ) -> bytes:
     """Return the message as it goes on: by the method's name, since the class is another one."""
-    method, payload = envelope.method, bytes(envelope.payload)
+    (method, context), payload = untraced(envelope.method), bytes(envelope.payload)
     if method and method[:1] != b":":
         method = b":" + loop.name_by_key(method).encode()
+    if context:
+        method = traced(method, context)
     if flags & IN_SEGMENT:
         try:
             transport.store.pass_on(flags, payload)

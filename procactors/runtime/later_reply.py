@@ -20,19 +20,18 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from procactors.errors import EncodeError, ReplyError, ResultEncodeError, StorageFull
 from procactors.light_tuple import NamedTuple
 from procactors.runner.loop import Loop
 from procactors.runtime.forwarding import message_in_hand
 from procactors.runtime.outbox import outbox_of
-from procactors.wire.endpoint import Endpoint
 from procactors.wire.envelope import CALL_ID, Envelope, handler_name, rebuild_message
 from procactors.wire.mailbox.hands import LATER
 from procactors.wire.record import EVENT, MOVED, TAKEN_OVER, Kind, frame
 from procactors.wire.replies.failures import pack_failure, short_failure
-from procactors.wire.transport import MAIN, Transport, known_transport, transport_of
+from procactors.wire.transport import MAIN, Answering, Transport, known_transport, transport_of
 
 __all__ = ["LaterReply", "reply_later"]
 
@@ -210,9 +209,10 @@ def reply_later(loop: Loop | None, transport: Transport, name: str) -> LaterRepl
 def _load(*facts: Any) -> LaterReply:
     """Return the answer that another actor has put off: from now on this process answers for it."""
     owed = _Owed(*facts)
-    transport = known_transport(owed.runtime_dir)
-    if not isinstance(transport, Endpoint):
+    found = known_transport(owed.runtime_dir)
+    if not hasattr(found, "on_taken_over"):
         return LaterReply(owed, _nothing)  # of no system of this process: it cannot be sent
+    transport = cast("Answering", found)
     if transport.actor == owed.actor:
         return LaterReply(owed, functools.partial(_taken_over, transport, owed))
     if transport.actor == MAIN or transport.owe is None:
@@ -225,12 +225,12 @@ def _load(*facts: Any) -> LaterReply:
     return LaterReply(owed, let_go)
 
 
-def _taken_over(transport: Endpoint, owed: _Owed) -> None:
+def _taken_over(transport: Answering, owed: _Owed) -> None:
     if transport.on_taken_over is not None:
         transport.on_taken_over(owed.number, owed.turn)
 
 
-def _say_taken_over(transport: Endpoint, owed: _Owed) -> None:
+def _say_taken_over(transport: Answering, owed: _Owed) -> None:
     """Have the actor that holds the message let go of it."""
     event = EVENT.pack(TAKEN_OVER, owed.number, owed.turn)
     transport.send_control(owed.actor, frame(Kind.EVENT, 0, event))

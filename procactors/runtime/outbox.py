@@ -17,7 +17,7 @@ from procactors.wire.envelope import CALL_ID
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.record import parse
 from procactors.wire.replies.sender import ReplySender
-from procactors.wire.transport import Transport
+from procactors.wire.transport import Answering, Transport
 
 __all__ = ["Outbox", "outbox_of"]
 
@@ -33,7 +33,7 @@ class Outbox:
 
     def __init__(self, store: PayloadStore) -> None:
         self._store = store
-        self._sender = ReplySender(store)
+        self._sender = (store.make_replies or ReplySender)(store)
         self._waiting: deque[tuple[int, bytes, Callable[[], None]]] = deque()
         # Held by the thread that sends; never waited for.
         self._sending = threading.Lock()
@@ -68,7 +68,7 @@ class Outbox:
 _outboxes: dict[str, Outbox] = {}
 
 
-def outbox_of(transport: Transport) -> Outbox:
+def outbox_of(transport: Transport | Answering) -> Outbox:
     """Return this process's, made when it is first asked for."""
     path = transport.path
     outbox = _outboxes.get(path)

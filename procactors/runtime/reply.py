@@ -82,7 +82,11 @@ class _Late:
         reply.is_awaited = True
         # Two threads may be here at once: they get the same one.
         made = reply.__dict__.setdefault(self._name, self._make(reply))
-        reply._endpoint.hurry()
+        if self._name == "_condition":
+            # For `wait` and its like: they ask for it first, and look at the state then.
+            reply._endpoint.bring(reply)
+        else:
+            reply._endpoint.hurry()
         return made
 
 
@@ -134,7 +138,7 @@ class Reply(Future[R]):
         self._whose: Any = whose
         # Guards the state; the condition has it inside. A lock in C: no signal handler can raise
         # inside its ``with`` statement itself. Reentrant: the handler may ask for this reply.
-        self._guard = threading.RLock()
+        self._guard = endpoint.make_guard()
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:  # noqa: C901 - in one piece: it is hot
         """Take the answer from the reader thread."""
@@ -173,8 +177,8 @@ class Reply(Future[R]):
         """Whether the reply has ended: with a result, an exception, or cancelled."""
         if self._state in ENDED:
             return True
-        self._endpoint.hurry()  # who asks may ask again and again
-        return False
+        self._endpoint.look()  # who asks may ask again and again
+        return self._state in ENDED
 
     def cancelled(self) -> bool:
         """Whether the reply was cancelled."""
@@ -356,7 +360,7 @@ class Reply(Future[R]):
             raise CancelledError
 
     def _sleep(self, timeout: float | None) -> None:
-        turn = threading.Lock()
+        turn = self._endpoint.make_lock()
         turn.acquire()
         self._sleepers.append(turn)
         try:

@@ -42,6 +42,8 @@ def open_stream(
         send: sends the call; None: at once, from this thread.
     """
     endpoint = transport_of(ref._runtime_dir, ref.name)
+    if endpoint.open_stream is not None:
+        return endpoint.open_stream(ref, what, args, kwargs)  # type: ignore[no-any-return]
     if ref._actor == endpoint.actor != SUPERVISOR and send is None:
         raise AskCycleError(
             f"{ref.name} would wait for its own items for ever; call the generator itself"

@@ -234,7 +234,7 @@ _tables: dict[tuple[str, str], TopicTable] = {}
 def _open_table(transport: Transport, name: str) -> TopicTable:
     key = transport.path, name
     try:
-        table = TopicTable(*key)
+        table: TopicTable = (transport.store.make_topic_table or TopicTable)(*key)
     except OSError as error:
         transport.check_process()
         raise too_many_open("a topic", error, "") from error

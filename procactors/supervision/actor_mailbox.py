@@ -33,6 +33,7 @@ from procactors.wire.mailbox.closing import peek
 from procactors.wire.mailbox.files import MailboxFiles
 from procactors.wire.mailbox.looks import MailboxLooks
 from procactors.wire.mailbox.tokens import bytes_in
+from procactors.wire.raised import FATAL, last_dump
 from procactors.wire.record import (
     Kind,
     Record,
@@ -48,7 +49,7 @@ else:
 
 __all__ = ["ActorMailbox"]
 
-#: Bytes of the stacks that a report carries: a hundred threads must not fill a reply.
+#: Characters of the stacks that a report carries: a hundred threads must not fill a reply.
 _STACK_BYTES = 65536
 
 
@@ -78,6 +79,8 @@ class ActorMailbox(MailboxLooks):
             if self._claim is not None:
                 self._claim.release()
             raise
+        #: Where in the file of stacks those begin that the supervisor has asked for; None: not yet.
+        self._asked_from: int | None = None
 
     def settle(self) -> None:
         """Decide on a message that the dead actor was just moving out of the batch."""
@@ -164,23 +167,39 @@ class ActorMailbox(MailboxLooks):
         return (text, trace) if of_start == start else ("", "")
 
     def take_stacks(self) -> str:
-        """Return what faulthandler wrote in this life; empty if nothing."""
+        """Return the stacks of what ended this life, or of its accusation; empty if there are none.
+
+        In the same file stand those that a terminal has asked for meanwhile: they are no report's.
+        """
+        asked_from, text = self._asked_from, ""
         with contextlib.suppress(OSError), open(self._fault_path, "rb") as file:
-            text = file.read(_STACK_BYTES).decode(errors="replace")
+            text = file.read().decode(errors="replace")
             # Should the next life end before it has opened the file, it is not to be its stack.
             self.forget_dump()
-            return text
-        return ""
+        if FATAL in text:
+            text = text[text.index(FATAL) :]
+        else:
+            # Emptied since, by a terminal that found it large: what is there came behind that.
+            text = "" if asked_from is None else last_dump(text[asked_from:] or text)
+        return text[:_STACK_BYTES]
+
+    def expect_dump(self) -> None:
+        """What is written of stacks from here on is asked for by the supervisor."""
+        self._asked_from = 0
+        self._asked_from = self.dumped()
 
     def dumped(self) -> int:
-        """Return how many bytes of stacks are written."""
+        """Return how many bytes of stacks are written since `expect_dump`."""
         try:
-            return os.stat(self._fault_path).st_size
+            size = os.stat(self._fault_path).st_size
         except OSError:
             return 0
+        begin = self._asked_from or 0
+        return size - begin if size >= begin else size
 
     def forget_dump(self) -> None:
         """Drop what is written of stacks."""
+        self._asked_from = None
         with contextlib.suppress(OSError):
             os.truncate(self._fault_path, 0)
 

@@ -43,7 +43,7 @@ class NextLife(NamedTuple):
         stop_timeout: seconds for which an orderly end may go on writing what waits to be sent.
         report: of the life before, for `on_restart`; None for the first, and after a recycling.
         seed: the incarnation's.
-        dumps: whether it may be asked for its stacks.
+        dumps: whether the supervisor may ask it for its stacks.
     """
 
     start: int
@@ -136,6 +136,9 @@ class Host(Protocol):
 
     def peak(self) -> int:
         """Return the most resident bytes that the process ever had."""
+
+    def expect_dump(self) -> None:
+        """It is about to be asked for its stacks."""
 
     def dumped(self) -> int:
         """Return how many bytes of stacks it has written, being asked for them."""

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from procactors.crash import ExitKind, ExitReason
+from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ActorStopped, NameTaken
 from procactors.late_dataclass import dataclass
 from procactors.model import commands as c
@@ -48,6 +48,8 @@ _log = logging.getLogger("procactors")
 
 #: Last statuses kept of actors that are over, for refs that ask later.
 _REMEMBERED = 10_000
+#: Last crash reports kept, for who looks in from outside.
+_CRASHES = 50
 #: How often a timer's action is begun if it raises.
 _TIMER_TRIES = 5
 
@@ -89,6 +91,8 @@ class Core:
         self.entries: dict[int, ChildEntry] = {}
         #: Last statuses of actors that are over.
         self.over: OrderedDict[int, c.ActorStatus] = OrderedDict()
+        #: The last crashes, each with its number, from 1.
+        self.crashes: deque[tuple[int, CrashReport]] = deque(maxlen=_CRASHES)
         #: Actors that are over, and whose hosts are not removed yet.
         self.unremoved: list[ActorRecord] = []
         #: Instant by which the whole system must have stopped; None while it is not stopping.
@@ -100,6 +104,8 @@ class Core:
         self.timers: list[Timer] = []
         #: Publishes what happens; None while nobody has listened yet.
         self.announce: Announcements | None = None
+        #: Returns numbers from 0 to 1, for the jitter of backoffs.
+        self.draw: Callable[[], float] = random.random
         #: Writes down what happens, for processes outside of the system; None: nowhere to.
         self.journal: Journal | None = None
         self._timer_numbers = itertools.count()
@@ -150,8 +156,7 @@ class Core:
         state = entry.supervisor.state
         if not state.has(entry.key):
             return ()
-        draw = random.random()  # noqa: S311 - jitter, not a secret
-        step = engine.exited(state, entry.key, how, self.clock(), draw, held=held)
+        step = engine.exited(state, entry.key, how, self.clock(), self.draw(), held=held)
         return self.step(entry.supervisor, step)
 
     def stays_down(self, entry: ChildEntry, how: Exit, *, held: bool = False) -> bool:
@@ -166,8 +171,8 @@ class Core:
         """Tell the engine that a child is up."""
         state = entry.supervisor.state
         if state.has(entry.key):
-            draw = random.random()  # noqa: S311 - as above
-            self.step(entry.supervisor, engine.started(state, entry.key, self.clock(), draw))
+            step = engine.started(state, entry.key, self.clock(), self.draw())
+            self.step(entry.supervisor, step)
 
     def drop(self, actor: ActorRecord, reason: ExitReason) -> None:
         """End an actor that has no process now: an inbox, or one between incarnations."""
@@ -241,6 +246,10 @@ class Core:
             lambda: self._remove(actor),
             lambda: self.backend.forget(actor.id),
         )
+
+    def note_crash(self, report: CrashReport) -> None:
+        """Keep a crash report among the last ones."""
+        self.crashes.append((self.crashes[-1][0] + 1 if self.crashes else 1, report))
 
     def _note_over(self, actor: ActorRecord) -> None:
         self.over[actor.id] = actor.status()

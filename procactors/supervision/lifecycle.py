@@ -44,6 +44,7 @@ from procactors.wire.mailbox.black_box import (
     CLOSED,
     CLOSING,
     CONTROL,
+    DEBUGGED,
     ENDING,
     GONE,
     PARENT_GONE,
@@ -110,6 +111,10 @@ class Lifecycle:
         self._root = int.from_bytes(os.urandom(16), "big")
         #: By start: what is done with the peak memory of a process that has ended.
         self._peaks: dict[int, Callable[[int], None]] = {}
+
+    def draw_seeds_from(self, root: int) -> None:
+        """Derive the seeds of all actors that have no root of their own from this one."""
+        self._root = root
 
     # -- starts ---------------------------------------------------------------------------------
 
@@ -243,7 +248,9 @@ class Lifecycle:
         if ended_as is not None:
             self._death_watch.restarted(actor, ended_as)
 
-    def _overdue(self, actor: ActorRecord, start: int, late_s: float = 0.0) -> None:
+    def _overdue(
+        self, actor: ActorRecord, start: int, late_s: float = 0.0, was_debugged: bool = False
+    ) -> None:
         if actor.start != start or actor.life is not Life.STARTING:
             return
         if actor.host.pid is None:
@@ -254,7 +261,13 @@ class Lifecycle:
             again = functools.partial(self._overdue, actor, start, late_s + _OVERDUE_EVERY_S)
             self._core.after(_OVERDUE_EVERY_S, again)
             return
-        text = f"its on_start took longer than start_timeout={actor.options.start_timeout} s"
+        limit, is_debugged = actor.options.start_timeout, bool(actor.words[DEBUGGED])
+        if limit is not None and (is_debugged or was_debugged):
+            # Behind the debugger it has all its time anew.
+            again = functools.partial(self._overdue, actor, start, was_debugged=is_debugged)
+            self._core.after(_OVERDUE_EVERY_S if is_debugged else limit, again)
+            return
+        text = f"its on_start took longer than start_timeout={limit} s"
         actor.accused_of = ExitReason(ExitKind.START, None, text)
         actor.host.kill()
 
@@ -497,6 +510,7 @@ class Lifecycle:
         self._complete(death.actor, report)
         if death.lines:
             quietly(
+                lambda: self._core.note_crash(report),
                 lambda: self._crash_log.note(report, death.lines),
                 lambda: death.write(report),
             )

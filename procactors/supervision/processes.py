@@ -33,12 +33,16 @@ from procactors.process.zygote import REAP
 from procactors.runner.log_tail import read_log
 from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
+from procactors.supervision.logs import Logs
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
 from procactors.wire.endpoint import Endpoint
 from procactors.wire.mailbox.black_box import (
+    DEBUGGED,
     HALTED,
+    INCARNATION,
     LEFT,
+    LOGS,
     PHASE,
     PROCESS,
     RECYCLED,
@@ -88,6 +92,7 @@ class ProcessHost(ActorMailbox):
 
     def start(self, life: NextLife) -> None:
         """Start a process; by the zygote, its pid comes as an event."""
+        self._processes.logs.begins(self.id, self.name, self.folder)
         self._write_order(life)
         self.ordered = life.start
         self._child = self._processes.launcher.start(self.id, life.start)
@@ -143,6 +148,10 @@ class ProcessHost(ActorMailbox):
             system=self._processes.launcher.system,
             concurrency=options.max_concurrency,
             metrics=self._processes.endpoint.trips is not None,
+            logs=self._processes.logs.mode,
+            levels=self._processes.logs.levels,
+            output=self._processes.logs.output,
+            is_traced=around.is_traced,
         )
         write_order(self.folder, order)
 
@@ -168,6 +177,10 @@ class ProcessHost(ActorMailbox):
         child.kill_group()
         code = child.exit_code()
         self._processes.unwatch(child.pidfd)
+        self.words[DEBUGGED] = 0  # of the process that is gone
+        # Counted from 0 by each life: one that is killed before its first line has logged nothing.
+        logged, self.words[LOGS] = self.words[LOGS], 0
+        self._processes.logs.ended(self.id, self.words[INCARNATION], child.pid, logged)
         phase = self.words[PHASE]
         if phase != STARTING and not (phase == RECYCLED and code in (0, None)):
             # What it may have left is not for a life that follows a crash. (One that failed to
@@ -293,6 +306,7 @@ class Processes:
         launcher: starts the processes.
         recovery: answers for the dead.
         epoll: watches the descriptors by which ends are noticed.
+        logs: takes what actors log and print.
 
     Attributes:
         listener: takes the events of processes; set before the first is started.
@@ -301,12 +315,18 @@ class Processes:
     listener: Listener
 
     def __init__(
-        self, endpoint: Endpoint, launcher: Launcher, recovery: Recovery, epoll: select.epoll
+        self,
+        endpoint: Endpoint,
+        launcher: Launcher,
+        recovery: Recovery,
+        epoll: select.epoll,
+        logs: Logs,
     ) -> None:
         self.endpoint = endpoint
         self.path = endpoint.path
         self.launcher = launcher
         self.recovery = recovery
+        self.logs = logs
         self.oom = OomKills()
         #: What actors that are over have counted; made with the first of them.
         self.totals: totals.Totals | None = None
@@ -341,6 +361,7 @@ class Processes:
     def forget(self, actor: int) -> None:
         """An actor is over: close what is open for sending to it."""
         self._hosts.pop(actor, None)
+        self.logs.removed(actor)
         self.endpoint.forget(actor)
 
     def overdue(self) -> None:
@@ -384,13 +405,18 @@ class Processes:
             self.totals.close()
 
     def open(self) -> None:
-        """Watch the zygote, which has been started."""
+        """Watch the zygote, which has been started, and for the first record that is logged."""
         self._watch_zygote()
+        if self.logs.fileno() >= 0:
+            self._epoll.register(self.logs.fileno(), select.EPOLLIN)
 
     def happened(self, fd: int) -> None:
         """Pass on what a descriptor that has become ready tells."""
         if fd in self._by_pidfd:
             self.listener.gone(self._by_pidfd[fd].id)
+        elif fd == self.logs.fileno():
+            self._epoll.unregister(fd)
+            self.logs.begin()
         else:
             self._take_answers()
 

@@ -32,7 +32,7 @@ from procactors.supervision.backend import Tell
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.stop_report import Tally
 from procactors.wire.endpoint import Endpoint
-from procactors.wire.envelope import BATCH_KEY, CALL_ID, STREAM_KEY, Envelope, open_envelope
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, CALLS, STREAM_KEY, Envelope, open_envelope
 from procactors.wire.mailbox.black_box import (
     CLOSED,
     DELIVERIES,
@@ -145,7 +145,7 @@ class Recovery:
         head, buffers = as_pickle(bytes(seen)), tuple(bytes(view) for view in views)
         if received is not None:
             received.leave()
-        return crash_folder.InHand(envelope.handler, bool(envelope.method), head, buffers)
+        return crash_folder.InHand(envelope.handler, envelope.method > CALLS, head, buffers)
 
     def recover(
         self,
@@ -458,7 +458,7 @@ class Recovery:
             sender=envelope.sender,
             head=head,
             buffers=buffers,
-            is_call=bool(envelope.method),
+            is_call=envelope.method > CALLS,
             at=at,
             class_name=mailbox.class_name if mailbox is not None else "",
             killed=False,

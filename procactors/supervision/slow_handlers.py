@@ -13,6 +13,7 @@ from procactors.observe.events import Events
 from procactors.supervision.actor_record import ActorRecord, Life
 from procactors.supervision.announcements import Announcements
 from procactors.supervision.core import Core
+from procactors.wire.mailbox.black_box import DEBUGGED
 
 __all__ = ["SlowHandlers"]
 
@@ -68,7 +69,7 @@ class SlowHandlers:
     def _look_at(self, actor: ActorRecord, now: float) -> float | None:
         """Report an actor's handler if it is slow; return when the one began that was reported."""
         began = actor.host.look(now).busy_since
-        if began is None or now - began < self._slow_after:
+        if began is None or now - began < self._slow_after or actor.words[DEBUGGED]:
             return None
         if self._reported.get(actor.id) != began:
             handler = actor.host.at_work()

@@ -19,14 +19,16 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model import commands as c
 from procactors.model.events import Progress
 from procactors.observe.events import Events
+from procactors.process import parent_dump
 from procactors.process.launcher import Launcher
 from procactors.supervision.backend import ReplyTo
+from procactors.supervision.logs import Logs
 from procactors.supervision.processes import Processes
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervision import Supervision
@@ -39,6 +41,7 @@ from procactors.wire.mailbox.black_box import (
     LISTENED,
     LISTENED_OVERFLOW,
     LISTENED_PROGRESS,
+    LOGS,
     METRICS,
     SYSTEM_ENDS,
 )
@@ -70,6 +73,7 @@ class Supervisor:
         stop_timeout: seconds of a stop for which neither caller nor options name any.
         events: gets what actors report, and what becomes of them.
         slow_after: seconds from which a handler is slow, for those that listen.
+        logs: takes what actors log and print; opened here.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Supervisor:
         stop_timeout: float,
         events: Events,
         slow_after: float,
+        logs: Logs,
     ) -> None:
         self._endpoint = endpoint
         self._launcher = launcher
@@ -102,7 +107,7 @@ class Supervisor:
             undo.callback(self._epoll.close)
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             undo.pop_all()
-        self.processes = Processes(endpoint, launcher, recovery, self._epoll)
+        self.processes = Processes(endpoint, launcher, recovery, self._epoll, logs)
         self.supervision = Supervision(
             self.processes,
             stop_timeout,
@@ -118,8 +123,12 @@ class Supervisor:
             c.AsGuest: self._do_for_guest,
             c.Listen: self._listen,
             c.StopSystem: self._stop_system,
+            c.TellStacks: self._tell_stacks,
             c.ReportProgress: self._progressed,
             c.ReportOverflow: self._overflowed,
+            c.ListCrashes: self._look_at_troubles,
+            c.ListLetters: self._look_at_troubles,
+            c.RequeueLetter: self._look_at_troubles,
         }
         self._done = False
         self._renewed_at = -_ZYGOTE_RENEWAL_S
@@ -163,6 +172,12 @@ class Supervisor:
             if self._wake >= 0:
                 self._mailbox.box.words[METRICS] = total
 
+    def show_levels(self, version: int) -> None:
+        """Tell all actors of a version of the levels of loggers. From any thread."""
+        with self._closing:
+            if self._wake >= 0:
+                self._mailbox.box.words[LOGS] = version
+
     def _show_listeners(self) -> None:
         """Say what is listened to: here, and to actors in our box. From any thread."""
         events = self._events
@@ -196,6 +211,13 @@ class Supervisor:
     # -- the loop -----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        parent_dump.begin()
+        try:
+            self._serve()
+        finally:
+            parent_dump.end()
+
+    def _serve(self) -> None:
         while not self._done:
             for fd, _ in self._epoll.poll(self.supervision.patience()):
                 self._ready(fd)
@@ -319,6 +341,11 @@ class Supervisor:
         self._guest_events.listen(command)
         self.core.reply(who, None)
 
+    def _tell_stacks(self, _: c.TellStacks, who: ReplyTo) -> None:
+        from procactors.runner.stacks import collected  # only where it is used
+
+        self.core.reply(who, collected())
+
     def _stop_system(self, command: c.StopSystem, who: ReplyTo) -> None:
         self.core.reply(who, None)
         self.on_stop(command.timeout)
@@ -326,6 +353,11 @@ class Supervisor:
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
         name = self.name_of(command.actor)
         self.processes.lost(name, command.record, command.why, command.actor)
+
+    def _look_at_troubles(self, command: Any, who: ReplyTo) -> None:
+        from procactors.supervision import troubles  # only where somebody looks in from outside
+
+        self.core.reply(who, troubles.answer(command, self.core, self._recovery.letters))
 
     def _overflowed(self, command: c.ReportOverflow, _: ReplyTo) -> None:
         actor = self.core.actors.get(command.actor)

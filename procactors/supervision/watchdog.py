@@ -31,6 +31,7 @@ from procactors.supervision.health import (
     is_over,
     standstill,
 )
+from procactors.wire.mailbox.black_box import DEBUGGED
 
 __all__ = ["Watchdog"]
 
@@ -112,7 +113,10 @@ class Watchdog:
                 return
         if actor.options.handle_timeout is None:
             return
-        if actor.is_suspended:
+        if actor.words[DEBUGGED]:
+            # Its time counts from here, should the debugger leave before the next look.
+            actor.resumed_at = now
+        if actor.is_suspended or actor.words[DEBUGGED]:
             self._watched[actor.id] = (actor, None)
             return
         look = actor.host.look(now)
@@ -132,6 +136,9 @@ class Watchdog:
         actor = self._core.actors.get(command.actor)
         is_there = actor is not None and actor.host.pid is not None and not actor.is_suspended
         if actor is None or not is_there or actor.host.pid != command.pid:
+            self._core.reply(who, False)
+            return
+        if actor.words[DEBUGGED]:
             self._core.reply(who, False)
             return
         still = standstill(None, actor.host.look(self._core.clock()), 0.0)
@@ -156,6 +163,7 @@ class Watchdog:
             self._end(actor, ExitReason(ExitKind.HANG, signal.SIGKILL, text))
             return
         actor.accused_of = ExitReason(ExitKind.HANG, signal.SIGKILL, text)
+        actor.host.expect_dump()
         actor.host.send(DUMP)
         self._await_dump(actor, actor.start, still, self._core.clock() + _DUMP_S, 0)
 
@@ -170,7 +178,9 @@ class Watchdog:
         if now < until and (size == 0 or size != before):
             again = functools.partial(self._await_dump, actor, start, still, until, size)
             self._core.at(now + _DUMP_EVERY_S, again)
-        elif _is_same(still, standstill(still, actor.host.look(now), 0.0)):
+        elif not actor.words[DEBUGGED] and _is_same(
+            still, standstill(still, actor.host.look(now), 0.0)
+        ):
             self._end(actor, actor.accused_of)
         else:
             # It came to an end at the last moment: to kill it now would blame the next message.

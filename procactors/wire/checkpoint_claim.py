@@ -8,12 +8,14 @@ Never: opens the checkpoint itself, which its actor locks.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 
 from procactors.errors import CheckpointError
 from procactors.wire.checkpoint_file import is_at
 from procactors.wire.copies import in_copies
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = ["Claim"]
 

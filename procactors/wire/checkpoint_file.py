@@ -24,7 +24,6 @@ newest state, one the last that was forced to the disk, and one is written.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import mmap
 import os
@@ -37,6 +36,9 @@ from zlib import crc32
 
 from procactors.errors import CheckpointError
 from procactors.wire.storage import find_file, write_file
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = ["CURE", "CheckpointFile", "Parts", "is_at", "runtime_file", "user_file"]
 

@@ -31,6 +31,7 @@ from procactors.errors import (
 )
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
 from procactors.wire.mailbox.black_box import (
+    DEBUGGED,
     LISTENED,
     LISTENED_OVERFLOW,
     SYSTEM_ENDS,
@@ -45,7 +46,7 @@ from procactors.wire.record import BODY_LIMIT, Kind, frame, parse, stamped
 from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
 from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
-from procactors.wire.replies.reader import NOT_SENT, ReplyReader
+from procactors.wire.replies.reader import HELD_S, NOT_SENT, ReplyReader
 from procactors.wire.sampler import Sampler
 from procactors.wire.storage import too_many_open
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
@@ -77,6 +78,10 @@ class Endpoint:
         box: the actor's own black box, in which it shows which actor it waits for.
     """
 
+    has_threads = True
+    open_stream: Callable[..., Any] | None = None
+    refuse: Callable[[str], None] | None = None
+
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
         self.actor = actor
@@ -85,6 +90,10 @@ class Endpoint:
         self.trips: Trips | None = None
         self.store: PayloadStore = store_of(path)
         self.encode: Callable[..., Encoded] = self.store.encode
+        self.make_lock: Callable[[], Any] = threading.Lock
+        self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_condition: Callable[[Any], Any] = threading.Condition
+        self.make_queue: Callable[[], Any] = SimpleQueue
         self._pid = os.getpid()
         self._waiting = box.words if box is not None else None
         self._main_thread = threading.get_ident()
@@ -249,6 +258,8 @@ class Endpoint:
                 answer = port.wait(call, deadline, self._check, actor, name)
             else:
                 answer = self._wait_as_actor(port, call, deadline, actor, name)
+            if answer is None and timeout is not None:
+                answer = self._wait_for_debugged(port, call, timeout, actor, name)
             if answer is None:
                 raise _timeout_error(name, timeout)
         except BaseException:
@@ -304,7 +315,7 @@ class Endpoint:
             replies.sent.pop(call, None)
             raise
         if timeout is not None:
-            replies.expire(call, deadline, _timeout_error(name, timeout))
+            replies.expire(call, deadline, timeout, actor, _timeout_error(name, timeout))
 
     def expect(self, pending: PendingReply) -> tuple[int, int]:
         """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
@@ -361,6 +372,12 @@ class Endpoint:
         if replies is not None:
             replies.hurry()
 
+    look = hurry
+
+    def bring(self, _reply: object) -> None:
+        """Do what `hurry` does."""
+        self.hurry()
+
     def take_back(self, actor: int, call: int) -> bool | None:
         """Cancel a call of a submit; return True: it has not begun, and never will."""
         from procactors.wire.taking_back import take_back  # only where it is used
@@ -374,7 +391,7 @@ class Endpoint:
             now = self.who_answers(actor, call)
             is_taken = take_back(
                 actor_path(self.path, now),
-                functools.partial(self._box, now),
+                functools.partial(self.box, now),
                 replies,
                 call,
                 lambda now=now: self._has_left(actor, call, now),  # type: ignore[misc]
@@ -488,7 +505,8 @@ class Endpoint:
         except (MailboxClosed, ActorStopped):
             return None
 
-    def _box(self, actor: int) -> BlackBox | None:
+    def box(self, actor: int) -> BlackBox | None:
+        """Return an actor's black box; None if it is gone."""
         try:
             return self._writer(actor).box
         except (MailboxClosed, ActorStopped):
@@ -775,6 +793,33 @@ class Endpoint:
             waiting[WAITING_ON] = 0
             self._cycle_looks = 0
 
+    def _wait_for_debugged(
+        self, port: ReplyPort, call: int, timeout: float, actor: int, name: str
+    ) -> Answer | None:
+        """Wait on, behind a deadline, while the actor is debugged, and all the time anew then."""
+        answer = None
+        while answer is None and self._is_debugged(actor):
+            until = monotonic() + min(HELD_S, timeout)
+            answer = self._wait_as_actor(port, call, until, actor, name)
+            actor, name = port.moved_to(call) or (actor, name)
+            if answer is None and not self._is_debugged(actor):
+                answer = self._wait_as_actor(port, call, monotonic() + timeout, actor, name)
+        return answer
+
+    def _is_debugged(self, actor: int) -> bool:
+        """Whether somebody debugs an actor, or one that it waits for."""
+        seen: set[int] = set()
+        while actor and actor not in seen:
+            seen.add(actor)
+            words = self.words(actor)
+            try:
+                if words is None or words[DEBUGGED]:
+                    return words is not None
+                actor = words[WAITING_ON]
+            except ValueError:  # its mailbox was closed in this process meanwhile
+                return False
+        return False
+
     def _reply_reader(self) -> ReplyReader:
         replies = self._replies
         if replies is None:
@@ -784,6 +829,7 @@ class Endpoint:
                 replies = self._reading
                 if replies is None:
                     replies = self._reading = ReplyReader(self.store)
+                    replies.is_debugged = self._is_debugged
                     replies.trips = self.trips
                 replies.start()
                 self._callbacks, self._replies = replies.callbacks, replies

@@ -20,16 +20,21 @@ from procactors.wire.sampler import MOST_TELLS
 __all__ = [
     "ANSWER",
     "BATCH_KEY",
+    "CALLS",
     "CALL_ID",
     "HEADER_BYTES",
     "STREAM_KEY",
+    "TRACE",
     "WHOLE",
     "Envelope",
+    "bare",
     "build_message",
     "handler_name",
     "open_envelope",
     "rebuild_message",
     "tell_builder",
+    "traced",
+    "untraced",
 ]
 
 _HEADER = struct.Struct("=QQQdH")
@@ -47,6 +52,15 @@ BATCH_KEY = b"*"
 #: First byte of that of a generator's, whose items go to a channel: the channel's number follows,
 #: in 16 hexadecimal digits, then a colon and the method.
 STREAM_KEY = b"~"
+
+#: Between a method and the trace context that its message travels with. Here, and not in the
+#: payload: so it goes along where a message is forwarded, put aside or given up, and a message
+#: without one is not asked for it.
+TRACE = b"@\0"
+#: Stands for `receive`, whose name is empty, before a trace context.
+_RECEIVE = b"\0"
+#: Methods compare above this, a message for `receive` below it, with a trace context or without.
+CALLS = b"\1"
 
 #: Longest pickle whose frame is kept for the next one of its length: some 30 KB a method at most.
 _SHORT = 255
@@ -70,7 +84,7 @@ class Envelope(NamedTuple):
         deadline: monotonic instant until which the caller waits; 0.0 is for ever.
         method: ``module:qualname`` of the method, ``:name``, or empty for `receive`; behind a
             ``*`` what a pool's batch calls; behind a ``~`` a channel and what streams into it;
-            behind an ``@`` what its code is.
+            behind an ``@`` what its code is; behind `TRACE` a trace context.
         payload: the encoded arguments or message (see `PayloadStore.open`).
     """
 
@@ -89,7 +103,23 @@ class Envelope(NamedTuple):
 
 def handler_name(method: bytes) -> str:
     """Return the name of a handler, for people."""
-    return method.decode().lstrip("*").rpartition(":")[2].partition("@")[0] or "receive"
+    return method.decode().lstrip("*\0").rpartition(":")[2].partition("@")[0] or "receive"
+
+
+def traced(method: bytes, context: bytes) -> bytes:
+    """Return a method as it travels with a trace context, which has no ``:`` in it."""
+    return (method or _RECEIVE) + TRACE + context
+
+
+def untraced(method: bytes) -> tuple[bytes, bytes]:
+    """Return (the method, the trace context that it travels with); the latter may be empty."""
+    own, _, context = method.partition(TRACE)
+    return b"" if own == _RECEIVE else own, context
+
+
+def bare(method: bytes) -> bytes:
+    """Return a method without the trace context that it travels with."""
+    return untraced(method)[0]
 
 
 def build_message(

@@ -40,6 +40,7 @@ __all__ = [
     "MeterTable",
     "Row",
     "TableFacts",
+    "as_bytes",
     "bound_ns",
     "index_of",
     "read_table",
@@ -89,6 +90,11 @@ FINE_NS, FINE_SHIFT = 1 << 20, 7
 INDEX = bytes(index_of(at << FINE_SHIFT) for at in range(FINE_NS >> FINE_SHIFT))
 
 
+def as_bytes(name: str) -> bytes:
+    """Return a name as tables keep it; what UTF-8 has no bytes for stands as an escape."""
+    return name.encode(errors="backslashreplace")
+
+
 class MeterTable:
     """A table as its writer has it.
 
@@ -123,7 +129,7 @@ class MeterTable:
         self._bytes = memoryview(self._data)
         self.words = self._bytes[:_TEXTS_AT].cast("Q")
         if self.words[_MAGIC] != _MAGIC_VALUE:
-            self._begin(name.encode(), class_name.encode(), base)
+            self._begin(as_bytes(name), as_bytes(class_name), base)
         self.rows: dict[bytes, memoryview] = {}
         for number in range(most):
             row = self._row(number)

@@ -29,6 +29,7 @@ from procactors.wire.shm.segments import (
     sweep_segments,
 )
 from procactors.wire.shm.shares import SharePool
+from procactors.wire.storage import write_file
 
 __all__ = ["LARGE", "PayloadStore", "store_of"]
 
@@ -43,13 +44,22 @@ class PayloadStore:
         path: the runtime directory.
         encode: pickles a value for another process of this directory: `codec.encode`. An attribute,
             so that a message costs no call more.
+        write_file: writes a file there: `storage.write_file`.
         process: this process's token in it, a random number: pids are used again.
         shares: where this process writes what it shares.
     """
 
+    #: Makes what sends answers, where that is no `ReplySender`.
+    make_replies: Callable[[PayloadStore], Any] | None = None
+    #: Makes and finds result tables (`local.tables`), where those are no files.
+    tables: Any = None
+    #: Makes a topic's list of subscribers, where that is no `TopicTable`.
+    make_topic_table: Callable[[str, str], Any] | None = None
+
     def __init__(self, path: str) -> None:
         self.path = path
         self.encode: Callable[..., Encoded] = functools.partial(encode, path)
+        self.write_file: Callable[..., str] = functools.partial(write_file, path)
         self.process = int.from_bytes(os.urandom(8), "big") >> 1
         self._segments = SegmentPool(path, self.process)
         self._received = SegmentReceiver(path)

@@ -22,10 +22,13 @@ from types import CodeType, TracebackType
 from typing import Any
 
 __all__ = [
+    "FATAL",
     "add_note",
     "by_signal",
     "cause_of",
     "full_name",
+    "is_ours",
+    "last_dump",
     "last_line",
     "name_of",
     "one_line",
@@ -36,6 +39,9 @@ __all__ = [
     "unbound",
     "without_ours",
 ]
+
+#: What `faulthandler` writes first, of a signal that ends the process.
+FATAL = "Fatal Python error: "
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: Of the package, but a program like any other.
@@ -101,9 +107,27 @@ def without_ours(stacks: str) -> str:
     lines: list[str] = []
     for is_frame, part in itertools.groupby(stacks.splitlines(keepends=True), _is_frame):
         group = list(part)
-        others = [line for line in group if not _is_ours(line.partition('"')[2])]
+        others = [line for line in group if not is_ours(line.partition('"')[2])]
         lines += others if is_frame and others else group
     return "".join(lines)
+
+
+def last_dump(text: str) -> str:
+    """Return the last of the dumps of all threads that `faulthandler` has written in a row.
+
+    What single threads have written in between, of themselves, is left out.
+    """
+    import re  # only where it is used
+
+    single = r"^Stack \(most recent call first\):\n(?:  .*\n)*"
+    text = re.sub(single, "", text, flags=re.MULTILINE)
+    begin, before, at = 0, "", 0
+    for line in text.splitlines(keepends=True):
+        # Between the threads of one dump there is an empty line.
+        if line.startswith(("Thread 0x", "Current thread 0x")) and before.strip():
+            begin = at
+        before, at = line, at + len(line)
+    return text[begin:]
 
 
 def trace_of(error: BaseException) -> TracebackType | None:
@@ -187,11 +211,12 @@ def _others(
     frames: Sequence[traceback.FrameSummary], keep_if_alone: bool
 ) -> traceback.StackSummary | None:
     """Return the frames that are not ours; None if there are none to be shown."""
-    others = [frame for frame in frames if not _is_ours(frame.filename)]
+    others = [frame for frame in frames if not is_ours(frame.filename)]
     if not others and keep_if_alone:
         others = list(frames)
     return traceback.StackSummary.from_list(others) if others else None
 
 
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """Whether a file belongs to the runtime itself."""
     return filename.startswith(_PACKAGE) and not filename.startswith(_DEMO)

@@ -76,8 +76,9 @@ STAMP = 8
 #: Most messages that a stamped one may stand for: they are the stamp's lowest byte.
 MOST_STANDING = 255
 
-#: Most bytes that a record's body may have.
-BODY_LIMIT = select.PIPE_BUF - FRAME.size
+#: Most bytes that a record's body may have. (Where a pipe takes less in one piece than on Linux,
+#: there are no pipes: all actors are in one process.)
+BODY_LIMIT = max(select.PIPE_BUF, 4096) - FRAME.size
 
 #: Flag: the encoded value is in a payload segment, and the body ends with its reference.
 IN_SEGMENT = 1
@@ -111,6 +112,7 @@ class Kind(enum.IntEnum):
     LARGE = 13  #: of a stream: one item by itself
     CANCEL = 14  #: a reply: the message was not begun, since its caller had cancelled it
     MOVED = 15  #: in a black box: a CALL that is somebody else's now; in a reply pipe: whose
+    LOG = 16  #: in the log pipe: a log record of an actor, or a piece of one
 
 
 #: Indexed by a body's size modulo eight.

@@ -136,11 +136,11 @@ class Sealed(NamedTuple):
         try:
             if type(data) is bytes:
                 value = pickle.loads(data)
-            elif isinstance(data, Received):
-                value = pickle.loads(data.head, buffers=data.buffers)
-            else:
-                assert isinstance(data, Exception)
+            elif isinstance(data, Exception):
                 return False, data
+            else:
+                assert not isinstance(data, bytes)
+                value = pickle.loads(data.head, buffers=data.buffers)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # one value's code must not end the caller
@@ -172,9 +172,13 @@ class ResultTable:
     """
 
     def __init__(self, fd: int, number: int) -> None:
-        self.number = number
         self._map = mmap.mmap(fd, SIZE)
-        whole = memoryview(self._map)
+        self._show(self._map, number)
+
+    def _show(self, data: mmap.mmap | bytearray, number: int) -> None:
+        """Make the views of a table's bytes."""
+        self.number = number
+        whole = memoryview(data)
         self.words = whole[:_MARKS_AT].cast("Q")
         self.lowered = whole[LOWERED * 8 : LOWERED * 8 + 1]
         self.is_lowered: ctypes.c_ubyte | None = None
@@ -280,6 +284,11 @@ class ResultTable:
 
     def close(self) -> None:
         """Unmap the table."""
+        self._hide()
+        self._map.close()
+
+    def _hide(self) -> None:
+        """Let go of the views."""
         self.is_lowered = None  # before what it looks at is released
         for view in (
             self.words,
@@ -291,7 +300,6 @@ class ResultTable:
             self.area,
         ):
             view.release()
-        self._map.close()
 
 
 class ResultTables:
@@ -315,6 +323,8 @@ class ResultTables:
             if self._free:
                 return self._free.pop()
             number = _next_number(self._store.process)
+        if self._store.tables is not None:
+            return self._store.tables.make(number)  # type: ignore[no-any-return]
         with Descriptors() as opened:
             create(opened, self._store.path, self._folder, str(number), SIZE)
             return ResultTable(opened[-1], number)
@@ -337,6 +347,9 @@ class ResultTables:
 
     def _remove(self, result_table: ResultTable) -> None:
         result_table.close()
+        if self._store.tables is not None:
+            self._store.tables.remove(result_table.number)
+            return
         with contextlib.suppress(OSError):
             remove_file(self._store.path, os.path.join(self._folder, str(result_table.number)))
 
@@ -353,17 +366,20 @@ def _next_number(process: int) -> int:
         return number
 
 
-def open_result_table(runtime_dir: str, process: int, number: int) -> ResultTable:
+def open_result_table(store: PayloadStore, process: int, number: int) -> ResultTable:
     """Map the result table of another process. Runs in a worker.
 
     Raises:
         FileNotFoundError: the pool is gone.
     """
-    path = find_file(runtime_dir, os.path.join(_folder(process), str(number)))
     import ctypes  # only where it is used: each actor has it, the pool's process may do without
 
-    with Descriptors() as opened:
-        result_table = ResultTable(opened.open(path, os.O_RDWR), number)
+    if store.tables is not None:
+        result_table: ResultTable = store.tables.find(number)
+    else:
+        path = find_file(store.path, os.path.join(_folder(process), str(number)))
+        with Descriptors() as opened:
+            result_table = ResultTable(opened.open(path, os.O_RDWR), number)
     result_table.is_lowered = ctypes.c_ubyte.from_buffer(result_table.lowered)
     return result_table
 

@@ -24,20 +24,24 @@ mean nothing in another container; and of two containers that share /tmp, neithe
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = [
     "FACTS",
     "FOLDERS",
+    "LOG_PIPE",
     "PREFIX",
     "RuntimeDir",
     "check_overflow",
     "check_private",
+    "left_behind",
     "overflow_of",
     "remove_tree",
     "remove_whole",
@@ -52,6 +56,9 @@ FOLDERS = ("actors", "replies", "segments", "result_tables", "shared", "defs")
 
 #: The file with what the system is: a dict of plain values, in ASCII.
 FACTS = "system"
+
+#: The pipe on which what actors log comes to the parent (see `log_pipe`).
+LOG_PIPE = "log"
 
 #: Bytes that /dev/shm must have free before it is preferred: one mailbox takes some 76 kB,
 #: and a container's default of 64 MB must still count as room.
@@ -290,15 +297,16 @@ def remove_whole(top: str) -> None:
 def sweep(base: str | os.PathLike[str] | None = None) -> list[str]:
     """Remove what dead owners left (a power cut, or SIGKILL of all processes), and name it."""
     removed = []
-    root = "/dev/shm" if base is None else os.path.abspath(os.fspath(base))
-    for path in _left_behind(dict.fromkeys([root, *temporary_roots()])):
+    for path in left_behind(base):
         remove_tree(path)
         removed.append(path)
     return removed
 
 
-def _left_behind(roots: Iterable[str]) -> Iterator[str]:
-    for root in roots:
+def left_behind(base: str | os.PathLike[str] | None = None) -> Iterator[str]:
+    """Yield the directories of this user whose owners are dead: what `sweep` removes."""
+    first = "/dev/shm" if base is None else os.path.abspath(os.fspath(base))
+    for root in dict.fromkeys([first, *temporary_roots()]):
         with contextlib.suppress(OSError):
             for name in os.listdir(root):
                 path = os.path.join(root, name)

@@ -21,12 +21,14 @@ __all__ = [
     "INERT",
     "MAIN",
     "SUPERVISOR",
+    "Answering",
     "Transport",
     "enter",
     "inert_error",
     "known_transport",
     "leave",
     "transport_of",
+    "transports",
 ]
 
 #: Actor ids with a meaning of their own: the main program as a sender, and the supervisor.
@@ -48,6 +50,14 @@ class Transport(Protocol):
         encode: pickles a value for the system's other processes: `PayloadStore.encode`. An
             attribute, so that a message costs no call more. Plain arguments do without it
             (`pickling.plain`): so what `tell` and its like are given is a pickle or that.
+        make_lock: makes the lock on which a thread waits that waits for a reply.
+        make_guard: makes the lock that guards a reply's state, and reentrant ones like it.
+        make_condition: makes a condition on such a lock.
+        make_queue: makes what one thread puts into, and another one waits at.
+        has_threads: threads run side by side; else one thing at a time.
+        open_stream: opens the stream of a ref's generator, where that is not by pipes; None: it is.
+        refuse: refuses what the backend does not promise, by its name in `model.backends`; None: it
+            promises all.
     """
 
     path: str
@@ -55,6 +65,13 @@ class Transport(Protocol):
     is_concurrent: bool
     is_abandoned: bool
     encode: Callable[..., Encoded]
+    make_lock: Callable[[], Any]
+    make_guard: Callable[[], Any]
+    make_condition: Callable[[Any], Any]
+    make_queue: Callable[[], Any]
+    has_threads: bool
+    open_stream: Callable[..., Any] | None
+    refuse: Callable[[str], None] | None
 
     @property
     def store(self) -> PayloadStore:
@@ -154,6 +171,12 @@ class Transport(Protocol):
     def hurry(self) -> None:
         """Have answers to submits handed over as they come: somebody waits for one."""
 
+    def look(self) -> None:
+        """Somebody looks whether an answer has come: do what `hurry` does."""
+
+    def bring(self, reply: Any) -> None:
+        """Somebody is to wait for a reply among others: do what `hurry` does."""
+
     def stop_in_order(self, actor: int) -> None:
         """Put a stop behind everything that this process has sent to the actor so far."""
 
@@ -182,6 +205,34 @@ class Transport(Protocol):
         """Raise ForeignProcess in a forked copy of this process."""
 
 
+class Answering(Protocol):
+    """A transport by which answers that were put off can change hands.
+
+    Attributes:
+        path: names the system.
+        actor: id of the actor that this process is.
+        owe: in an actor: takes the record of a message that it is to answer in another's stead, and
+            returns what is to be called when it has; None elsewhere.
+        on_taken_over: in an actor: called with number and turn of a slot of its hands table that is
+            answered.
+    """
+
+    path: str
+    actor: int
+    owe: Callable[[bytes], Callable[[], None]] | None
+    on_taken_over: Callable[[int, int], None] | None
+
+    @property
+    def store(self) -> PayloadStore:
+        """Where payloads lie."""
+
+    def send_control(self, actor: int, record: bytes) -> bool:
+        """Put a record of the runtime's own into a mailbox; return whether that is still there."""
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Run `action` when the transport is closed."""
+
+
 _transports: dict[str, Transport] = {}
 #: Systems of this process that were stopped: some ref of them may still be held.
 _ended: set[str] = set()
@@ -197,6 +248,11 @@ def enter(transport: Transport) -> None:
     """Have the refs of a system find this transport in this process."""
     _transports[transport.path] = transport
     in_copies(_forget_in_child)
+
+
+def transports() -> list[Transport]:
+    """Return those of the systems that are up in this process."""
+    return list(_transports.values())
 
 
 def leave(transport: Transport) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from time import monotonic_ns
 
+from procactors.wire.envelope import TRACE, bare
 from procactors.wire.meter_table import FINE_NS, FINE_SHIFT, INDEX, SUM, MeterTable, index_of
 from procactors.wire.sampler import Sampler
 
@@ -61,6 +62,10 @@ class Trips:
                 row[SUM] += took * standing
 
     def _row(self, method: bytes, now: int) -> memoryview | None:
+        if TRACE in method:  # of these there are as many as messages
+            method = bare(method)
+            if (known := self._rows.get(method)) is not None:
+                return known
         table = self._table
         if table is None:
             if self._is_closed or now < self._try_again:

@@ -105,9 +105,9 @@ def test_a_stopped_process_and_one_that_its_parent_has_not_missed_yet(system, ro
     ref = system.options(name="one").spawn(Counter)
     pid = ref.status().pid
     os.kill(pid, signal.SIGSTOP)
+    looked(roster, "one", "suspended", lambda view: view.suspended)
     ref.tell(Counter.increment)
-    view = looked(roster, "one", "suspended", lambda view: view.suspended)
-    assert view.mailbox == 1
+    looked(roster, "one", "behind", lambda view: view.suspended and view.mailbox == 1)
     os.kill(pid, signal.SIGCONT)
     looked(roster, "one", "at it again", lambda view: not view.suspended and view.handled == 1)
 

@@ -100,7 +100,7 @@ def test_a_report_has_the_last_lines_that_the_actor_logged(system):
     lines = report.log.splitlines()
     assert len(lines) == 20
     assert lines[-1].endswith("WARNING tests.chatter: said elsewhere")
-    assert lines[-2].endswith("WARNING procactors.actor.w: words 29")
+    assert lines[-2].endswith("WARNING tests.process.test_crash_reports.Witness: words 29")
     assert "last lines of its log:" in str(report)
     assert died(ref.submit(Witness.die_silently)).log == ""
 

@@ -9,7 +9,16 @@ import sys
 
 import pytest
 
-from procactors import Actor, ActorSystem, Checkpoint, Overflow, Recycle, metrics
+from procactors import (
+    Actor,
+    ActorSystem,
+    Checkpoint,
+    Overflow,
+    Recycle,
+    Supervisor,
+    metrics,
+    spec,
+)
 from procactors.errors import ActorStopped, AskTimeout, InvalidSpec
 from procactors.metrics import snapshot, snapshot_of
 from tests.support.actors import Counter, Increment, MessageCounter
@@ -371,6 +380,13 @@ def test_a_system_that_has_stopped_has_no_metrics(start_method):
             read()
     with pytest.raises(TypeError, match="expected an actor system"):
         snapshot(object())
+
+
+def test_the_actors_of_a_tree_are_counted_as_others_are(system):
+    """The specs' blueprints lie beside the actors' folders."""
+    system.supervise(Supervisor(spec(Counter).options(name="leaf")))
+    system["leaf"].ask(Counter.increment)
+    eventually(lambda: snapshot(system).actor("leaf").handled == 1, "it to be counted")
 
 
 def test_a_directory_that_others_may_enter_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.leaks import SHARED_MEMORY
-from tests.support.programs import Program, environment, running, running_python
+from tests.support.programs import Program, environment, running_python
 
 #: Root needs no namespace of users; everybody else becomes root in one.
 _FLAGS = ("--mount",) if os.geteuid() == 0 else ("--map-root-user", "--mount")
@@ -40,20 +40,22 @@ class Place:
     @contextlib.contextmanager
     def running(self, code: str, *arguments: object, **options: object) -> Iterator[Program]:
         """Run `code` as ``python -c`` here."""
-        if not self.is_apart:
-            with running(code, *arguments, **options) as program:
-                yield program
-            return
-        command = (*_FLAGS, "sh", "-c", f'{self._mount} && exec "$@"', "sh", sys.executable, "-c")
-        options = {"env": {**environment(), "TMPDIR": str(self._roots[1])}, **options}
-        with running_python(
-            *command,
-            textwrap.dedent(code),
-            *arguments,
-            python="unshare",
-            roots=self._roots,
-            **options,
-        ) as program:
+        with self.running_python("-c", textwrap.dedent(code), *arguments, **options) as program:
+            yield program
+
+    @contextlib.contextmanager
+    def running_python(self, *command: object, **options: object) -> Iterator[Program]:
+        """Run the interpreter with these arguments here."""
+        if self.is_apart:
+            mounted = (*_FLAGS, "sh", "-c", f'{self._mount} && exec "$@"', "sh", sys.executable)
+            command = (*mounted, *command)
+            options = {
+                "env": {**environment(), "TMPDIR": str(self._roots[1])},
+                "python": "unshare",
+                "roots": self._roots,
+                **options,
+            }
+        with running_python(*command, **options) as program:
             yield program
 
 

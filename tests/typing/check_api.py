@@ -305,6 +305,11 @@ def executors(system: ActorSystem) -> None:
     ActorPoolExecutor("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+def what_is_logged() -> None:
+    with ActorSystem(logs="none", stdout="files", log_repeats=None) as system:
+        assert_type(system.flush_logs(timeout=1.0), bool)
+
+
 async def awaiting(counter: ActorRef[Counter]) -> None:
     assert_type(await counter.submit(Counter.get_value), int)
     async with ActorSystem() as system:

@@ -70,8 +70,6 @@ def test_pytest(folder):
 def test_logging(folder):
     python(folder, "logs.py")
     lines = (folder / "service.log").read_text().splitlines()
-    worked = [
-        line for line in lines if re.search(r" procactors.actor.worker-\d INFO work \d", line)
-    ]
+    worked = [line for line in lines if re.search(r" worker-\d __main__.Worker INFO work \d", line)]
     numbers = sorted(int(line.rpartition(" ")[2]) for line in worked)
     assert numbers == list(range(1000))

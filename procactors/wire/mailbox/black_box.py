@@ -28,6 +28,7 @@ __all__ = [
     "CLOSED",
     "CLOSING",
     "CONTROL",
+    "DEBUGGED",
     "DELIVERIES",
     "ENDING",
     "EXPIRED",
@@ -45,6 +46,8 @@ __all__ = [
     "LISTENED",
     "LISTENED_OVERFLOW",
     "LISTENED_PROGRESS",
+    "LOGS",
+    "LOGS_LOW",
     "METRICS",
     "PARENT_GONE",
     "PHASE",
@@ -86,8 +89,15 @@ EXPIRED = 22
 #: Which row of the table `metrics` counts what is handled now, from 1 (see `meter`). In the
 #: supervisor's own box: how many dead letters there have been.
 METRICS = 28
+#: Of an actor: records that it has logged for the parent in this life, handed over or not. In the
+#: supervisor's own box: number of the latest change of logging levels.
+LOGS = 29
+#: Where the lowest byte of that word stands in the map.
+LOGS_LOW = LOGS * 8 + (7 if sys.byteorder == "big" else 0)
 #: Deaths whose message in hand was lost, and whose caller has not been told so yet.
 UNTOLD = 26
+#: While somebody debugs the actor: the process of the terminal; 1: none yet, or the program's.
+DEBUGGED = 27
 #: Of an actor with a checkpoint: the number of the record in hand, or else of the last one. It goes
 #: up before the next one is in hand, but not for one that is delivered again.
 SERIAL = 23

@@ -15,11 +15,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import mmap
 import os
 
 from procactors.wire.record import Kind, frame, whole_records
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = ["close_for_good", "peek", "tee"]
 

@@ -7,13 +7,16 @@ Never: reads from the pipe but at its end.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 
 from procactors.wire.mailbox.black_box import BlackBox
 from procactors.wire.mailbox.closing import close_for_good
 from procactors.wire.mailbox.tokens import Tokens
 from procactors.wire.runtime_dir import remove_whole
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = ["MailboxFiles"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,9 @@ class MailboxLooks:
         OSError: there is no box, or no descriptor is left. ValueError: it is another version's.
     """
 
+    #: The clock by which it is seen how long a message is in hand.
+    now_ns: Callable[[], int] = monotonic_ns
+
     def __init__(self, folder: str, *, is_guest: bool = False) -> None:
         self.folder = folder
         self.is_guest = is_guest
@@ -100,7 +103,7 @@ class MailboxLooks:
             is_alive: it may go on while it is looked at: what it has just begun or ended is missing
                 then. Else it is dead.
         """
-        now = monotonic_ns()
+        now = self.now_ns()
         found = [
             *self._in_batch(now, is_alive),
             *self._in_timer(now),

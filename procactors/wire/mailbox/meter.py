@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from time import monotonic_ns
 
-from procactors.wire.envelope import STREAM_KEY
+from procactors.wire.envelope import STREAM_KEY, TRACE, bare
 from procactors.wire.mailbox.black_box import HANDLED, HANDLED_OWN, METRICS
 from procactors.wire.meter_table import (
     COLUMNS,
@@ -56,6 +56,8 @@ class Meter:
 
     def row(self, key: bytes) -> memoryview:
         """Return the row of a method, by the key under which it travels."""
+        if TRACE in key:  # each message's context is another
+            key = bare(key)
         if key[:1] == STREAM_KEY:
             key = key[_STREAM_BYTES:]
         table = self._table

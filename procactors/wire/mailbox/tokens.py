@@ -13,17 +13,19 @@ knows that every byte missing from `tokens` is lost, and puts it back.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import struct
-import termios
 import threading
 from collections.abc import Callable
 from queue import Full
 from time import monotonic
 
 from procactors.errors import InvalidSpec
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
+    import termios
 
 __all__ = ["Tokens", "bytes_in"]
 

@@ -18,7 +18,6 @@ its sender.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
 import select
@@ -33,6 +32,9 @@ from procactors.wire.record import FRAME, MOVED, Kind, frame, parse
 from procactors.wire.runtime_dir import remove_whole
 from procactors.wire.spin import Spin
 from procactors.wire.storage import Descriptors, list_folder, remove_folder
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = [
     "BEING_SENT",

@@ -25,9 +25,12 @@ from procactors.wire.replies.port import PendingReply, ReplyPort
 from procactors.wire.sampler import Sampler
 from procactors.wire.storage import too_many_open
 
-__all__ = ["NOT_SENT", "ReplyReader"]
+__all__ = ["HELD_S", "NOT_SENT", "ReplyReader"]
 
 _log = logging.getLogger("procactors")
+
+#: Seconds between two looks at whether an actor is still debugged, once a call's time is over.
+HELD_S = 0.2
 
 #: Calls on their way from which on the reader thread lets answers gather, and answers in one read
 #: with which it has paid.
@@ -87,11 +90,14 @@ class ReplyReader:
         self._marks: dict[int, Any] = {}
         self._mark_numbers = itertools.count(1)
         self.callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        #: Says of an actor whether somebody debugs it, or whom it waits for.
+        self.is_debugged: Callable[[int], bool] = lambda _actor: False
         self._store = store
         self._closing = False
         # Guards the deadlines, pushed by callers and popped by the reader thread.
         self._lock = threading.Lock()
-        self._deadlines: list[tuple[float, int, AskTimeout]] = []
+        # (deadline, call, error, actor, timeout, whether the actor was debugged at the last look)
+        self._deadlines: list[tuple[float, int, AskTimeout, int, float, bool]] = []
         #: Somebody waits for an answer, since the last read.
         self._hurried = False
         self._resting = False
@@ -136,10 +142,20 @@ class ReplyReader:
                 _guarded(callback)
         self.callbacks.put(None)  # for the callbacks' thread, if this is one of its callbacks
 
-    def expire(self, call: int, deadline: float, error: AskTimeout) -> None:
-        """Give a call up at its deadline."""
+    def expire(
+        self, call: int, deadline: float, timeout: float, actor: int, error: AskTimeout
+    ) -> None:
+        """Give a call up at its deadline.
+
+        Args:
+            call: its id.
+            deadline: by the monotonic clock.
+            timeout: seconds that it waits again behind a debugger of the actor's.
+            actor: that is to answer it.
+            error: what its caller gets.
+        """
         with self._lock:
-            heapq.heappush(self._deadlines, (deadline, call, error))
+            heapq.heappush(self._deadlines, (deadline, call, error, actor, timeout, False))
             is_first = self._deadlines[0][1] == call
         if is_first:
             self.port.wake()  # it waits for a later one, or for ever
@@ -249,15 +265,29 @@ class ReplyReader:
             with self._lock:
                 if not self._deadlines:
                     return None
-                deadline, call, error = self._deadlines[0]
+                deadline, call, error, actor, timeout, was_held = self._deadlines[0]
                 if deadline > monotonic():
                     return deadline
                 heapq.heappop(self._deadlines)
+            if call in self.pending and self._is_put_off(call, error, actor, timeout, was_held):
+                continue
             waiter = self.pending.pop(call, None)
             self.sent.pop(call, None)
             if waiter is not None:
                 self.forget_moved(call)
                 _guarded(waiter.deliver, None, error)
+
+    def _is_put_off(
+        self, call: int, error: AskTimeout, actor: int, timeout: float, was_held: bool
+    ) -> bool:
+        """Give a call more time while its actor is debugged, and all of it anew behind that."""
+        is_held = self.is_debugged(actor)
+        if not is_held and not was_held:
+            return False
+        until = monotonic() + (min(HELD_S, timeout) if is_held else timeout)
+        with self._lock:
+            heapq.heappush(self._deadlines, (until, call, error, actor, timeout, is_held))
+        return True
 
     def _call_back(self) -> None:
         while True:

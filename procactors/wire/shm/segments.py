@@ -25,7 +25,6 @@ for all that was handled.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import mmap
 import os
 import struct
@@ -35,6 +34,9 @@ from collections.abc import Container, Sequence
 
 from procactors.light_tuple import NamedTuple
 from procactors.wire.storage import Descriptors, create, is_half_free, lay_out, root_of
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = [
     "REFERENCE",

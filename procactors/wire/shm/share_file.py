@@ -20,13 +20,15 @@ supervisor for a dead one) looks at `released` behind that: one of both removes 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import struct
 from collections.abc import Iterator
 
 from procactors.light_tuple import NamedTuple
 from procactors.wire.storage import Descriptors, root_of, too_many_open
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = [
     "FOLDER",

@@ -11,7 +11,6 @@ nothing open: it looks at their headers when it needs one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import mmap
 import os
 import struct
@@ -36,6 +35,9 @@ from procactors.wire.shm.share_file import (
     read_header,
 )
 from procactors.wire.storage import Descriptors, create, is_half_free, lay_out, too_many_open
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = ["SharePool", "load_share"]
 

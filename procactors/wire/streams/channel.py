@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import itertools
 import os
 import struct
@@ -29,6 +28,9 @@ from procactors.errors import ActorStopped
 from procactors.wire.copies import in_copies
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.storage import Descriptors, list_folder, remove_file, too_many_open
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = [
     "CLOSE",

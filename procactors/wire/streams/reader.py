@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import select
 from collections import deque
@@ -27,6 +26,9 @@ from procactors.wire.streams.channel import (
     remove_large,
 )
 from procactors.wire.streams.items import discard, load_failure, open_items
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
 
 __all__ = ["Chunk", "ItemReader"]
 

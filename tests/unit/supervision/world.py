@@ -141,6 +141,9 @@ class FakeHost:
 
     peak = resident
 
+    def expect_dump(self):
+        pass
+
     def dumped(self):
         return 0
 

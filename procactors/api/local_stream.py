@@ -1,0 +1,141 @@
+"""The stream of an actor of this process, as its reader sees it.
+
+Layer: api. Runs in: one process, the reader's thread.
+Owns: its channel (`close`).
+Never: travels: what is read here is read here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from procactors.errors import AskCycleError, AskTimeout
+from procactors.model.backends import unsupported
+from procactors.runtime.stream import Stream
+from procactors.runtime.streaming import encode_streamed
+from procactors.wire.envelope import STREAM_KEY
+from procactors.wire.transport import SUPERVISOR
+
+if TYPE_CHECKING:
+    from procactors.local.channel import Channel
+    from procactors.local.transport import LocalTransport
+
+__all__ = ["open_local_stream"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Ended:
+    """Takes the answer to the generator's call."""
+
+    is_awaited = True
+    call: int | None = None
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def deliver(self, answer: Any, error: BaseException | None) -> None:
+        """Note the end."""
+        self._channel.end(answer, error)
+
+
+class LocalStream(Stream[T_co]):
+    """Items of a generator in an actor of this process; see `Stream`."""
+
+    def __init__(
+        self,
+        transport: LocalTransport,
+        channel: Channel,
+        forget: Callable[[], None],
+        name: str,
+        timeout: float | None,
+    ) -> None:
+        # Nothing of the base class's: there is no pipe.
+        self._local = transport
+        self._channel = channel
+        self._forget = forget
+        self._name = name
+        self._timeout = timeout
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[T_co]:
+        while not self._is_over:
+            try:
+                item = next(self)
+            except StopIteration:
+                return
+            yield item
+
+    def __next__(self) -> T_co:
+        if self._is_over:
+            raise StopIteration
+        found = self._channel.take(self._timeout, self._name)
+        if found is None:
+            raise AskTimeout(
+                f"no item from {self._name} within {self._timeout} s; the stream is still open"
+            )
+        is_item, item = found
+        if is_item:
+            return item  # type: ignore[no-any-return]
+        self._end()
+        raise StopIteration
+
+    def _end(self) -> None:
+        """Note the end, and raise it if it is an error."""
+        self._is_over = True
+        self._forget()
+        answer, error = self._channel.answer or (None, None)
+        if error is None and answer is not None:
+            is_good, value = self._local.open(answer)
+            error = None if is_good else value
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """Take no more items; the producer's generator is closed."""
+        self._is_over = True
+        self._channel.close()
+        self._forget()
+
+    def __aiter__(self) -> AsyncIterator[T_co]:
+        raise unsupported("aio", self._local.engine.name)
+
+    def __anext__(self) -> NoReturn:
+        raise unsupported("aio", self._local.engine.name)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):  # made in part
+            if not self._is_over:
+                self.close()
+
+    def __repr__(self) -> str:
+        return f"<Stream of {self._name}, {'over' if self._is_over else 'open'}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise unsupported("moving", self._local.engine.name)
+
+
+def open_local_stream(
+    transport: Any, ref: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Stream[Any]:
+    """Ask for the items of a generator; return the stream of them (see `ActorRef.stream`)."""
+    if ref._actor == transport.actor != SUPERVISOR:
+        raise AskCycleError(
+            f"{ref.name} would wait for its own items for ever; call the generator itself"
+        )
+    transport.check_process()
+    key, encoded = encode_streamed(ref, transport, what, args, kwargs)
+    number, channel = transport.channels.new(ref._credit())
+    forget = lambda: transport.channels.forget(number)  # noqa: E731 - of one line
+    stream: Stream[Any] = LocalStream(transport, channel, forget, ref.name, ref._timeout)
+    prefix = STREAM_KEY + b"%016x:" % number
+    try:
+        transport.submit(
+            ref._actor, ref.name, prefix + key, encoded, _Ended(channel), None, ref._token_wait
+        )
+    except BaseException:
+        stream.close()
+        raise
+    return stream

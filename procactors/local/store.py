@@ -1,0 +1,193 @@
+"""Payloads of a system in one process: encoded as for another one, and kept in this one's memory.
+
+Layer: local. Runs in: one process, any thread.
+Owns: the payloads that are on their way (`close`).
+Never: hands a mutable value from one actor to another: what arrives is a copy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+from procactors.errors import EncodeError, UnsupportedOnBackend
+from procactors.local.tables import LocalTables
+from procactors.local.topics import LocalTopicTable
+from procactors.wire.payload_store import LARGE, PayloadStore
+from procactors.wire.pickling import pickle_errors
+from procactors.wire.pickling.codec import Encoded, NeedsReceiver
+from procactors.wire.raised import by_signal
+from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, frame
+
+__all__ = ["LocalStore"]
+
+_NUMBER = struct.Struct("=Q")
+#: What a value's own pickling code raises for the runtime's sake.
+_OURS = (NeedsReceiver, UnsupportedOnBackend)
+#: Bytes from which a payload does not stand in its record.
+_SMALL = 2048
+
+
+class LocalStore(PayloadStore):
+    """What `PayloadStore` is over files, in memory.
+
+    Args:
+        path: names the system.
+        make_replies: makes what sends answers (`LocalReplies`).
+    """
+
+    def __init__(self, path: str, make_replies: Callable[[PayloadStore], Any]) -> None:
+        # Nothing of the base class's: there is no directory.
+        self.path = path
+        self.process = 1
+        self.encode: Callable[..., Encoded] = self._encode
+        self.make_replies = make_replies
+        self.make_topic_table = LocalTopicTable
+        self.tables = LocalTables()
+        self.write_file: Callable[..., str] = self._write_file
+        self._numbers = itertools.count(1)
+        self._values: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
+        self._files: dict[str, bytes] = {}
+
+    def _encode(self, value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:
+        """Pickle a value; what cannot be found by its name travels by value.
+
+        Raises:
+            EncodeError: something in the value cannot be pickled; the text names the path to it.
+        """
+        found: list[pickle.PickleBuffer] = []
+        try:
+            head = pickle.dumps(value, 5, buffer_callback=found.append)
+        except Exception as error:
+            if by_signal(error) or isinstance(error, _OURS):
+                raise
+            found.clear()
+            head = self._by_value(value, what, found)
+        if not found:
+            return Encoded(head, ())
+        try:
+            return Encoded(head, [buffer.raw() for buffer in found])
+        except BufferError:  # in more than one piece
+            return Encoded(cloudpickle.dumps(value, 5), ())
+
+    def _by_value(self, value: Any, what: str, found: list[pickle.PickleBuffer]) -> bytes:
+        try:
+            head: bytes = cloudpickle.dumps(value, 5, buffer_callback=found.append)
+        except Exception as error:
+            if by_signal(error) or isinstance(error, _OURS):
+                raise
+            why = pickle_errors.describe_unpicklable(value, what, self.path, error, _dumps)
+            raise EncodeError(why) from error
+        return head
+
+    def record(self, kind: int, header: bytes, encoded: Encoded, target: int) -> bytes:
+        """Return a whole record; what does not fit is kept beside it."""
+        head, buffers = encoded
+        if not buffers and len(head) <= _SMALL and len(header) + len(head) <= BODY_LIMIT:
+            return frame(kind, 0, header + head)
+        return frame(kind, IN_SEGMENT, header + self.store(encoded, target))
+
+    def open(self, flags: int, body: bytes | memoryview) -> tuple[Any, Any, Any]:
+        """Return (head, buffers, received) of an encoded value in a record's body."""
+        if not flags & IN_SEGMENT:
+            return body, (), None
+        received = self.fetch(bytes(body[: _NUMBER.size]))
+        return received.head, received.buffers, received
+
+    def is_large(self, flags: int, body: bytes | memoryview) -> bool:
+        """Whether decoding the value in a record's body may take milliseconds."""
+        if not flags & IN_SEGMENT:
+            return False
+        head, buffers = self._values[_NUMBER.unpack(body[: _NUMBER.size])[0]]
+        return len(head) + sum(map(len, buffers)) >= LARGE
+
+    def store(self, encoded: Encoded, target: int) -> bytes:
+        """Keep an encoded value; return the reference that names it."""
+        number = next(self._numbers)
+        self._values[number] = bytes(encoded.head), tuple(bytes(one) for one in encoded.buffers)
+        return _NUMBER.pack(number)
+
+    def fetch(self, reference: bytes) -> Any:
+        """Return what a reference names; it stays for others."""
+        (number,) = _NUMBER.unpack(reference)
+        try:
+            head, buffers = self._values[number]
+        except KeyError:
+            raise FileNotFoundError(f"payload {number} is gone") from None
+        return _Received(self._values, number, head, [memoryview(bytearray(b)) for b in buffers])
+
+    def free(self, reference: bytes) -> None:
+        """Let go of a value."""
+        self._values.pop(_NUMBER.unpack(reference)[0], None)
+
+    def discard(self, flags: int, body: bytes | memoryview) -> None:
+        """Let go of the value of a record that will not be read."""
+        if flags & IN_SEGMENT:
+            self.free(bytes(body[: _NUMBER.size]))
+
+    def pass_on(self, flags: int, body: bytes | memoryview) -> None:
+        """Do nothing: a value that goes on to another receiver lies where it lay."""
+
+    def keep(self, flags: int, body: bytes | memoryview) -> None:
+        """Do nothing: nobody takes a value away."""
+
+    def sweep(self, process: int, target: int) -> None:
+        """Do nothing: what a dead actor has not sent was never written."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._values.clear()
+        self._files.clear()
+
+    # -- what is a file over processes -----------------------------------------------------------
+
+    def _write_file(self, name: str, *parts: bytes, what: str = "") -> str:
+        path = f"{self.path}/{name}"
+        self._files[path] = b"".join(parts)
+        return path
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes that were written under a path. Raises FileNotFoundError."""
+        try:
+            return self._files[path]
+        except KeyError:
+            raise FileNotFoundError(path) from None
+
+    def rename(self, path: str, name: str, *, keep: bool) -> str:
+        """Give what was written under a path another name; `keep`: the old one too."""
+        data = self._files[path] if keep else self._files.pop(path)
+        return self._write_file(name, data)
+
+    def remove(self, path: str) -> None:
+        """Remove what was written under a path; gone already is no error."""
+        self._files.pop(path, None)
+
+
+class _Received:
+    """A payload that was received (see `wire.shm.segments.Received`)."""
+
+    __slots__ = ("_number", "_values", "buffers", "head")
+
+    def __init__(
+        self, values: dict[int, Any], number: int, head: bytes, buffers: list[memoryview]
+    ) -> None:
+        self._values = values
+        self._number = number
+        self.head = memoryview(head)
+        self.buffers = buffers
+
+    def consume(self) -> None:
+        """Say that the payload is handled."""
+        self._values.pop(self._number, None)
+
+    def leave(self) -> None:
+        """Leave the payload as it is: it will be received again."""
+
+
+def _dumps(value: Any, _: str) -> object:
+    return cloudpickle.dumps(value, 5)

@@ -1,0 +1,80 @@
+"""What stands for a condition and a queue of the machine's where an engine says who runs.
+
+Layer: local. Runs in: one process.
+Owns: nothing.
+Never: is used where threads run side by side: it has no lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from procactors.local.engine import Engine, Waiter
+
+__all__ = ["EngineCondition", "EngineQueue"]
+
+
+class EngineCondition:
+    """What `threading.Condition` is, for waits of which the engine knows."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiters: list[Waiter] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is notified; return False if `timeout` seconds have passed first."""
+        waiter = self._engine.waiter()
+        self._waiters.append(waiter)
+        deadline = None if timeout is None else self._engine.now() + timeout
+        try:
+            return self._engine.wait(waiter, deadline, "a change of the pool")
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def notify_all(self) -> None:
+        """Have all go on that wait."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.set()
+
+
+class EngineQueue:
+    """What `queue.SimpleQueue` is, for waits of which the engine knows."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._items: deque[Any] = deque()
+        self._waiter: Waiter | None = None
+
+    def put(self, item: Any) -> None:
+        """Add an item."""
+        self._items.append(item)
+        if self._waiter is not None:
+            self._waiter.set()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take the first item; wait for one up to `timeout` seconds (None: for ever).
+
+        Raises:
+            Empty: none has come.
+        """
+        deadline = None if timeout is None else self._engine.now() + timeout
+        while not self._items:
+            if not block:
+                raise Empty
+            self._waiter = waiter = self._engine.waiter()
+            if not self._engine.wait(waiter, deadline, "the pool's results"):
+                raise Empty
+        return self._items.popleft()
+
+    def get_nowait(self) -> Any:
+        """Take the first item. Raises Empty: there is none."""
+        return self.get(block=False)
+
+    def empty(self) -> bool:
+        """Whether there is none."""
+        return not self._items

@@ -1,0 +1,124 @@
+"""Choosing a backend, what each does not promise, and platforms without what processes need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from procactors import ActorSystem, Limits, Recycle, feed
+from procactors.errors import InvalidSpec, UnsupportedOnBackend
+from procactors.model.backends import BACKENDS, LIMITS, shown
+from tests.conformance.actors import Counter
+from tests.support import elsewhere
+
+PAGE = Path(__file__).parents[2] / "docs" / "backends.md"
+
+
+def test_the_environment_says_where_actors_run_if_the_program_does_not(monkeypatch):
+    monkeypatch.setenv("PROCACTORS_BACKEND", "inline")
+    with ActorSystem() as system:
+        assert system.name.startswith("inline:")
+    with ActorSystem(backend="threads") as system:
+        assert system.name.startswith("threads:")
+    monkeypatch.setenv("PROCACTORS_BACKEND", "cloud")
+    with pytest.raises(InvalidSpec, match="cloud"):
+        ActorSystem()
+
+
+@pytest.mark.parametrize("backend", ["inline", "threads"])
+def test_what_a_backend_does_not_promise_is_an_error_at_the_call(backend, tmp_path):
+    with ActorSystem(backend=backend) as system:
+        for options in (
+            {"limits": Limits(memory=1 << 30)},
+            {"limits": Limits(nice=5)},
+            {"env": {"A": "1"}},
+            {"recycle_after": Recycle(messages=3)},
+        ):
+            with pytest.raises(UnsupportedOnBackend, match=f'backend="{backend}" has no'):
+                system.options(**options).spawn(Counter)
+        counter = system.spawn(Counter)
+        for call in (
+            lambda: system.share([1]),
+            lambda: system.aio,
+            lambda: counter.aio,
+            lambda: system.spawn(Awaits),
+            lambda: counter.tell(Counter.increment, feed([1])),
+        ):
+            with pytest.raises(UnsupportedOnBackend):
+                call()
+        assert system.actors() == [counter]
+    with pytest.raises(UnsupportedOnBackend, match="crash_dir"):
+        ActorSystem(backend=backend, crash_dir=tmp_path)
+
+
+def test_the_page_shows_the_table():
+    assert shown() in PAGE.read_text(), "put there what `python -m procactors.model.backends` says"
+    assert {name for limit in LIMITS.values() for name in limit.backends} <= set(BACKENDS)
+
+
+def test_both_run_where_linux_own_parts_are_missing(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, elsewhere.__file__, str(program)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "inline 1 2 ActorStopped [1, 2, 3] [0, 1]",
+        "threads 1 2 ActorStopped [1, 2, 3] [0, 1]",
+        "processes SpawnError",
+    ]
+
+
+PROGRAM = """
+from procactors import ActorSystem
+from procactors.errors import ActorStopped, SpawnError
+
+
+class Counter:
+    def __init__(self):
+        self.value = 0
+
+    def increment(self):
+        self.value += 1
+        return self.value
+
+    def fail(self):
+        raise ValueError("on purpose")
+
+    def count(self, to):
+        yield from range(to)
+
+
+def one_more(number):
+    return number + 1
+
+
+for backend in ("inline", "threads"):
+    with ActorSystem(backend=backend) as system:
+        counter = system.options(name="c").spawn(Counter)
+        counter.tell(Counter.increment)
+        counter.tell(Counter.fail)
+        first = counter.ask(Counter.increment)
+        second = system["c"].submit(Counter.increment).result()
+        counter.stop()
+        try:
+            counter.ask(Counter.increment)
+        except ActorStopped as error:
+            stopped = type(error).__name__
+        with system.pool() as pool:
+            mapped = list(pool.map(one_more, range(3)))
+        streamed = list(system.spawn(Counter).stream(Counter.count, 2))
+        print(backend, first, second, stopped, mapped, streamed)
+try:
+    ActorSystem(backend="processes")
+except SpawnError as error:
+    print("processes", type(error).__name__)
+"""
+
+
+class Awaits:
+    async def wait(self):
+        pass
