@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 
 from procactors.wire.envelope import BATCH_KEY, handler_name
+from procactors.wire.meter_table import as_bytes
 
 __all__ = ["IS_UNSEEN", "LIVES", "TRIPS", "group_of", "method_name", "total_key"]
 
@@ -51,4 +52,4 @@ def method_name(key: bytes) -> str:
 
 def total_key(group: str, class_name: str, method: bytes) -> bytes:
     """Return the key of a row of the totals of actors that are over."""
-    return b"\0".join((group.encode(), class_name.encode(), method))
+    return b"\0".join((as_bytes(group), as_bytes(class_name), method))

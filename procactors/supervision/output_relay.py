@@ -183,6 +183,9 @@ class OutputRelay:
                 colour = _COLOURS[stream.actor % len(_COLOURS)]
                 prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
             text = "".join(f"{prefix} {line.decode(errors='replace')}\n" for line in lines)
+            # What the stream has no characters for stands as an escape; else the lines were lost.
+            encoding = getattr(out, "encoding", None) or "utf-8"
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
             out.write(text)  # in one piece: no other thread's stands in between
             out.flush()
 

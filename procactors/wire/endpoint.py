@@ -295,18 +295,18 @@ class Endpoint:
         record = build_message(
             self.store, actor, method, encoded, call, replies.port.number, self.actor, deadline
         )
-        sampler = self._samplers.get(method) or self._sampler(method)
-        if sampler.rests:
-            sampler.rests -= 1
-        elif actor and self.trips is not None:
-            sent, standing = monotonic_ns(), sampler.begin()
-            replies.sent[call] = sent, method, sampler, standing
-            record = stamped(record, sent, standing)
         pending.call = call
         replies.pending[call] = pending
         if pending.is_awaited:
             replies.hurry()
         try:
+            sampler = self._samplers.get(method) or self._sampler(method)
+            if sampler.rests:
+                sampler.rests -= 1
+            elif actor and self.trips is not None:
+                sent, standing = monotonic_ns(), sampler.begin()
+                replies.sent[call] = sent, method, sampler, standing
+                record = stamped(record, sent, standing)
             writer = self._writers.get(actor)
             if writer is None or not writer.send_at_once(record):
                 self._send(actor, name, record, place_timeout)

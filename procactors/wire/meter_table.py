@@ -25,6 +25,7 @@ import os
 from collections.abc import Iterator
 
 from procactors.light_tuple import NamedTuple
+from procactors.wire.storage import Descriptors
 
 __all__ = [
     "COLUMNS",
@@ -39,6 +40,7 @@ __all__ = [
     "MeterTable",
     "Row",
     "TableFacts",
+    "as_bytes",
     "bound_ns",
     "index_of",
     "read_table",
@@ -88,6 +90,11 @@ FINE_NS, FINE_SHIFT = 1 << 20, 7
 INDEX = bytes(index_of(at << FINE_SHIFT) for at in range(FINE_NS >> FINE_SHIFT))
 
 
+def as_bytes(name: str) -> bytes:
+    """Return a name as tables keep it; what UTF-8 has no bytes for stands as an escape."""
+    return name.encode(errors="backslashreplace")
+
+
 class MeterTable:
     """A table as its writer has it.
 
@@ -112,19 +119,17 @@ class MeterTable:
         self._most = most
         self._row_bytes = 8 * (SUM + histograms * _HISTOGRAM_WORDS)
         size = _ROWS_AT + most * self._row_bytes
-        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
+        with Descriptors() as opened:
+            fd = opened.open(path, os.O_CREAT | os.O_RDWR)
             if os.fstat(fd).st_size != size:
                 os.ftruncate(fd, size)
             # The head with the first row: most actors have one method, or two.
             os.posix_fallocate(fd, 0, _ROWS_AT + self._row_bytes)
             self._data = mmap.mmap(fd, size)
-        finally:
-            os.close(fd)
         self._bytes = memoryview(self._data)
         self.words = self._bytes[:_TEXTS_AT].cast("Q")
         if self.words[_MAGIC] != _MAGIC_VALUE:
-            self._begin(name.encode(), class_name.encode(), base)
+            self._begin(as_bytes(name), as_bytes(class_name), base)
         self.rows: dict[bytes, memoryview] = {}
         for number in range(most):
             row = self._row(number)
@@ -177,11 +182,9 @@ class MeterTable:
         return row
 
     def _reserve(self, number: int) -> None:
-        fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        try:
+        with Descriptors() as opened:
+            fd = opened.open(self._path, os.O_RDWR)
             os.posix_fallocate(fd, _ROWS_AT + number * self._row_bytes, self._row_bytes)
-        finally:
-            os.close(fd)
         self.words[_RESERVED] = number
 
     def handled(self) -> int:
@@ -253,11 +256,11 @@ def read_table(path: str, *, rows: bool = True) -> TableFacts | None:
 
     While its writer goes on, a row may have a time in a column and not yet in the sum.
     """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
+    with Descriptors() as opened:
+        try:
+            fd = opened.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
         head = os.pread(fd, _ROWS_AT, 0)
         if len(head) < _ROWS_AT:
             return None
@@ -265,8 +268,6 @@ def read_table(path: str, *, rows: bool = True) -> TableFacts | None:
         if words[_MAGIC] != _MAGIC_VALUE:
             return None
         found = tuple(_rows_in(fd, words[_ROW_BYTES])) if rows else ()
-    finally:
-        os.close(fd)
     middle = _TEXTS_AT + words[_NAME_BYTES]
     name = head[_TEXTS_AT:middle].decode(errors="replace")
     class_name = head[middle : middle + words[_CLASS_BYTES]].decode(errors="replace")

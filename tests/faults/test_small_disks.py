@@ -33,7 +33,7 @@ def files(top="/dev/shm"):
     return sorted(
         os.path.join(folder, name)
         for folder, _, names in os.walk(top, followlinks=True) for name in names
-        if os.stat(os.path.join(folder, name)).st_size > 2**20
+        if os.stat(os.path.join(folder, name)).st_blocks * 512 > 2**20  # the room that it takes
     )
 
 class Model(Actor):

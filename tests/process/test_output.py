@@ -67,6 +67,14 @@ def test_of_a_bar_that_is_written_over_the_last_state_is_shown():
     assert result_of(then, "stdout='prefix'") == (["[tom] 100 %"], [])
 
 
+def test_what_a_stream_has_no_characters_for_is_shown_as_an_escape():
+    then = """import sys
+        sys.stdout.reconfigure(encoding="ascii")
+        system.options(name="\\udc80").spawn(Talker).ask(Talker.say, "caf\\xe9")"""
+    out, _ = result_of(then, "stdout='prefix'")
+    assert out == ["[\\udc80] caf\\xe9"]
+
+
 def test_lines_go_to_what_the_program_has_put_there(capsys):
     with ActorSystem(stdout="prefix") as system:
         talker = system.options(name="tom").spawn(Talker)

@@ -6,20 +6,22 @@ import os
 import random
 import signal
 import threading
+import time
 
 import pytest
 
 from procactors import ActorSystem, Delivery
 from procactors.errors import ActorDied
-from procactors.outside.stacks import stacks_of
+from procactors.outside.stacks import dump_of, process_of, stacks_of
 from procactors.outside.visit import NotAtHome
 from procactors.wire.endpoint import actor_path
-from tests.support.stuck import Restless
-from tests.support.waiting import LONG_S
+from tests.support.stuck import Restless, Somewhere
+from tests.support.waiting import LONG_S, SHORT_S
 
 pytestmark = pytest.mark.stress
 
 LOOKS, ASKERS = 1000, 3
+DUMPS = 100
 
 
 def test_no_look_disturbs_an_actor(start_method, seed):
@@ -54,6 +56,18 @@ def test_no_look_disturbs_an_actor(start_method, seed):
         assert ref.status().incarnation <= kills + 1
         ref.ask(Restless.work, 0)
         assert not [name for name in os.listdir(folder) if "door" in name]
+
+
+def test_threads_that_come_and_go_meanwhile_are_no_danger(system):
+    """Each writes its own stack: one that wrote all would read what others free."""
+    ref = system.spawn(Somewhere)
+    folder = actor_path(ref._runtime_dir, ref._actor)
+    ref.ask(Somewhere.churn)
+    with process_of(folder, time.monotonic() + LONG_S) as process:
+        seen = [dump_of(folder, process, time.monotonic() + SHORT_S) for _ in range(DUMPS)]
+    assert sum(len(stacks) > 1 for stacks in seen) > DUMPS / 10
+    assert ref.status().incarnation == 1
+    assert ref.ask(Somewhere.count_to, 3) == 3
 
 
 class Looks:

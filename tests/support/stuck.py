@@ -41,6 +41,11 @@ class Somewhere(Actor):
         gate.wait()
         time.sleep(3600)
 
+    def churn(self):
+        """Keep threads busy that are deep in calls, and others that are over at once."""
+        for _ in range(3):
+            threading.Thread(target=churn, daemon=True).start()
+
     def sleep_a_little(self):
         time.sleep(0.7)
         return self.value
@@ -71,6 +76,18 @@ class SomewhereAsync(Actor):
     async def inner(self, gate):
         await asyncio.to_thread(gate.wait)
         await asyncio.sleep(3600)
+
+
+def churn():
+    while True:
+        deep(300)
+        brief = threading.Thread(target=deep, args=(50,))
+        brief.start()
+        brief.join()
+
+
+def deep(levels):
+    return 0 if levels == 0 else 1 + deep(levels - 1)
 
 
 def hot(rounds):
