@@ -39,9 +39,11 @@ def begin() -> None:
     global _systems, _fd  # noqa: PLW0603 - signals are the process's
     with _lock:
         _systems += 1
-        if _systems > 1 or not _is_free():
+        if _systems > 1:
             return
         with contextlib.suppress(OSError):  # no descriptor is left: then it does without
+            if not _is_free():
+                return
             fd = os.memfd_create(FILE_NAME, os.MFD_CLOEXEC)
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
             faulthandler.register(PARENT_DUMP, fd, all_threads=False)
