@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         """What `ActorSystem` takes as keywords, for editors and type checkers alone."""
 
         name: str | None
-        backend: str
+        backend: str | None
         start_method: str
         preload: Iterable[str]
         spares: int
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         dead_letter_file: str | os.PathLike[str] | None
         crash_dir: str | os.PathLike[str] | None
         slow_after: float
+        seed: int
         metrics: bool
         logs: str
         stdout: str

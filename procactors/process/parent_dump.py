@@ -28,6 +28,9 @@ PARENT_DUMP = signal.SIGRTMAX - 6
 #: By which others find that file among the process's descriptors.
 FILE_NAME = "procactors-stacks"
 
+#: Descriptors that must be left beside that of the file: what a system's first calls open.
+_SPARED = 8
+
 #: Guards what follows: each system has a thread.
 _lock = threading.Lock()
 _systems = 0
@@ -39,13 +42,33 @@ def begin() -> None:
     global _systems, _fd  # noqa: PLW0603 - signals are the process's
     with _lock:
         _systems += 1
-        if _systems > 1 or not _is_free():
+        if _systems > 1:
             return
         with contextlib.suppress(OSError):  # no descriptor is left: then it does without
-            fd = os.memfd_create(FILE_NAME, os.MFD_CLOEXEC)
+            if not _is_free():
+                return
+            fd = _file()
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
             faulthandler.register(PARENT_DUMP, fd, all_threads=False)
             _fd = fd
+
+
+def _file() -> int:
+    """Make the file in memory, if that does not take one of the last descriptors.
+
+    Raises:
+        OSError: none is to spare: the supervisor needs some, to answer.
+    """
+    opened = []
+    try:
+        for _ in range(_SPARED):
+            opened.append(  # noqa: PERF401 - what is open when one fails must be known
+                os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            )
+        return os.memfd_create(FILE_NAME, os.MFD_CLOEXEC)
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 def end() -> None:

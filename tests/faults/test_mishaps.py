@@ -203,7 +203,7 @@ def test_an_answer_that_cannot_be_pickled_is_an_error(system, monkeypatch):
 
 
 CHILD_STEPS = [
-    *("die_with_parent", "read_order", "MailboxReader", "claim_mailbox", "adopt_surroundings"),
+    *("die_with_parent", "read_order", "MeteredReader", "claim_mailbox", "adopt_surroundings"),
     *("set_signals", "watch_faults", "keep_log", "seed_generators", "Endpoint", "SystemHandle"),
     *("Context", "set_current", "Loop", "READY"),
 ]

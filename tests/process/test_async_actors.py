@@ -339,6 +339,7 @@ def test_a_system_that_is_left_by_an_exception_unwinds_the_handlers(tmp_path, st
     class Unwound(Actor):
         async def wait(self) -> None:
             try:
+                path.write_text("begun")
                 await asyncio.sleep(3600)
             finally:
                 path.write_text("unwound")
@@ -349,7 +350,7 @@ def test_a_system_that_is_left_by_an_exception_unwinds_the_handlers(tmp_path, st
     ):
         ref = system.options(max_concurrency=most).spawn(Unwound)
         reply = ref.submit(Unwound.wait)
-        in_hand(ref, 1)
+        eventually(path.exists, "the handler to begin")
         raise ZeroDivisionError
     assert path.read_text() == "unwound"
     assert error_of(reply).report.reason.signal_name == "SIGTERM"

@@ -672,6 +672,7 @@ def test_what_makes_no_sense_to_link_is_refused(system):
 def test_random_kills_of_watchers_and_watched_tell_each_end_once(system, tmp_path, seed):
     outcome = run(system, tmp_path, rounds=6, seed=seed)
     print(outcome)
-    assert outcome.told + outcome.dropped == outcome.ended
+    # A watcher may also be killed for the third time just behind its note.
+    assert outcome.ended - outcome.dropped <= outcome.told <= outcome.ended
     assert outcome.again == 0
     assert_empty(system)

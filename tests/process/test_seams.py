@@ -78,6 +78,8 @@ def test_what_was_forwarded_is_killed_where_it_runs(system, log, worker, gate):
     pid = ref.ask(Relay.pid)
     reply = ref.submit(Relay.pass_hold, 1, gate)
     killed = gate.arrival()
+    # It is there before the handler that passed it on has ended, and has it in hand until then.
+    eventually(lambda: not ref.status().in_hand, "the handler's end")
     assert reply.cancel(kill=True) is False
     assert reply.cancelled()
     eventually(lambda: worker.status().incarnation == 2, "the next life of the worker")

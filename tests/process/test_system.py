@@ -113,7 +113,7 @@ def test_whatever_is_asked_of_a_stopped_system_says_that_it_was_stopped(start_me
 @pytest.mark.parametrize(
     "options",
     [
-        {"backend": "threads"},
+        {"backend": "fibers"},
         {"start_method": "vfork"},
         {"spares": -1},
         {"stop_timeout": None},

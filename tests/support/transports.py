@@ -6,6 +6,8 @@ What works on it depends on nothing of the pipes, so that another kind can stand
 from __future__ import annotations
 
 import pickle
+import queue
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -56,6 +58,13 @@ class DirectTransport:
 
     reply_number = 0
     is_copy = False
+    has_threads = True
+    open_stream: Callable[..., Any] | None = None
+    refuse: Callable[[str], None] | None = None
+    make_lock = staticmethod(threading.Lock)
+    make_guard = staticmethod(threading.RLock)
+    make_condition = staticmethod(threading.Condition)
+    make_queue = staticmethod(queue.SimpleQueue)
 
     def __init__(self, store: PayloadStore) -> None:
         self.path = store.path
@@ -153,6 +162,12 @@ class DirectTransport:
         return actor
 
     def want_no_more(self, actor: int, call: int) -> None:
+        pass
+
+    def look(self) -> None:
+        pass
+
+    def bring(self, reply: Any) -> None:
         pass
 
     def hurry(self) -> None:

@@ -84,7 +84,7 @@ class Deaf(Actor):
     """Watches without a hook; its log goes to a file."""
 
     def __init__(self, log: Path) -> None:
-        logger = logging.getLogger("procactors")
+        logger = logging.getLogger(__name__)  # above that of its class
         logger.addHandler(logging.FileHandler(log))
         logger.setLevel(logging.DEBUG)
 

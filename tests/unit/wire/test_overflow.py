@@ -76,7 +76,7 @@ def test_a_pool_s_sheet_is_made_and_found_there(store):
     room = ResultTables(store)
     result_table = room.lease()
     assert len(overflowed(store)) == 2
-    there = open_result_table(store.path, store.process, result_table.number)
+    there = open_result_table(store, store.process, result_table.number)
     result_table.prepare(7, 3)
     there.marks[0] = 1
     assert (there.words[0], result_table.done(3)) == (7, 1)

@@ -233,7 +233,7 @@ def test_an_answer_to_a_call_that_is_over_lets_its_segment_go(store, sender):
     reader.start()
     late = Pending(store)
     reader.pending[1] = late
-    reader.expire(1, monotonic(), AskTimeout("late"))
+    reader.expire(1, monotonic(), 0.0, 7, AskTimeout("late"))
     assert [type(error) for error in eventually(lambda: late.errors, "its end")] == [AskTimeout]
     for call in (1, 2):  # given up, and never made
         assert sender.answer(reader.port.number, call, Kind.RESULT, LARGE)
