@@ -32,6 +32,8 @@ _LOOK_S, _ALONE_S = 0.5, 5.0
 _SHARE = 0.05
 #: Seconds between two questions to the parent, where no crash was seen meanwhile.
 _ASK_S = 2.0
+#: Seconds between questions behind a crash that was seen, and how many there are of these.
+_SOON_S, _TRIES = 0.3, 4
 #: Seconds between two looks at how long handlers take, and the part of one core for them at most.
 _MEASURE_S, _MEASURE_SHARE = 2.0, 0.02
 
@@ -61,6 +63,8 @@ class Feed:
         self._turn = asyncio.Event()
         self._hurry = asyncio.Event()
         self._crashed = asyncio.Event()
+        #: Questions that follow soon: a crash was seen, and its report waits for the peak memory.
+        self._owed = 0
         # The watch is looked at by one thread at a time, and pages read it in between.
         self._busy = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -143,6 +147,7 @@ class Feed:
                 change, cost = await asyncio.to_thread(counted, self.watch.look)
                 self._tell(change)
             if any(event["kind"] in ("crashed", "gave up") for event in change.get("events", ())):
+                self._owed = _TRIES
                 self._crashed.set()
             await asyncio.sleep(max(_LOOK_S, cost / _SHARE))
             if not self.pages:
@@ -169,7 +174,8 @@ class Feed:
                 news = await self._asked()
                 if news:
                     self._tell(news)
-            await self._pause(self._crashed, _ASK_S)
+                self._owed = 0 if "crashes" in news else max(0, self._owed - 1)
+            await self._pause(self._crashed, _SOON_S if self._owed else _ASK_S)
 
     async def _asked(self) -> dict[str, Any]:
         news: dict[str, Any] = {}
