@@ -63,10 +63,8 @@ def test_threads_that_come_and_go_meanwhile_are_no_danger(system):
     ref = system.spawn(Somewhere)
     folder = actor_path(ref._runtime_dir, ref._actor)
     ref.ask(Somewhere.churn)
-    seen = []
     with process_of(folder, time.monotonic() + LONG_S) as process:
-        for _ in range(DUMPS):
-            seen.append(dump_of(folder, process, time.monotonic() + SHORT_S))
+        seen = [dump_of(folder, process, time.monotonic() + SHORT_S) for _ in range(DUMPS)]
     assert sum(len(stacks) > 1 for stacks in seen) > DUMPS / 10
     assert ref.status().incarnation == 1
     assert ref.ask(Somewhere.count_to, 3) == 3
