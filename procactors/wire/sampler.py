@@ -15,7 +15,7 @@ from __future__ import annotations
 __all__ = ["MOST_TELLS", "Sampler"]
 
 #: Nanoseconds below which a call is quick, and the calls for which a measured one stands at most.
-_QUICK_NS, _MOST_STANDING = 100_000, 32
+_QUICK_NS, _MOST_STANDING = 100_000, 128
 #: Nanoseconds from one call to the next, above which calls are rare.
 _RARE_NS = 10_000_000
 #: Tells for which a measured one stands at most.

@@ -28,9 +28,9 @@ def test_slow_calls_are_all_measured_and_each_stands_for_itself():
 
 
 def test_of_quick_calls_few_are_measured_and_they_stand_for_all():
-    stood, measured = calls(Sampler(), 3200, QUICK_NS)
-    assert 3200 - 32 < stood <= 3200
-    assert measured < 3200 / 25
+    stood, measured = calls(Sampler(), 12_800, QUICK_NS)
+    assert 12_800 - 128 < stood <= 12_800
+    assert measured < 12_800 / 100
 
 
 def test_quick_calls_that_are_rare_are_all_measured():
@@ -39,8 +39,8 @@ def test_quick_calls_that_are_rare_are_all_measured():
 
 def test_when_calls_become_slow_soon_all_are_measured():
     sampler = Sampler()
-    calls(sampler, 320, QUICK_NS)
-    calls(sampler, 50, SLOW_NS)
+    calls(sampler, 1280, QUICK_NS)
+    calls(sampler, 200, SLOW_NS)
     assert calls(sampler, 10, SLOW_NS) == (10, 10)
 
 
@@ -55,7 +55,7 @@ def test_calls_that_are_under_way_at_once_are_counted_once():
             stood += waiting[-1]
         if len(waiting) > 5:
             sampler.end(1 << 40, QUICK_NS, waiting.pop(0))
-    assert 1000 - 64 < stood <= 1000 + 64
+    assert 1000 - 128 < stood <= 1000 + 128
 
 
 def test_tells_are_stamped_the_more_seldom_the_more_there_are():
