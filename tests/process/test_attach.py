@@ -10,6 +10,8 @@ import pytest
 
 from procactors import ActorSystem
 from procactors.errors import AskTimeout
+from procactors.outside.attach import attach
+from procactors.runner.debug_line import LINE, pack
 from procactors.wire.mailbox.black_box import DEBUGGED
 from tests.support.debugging import command, sits_at
 from tests.support.stuck import Somewhere, hot
@@ -214,15 +216,15 @@ def test_behind_the_debugger_patience_ends_as_ever(start_method, gate):
 
 
 def test_a_constructor_has_all_its_time_while_it_is_debugged(start_method, gate):
+    """By the terminal's own means: a command would take a good part of the time to come up."""
     with ActorSystem(start_method=start_method) as system:
-        made = aside(system.options(name="slow", start_timeout=1.5).spawn, Somewhere, gate)
+        made = aside(system.options(start_timeout=3.0).spawn, Somewhere, gate)
         gate.arrival()
         path = system._endpoint.path
-        with sits_at(*command("attach", "slow", "--system", path)) as person:
-            person.sees("(Pdb) ")
-            until = time.monotonic() + 2.5
+        (number,) = [name for name in os.listdir(f"{path}/actors") if name != "0"]
+        with attach(f"{path}/actors/{number}", print) as connection:
+            until = time.monotonic() + 4.5
             eventually(lambda: time.monotonic() > until, "more than the limit")
             gate.open()
-            person.types("q")
-            assert person.ends() == 0
-        assert made.result(SHORT_S).status().incarnation == 1
+            connection.sendall(pack(LINE, "q\n"))
+            assert made.result(SHORT_S).status().incarnation == 1
