@@ -18,10 +18,10 @@ from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.local.box import LocalBox, LocalMail
 from procactors.local.host import LocalBackend
 from procactors.model import commands as c
-from procactors.model.events import Progress
 from procactors.observe.events import Events
 from procactors.seeds import derive
 from procactors.supervision.backend import ReplyTo
+from procactors.supervision.listeners import Listeners
 from procactors.supervision.recovery import Recovery
 from procactors.supervision.supervision import Supervision
 from procactors.wire.envelope import Envelope, open_envelope
@@ -29,8 +29,6 @@ from procactors.wire.mailbox.black_box import (
     CLOSED,
     GONE,
     LISTENED,
-    LISTENED_OVERFLOW,
-    LISTENED_PROGRESS,
     SYSTEM_ENDS,
 )
 from procactors.wire.record import Kind, parse
@@ -38,7 +36,6 @@ from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
     from procactors.local.transport import LocalTransport
-    from procactors.supervision.slow_handlers import SlowHandlers
 
 __all__ = ["Desk"]
 
@@ -76,8 +73,6 @@ class Desk:
         self._engine = engine = transport.engine
         self._recovery = recovery
         self._events = events
-        self._slow_after = slow_after
-        self._slow: SlowHandlers | None = None
         self._posted: deque[Callable[[], None]] = deque()
         self._done = False
         self.on_failure: Callable[[RestartIntensityExceeded], None] = lambda _error: None
@@ -98,13 +93,14 @@ class Desk:
         )
         self.backend.listener = lifecycle = self.supervision.lifecycle
         self.core = self.supervision.core
+        self._listeners = Listeners(self.core, recovery, events, slow_after)
         if seed is not None:
             lifecycle.draw_seeds_from(derive(seed, 0))
             self.core.draw = _Draws(seed)
         self.supervision.handlers |= {
             c.LostMessage: self._lost,
-            c.ReportProgress: self._progressed,
-            c.ReportOverflow: self._overflowed,
+            c.ReportProgress: self._listeners.progressed,
+            c.ReportOverflow: self._listeners.overflowed,
         }
 
     def open(self) -> None:
@@ -192,29 +188,10 @@ class Desk:
 
     def _show_listeners(self) -> None:
         """Say what is listened to. From any thread."""
-        events = self._events
-        if not events.is_listened and self.core.announce is None:
-            return
-        from procactors.model.life_events import MailboxOverflow
-        from procactors.supervision.announcements import Announcements
-
-        if self.core.announce is None:
-            announce = Announcements(events, self.core.clock)
-            self.core.announce = self._recovery.announce = announce
-        shown = LISTENED_PROGRESS * events.wants(Progress)
-        shown |= LISTENED_OVERFLOW * events.wants(MailboxOverflow)
-        self.words[LISTENED] = shown
-        self.post(self._heed_listeners)
-
-    def _heed_listeners(self) -> None:
-        announce = self.core.announce
-        if announce is None:
-            return
-        if self._slow is None:
-            from procactors.supervision.slow_handlers import SlowHandlers  # only where it is used
-
-            self._slow = SlowHandlers(self.core, self._events, announce, self._slow_after)
-        self._slow.listeners_changed()
+        shown = self._listeners.wanted()
+        if shown is not None:
+            self.words[LISTENED] = shown
+            self.post(self._listeners.changed)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -229,24 +206,6 @@ class Desk:
 
     def _lost(self, command: c.LostMessage, _: ReplyTo) -> None:
         self.lost(command.actor, command.record, command.why)
-
-    def _overflowed(self, command: c.ReportOverflow, _: ReplyTo) -> None:
-        actor = self.core.actors.get(command.actor)
-        if actor is not None and self.core.announce is not None:
-            sender = self.name_of(command.sender) if command.sender else ""
-            capacity = actor.options.mailbox or 0
-            self.core.announce.overflowed(actor.name, sender, capacity, command.time)
-
-    def _progressed(self, command: c.ReportProgress, _: ReplyTo) -> None:
-        self._events.publish(
-            Progress(
-                actor=self.name_of(command.actor),
-                time=command.at,
-                done=command.done,
-                total=command.total,
-                what=command.what,
-            )
-        )
 
 
 class _Draws:

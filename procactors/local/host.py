@@ -27,6 +27,7 @@ from procactors.supervision.actor_mailbox import ActorMailbox
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
 from procactors.supervision.health import Look
 from procactors.supervision.recovery import Recovery
+from procactors.wire.envelope import build_event
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
     HANDLED,
@@ -38,7 +39,7 @@ from procactors.wire.mailbox.black_box import (
     TIMER,
     unpack_state,
 )
-from procactors.wire.record import BODY_LIMIT, EVENT, Kind, Record, frame, parse
+from procactors.wire.record import Kind, Record, frame, parse
 from procactors.wire.replies.failures import own_failure
 
 if TYPE_CHECKING:
@@ -239,11 +240,8 @@ class LocalHost(ActorMailbox):
     def tell(self, what: int, actor: int, number: int, facts: tuple[object, ...] | None) -> None:
         """Put an event into the mailbox."""
         transport = self._backend.transport
-        body = EVENT.pack(what, actor, number)
-        if facts is not None:
-            body += transport.store.encode(facts).head
-        assert len(body) <= BODY_LIMIT
-        transport.send_control(self.id, frame(Kind.EVENT, 0, body))
+        record = build_event(transport.store, what, actor, number, facts)
+        transport.send_control(self.id, record)
 
     def close_mailbox(self, why: str) -> None:
         """Close the mailbox for good, and answer everything in it."""

@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from procactors.errors import (
     ActorStopped,
-    AskCycleError,
-    AskTimeout,
     DeliveryError,
     ForeignProcess,
     MailboxFull,
@@ -44,8 +42,8 @@ from procactors.wire.mailbox.black_box import (
 )
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import BODY_LIMIT, Kind, frame, parse
-from procactors.wire.replies.cycles import cycle_from
-from procactors.wire.replies.failures import load_answer, open_answer
+from procactors.wire.replies.cycles import cycle_error, cycle_from
+from procactors.wire.replies.failures import load_answer, open_answer, timeout_error
 from procactors.wire.replies.port import Answer, PendingReply
 from procactors.wire.transport import MAIN, SUPERVISOR, enter, leave
 
@@ -252,7 +250,7 @@ class LocalTransport:
             self.calls.drop(call)
             if actor == SUPERVISOR:
                 self.on_given_up(REPLY, call)
-            raise _timeout_error(name, timeout)
+            raise timeout_error(name, timeout)
         try:
             return load_answer(self.store, answer)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised again
@@ -281,7 +279,7 @@ class LocalTransport:
             words[WAITING_ON] = port.actor
             cycle = cycle_from(port.actor, life.actor, self.words)
             if cycle:
-                port.error = self._cycle_error(port.name, life.actor, cycle)
+                port.error = cycle_error(port.name, life.actor, cycle, self.name_of)
                 port.waiter.set()
 
         def answered() -> None:
@@ -291,13 +289,6 @@ class LocalTransport:
 
         port.on_moved, port.on_answer = look, answered
         look()
-
-    def _cycle_error(self, name: str, me: int, cycle: Iterable[int]) -> AskCycleError:
-        names = " → ".join(map(self.name_of, [me, *cycle, me]))
-        return AskCycleError(
-            f"asking {name} would wait for ever: {names} would wait for each other; "
-            f"use tell, or submit and return"
-        )
 
     def submit(
         self,
@@ -323,7 +314,7 @@ class LocalTransport:
             self.calls.drop(call)
             raise
         if timeout is not None:
-            late = _timeout_error(name, timeout)
+            late = timeout_error(name, timeout)
             self.engine.at(deadline, functools.partial(self.calls.fail, call, late))
         self.engine.yield_()
 
@@ -626,10 +617,3 @@ class _NoGuard:
 
     def __exit__(self, *_: object) -> None:
         pass
-
-
-def _timeout_error(name: str, timeout: float | None) -> AskTimeout:
-    return AskTimeout(
-        f"no reply from {name} within {timeout} s; if the message had not begun by then, it never "
-        f"will, but what has begun goes on"
-    )

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from procactors.late_dataclass import dataclass
-from procactors.wire.runtime_dir import FACTS, PREFIX, check_private, temporary_roots
+from procactors.wire.runtime_dir import FACTS, PREFIX, check_private, is_locked, temporary_roots
 
 __all__ = ["NoSystem", "Problem", "SystemView", "choose", "find_systems", "is_running", "view_of"]
 
@@ -130,18 +129,9 @@ def is_running(path: str) -> bool:
     """Return whether a runtime directory is this user's alone and its owner lives."""
     try:
         check_private(path)
-        fd = os.open(os.path.join(path, "owner"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return is_locked(os.path.join(path, "owner"))
     except OSError:
         return False
-    try:
-        # Shared, and let go at once: a sweep that comes in between leaves the dead one to the next.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(fd)
 
 
 def _in_usual_places() -> Iterator[str]:

@@ -14,7 +14,6 @@ before its first command is found by then, or goes with the directory.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from collections.abc import Callable
 from procactors.errors import AskTimeout
 from procactors.model import commands as c
 from procactors.supervision.core import Core
+from procactors.wire.runtime_dir import is_locked
 
 __all__ = ["Guests"]
 
@@ -103,7 +103,7 @@ class Guests:
             path = os.path.join(self._folder, name)
             with contextlib.suppress(OSError):  # it has just gone, in order
                 process = _token(name)
-                if not _is_held(path):
+                if not is_locked(path):
                     self._sweep(process)
                     os.unlink(path)
                     if process in self._pidfds:  # its number is another process's by now
@@ -116,15 +116,3 @@ def _token(name: str) -> int:
         return int(name.partition(".")[0], 16)
     except ValueError:
         return 0
-
-
-def _is_held(path: str) -> bool:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(fd)

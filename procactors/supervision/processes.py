@@ -37,6 +37,7 @@ from procactors.supervision.logs import Logs
 from procactors.supervision.mishaps import quietly
 from procactors.supervision.recovery import Recovery
 from procactors.wire.endpoint import Endpoint
+from procactors.wire.envelope import build_event
 from procactors.wire.mailbox.black_box import (
     DEBUGGED,
     HALTED,
@@ -50,7 +51,7 @@ from procactors.wire.mailbox.black_box import (
     STOPPED,
 )
 from procactors.wire.procstat import resident_of
-from procactors.wire.record import BODY_LIMIT, EVENT, Kind, frame
+from procactors.wire.record import Kind, frame
 from procactors.wire.replies.failures import own_failure
 
 if TYPE_CHECKING:
@@ -266,11 +267,8 @@ class ProcessHost(ActorMailbox):
     def tell(self, what: int, actor: int, number: int, facts: tuple[object, ...] | None) -> None:
         """Put an event into the mailbox."""
         endpoint = self._processes.endpoint
-        body = EVENT.pack(what, actor, number)
-        if facts is not None:
-            body += endpoint.store.encode(facts).head
-        assert len(body) <= BODY_LIMIT
-        endpoint.send_control(self.id, frame(Kind.EVENT, 0, body))
+        record = build_event(endpoint.store, what, actor, number, facts)
+        endpoint.send_control(self.id, record)
 
     def remove(self) -> None:
         """Keep what it has counted; close and remove everything."""

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.errors import ActorStopped, RestartIntensityExceeded
 from procactors.model import commands as c
-from procactors.model.events import Progress
 from procactors.observe.events import Events
 from procactors.process import parent_dump
 from procactors.process.launcher import Launcher
 from procactors.supervision.backend import ReplyTo
+from procactors.supervision.listeners import Listeners
 from procactors.supervision.logs import Logs
 from procactors.supervision.processes import Processes
 from procactors.supervision.recovery import Recovery
@@ -39,8 +39,6 @@ from procactors.wire.mailbox.black_box import (
     CLOSED,
     GONE,
     LISTENED,
-    LISTENED_OVERFLOW,
-    LISTENED_PROGRESS,
     LOGS,
     METRICS,
     SYSTEM_ENDS,
@@ -53,7 +51,6 @@ from procactors.wire.transport import SUPERVISOR
 if TYPE_CHECKING:
     from procactors.supervision.guest_events import GuestEvents
     from procactors.supervision.guests import Guests
-    from procactors.supervision.slow_handlers import SlowHandlers
 
 __all__ = ["Supervisor"]
 
@@ -90,8 +87,6 @@ class Supervisor:
         self._launcher = launcher
         self._recovery = recovery
         self._events = events
-        self._slow_after = slow_after
-        self._slow: SlowHandlers | None = None
         self._guests: Guests | None = None
         self._guest_events: GuestEvents | None = None
         #: Called once when a tree's root has given up; the system then ends.
@@ -117,6 +112,7 @@ class Supervisor:
         )
         self.processes.listener = self.supervision.lifecycle
         self.core = self.supervision.core
+        self._listeners = Listeners(self.core, recovery, events, slow_after)
         self.core.journal = self._journal = Journal(endpoint.path, self.core.after)
         self.supervision.handlers |= {
             c.LostMessage: self._lost,
@@ -124,8 +120,8 @@ class Supervisor:
             c.Listen: self._listen,
             c.StopSystem: self._stop_system,
             c.TellStacks: self._tell_stacks,
-            c.ReportProgress: self._progressed,
-            c.ReportOverflow: self._overflowed,
+            c.ReportProgress: self._listeners.progressed,
+            c.ReportOverflow: self._listeners.overflowed,
             c.ListCrashes: self._look_at_troubles,
             c.ListLetters: self._look_at_troubles,
             c.RequeueLetter: self._look_at_troubles,
@@ -180,33 +176,13 @@ class Supervisor:
 
     def _show_listeners(self) -> None:
         """Say what is listened to: here, and to actors in our box. From any thread."""
-        events = self._events
-        if not events.is_listened and self.core.announce is None:
+        shown = self._listeners.wanted()
+        if shown is None:
             return
-        # Imported where somebody listens, for the first time; kept, since a listener may come back.
-        from procactors.model.life_events import MailboxOverflow
-        from procactors.supervision.announcements import Announcements
-
-        if self.core.announce is None:
-            announce = Announcements(events, self.core.clock)
-            self.core.announce = self._recovery.announce = announce
-        shown = LISTENED_PROGRESS * events.wants(Progress)
-        shown |= LISTENED_OVERFLOW * events.wants(MailboxOverflow)
         with self._closing:
             if self._wake >= 0:
                 self._mailbox.box.words[LISTENED] = shown
-                os.eventfd_write(self._wake, 1)  # the thread looks who listens: `_heed_listeners`
-
-    def _heed_listeners(self) -> None:
-        """Look out for what only listeners want to know."""
-        announce = self.core.announce
-        if announce is None:
-            return
-        if self._slow is None:
-            from procactors.supervision.slow_handlers import SlowHandlers  # only where it is used
-
-            self._slow = SlowHandlers(self.core, self._events, announce, self._slow_after)
-        self._slow.listeners_changed()
+                os.eventfd_write(self._wake, 1)  # the thread looks who listens
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -250,7 +226,7 @@ class Supervisor:
             self.supervision.event(self._obey)
         elif fd == self._wake:
             os.eventfd_read(self._wake)
-            self.supervision.event(self._heed_listeners)
+            self.supervision.event(self._listeners.changed)
         elif fd == self._launcher.zygote_pidfd:
             self.supervision.event(self._zygote_died)
         elif self._guests is not None and self._guests.has(fd):
@@ -358,21 +334,3 @@ class Supervisor:
         from procactors.supervision import troubles  # only where somebody looks in from outside
 
         self.core.reply(who, troubles.answer(command, self.core, self._recovery.letters))
-
-    def _overflowed(self, command: c.ReportOverflow, _: ReplyTo) -> None:
-        actor = self.core.actors.get(command.actor)
-        if actor is not None and self.core.announce is not None:
-            sender = self.name_of(command.sender) if command.sender else ""
-            capacity = actor.options.mailbox or 0
-            self.core.announce.overflowed(actor.name, sender, capacity, command.time)
-
-    def _progressed(self, command: c.ReportProgress, _: ReplyTo) -> None:
-        self._events.publish(
-            Progress(
-                actor=self.name_of(command.actor),
-                time=command.at,
-                done=command.done,
-                total=command.total,
-                what=command.what,
-            )
-        )

@@ -22,8 +22,6 @@ from typing import Any
 
 from procactors.errors import (
     ActorStopped,
-    AskCycleError,
-    AskTimeout,
     DeliveryError,
     ForeignProcess,
     MailboxFull,
@@ -43,8 +41,8 @@ from procactors.wire.payload_store import PayloadStore, store_of
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.raised import by_signal
 from procactors.wire.record import BODY_LIMIT, Kind, frame, parse, stamped
-from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_from, is_asleep
-from procactors.wire.replies.failures import load_answer, open_answer
+from procactors.wire.replies.cycles import LOOK_S, LOOKS, cycle_error, cycle_from, is_asleep
+from procactors.wire.replies.failures import load_answer, open_answer, timeout_error
 from procactors.wire.replies.port import Answer, PendingReply, ReplyPort
 from procactors.wire.replies.reader import HELD_S, NOT_SENT, ReplyReader
 from procactors.wire.sampler import Sampler
@@ -261,7 +259,7 @@ class Endpoint:
             if answer is None and timeout is not None:
                 answer = self._wait_for_debugged(port, call, timeout, actor, name)
             if answer is None:
-                raise _timeout_error(name, timeout)
+                raise timeout_error(name, timeout)
         except BaseException:
             # An answer may still come: it must not be taken for another call's.
             self._give_up(port, call, actor)
@@ -315,7 +313,7 @@ class Endpoint:
             replies.sent.pop(call, None)
             raise
         if timeout is not None:
-            replies.expire(call, deadline, timeout, actor, _timeout_error(name, timeout))
+            replies.expire(call, deadline, timeout, actor, timeout_error(name, timeout))
 
     def expect(self, pending: PendingReply) -> tuple[int, int]:
         """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
@@ -756,14 +754,7 @@ class Endpoint:
         cycle = cycle_from(actor, self.actor, self.words)
         self._cycle_looks += 1
         if cycle and all(map(is_asleep, cycle.values())) and self._cycle_looks > 1:
-            raise self._cycle_error(name, cycle)
-
-    def _cycle_error(self, name: str, cycle: Iterable[int]) -> AskCycleError:
-        names = " → ".join(map(self.name_of, [self.actor, *cycle, self.actor]))
-        return AskCycleError(
-            f"asking {name} would wait for ever: {names} would wait for each other; "
-            f"use tell, or submit and return"
-        )
+            raise cycle_error(name, self.actor, cycle, self.name_of)
 
     def _wait_as_actor(
         self, port: ReplyPort, call: int, deadline: float | None, actor: int, name: str
@@ -779,7 +770,7 @@ class Endpoint:
             while cycle := cycle_from(actor, self.actor, self.words):
                 looks = looks + 1 if all(map(is_asleep, cycle.values())) else 0
                 if looks == LOOKS:
-                    raise self._cycle_error(name, cycle)
+                    raise cycle_error(name, self.actor, cycle, self.name_of)
                 self._check(actor, name)
                 until = monotonic() + LOOK_S
                 if deadline is not None and deadline < until:
@@ -840,10 +831,3 @@ _FORKED = (
     "process {pid} is a forked copy of process {parent} and does not belong to the actor system: "
     "use refs in the program that started the system or in its actors, or send results back to it"
 )
-
-
-def _timeout_error(name: str, timeout: float | None) -> AskTimeout:
-    return AskTimeout(
-        f"no reply from {name} within {timeout} s; if the message had not begun by then, it never "
-        f"will, but what has begun goes on"
-    )

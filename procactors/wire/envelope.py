@@ -14,7 +14,7 @@ from time import monotonic_ns
 from procactors.light_tuple import NamedTuple
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import BODY_LIMIT, FRAME, PADDING, Kind, frame, stamped
+from procactors.wire.record import BODY_LIMIT, EVENT, FRAME, PADDING, Kind, frame, stamped
 from procactors.wire.sampler import MOST_TELLS
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "WHOLE",
     "Envelope",
     "bare",
+    "build_event",
     "build_message",
     "handler_name",
     "open_envelope",
@@ -150,6 +151,25 @@ def build_message(
         )
     header = _pack(call, reply, sender, deadline, length) + method
     return store.record(Kind.CALL, header, encoded, target)
+
+
+def build_event(
+    store: PayloadStore, what: int, actor: int, number: int, facts: tuple[object, ...] | None
+) -> bytes:
+    """Return the record that tells a watcher what has become of another actor.
+
+    Args:
+        store: encodes the facts.
+        what: as `record.EVENT` lists it.
+        actor: of whom it tells.
+        number: the event's, in the system.
+        facts: the particulars; they fit into a record. None: there are none.
+    """
+    body = EVENT.pack(what, actor, number)
+    if facts is not None:
+        body += store.encode(facts).head
+    assert len(body) <= BODY_LIMIT
+    return frame(Kind.EVENT, 0, body)
 
 
 def rebuild_message(envelope: Envelope, flags: int = 0) -> bytes:

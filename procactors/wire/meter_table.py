@@ -44,7 +44,6 @@ __all__ = [
     "bound_ns",
     "index_of",
     "read_table",
-    "row_index",
 ]
 
 _MAGIC_VALUE = 0x31_52_54_4D_43_41_50  # "PACMTR1"
@@ -208,11 +207,6 @@ _RESERVED = 5
 
 def _key_in(row: memoryview) -> bytes:
     return bytes(row.cast("B")[_KEY_AT : _KEY_AT + min(row[_LENGTH], _KEY_BYTES)])
-
-
-def row_index(column: int, *, second: bool = False) -> int:
-    """Return the index in a row of a histogram's column."""
-    return (SECOND if second else SUM) + 1 + column
 
 
 class Row(NamedTuple):

@@ -8,12 +8,13 @@ shows which actor it waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from procactors.errors import AskCycleError
 from procactors.wire.mailbox.black_box import PID, WAITING_ON
 from procactors.wire.procstat import stat_of
 
-__all__ = ["LOOKS", "LOOK_S", "cycle_from", "is_asleep"]
+__all__ = ["LOOKS", "LOOK_S", "cycle_error", "cycle_from", "is_asleep"]
 
 #: Looks in a row that must find the same cycle, all of it asleep, and the seconds between two. A
 #: process whose answer has come is no longer asleep from the write on; behind it, it gets past the
@@ -40,6 +41,24 @@ def cycle_from(first: int, me: int, words_of: Callable[[int], memoryview | None]
         except ValueError:  # its mailbox was closed in this process meanwhile: it waits no more
             at = 0
     return cycle if at == me else {}
+
+
+def cycle_error(
+    name: str, me: int, cycle: Iterable[int], name_of: Callable[[int], str]
+) -> AskCycleError:
+    """Return the error of an ask that would close a cycle.
+
+    Args:
+        name: of the actor that is asked.
+        me: the actor that asks.
+        cycle: the other actors in it, from the one that is asked on.
+        name_of: names an actor.
+    """
+    names = " → ".join(map(name_of, [me, *cycle, me]))
+    return AskCycleError(
+        f"asking {name} would wait for ever: {names} would wait for each other; "
+        f"use tell, or submit and return"
+    )
 
 
 def is_asleep(pid: int) -> bool:

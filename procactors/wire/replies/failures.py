@@ -16,7 +16,7 @@ import copyreg
 import pickle
 from typing import Any, TypeAlias
 
-from procactors.errors import DecodeError, RemoteError, RemoteTraceback
+from procactors.errors import AskTimeout, DecodeError, RemoteError, RemoteTraceback
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded, decode
 from procactors.wire.pickling.plain import PICKLED, load_plain
@@ -35,6 +35,7 @@ __all__ = [
     "own_failure",
     "pack_failure",
     "short_failure",
+    "timeout_error",
     "unpack",
 ]
 
@@ -219,4 +220,12 @@ def _reduces_as_usual(error: BaseException) -> bool:
     kind = type(error)
     return (
         kind.__reduce__ is _native(kind).__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__
+    )
+
+
+def timeout_error(name: str, timeout: float | None) -> AskTimeout:
+    """Return the error of a call whose answer has not come within `timeout` seconds."""
+    return AskTimeout(
+        f"no reply from {name} within {timeout} s; if the message had not begun by then, it never "
+        f"will, but what has begun goes on"
     )
