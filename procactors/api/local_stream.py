@@ -8,7 +8,8 @@ Never: travels: what is read here is read here.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from procactors.errors import AskCycleError, AskTimeout
@@ -59,6 +60,7 @@ class LocalStream(Stream[T_co]):
         self._name = name
         self._timeout = timeout
         self._is_over = False
+        self._loops = weakref.WeakSet()
 
     def __iter__(self) -> Iterator[T_co]:
         while not self._is_over:
@@ -73,14 +75,17 @@ class LocalStream(Stream[T_co]):
             raise StopIteration
         found = self._channel.take(self._timeout, self._name)
         if found is None:
-            raise AskTimeout(
-                f"no item from {self._name} within {self._timeout} s; the stream is still open"
-            )
+            raise self._late()
         is_item, item = found
         if is_item:
             return item  # type: ignore[no-any-return]
         self._end()
         raise StopIteration
+
+    def _late(self) -> AskTimeout:
+        return AskTimeout(
+            f"no item from {self._name} within {self._timeout} s; the stream is still open"
+        )
 
     def _end(self) -> None:
         """Note the end, and raise it if it is an error."""
@@ -99,11 +104,26 @@ class LocalStream(Stream[T_co]):
         self._channel.close()
         self._forget()
 
-    def __aiter__(self) -> AsyncIterator[T_co]:
-        raise unsupported("aio", self._local.engine.name)
+    async def _next(self, by: Any) -> T_co:
+        from asyncio import CancelledError  # large, as what follows
 
-    def __anext__(self) -> NoReturn:
-        raise unsupported("aio", self._local.engine.name)
+        from procactors.api.local_item import next_item
+
+        if self._is_over:
+            raise StopAsyncIteration
+        try:
+            found = await next_item(self._local.engine, self._channel, self._timeout)
+        except (CancelledError, GeneratorExit):
+            if by is not None:
+                self._leave(by)
+            raise
+        if found is None:
+            raise self._late()
+        is_item, item = found
+        if is_item:
+            return item  # type: ignore[no-any-return]
+        self._end()
+        raise StopAsyncIteration
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # made in part

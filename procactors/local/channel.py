@@ -30,6 +30,7 @@ class Channel:
     Attributes:
         answer: what the call of the generator was answered with; None: it has not ended.
         is_closed: the reader wants no more.
+        on_closed: called when it says so.
     """
 
     def __init__(self, engine: Engine, store: PayloadStore, room: int) -> None:
@@ -43,6 +44,28 @@ class Channel:
         self._writer: Waiter | None = None
         self.answer: tuple[Any, BaseException | None] | None = None
         self.is_closed = False
+        self.on_closed: Callable[[], None] | None = None
+
+    def seal(self, item: Any) -> Any:
+        """Return an item as it travels. Raises EncodeError: it cannot be pickled."""
+        plain = encode_result(item)
+        head, buffers = plain or self._store.encode(item, "item")
+        return plain is not None, head, [bytes(one) for one in buffers]
+
+    def offer(self, sealed: Any, make_waiter: Callable[[], Any]) -> Any:
+        """Add an item; return True, or False: nobody reads any more.
+
+        Where there is no room, return what was made by `make_waiter` and is told of it.
+        """
+        with self._lock:
+            if self.is_closed:
+                return False
+            if len(self._items) < self._room:
+                self._items.append(sealed)
+                self._wake(self._reader)
+                return True
+            self._writer = waiter = make_waiter()
+            return waiter
 
     def put(self, item: Any) -> bool:
         """Add an item, when there is room; return False: nobody reads any more.
@@ -50,35 +73,35 @@ class Channel:
         Raises:
             EncodeError: it cannot be pickled.
         """
-        plain = encode_result(item)
-        head, buffers = plain or self._store.encode(item, "item")
-        sealed = plain is not None, head, [bytes(one) for one in buffers]
-        while True:
-            with self._lock:
-                if self.is_closed:
-                    return False
-                if len(self._items) < self._room:
-                    self._items.append(sealed)
-                    self._wake(self._reader)
-                    return True
-                self._writer = waiter = self._engine.waiter()
-            waiter.is_patient = True
-            self._engine.wait(waiter, None, "a stream's reader")
+        sealed = self.seal(item)
+        while not isinstance(is_taken := self.offer(sealed, self._engine.waiter), bool):
+            is_taken.is_patient = True
+            self._engine.wait(is_taken, None, "a stream's reader")
+        return is_taken
 
     def take(self, timeout: float | None, name: str) -> tuple[bool, Any] | None:
         """Return (True, the next item); (False, None) at the end; None: none came in time."""
         deadline = None if timeout is None else self._engine.now() + timeout
-        while True:
-            with self._lock:
-                if self._items:
-                    sealed = self._items.popleft()
-                    self._wake(self._writer)
-                    return True, _opened(*sealed)
-                if self.answer is not None or self.is_closed:
-                    return False, None
-                self._reader = waiter = self._engine.waiter()
-            if not self._engine.wait(waiter, deadline, f"an item of {name}"):
+        while not isinstance(found := self.look(self._engine.waiter), tuple):
+            if not self._engine.wait(found, deadline, f"an item of {name}"):
                 return None
+        return found
+
+    def look(self, make_waiter: Callable[[], Any]) -> Any:
+        """Return (True, the next item), or (False, None) at the end.
+
+        Where none has come, return what was made by `make_waiter` and is told of it.
+        """
+        with self._lock:
+            if self._items:
+                sealed = self._items.popleft()
+                self._wake(self._writer)
+            elif self.answer is not None or self.is_closed:
+                return False, None
+            else:
+                self._reader = waiter = make_waiter()
+                return waiter
+        return True, _opened(*sealed)
 
     def end(self, answer: Any, error: BaseException | None) -> None:
         """Note that the generator has ended."""
@@ -93,6 +116,9 @@ class Channel:
             self._items.clear()
             self._wake(self._writer)
             self._wake(self._reader)
+            on_closed = self.on_closed
+        if on_closed is not None:
+            on_closed()
 
     @staticmethod
     def _wake(waiter: Waiter | None) -> None:
@@ -140,13 +166,17 @@ class Producer:
         self._channel = channel
         self._handler = handler
 
-    def run(self, *args: Any, **kwargs: Any) -> None:
-        """Serve the stream to its end; its reader's leaving is one.
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve the stream to its end, or return what serves it; its reader's leaving is one.
 
         Raises:
             What the generator raises; EncodeError: an item cannot be sent.
         """
         items = self._handler(*args, **kwargs)
+        if hasattr(items, "__anext__"):
+            from procactors.local.async_producer import produce  # `asyncio` is large
+
+            return produce(self._channel, items)
         if not hasattr(items, "__next__"):
             raise UnknownMethod(
                 f"expected items from {self._handler.__qualname__}, found {type(items).__name__}: "
@@ -157,6 +187,7 @@ class Producer:
         finally:
             if hasattr(items, "close"):
                 items.close()
+        return None
 
     def _serve(self, items: Iterator[Any]) -> None:
         channel = self._channel
