@@ -28,6 +28,8 @@ __all__ = ["TaskDriver"]
 #: Turns of the loop behind which its tasks that go on have gone on: one hands out what has come,
 #: the next one has them run.
 _TURNS = 2
+#: Seconds between two looks whether the loop's tasks can go on without the actors.
+_LOOK_EVERY_S = 1.0
 
 
 class TaskDriver:
@@ -59,7 +61,7 @@ class _Turns:
         self._port = weakref.ref(port)
         #: What tasks wait for, the latest last, and whether that is patient.
         self._waits: list[tuple[Any, bool]] = []
-        self._is_due = False
+        self._is_due = self._is_looking = False
         self._calm = 0
         #: The engine's turn is on, and ends when something is brought.
         self._waiter: Any = None
@@ -85,13 +87,16 @@ class _Turns:
     def _take_turn_soon(self) -> None:
         port = self._port()
         loop = None if port is None else port.loop
-        if loop is not None and not self._is_due and not loop.is_closed():
+        if port is not None and loop and not self._is_due and not loop.is_closed():
             self._is_due = True
+            port.turns_due += 1
             loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
         self._is_due = False
         port, engine = self._port(), self._engine
+        if port is not None:
+            port.turns_due -= 1
         self._waits = [wait for wait in self._waits if not wait[0].done()]
         if port is None or not self._waits or engine.is_closed:
             return
@@ -101,14 +106,28 @@ class _Turns:
             return
         self._calm = 0
         is_patient = all(is_patient for _, is_patient in self._waits)
-        until = engine.now() if is_patient else engine.next_at()
+        stands_still = is_patient or _has_ready(port)
+        until = engine.now() if stands_still else engine.next_at()
         if self._drive(until) or port.has_due or (until < math.inf and not is_patient):
             self._take_turn_soon()
-        elif is_patient or _may_go_on(port.loop):
+        elif is_patient:
             engine.on_ready = self._ready_again
+        elif _may_go_on(port.loop):
+            engine.on_ready = self._ready_again
+            self._look_again(port.loop)
         else:
             self._drive(None)
             self._take_turn_soon()
+
+    def _look_again(self, loop: Any) -> None:
+        """Look from time to time whether something could still have one of the tasks go on."""
+        if not self._is_looking:
+            self._is_looking = True
+            loop.call_later(_LOOK_EVERY_S, self._looked)
+
+    def _looked(self) -> None:
+        self._is_looking = False
+        self._take_turn_soon()
 
     def _ready_again(self) -> None:
         """The program has sent something."""
@@ -136,6 +155,11 @@ class _Turns:
             return True
         finally:
             self._waiter = None
+
+
+def _has_ready(port: Port) -> bool:
+    """Whether another task could go on now, as far as the loop shows it."""
+    return len(getattr(port.loop, "_ready", ())) > port.turns_due
 
 
 def _may_go_on(loop: Any) -> bool:

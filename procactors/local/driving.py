@@ -20,9 +20,11 @@ class Port(Protocol):
     """An event loop, as what is brought to it (`runtime.loop_port.LoopPort`).
 
     Attributes:
+        turns_due: turns of drivers that are among what is ready in the loop.
         on_post: are called when something is brought, by whoever brings it.
     """
 
+    turns_due: int
     on_post: Any
 
     @property

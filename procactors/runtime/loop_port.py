@@ -51,7 +51,8 @@ class LoopPort:
         self.lanes: dict[Any, Any] = {}
         # Whoever runs the loop begins what is to go on beside it.
         self._is_run_by_engine = hasattr(loop, "begin_aside")
-        #: Called behind what is brought, by whoever brings it.
+        # Of drivers; and what they have called behind what is brought, by whoever brings it.
+        self.turns_due = 0
         self.on_post: tuple[Callable[[], None], ...] = ()
 
     def post(self, brought: Brought) -> bool:
