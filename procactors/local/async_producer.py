@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from procactors.local.async_loop import LocalEvents
+from procactors.local.events import LocalEvents
 from procactors.local.here import here
 
-if TYPE_CHECKING:
-    from procactors.local.channel import Channel
-
 __all__ = ["produce"]
+
+
+class Channel(Protocol):
+    """One stream's items; see `channel.Channel`."""
+
+    is_closed: bool
+    on_closed: Callable[[], None] | None
+
+    def seal(self, item: Any) -> Any:
+        """Return an item as it travels."""
+
+    def offer(self, sealed: Any, make_waiter: Callable[[], Any]) -> Any:
+        """Add an item; return whether that was wanted, or what is to be waited for."""
 
 
 def produce(channel: Channel | None, items: Any) -> Any:

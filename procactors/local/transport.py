@@ -105,7 +105,6 @@ class LocalTransport:
         engine: runs it.
     """
 
-
     def __init__(self, path: str, engine: Engine) -> None:
         self.path = path
         self.engine = engine
