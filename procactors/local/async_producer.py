@@ -31,13 +31,21 @@ class Channel(Protocol):
         """Add an item; return whether that was wanted, or what is to be waited for."""
 
 
-def produce(channel: Channel | None, items: Any) -> Any:
+def produce(
+    channel: Channel | None, items: Any, rest: Callable[[], None], beat: Callable[[], None]
+) -> Any:
     """Serve a stream to its end; where an event loop runs, return what does so.
+
+    Args:
+        channel: of its reader; None: that is gone.
+        items: the generator.
+        rest: as that of `channel.Producer`.
+        beat: as that.
 
     Raises:
         What the generator raises; EncodeError: an item cannot be sent.
     """
-    serving = _serve(channel, items)
+    serving = _serve(channel, items, rest, beat)
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # an actor without one: it has it for this stream
@@ -53,13 +61,15 @@ def produce(channel: Channel | None, items: Any) -> Any:
     return serving
 
 
-async def _serve(channel: Channel | None, items: Any) -> None:
+async def _serve(
+    channel: Channel | None, items: Any, rest: Callable[[], None], beat: Callable[[], None]
+) -> None:
     try:
         if channel is None or _is_left(channel):
             return
         loop = asyncio.get_running_loop()
         # A task of its own, so that what it awaits is cancelled when the reader leaves.
-        pulling = loop.create_task(_pull(channel, items))
+        pulling = loop.create_task(_pull(channel, items, rest, beat))
 
         def leave() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
@@ -89,11 +99,18 @@ def _is_left(channel: Channel) -> bool:
     return channel.is_closed
 
 
-async def _pull(channel: Channel, items: Any) -> None:
+async def _pull(
+    channel: Channel, items: Any, rest: Callable[[], None], beat: Callable[[], None]
+) -> None:
     async for item in items:
+        beat()
         sealed = channel.seal(item)
         while not isinstance(is_taken := channel.offer(sealed, _Turn), bool):
-            await is_taken.future
+            rest()
+            try:
+                await is_taken.future
+            finally:
+                beat()
         if not is_taken:
             return
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "Channels", "Producer"]
 
 
+def _idle() -> None:
+    pass
+
+
 class Channel:
     """One stream's items.
 
@@ -40,8 +44,8 @@ class Channel:
         self._items: deque[Any] = deque()
         # Held to change all of this.
         self._lock = threading.Lock()
-        self._reader: Waiter | None = None
-        self._writer: Waiter | None = None
+        self._readers: list[Waiter] = []
+        self._writers: list[Waiter] = []
         self.answer: tuple[Any, BaseException | None] | None = None
         self.is_closed = False
         self.on_closed: Callable[[], None] | None = None
@@ -62,13 +66,21 @@ class Channel:
                 return False
             if len(self._items) < self._room:
                 self._items.append(sealed)
-                self._wake(self._reader)
+                self._wake(self._readers)
                 return True
-            self._writer = waiter = make_waiter()
+            waiter = make_waiter()
+            self._writers.append(waiter)
             return waiter
 
-    def put(self, item: Any) -> bool:
+    def put(
+        self, item: Any, rest: Callable[[], None] = _idle, beat: Callable[[], None] = _idle
+    ) -> bool:
         """Add an item, when there is room; return False: nobody reads any more.
+
+        Args:
+            item: it.
+            rest: called when it begins to wait for room.
+            beat: called when that wait is over.
 
         Raises:
             EncodeError: it cannot be pickled.
@@ -76,7 +88,11 @@ class Channel:
         sealed = self.seal(item)
         while not isinstance(is_taken := self.offer(sealed, self._engine.waiter), bool):
             is_taken.is_patient = True
-            self._engine.wait(is_taken, None, "a stream's reader")
+            rest()
+            try:
+                self._engine.wait(is_taken, None, "a stream's reader")
+            finally:
+                beat()
         return is_taken
 
     def take(self, timeout: float | None, name: str) -> tuple[bool, Any] | None:
@@ -95,11 +111,12 @@ class Channel:
         with self._lock:
             if self._items:
                 sealed = self._items.popleft()
-                self._wake(self._writer)
+                self._wake(self._writers)
             elif self.answer is not None or self.is_closed:
                 return False, None
             else:
-                self._reader = waiter = make_waiter()
+                waiter = make_waiter()
+                self._readers.append(waiter)
                 return waiter
         return True, _opened(*sealed)
 
@@ -107,23 +124,24 @@ class Channel:
         """Note that the generator has ended."""
         with self._lock:
             self.answer = answer, error
-            self._wake(self._reader)
+            self._wake(self._readers)
 
     def close(self) -> None:
         """Read no more: the producer ends at its next item."""
         with self._lock:
             self.is_closed = True
             self._items.clear()
-            self._wake(self._writer)
-            self._wake(self._reader)
+            self._wake(self._writers)
+            self._wake(self._readers)
             on_closed = self.on_closed
         if on_closed is not None:
             on_closed()
 
     @staticmethod
-    def _wake(waiter: Waiter | None) -> None:
-        if waiter is not None:
+    def _wake(waiters: list[Waiter]) -> None:
+        for waiter in waiters:  # each of them looks again
             waiter.set()
+        waiters.clear()
 
 
 def _opened(is_plain: bool, head: bytes, buffers: list[bytes]) -> Any:
@@ -160,11 +178,21 @@ class Producer:
     Args:
         channel: of its reader; None: that is gone.
         handler: the generator, bound.
+        rest: notes that the reader is waited for, which is no hang, however long it takes.
+        beat: notes that the generator is alive: the time of a hang counts from its last item.
     """
 
-    def __init__(self, channel: Channel | None, handler: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        channel: Channel | None,
+        handler: Callable[..., Any],
+        rest: Callable[[], None],
+        beat: Callable[[], None],
+    ) -> None:
         self._channel = channel
         self._handler = handler
+        self._rest = rest
+        self._beat = beat
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Serve the stream to its end, or return what serves it; its reader's leaving is one.
@@ -176,7 +204,7 @@ class Producer:
         if hasattr(items, "__anext__"):
             from procactors.local.async_producer import produce  # `asyncio` is large
 
-            return produce(self._channel, items)
+            return produce(self._channel, items, self._rest, self._beat)
         if not hasattr(items, "__next__"):
             raise UnknownMethod(
                 f"expected items from {self._handler.__qualname__}, found {type(items).__name__}: "
@@ -194,5 +222,6 @@ class Producer:
         if channel is None or channel.is_closed:
             return
         for item in items:
-            if not channel.put(item):
+            self._beat()
+            if not channel.put(item, self._rest, self._beat):
                 return

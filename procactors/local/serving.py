@@ -31,6 +31,8 @@ __all__ = ["Serving"]
 _unpack = WHOLE.unpack_from
 _HEAD = WHOLE.size
 _CALL = int(Kind.CALL)
+#: Nanoseconds by which a wait for a stream's reader is put off: to wait for it is no hang.
+_LATER_NS = 1 << 60
 
 
 class Serving(Loop):
@@ -79,7 +81,15 @@ class Serving(Loop):
     def _streaming(self, key: bytes) -> Callable[..., Any]:
         number, _, method = key[1:].partition(b":")
         _, handler = find_handler(self._instance, self._table, method, streamed=True)
-        return Producer(self._channels.find(int(number, 16)), handler).run
+        busy_since, _ = self._busy()
+
+        def rest() -> None:
+            busy_since(self.now_ns() + _LATER_NS)
+
+        def beat() -> None:
+            busy_since(self.now_ns())
+
+        return Producer(self._channels.find(int(number, 16)), handler, rest, beat).run
 
     @property
     def is_cancelled(self) -> bool:
