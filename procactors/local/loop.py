@@ -66,7 +66,9 @@ class LocalLoop(Serving):
         self._settle(host, transport, history)
         self._patience_s: float | None = None
         # Records come straight from a mailbox with any number of places.
-        self._is_straight = type(reader) is LocalReader and not host.options.mailbox
+        self._is_straight = (
+            type(reader) is LocalReader and reader.meter is None and not host.options.mailbox
+        )
 
     @property
     def is_quiet(self) -> bool:
