@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stress.local_kills import run
+from tests.stress.coroutine_kills import run
 
 BACKENDS = pytest.mark.parametrize("backend", ["inline", "threads"])
 
