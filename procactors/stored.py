@@ -29,6 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: The functions that pickles name by this module, and the modules that they lie in.
 STORED = {
     "_adopt_feed": "procactors.runtime.feed",
+    "_adopt_local_feed": "procactors.api.local_feed",
+    "_adopt_local_stream": "procactors.api.local_stream",
     "_adopt_stream": "procactors.runtime.stream",
     "_definition": "procactors.wire.pickling.definitions",
     "_make_ref": "procactors.runtime.ref",

@@ -151,9 +151,8 @@ class LocalLife(Life):
         if self._options.checkpoint is not None:
             store, engine = self.transport.store, self.transport.engine
             name = self._order.class_name
-            self._keeper = keeper_of(
-                self.host.state, store, self.actor, name, self._options, engine.now
-            )
+            about = store, self.actor, name, self._options, engine.now
+            self._keeper = keeper_of(self.host.state, self._reader, *about)
             self._keeper.restore(instance)
         _hook(instance, "on_start")
         if self._order.report:

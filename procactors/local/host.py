@@ -14,16 +14,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from procactors.crash import ExitReason
 from procactors.errors import ProcActorsError
 from procactors.local.box import LocalBox, LocalMail
-from procactors.local.checkpoints import LocalStateFile
+from procactors.local.checkpoints import LocalState
 from procactors.local.slots import LocalHands
 from procactors.model.backends import check_options
 from procactors.model.options import Options
-from procactors.supervision.actor_mailbox import ActorMailbox
+from procactors.supervision.actor_mailbox import ActorMailbox, claim_of
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
 from procactors.supervision.health import Look
 from procactors.supervision.recovery import Recovery
@@ -51,8 +51,8 @@ __all__ = ["LocalBackend", "LocalHost", "LocalRecovery"]
 class LocalRecovery(Recovery):
     """Answers for the dead, without pipes."""
 
-    def __init__(self, transport: LocalTransport, letters: Any) -> None:
-        super().__init__(transport.store, transport, letters)  # type: ignore[arg-type]
+    def __init__(self, transport: LocalTransport, letters: Any, crashes: Any = None) -> None:
+        super().__init__(transport.store, transport, letters, crashes)  # type: ignore[arg-type]
         self._replies = transport.make_replies()
 
     def sweep_after(self, process: int) -> None:
@@ -90,8 +90,10 @@ class LocalHost(ActorMailbox):
         self.is_unbounded = not options.mailbox
         self.table: Any = LocalHands(self.words, self.now_ns)
         self.files: Any = self.mail
+        checkpoint = options.checkpoint
+        self._claim = None if checkpoint is None else claim_of(checkpoint, name)
         #: What its lives write their state to.
-        self.state = LocalStateFile()
+        self.state = LocalState(None if checkpoint is None else cast("str", checkpoint.file))
         self._ended = Ended(None)
         self._dump = ""
         #: What wakes the reader of an inbox.
@@ -131,6 +133,7 @@ class LocalHost(ActorMailbox):
                 return
             life.is_dead = True
             self._ended = ended
+        self._backend.transport.channels.over(life)
         self._backend.post(functools.partial(self._gone, life))
 
     def _gone(self, life: Any) -> None:
@@ -172,6 +175,7 @@ class LocalHost(ActorMailbox):
         life, self.life, self.pid = self.life, None, None
         if life is not None:
             life.is_dead = True
+            self._backend.transport.channels.over(life)
             life.kill()
 
     def sweeper(self) -> Callable[[], None]:
@@ -222,7 +226,7 @@ class LocalHost(ActorMailbox):
         return Look(now, handled, None, bool(self.mail.records))
 
     def crash_writer(self) -> Tell:
-        """Return what writes a crash to the folder of crashes: there is none."""
+        """Return what writes a crash to the folder of crashes, if there is one."""
         return self._backend.recovery.crash_writer(self)
 
     def recover(self, report: Any, most: int, unwanted: tuple[int, int] | None = None) -> Tell:
@@ -257,6 +261,9 @@ class LocalHost(ActorMailbox):
 
     def remove(self) -> None:
         """Let go of everything."""
+        self.state.release()
+        if self._claim is not None:
+            self._claim.release()
         self._backend.transport.store.remove(self.blueprint)
         self.mail.close_for_good()
 

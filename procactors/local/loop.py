@@ -156,7 +156,8 @@ class LocalLoop(Loop):
     def _streaming(self, key: bytes) -> Callable[..., Any]:
         number, _, method = key[1:].partition(b":")
         _, handler = find_handler(self._instance, self._table, method, streamed=True)
-        return Producer(self._channels.find(int(number, 16)), handler).run
+        channel = self._channels.find(int(number, 16))
+        return Producer(channel, handler, self._busy()[0], self.now_ns).run
 
     def _serve_control(self, record: bytes) -> None:
         kind, flags, body = parse(record)

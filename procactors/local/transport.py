@@ -110,6 +110,7 @@ class LocalTransport:
         self.calls = Calls(self.store)
         self.channels = Channels(engine, self.store)
         self.open_stream: Callable[..., Any] | None = None
+        self.make_letter: Callable[..., Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = functools.partial(_Turn, engine)
         self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
@@ -546,6 +547,7 @@ class LocalTransport:
             action()
         for call in list(self.calls.pending):
             self.calls.fail(call, ActorStopped("the system was stopped"))
+        self.channels.close()
         self.boxes.clear()
         self.store.close()
 

@@ -47,12 +47,6 @@ LIMITS: dict[str, Limit] = {
     "memory": Limit("`Limits(memory=...)`", _LOCAL, _ERROR, _ONE),
     "cpus": Limit("`Limits(cpu_affinity=..., nice=...)`", _LOCAL, _ERROR, _ONE),
     "env": Limit("`options(env=...)`", _LOCAL, _ERROR, _ONE),
-    "checkpoint": Limit(
-        "`Checkpoint(file=...)`",
-        _LOCAL,
-        _ERROR,
-        "a state that outlives the program has to stand alone; here it is kept in memory",
-    ),
     "recycle": Limit(
         "`options(recycle_after=...)`",
         _LOCAL,
@@ -71,17 +65,11 @@ LIMITS: dict[str, Limit] = {
         _ERROR,
         "the loop is woken by a pipe of another process",
     ),
-    "feeds": Limit(
-        "`feed(...)` as an argument",
-        _LOCAL,
+    "loops": Limit(
+        "`feed(...)` of asynchronous items",
+        ("inline",),
         _ERROR,
-        "the caller's iterable would be read in the caller's thread, which waits or goes on",
-    ),
-    "moving": Limit(
-        "sending a `Stream` on to another actor",
-        _LOCAL,
-        _ERROR,
-        "its reader is the one who has opened it",
+        "they come from an event loop, which stands still while actors run",
     ),
     "bounds": Limit(
         "a pool's `size=(least, most)` and `autoscale`, and `timeout=` for an item",
@@ -94,12 +82,6 @@ LIMITS: dict[str, Limit] = {
         _LOCAL,
         _ERROR,
         "a share is a file in shared memory; in one process, hand on what is immutable",
-    ),
-    "files": Limit(
-        "`ActorSystem(dead_letter_file=..., crash_dir=...)`",
-        _LOCAL,
-        _ERROR,
-        "what is kept has to stand alone, and what is sent here does not",
     ),
     "threads": Limit(
         "an `ask`, or another wait, in a thread of your own",
@@ -162,8 +144,6 @@ def check_options(backend: str, options: Options) -> None:
         raise unsupported("cpus", backend)
     if options.env:
         raise unsupported("env", backend)
-    if options.checkpoint is not None and options.checkpoint.file is not None:
-        raise unsupported("checkpoint", backend)
     if options.recycle_after is not None:
         raise unsupported("recycle", backend)
 

@@ -58,6 +58,7 @@ class Transport(Protocol):
         open_stream: opens the stream of a ref's generator, where that is not by pipes; None: it is.
         refuse: refuses what the backend does not promise, by its name in `model.backends`; None: it
             promises all.
+        make_letter: makes what feeds are sent with, where that is not by pipes; None: it is.
     """
 
     path: str
@@ -72,6 +73,7 @@ class Transport(Protocol):
     has_threads: bool
     open_stream: Callable[..., Any] | None
     refuse: Callable[[str], None] | None
+    make_letter: Callable[..., Any] | None
 
     @property
     def store(self) -> PayloadStore:

@@ -61,6 +61,7 @@ class DirectTransport:
     has_threads = True
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
+    make_letter: Callable[..., Any] | None = None
     make_lock = staticmethod(threading.Lock)
     make_guard = staticmethod(threading.RLock)
     make_condition = staticmethod(threading.Condition)
