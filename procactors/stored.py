@@ -36,6 +36,7 @@ STORED = {
     "_make_ref": "procactors.runtime.ref",
     "_open_mailbox": "procactors.wire.mailbox.queue",
     "_received": "procactors.runtime.shared",
+    "_received_locally": "procactors.api.local_shared",
     "fill": "procactors.wire.pickling.definitions",
     "fill_cached": "procactors.wire.pickling.rebuilding",
     "fill_enum": "procactors.wire.pickling.rebuilding",

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any, NoReturn
 
 from procactors.process.nesting import importer
@@ -36,7 +37,7 @@ class NullTransport:
     """
 
     reply_number = 0
-    has_threads = True
+    beside: Callable[[Any, str], Callable[[], None]] | None = None
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
     make_letter: Callable[..., Any] | None = None
@@ -50,6 +51,8 @@ class NullTransport:
         self.encode: Callable[..., Encoded] = _nothing
         self.make_lock: Callable[[], Any] = threading.Lock
         self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_mutex: Callable[[], Any] = threading.RLock
+        self.clock: Callable[[], float] = monotonic
         self.make_condition: Callable[[Any], Any] = threading.Condition
         self.make_queue: Callable[[], Any] = SimpleQueue
         enter(self)

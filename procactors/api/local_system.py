@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from procactors import crash
 from procactors.api.inbox import Inbox
 from procactors.api.local_life import LocalLife
+from procactors.api.local_shared import Sharing
 from procactors.api.spawner import SystemHandle
 from procactors.deadletters.store import DeadLetters
 from procactors.errors import ActorStopped, UnknownMethod
@@ -100,6 +101,7 @@ def become_local(
     SystemHandle.__init__(system, transport, ask_timeout)
     transport.open_stream = functools.partial(_open_stream, transport)
     transport.make_letter = _make_letter
+    transport.store.sharing = Sharing(transport)
     system._engine = engine
     transport.store.stands_alone = letter_file is not None or crash_dir is not None
     system._crashes = None if crash_dir is None else CrashFolder(crash_dir, path)
@@ -176,12 +178,6 @@ class _LocalSystem:
     def inbox(self, name: str | None = None) -> Inbox:
         ref = self._ref(self._client.ask(c.OpenInbox(name)))
         return _LocalInbox(self._endpoint, ref, self._recovery.lost)
-
-    def share(self, value: Any) -> Any:
-        raise unsupported("shares", self._engine.name)
-
-    def shares(self) -> list[Any]:
-        raise unsupported("shares", self._engine.name)
 
     @property
     def aio(self) -> Any:

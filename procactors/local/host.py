@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from procactors.crash import ExitReason
 from procactors.errors import ProcActorsError
 from procactors.local.box import LocalBox, LocalMail
+from procactors.local.here import Killed
 from procactors.local.checkpoints import LocalState
 from procactors.local.slots import LocalHands
 from procactors.model.backends import check_options
@@ -92,6 +93,8 @@ class LocalHost(ActorMailbox):
         self.files: Any = self.mail
         checkpoint = options.checkpoint
         self._claim = None if checkpoint is None else claim_of(checkpoint, name)
+        #: The state that a life has left for the next one, when it made way for it.
+        self.snapshot: bytes | None = None
         #: What its lives write their state to.
         self.state = LocalState(None if checkpoint is None else cast("str", checkpoint.file))
         self._ended = Ended(None)
@@ -257,7 +260,20 @@ class LocalHost(ActorMailbox):
         self.blueprint = self._backend.transport.store.rename(path, name, keep=is_shared)
 
     def drop_snapshot(self) -> None:
-        """Nothing goes over to a next life but by a checkpoint."""
+        """Drop the state that a life has left for a recycling, and then crashed."""
+        self.snapshot = None
+
+    def leave_snapshot(self, life: Any, state: bytes) -> None:
+        """Leave a life's state for the next one, unless it was killed. From any thread."""
+        with self.mail.lock:
+            if life.is_dead:
+                raise Killed
+            self.snapshot = state
+
+    def take_snapshot(self) -> bytes | None:
+        """Return the state that the life before has left, if it has; it is used once."""
+        state, self.snapshot = self.snapshot, None
+        return state
 
     def remove(self) -> None:
         """Let go of everything."""

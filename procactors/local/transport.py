@@ -28,8 +28,9 @@ from procactors.errors import (
 from procactors.local.channel import Channels
 from procactors.local.here import Killed, here
 from procactors.local.replies import REPLY, Calls, LocalReplies, Port
+from procactors.local.shares import LocalShares
 from procactors.local.store import LocalStore
-from procactors.local.waits import EngineCondition, EngineQueue
+from procactors.local.waits import EngineCondition, EngineLock, EngineQueue
 from procactors.model.backends import unsupported
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
 from procactors.wire.mailbox.black_box import (
@@ -107,8 +108,10 @@ class LocalTransport:
         self.path = path
         self.engine = engine
         self.store = LocalStore(path, self.make_replies)
+        self.store.now_ns = engine.now_ns
         self.calls = Calls(self.store)
         self.channels = Channels(engine, self.store)
+        self.shares = LocalShares(path)
         self.open_stream: Callable[..., Any] | None = None
         self.make_letter: Callable[..., Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
@@ -116,10 +119,14 @@ class LocalTransport:
         self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
         self.make_condition: Callable[[Any], Any] = threading.Condition
         self.make_queue: Callable[[], Any] = SimpleQueue
-        self.has_threads = not engine.is_virtual
+        self.make_mutex: Callable[[], Any] = threading.RLock
+        self.clock = engine.now
+        self.beside: Callable[[Any, str], Callable[[], None]] | None = None
         if engine.is_virtual:
             self.make_condition = lambda _: EngineCondition(engine)
             self.make_queue = functools.partial(EngineQueue, engine)
+            self.make_mutex = functools.partial(EngineLock, engine)
+            self.beside = self._run_beside
         self.is_abandoned = False
         #: The mailboxes, by actor; the supervisor's is 0.
         self.boxes: dict[int, Box] = {}
@@ -136,6 +143,10 @@ class LocalTransport:
         self._closing: list[Callable[[], None]] = []
         self._closed = False
         enter(cast("Transport", self))  # its `actor` is whoever asks
+
+    def _run_beside(self, task: Any, name: str) -> Callable[[], None]:
+        self.engine.start(task, name)
+        return functools.partial(self.engine.wake, task)
 
     def refuse(self, what: str) -> None:
         """Refuse what the backend does not promise, by its name in the table."""
@@ -548,6 +559,7 @@ class LocalTransport:
         for call in list(self.calls.pending):
             self.calls.fail(call, ActorStopped("the system was stopped"))
         self.channels.close()
+        self.shares.close()
         self.boxes.clear()
         self.store.close()
 

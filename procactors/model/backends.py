@@ -47,12 +47,7 @@ LIMITS: dict[str, Limit] = {
     "memory": Limit("`Limits(memory=...)`", _LOCAL, _ERROR, _ONE),
     "cpus": Limit("`Limits(cpu_affinity=..., nice=...)`", _LOCAL, _ERROR, _ONE),
     "env": Limit("`options(env=...)`", _LOCAL, _ERROR, _ONE),
-    "recycle": Limit(
-        "`options(recycle_after=...)`",
-        _LOCAL,
-        _ERROR,
-        "it is against memory that a process does not give back, and here there is one process",
-    ),
+    "growth": Limit("`Recycle(memory_growth=...)`", _LOCAL, _ERROR, _ONE),
     "async": Limit(
         "`async def` handlers and hooks, `max_concurrency`",
         _LOCAL,
@@ -70,18 +65,6 @@ LIMITS: dict[str, Limit] = {
         ("inline",),
         _ERROR,
         "they come from an event loop, which stands still while actors run",
-    ),
-    "bounds": Limit(
-        "a pool's `size=(least, most)` and `autoscale`, and `timeout=` for an item",
-        ("inline",),
-        _ERROR,
-        "a thread beside the pool looks at the load and at slow items, and there is none",
-    ),
-    "shares": Limit(
-        "`system.share(...)`",
-        _LOCAL,
-        _ERROR,
-        "a share is a file in shared memory; in one process, hand on what is immutable",
     ),
     "threads": Limit(
         "an `ask`, or another wait, in a thread of your own",
@@ -144,8 +127,8 @@ def check_options(backend: str, options: Options) -> None:
         raise unsupported("cpus", backend)
     if options.env:
         raise unsupported("env", backend)
-    if options.recycle_after is not None:
-        raise unsupported("recycle", backend)
+    if options.recycle_after is not None and options.recycle_after.memory_growth is not None:
+        raise unsupported("growth", backend)
 
 
 def shown() -> str:

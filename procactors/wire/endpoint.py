@@ -76,7 +76,7 @@ class Endpoint:
         box: the actor's own black box, in which it shows which actor it waits for.
     """
 
-    has_threads = True
+    beside: Callable[[Any, str], Callable[[], None]] | None = None
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
     make_letter: Callable[..., Any] | None = None
@@ -91,6 +91,8 @@ class Endpoint:
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = threading.Lock
         self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_mutex: Callable[[], Any] = threading.RLock
+        self.clock: Callable[[], float] = monotonic
         self.make_condition: Callable[[Any], Any] = threading.Condition
         self.make_queue: Callable[[], Any] = SimpleQueue
         self._pid = os.getpid()

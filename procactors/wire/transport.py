@@ -54,7 +54,10 @@ class Transport(Protocol):
         make_guard: makes the lock that guards a reply's state, and reentrant ones like it.
         make_condition: makes a condition on such a lock.
         make_queue: makes what one thread puts into, and another one waits at.
-        has_threads: threads run side by side; else one thing at a time.
+        make_mutex: makes a lock that is held while something is waited for; reentrant.
+        clock: the instant, in seconds, by which its waits go.
+        beside: has a task's steps taken beside the rest, and returns what has the next one taken
+            (`local.engine.Task`); None: a thread is begun for that.
         open_stream: opens the stream of a ref's generator, where that is not by pipes; None: it is.
         refuse: refuses what the backend does not promise, by its name in `model.backends`; None: it
             promises all.
@@ -70,7 +73,9 @@ class Transport(Protocol):
     make_guard: Callable[[], Any]
     make_condition: Callable[[Any], Any]
     make_queue: Callable[[], Any]
-    has_threads: bool
+    make_mutex: Callable[[], Any]
+    clock: Callable[[], float]
+    beside: Callable[[Any, str], Callable[[], None]] | None
     open_stream: Callable[..., Any] | None
     refuse: Callable[[str], None] | None
     make_letter: Callable[..., Any] | None
