@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from procactors.runner.checkpoints import CheckpointReader, Keeper
     from procactors.runner.event_loop import EventLoop
     from procactors.runtime.child_failure import ChildFailure
+    from procactors.wire.pickling.codec import Encoded
 else:
     c = late("procactors.model.commands")
     crash = late("procactors.crash")

@@ -117,7 +117,9 @@ class LetterFile:
         NotLetters: it is something else.
     """
 
-    def __init__(self, path: str, *, create: bool = False, patience: float = 10.0, any_thread: bool = False) -> None:
+    def __init__(
+        self, path: str, *, create: bool = False, patience: float = 10.0, any_thread: bool = False
+    ) -> None:
         self.path = path
         if create and not os.path.exists(path):
             _make(path)

@@ -115,23 +115,26 @@ class Channel:
         """Return (True, the next item); (False, None) at the end; None: none came in time."""
         deadline = None if timeout is None else self._engine.now() + timeout
         while True:
+            waiter: Waiter | None = None
+            sealed: Any = None
             with self._lock:
                 if self._items:
                     sealed = self._items.popleft()
                     self._wake(self._writer)
-                    break
-                if self._is_left:
+                elif self._is_left:
                     return False, None
-                waiter = self._engine.waiter()
-                self._readers.append(waiter)
+                else:
+                    waiter = self._engine.waiter()
+                    self._readers.append(waiter)
+            if waiter is None:
+                self.on_room()
+                return True, _opened(*sealed)
             try:
                 has_come = self._engine.wait(waiter, deadline, f"an item of {name}")
             finally:
                 self._leave(waiter)
             if not has_come:
                 return None
-        self.on_room()
-        return True, _opened(*sealed)
 
     def _leave(self, waiter: Waiter) -> None:
         """Wait no more for an item."""

@@ -132,10 +132,10 @@ class LocalCheckpointReader(CheckpointReader):
 class _Keeper(Keeper):
     """Writes an actor's state down by its engine's clock."""
 
-    def __init__(self, clock: Callable[[], float], *about: Any, is_lasting: bool) -> None:
+    def __init__(self, clock: Callable[[], float], *about: Any) -> None:
         self.clock = clock
-        super().__init__(*about, is_lasting)
-        if is_lasting:
+        super().__init__(*about)
+        if self._is_lasting:
             self._encode = self._alone
 
     def _alone(self, value: Any, what: str = "message") -> Encoded:
@@ -168,7 +168,6 @@ def keeper_of(
     assert checkpoint is not None
     owner = blake2b(f"{store.path}/{actor}".encode(), digest_size=16).digest()
     again = options.delivery is Delivery.AT_LEAST_ONCE
-    bounds = checkpoint.messages, checkpoint.seconds, again
+    bounds = checkpoint.messages, checkpoint.seconds, again, checkpoint.file is not None
     file = _LifesFile(state, reader)
-    is_lasting = checkpoint.file is not None
-    return _Keeper(clock, file, store, owner, class_name, *bounds, is_lasting=is_lasting)
+    return _Keeper(clock, file, store, owner, class_name, *bounds)

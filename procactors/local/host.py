@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 from procactors.crash import ExitReason
 from procactors.errors import ProcActorsError
 from procactors.local.box import LocalBox, LocalMail
-from procactors.local.here import Killed
 from procactors.local.checkpoints import LocalState
+from procactors.local.here import Killed
 from procactors.local.slots import LocalHands
 from procactors.model.backends import check_options
 from procactors.model.options import Options

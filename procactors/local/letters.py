@@ -90,6 +90,4 @@ class TurnLetterWriter(LocalLetterWriter):
             return
         patience = super()._hand_over(self._file)
         if patience is not None:
-            self._engine.at(
-                self._engine.now() + patience, lambda: self._engine.later(self._hand)
-            )
+            self._engine.at(self._engine.now() + patience, lambda: self._engine.later(self._hand))

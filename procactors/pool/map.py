@@ -17,7 +17,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from queue import Empty, SimpleQueue
+from queue import Empty
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -273,7 +273,9 @@ class MapJob:
         return not self.state.events.empty()
 
     def _take(self, size: int) -> Sequence[Any]:
-        items, self._exhausted, error = self._input.take(size, TARGET_S, self.dispatcher.transport.clock)
+        items, self._exhausted, error = self._input.take(
+            size, TARGET_S, self.dispatcher.transport.clock
+        )
         if error is not None:
             self._end_input(error)
         return items
@@ -397,7 +399,9 @@ class MapJob:
         if deadline is None:
             return self.state.events.get()
         try:
-            return self.state.events.get(timeout=max(0.0, deadline - self.dispatcher.transport.clock()))
+            return self.state.events.get(
+                timeout=max(0.0, deadline - self.dispatcher.transport.clock())
+            )
         except Empty:
             # Until 3.11 a class of its own, and callers of an executor expect that one.
             raise concurrent.futures.TimeoutError(

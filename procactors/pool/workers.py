@@ -11,7 +11,6 @@ import contextlib
 import functools
 import itertools
 import logging
-import threading
 from typing import Any
 
 from procactors.crash import ExitKind, ExitReason
@@ -21,8 +20,8 @@ from procactors.model import commands as c
 from procactors.model.choices import Delivery, Overflow
 from procactors.model.options import Limits, Options
 from procactors.pool.batch import WorkerSlot
-from procactors.pool.dispatch import Dispatcher
 from procactors.pool.beside import start_aside
+from procactors.pool.dispatch import Dispatcher
 from procactors.pool.monitor import Monitor
 from procactors.pool.scaling import IDLE_S, Demand, wanted
 from procactors.process.cpus import usable_cpus
@@ -32,7 +31,6 @@ from procactors.runtime.leaving import UNWIND_S
 from procactors.runtime.ref import ActorRef
 from procactors.runtime.reply import Reply
 from procactors.seeds import derive
-from procactors.wire.transport import Transport
 
 __all__ = ["WorkerPlan", "Workers"]
 
@@ -134,7 +132,8 @@ class Workers:
         indexes = list(itertools.islice(self._indexes, count))
         refs = self._spawn([self._options_of(index) for index in indexes])
         slots = [
-            WorkerSlot(ref, index, self._transport.clock()) for ref, index in zip(refs, indexes, strict=True)
+            WorkerSlot(ref, index, self._transport.clock())
+            for ref, index in zip(refs, indexes, strict=True)
         ]
         if not self.dispatcher.join(slots):
             # Stopped while they started: the end of the pool did not see them.
@@ -339,4 +338,3 @@ class Workers:
         self.dispatcher.close(ActorStopped(f"{self.name} ended with its actor system"))
         self._monitor.close()
         self.dispatcher.end()
-

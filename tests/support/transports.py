@@ -9,6 +9,7 @@ import pickle
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Any
 
 from procactors import Options, errors
