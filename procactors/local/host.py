@@ -34,6 +34,7 @@ from procactors.wire.mailbox.black_box import (
     HANDLED,
     IN_HAND,
     PHASE,
+    PID,
     RUNNING,
     STATE,
     STOPPING,
@@ -121,7 +122,7 @@ class LocalHost(ActorMailbox):
         self._dump = ""
         self.cancelled.clear()
         self.life = self._backend.new_life(self, life)
-        self.pid = os.getpid()
+        self.pid = self.words[PID] = os.getpid()
         self._engine.start(self.life, self.name)
 
     def ready(self, start: int, decides: int) -> None:
