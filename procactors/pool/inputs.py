@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
 from typing import Any, Protocol
 
 __all__ = ["Ended", "Input", "input_of"]
@@ -18,7 +19,7 @@ class Input(Protocol):
     """Where the items of a map come from."""
 
     def take(
-        self, size: int, seconds: float, clock: Callable[[], float]
+        self, size: int, seconds: float, clock: Callable[[], float] = monotonic
     ) -> tuple[Sequence[Any], bool, Exception | None]:
         """Return up to `size` items, or what comes in about so many seconds, but one at least.
 
@@ -38,7 +39,7 @@ class Ended:
         self._error = error
 
     def take(
-        self, size: int, seconds: float, clock: Callable[[], float]
+        self, size: int, seconds: float, clock: Callable[[], float] = monotonic
     ) -> tuple[Sequence[Any], bool, Exception | None]:
         """Return no items."""
         return (), True, self._error
@@ -68,7 +69,7 @@ class _Cut:
         self._at = 0
 
     def take(
-        self, size: int, seconds: float, clock: Callable[[], float]
+        self, size: int, seconds: float, clock: Callable[[], float] = monotonic
     ) -> tuple[Sequence[Any], bool, Exception | None]:
         """Return up to `size` items."""
         taken = self._items[self._at : self._at + size]
@@ -86,7 +87,7 @@ class _Drawn:
         self._source = source
 
     def take(
-        self, size: int, seconds: float, clock: Callable[[], float]
+        self, size: int, seconds: float, clock: Callable[[], float] = monotonic
     ) -> tuple[Sequence[Any], bool, Exception | None]:
         """Return up to `size` items, or what comes in about so many seconds, but one at least."""
         source = self._source
