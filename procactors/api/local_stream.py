@@ -8,12 +8,12 @@ Never: waits otherwise than by the engine.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procactors.errors import AskCycleError, AskTimeout, StreamBroken
 from procactors.local.here import here
-from procactors.model.backends import unsupported
 from procactors.runtime.stream import Stream
 from procactors.runtime.streaming import encode_streamed
 from procactors.stored import stored
@@ -69,6 +69,8 @@ class LocalStream(Stream[T_co]):
         #: Whose it is: with that life, it ends.
         self._life = life if life is not None and life.transport is transport else None
         transport.channels.read_by(self._life, channel)
+        #: The ``async for`` loops over it.
+        self._loops = weakref.WeakSet()
 
     def __iter__(self) -> Iterator[T_co]:
         while True:
@@ -80,19 +82,25 @@ class LocalStream(Stream[T_co]):
 
     def __next__(self) -> T_co:
         if self._move:
-            raise StreamBroken(f"this stream of {self._name} was sent on: the receiver reads it")
+            raise self._is_elsewhere()
         if self._is_over:
             raise StopIteration
         found = self._channel.take(self._timeout, self._name)
         if found is None:
-            raise AskTimeout(
-                f"no item from {self._name} within {self._timeout} s; the stream is still open"
-            )
+            raise self._late()
         is_item, item = found
         if is_item:
             return item  # type: ignore[no-any-return]
         self._end()
         raise StopIteration
+
+    def _is_elsewhere(self) -> StreamBroken:
+        return StreamBroken(f"this stream of {self._name} was sent on: the receiver reads it")
+
+    def _late(self) -> AskTimeout:
+        return AskTimeout(
+            f"no item from {self._name} within {self._timeout} s; the stream is still open"
+        )
 
     def _end(self) -> None:
         """Note the end, and raise it if it is an error."""
@@ -118,11 +126,28 @@ class LocalStream(Stream[T_co]):
         self._channel.close()
         self._let_go()
 
-    def __aiter__(self) -> AsyncIterator[T_co]:
-        raise unsupported("aio", self._local.engine.name)
+    async def _next(self, by: Any) -> T_co:
+        from asyncio import CancelledError  # large, as what follows
 
-    def __anext__(self) -> NoReturn:
-        raise unsupported("aio", self._local.engine.name)
+        from procactors.api.local_item import next_item
+
+        if self._move:
+            raise self._is_elsewhere()
+        if self._is_over:
+            raise StopAsyncIteration
+        try:
+            found = await next_item(self._local.engine, self._channel, self._timeout)
+        except (CancelledError, GeneratorExit):
+            if by is not None:
+                self._leave(by)
+            raise
+        if found is None:
+            raise self._late()
+        is_item, item = found
+        if is_item:
+            return item  # type: ignore[no-any-return]
+        self._end()
+        raise StopAsyncIteration
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # made in part

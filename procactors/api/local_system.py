@@ -31,7 +31,6 @@ from procactors.local.inline import Inline
 from procactors.local.threads import Threads
 from procactors.local.transport import LocalTransport
 from procactors.model import commands as c
-from procactors.model.backends import unsupported
 from procactors.model.checks import deadline, patience, whole
 from procactors.observe.events import Events
 from procactors.supervision.crash_folder import CrashFolder
@@ -178,13 +177,6 @@ class _LocalSystem:
     def inbox(self, name: str | None = None) -> Inbox:
         ref = self._ref(self._client.ask(c.OpenInbox(name)))
         return _LocalInbox(self._endpoint, ref, self._recovery.lost)
-
-    @property
-    def aio(self) -> Any:
-        raise unsupported("aio", self._engine.name)
-
-    async def __aenter__(self) -> Any:
-        raise unsupported("aio", self._engine.name)
 
     def _expect_start(self) -> None:
         pass

@@ -22,7 +22,7 @@ from procactors.wire.pickling.codec import decode
 from procactors.wire.pickling.plain import encode_result, load_plain
 
 if TYPE_CHECKING:
-    from procactors.local.engine import Engine, Waiter
+    from procactors.local.engine import Engine
     from procactors.wire.payload_store import PayloadStore
 
 __all__ = ["Channel", "Channels", "Producer"]
@@ -39,6 +39,7 @@ class Channel:
         answer: what the call of the generator was answered with; None: it has not ended.
         is_closed: the reader wants no more.
         is_read: somebody reads: not one that was sent on, and has not come.
+        on_closed: called when it says so.
         on_room: called when there is room again, or nobody who wants an item.
         on_opened: called when the actor that is fed has opened it.
         on_gone: called when the message that it went with is over, and nobody has opened it.
@@ -52,13 +53,14 @@ class Channel:
         self._items: deque[Any] = deque()
         # Held to change all of this.
         self._lock = threading.Lock()
-        self._readers: deque[Waiter] = deque()
-        self._writer: Waiter | None = None
+        self._readers: list[Any] = []
+        self._writer: Any = None
         self.answer: tuple[Any, BaseException | None] | None = None
         self._is_end_told = False
         self.is_closed = False
         self.is_read = True
         self._move = 0
+        self.on_closed: Callable[[], None] | None = None
         self.on_room: Callable[[], None] = _nothing
         self.on_opened: Callable[[], None] = _nothing
         self.on_gone: Callable[[], None] = _nothing
@@ -74,17 +76,25 @@ class Channel:
     def _is_left(self) -> bool:
         return self.is_closed or self.answer is not None
 
+    def room(self, make_waiter: Callable[[], Any]) -> Any:
+        """Return True: an item may be put now, or False: nobody reads any more.
+
+        Where there is no room, return what was made by `make_waiter` and is told of it.
+        """
+        with self._lock:
+            if self._is_left:
+                return False
+            if len(self._items) < self._room:
+                return True
+            self._writer = waiter = make_waiter()
+            return waiter
+
     def await_room(self) -> bool:
         """Wait until an item may be put; return False: nobody reads any more."""
-        while True:
-            with self._lock:
-                if self._is_left:
-                    return False
-                if len(self._items) < self._room:
-                    return True
-                self._writer = waiter = self._engine.waiter()
-            waiter.is_patient = True
-            self._engine.wait(waiter, None, "a stream's reader")
+        while not isinstance(has_room := self.room(self._engine.waiter), bool):
+            has_room.is_patient = True
+            self._engine.wait(has_room, None, "a stream's reader")
+        return has_room
 
     def put(self, item: Any) -> None:
         """Add an item, for which there is room; nothing happens if nobody reads any more.
@@ -98,14 +108,14 @@ class Channel:
         with self._lock:
             if not self._is_left:
                 self._items.append(sealed)
-                self._wake_readers(1)
+                self._wake_readers()
 
     def end(self, answer: Any, error: BaseException | None) -> None:
         """Note that the items have ended; only the first end counts."""
         with self._lock:
             if self.answer is None:
                 self.answer = answer, error
-            self._wake_readers(len(self._readers))
+            self._wake_readers()
             self._wake(self._writer)
         self.on_room()
 
@@ -114,35 +124,28 @@ class Channel:
     def take(self, timeout: float | None, name: str) -> tuple[bool, Any] | None:
         """Return (True, the next item); (False, None) at the end; None: none came in time."""
         deadline = None if timeout is None else self._engine.now() + timeout
-        while True:
-            waiter: Waiter | None = None
-            sealed: Any = None
-            with self._lock:
-                if self._items:
-                    sealed = self._items.popleft()
-                    self._wake(self._writer)
-                elif self._is_left:
-                    return False, None
-                else:
-                    waiter = self._engine.waiter()
-                    self._readers.append(waiter)
-            if waiter is None:
-                self.on_room()
-                return True, _opened(*sealed)
-            try:
-                has_come = self._engine.wait(waiter, deadline, f"an item of {name}")
-            finally:
-                self._leave(waiter)
-            if not has_come:
+        while not isinstance(found := self.look(self._engine.waiter), tuple):
+            if not self._engine.wait(found, deadline, f"an item of {name}"):
                 return None
+        return found
 
-    def _leave(self, waiter: Waiter) -> None:
-        """Wait no more for an item."""
+    def look(self, make_waiter: Callable[[], Any]) -> Any:
+        """Return (True, the next item), or (False, None) at the end.
+
+        Where none has come, return what was made by `make_waiter` and is told of the next one, as
+        all are that wait: one of them gets it, and the others look again.
+        """
         with self._lock:
-            if waiter in self._readers:
-                self._readers.remove(waiter)
-            elif self._items:
-                self._wake_readers(1)  # it was for us: another may have it
+            if self._items:
+                sealed = self._items.popleft()
+                self._wake(self._writer)
+            elif self._is_left:
+                return False, None
+            else:
+                self._readers.append(waiter := make_waiter())
+                return waiter
+        self.on_room()
+        return True, _opened(*sealed)
 
     def take_end(self) -> tuple[Any, BaseException | None]:
         """Return what the items have ended with; to the first that asks."""
@@ -156,8 +159,11 @@ class Channel:
             self.is_closed = True
             self._items.clear()
             self._wake(self._writer)
-            self._wake_readers(len(self._readers))
+            self._wake_readers()
+            on_closed = self.on_closed
         self.on_room()
+        if on_closed is not None:
+            on_closed()
 
     # -- changing hands -----------------------------------------------------------------------
 
@@ -195,12 +201,13 @@ class Channel:
         self.close()
         self.on_gone()
 
-    def _wake_readers(self, count: int) -> None:
-        for _ in range(min(count, len(self._readers))):
-            self._readers.popleft().set()
+    def _wake_readers(self) -> None:
+        readers, self._readers = self._readers, []
+        for waiter in readers:
+            waiter.set()
 
     @staticmethod
-    def _wake(waiter: Waiter | None) -> None:
+    def _wake(waiter: Any) -> None:
         if waiter is not None:
             waiter.set()
 
@@ -294,20 +301,24 @@ class Producer:
         busy_since: Callable[[int], None],
         now_ns: Callable[[], int],
     ) -> None:
-        self._channel = channel
+        self.channel = channel
         self._handler = handler
         self._busy_since = busy_since
         self._now_ns = now_ns
         #: Called with how many items were taken of the generator.
         self.on_taken: Callable[[int], None] = lambda _count: None
 
-    def run(self, *args: Any, **kwargs: Any) -> None:
-        """Serve the stream to its end; its reader's leaving is one.
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve the stream to its end, or return what serves it; its reader's leaving is one.
 
         Raises:
             What the generator raises; EncodeError: an item cannot be sent.
         """
         items = self._handler(*args, **kwargs)
+        if hasattr(items, "__anext__"):
+            from procactors.local.async_producer import produce  # `asyncio` is large
+
+            return produce(self, items)
         if not hasattr(items, "__next__"):
             raise UnknownMethod(
                 f"expected items from {self._handler.__qualname__}, found {type(items).__name__}: "
@@ -318,9 +329,18 @@ class Producer:
         finally:
             if hasattr(items, "close"):
                 items.close()
+        return None
+
+    def rest(self) -> None:
+        """Note that the reader is waited for: that is no hang, however long it takes."""
+        self._busy_since(self._now_ns() + _LATER_NS)
+
+    def beat(self) -> None:
+        """Note that the generator is at its next item: the time of a hang counts from here."""
+        self._busy_since(self._now_ns())
 
     def _serve(self, items: Iterator[Any]) -> None:
-        channel = self._channel
+        channel = self.channel
         if channel is None:
             return
         while self._is_wanted(channel):
@@ -332,15 +352,15 @@ class Producer:
             channel.put(item)
 
     def _is_wanted(self, channel: Channel) -> bool:
-        """Wait until the reader wants an item, which is no hang; return False: never."""
+        """Wait until the reader wants an item; return False: it never will."""
         life = here.life
         if life is not None and life.is_dead:
             raise Killed
         room = channel.has_room()
         if not room and room is not None:
-            self._busy_since(self._now_ns() + _LATER_NS)
+            self.rest()
             room = channel.await_room()
-        self._busy_since(self._now_ns())
+        self.beat()
         return bool(room)
 
 

@@ -105,6 +105,9 @@ class Engine(Protocol):
     def later(self, callback: Callable[[], None]) -> None:
         """Have a user's callback called, outside of what runs just now."""
 
+    def new_event_loop(self, task: Task) -> Any:
+        """Return an asyncio event loop for a task that runs it in its steps."""
+
     def yield_(self) -> None:
         """Let others run, if the engine likes to."""
 

@@ -48,17 +48,11 @@ LIMITS: dict[str, Limit] = {
     "cpus": Limit("`Limits(cpu_affinity=..., nice=...)`", _LOCAL, _ERROR, _ONE),
     "env": Limit("`options(env=...)`", _LOCAL, _ERROR, _ONE),
     "growth": Limit("`Recycle(memory_growth=...)`", _LOCAL, _ERROR, _ONE),
-    "async": Limit(
-        "`async def` handlers and hooks, `max_concurrency`",
-        _LOCAL,
+    "io": Limit(
+        "sockets, pipes and processes of `asyncio` in an actor's event loop",
+        ("inline",),
         _ERROR,
-        "an event loop of their own comes with the process",
-    ),
-    "aio": Limit(
-        "`ref.aio`, `system.aio`, `async with`",
-        _LOCAL,
-        _ERROR,
-        "the loop is woken by a pipe of another process",
+        "what comes from outside comes when it likes, and all that happens is drawn from the seed",
     ),
     "loops": Limit(
         "`feed(...)` of asynchronous items",

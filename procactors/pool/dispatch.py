@@ -83,7 +83,7 @@ class Dispatcher:
         self.name = name
         self.slots: list[WorkerSlot] = []
         self.queue: deque[Span] = deque()
-        self._now = transport.clock
+        self._now = transport.now
         self.lock = transport.make_guard()
         self._changed = transport.make_condition(self.lock)
         self._watchers = 0

@@ -274,7 +274,7 @@ class MapJob:
 
     def _take(self, size: int) -> Sequence[Any]:
         items, self._exhausted, error = self._input.take(
-            size, TARGET_S, self.dispatcher.transport.clock
+            size, TARGET_S, self.dispatcher.transport.now
         )
         if error is not None:
             self._end_input(error)
@@ -400,7 +400,7 @@ class MapJob:
             return self.state.events.get()
         try:
             return self.state.events.get(
-                timeout=max(0.0, deadline - self.dispatcher.transport.clock())
+                timeout=max(0.0, deadline - self.dispatcher.transport.now())
             )
         except Empty:
             # Until 3.11 a class of its own, and callers of an executor expect that one.

@@ -57,7 +57,7 @@ class Monitor:
         self._dispatcher = dispatcher
         self._client = Client(dispatcher.transport)
         self._scale = scale
-        self._now = dispatcher.transport.clock
+        self._now = dispatcher.transport.now
         #: What has this looked at again, where it is a task and no thread.
         self._call: Callable[[], None] | None = None
         # Not an Event: a signal handler that raises in its `set` may leave that locked for ever.

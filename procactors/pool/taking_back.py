@@ -51,7 +51,7 @@ def hold_back(dispatcher: Dispatcher, is_of: IsOf) -> Place | None:
             for batch in slot.batches:
                 for span, at in batch.parts(0, batch.stolen_from):
                     if is_of(span):
-                        batch.lower(at, dispatcher.transport.clock())
+                        batch.lower(at, dispatcher.transport.now())
                         batch.result_table.words[CANCELLED] = at + 1
                         return Place(batch, at)
     return None

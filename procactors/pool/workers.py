@@ -132,7 +132,7 @@ class Workers:
         indexes = list(itertools.islice(self._indexes, count))
         refs = self._spawn([self._options_of(index) for index in indexes])
         slots = [
-            WorkerSlot(ref, index, self._transport.clock())
+            WorkerSlot(ref, index, self._transport.now())
             for ref, index in zip(refs, indexes, strict=True)
         ]
         if not self.dispatcher.join(slots):
@@ -290,16 +290,16 @@ class Workers:
         Called again, or by two threads, it waits for the same end.
         """
         self._transport.check_copy()
-        deadline = None if timeout is None else self._transport.clock() + timeout
+        deadline = None if timeout is None else self._transport.now() + timeout
         dispatcher = self.dispatcher
         with dispatcher.lock:
             dispatcher.closing = True
             while dispatcher.is_busy() and dispatcher.broken is None:
-                left = None if deadline is None else deadline - self._transport.clock()
+                left = None if deadline is None else deadline - self._transport.now()
                 if left is not None and left <= 0:
                     break
                 dispatcher.await_change(left)
-        self._finish(None if deadline is None else max(0.0, deadline - self._transport.clock()))
+        self._finish(None if deadline is None else max(0.0, deadline - self._transport.now()))
 
     def kill(self) -> None:
         """End all workers at once; what was not done is refused."""

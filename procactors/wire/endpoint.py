@@ -76,7 +76,9 @@ class Endpoint:
         box: the actor's own black box, in which it shows which actor it waits for.
     """
 
+    has_threads = True
     beside: Callable[[Any, str], Callable[[], None]] | None = None
+    now: Callable[[], float] = monotonic
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
     make_letter: Callable[..., Any] | None = None
@@ -92,7 +94,6 @@ class Endpoint:
         self.make_lock: Callable[[], Any] = threading.Lock
         self.make_guard: Callable[[], Any] = threading.RLock
         self.make_mutex: Callable[[], Any] = threading.RLock
-        self.clock: Callable[[], float] = monotonic
         self.make_condition: Callable[[Any], Any] = threading.Condition
         self.make_queue: Callable[[], Any] = SimpleQueue
         self._pid = os.getpid()
@@ -528,6 +529,10 @@ class Endpoint:
             callback()  # the endpoint is closed
         else:
             callbacks.put(callback)
+
+    def begin(self, call: Callable[[], None], name: str) -> None:
+        """Begin a call that may wait, in a thread of its own."""
+        threading.Thread(target=call, name=f"procactors-{name}", daemon=True).start()
 
     def on_close(self, action: Callable[[], None]) -> None:
         """Run `action` when the endpoint is closed, unless it is taken back before."""

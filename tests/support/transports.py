@@ -59,6 +59,7 @@ class DirectTransport:
 
     reply_number = 0
     is_copy = False
+    has_threads = True
     beside: Callable[[Any, str], Callable[[], None]] | None = None
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
@@ -66,7 +67,7 @@ class DirectTransport:
     make_lock = staticmethod(threading.Lock)
     make_guard = staticmethod(threading.RLock)
     make_mutex = staticmethod(threading.RLock)
-    clock = staticmethod(monotonic)
+    now = staticmethod(monotonic)
     make_condition = staticmethod(threading.Condition)
     make_queue = staticmethod(queue.SimpleQueue)
 

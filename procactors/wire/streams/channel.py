@@ -185,7 +185,8 @@ def open_for_reading(path: str, number: int, *, is_handed_over: bool = False) ->
     """Open the reading end of a channel that another process has made, or hands over.
 
     Raises:
-        Gone: there is none any more, or, where it is not handed over, nobody who writes it. StorageFull: no descriptor is left.
+        Gone: there is none any more, or nobody who writes it, where it is not handed over.
+        StorageFull: no descriptor is left.
     """
     with _opened(path, number) as ends:
         ends.open_data(_READ)
