@@ -116,6 +116,8 @@ def become_local(
     transport.on_given_up = system._client.report_given_up
     transport.on_full = system._client.report_full
     letters.connect(transport, desk.address_of)
+    transport.is_metered = system._is_metered
+    transport.letters_total = lambda: letters.total
     if letter_file is not None:
         try:
             letters.keep_in(system._open_writer(letter_file))

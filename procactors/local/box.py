@@ -32,6 +32,7 @@ from procactors.wire.record import KIND_AT, Kind, Record, frame, parse
 
 if TYPE_CHECKING:
     from procactors.local.engine import Engine, Waiter
+    from procactors.local.metering import LocalMeter
 
 __all__ = ["LocalBox", "LocalMail", "LocalReader", "is_begun"]
 
@@ -117,6 +118,8 @@ class LocalMail:
     def __init__(self, engine: Engine, box: LocalBox) -> None:
         self.records: deque[bytes] = deque()
         self.lock = threading.RLock()
+        #: What its readers count with; None: nothing is counted.
+        self.meter: LocalMeter | None = None
         self._engine = engine
         self._words = box.words
         self._taken = 0
@@ -171,13 +174,13 @@ class LocalReader:
         path: names the mailbox.
         box: its black box.
         records: what waits, the next first.
+        meter: counts what is handled; None: nothing is counted.
         is_dead: the life was killed: whatever it still does with its mailbox raises `Killed`.
     """
 
     is_polled = True
     is_alone = False
-    #: Nothing is counted.
-    meter = None
+    #: Method of the message in hand; None: it is counted for none.
     key: bytes | None = None
 
     def __init__(
@@ -189,6 +192,7 @@ class LocalReader:
         self.is_dead = False
         self._words = box.words
         self.records = mail.records
+        self.meter = mail.meter
         self._is_bounded = bool(box.words[CAPACITY])
         self._now_ns = now_ns
 
@@ -245,12 +249,17 @@ class LocalReader:
             words[HANDLED_OWN] += handled
         elif self._is_bounded:
             self.mail.free_place()
+        if handled and self.meter is not None and self.key is not None:
+            self.meter.record(self.key, self._now_ns() - words[BUSY_SINCE])
 
     def turn(self, key: bytes | None) -> None:
-        """Count nothing."""
+        """Count the message in hand for the method of a key; None: for no method."""
+        self.key = key
 
     def waited(self, at: int) -> None:
-        """Count nothing."""
+        """Count how long the message in hand has waited: it is stamped."""
+        if self.meter is not None and self.key is not None and not self._words[DELIVERIES]:
+            self.meter.waited(self.key, self.box.current, self._words[BUSY_SINCE])
 
     def give_back(self) -> None:
         """Each place was given back at once."""

@@ -112,7 +112,8 @@ class LocalCheckpointReader(CheckpointReader):
 
     is_dead = False
     mail: Any
-    meter: Any = None
+    meter: Any
+    records: Any
     key: bytes | None = None
 
     # All that `CheckpointReader` builds on is the one's in memory.

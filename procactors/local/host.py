@@ -21,6 +21,7 @@ from procactors.errors import ProcActorsError
 from procactors.local.box import LocalBox, LocalMail
 from procactors.local.checkpoints import LocalState
 from procactors.local.here import Killed
+from procactors.local.metering import LocalMeter
 from procactors.local.slots import LocalHands
 from procactors.model.backends import check_options
 from procactors.model.options import Options
@@ -89,6 +90,8 @@ class LocalHost(ActorMailbox):
         self.words = self.box.words
         self.mail = LocalMail(self._engine, self.box)
         self.records = self.mail.records
+        self.meter = self.mail.meter = LocalMeter() if backend.transport.is_metered else None
+        self.is_over = False
         self.is_unbounded = not options.mailbox
         self.table: Any = LocalHands(self.words, self.now_ns)
         self.files: Any = self.mail
@@ -344,6 +347,9 @@ class LocalBackend:
 
     def forget(self, actor: int) -> None:
         """An actor is over."""
+        host: Any = self.transport.boxes.get(actor)
+        if isinstance(host, LocalHost):
+            self.transport.meters.over(host)
         self.transport.boxes.pop(actor, None)
 
     def overdue(self) -> None:

@@ -39,6 +39,8 @@ __all__ = ["LocalLoop"]
 _unpack = WHOLE.unpack_from
 _HEAD = WHOLE.size
 _CALL = int(Kind.CALL)
+#: Bytes of padding that only a stamped record has more of.
+_LEAST_STAMPED = 7
 
 
 class LocalLoop(Serving):
@@ -111,7 +113,7 @@ class LocalLoop(Serving):
             if others:
                 return True
 
-    def _serve_straight(self, others: list[Any]) -> None:  # noqa: C901, PLR0912 - it is hot
+    def _serve_straight(self, others: list[Any]) -> None:  # noqa: C901, PLR0912, PLR0915 - it is hot
         """Handle records until others are ready, or something else is to be looked at.
 
         What `advance`, `_serve_one` and `done` do, without a call for each: they cost as much as
@@ -120,6 +122,7 @@ class LocalLoop(Serving):
         reader: Any = self._reader
         words, box, records, history = self._words, self._box, reader.records, self._history
         engine, name, bound = self._engine, self._actor_name, self._bound
+        meter = reader.meter
         while not self._pausing and words[CONTROL] < HALT:
             if reader.is_dead:
                 raise Killed
@@ -145,6 +148,9 @@ class LocalLoop(Serving):
                     key = record[_HEAD:body_at]
                     if history is not None:
                         history((engine.now(), name, key, sender))
+                    reader.key = key
+                    if padding > _LEAST_STAMPED:
+                        reader.waited(0)
                     if record[body_at] != PLAIN:
                         body = record[body_at : length - padding]
                         if not self._serve(key, flags, body, call, reply):
@@ -164,6 +170,8 @@ class LocalLoop(Serving):
                         words[DELIVERIES] = 0
                         words[STATE] = length << 40 | length << 16
                         words[HANDLED] += 1
+                        if meter is not None:
+                            meter.record(key, engine.now_ns() - words[BUSY_SINCE])
             if others:
                 return
 
@@ -181,6 +189,10 @@ class LocalLoop(Serving):
         key = record[_HEAD:body_at]
         if self._history is not None:
             self._history((self._now(), self._actor_name, key, sender))
+        reader: Any = self._reader
+        reader.turn(key)
+        if padding > _LEAST_STAMPED:
+            reader.waited(0)
         body = record[body_at : length - padding]
         if body[0] == PLAIN and not flags:
             self._serve_plain(key, body, call, reply)
@@ -192,6 +204,7 @@ class LocalLoop(Serving):
         kind, flags, body = parse(record)
         if kind == Kind.STOP:
             self._patience_s = 0.0
+        self._reader.turn(None)
         self._heed(kind, flags, body)
         self.source.done(place=kind == Kind.MOVED)
 

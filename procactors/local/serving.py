@@ -7,6 +7,7 @@ Never: does with a message anything else than the loops of `runner` do.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,10 @@ class Serving(Loop):
         number, _, method = key[1:].partition(b":")
         _, handler = find_handler(self._instance, self._table, method, streamed=True)
         channel = self._channels.find(int(number, 16))
-        return Producer(channel, handler, self._busy()[0], self.now_ns).run
+        producer = Producer(channel, handler, self._busy()[0], self.now_ns)
+        if (meter := self._reader.meter) is not None:
+            producer.on_taken = functools.partial(meter.items, key)
+        return producer.run
 
     @property
     def is_cancelled(self) -> bool:

@@ -28,6 +28,7 @@ from procactors.errors import (
 from procactors.local.aside import Aside
 from procactors.local.channel import Channels
 from procactors.local.here import Killed, here
+from procactors.local.metering import LocalMeters
 from procactors.local.replies import REPLY, Calls, LocalReplies, Port
 from procactors.local.shares import LocalShares
 from procactors.local.store import LocalStore
@@ -43,7 +44,7 @@ from procactors.wire.mailbox.black_box import (
     WAITING_ON,
 )
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import BODY_LIMIT, Kind, frame, parse
+from procactors.wire.record import BODY_LIMIT, Kind, frame, parse, stamped
 from procactors.wire.replies.cycles import cycle_error, cycle_from
 from procactors.wire.replies.failures import load_answer, open_answer, timeout_error
 from procactors.wire.replies.port import Answer, PendingReply
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from procactors.local.box import LocalMail
     from procactors.local.engine import Engine
     from procactors.local.slots import LocalSlot
+    from procactors.metrics.values import Metrics
     from procactors.wire.transport import Transport
 
 __all__ = ["Box", "LocalTransport"]
@@ -113,6 +115,9 @@ class LocalTransport:
         self.store.now_ns = engine.now_ns
         self.calls = Calls(self.store)
         self.channels = Channels(engine, self.store)
+        self.is_metered = False
+        self.meters = LocalMeters(engine.now_ns)
+        self.letters_total: Callable[[], int] = int
         self.shares = LocalShares(path)
         self.open_stream: Callable[..., Any] | None = None
         self.make_letter: Callable[..., Any] | None = None
@@ -268,6 +273,8 @@ class LocalTransport:
         )
         port = Port(self.engine, actor, name)
         self.calls.pending[call] = port
+        if actor and self.is_metered:
+            record = self._measured(call, sender, method, record)
         try:
             self._send(actor, name, record, place_timeout)
             answer = self._await(port, life, deadline)
@@ -339,6 +346,8 @@ class LocalTransport:
         record = build_message(self.store, actor, method, encoded, call, REPLY, sender, deadline)
         pending.call = call
         self.calls.pending[call] = pending
+        if actor and self.is_metered:
+            record = self._measured(call, sender, method, record)
         try:
             self._send(actor, name, record, place_timeout)
         except BaseException:
@@ -346,8 +355,26 @@ class LocalTransport:
             raise
         if timeout is not None:
             late = timeout_error(name, timeout)
-            self.engine.at(deadline, functools.partial(self.calls.fail, call, late))
+            alarm = self.engine.at(deadline, functools.partial(self.calls.fail, call, late))
+            self.calls.alarms[call] = alarm
+            if call not in self.calls.pending:  # it was answered just now
+                self.calls.drop(call)
         self.engine.yield_()
+
+    def _measured(self, call: int, sender: int, method: bytes, record: bytes) -> bytes:
+        """Return the record of a call that is counted when it is answered, or as it is."""
+        begun = self.meters.begin(method)
+        if begun is None:
+            return record
+        self.calls.sent[call] = functools.partial(self.meters.end, sender, begun)
+        sent, _, _, standing = begun
+        return stamped(record, sent, standing)
+
+    def snapshot(self) -> Metrics:
+        """Return what was counted by now (`procactors.metrics`)."""
+        self.check_process()
+        hosts = [host for actor, host in sorted(self.boxes.items()) if actor != SUPERVISOR]
+        return self.meters.read(self.path, self.engine.now(), hosts, self.letters_total())
 
     def expect(self, pending: PendingReply) -> tuple[int, int]:
         """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
@@ -439,7 +466,9 @@ class LocalTransport:
     def _builder(self, sender: int, method: bytes) -> Callable[[bytes], bytes]:
         if len(self._tells) >= _KEPT_BUILDERS:
             self._tells.clear()
-        build = self._tells[sender, method] = tell_builder(method, sender)
+        # Inline, what waits does so for no time of the system's.
+        is_stamped = self.is_metered and not self.engine.is_virtual
+        build = self._tells[sender, method] = tell_builder(method, sender, is_stamped)
         return build
 
     # -- cancelling ---------------------------------------------------------------------------
