@@ -15,18 +15,18 @@ from procactors.runtime.loop_port import LoopPort, port_here
 
 if TYPE_CHECKING:
     from procactors.local.channel import Channel
-    from procactors.local.engine import Engine
+    from procactors.local.transport import LocalTransport
 
 __all__ = ["next_item"]
 
 
 async def next_item(
-    engine: Engine, channel: Channel, timeout: float | None
+    transport: LocalTransport, channel: Channel, timeout: float | None
 ) -> tuple[bool, Any] | None:
     """Return (True, the next item), (False, None) at the end; None: none came in time."""
-    port = port_here()
+    port, engine = port_here(), transport.engine
     deadline = None if timeout is None else engine.now() + timeout
-    make: Callable[[], _Turn] = lambda: _Turn(port, is_patient=not engine.is_virtual)  # noqa: E731
+    make: Callable[[], _Turn] = lambda: _Turn(port, transport)  # noqa: E731
     await asyncio.sleep(0)  # a stream that never rests lets other tasks run
     while not isinstance(found := channel.look(make), tuple):
         if deadline is not None and engine.now() >= deadline:
@@ -43,9 +43,9 @@ async def next_item(
 class _Turn:
     """A task's wait; see `local.engine.Waiter`."""
 
-    def __init__(self, port: LoopPort, *, is_patient: bool) -> None:
+    def __init__(self, port: LoopPort, transport: LocalTransport) -> None:
         self._port = port
-        self.future = port.new_future(is_patient=is_patient)
+        self.future = port.new_future(transport)
 
     def set(self) -> None:
         """Say that something has come. From any thread."""

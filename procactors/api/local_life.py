@@ -175,7 +175,7 @@ class LocalLife(Life):
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         if table_of(cls).is_async:
-            from procactors.local.async_loop import LocalEvents  # only where it is used
+            from procactors.local.events import LocalEvents  # only where it is used
 
             self._events = self.bell = LocalEvents(self.transport.engine, self)
         self._context._class = cls

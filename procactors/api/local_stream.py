@@ -136,7 +136,7 @@ class LocalStream(Stream[T_co]):
         if self._is_over:
             raise StopAsyncIteration
         try:
-            found = await next_item(self._local.engine, self._channel, self._timeout)
+            found = await next_item(self._local, self._channel, self._timeout)
         except (CancelledError, GeneratorExit):
             if by is not None:
                 self._leave(by)

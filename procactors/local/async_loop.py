@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from procactors.local.here import Killed
 from procactors.local.serving import Serving
 from procactors.runner.async_loop import AsyncLoop
-from procactors.runner.event_loop import EventLoop
 from procactors.runner.hand import Hand
 from procactors.wire.envelope import WHOLE
 from procactors.wire.mailbox.black_box import CONTROL, HALT
@@ -26,49 +25,13 @@ from procactors.wire.record import Kind, Record, parse
 
 if TYPE_CHECKING:
     from procactors.local.event_loop import EngineLoop
+    from procactors.local.events import LocalEvents
     from procactors.local.host import LocalHost
     from procactors.local.transport import LocalTransport
 
-__all__ = ["LocalAsyncLoop", "LocalEvents"]
+__all__ = ["LocalAsyncLoop"]
 
 _CALL = int(Kind.CALL)
-
-
-class LocalEvents(EventLoop):
-    """The event loop of one life.
-
-    Args:
-        engine: runs it.
-        life: whose.
-
-    Attributes:
-        wake: has the loop look at its mailbox, once it does. From any thread.
-    """
-
-    def __init__(self, engine: Any, life: Any) -> None:
-        super().__init__(lambda: engine.new_event_loop(life))
-        self._life = life
-        self._is_stepped = engine.is_virtual
-        self.wake: Callable[[], None] | None = None
-
-    def unwind(self, tasks: list[Any]) -> None:
-        """Let go on, for a moment, what was cancelled; a time of our own stands still."""
-        if self._is_stepped:
-            loop: Any = self.loop
-            loop.unwind()
-        else:
-            super().unwind(tasks)
-
-    # What a task's bell is to the thread that serves it (`threads.Threads`).
-
-    def set(self) -> None:
-        """Have the thread of the life look what there is. From any thread."""
-        with contextlib.suppress(RuntimeError):  # it is being closed
-            if self.wake is not None:
-                self.wake()
-            if self._life.is_dead:
-                # It may be in a hook, which waits for whatever it likes.
-                self.loop.call_soon_threadsafe(self.loop.stop)
 
 
 class LocalAsyncLoop(Serving, AsyncLoop):

@@ -9,15 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from procactors.local.async_loop import LocalEvents
+from procactors.local.events import LocalEvents
 from procactors.local.here import here
 
-if TYPE_CHECKING:
-    from procactors.local.channel import Channel, Producer
-
 __all__ = ["produce"]
+
+
+class Channel(Protocol):
+    """One stream's items; see `channel.Channel`."""
+
+    is_closed: bool
+    on_closed: Callable[[], None] | None
+
+    def room(self, make_waiter: Callable[[], Any]) -> Any:
+        """Return whether an item is wanted now, or what is to be waited for."""
+
+    def put(self, item: Any) -> None:
+        """Add an item, for which there is room."""
+
+
+class Producer(Protocol):
+    """Who runs the generator; see `channel.Producer`."""
+
+    channel: Any
+    on_taken: Callable[[int], None]
+
+    def rest(self) -> None:
+        """Note that the reader is waited for."""
+
+    def beat(self) -> None:
+        """Note that the generator is at its next item."""
 
 
 def produce(producer: Producer, items: Any) -> Any:

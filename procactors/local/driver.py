@@ -21,7 +21,7 @@ from procactors.errors import AskTimeout
 from procactors.local.driving import Port
 
 if TYPE_CHECKING:
-    from procactors.local.inline import Inline
+    from procactors.local.engine import VirtualEngine
 
 __all__ = ["TaskDriver"]
 
@@ -35,16 +35,16 @@ _LOOK_EVERY_S = 1.0
 class TaskDriver:
     """What has an engine's actors run while tasks wait; see `driving.Driver`."""
 
-    def __init__(self, engine: Inline) -> None:
+    def __init__(self, engine: VirtualEngine) -> None:
         self._engine = engine
         self._turns: weakref.WeakKeyDictionary[Port, _Turns] = weakref.WeakKeyDictionary()
 
-    def wait_for(self, port: Port, future: Any, is_patient: bool) -> None:
+    def wait_for(self, port: Port, future: Any, whose: Any) -> None:
         """Let actors run while a task waits."""
         turns = self._turns.get(port)
         if turns is None:
             turns = self._turns[port] = _Turns(self._engine, port)
-        turns.add(future, is_patient)
+        turns.add(future, is_patient=getattr(whose, "engine", None) is not self._engine)
 
     def close(self) -> None:
         """Let go of the loops."""
@@ -56,7 +56,7 @@ class TaskDriver:
 class _Turns:
     """The engine's turns in one event loop."""
 
-    def __init__(self, engine: Inline, port: Port) -> None:
+    def __init__(self, engine: VirtualEngine, port: Port) -> None:
         self._engine = engine
         self._port = weakref.ref(port)
         #: What tasks wait for, the latest last, and whether that is patient.
@@ -67,7 +67,7 @@ class _Turns:
         self._waiter: Any = None
         port.on_post = (*port.on_post, self._brought)
 
-    def add(self, future: Any, is_patient: bool) -> None:
+    def add(self, future: Any, *, is_patient: bool) -> None:
         """Have the engine take turns until a future is done."""
         self._waits.append((future, is_patient))
         self._calm = 0

@@ -39,13 +39,14 @@ class Port(Protocol):
 class Driver(Protocol):
     """Runs the actors of one system."""
 
-    def wait_for(self, port: Port, future: Any, is_patient: bool) -> None:
+    def wait_for(self, port: Port, future: Any, whose: Any) -> None:
         """Let actors run while a task waits.
 
         Args:
             port: of the loop that runs in this thread.
             future: for what.
-            is_patient: it may well never come: no time passes for its sake.
+            whose: transport of the system that brings it; None: it may well never come. No time
+                passes for what another system brings.
         """
 
 

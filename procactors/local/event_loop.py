@@ -26,8 +26,7 @@ from procactors.local.here import here
 from procactors.model.backends import unsupported
 
 if TYPE_CHECKING:
-    from procactors.local.engine import Task, Waiter
-    from procactors.local.inline import Inline
+    from procactors.local.engine import Task, VirtualEngine, Waiter
 
 __all__ = ["EngineLoop"]
 
@@ -45,7 +44,7 @@ class EngineLoop(asyncio.BaseEventLoop):
         task: the life.
     """
 
-    def __init__(self, engine: Inline, task: Task) -> None:
+    def __init__(self, engine: VirtualEngine, task: Task) -> None:
         super().__init__()
         self._engine = engine
         self._task = task

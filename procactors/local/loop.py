@@ -27,6 +27,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
 )
 from procactors.wire.mailbox.reader import WouldWait
+from procactors.wire.meter_table import FINE_NS, FINE_SHIFT, INDEX, SUM, index_of
 from procactors.wire.pickling.plain import PLAIN, load_plain
 from procactors.wire.record import KIND_AT, Kind, parse
 
@@ -122,7 +123,7 @@ class LocalLoop(Serving):
         reader: Any = self._reader
         words, box, records, history = self._words, self._box, reader.records, self._history
         engine, name, bound = self._engine, self._actor_name, self._bound
-        meter = reader.meter
+        rows = None if reader.meter is None else reader.meter.rows
         while not self._pausing and words[CONTROL] < HALT:
             if reader.is_dead:
                 raise Killed
@@ -170,8 +171,12 @@ class LocalLoop(Serving):
                         words[DELIVERIES] = 0
                         words[STATE] = length << 40 | length << 16
                         words[HANDLED] += 1
-                        if meter is not None:
-                            meter.record(key, engine.now_ns() - words[BUSY_SINCE])
+                        if rows is not None:
+                            took = engine.now_ns() - words[BUSY_SINCE]
+                            row = rows[key]
+                            at = INDEX[took >> FINE_SHIFT] if took < FINE_NS else index_of(took)
+                            row[at] += 1
+                            row[SUM] += took
             if others:
                 return
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from procactors.metrics.grouping import IS_UNSEEN, group_of
 from procactors.metrics.rows import calls_of, methods_of, together
@@ -39,9 +39,6 @@ from procactors.wire.meter_table import (
 )
 from procactors.wire.record import stamp_of
 from procactors.wire.sampler import Sampler
-
-if TYPE_CHECKING:
-    from procactors.local.host import LocalHost
 
 __all__ = ["LocalMeter", "LocalMeters"]
 
@@ -176,14 +173,14 @@ class LocalMeters:
 
     # -- actors -------------------------------------------------------------------------------
 
-    def over(self, host: LocalHost) -> None:
-        """Take over what an actor has counted, which is over."""
+    def over(self, host: Any) -> None:
+        """Take over what an actor has counted, which is over; `host`: its `LocalHost`."""
         words = host.words
         with self._lock:
             host.is_over = True
             self._take_over(host, words)
 
-    def _take_over(self, host: LocalHost, words: Any) -> None:
+    def _take_over(self, host: Any, words: Any) -> None:
         restarts, expired = max(0, words[INCARNATION] - 1), words[EXPIRED]
         rows = [] if host.meter is None else host.meter.rows.read()
         group = group_of(host.id, host.name, (row.key for row in rows))

@@ -117,7 +117,7 @@ class _Feeder:
         # Guards all of it. Reentrant: the garbage collector may call `leave` on top of its holder.
         self._lock = transport.make_guard()
         self._changed = transport.make_condition(self._lock)
-        self._is_patient = transport.has_threads
+        self._transport = transport
         # Nobody but a thread can find its loop gone.
         self._look_s = _LOOK_S if transport.has_threads else None
         self._future: asyncio.Future[None] | None = None
@@ -151,7 +151,7 @@ class _Feeder:
                     del self, error  # no circle with the traceback, which has this frame
             self._is_asked = True
             self._changed.notify_all()
-            self._future = future = self._port.new_future(is_patient=self._is_patient)
+            self._future = future = self._port.new_future(self._transport)
         await future
 
     def release(self) -> None:

@@ -137,7 +137,7 @@ class _LoopFeed(Feed[Event]):
 
     def comes(self) -> asyncio.Future[None]:
         """Return what is done when something waits."""
-        self._future = future = self._port.new_future(is_patient=True)
+        self._future = future = self._port.new_future()
         if len(self):  # offered, and the loop has looked, before the future was there
             future.set_result(None)
         return future

@@ -82,17 +82,16 @@ class LoopPort:
         """Whether something was brought and is not handed out yet."""
         return bool(self._due)
 
-    def new_future(self, *, is_patient: bool = False) -> asyncio.Future[None]:
+    def new_future(self, whose: Any = None) -> asyncio.Future[None]:
         """Return a future of the loop, which runs in this thread: for what others bring.
 
         Args:
-            is_patient: it may well never be done, and no time is to pass for its sake where that
-                is up to us.
+            whose: transport of the system that brings it for certain; None: it may never come.
         """
         future = self._own_future()
         if DRIVERS and not self._is_run_by_engine:
             for driver in DRIVERS.get(get_ident(), ()):
-                driver.wait_for(self, future, is_patient)
+                driver.wait_for(self, future, whose)
         return future
 
     def begin(self, call: Callable[[], None]) -> None:

@@ -61,7 +61,7 @@ def opened(reply: Awaitable) -> Generator[Any, None, None]:
 
 def turn_of(reply: Awaitable) -> LoopTurn:
     """Return a task's place among those that wait for the end of a reply."""
-    return LoopTurn(reply._sleepers, reply.done, reply._endpoint.has_threads)
+    return LoopTurn(reply._sleepers, reply.done, reply._endpoint)
 
 
 class LoopTurn:
@@ -70,14 +70,14 @@ class LoopTurn:
     Args:
         sleepers: the list of those that the end of the reply releases.
         is_ended: whether the reply has ended.
-        is_patient: see `LoopPort.new_future`.
+        whose: transport of its system.
     """
 
-    def __init__(self, sleepers: list[Any], is_ended: Callable[[], bool], is_patient: bool) -> None:
+    def __init__(self, sleepers: list[Any], is_ended: Callable[[], bool], whose: Transport) -> None:
         self._sleepers = sleepers
         self._is_ended = is_ended
         self._port = port_here()
-        self._woken = _Woken(self._port.new_future(is_patient=is_patient))
+        self._woken = _Woken(self._port.new_future(whose))
 
     def release(self) -> None:
         """Wake the task. In any thread."""

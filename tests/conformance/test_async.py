@@ -301,7 +301,7 @@ def test_a_watcher_hears_of_an_end_that_a_program_awaits(backend):
         await watcher.ask(Watcher.watch, counter.sync)
         await counter.stop()
         while not (heard := await watcher.ask(Watcher.take)):
-            await asyncio.sleep(0)
+            pass
         assert heard == [("terminated", "counter", "stopped")]
 
     run(backend, program)

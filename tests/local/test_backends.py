@@ -40,13 +40,6 @@ def test_what_a_backend_does_not_promise_is_an_error_at_the_call(backend):
             with pytest.raises(UnsupportedOnBackend, match=f'backend="{backend}" has no'):
                 system.options(**options).spawn(Counter)
         counter = system.spawn(Counter)
-        for call in (
-            lambda: system.aio,
-            lambda: counter.aio,
-            lambda: system.spawn(Awaits),
-        ):
-            with pytest.raises(UnsupportedOnBackend):
-                call()
         assert system.actors() == [counter]
 
 
@@ -113,8 +106,3 @@ try:
 except SpawnError as error:
     print("processes", type(error).__name__)
 """
-
-
-class Awaits:
-    async def wait(self):
-        pass
