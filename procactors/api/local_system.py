@@ -28,6 +28,7 @@ from procactors.local.desk import Desk
 from procactors.local.engine import Engine
 from procactors.local.host import LocalHost, LocalRecovery
 from procactors.local.inline import Inline
+from procactors.local.log_marks import mark_records, mark_records_no_more
 from procactors.local.threads import Threads
 from procactors.local.transport import LocalTransport
 from procactors.model import commands as c
@@ -126,6 +127,8 @@ def become_local(
             system._files.remove()
             raise
         belong_to(path)
+    if system._marks_records:
+        mark_records()
     desk.open()
 
 
@@ -174,6 +177,7 @@ class _LocalSystem:
     _stop_once: Callable[..., Any]
     _stop_timeout: float
     _crashes: CrashFolder | None
+    _marks_records: bool
     _files: RuntimeDir | None
 
     def inbox(self, name: str | None = None) -> Inbox:
@@ -193,12 +197,18 @@ class _LocalSystem:
                 self._recovery.tally.ended(actor.name, killed, actor.host.at_work())
             actor.host.kill()
         self._rest()
+        for actor in (*desk.core.actors.values(), *desk.core.unremoved):
+            with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
+                actor.host.remove()
         self._endpoint.close()
         self._rest()  # what closes the generators of streams that nobody reads
         self._engine.close()
         self._recovery.close()
         self.events.close(max(0.0, until - monotonic()) + _LETTERS_S)
         self.dead_letters.close(max(0.0, until - monotonic()) + _LETTERS_S)
+        marked, self._marks_records = self._marks_records, False
+        if marked:
+            mark_records_no_more()
         if self._crashes is not None:
             self._crashes.close(_CRASHES_S)
         if self._files is not None:

@@ -188,6 +188,7 @@ class ActorSystem(SystemHandle):
             from procactors.api.local_system import become_local  # only where it is used
 
             files = dead_letter_file, crash_dir
+            self._marks_records = logs == "forward"
             become_local(self, backend, name, stop_timeout, ask_timeout, files, seed)
             _systems.add(self)
             in_copies(_forget_in_child)

@@ -17,8 +17,8 @@ from procactors.local.here import here
 from procactors.local.slots import LocalHeld
 from procactors.runner.loop import Loop
 from procactors.runner.method_table import find_handler
-from procactors.wire.envelope import WHOLE
-from procactors.wire.mailbox.black_box import DELIVERIES, EXPIRED
+from procactors.wire.envelope import WHOLE, untraced
+from procactors.wire.mailbox.black_box import DELIVERIES, EXPIRED, INCARNATION
 from procactors.wire.record import KIND_AT, Kind
 
 if TYPE_CHECKING:
@@ -85,6 +85,21 @@ class Serving(Loop):
         if (meter := self._reader.meter) is not None:
             producer.on_taken = functools.partial(meter.items, key)
         return producer.run
+
+    def _traced(self, key: bytes) -> Callable[..., Any]:
+        """Return what calls the handler in a span, which the program's own tracer makes."""
+        method, context = untraced(key)
+        handler = self._bound.get(method) or self._bind(method)
+        try:
+            from procactors.spans.handling import in_span  # only where a message is traced
+            from procactors.spans.sending import tracer_here
+        except ImportError:  # a dead letter of a program that had OpenTelemetry
+            return handler
+        tracer = tracer_here()
+        if tracer is None:
+            return handler
+        who = self._actor_name, self._words[INCARNATION]
+        return in_span(tracer, handler, method, context, who, self.deliveries)
 
     @property
     def is_cancelled(self) -> bool:

@@ -85,11 +85,17 @@ LIMITS: dict[str, Limit] = {
         "they do not list it",
         "it has no directory in which other processes find it",
     ),
-    "counts": Limit(
-        "`procactors.metrics`, forwarding of logs and output, traces",
+    "output": Limit(
+        "`ActorSystem(stdout=..., log_repeats=...)`, and `logs` other than `'forward'`",
         _LOCAL,
-        "nothing is counted; what an actor logs or prints, the program does",
-        "they are read from a process's black box, and go from a process to its parent",
+        "what an actor prints or logs, the program does",
+        _ONE,
+    ),
+    "waits": Limit(
+        "`procactors.metrics`: how long messages that were told have waited",
+        ("inline",),
+        "it is not counted",
+        "a message waits for no time of the system's, as long as anything runs",
     ),
     "globals": Limit(
         "global state (modules, `random`, the working directory) is each actor's own",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from procactors import metrics
+from procactors import Actor, metrics
 from procactors.errors import ActorStopped
 from tests.conformance.actors import Counter
 from tests.conformance.test_flows import Source
@@ -68,3 +70,20 @@ def test_a_system_that_is_stopped_has_no_counts(system):
     system.stop()
     with pytest.raises(ActorStopped):
         metrics.snapshot(system)
+
+
+class Speaks(Actor):
+    def speak(self, text):
+        self.context.log.warning("said %s", text)
+
+
+def test_what_an_actor_logs_says_who_has_logged_it(world, caplog):
+    speaks = world.system.options(name="speaker").spawn(Speaks)
+    speaks.ask(Speaks.speak, "this")
+    world.system.flush_logs()
+    (record,) = [one for one in caplog.records if one.getMessage() == "said this"]
+    assert record.name.endswith("test_counts.Speaks")
+    assert (record.actor, record.incarnation) == ("speaker", 1)
+    assert (record.handler, record.processName) == ("Speaks.speak", "speaker")
+    logging.getLogger("mine").warning("my own")
+    assert not hasattr(caplog.records[-1], "actor")
