@@ -57,6 +57,16 @@ class LocalBox:
         self.current = b""
         self._timer = b""
 
+    def successor(self) -> LocalBox:
+        """Return the same for the supervisor and the next life: this one is a dead life's own.
+
+        Its thread may go on, and note whatever it likes.
+        """
+        box = LocalBox(0)
+        box.words = self.words.copy()
+        box.current, box._timer = self.current, self._timer
+        return box
+
     @property
     def raw(self) -> Any:
         """The batch's bytes by their offsets, whatever record that is by then."""
@@ -112,7 +122,8 @@ class LocalMail:
 
     Attributes:
         records: whole ones, the next first.
-        lock: held to change them, and where a sender looks whether it may.
+        lock: held to change them, where a sender looks whether it may, and by a life that takes one
+            or steps behind it: a kill comes before that, or behind.
     """
 
     def __init__(self, engine: Engine, box: LocalBox) -> None:
@@ -202,20 +213,21 @@ class LocalReader:
         Raises:
             WouldWait: there is none, and the caller grants time.
         """
-        if self.is_dead:
-            raise Killed
         words = self._words
-        word = words[STATE]
-        if (word >> 16) & 0xFFFFFF >= word >> 40:
-            try:
-                record = self.box.current = self.records.popleft()
-            except IndexError:
-                if timeout is not None and timeout <= 0:
-                    return -1
-                raise WouldWait(timeout) from None
-            word = len(record) << 40
-        words[BUSY_SINCE] = self._now_ns()
-        words[STATE] = word | IN_HAND
+        with self.mail.lock:
+            if self.is_dead:
+                raise Killed
+            word = words[STATE]
+            if (word >> 16) & 0xFFFFFF >= word >> 40:
+                try:
+                    record = self.box.current = self.records.popleft()
+                except IndexError:
+                    if timeout is not None and timeout <= 0:
+                        return -1
+                    raise WouldWait(timeout) from None
+                word = len(record) << 40
+            words[BUSY_SINCE] = self._now_ns()
+            words[STATE] = word | IN_HAND
         return 0
 
     def step(self, timeout: float | None = None) -> int:
@@ -238,17 +250,18 @@ class LocalReader:
 
     def done(self, *, place: bool, handled: int = 1) -> None:
         """Step behind the record in hand, which is handled; see `MailboxReader.done`."""
-        if self.is_dead:
-            raise Killed
         words = self._words
-        words[DELIVERIES] = 0
-        fill = words[STATE] >> 40
-        words[STATE] = fill << 40 | fill << 16
-        words[HANDLED] += handled
-        if not place:
-            words[HANDLED_OWN] += handled
-        elif self._is_bounded:
-            self.mail.free_place()
+        with self.mail.lock:
+            if self.is_dead:
+                raise Killed
+            words[DELIVERIES] = 0
+            fill = words[STATE] >> 40
+            words[STATE] = fill << 40 | fill << 16
+            words[HANDLED] += handled
+            if not place:
+                words[HANDLED_OWN] += handled
+            elif self._is_bounded:
+                self.mail.free_place()
         if handled and self.meter is not None and self.key is not None:
             self.meter.record(self.key, self._now_ns() - words[BUSY_SINCE])
 

@@ -146,8 +146,15 @@ class LocalHost(ActorMailbox):
                 return
             life.is_dead = True
             self._ended = ended
+            self._leave_behind()
         self._backend.transport.channels.over(life)
         self._backend.post(functools.partial(self._gone, life))
+
+    def _leave_behind(self) -> None:
+        """Leave to a life that has just died what it notes: it may go on. Under the lock."""
+        self.box = self.box.successor()
+        self.words = self.box.words
+        self.table.renew(self.words)
 
     def _gone(self, life: Any) -> None:
         if self.life is life:
@@ -187,7 +194,10 @@ class LocalHost(ActorMailbox):
         """End the life, if there is one, behind an error of the supervisor's own."""
         life, self.life, self.pid = self.life, None, None
         if life is not None:
-            life.is_dead = True
+            with self.mail.lock:
+                if not life.is_dead:
+                    life.is_dead = True
+                    self._leave_behind()
             self._backend.transport.channels.over(life)
             life.kill()
 

@@ -69,7 +69,9 @@ class LocalLoop(Serving):
         self._settle(host, transport, history)
         self._patience_s: float | None = None
         # Records come straight from a mailbox with any number of places.
-        self._is_straight = type(reader) is LocalReader and not host.options.mailbox
+        # Where one thing runs at a time, nothing comes between two steps.
+        is_alone = transport.engine.is_virtual
+        self._is_straight = is_alone and type(reader) is LocalReader and not host.options.mailbox
 
     @property
     def is_quiet(self) -> bool:
