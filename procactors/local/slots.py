@@ -7,11 +7,13 @@ Never: a message in two places, or in none.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from procactors.local.here import here
+from procactors.local.here import Killed, here
 from procactors.runner.held import Held
 from procactors.wire.mailbox.black_box import DELIVERIES, HANDLED, HANDLED_OWN, HANDS
 from procactors.wire.mailbox.hands import (
@@ -29,6 +31,7 @@ from procactors.wire.record import KIND_AT, Kind, Record, parse
 if TYPE_CHECKING:
     from procactors.local.box import LocalReader
     from procactors.runner.checkpoints import Keeper
+    from procactors.wire.mailbox.hands import Slot
     from procactors.wire.payload_store import PayloadStore
 
 __all__ = ["LocalHands", "LocalHeld", "LocalSlot"]
@@ -83,6 +86,12 @@ class LocalSlot:
             self.state = FREE
             hands.released(self)
 
+    def successor(self) -> LocalSlot:
+        """Return the same for the next life: this one is a dead life's, and means nothing now."""
+        slot = copy.copy(self)
+        self._hands = None
+        return slot
+
 
 class LocalHands:
     """The messages that one actor holds, through all its lives; see `wire.mailbox.hands.Hands`."""
@@ -94,8 +103,21 @@ class LocalHands:
         #: By number, so in the order in which they were taken.
         self._slots: dict[int, LocalSlot] = {}
 
+    def renew(self, words: Any) -> None:
+        """Have what a dead life knows of its slots mean nothing any more. Under the mail's lock.
+
+        Args:
+            words: those of the box from now on.
+        """
+        self._words = words
+        self._slots = {number: slot.successor() for number, slot in self._slots.items()}
+
     def hold(self, reader: LocalReader, *, place: bool = True) -> LocalSlot:
         """Take the message in hand out of the batch; it is RUNNING."""
+        with alive(reader):
+            return self._hold(reader, place)
+
+    def _hold(self, reader: LocalReader, place: bool) -> LocalSlot:
         slot = self._copied(reader.in_hand(), reader.box.words[DELIVERIES])
         slot.is_own = not place
         if slot.record.kind == Kind.CALL:
@@ -106,6 +128,10 @@ class LocalHands:
 
     def lift(self, reader: LocalReader, state: int) -> LocalSlot:
         """Put the message in hand into a slot, which has it from now on: LATER or STASHED."""
+        with alive(reader):
+            return self._lift(reader, state)
+
+    def _lift(self, reader: LocalReader, state: int) -> LocalSlot:
         slot = self._copied(reader.in_hand(), reader.box.words[DELIVERIES])
         slot.is_counted = state == LATER
         reader.give_away()
@@ -196,3 +222,28 @@ class LocalHeld(Held):
         self._store = store
         self._keeper = keeper
         self._hands = hands
+
+    def owe(self, record: bytes) -> Slot:
+        """Note that this actor owes the answer to another one's message."""
+        reader: Any = self._reader
+        with alive(reader):
+            return super().owe(record)
+
+    def unstash(self) -> int:
+        """Have what was put aside begun anew; return how many those are."""
+        reader: Any = self._reader
+        with alive(reader):
+            return super().unstash()
+
+
+@contextlib.contextmanager
+def alive(reader: LocalReader) -> Iterator[None]:
+    """Let a life do something as one step, which a kill comes before, or behind.
+
+    Raises:
+        Killed: it came before.
+    """
+    with reader.mail.lock:
+        if reader.is_dead:
+            raise Killed
+        yield
