@@ -16,6 +16,7 @@ import functools
 import logging
 import os
 import pickle
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from procactors.model import commands as c
     from procactors.runner.checkpoints import CheckpointReader, Keeper
     from procactors.runner.event_loop import EventLoop
+    from procactors.runner.taps import Taps
     from procactors.runtime.child_failure import ChildFailure
 else:
     c = late("procactors.model.commands")
@@ -257,6 +259,7 @@ class Life:
             loop.keep_by(self._keeper)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
+        self._be_tapped(loop)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
@@ -264,6 +267,46 @@ class Life:
             self._words[PHASE] = RECYCLING if phase == RECYCLED else ENDING
             self._leave_state(instance)
         self._finish(instance, loop, phase)
+
+    def _be_tapped(self, loop: Loop) -> None:
+        """Have a test have its hand in the messages, if one wants to, now or later."""
+        taps: Taps | None = None
+
+        def find() -> Taps:
+            nonlocal taps
+            if taps is None:
+                taps = self._make_taps(loop)
+            return taps
+
+        loop.on_tap = lambda body: find().heed(body)
+        for name, argument in self._order.taps:
+            find().put(name, argument)
+
+    def _make_taps(self, loop: Loop) -> Taps:
+        from procactors.runner.taps import Tapped, Taps  # only in tests of programs
+
+        order = self._order
+        life = Tapped(
+            order.actor,
+            order.name,
+            order.class_name,
+            order.incarnation,
+            order.parent,
+            order.seed,
+            self._read_blueprint,
+            self._die,
+        )
+        return Taps(loop, life)
+
+    def _read_blueprint(self) -> tuple[bytes, bytes]:
+        """Return what its class and arguments are written in, and further arguments."""
+        paths = (self._order.blueprint, self._order.extra)
+        blueprint, extra = (_bytes_of(path) if path else b"" for path in paths)
+        return blueprint, extra
+
+    def _die(self) -> None:
+        """End this process, as whoever kills it does."""
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _make_async_loop(self, instance: Any, events: EventLoop) -> Loop:
         from procactors.runner.async_loop import AsyncLoop  # only where it is used
@@ -301,11 +344,9 @@ class Life:
 
     def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
         what = f"class {self._order.class_name} (or one of its arguments)"
-        with open(self._order.blueprint, "rb") as file:
-            cls, args, kwargs = decode_joined(file.read(), what)
+        cls, args, kwargs = decode_joined(_bytes_of(self._order.blueprint), what)
         if self._order.extra:
-            with open(self._order.extra, "rb") as file:
-                more_args, more_kwargs = decode_joined(file.read(), what)
+            more_args, more_kwargs = decode_joined(_bytes_of(self._order.extra), what)
             args, kwargs = (*args, *more_args), {**kwargs, **more_kwargs}
         return cls, args, kwargs
 
@@ -433,6 +474,11 @@ class Life:
         context._is_ordered = functools.partial(_is_stop_ordered, self._words)
         self._endpoint.is_stopping = lambda: context.stopping
         return context
+
+
+def _bytes_of(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _is_stop_ordered(words: memoryview) -> bool:

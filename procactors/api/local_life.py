@@ -132,6 +132,7 @@ class LocalLife(Life):
             loop.keep_by(self._keeper)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
+        self._be_tapped(loop)
         self.loop = loop
         self._check_alive()
         self.host.ready(self._order.start, _decides(type(instance)))
@@ -208,6 +209,17 @@ class LocalLife(Life):
             waiter.kill()
         self.transport.engine.wake(self)
 
+    def _read_blueprint(self) -> tuple[bytes, bytes]:
+        store = self.transport.store
+        paths = (self._order.blueprint, self._order.extra)
+        blueprint, extra = (store.read(path) if path else b"" for path in paths)
+        return blueprint, extra
+
+    def _die(self) -> None:
+        """End this life, as whoever kills it does."""
+        self.host.crash()
+        raise Killed
+
     def _check_alive(self) -> None:
         if self._is_dead:
             raise Killed
@@ -270,6 +282,7 @@ def _order_of(host: LocalHost, life: NextLife) -> StartOrder:
         main_file=None,
         authkey=b"",
         seed=life.seed,
+        taps=tuple(host.taps.items()),
     )
 
 

@@ -11,14 +11,26 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 if _TYPE_CHECKING:
     from procactors.testing import leaks
     from procactors.testing.explorer import Counterexample, explore
+    from procactors.testing.faults import Done, Faults
     from procactors.testing.probes import Probe, probe
     from procactors.testing.waiting import eventually
 
-__all__ = ["Counterexample", "Probe", "eventually", "explore", "leaks", "probe"]
+__all__ = [
+    "Counterexample",
+    "Done",
+    "Faults",
+    "Probe",
+    "eventually",
+    "explore",
+    "leaks",
+    "probe",
+]
 
 # Imported where they are first asked for: the pytest plugin is loaded in every run of pytest.
 _LATE = {
     "Counterexample": "explorer",
+    "Done": "faults",
+    "Faults": "faults",
     "Probe": "probes",
     "eventually": "waiting",
     "explore": "explorer",
