@@ -306,7 +306,7 @@ class Life:
 
     def _die(self) -> None:
         """End this process, as whoever kills it does."""
-        os.kill(os.getpid(), signal.SIGKILL)
+        signal.raise_signal(signal.SIGKILL)
 
     def _make_async_loop(self, instance: Any, events: EventLoop) -> Loop:
         from procactors.runner.async_loop import AsyncLoop  # only where it is used

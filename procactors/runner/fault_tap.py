@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from time import sleep
+import threading
 from typing import TYPE_CHECKING, Any
 
 from procactors.errors import DeliveryError
@@ -35,6 +35,8 @@ _log = logging.getLogger("procactors")
 
 #: Seconds between looks whether an actor that is held up is to end.
 _LOOK_S = 0.02
+#: Nobody sets it.
+_nobody = threading.Event()
 
 
 class Rule(NamedTuple):
@@ -215,7 +217,7 @@ class Entry(Tap):
                 return False
             if reader.is_polled:
                 raise WouldWait(left)
-            sleep(min(left, _LOOK_S))
+            _nobody.wait(min(left, _LOOK_S))
         words[STATE] |= IN_HAND
         self._late_until = 0.0
         return True
