@@ -19,6 +19,7 @@ import pickle
 import signal
 import sys
 import threading
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from procactors.api.actor import Actor, Context, set_current
@@ -230,12 +231,15 @@ class Life:
         self._forwarder = forwarder
         #: Writes its state down; None: its options have no checkpoint.
         self._keeper: Keeper | None = None
+        #: Of a life in whose messages a test has its hand.
+        self._taps: Taps | None = None
 
     def run(self) -> None:
         """Construct, serve, end."""
         if self._forwarder is not None:
             self._forwarder.find_box = functools.partial(self._endpoint.box, SUPERVISOR)
         set_current(self._context)
+        self._find_taps()
         instance = self._construct()
         if self._events is None:
             store, actor = self._endpoint.store, self._order.actor
@@ -259,7 +263,7 @@ class Life:
             loop.keep_by(self._keeper)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
-        self._be_tapped(loop)
+        self._serve_taps(loop)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
@@ -268,21 +272,27 @@ class Life:
             self._leave_state(instance)
         self._finish(instance, loop, phase)
 
-    def _be_tapped(self, loop: Loop) -> None:
+    def _find_taps(self) -> None:
+        """Have a test have its hand in this life, if one has ordered that before it."""
+        if self._order.taps:
+            self._taps = self._make_taps()
+
+    def _serve_taps(self, loop: Loop) -> None:
         """Have a test have its hand in the messages, if one wants to, now or later."""
-        taps: Taps | None = None
+        if self._taps is not None:
+            self._taps.serve(loop)
+            loop.on_tap = self._taps.heed
+            return
 
-        def find() -> Taps:
-            nonlocal taps
-            if taps is None:
-                taps = self._make_taps(loop)
-            return taps
+        def heed(body: bytes) -> None:
+            self._taps = taps = self._make_taps()
+            taps.serve(loop)
+            loop.on_tap = taps.heed
+            taps.heed(body)
 
-        loop.on_tap = lambda body: find().heed(body)
-        for name, argument in self._order.taps:
-            find().put(name, argument)
+        loop.on_tap = heed
 
-    def _make_taps(self, loop: Loop) -> Taps:
+    def _make_taps(self) -> Taps:
         from procactors.runner.taps import Tapped, Taps  # only in tests of programs
 
         order = self._order
@@ -293,10 +303,17 @@ class Life:
             order.incarnation,
             order.parent,
             order.seed,
+            order.options,
+            self._endpoint.path,
+            self._now_ns,
             self._read_blueprint,
+            functools.partial(setattr, self._context, "seed"),
             self._die,
         )
-        return Taps(loop, life)
+        return Taps(life, order.taps)
+
+    def _now_ns(self) -> int:
+        return monotonic_ns()
 
     def _read_blueprint(self) -> tuple[bytes, bytes]:
         """Return what its class and arguments are written in, and further arguments."""

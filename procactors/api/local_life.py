@@ -118,6 +118,7 @@ class LocalLife(Life):
     def _begin(self) -> None:
         """Construct the actor; from here on it serves its mailbox."""
         self.thread_id = threading.get_ident()
+        self._find_taps()
         self._instance = instance = self._construct()
         loop = LocalLoop(
             self.host, self._reader, self.transport, instance, self._refused, self._history
@@ -132,7 +133,7 @@ class LocalLife(Life):
             loop.keep_by(self._keeper)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
-        self._be_tapped(loop)
+        self._serve_taps(loop)
         self.loop = loop
         self._check_alive()
         self.host.ready(self._order.start, _decides(type(instance)))
@@ -209,6 +210,9 @@ class LocalLife(Life):
             waiter.kill()
         self.transport.engine.wake(self)
 
+    def _now_ns(self) -> int:
+        return self.host.now_ns()
+
     def _read_blueprint(self) -> tuple[bytes, bytes]:
         store = self.transport.store
         paths = (self._order.blueprint, self._order.extra)
@@ -283,6 +287,7 @@ def _order_of(host: LocalHost, life: NextLife) -> StartOrder:
         authkey=b"",
         seed=life.seed,
         taps=tuple(host.taps.items()),
+        options=pickle.dumps(life.options) if host.taps else b"",
     )
 
 

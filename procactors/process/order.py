@@ -81,6 +81,7 @@ class StartOrder(NamedTuple):
         output: what becomes of what it prints (see `process.output`).
         is_traced: make spans from the beginning (see `procactors.tracing`).
         taps: what a test has it do with its messages (see `runner.taps`): names and arguments.
+        options: the actor's, pickled, if there are taps: a recording keeps them.
     """
 
     actor: int
@@ -116,6 +117,7 @@ class StartOrder(NamedTuple):
     output: str = "inherit"
     is_traced: bool = False
     taps: tuple[tuple[str, str], ...] = ()
+    options: bytes = b""
 
 
 class Surroundings(NamedTuple):

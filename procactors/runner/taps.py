@@ -9,7 +9,7 @@ Never: costs an actor anything that no test looks at: it is a source like timers
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Tap", "Tapped", "Taps"]
 
 #: By the first part of a tap's name: the module with its class `Entry`.
-_MODULES = {"faults": "procactors.runner.fault_tap", "record": "procactors.runner.record_tap"}
+_MODULES = {
+    "faults": "procactors.runner.fault_tap",
+    "record": "procactors.runner.record_tap",
+    "replay": "procactors.runner.replay_tap",
+}
 
 _CALL = int(Kind.CALL)
 
@@ -38,7 +42,11 @@ class Tapped(NamedTuple):
         incarnation: which life it is, from 1.
         parent: id of the actor that has spawned it; 0 is the main program.
         seed: the incarnation's.
+        options: the actor's, pickled.
+        path: of the system.
+        now_ns: the clock by which it goes, in nanoseconds.
         blueprint: returns what its class and arguments are written in, and further arguments.
+        draw_from: gives the life, which has not constructed its actor, another seed.
         die: ends the life as SIGKILL does; does not return.
     """
 
@@ -48,7 +56,11 @@ class Tapped(NamedTuple):
     incarnation: int
     parent: int
     seed: int
+    options: bytes
+    path: str
+    now_ns: Callable[[], int]
     blueprint: Callable[[], tuple[bytes, bytes]]
+    draw_from: Callable[[int], None]
     die: Callable[[], None]
 
 
@@ -72,6 +84,10 @@ class Tap:
         loop.use(self)
         loop._answer = self.answer
         self.change(argument)
+
+    @classmethod
+    def begins(cls, life: Tapped, argument: str) -> None:
+        """A life is about to construct its actor, and has no loop yet."""
 
     def change(self, argument: str) -> None:
         """Heed what it is told anew."""
@@ -128,12 +144,25 @@ class Tap:
 
 
 class Taps:
-    """The taps of one life, by their names."""
+    """The taps of one life, by their names.
 
-    def __init__(self, loop: Loop, life: Tapped) -> None:
-        self._loop = loop
+    Args:
+        life: whose they are.
+        ordered: (name, argument) of those that it has from its beginning; its constructor is next.
+    """
+
+    def __init__(self, life: Tapped, ordered: Iterable[tuple[str, str]] = ()) -> None:
         self._life = life
+        self._ordered = list(ordered)
         self._taps: dict[str, Tap] = {}
+        for name, argument in self._ordered:
+            _entry(name).begins(life, argument)
+
+    def serve(self, loop: Loop) -> None:
+        """Stand before the mailbox of a loop from now on."""
+        self._loop = loop
+        for name, argument in self._ordered:
+            self.put(name, argument)
 
     def heed(self, body: bytes) -> None:
         """Do what a record of kind TAP says."""
@@ -150,5 +179,10 @@ class Taps:
         elif there is not None:
             there.change(argument)
         else:
-            entry = import_module(_MODULES[name.partition(":")[0]]).Entry
-            self._taps[name] = entry(self._loop, self._life, argument)
+            self._taps[name] = _entry(name)(self._loop, self._life, argument)
+
+
+def _entry(name: str) -> type[Tap]:
+    """Return the class of the taps of a name."""
+    entry: type[Tap] = import_module(_MODULES[name.partition(":")[0]]).Entry
+    return entry

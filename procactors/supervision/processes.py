@@ -155,6 +155,7 @@ class ProcessHost(ActorMailbox):
             output=self._processes.logs.output,
             is_traced=around.is_traced,
             taps=tuple(self.taps.items()),
+            options=pickle.dumps(options) if self.taps else b"",
         )
         write_order(self.folder, order)
 

@@ -13,28 +13,42 @@ if _TYPE_CHECKING:
     from procactors.testing.explorer import Counterexample, explore
     from procactors.testing.faults import Done, Faults
     from procactors.testing.probes import Probe, probe
+    from procactors.testing.recording import Recording, record
+    from procactors.testing.replaying import Difference, NotReplayable, Replayed, replay
     from procactors.testing.waiting import eventually
 
 __all__ = [
     "Counterexample",
+    "Difference",
     "Done",
     "Faults",
+    "NotReplayable",
     "Probe",
+    "Recording",
+    "Replayed",
     "eventually",
     "explore",
     "leaks",
     "probe",
+    "record",
+    "replay",
 ]
 
 # Imported where they are first asked for: the pytest plugin is loaded in every run of pytest.
 _LATE = {
     "Counterexample": "explorer",
+    "Difference": "replaying",
     "Done": "faults",
     "Faults": "faults",
+    "NotReplayable": "replaying",
     "Probe": "probes",
+    "Recording": "recording",
+    "Replayed": "replaying",
     "eventually": "waiting",
     "explore": "explorer",
     "probe": "probes",
+    "record": "recording",
+    "replay": "replaying",
 }
 
 
