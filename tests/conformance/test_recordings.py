@@ -1,4 +1,4 @@
-"""A run of any backend is recorded, and played again inline: alike, or the first difference told."""
+"""A run of any backend is recorded, and played again inline: alike, or it says what differs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from procactors.testing import Difference, Faults, NotReplayable, probe, record,
 from procactors.wire.run_file import read_run
 from tests.conformance.conftest import World
 from tests.support.programs import running
-
 
 #: What the actors do otherwise, when a run is played again: in this process.
 otherwise = ""
