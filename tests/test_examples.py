@@ -26,6 +26,7 @@ NEEDS = {
     "grid_search": ["sklearn"],
     "image_filter": ["numpy"],
     "shared_array": ["numpy"],
+    "test_shop": ["pytest"],
     "traces": ["opentelemetry.sdk"],
     "web_chat": ["starlette", "uvicorn", "websockets"],
     "web_fetcher": ["httpx"],

@@ -37,7 +37,8 @@ class Faults:
     process; it counts those, from 1, of each order by itself, as the actor takes them. It counts
     on in the actor's next lives; a message that is delivered again keeps its number.
 
-    An actor without faults pays nothing for them; one with faults some 30 microseconds a message.
+    An actor without faults pays nothing for them; one with faults some tens of microseconds a
+    message.
 
     Example::
 

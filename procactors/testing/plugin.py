@@ -38,12 +38,25 @@ _WATCHED = pytest.StashKey[list[Any]]()
 _HAS_FAILED = pytest.StashKey[bool]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add `--procactors-backend`, and the line `procactors_backend` of a configuration file."""
+    _leave_as_it_is(pluginmanager)
     text = f"backend of the fixture actor_system (else {_VARIABLE}, else processes)"
     group = parser.getgroup("procactors")
     group.addoption("--procactors-backend", default=None, metavar="BACKEND", help=text)
     parser.addini("procactors_backend", text, default="")
+
+
+def _leave_as_it_is(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Have the package be imported as programs import it.
+
+    Else pytest rewrites the assertions in all modules of a distribution that brings a plugin: the
+    third part of a second for each process of a run that may not write down what it has compiled.
+    There is no public way to say no; should this one be gone, nothing worse comes of it.
+    """
+    marked = getattr(getattr(pluginmanager, "rewrite_hook", None), "_must_rewrite", None)
+    if isinstance(marked, set):
+        marked.discard("procactors")
 
 
 def pytest_configure(config: pytest.Config) -> None:
