@@ -8,6 +8,7 @@ Never: changes what it notes; keeps anything: a killed process has written all t
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,6 +23,8 @@ from procactors.wire.pickling.definitions import published_with
 from procactors.wire.pickling.plain import as_pickle
 from procactors.wire.record import EVENT, Kind, parse
 from procactors.wire.run_file import append, leave
+
+_log = logging.getLogger("procactors")
 
 __all__ = ["SINKS", "Entry", "value_of"]
 
@@ -94,7 +97,12 @@ class Entry(Tap):
 
     def _note(self, kind: str, *facts: Any) -> None:
         life = self._life
-        self._write((kind, self._loop.now_ns(), life.actor, life.incarnation, *facts))
+        try:
+            self._write((kind, self._loop.now_ns(), life.actor, life.incarnation, *facts))
+        except OSError:
+            # The actor goes on, and so does what it does for others: its recording has ended here.
+            self._is_on = False
+            _log.exception("%s is not recorded any more", life.name)
 
 
 def value_of(head: bytes, buffers: Sequence[bytes], path: str) -> Value:

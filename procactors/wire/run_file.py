@@ -27,6 +27,7 @@ of numbers by which the caller knows the call; (0, 0) of a tell.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import struct
@@ -58,7 +59,9 @@ def append(path: str, entry: tuple[Any, ...]) -> None:
     if fd is None:
         fd = _fds[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     data = pickle.dumps(entry, 5)
-    os.write(fd, _ENTRY.pack(len(data), zlib.crc32(data)) + data)
+    data = _ENTRY.pack(len(data), zlib.crc32(data)) + data
+    if os.write(fd, data) < len(data):
+        raise OSError(errno.ENOSPC, "an entry of the recording was cut: no room is left", path)
 
 
 def leave(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from procactors import Actor, Delivery, Terminated
+from procactors import Actor, ActorSystem, Delivery, Terminated
 from procactors.errors import InvalidSpec
 from procactors.testing import Difference, Faults, NotReplayable, probe, record, replay
+from procactors.wire import run_file
 from procactors.wire.run_file import read_run
 from tests.conformance.conftest import World
 from tests.support.programs import running
@@ -206,3 +208,15 @@ def test_what_was_begun_is_there_though_all_is_killed(file):
         cut.truncate(os.path.getsize(file) - 3)
     played = replay(file)
     assert (played.messages, played.lives) == (1, 1)
+
+
+def test_an_actor_goes_on_where_its_recording_finds_no_room(file, monkeypatch, caplog):
+    def no_room(path: str, entry: Any) -> None:
+        raise OSError(errno.ENOSPC, "no room", path)
+
+    with ActorSystem(backend="inline") as system, record(system, file):
+        account = system.spawn(Account)
+        with monkeypatch.context() as patch:
+            patch.setattr(run_file, "append", no_room)
+            assert [account.ask(Account.deposit, 1) for _ in range(3)] == [1, 2, 3]
+    assert caplog.text.count("is not recorded any more") == 1
