@@ -1,7 +1,9 @@
 """Tests of a program with actors, to be copied: what they answer, when, in any order, after a kill.
 
-Needs pytest, which finds the fixtures by itself where procactors is installed. Run it as
-`pytest test_shop.py`, as `pytest --procactors-backend inline test_shop.py`, or as a script.
+Needs pytest, which finds the fixtures by itself where procactors is installed. The file at hand:
+`pytest test_shop.py`, or `pytest --procactors-backend inline test_shop.py`.
+
+Run it: procactors examples test_shop
 
 Expected output:
     ...

@@ -123,6 +123,7 @@ def test_the_examples_that_readers_are_promised_are_there():
         "shared_array",
         "state_machine",
         "stream_pipeline",
+        "test_shop",
         "web_chat",
         "web_fetcher",
         "web_stream",
