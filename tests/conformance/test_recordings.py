@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from procactors import Actor, ActorSystem, Delivery, Terminated
+from procactors import Actor, ActorSystem, Delivery, Strategy, Supervisor, Terminated, spec
 from procactors.errors import InvalidSpec
 from procactors.testing import Difference, Faults, NotReplayable, probe, record, replay
 from procactors.wire import run_file
@@ -80,6 +80,45 @@ class Teller(Actor):
     def tick(self) -> None:
         self.account.tell(Account.deposit, 1000)
         self.report.tell("ticked")
+
+
+class Desk(Actor):
+    """Answers later, puts aside, passes on, and hears of topics."""
+
+    def __init__(self, other: Any = None) -> None:
+        self.other = other
+        self.noted: list[Any] = []
+        self.is_open = False
+
+    def note(self, what: Any) -> Any:
+        if self.other is not None:
+            return self.context.forward(self.other)
+        self.noted.append(what)
+        return len(self.noted)
+
+    def later(self) -> None:
+        self.reply = self.context.reply_later()
+
+    def now(self, value: int) -> None:
+        self.reply.send(value)
+
+    def when_open(self, what: Any) -> Any:
+        if not self.is_open:
+            self.context.stash()
+        return what
+
+    def open(self) -> None:
+        self.is_open = True
+        self.context.unstash_all()
+
+    def join(self, topic: str) -> None:
+        self.context.system.topic(topic).subscribe(self.context.ref, Desk.note)
+
+    def tell_many(self, count: int) -> None:
+        self.other.tell_many(Desk.note, [(number,) for number in range(count)])
+
+    def fail(self) -> None:
+        raise KeyError("told")
 
 
 @pytest.fixture
@@ -159,6 +198,37 @@ def test_what_differs_first_is_told(world, file, monkeypatch):
     assert f"{other} has not sent Account.deposit((3,), {{}}) to {one}; there waits: noth" in said
     said = difference("spawn")
     assert f"{other} has not spawned a Account, as it did" in said
+
+
+def test_messages_that_take_another_way_are_played_too(world, file):
+    """Through others, later, by a topic; and to actors that are started again with others."""
+    system = world.system
+    with record(system, file):
+        tree = system.supervise(
+            Supervisor(
+                spec(Desk).options(name="one"),
+                spec(Desk).options(name="two"),
+                strategy=Strategy.ONE_FOR_ALL,
+            )
+        )
+        system["two"].ask(Desk.note, 1)
+        system["one"].tell(Desk.fail)
+        world.eventually(lambda: system["two"].status().incarnation == 2, "the next lives")
+        assert system["two"].ask(Desk.note, 2) == 1
+        back = system.spawn(Desk)
+        front = system.spawn(Desk, back)
+        assert front.ask(Desk.note, "forwarded") == 1
+        later, aside = back.submit(Desk.later), back.submit(Desk.when_open, "aside")
+        back.ask(Desk.now, 42)
+        back.ask(Desk.open)
+        assert (later.result(), aside.result()) == (42, "aside")
+        back.ask(Desk.join, "news")
+        system.topic("news").publish("published")
+        front.ask(Desk.tell_many, 5)
+        assert back.ask(Desk.note, "last") == 8
+        tree.stop()
+    played = replay(file)
+    assert (played.lives, played.left) == (6, ())
 
 
 def test_a_crash_that_does_not_come_is_a_difference(world, file, monkeypatch):
