@@ -19,6 +19,7 @@ OWNERS: dict[str, set[str]] = {
         "outside.happenings",
         "dashboard.watch",
         "dashboard.latencies",
+        "testing.recording",
     },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
@@ -47,6 +48,8 @@ OWNERS: dict[str, set[str]] = {
         "wire.pickling.definitions",
         "wire.replies.failures",
         "wire.streams.items",  # many in one record
+        "testing.replaying",  # a run that was recorded, with refs of its own in it
+        "wire.run_file",
         "wire.pickling.bundle",
         "wire.result_table",
         "wire.shm.share_codec",  # its buffers

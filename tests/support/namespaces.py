@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.leaks import SHARED_MEMORY
+from procactors.testing.leaks import SHARED_MEMORY
 from tests.support.programs import Program, environment, running_python
 
 #: Root needs no namespace of users; everybody else becomes root in one.

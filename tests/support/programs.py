@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 import procactors
-from tests.support.leaks import SHARED_MEMORY
+from procactors.testing.leaks import SHARED_MEMORY
 from tests.support.waiting import LONG_S, eventually
 
 #: All processes of one program carry its token in their environment under this name.
