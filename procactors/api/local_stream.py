@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procactors.errors import AskCycleError, AskTimeout, StreamBroken
 from procactors.local.here import here
 from procactors.runtime.stream import Stream
-from procactors.runtime.streaming import encode_streamed
+from procactors.runtime.streaming import check_streamed, encode_streamed
 from procactors.stored import stored
 from procactors.wire.envelope import STREAM_KEY
 from procactors.wire.pickling.codec import NeedsReceiver, receivers
@@ -41,7 +41,12 @@ class _Ended:
 
     def deliver(self, answer: Any, error: BaseException | None) -> None:
         """Note the end."""
-        self._channel.end(answer, error)
+        if answer is not None or error is not None:  # else its call was sent
+            self._channel.end(answer, error)
+
+    def is_wanted(self) -> bool:
+        """Whether the call, if it is not sent yet, is still to be sent."""
+        return not self._channel.is_closed
 
 
 class LocalStream(Stream[T_co]):
@@ -198,22 +203,35 @@ def _adopt_local_stream(
 
 
 def open_local_stream(
-    transport: Any, ref: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    transport: Any,
+    ref: Any,
+    what: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    send: Callable[[Any, bytes, Any], None] | None = None,
 ) -> Stream[Any]:
     """Ask for the items of a generator; return the stream of them (see `ActorRef.stream`)."""
-    if ref._actor == transport.actor != SUPERVISOR:
+    if ref._actor == transport.actor != SUPERVISOR and send is None:
         raise AskCycleError(
             f"{ref.name} would wait for its own items for ever; call the generator itself"
         )
     transport.check_process()
-    key, encoded = encode_streamed(ref, transport, what, args, kwargs)
+    call = None
+    if send is None:
+        call = encode_streamed(ref, transport, what, args, kwargs)
+    else:
+        check_streamed(ref, what, args, kwargs)
     channel = transport.channels.new(ref._credit())
     stream: Stream[Any] = LocalStream(transport, channel, ref.name, ref._timeout)
     prefix = STREAM_KEY + b"%016x:" % channel.number
     try:
-        transport.submit(
-            ref._actor, ref.name, prefix + key, encoded, _Ended(channel), None, ref._token_wait
-        )
+        if send is not None:
+            send(transport, prefix, _Ended(channel))
+        elif call is not None:
+            key, encoded = prefix + call[0], call[1]
+            transport.submit(
+                ref._actor, ref.name, key, encoded, _Ended(channel), None, ref._token_wait
+            )
     except BaseException:
         stream.close()
         raise

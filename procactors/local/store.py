@@ -240,7 +240,12 @@ class _Received:
         self._release(self._number)
 
     def leave(self) -> None:
-        """Leave the payload as it is: it will be received again."""
+        """Leave the payload as it is: it will be received again, and handled then."""
+        self._release = _nothing
+
+
+def _nothing(_number: int) -> None:
+    """It stays."""
 
 
 def _dumps(value: Any, _: str) -> object:

@@ -87,10 +87,16 @@ class LoopPort:
 
         Args:
             whose: transport of the system that brings it for certain; None: it may never come.
+
+        Raises:
+            UnsupportedOnBackend: actors of that system do not run while this thread waits.
         """
         future = self._own_future()
         if DRIVERS and not self._is_run_by_engine:
-            for driver in DRIVERS.get(get_ident(), ()):
+            drivers = DRIVERS.get(get_ident(), ())
+            if not drivers and whose is not None and not whose.has_threads:
+                whose.refuse("threads")
+            for driver in drivers:
                 driver.wait_for(self, future, whose)
         return future
 

@@ -305,3 +305,64 @@ def test_a_watcher_hears_of_an_end_that_a_program_awaits(backend):
         assert heard == [("terminated", "counter", "stopped")]
 
     run(backend, program)
+
+
+class Slow(Actor):
+    """Gives items, and hands large messages on."""
+
+    def __init__(self, other=None):
+        self.other = other
+
+    def rows(self, count):
+        yield from range(count)
+
+    async def items(self, count):
+        for number in range(count):
+            yield number
+
+    async def hold(self, seconds):
+        await asyncio.sleep(seconds)
+
+    async def work(self, thing):
+        self.context.forward(self.other)
+
+    async def size(self, thing):
+        return len(thing)
+
+
+class Sizer(Actor):
+    def work(self, thing):
+        return len(thing)
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_what_is_handed_on_takes_its_payload_along(system, most):
+    slow = system.options(max_concurrency=most).spawn(Slow, system.spawn(Sizer))
+    assert slow.ask(Slow.work, b"x" * 200_000) == 200_000
+    assert slow.ask(Slow.size, b"x" * 200_000) == 200_000
+
+
+def test_tasks_share_a_stream_and_a_full_mailbox_holds_no_loop(backend):
+    async def program(system):
+        slow = await system.options(mailbox=1).spawn(Slow)
+        held = slow.submit(Slow.hold, 0.1)
+        streams = [slow.stream(Slow.items, 20) for _ in range(3)]
+        await held
+        for stream in streams:
+
+            async def read(stream):
+                return [number async for number in stream]
+
+            parts = await asyncio.gather(read(stream), read(stream))
+            assert sorted(parts[0] + parts[1]) == list(range(20))
+
+    run(backend, program)
+
+
+def test_a_slow_reader_is_no_hang_of_its_producer(world):
+    both = [world.system.options(handle_timeout=1.0).spawn(Slow).options(buffer=2) for _ in "12"]
+    streams = [both[0].stream(Slow.items, 10), both[1].stream(Slow.rows, 10)]
+    assert [next(stream) for stream in streams] == [0, 0]
+    world.pause(1.4)  # longer than a handler may take
+    assert [list(stream) for stream in streams] == [list(range(1, 10))] * 2
+    assert [slow.status().incarnation for slow in both] == [1, 1]
