@@ -117,7 +117,10 @@ async def _is_wanted(producer: Producer, channel: Channel) -> bool:
     """Wait until the reader wants an item; return False: it never will."""
     while not isinstance(has_room := channel.room(_Turn), bool):
         producer.rest()
-        await has_room.future
+        try:
+            await has_room.future
+        finally:
+            producer.beat()
     producer.beat()
     return has_room
 

@@ -90,11 +90,11 @@ class LocalHost(ActorMailbox):
         self.box: Any = LocalBox(options.mailbox or 0)
         self.words = self.box.words
         self.mail = LocalMail(self._engine, self.box)
+        self.table: Any = LocalHands(self.words, self.now_ns, self.mail.lock)
         self.records = self.mail.records
         self.meter = self.mail.meter = LocalMeter() if backend.transport.is_metered else None
         self.is_over = False
         self.is_unbounded = not options.mailbox
-        self.table: Any = LocalHands(self.words, self.now_ns)
         self.files: Any = self.mail
         checkpoint = options.checkpoint
         self._claim = None if checkpoint is None else claim_of(checkpoint, name)

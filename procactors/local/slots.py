@@ -80,11 +80,15 @@ class LocalSlot:
             self._hands.count_handled(self.is_own)
 
     def release(self) -> None:
-        """Give the slot free; once more is no error."""
+        """Give the slot free; once more is no error, nor is it for a life that was killed."""
+        if (hands := self._hands) is not None:
+            hands.release(self)
+
+    def forget(self) -> bool:
+        """Belong to no table any more; return whether it has."""
         hands, self._hands = self._hands, None
-        if hands is not None:
-            self.state = FREE
-            hands.released(self)
+        self.state = FREE
+        return hands is not None
 
     def successor(self) -> LocalSlot:
         """Return the same for the next life: this one is a dead life's, and means nothing now."""
@@ -96,8 +100,10 @@ class LocalSlot:
 class LocalHands:
     """The messages that one actor holds, through all its lives; see `wire.mailbox.hands.Hands`."""
 
-    def __init__(self, words: Any, now_ns: Callable[[], int]) -> None:
+    def __init__(self, words: Any, now_ns: Callable[[], int], lock: Any) -> None:
         self._words = words
+        # The mail's.
+        self._lock = lock
         self.now_ns = now_ns
         self._numbers = itertools.count()
         #: By number, so in the order in which they were taken.
@@ -186,12 +192,15 @@ class LocalHands:
         self._words[HANDLED] += 1
         self._words[HANDLED_OWN] += own
 
-    def released(self, slot: LocalSlot) -> None:
-        """Forget a slot."""
-        self._slots.pop(slot.number, None)
-        # The supervisor's answers for the dead count nothing as handled.
-        if not slot.is_counted and here.life is not None:
-            self.count_handled(slot.is_own)
+    def release(self, slot: LocalSlot) -> None:
+        """Forget a slot, in one step: a kill comes before, or behind."""
+        with self._lock:
+            if not slot.forget():
+                return
+            self._slots.pop(slot.number, None)
+            # The supervisor's answers for the dead count nothing as handled.
+            if not slot.is_counted and here.life is not None:
+                self.count_handled(slot.is_own)
 
     def close(self) -> None:
         """Nothing is mapped."""

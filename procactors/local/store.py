@@ -241,11 +241,11 @@ class _Received:
 
     def leave(self) -> None:
         """Leave the payload as it is: it will be received again, and handled then."""
-        self._release = _keep
+        self._release = _nothing
 
 
-def _keep(_: int) -> None:
-    pass
+def _nothing(_number: int) -> None:
+    """It stays."""
 
 
 def _dumps(value: Any, _: str) -> object:
