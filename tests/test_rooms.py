@@ -48,7 +48,8 @@ OWNERS: dict[str, set[str]] = {
         "wire.pickling.definitions",
         "wire.replies.failures",
         "wire.streams.items",  # many in one record
-        "testing.replaying",  # a run that was recorded, with refs of its own in it
+        "testing.player",  # options of a run that was recorded
+        "testing.replayed_values",  # its values, with refs of the replay in them
         "wire.run_file",
         "wire.pickling.bundle",
         "wire.result_table",

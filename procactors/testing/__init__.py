@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 if _TYPE_CHECKING:
     from procactors.testing import leaks
+    from procactors.testing.difference import Difference
     from procactors.testing.explorer import Counterexample, explore
     from procactors.testing.faults import Done, Faults
     from procactors.testing.probes import Probe, probe
     from procactors.testing.recording import Recording, record
-    from procactors.testing.replaying import Difference, NotReplayable, Replayed, replay
+    from procactors.testing.replayed_values import NotReplayable
+    from procactors.testing.replaying import Replayed, replay
     from procactors.testing.waiting import eventually
 
 __all__ = [
@@ -37,10 +39,10 @@ __all__ = [
 # Imported where they are first asked for: the pytest plugin is loaded in every run of pytest.
 _LATE = {
     "Counterexample": "explorer",
-    "Difference": "replaying",
+    "Difference": "difference",
     "Done": "faults",
     "Faults": "faults",
-    "NotReplayable": "replaying",
+    "NotReplayable": "replayed_values",
     "Probe": "probes",
     "Recording": "recording",
     "Replayed": "replaying",
