@@ -517,8 +517,8 @@ class LocalTransport:
 
     def want_no_more(self, actor: int, call: int) -> None:
         """Cancel a call of a submit, whose answer nobody waits for."""
-        self.take_back(actor, call)
-        self.calls.drop(call)
+        if not self.take_back(actor, call):
+            self.calls.ignore(call)  # what comes is wanted by nobody, and that is no loss
 
     # -- answers ------------------------------------------------------------------------------
 

@@ -47,6 +47,12 @@ class Sleeper(Actor):
             self.at_once -= 1
         return what
 
+    async def forever(self):
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.note("cancelled")
+
     def together(self):
         return self.most
 
