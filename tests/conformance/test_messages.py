@@ -191,7 +191,7 @@ def test_a_message_whose_time_is_over_is_not_begun(system):
     assert holder.status().expired == 1
 
 
-def test_a_bounded_mailbox_is_full_at_its_bound(system):
+def test_a_bounded_mailbox_is_full_at_its_bound(world, system):
     desk = system.spawn(Desk)
     bounded = system.options(mailbox=2, overflow=Overflow.RAISE).spawn(Holder, desk)
     held = bounded.submit(Holder.hold)
@@ -205,6 +205,7 @@ def test_a_bounded_mailbox_is_full_at_its_bound(system):
     assert sent in (1, 2)
     desk.ask(Desk.answer)
     assert held.result() == "held"
+    world.eventually(lambda: not bounded.status().mailbox, "its messages to be handled")
     assert bounded.ask(Holder.noted) == sent
 
 
