@@ -8,13 +8,20 @@ export function confirm({ title, text, yes, danger = false }) {
   return new Promise((resolve) => {
     dialog.returnValue = "";
     dialog.setAttribute("aria-labelledby", "dialog-title");
-    dialog.replaceChildren(h("form", { method: "dialog" },
+    const form = h("form", { method: "dialog" },
       h("h2", { id: "dialog-title" }, title),
       h("p", {}, text),
       h("div", { class: "buttons" },
         h("button", { value: "", autofocus: true }, "Cancel"),
-        h("button", { value: "yes", class: danger ? "danger" : "primary" }, yes))));
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+        h("button", { value: "yes", class: danger ? "danger" : "primary" }, yes)));
+    dialog.replaceChildren(form);
+    const closed = () => {
+      const isOurs = dialog.contains(form);
+      if (isOurs && dialog.open) return; // word of the question before comes after this one's opening
+      dialog.removeEventListener("close", closed);
+      resolve(isOurs && dialog.returnValue === "yes");
+    };
+    dialog.addEventListener("close", closed);
     dialog.showModal();
   });
 }
