@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import sys
 
 from procactors.cli.systems import add_system, print_json, seen
+from procactors.cli.table import complain
 
 __all__ = ["add_to", "run"]
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         if error.name not in ("starlette", "uvicorn", "anyio"):
             raise
         text = f"the dashboard needs {error.name}: pip install 'procactors[dashboard]'"
-        print(f"procactors: {text}", file=sys.stderr)
+        complain(text)
         return 1
     host = "127.0.0.1" if arguments.host == "localhost" else arguments.host
     try:
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             browser=not arguments.no_browser,
         )
     except OSError as error:
-        print(f"procactors: {host}, port {arguments.port}: {error.strerror}", file=sys.stderr)
+        complain(f"{host}, port {arguments.port}: {error.strerror}")
         return 1
     return 0
 

@@ -13,7 +13,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.cli.arguments import seconds
-from procactors.cli.systems import SILENT, add_system, chosen_system, print_json, seen
+from procactors.cli.systems import SILENT, add_system, chosen_system, near_system, print_json, seen
+from procactors.cli.table import plain, plain_lines, say
 
 if TYPE_CHECKING:
     import argparse
@@ -100,7 +101,7 @@ def _stop(arguments: argparse.Namespace) -> int:
 def _kill(arguments: argparse.Namespace) -> int:
     from procactors.model import commands as c
 
-    view = chosen_system(arguments)
+    view = near_system(arguments) if arguments.now else chosen_system(arguments)
     rows = _meant(view, arguments.names)
     _refuse_inboxes(arguments, rows)
     if arguments.now:
@@ -131,14 +132,16 @@ def _resume(arguments: argparse.Namespace) -> int:
 def _with_processes(arguments: argparse.Namespace, rows: list[ActorView]) -> list[ActorView]:
     for row in rows:
         if row.kind != "actor":
-            arguments.refuse(f"{row.name} has no process of its own, being of kind {row.kind}")
+            name = plain(row.name)
+            arguments.refuse(f"{name} has no process of its own, being of kind {row.kind}")
     return rows
 
 
 def _refuse_inboxes(arguments: argparse.Namespace, rows: list[ActorView]) -> None:
     for row in rows:
         if row.kind == "inbox":
-            arguments.refuse(f"{row.name} is an inbox of the program itself, and ends with it")
+            name = plain(row.name)
+            arguments.refuse(f"{name} is an inbox of the program itself, and ends with it")
 
 
 def _meant(view: SystemView, names: list[str]) -> list[ActorView]:
@@ -174,7 +177,7 @@ def _told(arguments: argparse.Namespace, rows: list[ActorView], outcomes: list[A
         reason = outcome.to_dict() if hasattr(outcome, "to_dict") else None
         results.append({"id": row.id, "name": row.name, "reason": reason, "error": error})
         if not arguments.json:
-            print(f"{row.name}: {said}", file=sys.stderr if error else sys.stdout)
+            print(plain_lines(f"{row.name}: {said}"), file=sys.stderr if error else sys.stdout)
         if error:
             code = max(code, SILENT if isinstance(outcome, NoAnswer) else 1)
     if arguments.json:
@@ -217,5 +220,5 @@ def _stop_system(view: SystemView, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"system": view.name, "stopped": has_ended})
     else:
-        print(f"{view.name}: {'stopped' if has_ended else 'still stopping'}")
+        say(f"{view.name}: {'stopped' if has_ended else 'still stopping'}")
     return 0 if has_ended else SILENT

@@ -12,7 +12,17 @@ import sys
 import time
 from collections.abc import Sequence
 
-__all__ = ["clock_time", "duration", "lines_of", "plain", "print_table", "size"]
+__all__ = [
+    "clock_time",
+    "complain",
+    "duration",
+    "lines_of",
+    "plain",
+    "plain_lines",
+    "print_table",
+    "say",
+    "size",
+]
 
 #: Widest cell in text; what is longer is cut.
 _WIDEST = 60
@@ -75,8 +85,23 @@ def plain(text: str) -> str:
     )
 
 
-def size(count: int) -> str:
-    """Return a number of bytes for people: three figures and a unit."""
+def plain_lines(text: str) -> str:
+    """Return a text of several lines, each as `plain` has it; tabs are kept."""
+    return "\n".join("\t".join(map(plain, line.split("\t"))) for line in text.split("\n"))
+
+
+def say(text: str) -> None:
+    """Print lines for people at once, whatever others have put into them."""
+    print(plain_lines(text), flush=True)
+
+
+def complain(text: str) -> None:
+    """Print on stderr what keeps a command from its work."""
+    print(f"procactors: {plain_lines(text)}", file=sys.stderr)
+
+
+def size(count: int | None) -> str:
+    """Return a number of bytes for people: three figures and a unit; ``-`` if it is not known."""
     if not count:
         return "-"
     number = float(count)

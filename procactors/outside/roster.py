@@ -21,7 +21,7 @@ from typing import Any
 from procactors.late_dataclass import dataclass
 from procactors.outside.box import ActorBox
 from procactors.outside.journal import JournalReader, Turn
-from procactors.outside.systems import Problem
+from procactors.outside.systems import Problem, view_of
 from procactors.wire import journal as j
 from procactors.wire.mailbox.black_box import (
     ENDING,
@@ -76,13 +76,14 @@ class ActorView:
         state: ``starting``, ``idle``, ``busy``, ``stopping``, ``restarting``, ``stopped``, or
             ``dead``: its process has ended, and the parent has not noticed yet. Of a supervisor
             also ``up``.
-        pid: of its process; None while there is none.
+        pid: of its process; None while there is none. Of a system in another container it is the
+            number that it has there, and what the kernel would tell of it is not known.
         incarnation: which life it is, from 1.
         restarts: lives before this one that crashed, or left and were brought back.
         handled: messages handled over all incarnations.
         mailbox: messages that wait, without those in hand.
-        cpu_s: seconds of processor time of this life.
-        memory: resident bytes.
+        cpu_s: seconds of processor time of this life; None: not known.
+        memory: resident bytes; None: not known.
         in_hand: handler and seconds of each message in hand, the oldest first.
         waiting_on: name of the actor whose answer it waits for in an ask; None: for none.
         last_crash: what is known of its last crash, in some lines; None: it had none.
@@ -108,8 +109,8 @@ class ActorView:
     restarts: int
     handled: int
     mailbox: int
-    cpu_s: float
-    memory: int
+    cpu_s: float | None
+    memory: int | None
     in_hand: tuple[tuple[str, float], ...]
     waiting_on: str | None
     last_crash: str | None
@@ -194,6 +195,8 @@ class Roster:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        system = view_of(path)
+        self._is_elsewhere = system is not None and system.is_elsewhere
         self._journal = JournalReader(path)
         self._known: dict[int, _Known] = {}
         self.over: deque[ActorView] = deque(maxlen=_REMEMBERED)
@@ -278,7 +281,7 @@ class Roster:
         stat = b""
         if known.pid is not None and known.box is not None:
             # The words of the box, and the kernel's line: no other look is worth its time.
-            stat = stat_line(known.pid)
+            stat = b"" if self._is_elsewhere else stat_line(known.pid)
             signs = stat, known.box.words[:_WORDS].tobytes()
             if signs == known.at_rest and known.view is not None:
                 return known.view
@@ -340,13 +343,16 @@ class Roster:
         if pid is None:
             return seen
         seen["pid"] = pid
-        stat = (line or stat_line(pid)).rpartition(b")")[2].split()
-        if not stat or stat[_STATE] in (b"Z", b"X"):
-            seen["state"] = "dead"
-            return seen
-        seen["suspended"] = stat[_STATE] in (b"T", b"t")
-        seen["cpu_s"] = (int(stat[_USER]) + int(stat[_SYSTEM])) / _TICKS
-        seen["memory"] = int(stat[_PAGES]) * _PAGE
+        if self._is_elsewhere:  # of that number, the kernel would tell of another process
+            seen["cpu_s"] = seen["memory"] = None
+        else:
+            stat = (line or stat_line(pid)).rpartition(b")")[2].split()
+            if not stat or stat[_STATE] in (b"Z", b"X"):
+                seen["state"] = "dead"
+                return seen
+            seen["suspended"] = stat[_STATE] in (b"T", b"t")
+            seen["cpu_s"] = (int(stat[_USER]) + int(stat[_SYSTEM])) / _TICKS
+            seen["memory"] = int(stat[_PAGES]) * _PAGE
         if is_new:
             self._look(known, box, seen)
         return seen
