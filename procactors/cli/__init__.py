@@ -36,7 +36,7 @@ from procactors.cli import (
     top,
     tree,
 )
-from procactors.process.streams import replace_missing_streams
+from procactors.process.streams import name_missing_characters, replace_missing_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             by an example that ends itself.
     """
     replace_missing_streams()
+    name_missing_characters()
     arguments = _parsed(argv)
     chosen: Callable[[argparse.Namespace], int] = arguments.run
     try:

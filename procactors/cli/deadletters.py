@@ -17,8 +17,6 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from procactors.cli.table import complain
-
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -81,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (NotLetters, NoSuchLetter) as error:
         arguments.usage_error(str(error))
     except (PermissionError, sqlite3.Error) as error:
-        complain(str(error))
+        print(f"procactors: {error}", file=sys.stderr)
     return 1
 
 
@@ -215,7 +213,7 @@ def _show_message(file: LetterFile, stored: StoredLetter) -> int:
         try:
             text = repr(stored.letter.message)
         except DecodeError as error:
-            complain(str(error))
+            print(f"procactors: {error}", file=sys.stderr)
             return 1
     print(f"  message\n    {_plain(text)}")
     return 0
@@ -278,7 +276,7 @@ def _replay(file: LetterFile, arguments: argparse.Namespace) -> int:
     try:
         replay = Replay(file, stored)
     except NotReplayable as error:
-        complain(str(error))
+        print(f"procactors: {error}", file=sys.stderr)
         return 1
     with contextlib.suppress(OSError, ValueError):  # no real stderr, inside another program
         faulthandler.enable()  # a crash in C code names its place

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from procactors.cli.arguments import whole
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import plain, say
+from procactors.cli.table import plain, plain_lines
 
 if TYPE_CHECKING:
     from procactors.outside.log_follower import ActorLine, LogFollower
@@ -99,7 +99,8 @@ def _show(lines: list[ActorLine], as_json: bool) -> None:
         at = time.strftime("%H:%M:%S", time.localtime(entry.created))
         ms = int(entry.created % 1 * 1000)
         level, logger = plain(entry.level_name), plain(entry.logger)
-        say(f"{at}.{ms:03d} [{plain(actor)}] {level} {logger}: {entry.text}")
+        text = plain_lines(entry.text)
+        print(f"{at}.{ms:03d} [{plain(actor)}] {level} {logger}: {text}", flush=True)
 
 
 def _level(text: str) -> int:

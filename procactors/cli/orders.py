@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.cli.arguments import seconds
 from procactors.cli.systems import SILENT, add_system, chosen_system, near_system, print_json, seen
-from procactors.cli.table import plain, plain_lines, say
+from procactors.cli.table import plain, say
 
 if TYPE_CHECKING:
     import argparse
@@ -177,7 +177,7 @@ def _told(arguments: argparse.Namespace, rows: list[ActorView], outcomes: list[A
         reason = outcome.to_dict() if hasattr(outcome, "to_dict") else None
         results.append({"id": row.id, "name": row.name, "reason": reason, "error": error})
         if not arguments.json:
-            print(plain_lines(f"{row.name}: {said}"), file=sys.stderr if error else sys.stdout)
+            print(plain(f"{row.name}: {said}"), file=sys.stderr if error else sys.stdout)
         if error:
             code = max(code, SILENT if isinstance(outcome, NoAnswer) else 1)
     if arguments.json:

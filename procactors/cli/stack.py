@@ -91,7 +91,8 @@ def _show(view: ActorView | None, title: str, found: Stacks, arguments: argparse
     if found.note:
         say(f"note: {found.note}")
     for stack in _shown(found, arguments.all):
-        say(f"\n{_name(stack)} (most recent call last, by {found.source}):")
+        print()
+        say(f"{_name(stack)} (most recent call last, by {found.source}):")
         for frame in reversed(_frames(stack, arguments.all)):
             _print_frame(frame)
     return 0

@@ -91,13 +91,13 @@ def plain_lines(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print lines for people at once, whatever others have put into them."""
-    print(plain_lines(text), flush=True)
+    """Print a line for people at once, whatever others have put into it."""
+    print(plain(text), flush=True)
 
 
 def complain(text: str) -> None:
     """Print on stderr what keeps a command from its work."""
-    print(f"procactors: {plain_lines(text)}", file=sys.stderr)
+    print(f"procactors: {plain(text)}", file=sys.stderr)
 
 
 def size(count: int | None) -> str:
