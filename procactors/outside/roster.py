@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any
 
 from procactors.late_dataclass import dataclass
+from procactors.model.checks import suggestion
 from procactors.outside.box import ActorBox
 from procactors.outside.journal import JournalReader, Turn
 from procactors.outside.systems import Problem, view_of
@@ -226,7 +227,8 @@ class Roster:
         for view in (*self.actors.values(), *reversed(self.over)):
             if view.name == name:
                 return view
-        raise NoActor(f"no actor {name!r} is in the system")
+        names = [view.name for view in self.actors.values()]
+        raise NoActor(f"no actor {name!r} is in the system{suggestion(name, names)}")
 
     def match(self, patterns: Iterable[str]) -> list[ActorView]:
         """Return whose names are meant, each once. Supervisors and inboxes are meant by name only.
@@ -245,7 +247,9 @@ class Roster:
                 if view.kind == "actor" and fnmatchcase(view.name, pattern)
             ]
             if not meant:
-                raise NoActor(f"no live actor {pattern!r} is in the system")
+                names = [view.name for view in self.actors.values()]
+                hint = suggestion(pattern, names)
+                raise NoActor(f"no live actor {pattern!r} is in the system{hint}")
             found.update((view.id, view) for view in meant)
         return list(found.values())
 
