@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.cli.arguments import whole
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import clock_time, complain, plain
+from procactors.cli.table import clock_time, complain
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse

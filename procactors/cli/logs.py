@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from procactors.cli.arguments import whole
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import plain, plain_lines
+from procactors.model.plain_text import plain, plain_lines
 
 if TYPE_CHECKING:
     from procactors.outside.log_follower import ActorLine, LogFollower

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.cli.arguments import seconds
 from procactors.cli.systems import SILENT, add_system, chosen_system, near_system, print_json, seen
-from procactors.cli.table import plain, say
+from procactors.cli.table import say
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse

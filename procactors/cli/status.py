@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from procactors.cli.ps import actor_as_json, system_as_json
 from procactors.cli.rows import state_of
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import clock_time, duration, plain, size
+from procactors.cli.table import clock_time, duration, size
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse

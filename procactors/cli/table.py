@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import Sequence
 
+from procactors.model.plain_text import plain
+
 __all__ = [
     "clock_time",
     "complain",
     "duration",
     "lines_of",
-    "plain",
-    "plain_lines",
     "print_table",
     "say",
     "size",
@@ -75,19 +75,6 @@ def _print_rich(
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
-
-
-def plain(text: str) -> str:
-    """Return a text without what a terminal would obey, or a stream could not take."""
-    return "".join(
-        char if char.isprintable() else ascii(char)[1:-1]  # a newline is written as one, too
-        for char in text
-    )
-
-
-def plain_lines(text: str) -> str:
-    """Return a text of several lines, each as `plain` has it; tabs are kept."""
-    return "\n".join("\t".join(map(plain, line.split("\t"))) for line in text.split("\n"))
 
 
 def say(text: str) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from procactors.cli.arguments import seconds, whole
 from procactors.cli.rows import SORTS, chosen, in_hand, share_of, state_of
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import complain, duration, plain, size
+from procactors.cli.table import complain, duration, size
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse

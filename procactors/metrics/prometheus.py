@@ -64,6 +64,11 @@ def _name_of(system: Any) -> str:
     return str(system.name)
 
 
+def _label(name: str) -> str:
+    """Return a name as the format can have it, which is UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 class SystemsCollector(Collector):
     """Collects what systems have counted when it is scraped; of one that has stopped, nothing.
 
@@ -126,8 +131,9 @@ def families(found: Sequence[tuple[Metrics, str]]) -> Iterator[Metric]:
     )
     for metrics, name in found:
         for call in metrics.calls:
-            _add(trips, (name, call.caller or "main", call.method), call.round_trip)
-        letters.add_metric((name,), metrics.dead_letters)
+            caller = _label(call.caller or "main")
+            _add(trips, (_label(name), caller, call.method), call.round_trip)
+        letters.add_metric((_label(name),), metrics.dead_letters)
     yield trips
     yield letters
 
@@ -147,7 +153,7 @@ def _of_groups(groups: Sequence[tuple[str, GroupMetrics]]) -> Iterator[Metric]:
         labels=labels,
     )
     for name, group in groups:
-        values = name, group.name
+        values = _label(name), _label(group.name)
         live.add_metric(values, group.actors)
         mailbox.add_metric(values, group.mailbox)
         restarts.add_metric(values, group.restarts)
@@ -177,7 +183,7 @@ def _of_methods(groups: Sequence[tuple[str, GroupMetrics]]) -> Iterator[Metric]:
     )
     for name, group in groups:
         for method in group.methods:
-            values = name, group.name, method.name
+            values = _label(name), _label(group.name), method.name
             errors.add_metric(values, method.errors)
             if method.items:  # few methods have any, and others never will
                 items.add_metric(values, method.items)

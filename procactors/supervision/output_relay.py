@@ -13,8 +13,8 @@ import select
 import sys
 import threading
 
+from procactors.model.plain_text import plain
 from procactors.process.output import ERR_PIPE, OUT_PIPE
-from procactors.process.title import plain
 
 __all__ = ["OutputRelay", "lines_of"]
 

@@ -15,8 +15,9 @@ import pytest
 from procactors import Actor, ActorSystem, Supervisor, spec
 from procactors.cli import main
 from procactors.cli.rows import COLUMNS
-from procactors.cli.table import duration, lines_of, plain, size
+from procactors.cli.table import duration, lines_of, size
 from procactors.errors import ActorDied, ActorStopped
+from procactors.model.plain_text import plain
 from procactors.outside.roster import Roster
 from tests.support.actors import Counter, Crasher, Sleeper
 from tests.support.namespaces import running_with_own_pids
