@@ -180,4 +180,4 @@ def test_names_that_no_text_can_have_are_labels_all_the_same(system):
     registry.register(metrics.collector(system, name="shop\ud800"))
     samples = samples_of(text_string_to_metric_families(generate_latest(registry).decode()))
     labels = sorted({"system": "shop\\ud800", "actor": "a\\udc80\n\x1b"}.items())
-    assert samples["procactors_actors", *labels] == 1
+    assert samples[("procactors_actors", *labels)] == 1
