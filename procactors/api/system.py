@@ -474,12 +474,13 @@ class ActorSystem(SystemHandle):
         self._supervisor.thread.join(_SLACK_S)
         core = self._supervisor.core
         for actor in list(core.actors.values()):
-            if not actor.is_inbox:  # left by a stop that was broken off: the next line kills it
+            if not actor.is_inbox:  # left by a stop that was broken off: it is killed below
                 killed = crash.ExitReason(crash.ExitKind.KILLED, signal.SIGKILL)
                 self._recovery.tally.ended(actor.name, killed, actor.host.at_work())
         for actor in (*core.actors.values(), *core.unremoved):
-            with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
-                actor.host.remove()
+            for step in (actor.host.let_go, actor.host.remove):
+                with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
+                    step()
         self._logs.close(max(0.0, until - monotonic()) + _LETTERS_S)
         self._endpoint.close()
         self._recovery.close()
