@@ -46,7 +46,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes; return 1 if it cannot be served."""
     from procactors.outside.systems import choose, find_systems
+    from procactors.process.limits import raise_descriptor_limit
 
+    raise_descriptor_limit()  # the box of each live actor is a map, which holds one
     if arguments.system is not None:
         choose(find_systems(), arguments.system)  # a mistyped name would be waited for, for ever
     try:

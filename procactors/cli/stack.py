@@ -70,12 +70,14 @@ def folder_of(path: str, view: ActorView) -> str:
     """Return the folder of an actor that has a process.
 
     Raises:
-        NotAtHome: it never has one.
+        NotAtHome: it never has one, or has ended.
     """
     from procactors.outside.visit import NotAtHome
 
     if view.kind != "actor":
         raise NotAtHome(f"{view.name} is of kind {view.kind}, and has no process of its own")
+    if view.state == "stopped":
+        raise NotAtHome(f"{view.name} has ended: it {view.reason}")
     return f"{path}/actors/{view.id}"
 
 

@@ -12,6 +12,8 @@ them is told of it.
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from collections import deque
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -48,6 +50,8 @@ __all__ = ["ActorView", "NoActor", "Roster"]
 
 #: Words of the box that are in use: nothing changes in an actor without one of them.
 _WORDS = 32
+#: Descriptors that are left to others; boxes that are kept all the same.
+_SPARE, _LEAST = 32, 8
 #: Actors that are over and still shown by their names.
 _REMEMBERED = 1_000
 #: Fields of /proc/PID/stat, counted from the third: state, process group, processor time of user
@@ -200,6 +204,9 @@ class Roster:
         self._is_elsewhere = system is not None and system.is_elsewhere
         self._journal = JournalReader(path)
         self._known: dict[int, _Known] = {}
+        #: Those whose boxes are open, each with a descriptor: where these are few, not all.
+        self._open: dict[int, _Known] = {}
+        self._most_open = max(_LEAST, _descriptors() - _SPARE)
         self.over: deque[ActorView] = deque(maxlen=_REMEMBERED)
         self.actors: dict[int, ActorView] = {}
         try:
@@ -271,6 +278,7 @@ class Roster:
             for one in self._known.values():
                 one.close()
             self._known.clear()
+            self._open.clear()
         elif known is None:
             if turn.kind in (j.MADE, j.TREE):
                 self._known[turn.actor] = _Known(turn)
@@ -280,6 +288,7 @@ class Roster:
                 del self._known[turn.actor]
                 self.over.append(self._view(known))
                 known.close()
+                self._open.pop(known.id, None)
 
     def _view(self, known: _Known) -> ActorView:
         stat = b""
@@ -379,11 +388,20 @@ class Roster:
 
     def _box_of(self, known: _Known) -> ActorBox | None:
         if known.box is None:
+            if len(self._open) >= self._most_open:
+                self._open.pop(next(iter(self._open))).close()
             try:
                 known.box = ActorBox(self.path, known.id)
             except (OSError, ValueError):  # it is just being removed, or another version's
                 return None
+            self._open[known.id] = known
         return known.box
+
+
+def _descriptors() -> int:
+    """Return how many descriptors this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _in_hand(known: _Known, box: ActorBox) -> tuple[tuple[str, float], ...]:
