@@ -313,6 +313,17 @@ def test_all_is_reached_by_keys(shop, open_dashboard, browser):
 
 
 @needs_browser
+def test_a_name_of_any_length_leaves_the_other_columns_in_sight(shop, open_dashboard, browser):
+    name = "<b>" + 70 * "long"
+    shop.order(f"hire {name}")
+    browser.open(open_dashboard("--system", shop.name)[1])
+    shows(browser, "tbody", name)
+    browser.resize(1000, 700)
+    head = "document.querySelector('th[data-column=cpu]').getBoundingClientRect()"
+    assert browser.run(f"{head}.right") < 1000
+
+
+@needs_browser
 def test_it_is_light_and_dark_and_fits_a_narrow_screen(shop, open_dashboard, browser):
     browser.open(open_dashboard("--system", shop.name)[1])
     shows(browser, "tbody", "cid")
@@ -334,6 +345,11 @@ def test_it_is_light_and_dark_and_fits_a_narrow_screen(shop, open_dashboard, bro
     for tab in ("Tree", "Actors", "Waits", "Crashes", "Dead letters", "Log", "Events"):
         browser.click("[role=tab]", tab)
         assert browser.run("document.documentElement.scrollWidth") == 360, tab
+    browser.press("g")
+    browser.run("document.querySelector('#tabs').scrollLeft = 0")
+    browser.press("7")
+    chosen = "document.querySelector('#tab-events').getBoundingClientRect()"
+    assert browser.run(f"{chosen}.right") <= 360, "a tab that a key chooses is seen"
     browser.click("[role=tab]", "Tree")
     browser.click("[role=treeitem]", "ann")
     shows(browser, "#detail h2", "ann")
