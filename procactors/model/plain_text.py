@@ -7,7 +7,7 @@ Never: changes a text of characters that can be printed.
 
 from __future__ import annotations
 
-__all__ = ["plain", "plain_lines"]
+__all__ = ["encodable", "plain", "plain_lines"]
 
 
 def plain(text: str) -> str:
@@ -21,3 +21,11 @@ def plain(text: str) -> str:
 def plain_lines(text: str) -> str:
     """Return a text of several lines, each as `plain` has it; tabs are kept."""
     return "\n".join("\t".join(map(plain, line.split("\t"))) for line in text.split("\n"))
+
+
+def encodable(text: str) -> str:
+    """Return a text that is UTF-8, for who takes no other: halves of characters as escapes.
+
+    Python has them in names of files that are not UTF-8.
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

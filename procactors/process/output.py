@@ -13,6 +13,7 @@ import os
 import sys
 import zlib
 
+from procactors.model.plain_text import encodable
 from procactors.process.order import PREFIX, SILENT
 
 __all__ = [
@@ -61,10 +62,11 @@ def file_stem(name: str) -> str:
     """Return an actor's or a system's name as a file's, or the most of it: a part of a path."""
     stem = name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
     stem = f"%2E{stem[1:]}" if stem.startswith(".") else stem
-    data = stem.encode("utf-8", "backslashreplace")
+    stem = encodable(stem)
+    data = stem.encode()
     if len(data) > _STEM_BYTES:
         return f"{data[:_STEM_BYTES].decode('utf-8', 'ignore')}~{zlib.crc32(data):08x}"
-    return data.decode()
+    return stem
 
 
 def _renew_streams() -> None:
