@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from procactors.cli.arguments import seconds, whole
 from procactors.cli.rows import SORTS, chosen, in_hand, share_of, state_of
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import complain, duration, size
+from procactors.cli.table import complain, cut, duration, padded, size, width_of
 from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
@@ -214,17 +214,17 @@ class Top:
             shown = rows[self._first : self._first + self._page]
         else:
             shown = rows
-        names = max([len(name) for name, _ in shown], default=0)
+        names = max([width_of(name) for name, _ in shown], default=0)
         names = min(max(names, _LEAST_NAME), _MOST_NAME)
         body = [_row(name, names, self._cells(view)) for name, view in shown]
         head = _row("NAME", names, [title for title, _, _ in _COLUMNS])
         if not is_live:
             return [self._summary(), head.rstrip(), *(line.rstrip() for line in body)]
         return [
-            _BOLD + _fit(self._summary(), width) + _PLAIN,
-            _fit(self._second(len(rows)), width),
-            _REVERSED + _fit(head, width).ljust(width) + _PLAIN,
-            *(_fit(line, width) for line in body),
+            _BOLD + cut(self._summary(), width) + _PLAIN,
+            cut(self._second(len(rows)), width),
+            _REVERSED + padded(cut(head, width), width) + _PLAIN,
+            *(cut(line, width) for line in body),
         ][:height]
 
     def as_json(self) -> dict[str, object]:
@@ -307,12 +307,7 @@ _SCROLL = {"up": (0, -1), "down": (0, 1), "page up": (-1, 0), "page down": (1, 0
 
 
 def _row(name: str, names: int, cells: list[str]) -> str:
-    placed = [_fit(name, names).ljust(names)]
+    placed = [padded(cut(name, names), names)]
     for cell, (_, width, is_right) in zip(cells, _COLUMNS, strict=True):
-        cut = _fit(cell, width)
-        placed.append(cut.rjust(width) if is_right else cut.ljust(width))
+        placed.append(padded(cut(cell, width), width, is_right=is_right))
     return " ".join(placed)
-
-
-def _fit(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"

@@ -15,7 +15,7 @@ import pytest
 from procactors import Actor, ActorSystem, Supervisor, spec
 from procactors.cli import main
 from procactors.cli.rows import COLUMNS
-from procactors.cli.table import duration, lines_of, size
+from procactors.cli.table import cut, duration, lines_of, size, width_of
 from procactors.errors import ActorDied, ActorStopped
 from procactors.model.plain_text import plain
 from procactors.outside.roster import Roster
@@ -420,4 +420,21 @@ def test_a_name_cannot_order_the_terminal():
         "NAME   COUNT",
         "a          1",
         "bcdef    200",
+    ]
+
+
+def test_a_character_may_take_two_columns_of_a_terminal_or_none():
+    assert [width_of(text) for text in ("abc", "é", "e\u0301", "中文", "😀")] == [3, 1, 1, 4, 2]
+    assert [cut("中文字", width) for width in (7, 6, 5, 4, 3, 0)] == [
+        "中文字",
+        "中文字",
+        "中文…",
+        "中…",
+        "中…",
+        "",
+    ]
+    assert lines_of(("n", "count"), [["中文", "1"], ["a", "20"]], ("count",)) == [
+        "N     COUNT",
+        "中文      1",
+        "a        20",
     ]
