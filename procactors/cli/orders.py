@@ -7,6 +7,7 @@ Never: waits for a parent that does not answer: exit code 5.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import sys
 from time import monotonic
@@ -160,11 +161,16 @@ def _order(
     timeout: float,
 ) -> int:
     """Give orders, one for each row; say what came of each, and return the exit code."""
-    from procactors.outside.guest import Guest
+    from procactors.outside.guest import Guest, Late, NoAnswer
 
     with Guest(view.path) as guest:
         guest.ask(None)  # one that does not answer is told apart from a stop that takes its time
         outcomes = guest.ask_all(orders, timeout)
+        if any(isinstance(outcome, NoAnswer) for outcome in outcomes):
+            with contextlib.suppress(NoAnswer):
+                guest.ask(None)
+                late = Late(f"it is not done within {timeout:g} s; the parent goes on with it")
+                outcomes = [late if isinstance(one, NoAnswer) else one for one in outcomes]
     return _told(arguments, rows, outcomes)
 
 

@@ -28,7 +28,7 @@ from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import ReplyPort
 from procactors.wire.transport import SUPERVISOR
 
-__all__ = ["Guest", "NoAnswer", "OtherVersion"]
+__all__ = ["Guest", "Late", "NoAnswer", "OtherVersion"]
 
 #: Seconds in which a parent that runs answers: its supervisor never waits.
 ANSWER_S = 2.0
@@ -38,6 +38,10 @@ class NoAnswer(Problem):
     """The parent did not answer in time: it is stopped, or stuck, or has more to do than it can."""
 
     code = 5
+
+
+class Late(Problem):
+    """The parent answers, and has not come to the end of what it was told to do."""
 
 
 class OtherVersion(Problem):

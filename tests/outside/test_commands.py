@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 
 from procactors import Actor, ActorSystem, Supervisor, spec
-from procactors.cli import main
+from procactors.cli import main, orders
 from procactors.cli.rows import COLUMNS
 from procactors.cli.table import cut, duration, lines_of, size, width_of
 from procactors.errors import ActorDied, ActorStopped
@@ -272,6 +272,20 @@ def test_stop_kills_at_its_deadline_and_kill_at_once(system, command, gate):
         "one: was killed by the runtime with SIGKILL\n",
     )
     assert command("kill", "two") == (0, "two: was killed by the runtime with SIGKILL\n")
+
+
+def test_a_stop_that_takes_longer_than_the_command_is_no_silence(system, capsys, gate, monkeypatch):
+    monkeypatch.setattr(orders, "_STOP_S", 0.1)
+    monkeypatch.setattr(orders, "_SLACK_S", 0.1)
+    ref = system.options(name="one", stop_timeout=60).spawn(Sleeper)
+    ref.tell(Sleeper.sleep, gate)
+    gate.arrival()
+    assert refused(capsys, "stop", "one") == (
+        1,
+        "one: it is not done within 0.2 s; the parent goes on with it",
+    )
+    gate.open()
+    assert str(ref.wait(SHORT_S)) == "stopped"
 
 
 def test_a_trees_supervisor_is_stopped_by_its_name(system, command):
