@@ -227,6 +227,24 @@ def test_actors_are_stopped_and_killed_when_that_is_confirmed(shop, open_dashboa
 
 
 @needs_browser
+def test_a_question_behind_another_has_an_answer_of_its_own(shop, open_dashboard, browser):
+    browser.open(open_dashboard("--system", shop.name)[1])
+    shows(browser, "tbody", "cid")
+    answers = """(async () => {
+        const { confirm } = await import(new URL("static/dialog.js", document.baseURI));
+        const ask = (title) => confirm({ title, text: "", yes: "Yes" });
+        const dialog = document.querySelector("#dialog");
+        const first = ask("one");
+        dialog.close("");
+        const second = ask("two");
+        await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+        dialog.querySelector("button[value=yes]").click();
+        return [await first, await second];
+    })()"""
+    assert browser.run(answers) == [False, True]
+
+
+@needs_browser
 def test_an_actor_is_suspended_and_resumed(shop, open_dashboard, browser):
     browser.open(open_dashboard("--system", shop.name)[1])
     shows(browser, "tbody", "ann")
