@@ -22,6 +22,7 @@ from opentelemetry import context as contexts, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Tracer
 
+from procactors.model.plain_text import encodable
 from procactors.process.order import read_order
 from procactors.spans.sending import start_sending, stop_sending
 from procactors.spans.words import (
@@ -143,7 +144,8 @@ def handled(
         return handler
     attributes = attributes_of("process", here.name, method)
     attributes[INCARNATION], attributes[DELIVERIES] = here.incarnation, deliveries
-    return _Handled(here.tracer, handler, f"process {here.name}", attributes, context)
+    name = f"process {encodable(here.name)}"
+    return _Handled(here.tracer, handler, name, attributes, context)
 
 
 class _Handled:

@@ -108,6 +108,31 @@ def test_an_idle_actor_is_debugged_too(system):
     assert ref.ask(Somewhere.count_to, 3) == 3
 
 
+class Awaiting(Somewhere):
+    async def nothing(self):
+        pass
+
+
+@pytest.mark.methods
+@pytest.mark.parametrize("kind", [Somewhere, Awaiting])
+def test_between_two_messages_self_is_the_actor(system, kind):
+    ref = system.spawn(kind)
+    with attached(system, ref) as person:
+        assert "<between two messages>" in person.sees("(Pdb) ")
+        person.types("p self.value")
+        assert "7" in person.sees("(Pdb) ")
+        person.types("!self.value = 8")
+        person.sees("(Pdb) ")
+        person.types("n")
+        reply = ref.submit(Somewhere.count_to, 3)
+        assert "count_to" in person.sees("(Pdb) ")
+        person.types("p self.value")
+        assert "8" in person.sees("(Pdb) ")
+        person.types("q")
+        assert person.ends() == 0
+    assert reply.result(SHORT_S) == 3
+
+
 @pytest.mark.methods
 def test_when_the_terminal_is_killed_the_actor_goes_on(system, at_work):
     ref, reply, enough = at_work

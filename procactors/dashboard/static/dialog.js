@@ -15,13 +15,12 @@ export function confirm({ title, text, yes, danger = false }) {
         h("button", { value: "", autofocus: true }, "Cancel"),
         h("button", { value: "yes", class: danger ? "danger" : "primary" }, yes)));
     dialog.replaceChildren(form);
-    const closed = () => {
-      const isOurs = dialog.contains(form);
-      if (isOurs && dialog.open) return; // word of the question before comes after this one's opening
+    dialog.addEventListener("close", function closed() {
+      // It is told behind the closing: by then the next question may be there.
+      if (form.isConnected && dialog.open) return;
       dialog.removeEventListener("close", closed);
-      resolve(isOurs && dialog.returnValue === "yes");
-    };
-    dialog.addEventListener("close", closed);
+      resolve(form.isConnected && dialog.returnValue === "yes");
+    });
     dialog.showModal();
   });
 }
