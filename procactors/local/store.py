@@ -33,6 +33,8 @@ __all__ = ["LocalStore"]
 _NUMBER = struct.Struct("=Q")
 #: What a value's own pickling code raises for the runtime's sake.
 _OURS = (NeedsReceiver, UnsupportedOnBackend)
+#: In a pickle: something of the program's main module, by its name.
+_MAIN = b"_main__"
 #: Bytes from which a payload does not stand in its record.
 _SMALL = 2048
 
@@ -78,7 +80,7 @@ class LocalStore(PayloadStore):
                 raise
             found.clear()
             head = self._by_value(value, what, found)
-        if self.stands_alone and b"_main__" in head:
+        if self.stands_alone and _MAIN in head:
             found.clear()
             head = self._by_value(value, what, found)
         if self._loading:
@@ -89,6 +91,19 @@ class LocalStore(PayloadStore):
             return Encoded(head, [buffer.raw() for buffer in found])
         except BufferError:  # in more than one piece
             return Encoded(cloudpickle.dumps(value, 5), ())
+
+    def encode_alone(self, value: Any, what: str = "message") -> Encoded:
+        """Pickle a value with what it has of `__main__`: that is another one where it is read.
+
+        Raises:
+            EncodeError: as `encode`.
+        """
+        encoded = self._encode(value, what)
+        if _MAIN not in encoded.head:
+            return encoded
+        found: list[pickle.PickleBuffer] = []
+        head = self._by_value(value, what, found)
+        return Encoded(head, [memoryview(memoryview(one).tobytes()) for one in found])
 
     def carries(self, channel: Channel, move: int) -> None:
         """Note that a stream is in what the calling thread is encoding, by that move."""
