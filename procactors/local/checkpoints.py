@@ -137,6 +137,13 @@ class _Keeper(Keeper):
             store: Any = self.store
             self._encode = store.encode_alone
 
+    def restore(self, instance: Any) -> None:
+        """Give the actor the state that was written last, if any was."""
+        if self._is_lasting:
+            # So that what the class uses is known by what is in it: the state may be made of it.
+            self._encode(type(instance), self._what)
+        super().restore(instance)
+
 
 def keeper_of(
     state: LocalState,
