@@ -246,6 +246,8 @@ def test_metrics_count_traced_messages_by_their_methods(system, server, spans):
         server.tell(Server.note_span)
     assert list(server.stream(Server.items, 2)) == [0, 1]
     assert server.ask("value") == ("received", "value")
+    # An answer is sent before its message is counted.
+    eventually(lambda: snapshot(system).actor("server").handled == 102, "the last count")
     now = snapshot(system)
     [group] = [one for one in now.groups() if one.name == "server"]
     handled = {method.name: method.handled for method in group.methods}
