@@ -118,6 +118,8 @@ test-wheel: $(STAMP) ## Build the wheel and try it in a fresh environment, outsi
 	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/python -I -c 'import procactors; print(procactors.__file__)'
 	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/procactors --version
 	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/procactors demo --limit 100
+	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check 'pytest>=8'
+	cd $(WHEEL)/elsewhere && $(WHEEL)/venv/bin/pytest -q --pyargs procactors.examples.test_shop
 
 guard: compiled ## Count what a message and a start cost, against a baseline: ARGS=--record
 	$(BIN)/python -m tools.guard $(ARGS)
