@@ -23,10 +23,10 @@ from procactors.local.box import LocalReader
 from procactors.local.checkpoints import LocalCheckpointReader, keeper_of
 from procactors.local.here import Killed, here
 from procactors.local.loop import LocalLoop
-from procactors.model.backends import unsupported
 from procactors.process.order import StartOrder
 from procactors.runner.loop import TellFailed, describe
 from procactors.runner.method_table import table_of
+from procactors.runner.recycling import Recycler
 from procactors.runner.schedule import Schedule
 from procactors.supervision.backend import Ended, NextLife
 from procactors.wire.mailbox.black_box import (
@@ -34,16 +34,19 @@ from procactors.wire.mailbox.black_box import (
     FAILED,
     INCARNATION,
     PHASE,
+    RECYCLED,
+    RECYCLING,
     STARTING,
 )
 from procactors.wire.mailbox.reader import WouldWait
-from procactors.wire.pickling.codec import decode_joined
+from procactors.wire.pickling.codec import decode_joined, join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procactors.local.host import LocalHost
     from procactors.runner.checkpoints import CheckpointReader
+    from procactors.wire.pickling.codec import Encoded
 
 __all__ = ["LocalLife"]
 
@@ -58,6 +61,7 @@ class LocalLife(Life):
         actor: the actor's id.
         transport: the system's.
         is_dead: it was killed, or is over: it has no effect any more.
+        is_concurrent: others of its messages go on while one awaits.
         waits_for: what it waits for just now, if it does.
         thread_id: of the thread that serves it.
     """
@@ -77,13 +81,16 @@ class LocalLife(Life):
         self.actor = host.id
         self.host = host
         self.words = host.words
-        self.loop: LocalLoop | None = None
+        self.loop: Any = None
+        #: What the actor does beside its handlers, and may wait (`local.aside.Beside`).
+        self.beside: dict[Any, None] = {}
         self.waits_for: Any = None
         self.thread_id: int | None = None
         self._is_dead = False
         self._history = history
         self._instance: Any = None
         self._options = options = life.options
+        self.is_concurrent = options.max_concurrency > 1
         make: Any = LocalReader if options.checkpoint is None else LocalCheckpointReader
         reader = make(transport.path, host.box, host.mail, host.now_ns)
         super().__init__(_order_of(host, life), host.folder, reader, self.transport)
@@ -94,9 +101,10 @@ class LocalLife(Life):
 
     def run(self) -> float | None:  # type: ignore[override]  # a step of it, not all
         """Take a step; see `Task.run`."""
-        if self._is_dead:
-            return None
         here.life = self
+        if self._is_dead:
+            self._let_go()
+            return None
         try:
             loop = self.loop
             if loop is None:
@@ -113,16 +121,29 @@ class LocalLife(Life):
             self._failed(error)
         finally:
             here.life = None
+        self._let_go()
         return None
+
+    def _let_go(self) -> None:
+        """End what goes on beside its handlers: the life is over for everybody."""
+        here.life = self
+        try:
+            self._end_beside()
+            if self._events is not None:
+                self._events.abandon()
+        finally:
+            here.life = None
+
+    def _end_beside(self) -> None:
+        for beside in list(self.beside):
+            beside.kill()
 
     def _begin(self) -> None:
         """Construct the actor; from here on it serves its mailbox."""
         self.thread_id = threading.get_ident()
         self._find_taps()
         self._instance = instance = self._construct()
-        loop = LocalLoop(
-            self.host, self._reader, self.transport, instance, self._refused, self._history
-        )
+        loop = self._make_loop(instance)
         if self._context._leaving:
             loop.leave()
         self._context._serve_with(loop)
@@ -131,6 +152,12 @@ class LocalLife(Life):
         if self._keeper is not None:
             self._keeper.serve(cast("CheckpointReader", self._reader), loop.replies, instance)
             loop.keep_by(self._keeper)
+        recycle = self._options.recycle_after
+        if recycle is not None:
+            now, reader = self.transport.engine.now, self._reader
+            bounds = recycle.messages, recycle.seconds, recycle.memory_growth
+            loop.recycler = recycler = Recycler(reader, *bounds, now)
+            loop.use(recycler)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
         self._serve_taps(loop)
@@ -138,10 +165,21 @@ class LocalLife(Life):
         self._check_alive()
         self.host.ready(self._order.start, _decides(type(instance)))
 
+    def _make_loop(self, instance: Any) -> Any:
+        about = self.host, self._reader, self.transport, instance, self._refused, self._history
+        if self._events is None:
+            return LocalLoop(*about)
+        from procactors.local.async_loop import LocalAsyncLoop  # only where it is used
+
+        events: Any = self._events
+        return LocalAsyncLoop(*about, events, self._options.max_concurrency)
+
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         if table_of(cls).is_async:
-            raise unsupported("async", self.transport.engine.name)
+            from procactors.local.events import LocalEvents  # only where it is used
+
+            self._events = self.bell = LocalEvents(self.transport.engine, self)
         self._context._class = cls
         make: Any = cls.__new__
         is_plain = make is object.__new__
@@ -153,13 +191,14 @@ class LocalLife(Life):
         if self._options.checkpoint is not None:
             store, engine = self.transport.store, self.transport.engine
             name = self._order.class_name
-            self._keeper = keeper_of(
-                self.host.state, store, self.actor, name, self._options, engine.now
-            )
+            about = store, self.actor, name, self._options, engine.now
+            self._keeper = keeper_of(self.host.state, self._reader, *about)
             self._keeper.restore(instance)
-        _hook(instance, "on_start")
+        elif self._options.recycle_after is not None:
+            self._restore(instance)
+        self._ended(_hook(instance, "on_start"))
         if self._order.report:
-            _hook(instance, "on_restart", pickle.loads(self._order.report))
+            self._ended(_hook(instance, "on_restart", pickle.loads(self._order.report)))
         return instance
 
     def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
@@ -174,11 +213,18 @@ class LocalLife(Life):
     def _end(self) -> None:
         """End an orderly life."""
         assert self.loop is not None
-        if self._keeper is not None:
-            self.words[PHASE] = ENDING
+        phase = self.loop._ended()
+        if phase == RECYCLED or self._keeper is not None:
+            self.words[PHASE] = RECYCLING if phase == RECYCLED else ENDING
             self._leave_state(self._instance)
-        self._finish(self._instance, self.loop, self.loop._ended())
+        self._finish(self._instance, self.loop, phase)
         self.host.over(self, Ended(0))
+
+    def _write_snapshot(self, encoded: Encoded) -> None:
+        self.host.leave_snapshot(self, join(encoded))
+
+    def _take_snapshot(self) -> bytes | None:
+        return self.host.take_snapshot()
 
     def _failed(self, error: BaseException) -> None:
         """Note what ended this life."""
@@ -208,6 +254,7 @@ class LocalLife(Life):
         waiter = self.waits_for
         if waiter is not None:
             waiter.kill()
+        self._end_beside()
         self.transport.engine.wake(self)
 
     def _now_ns(self) -> int:
@@ -286,6 +333,7 @@ def _order_of(host: LocalHost, life: NextLife) -> StartOrder:
         main_file=None,
         authkey=b"",
         seed=life.seed,
+        concurrency=life.options.max_concurrency,
         taps=tuple(host.taps.items()),
         options=pickle.dumps(life.options) if host.taps else b"",
     )

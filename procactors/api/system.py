@@ -187,7 +187,8 @@ class ActorSystem(SystemHandle):
         if backend != "processes":
             from procactors.api.local_system import become_local  # only where it is used
 
-            files = dead_letter_file or crash_dir
+            files = dead_letter_file, crash_dir
+            self._marks_records = logs == "forward"
             become_local(self, backend, name, stop_timeout, ask_timeout, files, seed)
             _systems.add(self)
             in_copies(_forget_in_child)
@@ -428,7 +429,10 @@ class ActorSystem(SystemHandle):
         import asyncio
 
         stop = functools.partial(self._break_off, error) if is_broken_off(error) else self.stop
-        await asyncio.get_running_loop().run_in_executor(None, stop)
+        if self._endpoint.has_threads:
+            await asyncio.get_running_loop().run_in_executor(None, stop)
+        else:
+            stop()
         if self.failure is not None and error is None:
             raise self.failure
 
@@ -510,14 +514,17 @@ class ActorSystem(SystemHandle):
         name = self._supervisor.name_of(actor)
         self._recovery.lost(name, record, "has stopped", actor=actor)
 
+    def _make_writer(self, *about: Any) -> DeadLetterWriter:
+        from procactors.deadletters.writer import DeadLetterWriter  # as in `_open_writer`
+
+        return DeadLetterWriter(*about)
+
     def _open_writer(self, path: str) -> DeadLetterWriter:
         # Imported here: a system without a file must not load SQLite.
         from procactors.deadletters.file import NotLetters
-        from procactors.deadletters.writer import DeadLetterWriter
 
-        writer = DeadLetterWriter(
-            path, self.name, self._endpoint, self.dead_letters, self._supervisor.address_of
-        )
+        letters, address_of = self.dead_letters, self._supervisor.address_of
+        writer = self._make_writer(path, self.name, self._endpoint, letters, address_of)
         try:
             writer.open()
         except NotLetters as error:

@@ -47,59 +47,18 @@ LIMITS: dict[str, Limit] = {
     "memory": Limit("`Limits(memory=...)`", _LOCAL, _ERROR, _ONE),
     "cpus": Limit("`Limits(cpu_affinity=..., nice=...)`", _LOCAL, _ERROR, _ONE),
     "env": Limit("`options(env=...)`", _LOCAL, _ERROR, _ONE),
-    "checkpoint": Limit(
-        "`Checkpoint(file=...)`",
-        _LOCAL,
-        _ERROR,
-        "a state that outlives the program has to stand alone; here it is kept in memory",
-    ),
-    "recycle": Limit(
-        "`options(recycle_after=...)`",
-        _LOCAL,
-        _ERROR,
-        "it is against memory that a process does not give back, and here there is one process",
-    ),
-    "async": Limit(
-        "`async def` handlers and hooks, `max_concurrency`",
-        _LOCAL,
-        _ERROR,
-        "an event loop of their own comes with the process",
-    ),
-    "aio": Limit(
-        "`ref.aio`, `system.aio`, `async with`",
-        _LOCAL,
-        _ERROR,
-        "the loop is woken by a pipe of another process",
-    ),
-    "feeds": Limit(
-        "`feed(...)` as an argument",
-        _LOCAL,
-        _ERROR,
-        "the caller's iterable would be read in the caller's thread, which waits or goes on",
-    ),
-    "moving": Limit(
-        "sending a `Stream` on to another actor",
-        _LOCAL,
-        _ERROR,
-        "its reader is the one who has opened it",
-    ),
-    "bounds": Limit(
-        "a pool's `size=(least, most)` and `autoscale`, and `timeout=` for an item",
+    "growth": Limit("`Recycle(memory_growth=...)`", _LOCAL, _ERROR, _ONE),
+    "io": Limit(
+        "sockets, pipes and processes of `asyncio` in an actor's event loop",
         ("inline",),
         _ERROR,
-        "a thread beside the pool looks at the load and at slow items, and there is none",
+        "what comes from outside comes when it likes, and all that happens is drawn from the seed",
     ),
-    "shares": Limit(
-        "`system.share(...)`",
-        _LOCAL,
+    "loops": Limit(
+        "`feed(...)` of asynchronous items",
+        ("inline",),
         _ERROR,
-        "a share is a file in shared memory; in one process, hand on what is immutable",
-    ),
-    "files": Limit(
-        "`ActorSystem(dead_letter_file=..., crash_dir=...)`",
-        _LOCAL,
-        _ERROR,
-        "what is kept has to stand alone, and what is sent here does not",
+        "they come from an event loop, which stands still while actors run",
     ),
     "threads": Limit(
         "an `ask`, or another wait, in a thread of your own",
@@ -126,11 +85,17 @@ LIMITS: dict[str, Limit] = {
         "they do not list it",
         "it has no directory in which other processes find it",
     ),
-    "counts": Limit(
-        "`procactors.metrics`, forwarding of logs and output, traces",
+    "output": Limit(
+        "`ActorSystem(stdout=..., log_repeats=...)`, and `logs` other than `'forward'`",
         _LOCAL,
-        "nothing is counted; what an actor logs or prints, the program does",
-        "they are read from a process's black box, and go from a process to its parent",
+        "what an actor prints or logs, the program does",
+        _ONE,
+    ),
+    "waits": Limit(
+        "`procactors.metrics`: how long messages that were told have waited",
+        ("inline",),
+        "it is not counted",
+        "a message waits for no time of the system's, as long as anything runs",
     ),
     "globals": Limit(
         "global state (modules, `random`, the working directory) is each actor's own",
@@ -162,10 +127,8 @@ def check_options(backend: str, options: Options) -> None:
         raise unsupported("cpus", backend)
     if options.env:
         raise unsupported("env", backend)
-    if options.checkpoint is not None and options.checkpoint.file is not None:
-        raise unsupported("checkpoint", backend)
-    if options.recycle_after is not None:
-        raise unsupported("recycle", backend)
+    if options.recycle_after is not None and options.recycle_after.memory_growth is not None:
+        raise unsupported("growth", backend)
 
 
 def shown() -> str:
