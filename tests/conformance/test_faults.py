@@ -211,8 +211,6 @@ def test_an_order_that_makes_no_sense_is_refused(world):
 
 
 def test_what_needs_one_message_at_a_time_says_so(world: World) -> None:
-    if world.backend != "processes":
-        pytest.skip("its actors have one message in hand at a time")
     many = world.system.options(max_concurrency=2).spawn(Patient)
     with Faults(world.system) as faults, pytest.raises(InvalidSpec, match="max_concurrency=1"):
         faults.duplicate(many)
