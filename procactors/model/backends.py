@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BACKENDS", "LIMITS", "Limit", "check_options", "shown", "unsupported"]
 
 #: Those that can be named.
-BACKENDS = ("processes", "threads", "inline")
+BACKENDS = ("processes", "threads", "inline", "ray")
 _LOCAL = ("threads", "inline")
 
 
