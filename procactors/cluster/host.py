@@ -35,9 +35,11 @@ from procactors.wire.mailbox.black_box import (
     INCARNATION,
     IN_HAND,
     PHASE,
+    RUNNING as RUNNING_PHASE,
     SERIAL,
     STARTING,
     STATE,
+    STOPPING,
     STOP_ORDERED,
     TIMER,
     WAITING_ON,
@@ -193,6 +195,8 @@ class ClusterHost(LocalHost):
         else:
             self._slots[number] = slot
         words = self.words
+        if record[KIND_AT] == Kind.STOP:  # from here on senders are refused, as it will do itself
+            words[PHASE], words[CLOSED] = STOPPING, CLOSING
         if not deliveries:
             words[SERIAL] += 1
         transport = self._backend.transport
@@ -295,6 +299,8 @@ class ClusterHost(LocalHost):
         if what == "hello":
             self.pid = about[0]
         elif what == "ready":
+            if self.words[PHASE] == STARTING:
+                self.words[PHASE] = RUNNING_PHASE
             super().ready(*about)
         elif what == "state":
             self.state.write(about[0])
