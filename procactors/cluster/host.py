@@ -200,8 +200,9 @@ class ClusterHost(LocalHost):
         if not deliveries:
             words[SERIAL] += 1
         transport = self._backend.transport
-        more = transport.store.pack(record, transport.also_sent(record), keep=True)[1]
-        result = life.handle(number, deliveries, words[SERIAL], record, *more)
+        numbers, head = transport.also_sent(self, life, record)
+        more = transport.store.pack(record, numbers, keep=True)[1]
+        result = life.handle(number, deliveries, words[SERIAL], record, head, *more)
         transport.ears.on_result(result, functools.partial(self._returned, life, number))
 
     def _returned(self, life: RemoteLife, number: int, result: Future[Any]) -> None:
@@ -218,10 +219,10 @@ class ClusterHost(LocalHost):
         if type(value) is not tuple:
             self._finish(life, number, value)
             return
-        answer, state, payloads, kept, sent = value
+        answer, state, payloads, kept, sent, piece = value
         if payloads:
             self._backend.transport.store.put_in(payloads)
-        finish = functools.partial(self._finish, life, number, answer, state, kept)
+        finish = functools.partial(self._finish, life, number, answer, state, kept, piece)
         if sent is not None:
             # What the handler has sent comes first.
             last, items = sent
@@ -237,6 +238,7 @@ class ClusterHost(LocalHost):
         answer: bytes | None,
         state: int = 0,
         kept: bytes | None = None,
+        piece: Any = None,
     ) -> None:
         """A message has its result: note that, and hand the next one over."""
         with self._sending:
@@ -247,7 +249,7 @@ class ClusterHost(LocalHost):
             if not self._step(number, state):
                 return  # it was taken back: another life has it
         if answer is not None:
-            self._backend.transport.reply_to(answer)
+            self._backend.transport.reply_to(answer, piece)
         self.wake()
 
     def _step(self, number: int, state: int) -> bool:
@@ -308,7 +310,9 @@ class ClusterHost(LocalHost):
             with self._sending:
                 self._let_go(about[0])
         elif what == "over":
-            ended, words, in_hand = about
+            ended, words, in_hand, batch = about
+            if batch is not None:
+                self._backend.transport.absorb(*batch)
             life.in_hand = in_hand
             for at in _SAID:
                 self.words[at] = words[at]
