@@ -33,6 +33,7 @@ from procactors.wire.mailbox.black_box import (
     DELIVERIES,
     EXPIRED,
     INCARNATION,
+    LISTENED,
     IN_HAND,
     PHASE,
     RUNNING as RUNNING_PHASE,
@@ -40,12 +41,15 @@ from procactors.wire.mailbox.black_box import (
     STARTING,
     STATE,
     STOPPING,
+    SYSTEM_ENDS,
     STOP_ORDERED,
     TIMER,
     WAITING_ON,
 )
 from procactors.wire.mailbox.hands import LATER, RUNNING, WAITING
 from procactors.wire.record import KIND_AT, Kind, parse
+
+from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
     from procactors.cluster.processes import Processes
@@ -118,6 +122,7 @@ class ClusterHost(LocalHost):
         facts = self._backend.new_life(self, life)
         facts["words"] = self._words_for_life()
         facts["state"] = self.state._data
+        facts["desk_words"] = list(self._backend.transport.words(SUPERVISOR))
         remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
         remote.downlink = Downlink(functools.partial(self.heard, remote))
         # Not known before it is there, and that is seen by its first word.
@@ -335,6 +340,7 @@ class ClusterHost(LocalHost):
         if self.life is life:
             with self._sending:
                 self._take_back(life)
+            self._backend.transport.ended(life)
             self._backend.listener.gone(self.id)
 
     def _take_back(self, life: RemoteLife) -> None:
@@ -451,6 +457,17 @@ class ClusterDesk(Desk):
     """The supervisor of a system on a cluster: its task is in the program."""
 
     make_backend = ClusterBackend
+
+    def _show_listeners(self) -> None:
+        """Say what is listened to. From any thread."""
+        super()._show_listeners()
+        for host in list(self._transport.lives.values()):  # type: ignore[attr-defined]  # a cluster's
+            host.order("desk", LISTENED, self.words[LISTENED])
+
+    def _begin_end(self, drain: bool) -> None:
+        super()._begin_end(drain)
+        for host in list(self._transport.lives.values()):  # type: ignore[attr-defined]  # a cluster's
+            host.order("desk", SYSTEM_ENDS, 1)
 
 
 def _hand_on(then: Callable[[Any], None], answer: Future[Any]) -> None:

@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import Future
 from typing import Any, cast
 
+from procactors.cluster.channels import ClusterChannels
 from procactors.cluster.engine import ClusterEngine
 from procactors.cluster.store import ClusterStore, batch_extras, first_number
 from procactors.cluster.uplink import Uplink
@@ -247,14 +248,17 @@ class MemberTransport(LocalTransport):
 
     host: MemberHost
     store: ClusterStore
+    channels: ClusterChannels
 
     def __init__(
         self, path: str, engine: ClusterEngine, facts: dict[str, Any], uplink: Uplink
     ) -> None:
         self._start = start = facts["start"]
-        super().__init__(path, cast("Any", engine))
         self._uplink = uplink
         self._up = uplink.put
+        super().__init__(path, cast("Any", engine))
+        self.store.make_topic_table = self._topic
+        self._desk_words = facts["desk_words"]
         self._first, self._last = first_number(start), first_number(start + 1)
         self._numbers = itertools.count(self._first)
         self._questions: dict[int, Future[Any]] = {}
@@ -265,6 +269,12 @@ class MemberTransport(LocalTransport):
 
     def _make_store(self, path: str) -> ClusterStore:
         return ClusterStore(path, self.make_replies, self._start)
+
+    def _make_channels(self, engine: Any) -> ClusterChannels:
+        return ClusterChannels(engine, self.store, self._start, self._relay)
+
+    def _relay(self, start: int, what: str, *about: Any) -> None:
+        self._up(("relay", start, what, about))
 
     def make_replies(self, store: Any = None) -> LocalReplies:
         """Return what sends answers."""
@@ -367,7 +377,36 @@ class MemberTransport(LocalTransport):
 
     def words(self, actor: int) -> Any:
         """Return the words of an actor's black box; None: they are not here."""
+        if actor == SUPERVISOR:
+            return self._desk_words
         return self.host.words if actor == self.host.id else None
+
+    def _topic(self, path: str, name: str) -> Any:
+        return _TopicTable(self, name)
+
+
+class _TopicTable:
+    """The subscribers of a topic: the program has the list."""
+
+    def __init__(self, transport: MemberTransport, name: str) -> None:
+        self._transport = transport
+        self._name = name
+
+    def add(self, subscriber: Any) -> None:
+        """Have an actor told, from now on."""
+        self._transport.question("topic", self._name, "add", subscriber)
+
+    def remove(self, actor: int) -> bool:
+        """Have an actor told no more; return whether it was."""
+        return bool(self._transport.question("topic", self._name, "remove", actor))
+
+    def subscribers(self) -> tuple[Any, ...]:
+        """Return who is told now."""
+        found: tuple[Any, ...] = self._transport.question("topic", self._name, "subscribers")
+        return found
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Member:
@@ -440,6 +479,15 @@ class Member:
 
     def _table(self, batch: int, word: int, value: int) -> None:
         self._store.tables.change(batch, word, value)
+
+    def _item(self, number: int, sealed: Any, producer: int) -> None:
+        self._transport.channels.item(number, sealed, producer)
+
+    def _grant(self, number: int, count: int) -> None:
+        self._transport.channels.grant(number, count)
+
+    def _desk(self, at: int, value: int) -> None:
+        self._transport._desk_words[at] = value
 
     def _told(self, number: int, is_good: bool, value: Any) -> None:
         self._transport.told(number, is_good, value)

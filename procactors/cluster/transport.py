@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import ray
 
+from procactors.cluster.channels import ClusterChannels
 from procactors.cluster.engine import ClusterEngine
 from procactors.cluster.store import SPACE, ClusterStore, batch_extras, first_number
 from procactors.cluster.tables import TablePiece
 from procactors.errors import ProcActorsError
 from procactors.local.here import Killed
 from procactors.local.replies import LocalReplies
+from procactors.local.topics import LocalTopicTable
 from procactors.local.transport import LocalTransport
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import CLOSED, WAITING_ON
@@ -65,10 +67,15 @@ class ProgramTransport(LocalTransport):
     """
 
     store: ClusterStore
+    channels: ClusterChannels
 
     def __init__(self, path: str, engine: ClusterEngine) -> None:
         super().__init__(path, cast("Any", engine))
         self._numbers = itertools.count(first_number(0))
+        self.store.make_topic_table = self._topic
+        self._topics: dict[str, LocalTopicTable] = {}
+        #: Of streams whose reader is an actor: by their number, the start of who produces it.
+        self._producers: dict[int, int] = {}
         #: By start: whose life it is.
         self.lives: dict[int, ClusterHost] = {}
         self.ears = Ears()
@@ -81,6 +88,12 @@ class ProgramTransport(LocalTransport):
 
     def _make_store(self, path: str) -> ClusterStore:
         return ClusterStore(path, self.make_replies, 0)
+
+    def _make_channels(self, engine: Any) -> ClusterChannels:
+        return ClusterChannels(engine, self.store, 0, self.relay)
+
+    def _topic(self, path: str, name: str) -> LocalTopicTable:
+        return self._topics.setdefault(name, LocalTopicTable(path, name))
 
     def make_replies(self, store: Any = None) -> LocalReplies:
         """Return what sends answers."""
@@ -152,6 +165,28 @@ class ProgramTransport(LocalTransport):
         self.lives[life.start] = host
         self.ears.watch(host, life)
 
+    def ended(self, life: RemoteLife) -> None:
+        """A life is over: let nobody wait for what it does not read any more."""
+        self.lives.pop(life.start, None)
+        for number, producer in list(self._producers.items()):
+            if number >> SPACE == life.start:
+                del self._producers[number]
+                self.relay(producer, "grant", number, -1)
+            elif producer == life.start:
+                del self._producers[number]
+
+    def relay(self, start: int, what: str, *about: Any) -> bool:
+        """Send something to a process; return whether that is there."""
+        if not start:
+            getattr(self.channels, what)(*about)
+            return True
+        host = self.lives.get(start)
+        life = None if host is None else host.life
+        if host is None or life is None or life.start != start:
+            return False
+        host.order(what, *about)
+        return True
+
     # -- for actors' processes --------------------------------------------------------------------
 
     def heard(self, host: ClusterHost, life: RemoteLife, what: str, about: list[Any]) -> None:
@@ -200,6 +235,20 @@ class ProgramTransport(LocalTransport):
                 self._unsend(record)
             else:
                 self.on_lost(actor, record)
+
+    def _on_relay(
+        self, host: ClusterHost, life: RemoteLife, start: int, what: str, about: tuple[Any, ...]
+    ) -> None:
+        if what == "item" and start:
+            self._producers[about[0]] = life.start
+        if not self.relay(start, what, *about) and what == "item":
+            self.relay(life.start, "grant", about[0], -1)
+
+    def _ask_topic(self, host: ClusterHost, name: str, what: str, *about: Any) -> Any:
+        return getattr(self._topic(self.path, name), what)(*about)
+
+    def _on_lost(self, host: ClusterHost, life: RemoteLife, actor: int, parcel: Any) -> None:
+        self.on_lost(actor, self.store.unpack(parcel))
 
     def _on_payloads(self, host: ClusterHost, life: RemoteLife, payloads: Any) -> None:
         self.store.put_in(payloads)

@@ -108,7 +108,7 @@ class LocalTransport:
         self.engine = engine
         self.store = self._make_store(path)
         self.calls = Calls(self.store)
-        self.channels = Channels(engine, self.store)
+        self.channels = self._make_channels(engine)
         self.open_stream: Callable[..., Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = functools.partial(_Turn, engine)
@@ -138,6 +138,9 @@ class LocalTransport:
 
     def _make_store(self, path: str) -> LocalStore:
         return LocalStore(path, self.make_replies)
+
+    def _make_channels(self, engine: Engine) -> Channels:
+        return Channels(engine, self.store)
 
     def refuse(self, what: str) -> None:
         """Refuse what the backend does not promise, by its name in the table."""
