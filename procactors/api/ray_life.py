@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from procactors.api.local_life import LocalLife
-from procactors.cluster.engine import ClusterEngine
+from procactors.cluster.engine import LifeEngine
 from procactors.cluster.member import (
     CheckpointMemberReader,
     Member,
@@ -60,7 +60,7 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
 
     os.environ.update(facts["env"])
     life: NextLife = facts["life"]
-    engine = ClusterEngine()
+    engine = LifeEngine(lambda: uplink.put(("turn",)))
     transport = MemberTransport(facts["path"], engine, facts, uplink)
     transport.store.add_files(facts["files"])
     host = MemberHost(_Backend(transport), facts, uplink)
@@ -68,9 +68,8 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     transport.boxes[host.id] = host
     host.blueprint = facts["blueprint"]
     transport.on_lost = lambda actor, record: uplink.put(("lost", actor, transport.store.pack(record)))
-    transport.on_given_up = Client(transport).report_given_up  # type: ignore[arg-type]  # one of ours
+    transport.on_given_up = Client(transport).report_given_up
     uplink.put(("hello", os.getpid(), platform.node(), procactors.__version__, sys.version_info[:2]))
     seed_generators(life.seed, life.options.seed is not None)
     host.life = _RayLife(transport, None, host, life)
-    engine.start(host.life, host.name)
-    return Member(transport, host)
+    return Member(transport, host, engine)

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.causes import cause_of, is_out_of_memory
+from procactors.cluster.transport import Sent
 from procactors.cluster.uplink import Downlink
 from procactors.crash import ExitReason
 from procactors.local.box import LocalReader
@@ -129,7 +130,7 @@ class ClusterHost(LocalHost):
         self.pid = 0
         with self._sending:
             self.life = remote
-        self._backend.transport.begin(self, remote)
+        self._backend.transport.follow(self, remote)
         self.wake()
 
     def _words_for_life(self) -> list[int]:
@@ -208,7 +209,16 @@ class ClusterHost(LocalHost):
         numbers, head = transport.also_sent(self, life, record)
         more = transport.store.pack(record, numbers, keep=True)[1]
         result = life.handle(number, deliveries, words[SERIAL], record, head, *more)
-        transport.ears.on_result(result, functools.partial(self._returned, life, number))
+        sent = Sent(self, life, number, result)
+        if record is transport.mine.record:
+            transport.mine.sent = sent
+        else:
+            self.listen(sent)
+
+    def listen(self, sent: Sent) -> None:
+        """Have the result of a message taken when it is there. From any thread."""
+        took = functools.partial(self._returned, sent.life, sent.number)
+        self._backend.transport.ears.on_result(sent.result, took)
 
     def _returned(self, life: RemoteLife, number: int, result: Future[Any]) -> None:
         """A call of Ray's has ended. In the thread that hears processes."""
@@ -217,9 +227,9 @@ class ClusterHost(LocalHost):
             if not life.is_dead:
                 self._backend.broken(self, life, error)
             return
-        self._take_result(life, number, result.result())
+        self.take_result(life, number, result.result())
 
-    def _take_result(self, life: RemoteLife, number: int, value: Any) -> None:
+    def take_result(self, life: RemoteLife, number: int, value: Any) -> None:
         """Take what has come of a message. From any thread."""
         if type(value) is not tuple:
             self._finish(life, number, value)
@@ -311,6 +321,8 @@ class ClusterHost(LocalHost):
             super().ready(*about)
         elif what == "state":
             self.state.write(about[0])
+        elif what == "turn":
+            life.ray_actor.turn.remote()
         elif what == "released":
             with self._sending:
                 self._let_go(about[0])
@@ -414,6 +426,10 @@ class ClusterHost(LocalHost):
         self.nudge()
 
 
+    def cancel(self, call: int) -> None:
+        """Nothing more: the process was told when the call was noted as cancelled."""
+
+
 class _Cancelled(set[int]):
     """Calls that were cancelled while in hand: their handlers' process is told."""
 
@@ -457,16 +473,17 @@ class ClusterDesk(Desk):
     """The supervisor of a system on a cluster: its task is in the program."""
 
     make_backend = ClusterBackend
+    _transport: ProgramTransport
 
     def _show_listeners(self) -> None:
         """Say what is listened to. From any thread."""
         super()._show_listeners()
-        for host in list(self._transport.lives.values()):  # type: ignore[attr-defined]  # a cluster's
+        for host in list(self._transport.lives.values()):
             host.order("desk", LISTENED, self.words[LISTENED])
 
     def _begin_end(self, drain: bool) -> None:
         super()._begin_end(drain)
-        for host in list(self._transport.lives.values()):  # type: ignore[attr-defined]  # a cluster's
+        for host in list(self._transport.lives.values()):
             host.order("desk", SYSTEM_ENDS, 1)
 
 

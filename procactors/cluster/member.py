@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from typing import Any, cast
 
 from procactors.cluster.channels import ClusterChannels
-from procactors.cluster.engine import ClusterEngine
+from procactors.cluster.engine import LifeEngine
 from procactors.cluster.store import ClusterStore, batch_extras, first_number
 from procactors.cluster.uplink import Uplink
 from procactors.errors import ActorStopped, MailboxFull
@@ -50,7 +50,9 @@ class _Delivery:
         self.answer: bytes | None = None
         self.state = 0
         self.is_batch = False
-        self.done = threading.Event()
+        #: Held until it has its result: an Event would cost three times as much.
+        self.done = threading.Lock()
+        self.done.acquire()
 
 
 class MemberReader(LocalReader):
@@ -113,7 +115,7 @@ class _Hands(LocalHands):
     def released(self, slot: Any) -> None:
         """Forget a slot."""
         super().released(slot)
-        self.host.let_go(slot)
+        self.host.slot_released(slot)
 
 
 class MemberHost(LocalHost):
@@ -176,7 +178,7 @@ class MemberHost(LocalHost):
                 delivery.state = slot.state
         self._finish(delivery)
 
-    def let_go(self, slot: Any) -> None:
+    def slot_released(self, slot: Any) -> None:
         """A message that was held is handled."""
         delivery = self._held.pop(slot.number, None)
         if delivery is None:
@@ -188,7 +190,7 @@ class MemberHost(LocalHost):
 
     def _finish(self, delivery: _Delivery) -> None:
         self.deliveries.pop(id(delivery.record), None)
-        delivery.done.set()
+        delivery.done.release()
 
     # -- the life ---------------------------------------------------------------------------------
 
@@ -251,7 +253,7 @@ class MemberTransport(LocalTransport):
     channels: ClusterChannels
 
     def __init__(
-        self, path: str, engine: ClusterEngine, facts: dict[str, Any], uplink: Uplink
+        self, path: str, engine: LifeEngine, facts: dict[str, Any], uplink: Uplink
     ) -> None:
         self._start = start = facts["start"]
         self._uplink = uplink
@@ -415,9 +417,11 @@ class Member:
     Args:
         transport: how its actor sends.
         host: its actor's mailbox.
+        engine: runs its life.
     """
 
-    def __init__(self, transport: MemberTransport, host: MemberHost) -> None:
+    def __init__(self, transport: MemberTransport, host: MemberHost, engine: LifeEngine) -> None:
+        self._engine = engine
         self._transport = transport
         self._host = host
         self._store = transport.store
@@ -448,7 +452,10 @@ class Member:
             store.tables.begin(*head)
             store.take_stored()
         host.deliver(delivery, deliveries, serial)
-        delivery.done.wait()
+        engine = self._engine
+        if engine.has_life and self._has_more(engine, delivery):
+            engine.more()
+        delivery.done.acquire()
         answer, state = delivery.answer, host.unsent_state
         sent = self._uplink.take()
         if state is not None:
@@ -458,12 +465,36 @@ class Member:
                 return None
             if not parse(answer).flags:
                 return answer
-        piece, results = None, ()
+        piece: Any = None
+        results: list[int] = []
         if head is not None:
             piece, results = store.tables.end(), store.take_stored()
             store.drop(more)  # they are the pool's
         payloads = [] if answer is None else store.pack(answer, results)[1]
         return answer, delivery.state, payloads, state, sent, piece
+
+    @staticmethod
+    def _has_more(engine: LifeEngine, delivery: _Delivery) -> bool:
+        """Serve until a message has its result; return whether there is more to do."""
+        while (has_more := engine.step()) and delivery.done.locked():
+            pass
+        return has_more
+
+    def begin(self) -> None:
+        """Begin the life, in the thread in which it is served."""
+        life, engine = self._host.life, self._engine
+        engine.adopt(life)
+        has_more = engine.step()
+        if life._events is not None:
+            # One with an event loop has a thread for that.
+            engine.release(life, self._host.name)
+        elif has_more:
+            self.turn()
+
+    def turn(self) -> None:
+        """Do what there is to do without a message."""
+        while self._engine.has_life and self._engine.step():
+            pass
 
     def control(self, what: str, *about: Any) -> Any:
         """Do something beside the messages."""
@@ -499,6 +530,7 @@ class Member:
 
     def _cancelled(self, call: int) -> None:
         self._host.cancelled.add(call)
+        self._host.cancel(call)
 
     def _stack(self) -> str:
         import sys

@@ -39,6 +39,14 @@ class LifeProcess:
         module, name = begin
         self._member = getattr(importlib.import_module(module), name)(facts, self._uplink)
 
+    def begin(self) -> None:
+        """Begin the life."""
+        self._member.begin()
+
+    def turn(self) -> None:
+        """Do what there is to do without a message."""
+        self._member.turn()
+
     def handle(
         self, number: int, deliveries: int, serial: int, record: bytes, head: Any, *more: Any
     ) -> Any:

@@ -15,7 +15,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import ray
 
@@ -25,19 +25,20 @@ from procactors.cluster.store import SPACE, ClusterStore, batch_extras, first_nu
 from procactors.cluster.tables import TablePiece
 from procactors.errors import ProcActorsError
 from procactors.local.here import Killed
-from procactors.local.replies import LocalReplies
+from procactors.local.replies import LocalReplies, Port
 from procactors.local.topics import LocalTopicTable
 from procactors.local.transport import LocalTransport
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import CLOSED, WAITING_ON
 from procactors.wire.record import KIND_AT, Kind, parse
 from procactors.wire.replies.cycles import cycle_error, cycle_from
+from procactors.wire.replies.port import Answer
 from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
     from procactors.cluster.host import ClusterHost, RemoteLife
 
-__all__ = ["ProgramTransport"]
+__all__ = ["ProgramTransport", "Sent"]
 
 _log = logging.getLogger("procactors")
 
@@ -56,6 +57,36 @@ class _Replies(LocalReplies):
         if self.is_dead():
             raise Killed
         return self._transport.reply_to(record)
+
+
+class Sent(NamedTuple):
+    """A message that was handed over, and whose result its sender takes itself.
+
+    Attributes:
+        host: of its actor.
+        life: that has it.
+        number: the message's.
+        result: Ray's reference.
+    """
+
+    host: ClusterHost
+    life: RemoteLife
+    number: int
+    result: Any
+
+
+class _Mine(threading.local):
+    """What one thread of the program's is at.
+
+    Attributes:
+        is_asking: it is in an `ask`.
+        record: of that.
+        sent: where that is, if it was handed over at once.
+    """
+
+    is_asking = False
+    record: bytes | None = None
+    sent: Sent | None = None
 
 
 class ProgramTransport(LocalTransport):
@@ -79,6 +110,7 @@ class ProgramTransport(LocalTransport):
         #: By start: whose life it is.
         self.lives: dict[int, ClusterHost] = {}
         self.ears = Ears()
+        self.mine = _Mine()
         #: Asks of actors that wait: by call, for which actor.
         self._awaited: dict[int, int] = {}
         #: Of batches of actors' own pools: by call, what goes along.
@@ -98,6 +130,48 @@ class ProgramTransport(LocalTransport):
     def make_replies(self, store: Any = None) -> LocalReplies:
         """Return what sends answers."""
         return _Replies(self)
+
+    # -- asks: who waits takes the result from Ray itself, for a thread between would cost more -----
+
+    def ask(self, *about: Any, **more: Any) -> Any:
+        """Put a message and wait for its answer; see `Transport.ask`."""
+        mine = self.mine
+        mine.is_asking = True
+        try:
+            return super().ask(*about, **more)
+        finally:
+            mine.is_asking = False
+            sent, mine.sent = mine.sent, None
+            if sent is not None:  # it waits no more: somebody else has to take it
+                sent.host.listen(sent)
+
+    def _put(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
+        mine = self.mine
+        if not mine.is_asking:
+            super()._put(actor, name, record, timeout)
+            return
+        mine.record = record
+        try:
+            super()._put(actor, name, record, timeout)
+        finally:
+            mine.record = None
+
+    def _await(self, port: Port, life: Any, deadline: float | None) -> Answer | None:
+        mine = self.mine
+        sent = mine.sent
+        if sent is not None:
+            left = None if deadline is None else max(0.0, deadline - self.engine.now())
+            try:
+                value = ray.get(sent.result, timeout=left)
+            except ray.exceptions.GetTimeoutError:
+                return None
+            except Exception:  # noqa: BLE001 - so wide: what it means is found out there
+                mine.sent = None
+                sent.host.listen(sent)
+            else:
+                mine.sent = None
+                sent.host.take_result(sent.life, sent.number, value)
+        return super()._await(port, life, deadline)
 
     def reply_to(self, record: bytes, piece: TablePiece | None = None) -> bool:
         """Send an answer to its caller; return whether that is there.
@@ -160,7 +234,7 @@ class ProgramTransport(LocalTransport):
         if table is not None:
             table.absorb(piece)
 
-    def begin(self, host: ClusterHost, life: RemoteLife) -> None:
+    def follow(self, host: ClusterHost, life: RemoteLife) -> None:
         """Hear the process of a life that begins, and know whose it is."""
         self.lives[life.start] = host
         self.ears.watch(host, life)
