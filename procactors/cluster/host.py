@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.causes import cause_of, is_out_of_memory
+from procactors.cluster.store import FRONT
 from procactors.cluster.transport import Sent
 from procactors.cluster.uplink import Downlink
 from procactors.crash import ExitReason
@@ -208,7 +209,8 @@ class ClusterHost(LocalHost):
         transport = self._backend.transport
         numbers, head = transport.also_sent(self, life, record)
         more = transport.store.pack(record, numbers, keep=True)[1]
-        result = life.handle(number, deliveries, words[SERIAL], record, head, *more)
+        message = FRONT.pack(number, deliveries, words[SERIAL]) + record
+        result = life.handle(message, head, *more) if head or more else life.handle(message)
         sent = Sent(self, life, number, result)
         if record is transport.mine.record:
             transport.mine.sent = sent

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from procactors.cluster.channels import ClusterChannels
 from procactors.cluster.engine import LifeEngine
-from procactors.cluster.store import ClusterStore, batch_extras, first_number
+from procactors.cluster.store import FRONT, ClusterStore, batch_extras, first_number
 from procactors.cluster.uplink import Uplink
 from procactors.errors import ActorStopped, MailboxFull
 from procactors.local.box import LocalReader
@@ -427,16 +427,12 @@ class Member:
         self._store = transport.store
         self._uplink = transport._uplink
 
-    def handle(
-        self,
-        number: int,
-        deliveries: int,
-        serial: int,
-        record: bytes,
-        head: Any,
-        more: tuple[Any, ...],
-    ) -> Any:
+    def handle(self, message: bytes, more: tuple[Any, ...]) -> Any:
         """Have a message handled, and wait until it is.
+
+        Args:
+            message: `FRONT` and the record.
+            more: what a batch's table says, or None, and payloads; empty if there is neither.
 
         Returns:
             None: it is, and wants no answer. Bytes: the record of its answer. A tuple: answer or
@@ -444,8 +440,13 @@ class Member:
             what was sent meanwhile (see `Uplink.take`) or None, what was marked of a batch or None.
         """
         store, host = self._store, self._host
+        number, deliveries, serial = FRONT.unpack_from(message)
+        record = message[FRONT.size :]
+        head: Any = None
+        payloads: list[Any] = []
         if more:
-            store.put_in(more)
+            head, *payloads = more
+            store.put_in(payloads)
         delivery = _Delivery(number, record)
         if head is not None:
             delivery.is_batch = True
@@ -469,9 +470,9 @@ class Member:
         results: list[int] = []
         if head is not None:
             piece, results = store.tables.end(), store.take_stored()
-            store.drop(more)  # they are the pool's
-        payloads = [] if answer is None else store.pack(answer, results)[1]
-        return answer, delivery.state, payloads, state, sent, piece
+            store.drop(payloads)  # they are the pool's
+        sent_back = [] if answer is None else store.pack(answer, results)[1]
+        return answer, delivery.state, sent_back, state, sent, piece
 
     @staticmethod
     def _has_more(engine: LifeEngine, delivery: _Delivery) -> bool:

@@ -47,11 +47,9 @@ class LifeProcess:
         """Do what there is to do without a message."""
         self._member.turn()
 
-    def handle(
-        self, number: int, deliveries: int, serial: int, record: bytes, head: Any, *more: Any
-    ) -> Any:
+    def handle(self, message: bytes, *more: Any) -> Any:
         """Have a message handled; return what comes of it (see `member.Member.handle`)."""
-        return self._member.handle(number, deliveries, serial, record, head, more)
+        return self._member.handle(message, more)
 
     @ray.method(concurrency_group="control")
     def control(self, what: str, *about: Any) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import struct
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,8 +24,12 @@ from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded
 from procactors.wire.record import IN_SEGMENT, parse
 
-__all__ = ["SPACE", "ClusterStore", "Parcel", "Payload", "batch_extras", "first_number"]
+__all__ = ["FRONT", "SPACE", "ClusterStore", "Parcel", "Payload", "batch_extras", "first_number"]
 
+#: What stands before a record that is handed over: the message's number there, how often it was begun
+#: before, and its number by which checkpoints know it. In one piece, since Ray takes its time for each
+#: argument.
+FRONT = struct.Struct("=QQQ")
 #: Bits below the number of a start in numbers that are unique in the system.
 SPACE = 40
 #: (number, pickle, buffers).
