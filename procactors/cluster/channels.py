@@ -4,8 +4,8 @@ Layer: cluster. Runs in: the reader's process and the producer's.
 Owns: the items that have come and were not taken (the reader's end).
 Never: lets a producer be further ahead than its reader has granted.
 
-A channel's number says whose it is and how many items may be under way, so that a producer can begin
-without asking. Items, and what is granted anew, are relayed by the program.
+A channel's number says whose it is and how many items may be under way, so that a producer can
+begin without asking. Items, and what is granted anew, are relayed by the program.
 """
 
 from __future__ import annotations

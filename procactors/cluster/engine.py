@@ -4,10 +4,10 @@ Layer: cluster. Runs in: the program and the actors' processes, any thread.
 Owns: nothing beside its base's.
 Never: takes a step of an actor's life in the program.
 
-A message is handled in the very thread in which Ray hands it over: to wake another one, and to wait
-for that, costs as much again as the whole call where the machine is busy. That thread is the only one
-of its kind, so an actor still has one thread for all that it does. What is to be done in it without a
-message, as a timer, waits for a turn, which the program gives (`LifeEngine.ask_for_turn`).
+A message is handled in the very thread in which Ray hands it over: to wake another one, and to
+wait for that, costs half as much as the whole call where the machine is busy. That thread is the
+only one of its kind, so an actor has one thread for all that it does. What is to be done in it
+without a message, as a timer, waits for a turn, which the program gives.
 """
 
 from __future__ import annotations
@@ -52,11 +52,6 @@ class LifeEngine(ClusterEngine):
         """Serve a life in the thread of those that call `step`, from now on."""
         self._thread = threading.get_ident()
         self._life = life
-
-    def release(self, life: Any, name: str) -> None:
-        """Give the life a thread of its own."""
-        self._life = None
-        self.start(life, name)
 
     @property
     def has_life(self) -> bool:

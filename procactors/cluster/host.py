@@ -17,8 +17,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.causes import cause_of, is_out_of_memory
+from procactors.cluster.remote_life import RemoteLife, Sent
 from procactors.cluster.store import FRONT
-from procactors.cluster.transport import Sent
 from procactors.cluster.uplink import Downlink
 from procactors.crash import ExitReason
 from procactors.local.box import LocalReader
@@ -34,23 +34,22 @@ from procactors.wire.mailbox.black_box import (
     CONTROL,
     DELIVERIES,
     EXPIRED,
+    IN_HAND,
     INCARNATION,
     LISTENED,
-    IN_HAND,
     PHASE,
     RUNNING as RUNNING_PHASE,
     SERIAL,
     STARTING,
     STATE,
+    STOP_ORDERED,
     STOPPING,
     SYSTEM_ENDS,
-    STOP_ORDERED,
     TIMER,
     WAITING_ON,
 )
 from procactors.wire.mailbox.hands import LATER, RUNNING, WAITING
 from procactors.wire.record import KIND_AT, Kind, parse
-
 from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
@@ -66,30 +65,6 @@ _CALL = int(Kind.CALL)
 _ORDERS = (CONTROL, STOP_ORDERED, CLOSED)
 #: What a life's process says of itself at its end.
 _SAID = (PHASE, TIMER, EXPIRED)
-
-
-class RemoteLife:
-    """One life's process, as the program sees it.
-
-    Attributes:
-        start: number of its start.
-        ray_actor: Ray's handle of it.
-        is_dead: it counts no more.
-    """
-
-    is_queued = False
-    thread_id = None
-
-    def __init__(self, start: int, ray_actor: Any) -> None:
-        self.start = start
-        self.ray_actor = ray_actor
-        self.handle = ray_actor.handle.remote
-        self.control = ray_actor.control.remote
-        self.is_dead = False
-        #: What its process sends by itself; set when it begins.
-        self.downlink: Downlink
-        #: Messages that were in hand at its end, by its own word; None: it has said nothing.
-        self.in_hand: list[int] | None = None
 
 
 class ClusterHost(LocalHost):
@@ -311,36 +286,46 @@ class ClusterHost(LocalHost):
         what, *about = item
         try:
             self._hear(life, what, about)
-        except Exception:  # what comes behind it is heard all the same
+        except Exception:  # noqa: BLE001 - so wide: what comes behind it is heard all the same
             _log.exception("what the process of %s has sent could not be dealt with", self.name)
 
     def _hear(self, life: RemoteLife, what: str, about: list[Any]) -> None:
-        if what == "hello":
-            self.pid = about[0]
-        elif what == "ready":
-            if self.words[PHASE] == STARTING:
-                self.words[PHASE] = RUNNING_PHASE
-            super().ready(*about)
-        elif what == "state":
-            self.state.write(about[0])
-        elif what == "turn":
-            life.ray_actor.turn.remote()
-        elif what == "released":
-            with self._sending:
-                self._let_go(about[0])
-        elif what == "over":
-            ended, words, in_hand, batch = about
-            if batch is not None:
-                self._backend.transport.absorb(*batch)
-            life.in_hand = in_hand
-            for at in _SAID:
-                self.words[at] = words[at]
-            if words[CLOSED] == CLOSING:
-                self.words[CLOSED] = CLOSING
-            self.over(life, Ended(*ended))
-            self._backend.transport.ears.kill(life)
+        mine = getattr(self, f"_on_{what}", None)
+        if mine is not None:
+            mine(life, *about)
         else:
             self._backend.transport.heard(self, life, what, about)
+
+    def _on_hello(self, life: RemoteLife, pid: int, *facts: Any) -> None:
+        self.pid = pid
+
+    def _on_ready(self, life: RemoteLife, start: int, decides: int) -> None:
+        if self.words[PHASE] == STARTING:
+            self.words[PHASE] = RUNNING_PHASE
+        self.ready(start, decides)
+
+    def _on_turn(self, life: RemoteLife) -> None:
+        life.ray_actor.turn.remote()
+
+    def _on_state(self, life: RemoteLife, state: bytes) -> None:
+        self.state.write(state)
+
+    def _on_released(self, life: RemoteLife, number: int) -> None:
+        with self._sending:
+            self._let_go(number)
+
+    def _on_over(
+        self, life: RemoteLife, ended: Any, words: list[int], in_hand: list[int], batch: Any
+    ) -> None:
+        if batch is not None:
+            self._backend.transport.absorb(*batch)
+        life.in_hand = in_hand
+        for at in _SAID:
+            self.words[at] = words[at]
+        if words[CLOSED] == CLOSING:
+            self.words[CLOSED] = CLOSING
+        self.over(life, Ended(*ended))
+        self._backend.transport.ears.kill(life)
 
     def lost(self, life: RemoteLife, error: BaseException) -> None:
         """The process of a life is gone, and has not said why. From any thread."""
@@ -408,7 +393,8 @@ class ClusterHost(LocalHost):
         """Have the life's process do something beside the messages. From any thread.
 
         Args:
-            what, about: see `member.Member.control`.
+            what: see `member.Member.control`.
+            about: with what.
             then: called with what comes of it, in the thread that hears processes.
         """
         life = self.life
@@ -426,7 +412,6 @@ class ClusterHost(LocalHost):
     def nudge_orders(self) -> None:
         """Tell the life of the orders that are in its words."""
         self.nudge()
-
 
     def cancel(self, call: int) -> None:
         """Nothing more: the process was told when the call was noted as cancelled."""
@@ -452,7 +437,7 @@ class ClusterBackend(LocalBackend):
         processes: has Ray start those of lives.
     """
 
-    transport: ProgramTransport  # type: ignore[assignment]  # it is one of a cluster
+    transport: ProgramTransport
     processes: Processes
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> ClusterHost:

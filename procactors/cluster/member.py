@@ -284,7 +284,7 @@ class MemberTransport(LocalTransport):
 
     def reply_to(self, reply: int, record: bytes) -> bool:
         """Send an answer."""
-        kind, flags, body = parse(record)
+        kind, _, body = parse(record)
         (call,) = CALL_ID.unpack_from(body)
         if self._first <= call < self._last:
             return self.calls.take(record)
@@ -315,7 +315,7 @@ class MemberTransport(LocalTransport):
             else:
                 answer.set_exception(value)
 
-    # -- sending ------------------------------------------------------------------------------------
+    # -- sending --------------------------------------------------------------------------------
 
     def _put(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
         if actor == self.host.id:
@@ -484,13 +484,11 @@ class Member:
     def begin(self) -> None:
         """Begin the life, in the thread in which it is served."""
         life, engine = self._host.life, self._engine
+        if life.needs_thread():
+            engine.start(life, self._host.name)
+            return
         engine.adopt(life)
-        has_more = engine.step()
-        if life._events is not None:
-            # One with an event loop has a thread for that.
-            engine.release(life, self._host.name)
-        elif has_more:
-            self.turn()
+        self.turn()
 
     def turn(self) -> None:
         """Do what there is to do without a message."""
@@ -504,7 +502,9 @@ class Member:
     def _answer(self, parcel: Any, piece: Any) -> None:
         record = self._store.unpack(parcel)
         if piece is not None:
-            pending: Any = self._transport.calls.pending.get(CALL_ID.unpack_from(parse(record).body)[0])
+            pending: Any = self._transport.calls.pending.get(
+                CALL_ID.unpack_from(parse(record).body)[0]
+            )
             if hasattr(pending, "result_table"):
                 pending.result_table.absorb(piece)
         self._transport.calls.take(record)

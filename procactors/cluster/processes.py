@@ -1,4 +1,4 @@
-"""The processes of lives, as Ray starts them: with which resources, where, and in what surroundings.
+"""The processes of lives, as Ray starts them: with which resources, where, in what surroundings.
 
 Layer: cluster. Runs in: the program.
 Owns: nothing: each process belongs to its life.
