@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from typing import Any, cast
 
 from procactors.api.local_life import LocalLife

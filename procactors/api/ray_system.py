@@ -45,7 +45,7 @@ def become_ray(
         files: what it is to write to; None: nothing.
 
     Raises:
-        UnsupportedOnBackend: it is to write files. SpawnError: no Ray, or no cluster.
+        UnsupportedOnBackend: it is to write files. SpawnError: no cluster.
     """
     if files is not None:
         raise unsupported("files", "ray")

@@ -571,6 +571,9 @@ def _become_another(
 ) -> None:
     """Make a system one of another backend than processes; each is imported where it is used."""
     if backend == "ray":
+        from procactors.cluster.ground import import_ray
+
+        import_ray()  # it is an extra, and what comes now needs it
         from procactors.api.ray_system import become_ray
 
         become_ray(system, address, *about)

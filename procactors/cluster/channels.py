@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from procactors.local.engine import Engine
     from procactors.wire.payload_store import PayloadStore
 
-__all__ = ["ClusterChannels", "Relay"]
+__all__ = ["ClusterChannels", "Relay", "room_of"]
 
 #: Sends something to the process of a start: (start, what, arguments).
 Relay = Callable[..., object]
@@ -29,6 +29,11 @@ Relay = Callable[..., object]
 #: Bits of a channel's number below how many items may be under way, and for that.
 _COUNT, _ROOM = 26, 14
 _MOST = (1 << _ROOM) - 1
+
+
+def room_of(number: int) -> int:
+    """Return how many items may be under way in a channel of that number."""
+    return (number >> _COUNT) & _MOST
 
 
 class _ReaderEnd(Channel):
@@ -80,7 +85,7 @@ class _ProducerEnd(Channel):
         self._number = number
         self._start = start
         self._relay = relay
-        self._granted = (number >> _COUNT) & _MOST
+        self._granted = room_of(number)
 
     def offer(self, sealed: Any, make_waiter: Callable[[], Any]) -> Any:
         """Send an item; see `Channel.offer`."""
