@@ -7,6 +7,7 @@ Never: ends the process: the program has Ray do that.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from typing import Any, cast
@@ -63,6 +64,12 @@ class _RayLife(LocalLife):
         return reader
 
 
+def _open_stream(transport: MemberTransport, *about: Any) -> Any:
+    from procactors.api.local_stream import open_local_stream  # only where it is used
+
+    return open_local_stream(transport, *about)
+
+
 def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     """Begin a life; return what the program can have it do.
 
@@ -81,13 +88,12 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     transport.host = host
     transport.boxes[host.id] = host
     host.blueprint = facts["blueprint"]
+    transport.open_stream = functools.partial(_open_stream, transport)
     transport.on_lost = lambda actor, record: uplink.put(
         ("lost", actor, transport.store.pack(record))
     )
     transport.on_given_up = Client(cast("Any", transport)).report_given_up
-    uplink.put(
-        ("hello", os.getpid(), platform.node(), procactors.__version__, sys.version_info[:2])
-    )
+    uplink.put(("hello", os.getpid(), platform.node(), procactors.__version__))
     seed_generators(life.seed, life.options.seed is not None)
     host.life = _RayLife(transport, None, host, life)
     return Member(transport, host, engine)

@@ -192,6 +192,12 @@ class MemberHost(LocalHost):
         self.deliveries.pop(id(delivery.record), None)
         delivery.done.release()
 
+    def send_state(self) -> None:
+        """Send the actor's state, if it was written without a message."""
+        state, self.unsent_state = self.unsent_state, None
+        if state is not None:
+            self._up(("state", state))
+
     # -- the life ---------------------------------------------------------------------------------
 
     def ready(self, start: int, decides: int) -> None:
@@ -204,8 +210,7 @@ class MemberHost(LocalHost):
             if life.is_dead:
                 return
             life.is_dead = True
-        if self.unsent_state is not None:
-            self._up(("state", self.unsent_state))
+        self.send_state()
         in_hand = [
             delivery.number for delivery in self.deliveries.values() if self._is_begun(delivery)
         ]
@@ -494,6 +499,7 @@ class Member:
         """Do what there is to do without a message."""
         while self._engine.has_life and self._engine.step():
             pass
+        self._host.send_state()
 
     def control(self, what: str, *about: Any) -> Any:
         """Do something beside the messages."""
