@@ -21,6 +21,7 @@ from procactors.cluster.member import (
     MemberReader,
     MemberTransport,
 )
+from procactors.cluster.refusals import NoShares, refuse_feed
 from procactors.cluster.uplink import Uplink
 from procactors.runner.method_table import table_of
 from procactors.runner.setup import seed_generators
@@ -88,6 +89,8 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     transport.host = host
     transport.boxes[host.id] = host
     host.blueprint = facts["blueprint"]
+    transport.make_letter = refuse_feed
+    transport.store.sharing = NoShares()
     transport.open_stream = functools.partial(_open_stream, transport)
     transport.on_lost = lambda actor, record: uplink.put(
         ("lost", actor, transport.store.pack(record))

@@ -16,6 +16,7 @@ from procactors.cluster import ground
 from procactors.cluster.engine import ClusterEngine
 from procactors.cluster.host import ClusterDesk, ClusterHost
 from procactors.cluster.processes import Processes
+from procactors.cluster.refusals import NoShares, refuse_feed
 from procactors.cluster.transport import ProgramTransport
 from procactors.model.backends import unsupported
 from procactors.supervision.backend import NextLife
@@ -32,7 +33,7 @@ def become_ray(
     name: str | None,
     stop_timeout: float,
     ask_timeout: float | None,
-    files: str | None,
+    files: tuple[str | None, str | None],
 ) -> None:
     """Make a system that is just being constructed one on a cluster.
 
@@ -42,12 +43,12 @@ def become_ray(
         name: the system's; None: it has none.
         stop_timeout: the system's, in seconds.
         ask_timeout: the system's, in seconds; None: for ever.
-        files: what it is to write to; None: nothing.
+        files: for dead letters and crash reports; None: no such.
 
     Raises:
         UnsupportedOnBackend: it is to write files. SpawnError: no cluster.
     """
-    if files is not None:
+    if any(files):
         raise unsupported("files", "ray")
     ground.enter(address)
     try:
@@ -56,7 +57,10 @@ def become_ray(
         path = f"ray:/{os.getpid()}-{os.urandom(6).hex()}"
         transport = ProgramTransport(path, ClusterEngine())
         facts_of = functools.partial(_facts_of, transport)
-        about = name, stop_timeout, ask_timeout, None
+        transport.make_letter = refuse_feed
+        transport.store.sharing = NoShares()
+        system._files = system._crashes = None
+        about = name or path, stop_timeout, ask_timeout, None
         assemble(system, transport, facts_of, ClusterDesk, about)
         system._supervisor.backend.processes = Processes(transport, _BEGIN)
         system._supervisor.open()

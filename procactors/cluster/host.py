@@ -240,7 +240,7 @@ class ClusterHost(LocalHost):
             if life is not self.life:
                 return
             if kept is not None:
-                self.state.write(kept)
+                self.state.write(_never, (kept,))
             if not self._step(number, state):
                 return  # it was taken back: another life has it
         if answer is not None:
@@ -320,7 +320,7 @@ class ClusterHost(LocalHost):
         life.ray_actor.turn.remote()
 
     def _on_state(self, life: RemoteLife, state: bytes) -> None:
-        self.state.write(state)
+        self.state.write(_never, (state,))
 
     def _on_released(self, life: RemoteLife, number: int) -> None:
         with self._sending:
@@ -344,6 +344,9 @@ class ClusterHost(LocalHost):
         code, why = cause_of(error)
         self.over(life, Ended(code, lost=why))
         self._backend.transport.ears.kill(life)
+
+    def _leave_behind(self) -> None:
+        """Nothing: what a life notes of itself is in its own process."""
 
     def _gone(self, life: RemoteLife) -> None:
         """The life is over: take back what it had not handled."""
@@ -493,6 +496,10 @@ class ClusterDesk(Desk):
         super()._begin_end(drain)
         for host in list(self._transport.lives.values()):
             host.order("desk", SYSTEM_ENDS, 1)
+
+
+def _never() -> bool:
+    return False
 
 
 def _hand_on(then: Callable[[Any], None], answer: Future[Any]) -> None:
