@@ -7,6 +7,7 @@ Never: ends the process: the program has Ray do that.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -14,6 +15,7 @@ from typing import Any, cast
 
 from procactors.api.local_life import LocalLife
 from procactors.cluster.engine import LifeEngine
+from procactors.cluster.logs import forward
 from procactors.cluster.member import (
     CheckpointMemberReader,
     Member,
@@ -81,7 +83,11 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     import procactors
 
     os.environ.update(facts["env"])
+    with contextlib.suppress(OSError):  # this node has no such folder
+        os.chdir(facts["cwd"])
     life: NextLife = facts["life"]
+    if facts["log_level"] is not None:
+        forward(facts["name"], life.incarnation, facts["log_level"], uplink.put)
     engine = LifeEngine(lambda: uplink.put(("turn",)))
     transport = MemberTransport(facts["path"], engine, facts, uplink)
     transport.store.add_files(facts["files"])

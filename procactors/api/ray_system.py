@@ -8,6 +8,7 @@ Never: leaves an actor on the cluster behind its end.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -56,7 +57,7 @@ def become_ray(
         # Unique on the cluster, and in the program.
         path = f"ray:/{os.getpid()}-{os.urandom(6).hex()}"
         transport = ProgramTransport(path, ClusterEngine())
-        facts_of = functools.partial(_facts_of, transport)
+        facts_of = functools.partial(_facts_of, transport, system._marks_records)
         transport.make_letter = refuse_feed
         transport.store.sharing = NoShares()
         system._files = system._crashes = None
@@ -69,7 +70,9 @@ def become_ray(
         raise
 
 
-def _facts_of(transport: ProgramTransport, host: ClusterHost, life: NextLife) -> dict[str, Any]:
+def _facts_of(
+    transport: ProgramTransport, is_forwarded: bool, host: ClusterHost, life: NextLife
+) -> dict[str, Any]:
     """Return what the process of a life has to know."""
     store = transport.store
     files = {host.blueprint: store.read(host.blueprint)}
@@ -86,7 +89,19 @@ def _facts_of(transport: ProgramTransport, host: ClusterHost, life: NextLife) ->
         "blueprint": host.blueprint,
         "files": files,
         "env": dict(life.options.env or {}),
+        "cwd": _folder(life.options.ray or {}),
+        "log_level": logging.getLogger().level if is_forwarded else None,
     }
+
+
+def _folder(asked: Any) -> str:
+    """Return in which folder a life begins: the program's, unless Ray is to see to that."""
+    if "working_dir" in (asked.get("runtime_env") or {}):
+        return ""
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
 
 
 class _RaySystem(_LocalSystem):

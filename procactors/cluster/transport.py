@@ -15,12 +15,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import ray
 
 from procactors.cluster.channels import ClusterChannels, room_of
 from procactors.cluster.engine import ClusterEngine
+from procactors.cluster.logs import hand_on
 from procactors.cluster.store import SPACE, ClusterStore, batch_extras, first_number
 from procactors.cluster.tables import TablePiece
 from procactors.errors import ProcActorsError
@@ -28,6 +29,7 @@ from procactors.local.here import Killed
 from procactors.local.replies import LocalReplies, Port
 from procactors.local.topics import LocalTopicTable
 from procactors.local.transport import LocalTransport
+from procactors.model.backends import unsupported
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import BUSY_SINCE, CLOSED, WAITING_ON
 from procactors.wire.record import KIND_AT, Kind, parse
@@ -196,6 +198,10 @@ class ProgramTransport(LocalTransport):
         host.order("answer", self.store.pack(record, more), piece)
         return True
 
+    def snapshot(self) -> NoReturn:
+        """Refuse to say what was counted."""
+        raise unsupported("counts", "ray")
+
     # -- pools ------------------------------------------------------------------------------------
 
     def also_sent(
@@ -347,6 +353,9 @@ class ProgramTransport(LocalTransport):
 
     def _on_lost(self, host: LifeHost, life: RemoteLife, actor: int, parcel: Any) -> None:
         self.on_lost(actor, self.store.unpack(parcel))
+
+    def _on_log(self, host: LifeHost, life: RemoteLife, facts: dict[str, Any]) -> None:
+        hand_on(facts)
 
     def _on_payloads(self, host: LifeHost, life: RemoteLife, payloads: Any) -> None:
         self.store.put_in(payloads)

@@ -164,16 +164,17 @@ LIMITS |= {
         "processes of Ray's are on any node, and have no directory of ours",
     ),
     "counts on ray": Limit(
-        "`procactors.metrics`, forwarding of logs and output, traces",
+        "`procactors.metrics`, traces, `ActorSystem(stdout=...)`",
         _RAY,
-        "nothing is counted; what an actor logs or prints, Ray shows",
+        "`metrics` is an error; what an actor prints, Ray shows; what it logs comes, as elsewhere",
         "Ray has its own, for all that runs on the cluster",
     ),
     "death on ray": Limit(
-        "what an actor had sent and finished before it was killed counts",
+        "what is known of a process that was killed from outside",
         _RAY,
-        "what it has just sent may be lost; of a pool's batch, the first item counts as the one in "
-        "hand, and the others are begun again. (Not so behind an exception or an exit)",
+        "not the signal. A message that it was handed at that moment counts as begun, what it has "
+        "just sent may be lost; of a pool's batch, the first item counts as the one in hand, and "
+        "the others are begun again. (Not so behind an exception or an exit)",
         "Ray sends behind a call's return, and keeps nothing of a process that is gone",
     ),
 }
