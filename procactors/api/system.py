@@ -582,6 +582,9 @@ def _become_another(
         from procactors.api.ray_system import become_ray
 
         become_ray(system, address, *about)
+        # Ray has an exit handler of its own since it was imported: ours is to come before it.
+        atexit.unregister(_stop_at_exit)
+        atexit.register(_stop_at_exit)
     else:
         from procactors.api.local_system import become_local
 
