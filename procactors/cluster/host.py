@@ -31,6 +31,7 @@ from procactors.supervision.backend import Ended, NextLife
 from procactors.supervision.health import Look
 from procactors.wire.envelope import WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import (
+    BUSY_SINCE,
     CLOSED,
     CLOSING,
     CONTROL,
@@ -314,6 +315,10 @@ class ClusterHost(LocalHost):
         if self.words[PHASE] == STARTING:
             self.words[PHASE] = RUNNING_PHASE
         life.is_ready = True
+        with self._sending:  # what was handed over before begins now
+            self.words[BUSY_SINCE] = self.now_ns()
+            for slot in self._running():
+                slot.busy_since(self.now_ns())
         self.ready(start, decides)
 
     def _on_turn(self, life: RemoteLife) -> None:
