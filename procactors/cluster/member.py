@@ -29,7 +29,7 @@ from procactors.local.transport import LocalTransport
 from procactors.supervision.backend import Ended
 from procactors.wire.envelope import CALL_ID, open_envelope
 from procactors.wire.mailbox.black_box import DELIVERIES, SERIAL
-from procactors.wire.mailbox.hands import RUNNING
+from procactors.wire.mailbox.hands import COPIED, RUNNING
 from procactors.wire.record import KIND_AT, Kind, frame, parse
 from procactors.wire.transport import SUPERVISOR
 
@@ -175,7 +175,7 @@ class MemberHost(LocalHost):
             )
             if slot is not None:
                 self._held[slot.number] = delivery
-                if slot.state == RUNNING:
+                if slot.state in (COPIED, RUNNING):
                     return  # its handler goes on, and others begin meanwhile
                 delivery.state = slot.state
         self._finish(delivery)

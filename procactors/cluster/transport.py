@@ -149,6 +149,8 @@ class ProgramTransport(LocalTransport):
         if not mine.is_asking:
             super()._put(actor, name, record, timeout)
             return
+        # For this message alone: with its result, this thread may send others for their actors.
+        mine.is_asking = False
         mine.record = record
         try:
             super()._put(actor, name, record, timeout)
