@@ -13,7 +13,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -246,7 +246,9 @@ class ClusterHost(LocalHost):
         answer, state, payloads, kept, sent, piece = value
         if payloads:
             self._backend.transport.store.put_in(payloads)
-        finish = functools.partial(self._finish, life, number, answer, state, kept, piece)
+        results = [one[0] for one in payloads]
+        about = answer, state, kept, piece, results
+        finish = functools.partial(self._finish, life, number, *about)
         if sent is not None:
             # What the handler has sent comes first.
             last, items = sent
@@ -263,6 +265,7 @@ class ClusterHost(LocalHost):
         state: int = 0,
         kept: bytes | None = None,
         piece: Any = None,
+        results: Iterable[int] = (),
     ) -> None:
         """A message has its result: note that, and hand the next one over."""
         with self._sending:
@@ -273,7 +276,7 @@ class ClusterHost(LocalHost):
             if not self._step(number, state):
                 return  # it was taken back: another life has it
         if answer is not None:
-            self._backend.transport.reply_to(answer, piece)
+            self._backend.transport.reply_to(answer, piece, results)
         self.wake()
 
     def _step(self, number: int, state: int) -> bool:

@@ -128,6 +128,10 @@ class ClusterStore(LocalStore):
             self.put_in(payloads)
         return record
 
+    def free_number(self, number: int) -> None:
+        """Let go of a value."""
+        self._values.pop(number, None)
+
     def put_in(self, payloads: Iterable[Payload]) -> None:
         """Keep what has come."""
         for number, head, buffers in payloads:
