@@ -241,6 +241,18 @@ def test_messages_that_take_another_way_are_played_too(world, file):
     assert (played.lives, played.left) == (6, ())
 
 
+def test_a_message_that_kills_again_is_played_too(world, file):
+    """Each time behind its answer: its next life has it in hand at once, and dies with it."""
+    with record(world.system, file):
+        account = world.system.options(delivery=Delivery.AT_LEAST_ONCE).spawn(Account)
+        with Faults(world.system) as faults:
+            faults.kill_on(account, when="answered", times=2)
+            account.ask(Account.deposit, 5)
+            assert account.ask(Account.deposit, 1) == 6
+    played = replay(file)
+    assert (played.messages, played.lives) == (4, 3)
+
+
 def test_handlers_that_await_are_played_too(world, file):
     with record(world.system, file):
         account = world.system.spawn(Account)
