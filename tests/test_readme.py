@@ -30,6 +30,7 @@ RUN = [
             "messaging-patterns.md",
             "state.md",
             "timers.md",
+            "testing.md",
             "messaging-patterns.md",
         )
     ),
