@@ -25,6 +25,7 @@ OWNERS: dict[str, set[str]] = {
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {
+        "local.shares",  # as the store
         "local.store",  # in one process, whose definitions are at hand
         "wire.pickling.by_value",
         "wire.pickling.definitions",
@@ -34,6 +35,7 @@ OWNERS: dict[str, set[str]] = {
     "pickle": {
         "api.incarnation",  # the runtime's own values, in files of the runtime directory
         "api.local_life",
+        "local.shares",  # its buffers
         "local.store",
         "cli.crash",  # a message in hand, where the user asks for it
         "process.frozen",  # for multiprocessing to unpickle

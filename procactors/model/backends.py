@@ -212,7 +212,8 @@ def check_options(backend: str, options: Options) -> None:
 
 
 def _is_limited(key: str, backend: str) -> bool:
-    return f"{key} on {backend}" in LIMITS or backend in LIMITS[key].backends
+    limit = LIMITS.get(key)
+    return f"{key} on {backend}" in LIMITS or (limit is not None and backend in limit.backends)
 
 
 def shown() -> str:

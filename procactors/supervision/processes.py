@@ -410,6 +410,7 @@ class Processes:
     def close(self) -> None:
         """Keep nothing more of actors that end: the system has."""
         self.is_closed = True
+        self._by_pidfd.clear()  # nothing is watched any more
         if self.totals is not None:
             self.totals.close()
 
