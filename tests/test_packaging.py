@@ -52,6 +52,13 @@ def test_no_extra_names_another_version_of_a_dependency():
         assert not names & {"cloudpickle", "psutil"}
 
 
+def test_the_pytest_plugin_is_there():
+    (plugin,) = lines("options.entry_points", "pytest11")
+    name, _, module = plugin.partition(" = ")
+    assert name == "procactors"
+    assert importlib.import_module(module).actor_system
+
+
 def test_the_command_is_there():
     (command,) = lines("options.entry_points", "console_scripts")
     name, _, target = command.partition(" = ")

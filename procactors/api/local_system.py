@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from procactors.deadletters.writer import DeadLetterWriter
     from procactors.runtime.ref import ActorRef
 
-__all__ = ["become_local"]
+__all__ = ["assemble", "become_local", "take_methods"]
 
 #: Seconds of the last steps of a stop for events, and for dead letters.
 _LETTERS_S = 2.0
@@ -81,47 +81,31 @@ def become_local(
         InvalidSpec: no seed, or another kind of file. OSError: a file cannot be made.
     """
     letter_file, crash_dir = files
-    cls = type(system)
     above = _InlineSystem if backend == "inline" else _LocalSystem
-    system.__class__ = type(cls.__name__, (above, cls), {"__module__": cls.__module__})
+    take_methods(system, above)
     seed = whole("seed", seed, 0)
     engine: Engine = Inline(seed, _yields) if backend == "inline" else Threads()
-    system._stop_timeout = stop_timeout
-    system.failure = None
-    path = f"{backend}:/{os.getpid()}-{next(_numbers)}"
-    system.name = name or path
     system._files = None
+    path = own_name = f"{backend}:/{os.getpid()}-{next(_numbers)}"
     if letter_file is not None:
         # Where the file's letters find what they name, and others ring.
         system._files = RuntimeDir(kind="letters-")
         path = system._files.path
-    system.events = events = Events()
-    system.dead_letters = letters = DeadLetters()
     transport: Any = LocalTransport(path, engine)
-    SystemHandle.__init__(system, transport, ask_timeout)
-    transport.open_stream = functools.partial(_open_stream, transport)
     transport.make_letter = _make_letter
     transport.store.sharing = Sharing(transport)
-    system._engine = engine
     transport.store.stands_alone = letter_file is not None or crash_dir is not None
     system._crashes = None if crash_dir is None else CrashFolder(crash_dir, path)
-    system._recovery = recovery = LocalRecovery(transport, letters, system._crashes)
     history = engine.history.append if isinstance(engine, Inline) else None
     new_life = functools.partial(LocalLife, transport, history)
     own_seed = seed if engine.is_virtual else None
-    desk = Desk(transport, recovery, new_life, stop_timeout, events, system._slow_after, own_seed)
-    system._supervisor = desk
-    desk.on_failure = system._failed
-    transport.name_of = desk.name_of
-    transport.on_lost = lambda actor, record: desk.lost(actor, record, "has stopped")
-    transport.on_given_up = system._client.report_given_up
-    transport.on_full = system._client.report_full
-    letters.connect(transport, desk.address_of)
+    about = name or own_name, stop_timeout, ask_timeout, own_seed
+    assemble(system, transport, new_life, Desk, about)
     transport.is_metered = system._is_metered
-    transport.letters_total = lambda: letters.total
+    transport.letters_total = lambda: system.dead_letters.total
     if letter_file is not None:
         try:
-            letters.keep_in(system._open_writer(letter_file))
+            system.dead_letters.keep_in(system._open_writer(letter_file))
         except BaseException:
             transport.close()
             system._files.remove()
@@ -129,7 +113,49 @@ def become_local(
         belong_to(path)
     if system._marks_records:
         mark_records()
-    desk.open()
+    system._supervisor.open()
+
+
+def take_methods(system: Any, above: type) -> None:
+    """Put methods before those of a system's class."""
+    cls = type(system)
+    system.__class__ = type(cls.__name__, (above, cls), {"__module__": cls.__module__})
+
+
+def assemble(
+    system: Any,
+    transport: Any,
+    new_life: Callable[..., Any],
+    make_desk: Callable[..., Desk],
+    about: tuple[str, float, float | None, int | None],
+) -> None:
+    """Make the parts of a system around its transport; its supervisor is still to be opened.
+
+    Args:
+        system: that is being constructed.
+        transport: the system's.
+        new_life: makes a life of an actor, as `LocalBackend` says.
+        make_desk: makes the supervisor.
+        about: its name, stop_timeout and ask_timeout, and the root of its seeds, if it has one.
+    """
+    name, stop_timeout, ask_timeout, seed = about
+    system._stop_timeout = stop_timeout
+    system.failure = None
+    system.name = name
+    system.events = events = Events()
+    system.dead_letters = letters = DeadLetters()
+    SystemHandle.__init__(system, transport, ask_timeout)
+    transport.open_stream = functools.partial(_open_stream, transport)
+    system._engine = transport.engine
+    system._recovery = recovery = LocalRecovery(transport, letters, system._crashes)
+    desk = make_desk(transport, recovery, new_life, stop_timeout, events, system._slow_after, seed)
+    system._supervisor = desk
+    desk.on_failure = system._failed
+    transport.name_of = desk.name_of
+    transport.on_lost = lambda actor, record: desk.lost(actor, record, "has stopped")
+    transport.on_given_up = system._client.report_given_up
+    transport.on_full = system._client.report_full
+    letters.connect(transport, desk.address_of)
 
 
 def _open_stream(transport: LocalTransport, *about: Any) -> Any:

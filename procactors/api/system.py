@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.api.spawner import SystemHandle
 from procactors.errors import ActorStopped, AskTimeout, InvalidSpec, RestartIntensityExceeded
 from procactors.late import late
+from procactors.model.backends import BACKENDS
 from procactors.model.checks import deadline, flag, modules, one_of, path, patience, text, whole
 from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
@@ -85,7 +86,12 @@ class ActorSystem(SystemHandle):
 
     Args:
         name: for people; the runtime directory's name if None.
-        backend: where actors run; ``"processes"`` is the only one yet.
+        backend: where actors run: ``"processes"``, ``"threads"``, ``"inline"`` or ``"ray"`` (see
+            docs/backends.md); None: as the environment variable PROCACTORS_BACKEND says, or else
+            ``"processes"``.
+        address: of the Ray cluster, with ``backend="ray"``, as `ray.init` takes it; None: the one
+            that the program is connected to already or that RAY_ADDRESS names, or else one of this
+            machine alone, which ends with the last system.
         start_method: ``"forkserver"``: forked from a small clean process of our own, the zygote.
             ``"spawn"``: a new interpreter each. ``"fork"``: forked from this process, with all
             the dangers of forking with threads.
@@ -139,6 +145,7 @@ class ActorSystem(SystemHandle):
         name: str | None = None,
         *,
         backend: str | None = None,
+        address: str | None = None,
         start_method: str = "forkserver",
         preload: Iterable[str] = (),
         spares: int = 0,
@@ -158,7 +165,8 @@ class ActorSystem(SystemHandle):
             name = text("name", name)
         if backend is None:
             backend = os.environ.get("PROCACTORS_BACKEND") or "processes"
-        backend = one_of("backend", backend, ("processes", "threads", "inline"))
+        backend = one_of("backend", backend, BACKENDS)
+        address = _cluster_address(address, backend)
         start_method = one_of("start_method", start_method, START_METHODS)
         preload = modules("preload", preload)
         spares = whole("spares (processes)", spares, 0)
@@ -185,13 +193,10 @@ class ActorSystem(SystemHandle):
             become_inert(self, module, name, ask_timeout)
             return
         if backend != "processes":
-            from procactors.api.local_system import become_local  # only where it is used
-
-            files = dead_letter_file, crash_dir
             self._marks_records = logs == "forward"
-            become_local(self, backend, name, stop_timeout, ask_timeout, files, seed)
-            _systems.add(self)
-            in_copies(_forget_in_child)
+            files = dead_letter_file, crash_dir
+            about = name, stop_timeout, ask_timeout, files
+            _become_another(self, backend, address, seed, about)
             return
         check_ground()
         check_depth("this ActorSystem")
@@ -570,6 +575,44 @@ def _crash_folder(crash_dir: str, runtime_dir: str) -> CrashFolder:
     from procactors.supervision.crash_folder import CrashFolder  # only where it is used
 
     return CrashFolder(crash_dir, runtime_dir)
+
+
+def _become_another(
+    system: ActorSystem,
+    backend: str,
+    address: str | None,
+    seed: int,
+    about: tuple[str | None, float, float | None, tuple[str | None, str | None]],
+) -> None:
+    """Make a system one of another backend than processes; each is imported where it is used."""
+    if backend == "ray":
+        from procactors.cluster.ground import import_ray
+
+        import_ray()  # it is an extra, and what comes now needs it
+        from procactors.api.ray_system import become_ray
+
+        become_ray(system, address, *about)
+        # Ray has an exit handler of its own since it was imported: ours is to come before it.
+        atexit.unregister(_stop_at_exit)
+        atexit.register(_stop_at_exit)
+    else:
+        from procactors.api.local_system import become_local
+
+        become_local(system, backend, *about, seed)
+    _systems.add(system)
+    in_copies(_forget_in_child)
+
+
+def _cluster_address(address: Any, backend: str) -> str | None:
+    if address is None:
+        return None
+    known: str = text("address", address)
+    if backend != "ray":
+        raise InvalidSpec(
+            f"address={known!r} is of a Ray cluster, and this system's backend is "
+            f'"{backend}": say backend="ray", too'
+        )
+    return known
 
 
 def _path(name: str, value: Any) -> str | None:

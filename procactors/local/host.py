@@ -83,7 +83,7 @@ class LocalHost(ActorMailbox):
         self.pid: int | None = None
         self.life: Any = None
         self.cancelled: set[int] = set()
-        self.taps = dict(backend.taps)
+        self.taps: dict[str, str] = {}
         self._backend = backend
         self._engine = backend.transport.engine
         self.now_ns = self._engine.now_ns
@@ -345,6 +345,7 @@ class LocalBackend:
         """Make the host of a new actor. Raises UnsupportedOnBackend: it has such an option."""
         check_options(self.transport.engine.name, options)
         host = self.transport.boxes[actor] = LocalHost(self, actor, name, class_name, options)
+        host.taps.update(self.taps)
         return host
 
     def expect(self) -> None:

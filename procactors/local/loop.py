@@ -81,6 +81,9 @@ class LocalLoop(Serving):
             and self._keeper is None
             and self._patience_s is None
             and not self._mail.records
+            # What the message just handled has asked for: to leave, or what it has unstashed.
+            and not self._pausing
+            and not self.leaving
             and self._words[CONTROL] < HALT
         )
 

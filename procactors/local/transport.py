@@ -111,10 +111,10 @@ class LocalTransport:
     def __init__(self, path: str, engine: Engine) -> None:
         self.path = path
         self.engine = engine
-        self.store = LocalStore(path, self.make_replies)
+        self.store = self._make_store(path)
         self.store.now_ns = engine.now_ns
         self.calls = Calls(self.store)
-        self.channels = Channels(engine, self.store)
+        self.channels = self._make_channels(engine)
         self.is_metered = False
         self.meters = LocalMeters(engine.now_ns)
         self.letters_total: Callable[[], int] = int
@@ -150,6 +150,12 @@ class LocalTransport:
         self._closing: list[Callable[[], None]] = []
         self._closed = False
         enter(cast("Transport", self))  # its `actor` is whoever asks
+
+    def _make_store(self, path: str) -> LocalStore:
+        return LocalStore(path, self.make_replies)
+
+    def _make_channels(self, engine: Engine) -> Channels:
+        return Channels(engine, self.store)
 
     def _run_beside(self, task: Any, name: str) -> Callable[[], None]:
         self.engine.start(task, name)

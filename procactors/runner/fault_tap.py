@@ -114,8 +114,11 @@ class Entry(Tap):
     def change(self, argument: str) -> None:
         """Read the faults anew."""
         self._path = argument
-        with open(argument, encoding="utf-8") as file:
-            self._rules = [Rule(*values) for values in json.load(file)]
+        try:
+            with open(argument, encoding="utf-8") as file:
+                self._rules = [Rule(*values) for values in json.load(file)]
+        except FileNotFoundError:  # they were over while this life came up, or this word of them
+            self._rules = []
 
     def remove(self) -> None:
         """Do nothing more."""

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from procactors.errors import EncodeError
@@ -43,17 +42,16 @@ class Entry(Tap):
         blueprint, extra = life.blueprint()
         facts = life.actor, life.name, life.class_name, life.incarnation, life.parent, life.seed
         values = _joined(blueprint, life.path), _joined(extra, life.path) if extra else None
-        _sink_of(argument, life)(("life", life.now_ns(), *facts, life.options, *values))
+        _is_written(argument, life, ("life", life.now_ns(), *facts, life.options, *values))
 
     def change(self, argument: str) -> None:
         """Note it in that file."""
         self._path = argument
-        self._write = _sink_of(argument, self._life)
 
     def remove(self) -> None:
         """Note nothing more."""
         super().remove()
-        if os.path.isdir(self._life.path):  # else the file is the main program's
+        if os.path.isabs(self._life.path):  # else the file is the main program's
             leave(self._path)
 
     def taken(self, at: int, timeout: float | None) -> int:
@@ -97,12 +95,8 @@ class Entry(Tap):
 
     def _note(self, kind: str, *facts: Any) -> None:
         life = self._life
-        try:
-            self._write((kind, self._loop.now_ns(), life.actor, life.incarnation, *facts))
-        except OSError:
-            # The actor goes on, and so does what it does for others: its recording has ended here.
-            self._is_on = False
-            _log.exception("%s is not recorded any more", life.name)
+        entry = kind, self._loop.now_ns(), life.actor, life.incarnation, *facts
+        self._is_on = _is_written(self._path, life, entry)
 
 
 def value_of(head: bytes, buffers: Sequence[bytes], path: str) -> Value:
@@ -116,13 +110,16 @@ def _joined(data: bytes, path: str) -> Value:
     return value_of(bytes(head), [bytes(buffer) for buffer in buffers], path)
 
 
-def _sink_of(argument: str, life: Tapped) -> Callable[[tuple[Any, ...]], None]:
-    """Return what takes the entries of a life."""
-    if os.path.isdir(life.path):
-        return partial(append, argument)
-    # All in one process, where the file is the main program's; or its recording is over just now.
-    return SINKS.get(argument, _nowhere)
-
-
-def _nowhere(entry: tuple[Any, ...]) -> None:
-    """The recording is over."""
+def _is_written(argument: str, life: Tapped, entry: tuple[Any, ...]) -> bool:
+    """Write an entry of a life; return False if the recording of that is over."""
+    try:
+        if os.path.isabs(life.path):
+            append(argument, entry)
+        elif (sink := SINKS.get(argument)) is not None:
+            # All in one process, where the file is the main program's.
+            sink(entry)
+    except OSError:
+        # The actor goes on, and so does what it does for others.
+        _log.exception("%s is not recorded any more", life.name)
+        return False
+    return True

@@ -19,6 +19,7 @@ from procactors.errors import ActorStopped, InvalidSpec
 from procactors.model import commands as c
 from procactors.model.checks import deadline, one_of, whole
 from procactors.runner.fault_tap import Done, Rule, read_done, write_rules
+from procactors.testing.tapped_system import tapped_system
 
 if TYPE_CHECKING:
     from procactors.runtime.async_ref import AsyncActorRef
@@ -30,7 +31,7 @@ _WHEN = ("taken", "handled", "answered")
 
 
 class Faults:
-    """Does to actors, and to their messages, what else comes by chance; on every backend.
+    """Does to actors, and to their messages, what else comes by chance; on each backend but Ray.
 
     Use it as a context manager: behind the block nothing is done any more. What it orders holds
     from the moment in which the call returns, for messages that are sent from then on by this
@@ -50,7 +51,7 @@ class Faults:
     """
 
     def __init__(self, system: Any) -> None:
-        self._system = system = getattr(system, "sync", system)  # of an asyncio one
+        self._system = system = tapped_system(system)
         self._endpoint: Any = system._endpoint
         self._client = system._client
         # In the system's own directory, if it has one: so it goes with that at the latest.

@@ -91,7 +91,7 @@ class Player:
         self._gates: dict[int, Entry] = {}
         #: Of the replay: what was begun, and answered, and is not compared yet.
         self._begun: dict[int, deque[tuple[Any, ...]]] = defaultdict(deque)
-        self._answered: dict[tuple[int, Any], tuple[int, Any]] = {}
+        self._answered: dict[tuple[int, Any], deque[tuple[int, Any]]] = defaultdict(deque)
         #: Calls of the run by those of the replay.
         self._calls: dict[tuple[int, Any], tuple[int, Any]] = {}
         #: Of commands, which nobody waits for.
@@ -175,7 +175,8 @@ class Player:
         while self._now[number].incarnation < incarnation and waited < _LONGEST_S:
             self._system.clock.advance(step)
             waited, step = waited + step, 2 * step
-        if self._now[number].incarnation != incarnation:
+        # Further than that, where it has been killed with a message that was delivered again.
+        if self._now[number].incarnation < incarnation:
             lives = f"it is in its life {self._now[number].incarnation}"
             raise self._difference(f"{name} began its life {incarnation}; here {lives}")
 
@@ -268,12 +269,12 @@ class Player:
 
     def _answer(self, actor: int, incarnation: int, call: Any, kind: int, value: Any) -> None:
         name = self._run.names[actor]
-        key = self._calls.get((actor, call))
-        now = self._answered.pop(key, None) if key is not None else None
+        key = self._calls.get((actor, call), (0, None))
         was = Outcome(kind, self._load(value))
-        if now is None:
+        if not self._answered[key]:
             raise self._difference(f"{name} does not answer, where it {was}")
-        is_now = Outcome(now[0], self._load(now[1]))
+        kind_now, now = self._answered[key].popleft()
+        is_now = Outcome(kind_now, self._load(now))
         if not is_now.is_like(was):
             raise self._difference(f"{name} {is_now}, where it {was}")
 
@@ -342,7 +343,8 @@ class Player:
             self._begun[actor].append(entry[1:])
         elif kind == "answer":
             _, call, how, value = facts
-            self._answered[actor, call] = how, value
+            # More than one, where it is delivered again.
+            self._answered[actor, call].append((how, value))
 
     def _rest(self) -> None:
         """Let all come to rest; see that nobody has died who did not."""

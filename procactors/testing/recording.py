@@ -22,6 +22,7 @@ from procactors.model import commands as c
 from procactors.model.checks import path as checked_path
 from procactors.observe.subscription import Feed
 from procactors.runner.record_tap import SINKS
+from procactors.testing.tapped_system import tapped_system
 from procactors.wire import run_file
 
 __all__ = ["Recording", "record"]
@@ -39,7 +40,7 @@ class Recording:
     """
 
     def __init__(self, system: Any, file: str | os.PathLike[str]) -> None:
-        self._system = system = getattr(system, "sync", system)  # of an asyncio one
+        self._system = system = tapped_system(system)
         self.file = os.path.abspath(checked_path("file", file))
         self._client = system._client
         self._endpoint: Any = system._endpoint
@@ -127,6 +128,7 @@ def record(system: Any, file: str | os.PathLike[str]) -> Recording:
         file: made anew. It holds pickles: loading it runs code, so keep it as you keep programs.
 
     Raises:
-        InvalidSpec: there are actors already. OSError: the file cannot be written.
+        UnsupportedOnBackend: on Ray. InvalidSpec: there are actors already. OSError: the file
+            cannot be written.
     """
     return Recording(system, file)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from procactors import Delivery, ExitKind
+from procactors import Actor, Delivery, ExitKind
 from procactors.errors import ActorDied, ActorStopped, AskTimeout, DeliveryError, InvalidSpec
 from procactors.testing import Done, Faults
 from tests.conformance.conftest import World
@@ -23,6 +23,36 @@ class Account:
 
     def all(self) -> list[int]:
         return self.seen
+
+
+class Door(Actor):
+    def __init__(self) -> None:
+        self.is_open = True
+        self.replies: list[Any] = []
+
+    def enter(self) -> None:
+        if not self.is_open:
+            self.replies.append(self.context.reply_later())
+
+    def open(self) -> None:
+        for reply in self.replies:
+            reply.send(None)
+
+    def shut(self) -> None:
+        self.is_open = False
+
+    def waiting(self) -> int:
+        return len(self.replies)
+
+
+class Guest:
+    """Comes up when the door lets it."""
+
+    def __init__(self, door: Any) -> None:
+        door.ask(Door.enter)
+
+    def greet(self) -> str:
+        return "hello"
 
 
 class Patient:
@@ -146,6 +176,20 @@ def test_behind_its_block_there_is_no_fault(world):
     assert [done.what for done in faults.done] == ["delay"]
 
 
+def test_a_life_that_comes_up_while_the_faults_end_has_none(world):
+    door = world.system.spawn(Door)
+    guest = world.system.spawn(Guest, door)
+    door.ask(Door.shut)
+    with Faults(world.system) as faults:
+        faults.kill_on(guest)
+        with pytest.raises(ActorDied):
+            guest.ask(Guest.greet)
+        world.eventually(lambda: door.ask(Door.waiting) == 1, "the next life")
+    door.ask(Door.open)
+    assert guest.ask(Guest.greet) == "hello"
+    assert guest.status().incarnation == 2
+
+
 def test_an_order_that_makes_no_sense_is_refused(world):
     account = world.system.spawn(Account)
     with Faults(world.system) as faults:
@@ -167,8 +211,6 @@ def test_an_order_that_makes_no_sense_is_refused(world):
 
 
 def test_what_needs_one_message_at_a_time_says_so(world: World) -> None:
-    if world.backend != "processes":
-        pytest.skip("its actors have one message in hand at a time")
     many = world.system.options(max_concurrency=2).spawn(Patient)
     with Faults(world.system) as faults, pytest.raises(InvalidSpec, match="max_concurrency=1"):
         faults.duplicate(many)

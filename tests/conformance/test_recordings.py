@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import random
@@ -121,6 +122,15 @@ class Desk(Actor):
         raise KeyError("told")
 
 
+class Awaiting(Actor):
+    def __init__(self, account: Any) -> None:
+        self.account = account
+
+    async def move(self, amount: int) -> int:
+        await asyncio.sleep(0.001)
+        return await self.account.aio.ask(Account.deposit, amount)
+
+
 @pytest.fixture
 def file(tmp_path: Any) -> Any:
     return tmp_path / "run"
@@ -229,6 +239,30 @@ def test_messages_that_take_another_way_are_played_too(world, file):
         tree.stop()
     played = replay(file)
     assert (played.lives, played.left) == (6, ())
+
+
+def test_a_message_that_kills_again_is_played_too(world, file):
+    """Each time behind its answer: its next life has it in hand at once, and dies with it."""
+    with record(world.system, file):
+        account = world.system.options(delivery=Delivery.AT_LEAST_ONCE).spawn(Account)
+        with Faults(world.system) as faults:
+            faults.kill_on(account, when="answered", times=2)
+            account.ask(Account.deposit, 5)
+            assert account.ask(Account.deposit, 1) == 6
+    played = replay(file)
+    assert (played.messages, played.lives) == (4, 3)
+
+
+def test_handlers_that_await_are_played_too(world, file):
+    with record(world.system, file):
+        account = world.system.spawn(Account)
+        awaiting = world.system.spawn(Awaiting, account)
+        with Faults(world.system) as faults:
+            faults.kill_on(awaiting, 2)
+            results = [awaiting.submit(Awaiting.move, amount) for amount in (1, 2, 3)]
+            assert [reply.exception() is None for reply in results] == [True, False, True]
+        assert results[2].result() == 4
+    assert replay(file).messages == 5
 
 
 def test_a_crash_that_does_not_come_is_a_difference(world, file, monkeypatch):

@@ -45,6 +45,12 @@ def test_what_a_backend_does_not_promise_is_an_error_at_the_call(backend):
         assert system.actors() == [counter]
 
 
+def test_a_cluster_needs_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InvalidSpec, match=r'pip install "procactors\[ray\]"'):
+        ActorSystem(backend="ray")
+
+
 def test_the_page_shows_the_table():
     assert shown() in PAGE.read_text(), "put there what `python -m procactors.model.backends` says"
     assert {name for limit in LIMITS.values() for name in limit.backends} <= set(BACKENDS)
