@@ -20,6 +20,7 @@ from procactors.model import commands as c
 from procactors.model.checks import deadline, one_of, whole
 from procactors.runner.fault_tap import Done, Rule, read_done, write_rules
 from procactors.testing.tapped_system import tapped_system
+from procactors.wire.runtime_dir import PREFIX, own
 
 if TYPE_CHECKING:
     from procactors.runtime.async_ref import AsyncActorRef
@@ -57,7 +58,9 @@ class Faults:
         # In the system's own directory, if it has one: so it goes with that at the latest.
         path: str = self._endpoint.path
         parent = path if os.path.isdir(path) else None
-        self._folder = tempfile.mkdtemp(prefix="procactors-faults-", dir=parent)
+        self._folder = tempfile.mkdtemp(prefix=f"{PREFIX}faults-", dir=parent)
+        # By itself it is swept once its owner has died, but not before.
+        self._locks = [] if parent is not None else own(self._folder, self._folder)
         self._name = f"faults:{os.path.basename(self._folder)}"
         self._rules: dict[int, list[Rule]] = {}
         self._numbers = itertools.count(1)
@@ -224,6 +227,8 @@ class Faults:
         with contextlib.suppress(FileNotFoundError):  # with the system's directory
             os.rename(self._folder, gone)
         shutil.rmtree(gone, ignore_errors=True)
+        while self._locks:
+            os.close(self._locks.pop())
 
 
 def _messages(message: int | Iterable[int] | None) -> list[int] | None:

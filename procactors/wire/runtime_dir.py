@@ -44,6 +44,7 @@ __all__ = [
     "is_locked",
     "left_behind",
     "overflow_of",
+    "own",
     "remove_tree",
     "remove_whole",
     "sweep",
@@ -123,7 +124,7 @@ class RuntimeDir:
         self.path = _make_in(_roots(base), name)
         try:
             check_private(self.path)
-            self._locks += _own(self.path, self.path)
+            self._locks += own(self.path, self.path)
             for folder in FOLDERS:
                 os.mkdir(os.path.join(self.path, folder), 0o700)
             self._add_overflow()
@@ -144,7 +145,7 @@ class RuntimeDir:
             try:
                 os.mkdir(more, 0o700)
                 check_private(more)
-                self._locks += _own(more, self.path)
+                self._locks += own(more, self.path)
             except OSError:  # no room there either: another root may have some
                 _remove_overflow(self.path)
                 os.unlink(overflow_of(self.path))
@@ -205,8 +206,11 @@ def _make_in(roots: list[str], name: str) -> str:
     )
 
 
-def _own(folder: str, runtime_dir: str) -> list[int]:
-    """Lock a folder for this process's life, and write down whose it is; return the locks."""
+def own(folder: str, runtime_dir: str) -> list[int]:
+    """Lock a folder for this process's life, and write down whose it is; return the locks.
+
+    They are descriptors: whoever removes the folder closes them.
+    """
     path = os.path.join(folder, "owner")
     file = os.open(path + ".new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     locks = [file]

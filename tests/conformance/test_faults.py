@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from procactors import Actor, Delivery, ExitKind
 from procactors.errors import ActorDied, ActorStopped, AskTimeout, DeliveryError, InvalidSpec
 from procactors.testing import Done, Faults
+from procactors.wire.runtime_dir import sweep
 from tests.conformance.conftest import World
 
 
@@ -174,6 +176,18 @@ def test_behind_its_block_there_is_no_fault(world):
     world.eventually(lambda: account.status().state == "idle", "the next life")
     assert account.ask(Account.deposit, 2) == 2
     assert [done.what for done in faults.done] == ["delay"]
+
+
+def test_no_system_that_starts_takes_its_folder_for_a_leftover(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    account = world.system.spawn(Account)
+    with Faults(world.system) as faults:
+        faults.drop(account, message=1)
+        os.utime(faults._folder, (0, 0))  # no newborn any more
+        assert sweep(tmp_path) == []
+        account.tell(Account.deposit, 1)
+        assert account.ask(Account.all) == []
+    assert not os.listdir(tmp_path)
 
 
 def test_a_life_that_comes_up_while_the_faults_end_has_none(world):
