@@ -116,6 +116,7 @@ class ClusterHost(LocalHost):
         facts["words"] = self._words_for_life()
         facts["clock"] = time() - monotonic()
         facts["state"] = self.state._data
+        facts["taps"] = dict(self.taps)
         facts["desk_words"] = list(self._backend.transport.words(SUPERVISOR))
         remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
         remote.downlink = Downlink(functools.partial(self.heard, remote))
