@@ -88,7 +88,7 @@ test: compiled ## Run the tests under the default start method; 5 minutes on two
 faults: compiled ## Run the fault tests: whatever dies, at every moment of what it does
 	$(PARALLEL) tests/faults tests/stress $(MOMENTS) $(ARGS)
 
-ray: compiled ## Run what is marked `ray`, on a cluster of this machine: one process, 4 minutes
+ray: compiled ## Run what is marked `ray`, on a cluster of this machine, in one process
 	$(PYTEST) -m ray tests/conformance tests/test_readme.py $(wildcard tests/cluster) $(ARGS)
 
 methods: compiled ## Run a selection, one or two tests a subject, under spawn and fork
