@@ -15,6 +15,7 @@ import pytest
 
 import procactors
 from procactors.cli.examples import example_files
+from procactors.model.backends import LIMITS, VARIABLE
 from tests.support.waiting import LONG_S
 
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -30,6 +31,37 @@ NEEDS = {
     "web_chat": ["starlette", "uvicorn", "websockets"],
     "web_fetcher": ["httpx"],
     "web_stream": ["fastapi", "httpx", "uvicorn"],
+}
+
+#: Examples that show, or need, what not each backend promises: the row of the table (`LIMITS`) that
+#: says so. On the backends of that row they make no sense; on all others they run as they are.
+SHOWS = {
+    "async_fan_out": "exit",
+    "async_fetcher": "exit",
+    "cancel": "kill",
+    "crash_and_respawn": "exit",
+    "dead_letters": "exit",
+    "death_watch": "exit",
+    "dynamic_children": "exit",
+    "fastapi_app": "exit",
+    "hang": "kill",
+    "kept_counter": "exit",
+    "kept_job": "checkpoint",
+    "logging_of_actors": "counts",
+    "monte_carlo": "exit",
+    "one_for_all": "exit",
+    "one_for_one": "exit",
+    "publish_subscribe": "exit",
+    "rate_limiter": "waits",
+    "recycle": "recycle",
+    "resumable_batch": "waits",
+    "rest_for_one": "exit",
+    "shared_array": "memory",
+    "traces": "counts",
+    "web_chat": "async",
+    "web_fetcher": "waits",
+    "web_stream": "aio",
+    "word_statistics": "exit",
 }
 
 
@@ -66,13 +98,22 @@ def expected_exit_code(name):
     return int(found[1]) if found else 0
 
 
-def run(name, folder, *command):
+def run(name, folder, *command, **variables):
     """Run a command from another folder and compare output and exit code with the header."""
+    ended = ended_by(name, folder, *command, **variables)
+    assert_matches(name, expected_errors(name), ended.stderr)
+    assert_matches(name, expected_output(name), ended.stdout)
+    assert ended.returncode == expected_exit_code(name)
+
+
+def ended_by(name, folder, *command, **variables):
+    """Run a command from another folder, and return what came of it."""
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package)
     # The package under test, wherever it lies; nothing else of this process is inherited.
-    environment = {**os.environ, "PYTHONPATH": str(Path(procactors.__file__).parents[1])}
-    ended = subprocess.run(
+    here = {"PYTHONPATH": str(Path(procactors.__file__).parents[1])}
+    environment = {**os.environ, **here, **variables}
+    return subprocess.run(
         [sys.executable, "-W", "error", *command],
         cwd=folder,
         env=environment,
@@ -81,9 +122,6 @@ def run(name, folder, *command):
         timeout=LONG_S,
         check=False,
     )
-    assert_matches(name, expected_errors(name), ended.stderr)
-    assert_matches(name, expected_output(name), ended.stdout)
-    assert ended.returncode == expected_exit_code(name)
 
 
 def test_the_examples_that_readers_are_promised_are_there():
@@ -154,3 +192,22 @@ def test_each_example_runs_as_a_script(name, tmp_path):
 def test_each_example_runs_by_its_name(name, tmp_path):
     """`procactors examples NAME` prints the same, and ends with the same code."""
     run(name, tmp_path, "-m", "procactors", "examples", name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("backend", ["inline", "threads"])
+def test_each_example_runs_on_other_backends(name, backend, tmp_path):
+    """Unchanged, where PROCACTORS_BACKEND says so; what not each promises says so at the call."""
+    command, chosen = str(FOLDER / f"{name}.py"), {VARIABLE: backend}
+    limit = LIMITS.get(SHOWS.get(name, ""))
+    if limit is None or backend not in limit.backends:
+        run(name, tmp_path, command, **chosen)
+    elif "UnsupportedOnBackend" in limit.instead:
+        ended = ended_by(name, tmp_path, command, **chosen)
+        assert ended.returncode == 1
+        assert f'UnsupportedOnBackend: backend="{backend}" has no' in ended.stderr
+
+
+def test_the_rows_that_examples_show_are_in_the_table():
+    assert set(SHOWS.values()) <= set(LIMITS)
+    assert set(SHOWS) <= set(NAMES)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.api.spawner import SystemHandle
 from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
 from procactors.late import late
+from procactors.model.backends import chosen_backend
 from procactors.model.checks import deadline, flag, modules, one_of, path, patience, text, whole
 from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
@@ -156,9 +157,7 @@ class ActorSystem(SystemHandle):
     ) -> None:
         if name is not None:
             name = text("name", name)
-        if backend is None:
-            backend = os.environ.get("PROCACTORS_BACKEND") or "processes"
-        backend = one_of("backend", backend, ("processes", "threads", "inline"))
+        backend = chosen_backend(backend)
         start_method = one_of("start_method", start_method, START_METHODS)
         preload = modules("preload", preload)
         spares = whole("spares (processes)", spares, 0)

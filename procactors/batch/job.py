@@ -6,6 +6,8 @@ Never: begins an item before all that was asked for makes sense; ends with a wor
 
     input ─► flow ─► pool ─► worker: call, JSON, journal ─► outcome ─┬─► output
               └── what the journal has ──────────────────────────────┘ └─► errors
+
+On a cluster the journal is kept here, when an outcome comes: workers elsewhere do not see the file.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import os
 from time import monotonic
 from typing import Any
 
-from procactors import ActorSystem, Limits, Pool
+from procactors import ActorSystem, Pool
 from procactors.api.stop_signal import StopSignal
 from procactors.batch.console import open_console
 from procactors.batch.intake import Intake
@@ -26,6 +28,7 @@ from procactors.batch.journal import Journal, JournalError
 from procactors.batch.results import Abandoned, ErrorLog, Output
 from procactors.batch.summary import Summary
 from procactors.batch.worker import ItemFailed, Runner
+from procactors.batch.workers import CLUSTER, backend_of, open_system, start_workers
 from procactors.errors import ActorDied, DeliveryError, InvalidSpec, ProcActorsError
 from procactors.pool.job_map import ItemOutcome, JobMap
 from procactors.process.signals import handled_by
@@ -40,8 +43,6 @@ FAILED, BROKEN = 1, 3
 _SYNC_S = 1.0
 #: Seconds between two looks while nothing comes: no load, and a signal is not heard much later.
 _LOOK_S = 1.0
-#: Seconds for the first import of the function's module: some are large, and disks slow.
-_START_S = 300.0
 #: Seconds for workers that have nothing in hand to end.
 _STOP_S = 5.0
 
@@ -65,7 +66,10 @@ class Settings:
     retries: int = 0
     chunk: int | None = None
     preload: tuple[str, ...] = ()
-    start_method: str = "forkserver"
+    start_method: str | None = None
+    backend: str | None = None
+    address: str | None = None
+    working_dir: str | None = None
     grace: float = 10.0
     progress: str = "auto"
     quiet: bool = False
@@ -96,6 +100,7 @@ class _Job:
         self._summary = Summary()
         self._stop = StopSignal(settings.grace)
         self._broken: Exception | None = None
+        self._backend = backend_of(settings)
         inputs = Inputs(settings.items, settings.input)
         _check_apart(settings, inputs.files)
         self._journal: Journal | None = None
@@ -151,7 +156,7 @@ class _Job:
 
     def _work(self) -> None:
         settings = self._settings
-        with ActorSystem(start_method=settings.start_method, preload=settings.preload) as system:
+        with open_system(settings, self._backend) as system:
             try:
                 pool = self._stop.interruptible(self._start, system)
                 self._summary.workers = pool.size
@@ -176,15 +181,13 @@ class _Job:
                 raise
 
     def _start(self, system: ActorSystem) -> Pool[Runner]:
-        settings = self._settings
-        options = system.options(
-            name="map",
-            size=settings.jobs,
-            limits=Limits(memory=settings.memory),
-            start_timeout=_START_S,
-        )
-        journal = None if self._journal is None else self._journal.path
-        return options.pool(Runner, settings.target, settings.spread, journal)
+        journal = None if self._journal is None or self._keeps_journal else self._journal.path
+        return start_workers(system, self._settings, self._backend, journal)
+
+    @property
+    def _keeps_journal(self) -> bool:
+        """Whether the journal is kept here: workers on other machines do not see the file."""
+        return self._backend == CLUSTER
 
     def _drive(self, job: JobMap) -> None:
         """Take what comes until nothing more does."""
@@ -235,6 +238,8 @@ class _Job:
         entry = self._flow.entry(outcome.item)
         if outcome.is_good:
             result, seconds, peak = outcome.value
+            if self._journal is not None and self._keeps_journal:
+                self._journal.append(outcome.item[1], entry.number, seconds, result)
             self._summary.finished(entry.number, entry.item, seconds, peak)
             self._flow.came(entry, result)
             return

@@ -141,8 +141,28 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--start-method",
         choices=("forkserver", "spawn", "fork"),
-        default="forkserver",
-        help="how processes are started (default: %(default)s)",
+        help="how processes are started (default: forkserver)",
+    )
+    _add_place(parser)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("place")
+    group.add_argument(
+        "--backend",
+        choices=("processes", "threads", "ray"),
+        help="where workers run (default: as PROCACTORS_BACKEND says, else processes)",
+    )
+    group.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="of the Ray cluster, as `ray start` shows it, or auto (default: RAY_ADDRESS, else a "
+        "cluster of this machine alone for the length of the job)",
+    )
+    group.add_argument(
+        "--working-dir",
+        metavar="FOLDER",
+        help="send it to the cluster's nodes, where the function's module is imported from it",
     )
 
 

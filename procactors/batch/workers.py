@@ -1,0 +1,102 @@
+"""The workers of a job: where they run, and what may be asked for there.
+
+Layer: batch. Runs in: parent.
+Owns: nothing: system and pool are the job's.
+Never: starts anything that was refused; asks for what a backend would ignore.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from procactors import ActorSystem, Limits
+from procactors.batch.worker import Runner
+from procactors.errors import InvalidSpec
+from procactors.model.backends import LIMITS, VARIABLE, chosen_backend
+
+if TYPE_CHECKING:
+    from procactors import Pool
+    from procactors.batch.job import Settings
+
+__all__ = ["CLUSTER", "backend_of", "open_system", "start_workers"]
+
+#: The backend whose workers may be on other machines.
+CLUSTER = "ray"
+#: Seconds for the first import of the function's module: some are large, and disks slow.
+_START_S = 300.0
+#: Fields of `Settings` that say how processes are started, and those that a cluster alone has.
+_PROCESSES, _CLUSTERS = ("preload", "start_method"), ("address", "working_dir")
+
+
+def backend_of(settings: Settings) -> str:
+    """Return where the workers run.
+
+    Raises:
+        InvalidSpec: no job can run there, or something is asked for that makes no sense there.
+    """
+    backend = chosen_backend(settings.backend)
+    if backend == "inline":
+        raise InvalidSpec(
+            f"{VARIABLE}=inline does one thing after the other, and a map is work at the same "
+            f"time: say --backend processes, threads or ray"
+        )
+    refused = [] if backend == "processes" else [*_PROCESSES]
+    if backend in LIMITS["memory"].backends:
+        refused.append("memory")
+    if backend != CLUSTER:
+        refused += _CLUSTERS
+    for name in refused:
+        if getattr(settings, name):
+            option, by = f"--{name.replace('_', '-')}", ""
+            if settings.backend is None and backend != "processes":
+                by = f", which {VARIABLE} names"
+            raise InvalidSpec(
+                f"{option} means nothing to the backend {backend!r}{by}: leave it out"
+            )
+    return backend
+
+
+def open_system(settings: Settings, backend: str) -> ActorSystem:
+    """Return the system of a job; blocks until a cluster is found, or started here."""
+    if backend == "processes":
+        method = settings.start_method or "forkserver"
+        return ActorSystem(backend=backend, start_method=method, preload=settings.preload)
+    words: dict[str, Any] = {} if settings.address is None else {"address": settings.address}
+    return ActorSystem(backend=backend, **words)
+
+
+def start_workers(
+    system: ActorSystem, settings: Settings, backend: str, journal: str | None
+) -> Pool[Runner]:
+    """Start the workers, and return them as a pool.
+
+    Args:
+        system: of `open_system`.
+        settings: what is asked for.
+        backend: where they run.
+        journal: path of the file in which each writes down what it has finished; None: none does.
+    """
+    words: dict[str, Any] = {"size": settings.jobs, "start_timeout": _START_S}
+    if settings.memory is not None:
+        words["limits"] = Limits(memory=settings.memory)
+    if backend == CLUSTER:
+        words.update(_on_cluster(settings))
+    return system.options(name="map", **words).pool(
+        Runner, settings.target, settings.spread, journal
+    )
+
+
+def _on_cluster(settings: Settings) -> dict[str, Any]:
+    """Return the options of workers on a cluster: a CPU each, spread over the nodes.
+
+    More workers than CPUs are not held back by Ray's count of them: they may wait, and not work.
+    """
+    import ray
+
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    jobs = settings.jobs or cpus
+    wishes: dict[str, Any] = {"num_cpus": 1 if jobs <= cpus else 0, "scheduling_strategy": "SPREAD"}
+    if settings.working_dir is not None:
+        wishes["runtime_env"] = {"working_dir": os.path.abspath(settings.working_dir)}
+    return {"size": jobs, "ray": wishes}
