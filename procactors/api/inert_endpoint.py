@@ -39,6 +39,7 @@ class NullTransport:
     has_threads = True
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
+    gate_of: Callable[[Any], Any] | None = None
     is_abandoned = False
     is_copy = False
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from procactors import crash
     from procactors.api import inbox as inboxes
     from procactors.api.async_system import AsyncActorSystem
+    from procactors.api.gate import Gates
     from procactors.api.inbox import Inbox
     from procactors.deadletters.writer import DeadLetterWriter
     from procactors.model import commands as c
@@ -177,6 +178,7 @@ class ActorSystem(SystemHandle):
         self._ended = threading.Event()
         self._report: StopReport | None = None
         self._closing = self._entered = False
+        self._gates: Gates | None = None
         module = importer()
         if module is not None:
             from procactors.api.inert import become_inert  # only where it is used
@@ -248,6 +250,7 @@ class ActorSystem(SystemHandle):
             super().__init__(endpoint, ask_timeout)
             self._crashes = None if crash_dir is None else _crash_folder(crash_dir, self._dir.path)
             self._recovery = Recovery(endpoint.store, endpoint, self.dead_letters, self._crashes)
+            endpoint.gate_of = self._gate_of
             endpoint.on_lost = self._report_lost
             endpoint.on_given_up = self._client.report_given_up
             endpoint.on_full = self._client.report_full
@@ -280,6 +283,14 @@ class ActorSystem(SystemHandle):
         from procactors.api.async_system import AsyncActorSystem  # only where it is used
 
         return AsyncActorSystem.of(self)
+
+    def _gate_of(self, ref: Any) -> Any:
+        """Return the ref that stands for one of another system in this one's actors."""
+        if self._gates is None:
+            from procactors.api.gate import Gates  # only where it is used
+
+            self._gates = Gates(self)
+        return self._gates.of(ref)
 
     def inbox(self, name: str | None = None) -> Inbox:
         """Return a receiver for the main program: its `ref` can be sent to actors.

@@ -15,20 +15,24 @@ from typing import Any
 
 import cloudpickle
 
-from procactors.errors import EncodeError, UnsupportedOnBackend
+from procactors.errors import EncodeError
 from procactors.local.tables import LocalTables
 from procactors.local.topics import LocalTopicTable
 from procactors.wire.payload_store import LARGE, PayloadStore
 from procactors.wire.pickling import pickle_errors
-from procactors.wire.pickling.codec import Encoded, NeedsReceiver
+from procactors.wire.pickling.codec import (
+    OURS,
+    Encoded,
+    encode_for_system,
+    has_foreign_ref,
+    systems,
+)
 from procactors.wire.raised import by_signal
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, frame
 
 __all__ = ["LocalStore"]
 
 _NUMBER = struct.Struct("=Q")
-#: What a value's own pickling code raises for the runtime's sake.
-_OURS = (NeedsReceiver, UnsupportedOnBackend)
 #: Bytes from which a payload does not stand in its record.
 _SMALL = 2048
 
@@ -64,10 +68,12 @@ class LocalStore(PayloadStore):
         try:
             head = pickle.dumps(value, 5, buffer_callback=found.append)
         except Exception as error:
-            if by_signal(error) or isinstance(error, _OURS):
+            if by_signal(error) or isinstance(error, OURS):
                 raise
             found.clear()
             head = self._by_value(value, what, found)
+        if systems.are_several and has_foreign_ref(head):
+            return encode_for_system(self.path, self._encode_again, value, what, hands_over)
         if not found:
             return Encoded(head, ())
         try:
@@ -75,11 +81,14 @@ class LocalStore(PayloadStore):
         except BufferError:  # in more than one piece
             return Encoded(cloudpickle.dumps(value, 5), ())
 
+    def _encode_again(self, _: str, value: Any, what: str, *, hands_over: bool) -> Encoded:
+        return self._encode(value, what, hands_over=hands_over)
+
     def _by_value(self, value: Any, what: str, found: list[pickle.PickleBuffer]) -> bytes:
         try:
             head: bytes = cloudpickle.dumps(value, 5, buffer_callback=found.append)
         except Exception as error:
-            if by_signal(error) or isinstance(error, _OURS):
+            if by_signal(error) or isinstance(error, OURS):
                 raise
             why = pickle_errors.describe_unpicklable(value, what, self.path, error, _dumps)
             raise EncodeError(why) from error

@@ -110,6 +110,7 @@ class LocalTransport:
         self.calls = Calls(self.store)
         self.channels = Channels(engine, self.store)
         self.open_stream: Callable[..., Any] | None = None
+        self.gate_of: Callable[[Any], Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = functools.partial(_Turn, engine)
         self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock

@@ -127,6 +127,12 @@ LIMITS: dict[str, Limit] = {
         "everything stands still meanwhile, the system's clock too",
         "one thing is done at a time, and what comes next is drawn from the seed",
     ),
+    "crossing": Limit(
+        "sending a ref of it to an actor of another system",
+        ("inline",),
+        _ERROR,
+        "its actors run while the program waits for them, and not when another system's send",
+    ),
     "kill": Limit(
         "`kill`, a `handle_timeout` or a stop's deadline ends what a handler does",
         _LOCAL,

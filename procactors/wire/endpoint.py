@@ -79,6 +79,7 @@ class Endpoint:
     has_threads = True
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
+    gate_of: Callable[[Any], Any] | None = None
 
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
