@@ -83,12 +83,15 @@ class LocalLife(Life):
         self._is_dead = False
         self._history = history
         self._instance: Any = None
-        self._options = options = life.options
-        make: Any = LocalReader if options.checkpoint is None else LocalCheckpointReader
-        reader = make(transport.path, host.box, host.mail, host.now_ns)
-        super().__init__(_order_of(host, life), host.folder, reader, self.transport)
+        self._options = life.options
+        super().__init__(_order_of(host, life), host.folder, self._make_reader(), self.transport)
         self._context._new_schedule = functools.partial(_Schedule, self, transport.engine.now)
         self.words[INCARNATION], self.words[PHASE] = life.incarnation, STARTING
+
+    def _make_reader(self) -> Any:
+        make: Any = LocalReader if self._options.checkpoint is None else LocalCheckpointReader
+        host = self.host
+        return make(self.transport.path, host.box, host.mail, host.now_ns)
 
     # -- a step -----------------------------------------------------------------------------------
 

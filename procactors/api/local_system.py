@@ -40,7 +40,7 @@ from procactors.wire.record import Kind, parse
 if TYPE_CHECKING:
     from procactors.runtime.ref import ActorRef
 
-__all__ = ["become_local"]
+__all__ = ["LocalSystem", "assemble", "become_local", "take_methods"]
 
 #: Seconds of the last steps of a stop for events, and for dead letters.
 _LETTERS_S = 2.0
@@ -75,27 +75,54 @@ def become_local(
     """
     if files is not None:
         raise unsupported("files", backend)
-    cls = type(system)
-    above = _InlineSystem if backend == "inline" else _LocalSystem
-    system.__class__ = type(cls.__name__, (above, cls), {"__module__": cls.__module__})
+    above = _InlineSystem if backend == "inline" else LocalSystem
+    take_methods(system, above)
     seed = whole("seed", seed, 0)
     engine: Engine = Inline(seed, _yields) if backend == "inline" else Threads()
-    system._stop_timeout = stop_timeout
-    system.failure = None
-    path = f"{backend}:/{os.getpid()}-{next(_numbers)}"
-    system.name = name or path
-    system.events = events = Events()
-    system.dead_letters = letters = DeadLetters()
-    transport: Any = LocalTransport(path, engine)
-    SystemHandle.__init__(system, transport, ask_timeout)
-    transport.open_stream = functools.partial(_open_stream, transport)
-    system._engine = engine
-    system._crashes = None
-    system._recovery = recovery = LocalRecovery(transport, letters)
+    transport = LocalTransport(f"{backend}:/{os.getpid()}-{next(_numbers)}", engine)
     history = engine.history.append if isinstance(engine, Inline) else None
     new_life = functools.partial(LocalLife, transport, history)
     own_seed = seed if engine.is_virtual else None
-    desk = Desk(transport, recovery, new_life, stop_timeout, events, system._slow_after, own_seed)
+    assemble(system, transport, new_life, Desk, (name, stop_timeout, ask_timeout, own_seed))
+    system._supervisor.open()
+
+
+def take_methods(system: Any, above: type) -> None:
+    """Put methods before those of a system's class."""
+    cls = type(system)
+    system.__class__ = type(cls.__name__, (above, cls), {"__module__": cls.__module__})
+
+
+def assemble(
+    system: Any,
+    transport: Any,
+    new_life: Callable[..., Any],
+    make_desk: Callable[..., Desk],
+    about: tuple[str | None, float, float | None, int | None],
+) -> None:
+    """Make the parts of a system around its transport; its supervisor is still to be opened.
+
+    Args:
+        system: that is being constructed.
+        transport: the system's.
+        new_life: makes a life of an actor, as `LocalBackend` says.
+        make_desk: makes the supervisor.
+        about: its name, stop_timeout and ask_timeout, and the root of its seeds, if it has one.
+    """
+    name, stop_timeout, ask_timeout, seed = about
+    system._stop_timeout = stop_timeout
+    system.failure = None
+    system.name = name or transport.path
+    system.events = events = Events()
+    system.dead_letters = letters = DeadLetters()
+    SystemHandle.__init__(system, transport, ask_timeout)
+    transport.open_stream = functools.partial(_open_stream, transport)
+    system._engine = transport.engine
+    system._crashes = None
+    system._recovery = recovery = LocalRecovery(transport, letters)
+    desk = make_desk(
+        transport, recovery, new_life, stop_timeout, events, system._slow_after, seed
+    )
     system._supervisor = desk
     desk.on_failure = system._failed
     transport.name_of = desk.name_of
@@ -103,7 +130,6 @@ def become_local(
     transport.on_given_up = system._client.report_given_up
     transport.on_full = system._client.report_full
     letters.connect(transport, desk.address_of)
-    desk.open()
 
 
 def _open_stream(transport: LocalTransport, *about: Any) -> Any:
@@ -127,7 +153,7 @@ def yielding(share: float) -> Any:
         _yields = before
 
 
-class _LocalSystem:
+class LocalSystem:
     """The methods that a system in one process has instead of an `ActorSystem`'s."""
 
     name: str
@@ -198,7 +224,7 @@ class _LocalSystem:
         pass
 
 
-class _InlineSystem(_LocalSystem):
+class _InlineSystem(LocalSystem):
     """What a deterministic system has beside."""
 
     @property

@@ -87,7 +87,12 @@ class ActorSystem(SystemHandle):
 
     Args:
         name: for people; the runtime directory's name if None.
-        backend: where actors run; ``"processes"`` is the only one yet.
+        backend: where actors run: ``"processes"``, ``"threads"``, ``"inline"`` or ``"ray"`` (see
+            docs/backends.md); None: as the environment variable PROCACTORS_BACKEND says, or else
+            ``"processes"``.
+        address: of the Ray cluster, with ``backend="ray"``, as `ray.init` takes it; None: the one
+            that the program is connected to already or that RAY_ADDRESS names, or else one of this
+            machine alone, which ends with the last system.
         start_method: ``"forkserver"``: forked from a small clean process of our own, the zygote.
             ``"spawn"``: a new interpreter each. ``"fork"``: forked from this process, with all
             the dangers of forking with threads.
@@ -141,6 +146,7 @@ class ActorSystem(SystemHandle):
         name: str | None = None,
         *,
         backend: str | None = None,
+        address: str | None = None,
         start_method: str = "forkserver",
         preload: Iterable[str] = (),
         spares: int = 0,
@@ -159,6 +165,13 @@ class ActorSystem(SystemHandle):
         if name is not None:
             name = text("name", name)
         backend = chosen_backend(backend)
+        if address is not None:
+            address = text("address", address)
+            if backend != "ray":
+                raise InvalidSpec(
+                    f'address={address!r} is of a Ray cluster, and this system\'s backend is '
+                    f'"{backend}": say backend="ray", too'
+                )
         start_method = one_of("start_method", start_method, START_METHODS)
         preload = modules("preload", preload)
         spares = whole("spares (processes)", spares, 0)
@@ -184,6 +197,14 @@ class ActorSystem(SystemHandle):
             from procactors.api.inert import become_inert  # only where it is used
 
             become_inert(self, module, name, ask_timeout)
+            return
+        if backend == "ray":
+            from procactors.api.ray_system import become_ray  # only where it is used
+
+            files = dead_letter_file or crash_dir
+            become_ray(self, address, name, stop_timeout, ask_timeout, files)
+            _systems.add(self)
+            in_copies(_forget_in_child)
             return
         if backend != "processes":
             from procactors.api.local_system import become_local  # only where it is used

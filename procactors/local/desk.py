@@ -58,6 +58,8 @@ class Desk:
 
     is_queued = is_running = False
     bell: object = None
+    #: What begins and ends lives.
+    make_backend: Callable[..., LocalBackend] = LocalBackend
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class Desk:
         self.mail = LocalMail(engine, box)
         self.is_unbounded = False
         transport.boxes[SUPERVISOR] = self  # type: ignore[assignment]  # as far as it is asked
-        self.backend = LocalBackend(transport, recovery, self.post, new_life)
+        self.backend = self.make_backend(transport, recovery, self.post, new_life)
         self.supervision = Supervision(
             self.backend,
             stop_timeout,

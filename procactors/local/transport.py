@@ -106,7 +106,7 @@ class LocalTransport:
     def __init__(self, path: str, engine: Engine) -> None:
         self.path = path
         self.engine = engine
-        self.store = LocalStore(path, self.make_replies)
+        self.store = self._make_store(path)
         self.calls = Calls(self.store)
         self.channels = Channels(engine, self.store)
         self.open_stream: Callable[..., Any] | None = None
@@ -136,6 +136,9 @@ class LocalTransport:
         self._closing: list[Callable[[], None]] = []
         self._closed = False
         enter(cast("Transport", self))  # its `actor` is whoever asks
+
+    def _make_store(self, path: str) -> LocalStore:
+        return LocalStore(path, self.make_replies)
 
     def refuse(self, what: str) -> None:
         """Refuse what the backend does not promise, by its name in the table."""

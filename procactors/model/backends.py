@@ -34,7 +34,7 @@ __all__ = [
 VARIABLE = "PROCACTORS_BACKEND"
 
 #: Those that can be named.
-BACKENDS = ("processes", "threads", "inline")
+BACKENDS = ("processes", "threads", "inline", "ray")
 _LOCAL = ("threads", "inline")
 
 

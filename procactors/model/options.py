@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         size: int | tuple[int, int] | None
         routing: Routing | None
         seed: int | None
+        ray: Mapping[str, Any] | None
 
 
 __all__ = [
@@ -238,6 +239,9 @@ class Options:
             ``seeds.derive(seed, n)``, in each run, and begins with the module `random` seeded by
             it. Two actors with the same root draw the same numbers: give each its own. None: a
             root that no other actor has, in no run.
+        ray: with ``backend="ray"``, what Ray is to heed when it places the actor's process, as
+            Ray's own ``options`` takes it: ``{"num_cpus": 1, "resources": {"fast": 1},
+            "runtime_env": {...}, "scheduling_strategy": ...}``. None: Ray's defaults.
     """
 
     name: str | None = None
@@ -260,6 +264,7 @@ class Options:
     size: int | tuple[int, int] | None = None
     routing: Routing | None = None
     seed: int | None = None
+    ray: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         # As plain values: they travel to the supervisor, which unpickles no user's classes.
@@ -270,6 +275,8 @@ class Options:
             _set_fields(self, mailbox=whole(what, self.mailbox, 1))
         if self.env is not None:
             _set_fields(self, env=_environment(self.env))
+        if self.ray is not None:
+            _set_fields(self, ray=_ray_words(self.ray))
         if self.seed is not None:
             _set_fields(self, seed=whole("seed", self.seed, 0))
         if self.stop_timeout is not None:
@@ -384,6 +391,33 @@ def _is_for_the_kernel(value: str) -> bool:
         return b"\0" not in os.fsencode(str.__str__(value))
     except UnicodeEncodeError:
         return False
+
+
+#: Words of Ray's that say where a process is, and in what surroundings.
+_RAY_WORDS = (
+    "accelerator_type",
+    "label_selector",
+    "memory",
+    "num_cpus",
+    "num_gpus",
+    "resources",
+    "runtime_env",
+    "scheduling_strategy",
+)
+
+
+def _ray_words(words: Any) -> dict[str, Any]:
+    if not isinstance(words, Mapping) or not all(isinstance(word, str) for word in words):
+        raise InvalidSpec(
+            f'ray is a mapping of words of Ray\'s, as in ray={{"num_cpus": 1}}, not {words!r}'
+        )
+    for word in words:
+        if word not in _RAY_WORDS:
+            raise InvalidSpec(
+                f"ray has no word {word!r} here: it takes {', '.join(_RAY_WORDS)}; restarts, "
+                f"names and concurrency are options of procactors{suggestion(word, _RAY_WORDS)}"
+            )
+    return dict(words)
 
 
 def _environment(env: Any) -> dict[str, str]:

@@ -1,0 +1,76 @@
+"""One life of an actor in a process of Ray's.
+
+Layer: api. Runs in: an actor's process on a cluster.
+Owns: the engine that runs the life, for as long as the process lasts.
+Never: ends the process: the program has Ray do that.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from procactors.api.local_life import LocalLife
+from procactors.cluster.engine import ClusterEngine
+from procactors.cluster.member import (
+    CheckpointMemberReader,
+    Member,
+    MemberHost,
+    MemberReader,
+    MemberTransport,
+)
+from procactors.runner.setup import seed_generators
+from procactors.runtime.client import Client
+from procactors.supervision.backend import NextLife
+
+__all__ = ["begin"]
+
+
+class _Backend:
+    """What a host needs here of a backend."""
+
+    def __init__(self, transport: MemberTransport) -> None:
+        self.transport = transport
+
+
+class _RayLife(LocalLife):
+    """A life that the whole process is for."""
+
+    host: MemberHost  # type: ignore[assignment]  # it is one of a cluster
+
+    def _make_reader(self) -> Any:
+        cls: Any = MemberReader if self._options.checkpoint is None else CheckpointMemberReader
+        host = self.host
+        reader = cls(self.transport.path, host.box, host.mail, host.now_ns)
+        reader.host = host
+        return reader
+
+
+def begin(facts: dict[str, Any], up: Callable[[Any], None]) -> Member:
+    """Begin a life; return what the program can have it do.
+
+    Args:
+        facts: of the life, as `api.ray_system` says them.
+        up: sends something to the program.
+    """
+    import procactors
+
+    os.environ.update(facts["env"])
+    life: NextLife = facts["life"]
+    engine = ClusterEngine()
+    transport = MemberTransport(facts["path"], engine, facts, up)
+    transport.store.add_files(facts["files"])
+    host = MemberHost(_Backend(transport), facts, up)
+    transport.host = host
+    transport.boxes[host.id] = host
+    host.blueprint = facts["blueprint"]
+    transport.on_lost = lambda actor, record: up(("lost", actor, transport.store.pack(record)))
+    transport.on_given_up = Client(transport).report_given_up  # type: ignore[arg-type]  # one of ours
+    up(("hello", os.getpid(), platform.node(), procactors.__version__, sys.version_info[:2]))
+    seed_generators(life.seed, life.options.seed is not None)
+    host.life = _RayLife(transport, None, host, life)
+    engine.start(host.life, host.name)
+    return Member(transport, host)

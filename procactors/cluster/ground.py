@@ -1,0 +1,88 @@
+"""Ray itself: the cluster that a program is connected to, begun and ended by whoever needs it.
+
+Layer: cluster. Runs in: the program.
+Owns: the connection, if it was not there before the first system (`leave`).
+Never: shuts a connection down that the program has made.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from procactors.errors import InvalidSpec, SpawnError
+
+__all__ = ["enter", "import_ray", "leave"]
+
+#: Systems that use the connection that was made here.
+_users = 0
+_is_ours = False
+_address: str | None = None
+# Guards the three.
+_lock = threading.Lock()
+
+
+def import_ray() -> Any:
+    """Return the module `ray`. Raises SpawnError: it is not installed."""
+    try:
+        import ray  # an extra
+    except ImportError as error:
+        raise SpawnError(
+            'backend="ray" needs Ray, and this Python has none: install it with '
+            f'pip install "procactors[ray]" ({error})'
+        ) from error
+    return ray
+
+
+def enter(address: str | None) -> None:
+    """Connect the program to a cluster, unless it is connected already.
+
+    Args:
+        address: of the cluster, as `ray.init` takes it; None: the one that RAY_ADDRESS names, or
+            one of this machine alone, which ends with the last system.
+
+    Raises:
+        SpawnError: Ray is missing, or the cluster does not answer, or has another Python.
+        InvalidSpec: the program is connected to another one.
+    """
+    global _users, _is_ours, _address  # noqa: PLW0603 - a process has one connection
+    ray = import_ray()
+    with _lock:
+        if not ray.is_initialized():
+            _connect(ray, address)
+            _is_ours, _users, _address = True, 0, address
+        elif _is_ours and address != _address and address is not None:
+            raise InvalidSpec(
+                f"address={address!r}, but this program's systems are on the cluster at "
+                f"{_address or 'this machine'}: a program is connected to one cluster at a time"
+            )
+        _users += 1
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=None if address else False,
+            logging_level=logging.WARNING,
+        )
+    except (RuntimeError, ConnectionError, ValueError, OSError) as error:
+        where = "a local cluster could not be started" if address is None else f"no cluster at {address!r}"
+        raise SpawnError(
+            f"{where}: {error} (the cluster has to be up, and to have the program's versions of "
+            f"Python and Ray)"
+        ) from error
+
+
+def leave() -> None:
+    """A system has ended: with the last one the connection ends that was made for them."""
+    global _users, _is_ours  # noqa: PLW0603 - as above
+    with _lock:
+        _users -= 1
+        if _users > 0 or not _is_ours:
+            return
+        _is_ours = False
+        ray = import_ray()
+        if ray.is_initialized():
+            ray.shutdown()

@@ -1,0 +1,409 @@
+"""Actors on a cluster: their mailboxes in the program, and the Ray actors that handle messages.
+
+Layer: cluster. Runs in: the program; in the supervisor's task, but for what is marked.
+Owns: the mailboxes; the Ray actor of each life, until it is killed.
+Never: hands a process a second message while one is in hand there: so at its death it is known
+which message is lost, and the others wait here for the next life.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from procactors.cluster.causes import cause_of, is_out_of_memory
+from procactors.crash import ExitKind, ExitReason
+from procactors.local.box import LocalReader
+from procactors.local.desk import Desk
+from procactors.local.host import LocalBackend, LocalHost
+from procactors.model.backends import check_options
+from procactors.model.options import Options
+from procactors.supervision.backend import Ended, NextLife
+from procactors.wire.envelope import open_envelope
+from procactors.wire.mailbox.black_box import (
+    CLOSED,
+    CLOSING,
+    CONTROL,
+    DELIVERIES,
+    EXPIRED,
+    INCARNATION,
+    IN_HAND,
+    PHASE,
+    SERIAL,
+    STARTING,
+    STATE,
+    STOP_ORDERED,
+    TIMER,
+    WAITING_ON,
+)
+from procactors.wire.mailbox.hands import LATER, RUNNING, WAITING
+from procactors.wire.record import Kind, parse
+
+if TYPE_CHECKING:
+    from procactors.cluster.processes import Processes
+    from procactors.cluster.transport import ProgramTransport
+
+__all__ = ["ClusterBackend", "ClusterDesk", "ClusterHost"]
+
+_log = logging.getLogger("procactors")
+
+#: Words that the program sets and the life's process reads.
+_ORDERS = (CONTROL, STOP_ORDERED, CLOSED)
+#: What a life's process says of itself at its end.
+_SAID = (PHASE, TIMER, EXPIRED)
+
+
+class RemoteLife:
+    """One life's process, as the program sees it.
+
+    Attributes:
+        start: number of its start.
+        ray_actor: Ray's handle of it.
+        is_dead: it counts no more.
+    """
+
+    is_queued = False
+    thread_id = None
+
+    def __init__(self, start: int, ray_actor: Any) -> None:
+        self.start = start
+        self.ray_actor = ray_actor
+        self.handle = ray_actor.handle.remote
+        self.control = ray_actor.control.remote
+        self.is_dead = False
+        self.watching: Future[Any] | None = None
+        #: Messages that were in hand at its end, by its own word; None: it has said nothing.
+        self.in_hand: list[int] | None = None
+
+    def kill(self) -> None:
+        """End the process. From any thread."""
+        import ray
+
+        try:
+            ray.kill(self.ray_actor, no_restart=True)
+        except Exception as error:  # noqa: BLE001 - so wide: Ray itself may be gone
+            _log.debug("a Ray actor could not be killed: %s", error)
+
+
+class ClusterHost(LocalHost):
+    """One actor's mailbox, and the Ray actor that serves it."""
+
+    life: RemoteLife | None
+    _backend: ClusterBackend
+
+    def __init__(
+        self, backend: ClusterBackend, actor: int, name: str, class_name: str, options: Options
+    ) -> None:
+        super().__init__(backend, actor, name, class_name, options)
+        self.cancelled = _Cancelled(self)
+        #: Takes the messages out of the mailbox, for the life.
+        self._reader = LocalReader(backend.transport.path, self.box, self.mail, self.now_ns)
+        # Held while a message is handed over, or taken back from a life that has died.
+        self._sending = threading.RLock()
+        #: Numbers of the messages that were handed over, by what holds them: None is the box.
+        self._number = 0
+        self._in_box = 0
+        self._slots: dict[int, Any] = {}
+        self._most = max(1, options.max_concurrency)
+
+    # -- its lives
+
+    def start(self, life: NextLife) -> None:
+        """Begin a life: have Ray start a process for it."""
+        self._dump = ""
+        self.cancelled.clear()
+        words = self.words
+        words[INCARNATION], words[PHASE], words[WAITING_ON] = life.incarnation, STARTING, 0
+        facts = self._backend.new_life(self, life)
+        facts["words"] = self._words_for_life()
+        facts["state"] = self.state._data
+        remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
+        # Not known before it is there, and that is seen by its first word.
+        self.pid = 0
+        with self._sending:
+            self.life = remote
+        self._backend.transport.begin(self, remote)
+        self.wake()
+
+    def _words_for_life(self) -> list[int]:
+        words = [0] * len(self.words)
+        for at in (*_ORDERS, INCARNATION, PHASE, SERIAL):
+            words[at] = self.words[at]
+        return words
+
+    def wake(self) -> None:
+        """Something has come: hand it over, if the life has none in hand. From any thread."""
+        life = self.life
+        if life is None:
+            if self.on_message is not None:
+                self.on_message()
+            return
+        with self._sending:
+            while not life.is_dead and self._may_send():
+                found = self._next()
+                if found is None:
+                    return
+                self._send(life, *found)
+
+    def _may_send(self) -> bool:
+        if self._in_box:
+            return False
+        return self._most == 1 or len(self._running()) < self._most
+
+    def _running(self) -> list[Any]:
+        return [slot for slot in self._slots.values() if slot.state == RUNNING]
+
+    def _next(self) -> tuple[bytes, Any, int] | None:
+        """Mark the next message as in hand; return (its record, its slot if any, deliveries)."""
+        for slot in self.table.waiting():
+            slot.begin()
+            return slot.raw, slot, slot.deliveries
+        with self.mail.lock:
+            deliveries = self.words[DELIVERIES]
+            if self._reader.advance(0.0) < 0:
+                return None
+            record = self.box.current
+            if self._most > 1 and parse(record).kind == Kind.CALL:
+                slot = self.table.hold(self._reader)
+                slot.deliveries = deliveries
+                return record, slot, deliveries
+            return record, None, deliveries
+
+    def _send(self, life: RemoteLife, record: bytes, slot: Any, deliveries: int) -> None:
+        self._number += 1
+        number = self._number
+        if slot is None:
+            self._in_box = number
+        else:
+            self._slots[number] = slot
+        words = self.words
+        if not deliveries:
+            words[SERIAL] += 1
+        transport = self._backend.transport
+        more = transport.store.pack(record, transport.also_sent(record), keep=True)[1]
+        result = life.handle(number, deliveries, words[SERIAL], record, *more)
+        result.future().add_done_callback(functools.partial(self._returned, life, number))
+
+    def _returned(self, life: RemoteLife, number: int, result: Future[Any]) -> None:
+        """A call of Ray's has ended. In a thread of Ray's."""
+        error = result.exception()
+        if error is not None:
+            if not life.is_dead:
+                self._backend.broken(self, life, error)
+            return
+        value = result.result()
+        answer: bytes | None
+        if type(value) is tuple:
+            answer, state, payloads, kept = value
+            if payloads:
+                self._backend.transport.store.put_in(payloads)
+        else:
+            answer, state, kept = value, 0, None
+        with self._sending:
+            if life.is_dead and life is not self.life:
+                return
+            if kept is not None:
+                self.state.write(kept)
+            if not self._step(number, state):
+                return  # it was taken back: another life has it
+        if answer is not None:
+            self._backend.transport.reply_to(answer)
+        self.wake()
+
+    def _step(self, number: int, state: int) -> bool:
+        """Note what has become of a message; return whether it was still in hand."""
+        slot = self._slots.get(number)
+        if slot is None and number != self._in_box:
+            return False
+        if slot is None:
+            self._in_box = 0
+            record = parse(self.box.current)
+            if state:
+                slot = self._slots[number] = self.table.lift(self._reader, state)
+            elif record.kind == Kind.CALL:
+                self._discard(record)
+            self._reader.done(place=record.kind == Kind.CALL)
+        elif state:
+            slot.state = state
+            if state == LATER:
+                slot.count()
+        else:
+            self._let_go(number)
+        return True
+
+    def _let_go(self, number: int) -> None:
+        slot = self._slots.pop(number, None)
+        if slot is not None:
+            self._discard(slot.record)
+            slot.count()
+            slot.release()
+
+    def _discard(self, record: Any) -> None:
+        kind, flags, body = record
+        if kind in (Kind.CALL, Kind.MOVED):
+            self._backend.transport.store.discard(flags, open_envelope(body).payload)
+
+    # -- what the life says. In the thread that watches it
+
+    def heard(self, life: RemoteLife, item: tuple[Any, ...]) -> None:
+        """Take what a life's process has sent."""
+        what, *about = item
+        if life.is_dead:
+            return
+        if what == "hello":
+            self.pid = about[0]
+        elif what == "ready":
+            super().ready(*about)
+        elif what == "state":
+            self.state.write(about[0])
+        elif what == "released":
+            with self._sending:
+                self._let_go(about[0])
+        elif what == "over":
+            ended, words, in_hand = about
+            life.in_hand = in_hand
+            for at in _SAID:
+                self.words[at] = words[at]
+            if words[CLOSED] == CLOSING:
+                self.words[CLOSED] = CLOSING
+            self.over(life, Ended(*ended))
+            life.kill()
+        else:
+            self._backend.transport.heard(self, life, what, about)
+
+    def lost(self, life: RemoteLife, error: BaseException) -> None:
+        """The process of a life is gone, and has not said why. From any thread."""
+        code, why = cause_of(error)
+        self.is_out_of_memory = is_out_of_memory(error)
+        self.over(life, Ended(code, lost=why))
+
+    def _gone(self, life: RemoteLife) -> None:
+        """The life is over: take back what it had not handled."""
+        if self.life is life:
+            with self._sending:
+                self._take_back(life)
+            self._backend.listener.gone(self.id)
+
+    def _take_back(self, life: RemoteLife) -> None:
+        in_hand = life.in_hand
+        if self._in_box and in_hand is not None and self._in_box not in in_hand:
+            # It was on its way, or waited there: the next life begins it.
+            self.words[STATE] &= ~IN_HAND
+        self._in_box = 0
+        for number, slot in self._slots.items():
+            if slot.state == RUNNING and in_hand is not None and number not in in_hand:
+                slot.state = WAITING
+        self._slots.clear()
+
+    def _kill(self, number: int) -> None:
+        life = self.life
+        if life is not None and not life.is_dead:
+            self.over(life, Ended(-number, stacks=self._dump))
+            life.kill()
+
+    def reap(self, start: int) -> Ended:
+        """Return how the life of that start has ended."""
+        with self._sending:
+            return super().reap(start)
+
+    def let_go(self) -> None:
+        """End the life, if there is one, behind an error of the supervisor's own."""
+        with self._sending:
+            life, self.life, self.pid = self.life, None, None
+        if life is not None:
+            life.is_dead = True
+            life.kill()
+
+    def send(self, number: int) -> None:
+        """End the life as a signal would; or have it say what it is at."""
+        if number == signal.SIGTERM:
+            self._kill(number)
+        elif self.life is not None:
+            self.order("stack").add_done_callback(self._take_stack)
+
+    def _take_stack(self, answer: Future[Any]) -> None:
+        if answer.exception() is None:
+            self._dump = answer.result()
+
+    # -- its mailbox
+
+    def nudge(self) -> None:
+        """Have the life look at its words."""
+        if self.life is not None and not self.life.is_dead:
+            self.order("words", {at: self.words[at] for at in _ORDERS})
+
+    def order(self, what: str, *about: Any) -> Future[Any]:
+        """Have the life's process do something beside the messages. From any thread."""
+        life = self.life
+        future: Future[Any] = Future()
+        if life is None or life.is_dead:
+            future.set_exception(LookupError(f"{self.name} has no life just now"))
+            return future
+        future = life.control(what, *about).future()
+        future.add_done_callback(_log_error)
+        return future
+
+    def stop(self) -> None:
+        """Put a stop into the mailbox."""
+        super().stop()
+        self.nudge_orders()
+
+    def nudge_orders(self) -> None:
+        """Tell the life of the orders that are in its words."""
+        self.nudge()
+
+
+class _Cancelled(set[int]):
+    """Calls that were cancelled while in hand: their handlers' process is told."""
+
+    def __init__(self, host: ClusterHost) -> None:
+        super().__init__()
+        self._host = host
+
+    def add(self, call: int) -> None:
+        """Note one."""
+        super().add(call)
+        self._host.order("cancelled", call)
+
+
+class ClusterBackend(LocalBackend):
+    """The backend of supervision for a system on a cluster.
+
+    Attributes:
+        processes: has Ray start those of lives.
+    """
+
+    transport: ProgramTransport  # type: ignore[assignment]  # it is one of a cluster
+    processes: Processes
+
+    def host(self, actor: int, name: str, class_name: str, options: Options) -> ClusterHost:
+        """Make the host of a new actor. Raises UnsupportedOnBackend: it has such an option."""
+        check_options(self.transport.engine.name, options)
+        host = ClusterHost(self, actor, name, class_name, options)
+        self.transport.boxes[actor] = host
+        return host
+
+    def broken(self, host: ClusterHost, life: RemoteLife, error: BaseException) -> None:
+        """A call of a life's process has failed by something else than its handler."""
+        host.lost(life, error)
+
+    def judge(self, reason: ExitReason, now: float) -> ExitReason:
+        """Return the reason of an end."""
+        return reason
+
+
+class ClusterDesk(Desk):
+    """The supervisor of a system on a cluster: its task is in the program."""
+
+    make_backend = ClusterBackend
+
+
+def _log_error(answer: Future[Any]) -> None:
+    error = answer.exception()
+    if error is not None:
+        _log.debug("an order to a life's process came too late: %s", error)

@@ -1,0 +1,61 @@
+"""One life's process on a cluster: the Ray actor in which the user's object lives.
+
+Layer: cluster. Runs in: a process that Ray has started for this life alone.
+Owns: what waits to be sent to the program.
+Never: takes a second message while one is in hand; knows what a message means.
+
+    program ── handle(message) ──────► mailbox ─► the life's thread ──┐
+            ◄───────────── its answer, as the call's result ──────────┘
+            ── control(...) ─► answers to what the actor has asked, its words, cancelled calls
+            ◄─ watch() ─────── what it sends by itself; its end is the process's
+"""
+
+from __future__ import annotations
+
+import importlib
+import queue
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+
+__all__ = ["GROUPS", "LifeProcess"]
+
+#: Threads beside the one for messages.
+GROUPS = {"control": 1, "watch": 1}
+
+
+class LifeProcess:
+    """What Ray makes an actor of.
+
+    Args:
+        begin: module and name of what makes the life: called with `facts` and what sends something
+            to the program.
+        facts: of the life.
+    """
+
+    def __init__(self, begin: tuple[str, str], facts: dict[str, Any]) -> None:
+        self._up: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        module, name = begin
+        self._member = getattr(importlib.import_module(module), name)(facts, self._up.put)
+
+    def handle(self, number: int, deliveries: int, serial: int, record: bytes, *more: Any) -> Any:
+        """Have a message handled; return what comes of it (see `member.Member.handle`)."""
+        return self._member.handle(number, deliveries, serial, record, more)
+
+    @ray.method(concurrency_group="control")
+    def control(self, what: str, *about: Any) -> Any:
+        """Do something beside the messages."""
+        return self._member.control(what, *about)
+
+    @ray.method(concurrency_group="watch")
+    def watch(self) -> Iterator[Any]:
+        """Yield what is for the program, as it comes; the last is that the life is over."""
+        while (item := self._up.get()) is not None:
+            # What waits goes along: an item of a Ray generator costs as much as a call.
+            items = [item]
+            while not self._up.empty() and items[-1] is not None:
+                items.append(self._up.get())
+            yield [one for one in items if one is not None]
+            if items[-1] is None:
+                return

@@ -1,0 +1,244 @@
+"""How the program of a system on a cluster sends, and what it does for its actors' processes.
+
+Layer: cluster. Runs in: the program, any thread.
+Owns: the asyncio loop in which it hears its actors' processes (`close`).
+Never: waits in that loop: what may take its time has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from procactors.cluster.engine import ClusterEngine
+from procactors.cluster.store import SPACE, ClusterStore, first_number
+from procactors.errors import ProcActorsError
+from procactors.local.here import Killed
+from procactors.local.replies import LocalReplies
+from procactors.local.transport import LocalTransport
+from procactors.wire.envelope import CALL_ID, open_envelope
+from procactors.wire.mailbox.black_box import CLOSED, WAITING_ON
+from procactors.wire.record import Kind, parse
+from procactors.wire.replies.cycles import cycle_error, cycle_from
+from procactors.wire.transport import SUPERVISOR
+
+if TYPE_CHECKING:
+    from procactors.cluster.host import ClusterHost, RemoteLife
+
+__all__ = ["ProgramTransport"]
+
+_log = logging.getLogger("procactors")
+
+
+class _Replies(LocalReplies):
+    """Sends answers, to the program's callers and to those in actors' processes."""
+
+    def __init__(self, transport: ProgramTransport) -> None:
+        super().__init__(transport.store, transport.calls)
+        self._transport = transport
+
+    def send(self, reply: int, record: bytes, patient: bool = True) -> bool:
+        """Hand a record to its caller; return whether that still waits, as far as is known."""
+        if self.is_dead():
+            raise Killed
+        return self._transport.reply_to(record)
+
+
+class ProgramTransport(LocalTransport):
+    """The `Transport` of the program.
+
+    Args:
+        path: names the system.
+        engine: of this process.
+    """
+
+    store: ClusterStore
+
+    def __init__(self, path: str, engine: ClusterEngine) -> None:
+        super().__init__(path, cast("Any", engine))
+        self._numbers = itertools.count(first_number(0))
+        #: By start: whose life it is.
+        self.lives: dict[int, ClusterHost] = {}
+        self.ears = Ears()
+        #: Asks of actors that wait: by call, for which actor.
+        self._awaited: dict[int, int] = {}
+
+    def _make_store(self, path: str) -> ClusterStore:
+        return ClusterStore(path, self.make_replies, 0)
+
+    def make_replies(self, store: Any = None) -> LocalReplies:
+        """Return what sends answers."""
+        return _Replies(self)
+
+    def reply_to(self, record: bytes) -> bool:
+        """Send an answer to its caller; return whether that is there."""
+        kind, _, body = parse(record)
+        (call,) = CALL_ID.unpack_from(body)
+        start = call >> SPACE
+        if not start:
+            return self.calls.take(record)
+        host = self.lives.get(start)
+        life = None if host is None else host.life
+        if host is None or life is None or life.start != start or life.is_dead:
+            return False
+        if kind != Kind.MOVED and self._awaited.pop(call, None) is not None:
+            host.words[WAITING_ON] = 0
+        host.order("answer", self.store.pack(record))
+        return True
+
+    def also_sent(self, record: bytes) -> Iterable[int]:
+        """Return the numbers of what a message needs beside its own payload."""
+        return ()
+
+    def begin(self, host: ClusterHost, life: RemoteLife) -> None:
+        """Hear the process of a life that begins, and know whose it is."""
+        self.lives[life.start] = host
+        self.ears.watch(host, life)
+
+    # -- for actors' processes --------------------------------------------------------------------
+
+    def heard(self, host: ClusterHost, life: RemoteLife, what: str, about: list[Any]) -> None:
+        """Do what an actor's process wants done. In the thread that hears them."""
+        getattr(self, f"_on_{what}")(host, life, *about)
+
+    def _on_command(
+        self, host: ClusterHost, life: RemoteLife, parcel: Any, files: dict[str, bytes]
+    ) -> None:
+        self.store.add_files(files)
+        record = self.store.unpack(parcel)
+        self._deliver(host, SUPERVISOR, "the supervisor", record)
+
+    def _on_put(
+        self, host: ClusterHost, life: RemoteLife, actor: int, name: str, parcel: Any, waits: bool
+    ) -> None:
+        record = self.store.unpack(parcel)
+        if waits and self._closes_circle(host, actor, name, record):
+            return
+        self._deliver(host, actor, name, record)
+
+    def _closes_circle(self, host: ClusterHost, actor: int, name: str, record: bytes) -> bool:
+        """Note for whom an actor waits; whether that would never end, and its caller was told."""
+        envelope = open_envelope(parse(record).body)
+        host.words[WAITING_ON] = actor
+        cycle = cycle_from(actor, host.id, self.words)
+        if not cycle:
+            self._awaited[envelope.call] = actor
+            return False
+        host.words[WAITING_ON] = 0
+        error = cycle_error(name, host.id, cycle, self.name_of)
+        self.make_replies().answer(envelope.reply, envelope.call, Kind.VERDICT, error)
+        return True
+
+    def _deliver(self, host: ClusterHost, actor: int, name: str, record: bytes) -> None:
+        """Put a message into a mailbox that has room for any number, or answer for it."""
+        try:
+            self._put(actor, name, record, 0.0)
+        except ProcActorsError as error:
+            envelope = open_envelope(parse(record).body)
+            if envelope.reply:
+                self.make_replies().answer(envelope.reply, envelope.call, Kind.VERDICT, error)
+                self._unsend(record)
+            else:
+                self.on_lost(actor, record)
+
+    def _on_answer(
+        self, host: ClusterHost, life: RemoteLife, reply: int, call: int, parcel: Any
+    ) -> None:
+        self.reply_to(self.store.unpack(parcel))
+
+    def _on_unwanted(self, host: ClusterHost, life: RemoteLife, actor: int, call: int) -> None:
+        self.take_back(actor, call)
+
+    def _on_question(
+        self, host: ClusterHost, life: RemoteLife, number: int, what: str, about: tuple[Any, ...]
+    ) -> None:
+        def answer() -> None:
+            try:
+                told = True, getattr(self, f"_ask_{what}")(host, *about)
+            except Exception as error:  # noqa: BLE001 - so wide: its caller waits for an answer
+                told = False, error
+            if not life.is_dead:
+                host.order("told", number, *told)
+
+        if what == "put":  # it may have to wait for a place
+            threading.Thread(target=answer, name="procactors-put", daemon=True).start()
+        else:
+            answer()
+
+    def _ask_name(self, host: ClusterHost, actor: int) -> str:
+        return self.name_of(actor)
+
+    def _ask_is_unbounded(self, host: ClusterHost, actor: int, name: str) -> bool:
+        box = self.boxes.get(actor)
+        if box is None or box.words[CLOSED]:
+            raise self._stopped(name)
+        return bool(box.is_unbounded)
+
+    def _ask_put(
+        self, host: ClusterHost, actor: int, name: str, parcel: Any, timeout: float | None
+    ) -> None:
+        record = self.store.unpack(parcel)
+        try:
+            self._put(actor, name, record, timeout)
+        except BaseException:
+            self.store.drop(parcel[1])
+            raise
+
+    def _ask_control(self, host: ClusterHost, actor: int, parcel: Any) -> bool:
+        return self.send_control(actor, self.store.unpack(parcel))
+
+    def _ask_take_back(self, host: ClusterHost, actor: int, call: int) -> bool:
+        return bool(self.take_back(actor, call))
+
+    def close(self) -> None:
+        """End the calls that still wait here, with an error."""
+        super().close()
+        self.ears.close()
+
+
+class Ears:
+    """The thread that hears what the processes of lives send."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="procactors-ears", daemon=True
+        )
+        self._thread.start()
+
+    def watch(self, host: ClusterHost, life: RemoteLife) -> None:
+        """Have a life's process heard, to its end. From any thread."""
+        stream = life.ray_actor.watch.options(num_returns="streaming").remote()
+        asyncio.run_coroutine_threadsafe(self._hear(stream, host, life), self._loop)
+
+    async def _hear(self, stream: Any, host: ClusterHost, life: RemoteLife) -> None:
+        try:
+            async for reference in stream:
+                for item in await reference:
+                    try:
+                        host.heard(life, item)
+                    except Exception:  # the others are heard all the same
+                        _log.exception("what a process on the cluster sent could not be dealt with")
+            if not life.is_dead:
+                host.lost(life, LookupError("its process went on without being heard"))
+        except Exception as error:  # noqa: BLE001 - so wide: whatever it is, that life is over
+            if not life.is_dead:
+                host.lost(life, error)
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        if self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(self._end)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(5.0)
+            self._loop.close()
+
+    def _end(self) -> None:
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.call_soon(self._loop.stop)
