@@ -1,7 +1,7 @@
 """Gates: mailboxes of one system whose messages go on to an actor of another one.
 
 Layer: api. Runs in: the program that holds both systems; a thread for each gate.
-Owns: that thread, and the mailbox (closed with either of the systems).
+Owns: that thread, and the mailbox, until the system ends whose mailbox it is.
 Never: keeps a message: what cannot be sent on is its sender's error, or a dead letter.
 
     actor of this system ─► the gate's mailbox ─► thread ─► actor of the other system
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.errors import (
     ActorStopped,
+    DecodeError,
     DeliveryError,
     EncodeError,
     NameTaken,
@@ -31,9 +32,11 @@ from procactors.runtime.crossing import originals
 from procactors.runtime.outbox import outbox_of
 from procactors.runtime.reply import Reply
 from procactors.wire.envelope import CALL_ID, STREAM_KEY, Envelope
+from procactors.wire.pickling.codec import Encoded
+from procactors.wire.pickling.plain import PICKLED
 from procactors.wire.record import Kind
 from procactors.wire.replies.failures import pack_failure, short_failure
-from procactors.wire.transport import Transport, known_transport
+from procactors.wire.transport import Transport, transport_of
 
 if TYPE_CHECKING:
     from procactors.api.inbox import Inbox
@@ -63,11 +66,11 @@ class Gates:
         Blocks, the first time, until the supervisor has made the mailbox.
 
         Raises:
-            ActorStopped: one of the systems is just being stopped.
+            ActorStopped: the system is just being stopped.
         """
         with self._lock:
             gate = self._gates.get(ref)
-            if gate is None or gate.is_closed:
+            if gate is None:
                 self._gates[ref] = gate = _Gate(self._system, ref)
             return gate.ref
 
@@ -76,42 +79,24 @@ class _Gate:
     """Sends on what comes for one actor of another system."""
 
     def __init__(self, system: Any, original: ActorRef[Any]) -> None:
-        transport = known_transport(original._runtime_dir)
-        if transport is None:
-            raise ActorStopped(f"the system was stopped: {original.name} is gone with it")
         self._original = original
-        self._there: Transport = transport
         self._here: Transport = system._endpoint
         self._inbox: Inbox = _open_inbox(system, original)
         self.ref = self._inbox.ref
         self._inbox.on_call = self._send_on
-        originals[self._key] = original
-        transport.on_close(self._inbox.close)
+        originals[self.ref._runtime_dir, self.ref._actor] = original
         name = f"procactors-gate-{self.ref.name}"
         threading.Thread(target=self._run, name=name, daemon=True).start()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing is sent on any more."""
-        return originals.get(self._key) is not self._original
-
-    @property
-    def _key(self) -> tuple[str, int]:
-        return self.ref._runtime_dir, self.ref._actor
 
     def _run(self) -> None:
         try:
             while True:
-                with contextlib.suppress(ProcActorsError):
+                with contextlib.suppress(DecodeError):  # no event comes here, so none is unreadable
                     self._inbox.receive()
-                self._here.check_process()
-                self._there.check_process()
-        except (ActorStopped, OSError):
-            pass  # one of the systems has ended
+        except ActorStopped:
+            pass  # the system has ended
         finally:
-            originals.pop(self._key, None)
-            self._there.off_close(self._inbox.close)
-            self._inbox.close()
+            originals.pop((self.ref._runtime_dir, self.ref._actor), None)
 
     def _send_on(self, flags: int, envelope: Envelope) -> None:
         """Send one message on; its answer comes when it comes."""
@@ -122,14 +107,21 @@ class _Gate:
                     f"{self._original.name} is of another system, and a stream does not go from "
                     f"one to the other: ask for a list"
                 )
-            value = self._here.store.load(flags, envelope.payload)
-            self._post(envelope, value)
+            there = transport_of(self._original._runtime_dir, self._original.name)
+            self._post(there, envelope, self._encoded(there, flags, envelope))
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender is told
             self._fail(envelope, error)
 
-    def _post(self, envelope: Envelope, value: Any) -> None:
-        there, original = self._there, self._original
-        encoded = there.encode(value, "arguments" if envelope.method else "message")
+    def _encoded(self, there: Transport, flags: int, envelope: Envelope) -> Encoded:
+        """Return the arguments, or the message, as they travel in the other system."""
+        payload = envelope.payload
+        if not flags and envelope.method and payload[0] != PICKLED:
+            return Encoded(bytes(payload), ())  # numbers and texts, which travel alike everywhere
+        value = self._here.store.load(flags, payload)
+        return there.encode(value, "arguments" if envelope.method else "message")
+
+    def _post(self, there: Transport, envelope: Envelope, encoded: Encoded) -> None:
+        original = self._original
         if not envelope.reply:
             there.tell(original._actor, original.name, envelope.method, encoded)
             return

@@ -120,9 +120,7 @@ def assemble(
     system._engine = transport.engine
     system._crashes = None
     system._recovery = recovery = LocalRecovery(transport, letters)
-    desk = make_desk(
-        transport, recovery, new_life, stop_timeout, events, system._slow_after, seed
-    )
+    desk = make_desk(transport, recovery, new_life, stop_timeout, events, system._slow_after, seed)
     system._supervisor = desk
     desk.on_failure = system._failed
     transport.name_of = desk.name_of

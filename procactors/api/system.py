@@ -169,7 +169,7 @@ class ActorSystem(SystemHandle):
             address = text("address", address)
             if backend != "ray":
                 raise InvalidSpec(
-                    f'address={address!r} is of a Ray cluster, and this system\'s backend is '
+                    f"address={address!r} is of a Ray cluster, and this system's backend is "
                     f'"{backend}": say backend="ray", too'
                 )
         start_method = one_of("start_method", start_method, START_METHODS)

@@ -13,7 +13,6 @@ On a cluster the journal is kept here, when an outcome comes: workers elsewhere 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from time import monotonic
 from typing import Any
@@ -26,6 +25,7 @@ from procactors.batch.item_flow import ItemFlow
 from procactors.batch.items import Entry, Inputs
 from procactors.batch.journal import Journal, JournalError
 from procactors.batch.results import Abandoned, ErrorLog, Output
+from procactors.batch.settings import Settings
 from procactors.batch.summary import Summary
 from procactors.batch.worker import ItemFailed, Runner
 from procactors.batch.workers import CLUSTER, backend_of, open_system, start_workers
@@ -45,34 +45,6 @@ _SYNC_S = 1.0
 _LOOK_S = 1.0
 #: Seconds for workers that have nothing in hand to end.
 _STOP_S = 5.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a user asks for; see ``procactors map --help``."""
-
-    target: str
-    items: tuple[str, ...] = ()
-    input: str = "auto"
-    spread: bool = False
-    output: str | None = None
-    bare: bool = False
-    ordered: bool = False
-    errors: str | None = None
-    resume: str | None = None
-    jobs: int | None = None
-    timeout: float | None = None
-    memory: int | None = None
-    retries: int = 0
-    chunk: int | None = None
-    preload: tuple[str, ...] = ()
-    start_method: str | None = None
-    backend: str | None = None
-    address: str | None = None
-    working_dir: str | None = None
-    grace: float = 10.0
-    progress: str = "auto"
-    quiet: bool = False
 
 
 def run_job(settings: Settings, out: int) -> int:

@@ -17,7 +17,7 @@ from procactors.model.backends import LIMITS, VARIABLE, chosen_backend
 
 if TYPE_CHECKING:
     from procactors import Pool
-    from procactors.batch.job import Settings
+    from procactors.batch.settings import Settings
 
 __all__ = ["CLUSTER", "backend_of", "open_system", "start_workers"]
 
@@ -94,7 +94,8 @@ def _on_cluster(settings: Settings) -> dict[str, Any]:
     """
     import ray
 
-    cpus = int(ray.cluster_resources().get("CPU", 1))
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cpus = int(resources.get("CPU", 1))
     jobs = settings.jobs or cpus
     wishes: dict[str, Any] = {"num_cpus": 1 if jobs <= cpus else 0, "scheduling_strategy": "SPREAD"}
     if settings.working_dir is not None:

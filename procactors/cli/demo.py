@@ -73,9 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     python = f"{platform.python_implementation()} {platform.python_version()}"
 
     def compare(system: ActorSystem) -> int:
-        actors = job.run_with_actors(
-            system, arguments.workers or cpus, kill=kill, started=started
-        )
+        actors = job.run_with_actors(system, arguments.workers or cpus, kill=kill, started=started)
         _say("and now in one process")
         serial = job.run_serially()
         _say(report.render(folder, actors, serial, cpus))

@@ -168,8 +168,9 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the job and return its exit code. Blocks until every worker has ended."""
-    from procactors.batch.job import Settings, run_job
+    from procactors.batch.job import run_job
     from procactors.batch.results import apart
+    from procactors.batch.settings import Settings
 
     known = {field.name for field in dataclasses.fields(Settings)}
     words = {name: value for name, value in vars(arguments).items() if name in known}

@@ -6,15 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.support import leaks
-from tests.support.waiting import LONG_S, eventually
+from tests.support.waiting import eventually
 
 #: Where an actor runs is said by a resource that one node has, and the other one has not.
 HEAD, OTHER = "head", "other"

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from procactors.errors import DecodeError, EncodeError
+from procactors.errors import DecodeError, EncodeError, UnsupportedOnBackend
 from procactors.late import late
 from procactors.light_tuple import NamedTuple
 from procactors.wire.pickling.importable import private_names
@@ -39,8 +39,8 @@ __all__ = [
     "join",
     "pieces",
     "receivers",
-    "systems",
     "split",
+    "systems",
 ]
 
 _COUNT = struct.Struct("=Q")

@@ -1,4 +1,4 @@
-"""The simulation of many nodes: its parts by numbers that can be reckoned, its table by the page."""
+"""The simulation of many nodes: its parts by numbers, its table by the page that shows it."""
 
 from __future__ import annotations
 
