@@ -127,6 +127,12 @@ LIMITS: dict[str, Limit] = {
         "everything stands still meanwhile, the system's clock too",
         "one thing is done at a time, and what comes next is drawn from the seed",
     ),
+    "joblib": Limit(
+        "`procactors.joblib`",
+        ("inline",),
+        _ERROR,
+        "joblib waits for results in a loop of its own, which lets no actor run",
+    ),
     "crossing": Limit(
         "sending a ref of it to an actor of another system",
         ("inline",),
