@@ -33,8 +33,8 @@ NEEDS = {
     "web_stream": ["fastapi", "httpx", "uvicorn"],
 }
 
-#: Examples that show, or need, what not each backend promises: the rows of its table (`LIMITS`) that
-#: say so. On the backends of those rows they make no sense; on all others they run as they are.
+#: Examples that show, or need, what not each backend promises: the rows of the table (`LIMITS`)
+#: that say so. On the backends of those rows they make no sense; on all others they run as they are.
 SHOWS = {
     "async_fan_out": "exit",
     "async_fetcher": "exit",
