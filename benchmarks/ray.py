@@ -1,7 +1,8 @@
 """Calls, streams of calls, items of a pool and starts on a Ray cluster: ours beside bare Ray.
 
 Measures: µs a call, of one at a time and of many under way; µs an item of a pool; ms from a start
-to the first answer.
+to the first answer, and from a SIGKILL; µs a name that an actor looks up. Beside them what they
+cost this process, and the actor's.
 How: one Ray on this machine, which both use, and actors that take none of its CPUs. Ours and bare
 ones take turns. `ray.util.ActorPool` is the peer of `pool.map`: once as users write it, an item a
 message, and ours both so (chunk=1) and as it is.
@@ -10,30 +11,43 @@ Never: measures a network.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time_ns
 from typing import Any
 
 from benchmarks.actors import Counter, square
 from benchmarks.findings import Findings, Target
-from benchmarks.rounds import Absent, Contender, Effort, Round, installed, take_turns, timed
-from procactors import ActorSystem
+from benchmarks.processor import costed
+from benchmarks.rounds import Absent, Contender, Costed, Effort, Round, installed, take_turns, timed
+from procactors import ActorSystem, current_context
 from procactors.errors import InvalidSpec
 
 NAME = "ray"
 
 #: Calls of a round, one after the other and all at once; items of a map; actors of a pool.
-CALLS, MANY, ITEMS, SIZE = 300, 1_000, 1_000, 2
+CALLS, MANY, ITEMS, NAMES, SIZE = 300, 1_000, 1_000, 200, 2
 
 
-class Squarer:
-    """Answers squares, as a pool's function does."""
+class Worker(Counter):
+    """Counts, answers squares as a pool's function does, and says what its process is."""
 
     def square(self, number: int) -> int:
         """Answer the square of a number."""
         return square(number)
+
+    def process(self) -> tuple[int, int]:
+        """Answer this process's id, and how many ns of processor time it has taken."""
+        return os.getpid(), process_time_ns()
+
+    def look_up(self, name: str, times: int) -> None:
+        """Look a name up, so many times."""
+        system = current_context().system
+        for _ in range(times):
+            system.find(name)
 
 
 @contextmanager
@@ -49,8 +63,10 @@ def system() -> Iterator[Any]:
 @contextmanager
 def bare_call(ray: Any, calls: int) -> Iterator[Round]:
     """Call an actor of Ray's, and wait for each answer."""
-    actor = ray.remote(num_cpus=0)(Counter).remote()
-    yield partial(timed, lambda: ray.get(actor.add.remote(1)), calls)
+    actor = ray.remote(num_cpus=0)(Worker).remote()
+    pid, _ = ray.get(actor.process.remote())
+    turn = partial(timed, lambda: ray.get(actor.add.remote(1)), calls)
+    yield costed(turn, calls, [pid])
     ray.kill(actor)
 
 
@@ -58,14 +74,16 @@ def bare_call(ray: Any, calls: int) -> Iterator[Round]:
 def our_ask(calls: int) -> Iterator[Round]:
     """Ask an actor of ours."""
     with system() as running:
-        counter = running.spawn(Counter)
-        yield partial(timed, lambda: counter.ask(Counter.add, 1), calls)
+        counter = running.spawn(Worker)
+        pid, _ = counter.ask(Worker.process)
+        turn = partial(timed, lambda: counter.ask(Worker.add, 1), calls)
+        yield costed(turn, calls, [pid])
 
 
 @contextmanager
 def bare_calls(ray: Any, calls: int) -> Iterator[Round]:
     """Have many calls under way to an actor of Ray's."""
-    actor = ray.remote(num_cpus=0)(Counter).remote()
+    actor = ray.remote(num_cpus=0)(Worker).remote()
     yield partial(each, lambda: ray.get([actor.add.remote(1) for _ in range(calls)]), calls)
     ray.kill(actor)
 
@@ -74,10 +92,10 @@ def bare_calls(ray: Any, calls: int) -> Iterator[Round]:
 def our_submits(calls: int) -> Iterator[Round]:
     """Have many calls under way to an actor of ours."""
     with system() as running:
-        counter = running.spawn(Counter)
+        counter = running.spawn(Worker)
 
         def work() -> None:
-            for reply in [counter.submit(Counter.add, 1) for _ in range(calls)]:
+            for reply in [counter.submit(Worker.add, 1) for _ in range(calls)]:
                 reply.result()
 
         yield partial(each, work, calls)
@@ -87,12 +105,12 @@ def our_submits(calls: int) -> Iterator[Round]:
 def our_tells(calls: int) -> Iterator[Round]:
     """Tell an actor of ours, and ask behind them."""
     with system() as running:
-        counter = running.spawn(Counter)
+        counter = running.spawn(Worker)
 
         def work() -> None:
             for _ in range(calls - 1):
-                counter.tell(Counter.add, 1)
-            counter.ask(Counter.add, 1)
+                counter.tell(Worker.add, 1)
+            counter.ask(Worker.add, 1)
 
         yield partial(each, work, calls)
 
@@ -102,7 +120,7 @@ def actor_pool(ray: Any, items: int) -> Iterator[Round]:
     """Map over a pool of Ray's."""
     from ray.util import ActorPool
 
-    cls = ray.remote(num_cpus=0)(Squarer)
+    cls = ray.remote(num_cpus=0)(Worker)
     actors = [cls.remote() for _ in range(SIZE)]
     pool = ActorPool(actors)
 
@@ -123,21 +141,22 @@ def our_pool(items: int, chunk: int | str) -> Iterator[Round]:
         def work() -> None:
             assert list(pool.map(square, range(items), chunk=chunk))[-1] == (items - 1) ** 2
 
-        yield partial(each, work, items)
+        pids = [worker.status().pid for worker in pool.workers()]
+        yield costed(partial(each, work, items), items, pids)
 
 
 @contextmanager
 def bare_start(ray: Any) -> Iterator[Round]:
     """Start an actor of Ray's, and wait for its first answer."""
-    cls = ray.remote(num_cpus=0)(Counter)
+    cls = ray.remote(num_cpus=0)(Worker)
 
-    def turn() -> list[float]:
-        before = perf_counter_ns()
+    def turn() -> Costed:
+        before, here = perf_counter_ns(), process_time_ns()
         actor = cls.remote()
-        ray.get(actor.add.remote(1))
-        took = perf_counter_ns() - before
+        _, there = ray.get(actor.process.remote())
+        took, here = perf_counter_ns() - before, process_time_ns() - here
         ray.kill(actor)
-        return [took / 1e6]
+        return Costed([took / 1e6], here / 1e3, there / 1e3)
 
     yield turn
 
@@ -147,15 +166,45 @@ def our_start() -> Iterator[Round]:
     """Spawn an actor of ours, and wait for its first answer."""
     with system() as running:
 
-        def turn() -> list[float]:
-            before = perf_counter_ns()
-            counter = running.spawn(Counter)
-            counter.ask(Counter.add, 1)
-            took = perf_counter_ns() - before
+        def turn() -> Costed:
+            before, here = perf_counter_ns(), process_time_ns()
+            counter = running.spawn(Worker)
+            _, there = counter.ask(Worker.process)
+            took, here = perf_counter_ns() - before, process_time_ns() - here
             counter.stop()
-            return [took / 1e6]
+            return Costed([took / 1e6], here / 1e3, there / 1e3)
 
         yield turn
+
+
+@contextmanager
+def our_restart() -> Iterator[Round]:
+    """Kill an actor's process, and wait for the first answer of its next life."""
+    with system() as running:
+        counter = running.options(max_restarts=10_000).spawn(Worker)
+
+        def turn() -> list[float]:
+            pid, _ = counter.ask(Worker.process)
+            before = perf_counter_ns()
+            os.kill(pid, signal.SIGKILL)
+            while counter.ask(Worker.process)[0] == pid:
+                pass  # it was faster than the signal
+            return [(perf_counter_ns() - before) / 1e6]
+
+        yield turn
+
+
+@contextmanager
+def our_lookup(names: int) -> Iterator[Round]:
+    """Have an actor look a name up."""
+    with system() as running:
+        looker = running.options(name="looker").spawn(Worker)
+        pid, _ = looker.ask(Worker.process)
+
+        def work() -> None:
+            looker.ask(Worker.look_up, "looker", names)
+
+        yield costed(partial(each, work, names), names, [pid])
 
 
 def each(work: Any, operations: int) -> list[float]:
@@ -173,7 +222,7 @@ def measure(effort: Effort) -> Findings:
     except Absent as absence:
         findings.notes.append(f"all of it left out: {absence}")
         return findings
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     calls, many, items = effort.of(CALLS), effort.of(MANY), effort.of(ITEMS)
     try:
         take_turns(
@@ -189,12 +238,15 @@ def measure(effort: Effort) -> Findings:
                 Contender("pool.map", "µs", our_pool(items, "auto")),
                 Contender("bare Ray actor, start to first answer", "ms", bare_start(ray)),
                 Contender("spawn to first answer", "ms", our_start()),
+                Contender("SIGKILL to next answer", "ms", our_restart()),
+                Contender("a name looked up by an actor", "µs", our_lookup(effort.of(NAMES))),
             ],
             effort,
         )
     finally:
         ray.shutdown()
     findings.compare("ask / bare Ray call", "ask", "bare Ray call", Target(most=1.2))
+    findings.compare_costs("ask", "bare Ray call")
     findings.compare(
         "submit / bare Ray calls", "submit, many under way", "bare Ray calls, many under way"
     )

@@ -6,8 +6,6 @@ import threading
 import time
 from concurrent.futures import wait
 
-import pytest
-
 from procactors import Actor, ActorSystem, Supervisor, spec
 from procactors.errors import ActorDied
 from tests.cluster.conftest import Nodes
@@ -71,8 +69,9 @@ def test_a_node_that_is_killed_costs_what_was_in_hand_there_and_nothing_else(nod
             caller.join(LONG_S)
             assert not caller.is_alive()
         lives = [worker.ask(Worker.lives) for worker in workers]
+        pairs = zip(lives, before, strict=True)
         # Twice, where Ray began the second one on the node that it did not know to be dead.
-        assert all((life > 1) == (node == other.node_id) for life, node in zip(lives, before))
+        assert all((life > 1) == (node == other.node_id) for life, node in pairs)
         assert not [end for end in ends if isinstance(end, int) and end]  # nobody has waited
         errors = [end for end in ends if isinstance(end, BaseException)]
         assert {type(error) for error in errors} == {ActorDied}
