@@ -48,27 +48,33 @@ class Caller(Actor):
         return refs[0].ask(Counter.fail)
 
 
+def check_travels(mine, other):
+    """An actor of `other` uses one of `mine`, however it comes to its ref."""
+    counter, caller = mine.spawn(Counter), other.spawn(Caller)
+    value, more, again = caller.ask(Caller.use, counter)
+    assert (value, more) == (3, 13)
+    assert again == counter  # it comes home as itself
+    assert counter.ask(Counter.get) == 13
+    with pytest.raises(ValueError, match="on purpose"):
+        caller.ask(Caller.fail, [counter])  # within something, and what it raises
+    caller = other.spawn(Caller, counter)
+    assert caller.ask(Caller.kept, 2) == 15
+    counter.stop()
+    with pytest.raises(ActorStopped, match=f"{counter.name} has stopped"):
+        caller.ask(Caller.kept, 1)
+
+
 @pytest.mark.parametrize(("here", "there"), [*PAIRS, ("threads", "threads")])
 def test_a_ref_travels_from_one_system_to_another(here, there):
     with ActorSystem(backend=here) as mine, ActorSystem(backend=there) as other:
-        counter, caller = mine.options(name="c").spawn(Counter), other.spawn(Caller)
         if here == "inline":
+            counter, caller = mine.spawn(Counter), other.spawn(Caller)
             with pytest.raises(UnsupportedOnBackend, match="to an actor of another system"):
                 caller.ask(Caller.use, counter)
             with pytest.raises(UnsupportedOnBackend):
                 other.spawn(Caller, counter)
             return
-        value, more, again = caller.ask(Caller.use, counter)
-        assert (value, more) == (3, 13)
-        assert again == counter  # it comes home as itself
-        assert counter.ask(Counter.get) == 13
-        with pytest.raises(ValueError, match="on purpose"):
-            caller.ask(Caller.fail, [counter])  # within something, and what it raises
-        caller = other.spawn(Caller, counter)
-        assert caller.ask(Caller.kept, 2) == 15
-        counter.stop()
-        with pytest.raises(ActorStopped, match="c has stopped"):
-            caller.ask(Caller.kept, 1)
+        check_travels(mine, other)
 
 
 def test_what_is_sent_when_the_other_system_has_ended_is_an_error_at_the_sender():
