@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from procactors.api.local_life import LocalLife
@@ -22,6 +21,7 @@ from procactors.cluster.member import (
     MemberReader,
     MemberTransport,
 )
+from procactors.cluster.uplink import Uplink
 from procactors.runner.setup import seed_generators
 from procactors.runtime.client import Client
 from procactors.supervision.backend import NextLife
@@ -49,27 +49,27 @@ class _RayLife(LocalLife):
         return reader
 
 
-def begin(facts: dict[str, Any], up: Callable[[Any], None]) -> Member:
+def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     """Begin a life; return what the program can have it do.
 
     Args:
         facts: of the life, as `api.ray_system` says them.
-        up: sends something to the program.
+        uplink: sends something to the program.
     """
     import procactors
 
     os.environ.update(facts["env"])
     life: NextLife = facts["life"]
     engine = ClusterEngine()
-    transport = MemberTransport(facts["path"], engine, facts, up)
+    transport = MemberTransport(facts["path"], engine, facts, uplink)
     transport.store.add_files(facts["files"])
-    host = MemberHost(_Backend(transport), facts, up)
+    host = MemberHost(_Backend(transport), facts, uplink)
     transport.host = host
     transport.boxes[host.id] = host
     host.blueprint = facts["blueprint"]
-    transport.on_lost = lambda actor, record: up(("lost", actor, transport.store.pack(record)))
+    transport.on_lost = lambda actor, record: uplink.put(("lost", actor, transport.store.pack(record)))
     transport.on_given_up = Client(transport).report_given_up  # type: ignore[arg-type]  # one of ours
-    up(("hello", os.getpid(), platform.node(), procactors.__version__, sys.version_info[:2]))
+    uplink.put(("hello", os.getpid(), platform.node(), procactors.__version__, sys.version_info[:2]))
     seed_generators(life.seed, life.options.seed is not None)
     host.life = _RayLife(transport, None, host, life)
     engine.start(host.life, host.name)

@@ -17,14 +17,15 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.causes import cause_of, is_out_of_memory
-from procactors.crash import ExitKind, ExitReason
+from procactors.cluster.uplink import Downlink
+from procactors.crash import ExitReason
 from procactors.local.box import LocalReader
 from procactors.local.desk import Desk
 from procactors.local.host import LocalBackend, LocalHost
 from procactors.model.backends import check_options
 from procactors.model.options import Options
 from procactors.supervision.backend import Ended, NextLife
-from procactors.wire.envelope import open_envelope
+from procactors.wire.envelope import WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import (
     CLOSED,
     CLOSING,
@@ -42,7 +43,7 @@ from procactors.wire.mailbox.black_box import (
     WAITING_ON,
 )
 from procactors.wire.mailbox.hands import LATER, RUNNING, WAITING
-from procactors.wire.record import Kind, parse
+from procactors.wire.record import KIND_AT, Kind, parse
 
 if TYPE_CHECKING:
     from procactors.cluster.processes import Processes
@@ -52,6 +53,7 @@ __all__ = ["ClusterBackend", "ClusterDesk", "ClusterHost"]
 
 _log = logging.getLogger("procactors")
 
+_CALL = int(Kind.CALL)
 #: Words that the program sets and the life's process reads.
 _ORDERS = (CONTROL, STOP_ORDERED, CLOSED)
 #: What a life's process says of itself at its end.
@@ -76,18 +78,10 @@ class RemoteLife:
         self.handle = ray_actor.handle.remote
         self.control = ray_actor.control.remote
         self.is_dead = False
-        self.watching: Future[Any] | None = None
+        #: What its process sends by itself; set when it begins.
+        self.downlink: Downlink
         #: Messages that were in hand at its end, by its own word; None: it has said nothing.
         self.in_hand: list[int] | None = None
-
-    def kill(self) -> None:
-        """End the process. From any thread."""
-        import ray
-
-        try:
-            ray.kill(self.ray_actor, no_restart=True)
-        except Exception as error:  # noqa: BLE001 - so wide: Ray itself may be gone
-            _log.debug("a Ray actor could not be killed: %s", error)
 
 
 class ClusterHost(LocalHost):
@@ -123,6 +117,7 @@ class ClusterHost(LocalHost):
         facts["words"] = self._words_for_life()
         facts["state"] = self.state._data
         remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
+        remote.downlink = Downlink(functools.partial(self.heard, remote))
         # Not known before it is there, and that is seen by its first word.
         self.pid = 0
         with self._sending:
@@ -165,14 +160,30 @@ class ClusterHost(LocalHost):
             return slot.raw, slot, slot.deliveries
         with self.mail.lock:
             deliveries = self.words[DELIVERIES]
-            if self._reader.advance(0.0) < 0:
-                return None
-            record = self.box.current
+            while True:
+                if self._reader.advance(0.0) < 0:
+                    return None
+                record = self.box.current
+                if deliveries or not self._is_late(record):
+                    break
+                self._skip(record)
             if self._most > 1 and parse(record).kind == Kind.CALL:
                 slot = self.table.hold(self._reader)
                 slot.deliveries = deliveries
                 return record, slot, deliveries
             return record, None, deliveries
+
+    def _is_late(self, record: bytes) -> bool:
+        """Whether the time of a message's caller is over."""
+        if record[KIND_AT] != _CALL:
+            return False
+        _, _, _, _, _, reply, _, deadline, _ = WHOLE.unpack_from(record)
+        return bool(reply and deadline and self._engine.now() >= deadline)
+
+    def _skip(self, record: bytes) -> None:
+        self.words[EXPIRED] += 1
+        self._discard(parse(record))
+        self._reader.done(place=True, handled=0)
 
     def _send(self, life: RemoteLife, record: bytes, slot: Any, deliveries: int) -> None:
         self._number += 1
@@ -187,25 +198,45 @@ class ClusterHost(LocalHost):
         transport = self._backend.transport
         more = transport.store.pack(record, transport.also_sent(record), keep=True)[1]
         result = life.handle(number, deliveries, words[SERIAL], record, *more)
-        result.future().add_done_callback(functools.partial(self._returned, life, number))
+        transport.ears.on_result(result, functools.partial(self._returned, life, number))
 
     def _returned(self, life: RemoteLife, number: int, result: Future[Any]) -> None:
-        """A call of Ray's has ended. In a thread of Ray's."""
+        """A call of Ray's has ended. In the thread that hears processes."""
         error = result.exception()
         if error is not None:
             if not life.is_dead:
                 self._backend.broken(self, life, error)
             return
-        value = result.result()
-        answer: bytes | None
-        if type(value) is tuple:
-            answer, state, payloads, kept = value
-            if payloads:
-                self._backend.transport.store.put_in(payloads)
-        else:
-            answer, state, kept = value, 0, None
+        self._take_result(life, number, result.result())
+
+    def _take_result(self, life: RemoteLife, number: int, value: Any) -> None:
+        """Take what has come of a message. From any thread."""
+        if type(value) is not tuple:
+            self._finish(life, number, value)
+            return
+        answer, state, payloads, kept, sent = value
+        if payloads:
+            self._backend.transport.store.put_in(payloads)
+        finish = functools.partial(self._finish, life, number, answer, state, kept)
+        if sent is not None:
+            # What the handler has sent comes first.
+            last, items = sent
+            life.downlink.take(items)
+            if not life.downlink.behind(last, finish):
+                return
+        finish()
+
+    def _finish(
+        self,
+        life: RemoteLife,
+        number: int,
+        answer: bytes | None,
+        state: int = 0,
+        kept: bytes | None = None,
+    ) -> None:
+        """A message has its result: note that, and hand the next one over."""
         with self._sending:
-            if life.is_dead and life is not self.life:
+            if life is not self.life:
                 return
             if kept is not None:
                 self.state.write(kept)
@@ -252,9 +283,15 @@ class ClusterHost(LocalHost):
 
     def heard(self, life: RemoteLife, item: tuple[Any, ...]) -> None:
         """Take what a life's process has sent."""
-        what, *about = item
         if life.is_dead:
             return
+        what, *about = item
+        try:
+            self._hear(life, what, about)
+        except Exception:  # what comes behind it is heard all the same
+            _log.exception("what the process of %s has sent could not be dealt with", self.name)
+
+    def _hear(self, life: RemoteLife, what: str, about: list[Any]) -> None:
         if what == "hello":
             self.pid = about[0]
         elif what == "ready":
@@ -272,7 +309,7 @@ class ClusterHost(LocalHost):
             if words[CLOSED] == CLOSING:
                 self.words[CLOSED] = CLOSING
             self.over(life, Ended(*ended))
-            life.kill()
+            self._backend.transport.ears.kill(life)
         else:
             self._backend.transport.heard(self, life, what, about)
 
@@ -281,6 +318,7 @@ class ClusterHost(LocalHost):
         code, why = cause_of(error)
         self.is_out_of_memory = is_out_of_memory(error)
         self.over(life, Ended(code, lost=why))
+        self._backend.transport.ears.kill(life)
 
     def _gone(self, life: RemoteLife) -> None:
         """The life is over: take back what it had not handled."""
@@ -304,7 +342,7 @@ class ClusterHost(LocalHost):
         life = self.life
         if life is not None and not life.is_dead:
             self.over(life, Ended(-number, stacks=self._dump))
-            life.kill()
+            self._backend.transport.ears.kill(life)
 
     def reap(self, start: int) -> Ended:
         """Return how the life of that start has ended."""
@@ -317,18 +355,17 @@ class ClusterHost(LocalHost):
             life, self.life, self.pid = self.life, None, None
         if life is not None:
             life.is_dead = True
-            life.kill()
+            self._backend.transport.ears.kill(life)
 
     def send(self, number: int) -> None:
         """End the life as a signal would; or have it say what it is at."""
         if number == signal.SIGTERM:
             self._kill(number)
         elif self.life is not None:
-            self.order("stack").add_done_callback(self._take_stack)
+            self.order("stack", then=self._take_stack)
 
-    def _take_stack(self, answer: Future[Any]) -> None:
-        if answer.exception() is None:
-            self._dump = answer.result()
+    def _take_stack(self, text: str) -> None:
+        self._dump = text
 
     # -- its mailbox
 
@@ -337,16 +374,19 @@ class ClusterHost(LocalHost):
         if self.life is not None and not self.life.is_dead:
             self.order("words", {at: self.words[at] for at in _ORDERS})
 
-    def order(self, what: str, *about: Any) -> Future[Any]:
-        """Have the life's process do something beside the messages. From any thread."""
+    def order(self, what: str, *about: Any, then: Callable[[Any], None] | None = None) -> None:
+        """Have the life's process do something beside the messages. From any thread.
+
+        Args:
+            what, about: see `member.Member.control`.
+            then: called with what comes of it, in the thread that hears processes.
+        """
         life = self.life
-        future: Future[Any] = Future()
         if life is None or life.is_dead:
-            future.set_exception(LookupError(f"{self.name} has no life just now"))
-            return future
-        future = life.control(what, *about).future()
-        future.add_done_callback(_log_error)
-        return future
+            return
+        result = life.control(what, *about)
+        if then is not None:
+            self._backend.transport.ears.on_result(result, functools.partial(_hand_on, then))
 
     def stop(self) -> None:
         """Put a stop into the mailbox."""
@@ -403,7 +443,9 @@ class ClusterDesk(Desk):
     make_backend = ClusterBackend
 
 
-def _log_error(answer: Future[Any]) -> None:
+def _hand_on(then: Callable[[Any], None], answer: Future[Any]) -> None:
     error = answer.exception()
-    if error is not None:
+    if error is None:
+        then(answer.result())
+    else:
         _log.debug("an order to a life's process came too late: %s", error)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, cast
 
 from procactors.cluster.engine import ClusterEngine
 from procactors.cluster.store import ClusterStore, first_number
+from procactors.cluster.uplink import Uplink
 from procactors.errors import ActorStopped, MailboxFull
 from procactors.local.box import LocalReader
 from procactors.local.checkpoints import LocalCheckpointReader, LocalStateFile
@@ -117,13 +117,14 @@ class _Hands(LocalHands):
 class MemberHost(LocalHost):
     """The actor's mailbox in its own process."""
 
-    def __init__(self, backend: Any, facts: dict[str, Any], up: Callable[[Any], None]) -> None:
+    def __init__(self, backend: Any, facts: dict[str, Any], uplink: Uplink) -> None:
         super().__init__(
             backend, facts["actor"], facts["name"], facts["class_name"], facts["options"]
         )
         # The program's mailbox is the one that is bounded.
         self.words[:] = facts["words"]
-        self._up = up
+        self._uplink = uplink
+        self._up = uplink.put
         self.table = hands = _Hands(self.words, self.now_ns)
         hands.host = self
         self.unsent_state: bytes | None = None
@@ -232,18 +233,19 @@ class MemberTransport(LocalTransport):
         path: names the system.
         engine: of this process.
         facts: of the life.
-        up: sends something to the program.
+        uplink: sends something to the program.
     """
 
     host: MemberHost
     store: ClusterStore
 
     def __init__(
-        self, path: str, engine: ClusterEngine, facts: dict[str, Any], up: Callable[[Any], None]
+        self, path: str, engine: ClusterEngine, facts: dict[str, Any], uplink: Uplink
     ) -> None:
         self._start = start = facts["start"]
         super().__init__(path, cast("Any", engine))
-        self._up = up
+        self._uplink = uplink
+        self._up = uplink.put
         self._first, self._last = first_number(start), first_number(start + 1)
         self._numbers = itertools.count(self._first)
         self._questions: dict[int, Future[Any]] = {}
@@ -365,6 +367,7 @@ class Member:
         self._transport = transport
         self._host = host
         self._store = transport.store
+        self._uplink = transport._uplink
 
     def handle(
         self, number: int, deliveries: int, serial: int, record: bytes, more: tuple[Any, ...]
@@ -373,7 +376,8 @@ class Member:
 
         Returns:
             None: it is, and wants no answer. Bytes: the record of its answer. A tuple: answer or
-            None, the state in which it was put aside or 0, payloads, the actor's state or None.
+            None, the state in which it was put aside or 0, payloads, the actor's state or None,
+            what was sent meanwhile (see `Uplink.take`) or None.
         """
         store, host = self._store, self._host
         if more:
@@ -382,15 +386,16 @@ class Member:
         host.deliver(delivery, deliveries, serial)
         delivery.done.wait()
         answer, state = delivery.answer, host.unsent_state
+        sent = self._uplink.take()
         if state is not None:
             host.unsent_state = None
-        elif not delivery.state:
+        elif not delivery.state and sent is None:
             if answer is None:
                 return None
             if not parse(answer).flags:
                 return answer
         payloads = [] if answer is None else store.pack(answer)[1]
-        return answer, delivery.state, payloads, state
+        return answer, delivery.state, payloads, state, sent
 
     def control(self, what: str, *about: Any) -> Any:
         """Do something beside the messages."""

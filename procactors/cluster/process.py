@@ -13,11 +13,12 @@ Never: takes a second message while one is in hand; knows what a message means.
 from __future__ import annotations
 
 import importlib
-import queue
 from collections.abc import Iterator
 from typing import Any
 
 import ray
+
+from procactors.cluster.uplink import Uplink
 
 __all__ = ["GROUPS", "LifeProcess"]
 
@@ -29,15 +30,14 @@ class LifeProcess:
     """What Ray makes an actor of.
 
     Args:
-        begin: module and name of what makes the life: called with `facts` and what sends something
-            to the program.
+        begin: module and name of what makes the life: called with `facts` and the uplink.
         facts: of the life.
     """
 
     def __init__(self, begin: tuple[str, str], facts: dict[str, Any]) -> None:
-        self._up: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._uplink = Uplink()
         module, name = begin
-        self._member = getattr(importlib.import_module(module), name)(facts, self._up.put)
+        self._member = getattr(importlib.import_module(module), name)(facts, self._uplink)
 
     def handle(self, number: int, deliveries: int, serial: int, record: bytes, *more: Any) -> Any:
         """Have a message handled; return what comes of it (see `member.Member.handle`)."""
@@ -51,11 +51,4 @@ class LifeProcess:
     @ray.method(concurrency_group="watch")
     def watch(self) -> Iterator[Any]:
         """Yield what is for the program, as it comes; the last is that the life is over."""
-        while (item := self._up.get()) is not None:
-            # What waits goes along: an item of a Ray generator costs as much as a call.
-            items = [item]
-            while not self._up.empty() and items[-1] is not None:
-                items.append(self._up.get())
-            yield [one for one in items if one is not None]
-            if items[-1] is None:
-                return
+        yield from self._uplink.items()

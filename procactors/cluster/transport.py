@@ -8,11 +8,16 @@ Never: waits in that loop: what may take its time has a thread of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import itertools
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
+
+import ray
 
 from procactors.cluster.engine import ClusterEngine
 from procactors.cluster.store import SPACE, ClusterStore, first_number
@@ -209,6 +214,7 @@ class Ears:
             target=self._loop.run_forever, name="procactors-ears", daemon=True
         )
         self._thread.start()
+        self._killing = ThreadPoolExecutor(1, thread_name_prefix="procactors-killing")
 
     def watch(self, host: ClusterHost, life: RemoteLife) -> None:
         """Have a life's process heard, to its end. From any thread."""
@@ -218,19 +224,30 @@ class Ears:
     async def _hear(self, stream: Any, host: ClusterHost, life: RemoteLife) -> None:
         try:
             async for reference in stream:
-                for item in await reference:
-                    try:
-                        host.heard(life, item)
-                    except Exception:  # the others are heard all the same
-                        _log.exception("what a process on the cluster sent could not be dealt with")
-            if not life.is_dead:
-                host.lost(life, LookupError("its process went on without being heard"))
+                life.downlink.take(await reference)
+            # It has said that it is over; should that be missing, it comes with a message's result.
         except Exception as error:  # noqa: BLE001 - so wide: whatever it is, that life is over
             if not life.is_dead:
                 host.lost(life, error)
 
+    def on_result(self, reference: Any, then: Callable[[Future[Any]], None]) -> None:
+        """Have what comes of a Ray call handed to `then`, here. From any thread.
+
+        Ray would call in a thread of its own, in which whatever asks Ray something waits for ever.
+        """
+        reference.future().add_done_callback(functools.partial(self._pass, then))
+
+    def _pass(self, then: Callable[[Future[Any]], None], result: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it
+            self._loop.call_soon_threadsafe(then, result)
+
+    def kill(self, life: RemoteLife) -> None:
+        """Have a process ended. From any thread; does not wait."""
+        self._killing.submit(_kill, life.ray_actor)
+
     def close(self) -> None:
-        """Hear nothing any more."""
+        """Hear nothing any more; each process that was to be ended is."""
+        self._killing.shutdown(wait=True)
         if self._loop.is_closed():
             return
         self._loop.call_soon_threadsafe(self._end)
@@ -242,3 +259,10 @@ class Ears:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         self._loop.call_soon(self._loop.stop)
+
+
+def _kill(ray_actor: Any) -> None:
+    try:
+        ray.kill(ray_actor, no_restart=True)
+    except Exception as error:  # noqa: BLE001 - so wide: Ray itself may be gone
+        _log.debug("a Ray actor could not be killed: %s", error)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from procactors import ActorSystem
+from tests.support import leaks, rays
 from tests.support.waiting import eventually
 
 #: Seconds of an inline system's own time that anything may take.
@@ -49,9 +50,29 @@ class World:
         self.eventually(is_seen, "the death of an actor")
 
 
-@pytest.fixture(params=["inline", "threads", "processes"])
+@pytest.fixture(params=["inline", "threads", "processes", pytest.param("ray", marks=pytest.mark.ray)])
 def backend(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A cluster of this machine, which all tests on it share."""
+    with rays.local_cluster():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test when something of it is left; what Ray keeps for the next one is not."""
+    if "backend" in request.fixturenames and request.getfixturevalue("backend") == "ray":
+        request.getfixturevalue("cluster")
+        with rays.nothing_left_on_it():
+            yield
+        return
+    before = leaks.look()
+    yield
+    leaks.check(before, pytestconfig.getoption("settle"))
 
 
 @pytest.fixture
