@@ -73,6 +73,7 @@ class AsyncActorSystem(AsyncSystemHandle):
         log_repeats: int | None = LOG_REPEATS,
     ) -> None:
         self._handle = None
+        self._backend = backend
         self._make = functools.partial(
             ActorSystem,
             name,
@@ -160,6 +161,8 @@ class AsyncActorSystem(AsyncSystemHandle):
         timeout = patience("timeout", timeout)
         system = self._started()
         endpoint = system._endpoint
+        if not endpoint.has_threads:
+            return system.wait(timeout)  # its time is its own, and passes here
         closed = Awaited(port_here(), endpoint)
         action = functools.partial(closed.deliver, None, None)
         endpoint.on_close(action)
@@ -203,7 +206,10 @@ class AsyncActorSystem(AsyncSystemHandle):
         made: list[ActorSystem] = []
         try:
             # Not left when cancelled: a system half made would outlive its loop.
-            await to_the_end(lambda: made.append(self._make()))
+            if (self._backend or os.environ.get("PROCACTORS_BACKEND")) == "inline":
+                made.append(self._make())  # it is this thread's, and takes no time
+            else:
+                await to_the_end(lambda: made.append(self._make()))
         except asyncio.CancelledError:
             for system in made:
                 await to_the_end(system.kill)

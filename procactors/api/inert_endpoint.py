@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any, NoReturn
 
 from procactors.process.nesting import importer
@@ -37,6 +38,7 @@ class NullTransport:
 
     reply_number = 0
     has_threads = True
+    now: Callable[[], float] = monotonic
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
     gate_of: Callable[[Any], Any] | None = None
@@ -132,6 +134,10 @@ class NullTransport:
     def run_callback(self, callback: Callable[[], None]) -> None:
         """Run it at once: there is no thread."""
         callback()
+
+    def begin(self, call: Callable[[], None], name: str) -> None:
+        """Begin a call in a thread of its own: it finds what there is to say."""
+        threading.Thread(target=call, name=f"procactors-{name}", daemon=True).start()
 
     def on_close(self, action: Callable[[], None]) -> None:
         """Do nothing: what is not open is not closed."""

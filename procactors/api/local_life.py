@@ -23,7 +23,6 @@ from procactors.local.box import LocalReader
 from procactors.local.checkpoints import LocalCheckpointReader, keeper_of
 from procactors.local.here import Killed, here
 from procactors.local.loop import LocalLoop
-from procactors.model.backends import unsupported
 from procactors.process.order import StartOrder
 from procactors.runner.loop import TellFailed, describe
 from procactors.runner.method_table import table_of
@@ -58,6 +57,7 @@ class LocalLife(Life):
         actor: the actor's id.
         transport: the system's.
         is_dead: it was killed, or is over: it has no effect any more.
+        is_concurrent: others of its messages go on while one awaits.
         waits_for: what it waits for just now, if it does.
         thread_id: of the thread that serves it.
     """
@@ -77,13 +77,16 @@ class LocalLife(Life):
         self.actor = host.id
         self.host = host
         self.words = host.words
-        self.loop: LocalLoop | None = None
+        self.loop: Any = None
+        #: What the actor does beside its handlers, and may wait (`local.aside.Beside`).
+        self.beside: dict[Any, None] = {}
         self.waits_for: Any = None
         self.thread_id: int | None = None
         self._is_dead = False
         self._history = history
         self._instance: Any = None
-        self._options = life.options
+        self._options = options = life.options
+        self.is_concurrent = options.max_concurrency > 1
         super().__init__(_order_of(host, life), host.folder, self._make_reader(), self.transport)
         self._context._new_schedule = functools.partial(_Schedule, self, transport.engine.now)
         self.words[INCARNATION], self.words[PHASE] = life.incarnation, STARTING
@@ -97,9 +100,10 @@ class LocalLife(Life):
 
     def run(self) -> float | None:  # type: ignore[override]  # a step of it, not all
         """Take a step; see `Task.run`."""
-        if self._is_dead:
-            return None
         here.life = self
+        if self._is_dead:
+            self._let_go()
+            return None
         try:
             loop = self.loop
             if loop is None:
@@ -116,15 +120,28 @@ class LocalLife(Life):
             self._failed(error)
         finally:
             here.life = None
+        self._let_go()
         return None
+
+    def _let_go(self) -> None:
+        """End what goes on beside its handlers: the life is over for everybody."""
+        here.life = self
+        try:
+            self._end_beside()
+            if self._events is not None:
+                self._events.abandon()
+        finally:
+            here.life = None
+
+    def _end_beside(self) -> None:
+        for beside in list(self.beside):
+            beside.kill()
 
     def _begin(self) -> None:
         """Construct the actor; from here on it serves its mailbox."""
         self.thread_id = threading.get_ident()
         self._instance = instance = self._construct()
-        loop = LocalLoop(
-            self.host, self._reader, self.transport, instance, self._refused, self._history
-        )
+        loop = self._make_loop(instance)
         if self._context._leaving:
             loop.leave()
         self._context._serve_with(loop)
@@ -139,10 +156,21 @@ class LocalLife(Life):
         self._check_alive()
         self.host.ready(self._order.start, _decides(type(instance)))
 
+    def _make_loop(self, instance: Any) -> Any:
+        about = self.host, self._reader, self.transport, instance, self._refused, self._history
+        if self._events is None:
+            return LocalLoop(*about)
+        from procactors.local.async_loop import LocalAsyncLoop  # only where it is used
+
+        events: Any = self._events
+        return LocalAsyncLoop(*about, events, self._options.max_concurrency)
+
     def _construct(self) -> Any:
         cls, args, kwargs = self._load_blueprint()
         if table_of(cls).is_async:
-            raise unsupported("async", self.transport.engine.name)
+            from procactors.local.events import LocalEvents  # only where it is used
+
+            self._events = self.bell = LocalEvents(self.transport.engine, self)
         self._context._class = cls
         make: Any = cls.__new__
         is_plain = make is object.__new__
@@ -158,9 +186,9 @@ class LocalLife(Life):
                 self.host.state, store, self.actor, name, self._options, engine.now
             )
             self._keeper.restore(instance)
-        _hook(instance, "on_start")
+        self._ended(_hook(instance, "on_start"))
         if self._order.report:
-            _hook(instance, "on_restart", pickle.loads(self._order.report))
+            self._ended(_hook(instance, "on_restart", pickle.loads(self._order.report)))
         return instance
 
     def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
@@ -209,6 +237,7 @@ class LocalLife(Life):
         waiter = self.waits_for
         if waiter is not None:
             waiter.kill()
+        self._end_beside()
         self.transport.engine.wake(self)
 
     def _check_alive(self) -> None:
@@ -273,6 +302,7 @@ def _order_of(host: LocalHost, life: NextLife) -> StartOrder:
         main_file=None,
         authkey=b"",
         seed=life.seed,
+        concurrency=life.options.max_concurrency,
     )
 
 

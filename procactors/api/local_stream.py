@@ -8,13 +8,14 @@ Never: travels: what is read here is read here.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from procactors.errors import AskCycleError, AskTimeout
 from procactors.model.backends import unsupported
 from procactors.runtime.stream import Stream
-from procactors.runtime.streaming import encode_streamed
+from procactors.runtime.streaming import check_streamed, encode_streamed
 from procactors.wire.envelope import STREAM_KEY
 from procactors.wire.transport import SUPERVISOR
 
@@ -38,7 +39,12 @@ class _Ended:
 
     def deliver(self, answer: Any, error: BaseException | None) -> None:
         """Note the end."""
-        self._channel.end(answer, error)
+        if answer is not None or error is not None:  # else its call was sent
+            self._channel.end(answer, error)
+
+    def is_wanted(self) -> bool:
+        """Whether the call, if it is not sent yet, is still to be sent."""
+        return not self._channel.is_closed
 
 
 class LocalStream(Stream[T_co]):
@@ -59,6 +65,7 @@ class LocalStream(Stream[T_co]):
         self._name = name
         self._timeout = timeout
         self._is_over = False
+        self._loops = weakref.WeakSet()
 
     def __iter__(self) -> Iterator[T_co]:
         while not self._is_over:
@@ -73,14 +80,17 @@ class LocalStream(Stream[T_co]):
             raise StopIteration
         found = self._channel.take(self._timeout, self._name)
         if found is None:
-            raise AskTimeout(
-                f"no item from {self._name} within {self._timeout} s; the stream is still open"
-            )
+            raise self._late()
         is_item, item = found
         if is_item:
             return item  # type: ignore[no-any-return]
         self._end()
         raise StopIteration
+
+    def _late(self) -> AskTimeout:
+        return AskTimeout(
+            f"no item from {self._name} within {self._timeout} s; the stream is still open"
+        )
 
     def _end(self) -> None:
         """Note the end, and raise it if it is an error."""
@@ -99,11 +109,26 @@ class LocalStream(Stream[T_co]):
         self._channel.close()
         self._forget()
 
-    def __aiter__(self) -> AsyncIterator[T_co]:
-        raise unsupported("aio", self._local.engine.name)
+    async def _next(self, by: Any) -> T_co:
+        from asyncio import CancelledError  # large, as what follows
 
-    def __anext__(self) -> NoReturn:
-        raise unsupported("aio", self._local.engine.name)
+        from procactors.api.local_item import next_item
+
+        if self._is_over:
+            raise StopAsyncIteration
+        try:
+            found = await next_item(self._local, self._channel, self._timeout)
+        except (CancelledError, GeneratorExit):
+            if by is not None:
+                self._leave(by)
+            raise
+        if found is None:
+            raise self._late()
+        is_item, item = found
+        if is_item:
+            return item  # type: ignore[no-any-return]
+        self._end()
+        raise StopAsyncIteration
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # made in part
@@ -118,23 +143,36 @@ class LocalStream(Stream[T_co]):
 
 
 def open_local_stream(
-    transport: Any, ref: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    transport: Any,
+    ref: Any,
+    what: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    send: Callable[[Any, bytes, Any], None] | None = None,
 ) -> Stream[Any]:
     """Ask for the items of a generator; return the stream of them (see `ActorRef.stream`)."""
-    if ref._actor == transport.actor != SUPERVISOR:
+    if ref._actor == transport.actor != SUPERVISOR and send is None:
         raise AskCycleError(
             f"{ref.name} would wait for its own items for ever; call the generator itself"
         )
     transport.check_process()
-    key, encoded = encode_streamed(ref, transport, what, args, kwargs)
+    call = None
+    if send is None:
+        call = encode_streamed(ref, transport, what, args, kwargs)
+    else:
+        check_streamed(ref, what, args, kwargs)
     number, channel = transport.channels.new(ref._credit())
     forget = lambda: transport.channels.forget(number)  # noqa: E731 - of one line
     stream: Stream[Any] = LocalStream(transport, channel, forget, ref.name, ref._timeout)
     prefix = STREAM_KEY + b"%016x:" % number
     try:
-        transport.submit(
-            ref._actor, ref.name, prefix + key, encoded, _Ended(channel), None, ref._token_wait
-        )
+        if send is not None:
+            send(transport, prefix, _Ended(channel))
+        elif call is not None:
+            key, encoded = prefix + call[0], call[1]
+            transport.submit(
+                ref._actor, ref.name, key, encoded, _Ended(channel), None, ref._token_wait
+            )
     except BaseException:
         stream.close()
         raise

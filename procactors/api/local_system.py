@@ -179,13 +179,6 @@ class LocalSystem:
     def shares(self) -> list[Any]:
         raise unsupported("shares", self._engine.name)
 
-    @property
-    def aio(self) -> Any:
-        raise unsupported("aio", self._engine.name)
-
-    async def __aenter__(self) -> Any:
-        raise unsupported("aio", self._engine.name)
-
     def _expect_start(self) -> None:
         pass
 

@@ -459,7 +459,10 @@ class ActorSystem(SystemHandle):
         import asyncio
 
         stop = functools.partial(self._break_off, error) if is_broken_off(error) else self.stop
-        await asyncio.get_running_loop().run_in_executor(None, stop)
+        if self._endpoint.has_threads:
+            await asyncio.get_running_loop().run_in_executor(None, stop)
+        else:
+            stop()
         if self.failure is not None and error is None:
             raise self.failure
 

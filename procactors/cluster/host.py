@@ -33,17 +33,23 @@ from procactors.wire.mailbox.black_box import (
     DELIVERIES,
     EXPIRED,
     INCARNATION,
+    LISTENED,
     IN_HAND,
     PHASE,
+    RUNNING as RUNNING_PHASE,
     SERIAL,
     STARTING,
     STATE,
+    STOPPING,
+    SYSTEM_ENDS,
     STOP_ORDERED,
     TIMER,
     WAITING_ON,
 )
 from procactors.wire.mailbox.hands import LATER, RUNNING, WAITING
 from procactors.wire.record import KIND_AT, Kind, parse
+
+from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
     from procactors.cluster.processes import Processes
@@ -116,6 +122,7 @@ class ClusterHost(LocalHost):
         facts = self._backend.new_life(self, life)
         facts["words"] = self._words_for_life()
         facts["state"] = self.state._data
+        facts["desk_words"] = list(self._backend.transport.words(SUPERVISOR))
         remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
         remote.downlink = Downlink(functools.partial(self.heard, remote))
         # Not known before it is there, and that is seen by its first word.
@@ -193,11 +200,14 @@ class ClusterHost(LocalHost):
         else:
             self._slots[number] = slot
         words = self.words
+        if record[KIND_AT] == Kind.STOP:  # from here on senders are refused, as it will do itself
+            words[PHASE], words[CLOSED] = STOPPING, CLOSING
         if not deliveries:
             words[SERIAL] += 1
         transport = self._backend.transport
-        more = transport.store.pack(record, transport.also_sent(record), keep=True)[1]
-        result = life.handle(number, deliveries, words[SERIAL], record, *more)
+        numbers, head = transport.also_sent(self, life, record)
+        more = transport.store.pack(record, numbers, keep=True)[1]
+        result = life.handle(number, deliveries, words[SERIAL], record, head, *more)
         transport.ears.on_result(result, functools.partial(self._returned, life, number))
 
     def _returned(self, life: RemoteLife, number: int, result: Future[Any]) -> None:
@@ -214,10 +224,10 @@ class ClusterHost(LocalHost):
         if type(value) is not tuple:
             self._finish(life, number, value)
             return
-        answer, state, payloads, kept, sent = value
+        answer, state, payloads, kept, sent, piece = value
         if payloads:
             self._backend.transport.store.put_in(payloads)
-        finish = functools.partial(self._finish, life, number, answer, state, kept)
+        finish = functools.partial(self._finish, life, number, answer, state, kept, piece)
         if sent is not None:
             # What the handler has sent comes first.
             last, items = sent
@@ -233,6 +243,7 @@ class ClusterHost(LocalHost):
         answer: bytes | None,
         state: int = 0,
         kept: bytes | None = None,
+        piece: Any = None,
     ) -> None:
         """A message has its result: note that, and hand the next one over."""
         with self._sending:
@@ -243,7 +254,7 @@ class ClusterHost(LocalHost):
             if not self._step(number, state):
                 return  # it was taken back: another life has it
         if answer is not None:
-            self._backend.transport.reply_to(answer)
+            self._backend.transport.reply_to(answer, piece)
         self.wake()
 
     def _step(self, number: int, state: int) -> bool:
@@ -295,6 +306,8 @@ class ClusterHost(LocalHost):
         if what == "hello":
             self.pid = about[0]
         elif what == "ready":
+            if self.words[PHASE] == STARTING:
+                self.words[PHASE] = RUNNING_PHASE
             super().ready(*about)
         elif what == "state":
             self.state.write(about[0])
@@ -302,7 +315,9 @@ class ClusterHost(LocalHost):
             with self._sending:
                 self._let_go(about[0])
         elif what == "over":
-            ended, words, in_hand = about
+            ended, words, in_hand, batch = about
+            if batch is not None:
+                self._backend.transport.absorb(*batch)
             life.in_hand = in_hand
             for at in _SAID:
                 self.words[at] = words[at]
@@ -325,6 +340,7 @@ class ClusterHost(LocalHost):
         if self.life is life:
             with self._sending:
                 self._take_back(life)
+            self._backend.transport.ended(life)
             self._backend.listener.gone(self.id)
 
     def _take_back(self, life: RemoteLife) -> None:
@@ -441,6 +457,17 @@ class ClusterDesk(Desk):
     """The supervisor of a system on a cluster: its task is in the program."""
 
     make_backend = ClusterBackend
+
+    def _show_listeners(self) -> None:
+        """Say what is listened to. From any thread."""
+        super()._show_listeners()
+        for host in list(self._transport.lives.values()):  # type: ignore[attr-defined]  # a cluster's
+            host.order("desk", LISTENED, self.words[LISTENED])
+
+    def _begin_end(self, drain: bool) -> None:
+        super()._begin_end(drain)
+        for host in list(self._transport.lives.values()):  # type: ignore[attr-defined]  # a cluster's
+            host.order("desk", SYSTEM_ENDS, 1)
 
 
 def _hand_on(then: Callable[[Any], None], answer: Future[Any]) -> None:

@@ -12,8 +12,9 @@ import threading
 from concurrent.futures import Future
 from typing import Any, cast
 
+from procactors.cluster.channels import ClusterChannels
 from procactors.cluster.engine import ClusterEngine
-from procactors.cluster.store import ClusterStore, first_number
+from procactors.cluster.store import ClusterStore, batch_extras, first_number
 from procactors.cluster.uplink import Uplink
 from procactors.errors import ActorStopped, MailboxFull
 from procactors.local.box import LocalReader
@@ -48,6 +49,7 @@ class _Delivery:
             self.reply, self.call, self.method = envelope.reply, envelope.call, envelope.method
         self.answer: bytes | None = None
         self.state = 0
+        self.is_batch = False
         self.done = threading.Event()
 
 
@@ -205,8 +207,16 @@ class MemberHost(LocalHost):
         in_hand = [
             delivery.number for delivery in self.deliveries.values() if self._is_begun(delivery)
         ]
-        self._up(("over", tuple(ended), list(self.words), in_hand))
+        self._up(("over", tuple(ended), list(self.words), in_hand, self._batch_in_hand()))
         self._up(None)
+
+    def _batch_in_hand(self) -> Any:
+        """Return (call, what is marked, payloads) of the batch in hand; None: there is none."""
+        store: Any = self._backend.transport.store
+        for delivery in self.deliveries.values():
+            if delivery.is_batch:
+                return delivery.call, store.tables.end(), store.take_out(store.take_stored())
+        return None
 
     def _is_begun(self, delivery: _Delivery) -> bool:
         return all(record is not delivery.record for record in self.mail.records)
@@ -238,14 +248,17 @@ class MemberTransport(LocalTransport):
 
     host: MemberHost
     store: ClusterStore
+    channels: ClusterChannels
 
     def __init__(
         self, path: str, engine: ClusterEngine, facts: dict[str, Any], uplink: Uplink
     ) -> None:
         self._start = start = facts["start"]
-        super().__init__(path, cast("Any", engine))
         self._uplink = uplink
         self._up = uplink.put
+        super().__init__(path, cast("Any", engine))
+        self.store.make_topic_table = self._topic
+        self._desk_words = facts["desk_words"]
         self._first, self._last = first_number(start), first_number(start + 1)
         self._numbers = itertools.count(self._first)
         self._questions: dict[int, Future[Any]] = {}
@@ -256,6 +269,12 @@ class MemberTransport(LocalTransport):
 
     def _make_store(self, path: str) -> ClusterStore:
         return ClusterStore(path, self.make_replies, self._start)
+
+    def _make_channels(self, engine: Any) -> ClusterChannels:
+        return ClusterChannels(engine, self.store, self._start, self._relay)
+
+    def _relay(self, start: int, what: str, *about: Any) -> None:
+        self._up(("relay", start, what, about))
 
     def make_replies(self, store: Any = None) -> LocalReplies:
         """Return what sends answers."""
@@ -311,9 +330,15 @@ class MemberTransport(LocalTransport):
         if is_unbounded is None:
             is_unbounded = self.question("is_unbounded", actor, name)
             self._unbounded[actor] = is_unbounded
+        extras = None
+        pending: Any = self.calls.pending.get(call)
+        if hasattr(pending, "result_table"):
+            extras = batch_extras(self.store, pending)
+            self._up(("payloads", self.store.take_out(extras[0], keep=True)))
+            pending.result_table.hand_over(lambda _word, _value: None)
         parcel = self.store.pack(record)
         if is_unbounded:
-            self._up(("put", actor, name, parcel, waits))
+            self._up(("put", actor, name, parcel, waits, extras))
             return
         try:
             self.question("put", actor, name, parcel, timeout)
@@ -352,7 +377,36 @@ class MemberTransport(LocalTransport):
 
     def words(self, actor: int) -> Any:
         """Return the words of an actor's black box; None: they are not here."""
+        if actor == SUPERVISOR:
+            return self._desk_words
         return self.host.words if actor == self.host.id else None
+
+    def _topic(self, path: str, name: str) -> Any:
+        return _TopicTable(self, name)
+
+
+class _TopicTable:
+    """The subscribers of a topic: the program has the list."""
+
+    def __init__(self, transport: MemberTransport, name: str) -> None:
+        self._transport = transport
+        self._name = name
+
+    def add(self, subscriber: Any) -> None:
+        """Have an actor told, from now on."""
+        self._transport.question("topic", self._name, "add", subscriber)
+
+    def remove(self, actor: int) -> bool:
+        """Have an actor told no more; return whether it was."""
+        return bool(self._transport.question("topic", self._name, "remove", actor))
+
+    def subscribers(self) -> tuple[Any, ...]:
+        """Return who is told now."""
+        found: tuple[Any, ...] = self._transport.question("topic", self._name, "subscribers")
+        return found
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Member:
@@ -370,39 +424,70 @@ class Member:
         self._uplink = transport._uplink
 
     def handle(
-        self, number: int, deliveries: int, serial: int, record: bytes, more: tuple[Any, ...]
+        self,
+        number: int,
+        deliveries: int,
+        serial: int,
+        record: bytes,
+        head: Any,
+        more: tuple[Any, ...],
     ) -> Any:
         """Have a message handled, and wait until it is.
 
         Returns:
             None: it is, and wants no answer. Bytes: the record of its answer. A tuple: answer or
             None, the state in which it was put aside or 0, payloads, the actor's state or None,
-            what was sent meanwhile (see `Uplink.take`) or None.
+            what was sent meanwhile (see `Uplink.take`) or None, what was marked of a batch or None.
         """
         store, host = self._store, self._host
         if more:
             store.put_in(more)
         delivery = _Delivery(number, record)
+        if head is not None:
+            delivery.is_batch = True
+            store.tables.begin(*head)
+            store.take_stored()
         host.deliver(delivery, deliveries, serial)
         delivery.done.wait()
         answer, state = delivery.answer, host.unsent_state
         sent = self._uplink.take()
         if state is not None:
             host.unsent_state = None
-        elif not delivery.state and sent is None:
+        elif not delivery.state and sent is None and head is None:
             if answer is None:
                 return None
             if not parse(answer).flags:
                 return answer
-        payloads = [] if answer is None else store.pack(answer)[1]
-        return answer, delivery.state, payloads, state, sent
+        piece, results = None, ()
+        if head is not None:
+            piece, results = store.tables.end(), store.take_stored()
+            store.drop(more)  # they are the pool's
+        payloads = [] if answer is None else store.pack(answer, results)[1]
+        return answer, delivery.state, payloads, state, sent, piece
 
     def control(self, what: str, *about: Any) -> Any:
         """Do something beside the messages."""
         return getattr(self, f"_{what}")(*about)
 
-    def _answer(self, parcel: Any) -> None:
-        self._transport.calls.take(self._store.unpack(parcel))
+    def _answer(self, parcel: Any, piece: Any) -> None:
+        record = self._store.unpack(parcel)
+        if piece is not None:
+            pending: Any = self._transport.calls.pending.get(CALL_ID.unpack_from(parse(record).body)[0])
+            if hasattr(pending, "result_table"):
+                pending.result_table.absorb(piece)
+        self._transport.calls.take(record)
+
+    def _table(self, batch: int, word: int, value: int) -> None:
+        self._store.tables.change(batch, word, value)
+
+    def _item(self, number: int, sealed: Any, producer: int) -> None:
+        self._transport.channels.item(number, sealed, producer)
+
+    def _grant(self, number: int, count: int) -> None:
+        self._transport.channels.grant(number, count)
+
+    def _desk(self, at: int, value: int) -> None:
+        self._transport._desk_words[at] = value
 
     def _told(self, number: int, is_good: bool, value: Any) -> None:
         self._transport.told(number, is_good, value)

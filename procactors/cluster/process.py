@@ -39,9 +39,11 @@ class LifeProcess:
         module, name = begin
         self._member = getattr(importlib.import_module(module), name)(facts, self._uplink)
 
-    def handle(self, number: int, deliveries: int, serial: int, record: bytes, *more: Any) -> Any:
+    def handle(
+        self, number: int, deliveries: int, serial: int, record: bytes, head: Any, *more: Any
+    ) -> Any:
         """Have a message handled; return what comes of it (see `member.Member.handle`)."""
-        return self._member.handle(number, deliveries, serial, record, more)
+        return self._member.handle(number, deliveries, serial, record, head, more)
 
     @ray.method(concurrency_group="control")
     def control(self, what: str, *about: Any) -> Any:

@@ -16,12 +16,14 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from procactors.cluster.tables import ClusterTables, WorkerTables
 from procactors.local.store import LocalStore
+from procactors.runner.batches import STORED
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded, encode_for_system, receivers, systems
 from procactors.wire.record import IN_SEGMENT, parse
 
-__all__ = ["SPACE", "ClusterStore", "Parcel", "Payload", "first_number"]
+__all__ = ["SPACE", "ClusterStore", "Parcel", "Payload", "batch_extras", "first_number"]
 
 #: Bits below the number of a start in numbers that are unique in the system.
 SPACE = 40
@@ -31,6 +33,8 @@ Payload = tuple[int, bytes, list[Any]]
 Parcel = tuple[bytes, list[Payload]]
 
 _REFERENCE_BYTES = 8
+#: How a function is named that is kept beside the message.
+BY_REFERENCE = b"r"
 
 
 def first_number(start: int) -> int:
@@ -53,7 +57,8 @@ class ClusterStore(LocalStore):
         super().__init__(path, make_replies)
         self.process = start + 1
         self._numbers = itertools.count(first_number(start))
-        #: Results that a batch has put beside its table, to be sent with it.
+        self.tables: Any = WorkerTables() if start else ClusterTables()
+        #: Values that were put beside the records that name them: results of a batch's items.
         self.stored: list[int] = []
 
     def _encode(self, value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:
@@ -76,6 +81,11 @@ class ClusterStore(LocalStore):
         reference = super().store(encoded, target)
         self.stored.append(int.from_bytes(reference, sys.byteorder))
         return reference
+
+    def take_stored(self) -> list[int]:
+        """Return the numbers of what was kept since the last time."""
+        stored, self.stored = self.stored, []
+        return stored
 
     # -- on their way ---------------------------------------------------------------------------
 
@@ -125,3 +135,24 @@ class ClusterStore(LocalStore):
     def add_files(self, files: dict[str, bytes]) -> None:
         """Take over what another process has written."""
         self._files.update(files)
+
+
+def batch_extras(store: ClusterStore, batch: Any) -> tuple[list[int], Any]:
+    """Return what a worker needs for a pool's batch beside its message.
+
+    Args:
+        store: the pool's process's.
+        batch: the pool's.
+
+    Returns:
+        the numbers of payloads, and (process, number, head) of the table.
+    """
+    numbers = []
+    for span in batch.spans:
+        wire = span.wire()
+        if wire.place == STORED:
+            numbers.append(int.from_bytes(wire.payload, sys.byteorder))
+        if wire.function[:1] == BY_REFERENCE:
+            numbers.append(int.from_bytes(wire.function[1:], sys.byteorder))
+    table = batch.result_table
+    return numbers, (store.process, table.number, table.head())

@@ -19,15 +19,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import ray
 
+from procactors.cluster.channels import ClusterChannels
 from procactors.cluster.engine import ClusterEngine
-from procactors.cluster.store import SPACE, ClusterStore, first_number
+from procactors.cluster.store import SPACE, ClusterStore, batch_extras, first_number
+from procactors.cluster.tables import TablePiece
 from procactors.errors import ProcActorsError
 from procactors.local.here import Killed
 from procactors.local.replies import LocalReplies
+from procactors.local.topics import LocalTopicTable
 from procactors.local.transport import LocalTransport
-from procactors.wire.envelope import CALL_ID, open_envelope
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import CLOSED, WAITING_ON
-from procactors.wire.record import Kind, parse
+from procactors.wire.record import KIND_AT, Kind, parse
 from procactors.wire.replies.cycles import cycle_error, cycle_from
 from procactors.wire.transport import SUPERVISOR
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ProgramTransport"]
 
 _log = logging.getLogger("procactors")
+
+_CALL = int(Kind.CALL)
 
 
 class _Replies(LocalReplies):
@@ -62,29 +67,53 @@ class ProgramTransport(LocalTransport):
     """
 
     store: ClusterStore
+    channels: ClusterChannels
 
     def __init__(self, path: str, engine: ClusterEngine) -> None:
         super().__init__(path, cast("Any", engine))
         self._numbers = itertools.count(first_number(0))
+        self.store.make_topic_table = self._topic
+        self._topics: dict[str, LocalTopicTable] = {}
+        #: Of streams whose reader is an actor: by their number, the start of who produces it.
+        self._producers: dict[int, int] = {}
         #: By start: whose life it is.
         self.lives: dict[int, ClusterHost] = {}
         self.ears = Ears()
         #: Asks of actors that wait: by call, for which actor.
         self._awaited: dict[int, int] = {}
+        #: Of batches of actors' own pools: by call, what goes along.
+        self._extras: dict[int, tuple[Iterable[int], Any]] = {}
+        #: And what results their workers have sent.
+        self._results: dict[int, list[int]] = {}
 
     def _make_store(self, path: str) -> ClusterStore:
         return ClusterStore(path, self.make_replies, 0)
+
+    def _make_channels(self, engine: Any) -> ClusterChannels:
+        return ClusterChannels(engine, self.store, 0, self.relay)
+
+    def _topic(self, path: str, name: str) -> LocalTopicTable:
+        return self._topics.setdefault(name, LocalTopicTable(path, name))
 
     def make_replies(self, store: Any = None) -> LocalReplies:
         """Return what sends answers."""
         return _Replies(self)
 
-    def reply_to(self, record: bytes) -> bool:
-        """Send an answer to its caller; return whether that is there."""
+    def reply_to(self, record: bytes, piece: TablePiece | None = None) -> bool:
+        """Send an answer to its caller; return whether that is there.
+
+        Args:
+            record: of the answer.
+            piece: what a worker has marked, with the answer to a batch.
+        """
         kind, _, body = parse(record)
         (call,) = CALL_ID.unpack_from(body)
         start = call >> SPACE
+        if kind != Kind.MOVED:
+            self._extras.pop(call, None)
         if not start:
+            if piece is not None:
+                self.absorb(call, piece, ())
             return self.calls.take(record)
         host = self.lives.get(start)
         life = None if host is None else host.life
@@ -92,17 +121,71 @@ class ProgramTransport(LocalTransport):
             return False
         if kind != Kind.MOVED and self._awaited.pop(call, None) is not None:
             host.words[WAITING_ON] = 0
-        host.order("answer", self.store.pack(record))
+        more = self._results.pop(call, ())
+        host.order("answer", self.store.pack(record, more), piece)
         return True
 
-    def also_sent(self, record: bytes) -> Iterable[int]:
-        """Return the numbers of what a message needs beside its own payload."""
-        return ()
+    # -- pools ------------------------------------------------------------------------------------
+
+    def also_sent(
+        self, host: ClusterHost, life: RemoteLife, record: bytes
+    ) -> tuple[Iterable[int], Any]:
+        """Return what goes along with a message to a life's process.
+
+        Returns:
+            the numbers of what it needs beside its own payload; of a pool's batch what its table
+            says, else None.
+        """
+        if record[KIND_AT] != _CALL or record[WHOLE.size : WHOLE.size + 1] != BATCH_KEY:
+            return (), None
+        call = WHOLE.unpack_from(record)[4]
+        pending: Any = self.calls.pending.get(call)
+        table = getattr(pending, "result_table", None)
+        if table is None:
+            return self._extras.get(call, ((), None))
+        numbers, head = batch_extras(self.store, pending)
+        batch = pending.number
+
+        def tell(word: int, value: int) -> None:
+            host.order("table", batch, word, value)
+
+        table.hand_over(tell)
+        return numbers, head
+
+    def absorb(self, call: int, piece: TablePiece, payloads: Any) -> None:
+        """Take what a worker has marked of a batch."""
+        self.store.put_in(payloads)
+        pending: Any = self.calls.pending.get(call)
+        table = getattr(pending, "result_table", None)
+        if table is not None:
+            table.absorb(piece)
 
     def begin(self, host: ClusterHost, life: RemoteLife) -> None:
         """Hear the process of a life that begins, and know whose it is."""
         self.lives[life.start] = host
         self.ears.watch(host, life)
+
+    def ended(self, life: RemoteLife) -> None:
+        """A life is over: let nobody wait for what it does not read any more."""
+        self.lives.pop(life.start, None)
+        for number, producer in list(self._producers.items()):
+            if number >> SPACE == life.start:
+                del self._producers[number]
+                self.relay(producer, "grant", number, -1)
+            elif producer == life.start:
+                del self._producers[number]
+
+    def relay(self, start: int, what: str, *about: Any) -> bool:
+        """Send something to a process; return whether that is there."""
+        if not start:
+            getattr(self.channels, what)(*about)
+            return True
+        host = self.lives.get(start)
+        life = None if host is None else host.life
+        if host is None or life is None or life.start != start:
+            return False
+        host.order(what, *about)
+        return True
 
     # -- for actors' processes --------------------------------------------------------------------
 
@@ -118,9 +201,12 @@ class ProgramTransport(LocalTransport):
         self._deliver(host, SUPERVISOR, "the supervisor", record)
 
     def _on_put(
-        self, host: ClusterHost, life: RemoteLife, actor: int, name: str, parcel: Any, waits: bool
+        self, host: ClusterHost, life: RemoteLife, actor: int, name: str, parcel: Any, waits: bool,
+        extras: Any = None,
     ) -> None:
         record = self.store.unpack(parcel)
+        if extras is not None:
+            self._extras[WHOLE.unpack_from(record)[4]] = extras
         if waits and self._closes_circle(host, actor, name, record):
             return
         self._deliver(host, actor, name, record)
@@ -149,6 +235,23 @@ class ProgramTransport(LocalTransport):
                 self._unsend(record)
             else:
                 self.on_lost(actor, record)
+
+    def _on_relay(
+        self, host: ClusterHost, life: RemoteLife, start: int, what: str, about: tuple[Any, ...]
+    ) -> None:
+        if what == "item" and start:
+            self._producers[about[0]] = life.start
+        if not self.relay(start, what, *about) and what == "item":
+            self.relay(life.start, "grant", about[0], -1)
+
+    def _ask_topic(self, host: ClusterHost, name: str, what: str, *about: Any) -> Any:
+        return getattr(self._topic(self.path, name), what)(*about)
+
+    def _on_lost(self, host: ClusterHost, life: RemoteLife, actor: int, parcel: Any) -> None:
+        self.on_lost(actor, self.store.unpack(parcel))
+
+    def _on_payloads(self, host: ClusterHost, life: RemoteLife, payloads: Any) -> None:
+        self.store.put_in(payloads)
 
     def _on_answer(
         self, host: ClusterHost, life: RemoteLife, reply: int, call: int, parcel: Any

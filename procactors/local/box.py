@@ -33,7 +33,7 @@ from procactors.wire.record import KIND_AT, Kind, Record, frame, parse
 if TYPE_CHECKING:
     from procactors.local.engine import Engine, Waiter
 
-__all__ = ["LocalBox", "LocalMail", "LocalReader"]
+__all__ = ["LocalBox", "LocalMail", "LocalReader", "is_begun"]
 
 _WORDS = 64
 _NUDGE = frame(Kind.NUDGE, 0, b"")
@@ -170,6 +170,7 @@ class LocalReader:
     Attributes:
         path: names the mailbox.
         box: its black box.
+        records: what waits, the next first.
         is_dead: the life was killed: whatever it still does with its mailbox raises `Killed`.
     """
 
@@ -187,7 +188,7 @@ class LocalReader:
         self.mail = mail
         self.is_dead = False
         self._words = box.words
-        self._records = mail.records
+        self.records = mail.records
         self._is_bounded = bool(box.words[CAPACITY])
         self._now_ns = now_ns
 
@@ -203,7 +204,7 @@ class LocalReader:
         word = words[STATE]
         if (word >> 16) & 0xFFFFFF >= word >> 40:
             try:
-                record = self.box.current = self._records.popleft()
+                record = self.box.current = self.records.popleft()
             except IndexError:
                 if timeout is not None and timeout <= 0:
                     return -1
@@ -256,7 +257,12 @@ class LocalReader:
 
     def wake(self) -> None:
         """Have the life look at its words."""
-        self._records.append(_NUDGE)
+        self.records.append(_NUDGE)
 
     def close(self) -> None:
         """What was not handled stays for the next reader."""
+
+
+def is_begun(word: int) -> bool:
+    """Whether a state word says that there is a record in the batch that is not stepped behind."""
+    return (word >> 16) & 0xFFFFFF < word >> 40

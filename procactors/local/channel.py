@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "Channels", "Producer"]
 
 
+def _idle() -> None:
+    pass
+
+
 class Channel:
     """One stream's items.
 
     Attributes:
         answer: what the call of the generator was answered with; None: it has not ended.
         is_closed: the reader wants no more.
+        on_closed: called when it says so.
     """
 
     def __init__(self, engine: Engine, store: PayloadStore, room: int) -> None:
@@ -39,65 +44,104 @@ class Channel:
         self._items: deque[Any] = deque()
         # Held to change all of this.
         self._lock = threading.Lock()
-        self._reader: Waiter | None = None
-        self._writer: Waiter | None = None
+        self._readers: list[Waiter] = []
+        self._writers: list[Waiter] = []
         self.answer: tuple[Any, BaseException | None] | None = None
         self.is_closed = False
+        self.on_closed: Callable[[], None] | None = None
 
-    def put(self, item: Any) -> bool:
+    def seal(self, item: Any) -> Any:
+        """Return an item as it travels. Raises EncodeError: it cannot be pickled."""
+        plain = encode_result(item)
+        head, buffers = plain or self._store.encode(item, "item")
+        return plain is not None, head, [bytes(one) for one in buffers]
+
+    def offer(self, sealed: Any, make_waiter: Callable[[], Any]) -> Any:
+        """Add an item; return True, or False: nobody reads any more.
+
+        Where there is no room, return what was made by `make_waiter` and is told of it.
+        """
+        with self._lock:
+            if self.is_closed:
+                return False
+            if len(self._items) < self._room:
+                self._items.append(sealed)
+                self._wake(self._readers)
+                return True
+            waiter = make_waiter()
+            self._writers.append(waiter)
+            return waiter
+
+    def put(
+        self, item: Any, rest: Callable[[], None] = _idle, beat: Callable[[], None] = _idle
+    ) -> bool:
         """Add an item, when there is room; return False: nobody reads any more.
+
+        Args:
+            item: it.
+            rest: called when it begins to wait for room.
+            beat: called when that wait is over.
 
         Raises:
             EncodeError: it cannot be pickled.
         """
-        plain = encode_result(item)
-        head, buffers = plain or self._store.encode(item, "item")
-        sealed = plain is not None, head, [bytes(one) for one in buffers]
-        while True:
-            with self._lock:
-                if self.is_closed:
-                    return False
-                if len(self._items) < self._room:
-                    self._items.append(sealed)
-                    self._wake(self._reader)
-                    return True
-                self._writer = waiter = self._engine.waiter()
-            waiter.is_patient = True
-            self._engine.wait(waiter, None, "a stream's reader")
+        sealed = self.seal(item)
+        while not isinstance(is_taken := self.offer(sealed, self._engine.waiter), bool):
+            is_taken.is_patient = True
+            rest()
+            try:
+                self._engine.wait(is_taken, None, "a stream's reader")
+            finally:
+                beat()
+        return is_taken
 
     def take(self, timeout: float | None, name: str) -> tuple[bool, Any] | None:
         """Return (True, the next item); (False, None) at the end; None: none came in time."""
         deadline = None if timeout is None else self._engine.now() + timeout
-        while True:
-            with self._lock:
-                if self._items:
-                    sealed = self._items.popleft()
-                    self._wake(self._writer)
-                    return True, _opened(*sealed)
-                if self.answer is not None or self.is_closed:
-                    return False, None
-                self._reader = waiter = self._engine.waiter()
-            if not self._engine.wait(waiter, deadline, f"an item of {name}"):
+        while not isinstance(found := self.look(self._engine.waiter), tuple):
+            if not self._engine.wait(found, deadline, f"an item of {name}"):
                 return None
+        return found
+
+    def look(self, make_waiter: Callable[[], Any]) -> Any:
+        """Return (True, the next item), or (False, None) at the end.
+
+        Where none has come, return what was made by `make_waiter` and is told of it.
+        """
+        with self._lock:
+            if self._items:
+                sealed = self._items.popleft()
+                self._wake(self._writers)
+            elif self.answer is not None or self.is_closed:
+                return False, None
+            else:
+                waiter = make_waiter()
+                self._readers.append(waiter)
+                return waiter
+        return True, _opened(*sealed)
 
     def end(self, answer: Any, error: BaseException | None) -> None:
         """Note that the generator has ended."""
         with self._lock:
             self.answer = answer, error
-            self._wake(self._reader)
+            self._wake(self._readers)
 
     def close(self) -> None:
         """Read no more: the producer ends at its next item."""
         with self._lock:
             self.is_closed = True
             self._items.clear()
-            self._wake(self._writer)
-            self._wake(self._reader)
+            self._wake(self._writers)
+            self._wake(self._readers)
+            on_closed = self.on_closed
+        if on_closed is not None:
+            on_closed()
 
     @staticmethod
-    def _wake(waiter: Waiter | None) -> None:
-        if waiter is not None:
+    def _wake(waiters: list[Waiter]) -> None:
+        for waiter in waiters:  # each of them looks again
             waiter.set()
+        waiters.clear()
 
 
 def _opened(is_plain: bool, head: bytes, buffers: list[bytes]) -> Any:
@@ -134,19 +178,33 @@ class Producer:
     Args:
         channel: of its reader; None: that is gone.
         handler: the generator, bound.
+        rest: notes that the reader is waited for, which is no hang, however long it takes.
+        beat: notes that the generator is alive: the time of a hang counts from its last item.
     """
 
-    def __init__(self, channel: Channel | None, handler: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        channel: Channel | None,
+        handler: Callable[..., Any],
+        rest: Callable[[], None],
+        beat: Callable[[], None],
+    ) -> None:
         self._channel = channel
         self._handler = handler
+        self._rest = rest
+        self._beat = beat
 
-    def run(self, *args: Any, **kwargs: Any) -> None:
-        """Serve the stream to its end; its reader's leaving is one.
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve the stream to its end, or return what serves it; its reader's leaving is one.
 
         Raises:
             What the generator raises; EncodeError: an item cannot be sent.
         """
         items = self._handler(*args, **kwargs)
+        if hasattr(items, "__anext__"):
+            from procactors.local.async_producer import produce  # `asyncio` is large
+
+            return produce(self._channel, items, self._rest, self._beat)
         if not hasattr(items, "__next__"):
             raise UnknownMethod(
                 f"expected items from {self._handler.__qualname__}, found {type(items).__name__}: "
@@ -157,11 +215,13 @@ class Producer:
         finally:
             if hasattr(items, "close"):
                 items.close()
+        return None
 
     def _serve(self, items: Iterator[Any]) -> None:
         channel = self._channel
         if channel is None or channel.is_closed:
             return
         for item in items:
-            if not channel.put(item):
+            self._beat()
+            if not channel.put(item, self._rest, self._beat):
                 return

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Alarm", "Engine", "Task", "Waiter"]
+__all__ = ["Alarm", "Engine", "Task", "VirtualEngine", "Waiter"]
 
 
 class Task(Protocol):
@@ -105,6 +105,9 @@ class Engine(Protocol):
     def later(self, callback: Callable[[], None]) -> None:
         """Have a user's callback called, outside of what runs just now."""
 
+    def new_event_loop(self, task: Task) -> Any:
+        """Return an asyncio event loop for a task that runs it in its steps."""
+
     def yield_(self) -> None:
         """Let others run, if the engine likes to."""
 
@@ -116,3 +119,25 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End what the engine has begun; no task is left."""
+
+
+class VirtualEngine(Engine, Protocol):
+    """An engine that says who runs, by a time of its own.
+
+    Attributes:
+        is_closed: it has ended.
+        on_ready: called when something becomes ready that may be the program's doing; None: nobody
+            is to be told.
+    """
+
+    is_closed: bool
+    on_ready: Callable[[], None] | None
+
+    def next_at(self) -> float:
+        """Return the instant at which something is due next; infinity: nothing is."""
+
+    def give_way(self) -> None:
+        """Let others run that are ready."""
+
+    def drive(self, waiter: Waiter, until: float | None) -> bool:
+        """Let others run until something has come, or an instant; return whether it has come."""

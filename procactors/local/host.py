@@ -109,6 +109,12 @@ class LocalHost(ActorMailbox):
         elif self.on_message is not None:
             self.on_message()
 
+    def cancel(self, call: int) -> None:
+        """Have the handler of a call in hand leave, if it awaits. From any thread."""
+        loop = None if self.life is None else self.life.loop
+        if loop is not None:
+            loop.cancel(call)
+
     # -- its lives
 
     def start(self, life: NextLife) -> None:

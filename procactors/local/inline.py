@@ -29,9 +29,12 @@ from collections.abc import Callable
 from typing import Any
 
 from procactors.errors import AskTimeout
+from procactors.local.driver import TaskDriver
+from procactors.local.driving import DRIVERS
 from procactors.local.engine import Task, Waiter
 from procactors.local.here import Killed, here
 from procactors.model.backends import unsupported
+from procactors.wire.copies import in_copies
 
 __all__ = ["Inline"]
 
@@ -67,6 +70,8 @@ class _Waiter:
         self.is_killed = self.is_late = False
         #: That nothing can come any more.
         self.is_hopeless = self.is_patient = False
+        #: It is told only when no other waits that could be.
+        self.is_last = False
         self.strand: _Strand | None = None
 
     def set(self) -> None:
@@ -107,6 +112,9 @@ class Inline:
     Attributes:
         history: the messages that were begun, in order: (instant, actor, method, sender).
         others: what is ready to run.
+        on_ready: called when something becomes ready that may be the program's doing; None: nobody
+            is to be told.
+        is_closed: it has ended.
     """
 
     name = "inline"
@@ -134,7 +142,11 @@ class Inline:
         self._rest: _Waiter | None = None
         self._callbacks: collections.deque[Callable[[], None]] = collections.deque()
         self._caller = _Callbacks(self._callbacks)
-        self._is_closed = False
+        self.is_closed = False
+        self.on_ready: Callable[[], None] | None = None
+        self._driver = TaskDriver(self)
+        self._attend()
+        in_copies(DRIVERS.clear)
         self.history: collections.deque[tuple[float, str, bytes, int]] = collections.deque(
             maxlen=_KEPT
         )
@@ -173,6 +185,8 @@ class Inline:
             task.is_queued = True
             if not task.is_running:
                 self.others.append(task)
+                if self.on_ready is not None:
+                    self.on_ready()
 
     def later(self, callback: Callable[[], None]) -> None:
         """Have a user's callback called in its turn."""
@@ -204,6 +218,8 @@ class Inline:
 
     def _wait(self, waiter: Any, deadline: float | None) -> None:
         strand, life = self._strand(), here.life
+        if life is not None and life.is_dead:
+            raise Killed
         waiter.strand = strand
         alarm = None if deadline is None else self.at(deadline, waiter.expire)
         self._waiting.append(waiter)
@@ -229,12 +245,44 @@ class Inline:
 
     def yield_(self) -> None:
         """Let others run, now and then."""
-        if self.yields and self._draw() < self.yields and not self._is_closed:
+        if self.yields and self._draw() < self.yields and not self.is_closed:
             strand = self._strand_or_none()
-            if strand is not None and self.others:
-                strand.is_queued = True
-                self.others.append(strand)
-                self._hand_over(strand)
+            if strand is not None:
+                self._give_way(strand)
+
+    def give_way(self) -> None:
+        """Let others run that are ready."""
+        self._give_way(self._strand())
+
+    def _give_way(self, strand: _Strand) -> None:
+        if self.others:
+            strand.is_queued = True
+            self.others.append(strand)
+            self._hand_over(strand)
+
+    def drive(self, waiter: Any, until: float | None) -> bool:
+        """Let others run until something has come, or an instant; return whether it has come.
+
+        Args:
+            waiter: for what: for a task of an event loop that runs in this thread.
+            until: the instant; None: for ever.
+
+        Raises:
+            AskTimeout: it is for ever, and nothing is left that could bring it.
+        """
+        strand = self._strand()
+        if until is None or strand is not self._main:
+            waiter.is_last = True
+            deadline = None if until is None or until == math.inf else until
+            return self.wait(waiter, deadline, "what a task of the program waits for")
+        self._run(until, waiter)
+        return bool(waiter.is_set)
+
+    def new_event_loop(self, task: Task) -> Any:
+        """Return an asyncio event loop that runs in the steps of a task."""
+        from procactors.local.event_loop import EngineLoop  # `asyncio` is large
+
+        return EngineLoop(self, task)
 
     def look(self) -> None:
         """Let come what can, without time passing."""
@@ -246,10 +294,10 @@ class Inline:
         if self._strand_or_none() is not self._main:
             return
         self.run_until_idle()
-        while not has_come() and (when := self._next_at()) < math.inf:
+        while not has_come() and (when := self.next_at()) < math.inf:
             self._run(when)
 
-    def _next_at(self) -> float:
+    def next_at(self) -> float:
         """Return the instant of the next alarm; infinity if there is none."""
         while self._alarms and self._alarms[0][2].action is None:
             heapq.heappop(self._alarms)
@@ -265,9 +313,10 @@ class Inline:
         self._run(target)
         self._pass_to(target)
 
-    def _run(self, until: float) -> None:
+    def _run(self, until: float, waiter: _Waiter | None = None) -> None:
         strand = self._strand()
-        waiter = _Waiter(self)
+        if waiter is None:
+            waiter = _Waiter(self)
         waiter.strand = strand
         before = self._until, self._rest
         self._until, self._rest = until, waiter
@@ -275,6 +324,7 @@ class Inline:
             self._hand_over(strand)
         finally:
             self._until, self._rest = before
+            waiter.strand = None
 
     # -- the baton --------------------------------------------------------------------------------
 
@@ -334,15 +384,16 @@ class Inline:
     def _carry(self, strand: _Strand) -> None:
         """Take steps, as long as this carrier has the baton; then wait for it."""
         self._mine.strand = strand
-        while True:
-            following = self._go_on(strand)
-            if following is None or strand.is_lost:
-                return
-            self._carriers.append(strand)
-            following.go.release()
-            strand.go.acquire()
-            if self._is_closed:
-                return
+        self._attend()
+        try:
+            while (following := self._go_on(strand)) is not None and not strand.is_lost:
+                self._carriers.append(strand)
+                following.go.release()
+                strand.go.acquire()
+                if self.is_closed:
+                    return
+        finally:
+            self._leave(threading.get_ident())
 
     def _go_on(self, strand: _Strand) -> _Strand | None:
         """Take steps until it is another strand's turn; return that."""
@@ -409,7 +460,7 @@ class Inline:
 
     def _let_time_pass(self) -> _Strand | None:
         """Nothing is ready: do what is due next; return the strand that is to go on instead."""
-        when = self._next_at()
+        when = self.next_at()
         if when < math.inf and when <= self._until:
             alarm = heapq.heappop(self._alarms)[2]
             if when > self._now:
@@ -420,7 +471,7 @@ class Inline:
             return None
         if self._rest is not None:
             return self._rest.strand
-        waiter = next((one for one in reversed(self._waiting) if not one.is_patient), None)
+        waiter = self._hopeless()
         if waiter is not None:
             self._waiting.remove(waiter)
             waiter.is_hopeless = True
@@ -428,9 +479,28 @@ class Inline:
             return None
         return self._main  # nobody waits: it cannot be, but a program must not hang for it
 
+    def _hopeless(self) -> _Waiter | None:
+        """Return what is to be told that it waits in vain: what began to wait last."""
+        found = [waiter for waiter in reversed(self._waiting) if not waiter.is_patient]
+        found.sort(key=lambda waiter: waiter.is_last)
+        return found[0] if found else None
+
+    def _attend(self) -> None:
+        """Have actors run while a task waits in an event loop of this thread."""
+        DRIVERS.setdefault(threading.get_ident(), []).append(self._driver)
+
+    def _leave(self, thread: int) -> None:
+        drivers = DRIVERS.get(thread)
+        if drivers is not None and self._driver in drivers:
+            drivers.remove(self._driver)
+            if not drivers:
+                DRIVERS.pop(thread, None)
+
     def close(self) -> None:
         """End the carriers."""
-        self._is_closed = True
+        self.is_closed = True
+        self._leave(self._owner)
+        self._driver.close()
         while self._carriers:
             self._carriers.pop().go.release()
         for thread in self._threads:

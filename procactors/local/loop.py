@@ -7,35 +7,32 @@ Never: does with a message anything else than `runner.loop` does.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from procactors.local.channel import Producer
-from procactors.local.here import here
-from procactors.local.slots import LocalHeld
-from procactors.runner.loop import Loop
-from procactors.runner.method_table import find_handler
+from procactors.local.box import LocalReader, is_begun
+from procactors.local.here import Killed
+from procactors.local.serving import Serving
 from procactors.wire.envelope import WHOLE
 from procactors.wire.mailbox.black_box import (
+    BUSY_SINCE,
     CONTROL,
     DELIVERIES,
-    EXPIRED,
     HALT,
+    HANDLED,
     HANDS,
     IN_HAND,
     PHASE,
     RUNNING,
     STATE,
 )
-from procactors.wire.pickling.plain import PLAIN
+from procactors.wire.mailbox.reader import WouldWait
+from procactors.wire.pickling.plain import PLAIN, load_plain
 from procactors.wire.record import KIND_AT, Kind, parse
 
 if TYPE_CHECKING:
     from procactors.local.host import LocalHost
     from procactors.local.transport import LocalTransport
-    from procactors.runner.held import Held
-    from procactors.wire.mailbox.hands import Slot
 
 __all__ = ["LocalLoop"]
 
@@ -44,7 +41,7 @@ _HEAD = WHOLE.size
 _CALL = int(Kind.CALL)
 
 
-class LocalLoop(Loop):
+class LocalLoop(Serving):
     """Serves one life of an actor, step by step.
 
     Args:
@@ -66,27 +63,10 @@ class LocalLoop(Loop):
         history: Callable[[Any], None] | None,
     ) -> None:
         super().__init__(reader, transport.store, host.id, instance, lost)
-        self._host = host
-        self._now = transport.engine.now
-        self._box = reader.box
-        self._mail = reader.mail
-        self._name = host.name
-        self._history = history
-        self._engine = transport.engine
-        self._traces = transport.calls.traces
-        self._channels = transport.channels
-        self.replies = replies = transport.make_replies()
-        replies.is_dead = lambda: reader.is_dead
-        self._answer = replies.answer
-        self._is_begun = False
+        self._settle(host, transport, history)
         self._patience_s: float | None = None
-
-    @property
-    def thread(self) -> Any:
-        """The thread in which the message in hand may be forwarded, put aside and the like."""
-        life = here.life
-        is_here = life is not None and life.loop is self
-        return threading.current_thread() if is_here else self
+        # Records come straight from a mailbox with any number of places.
+        self._is_straight = type(reader) is LocalReader and not host.options.mailbox
 
     @property
     def is_quiet(self) -> bool:
@@ -96,18 +76,20 @@ class LocalLoop(Loop):
             and self._keeper is None
             and self._patience_s is None
             and not self._mail.records
-            and not self._pausing
             and self._words[CONTROL] < HALT
         )
 
-    def serve(self) -> bool:  # noqa: C901, PLR0912 - in one piece: it is hot
+    def cancel(self, call: int) -> None:
+        """Do nothing: a handler that awaits nothing looks by itself whether it is wanted."""
+
+    def serve(self) -> bool:
         """Handle records until others are ready; return False if this life comes to its end.
 
         Raises:
             WouldWait: there is none. TellFailed: a tell's handler raised. BaseException: whatever
                 a handler let through.
         """
-        words, box, others, engine = self._words, self._box, self._engine.others, self._engine
+        words, others = self._words, self._engine.others
         if not self._is_begun:
             self._is_begun = True
             words[PHASE] = RUNNING
@@ -116,47 +98,95 @@ class LocalLoop(Loop):
         while True:
             if self._is_unstashed:
                 self._begin_unstashed(True)
+            self._pausing = self.leaving
             if self.leaving or words[CONTROL] >= HALT:
                 return False
             source = self.source
-            if source.advance(self._patience_s) < 0:
+            if source is self._reader and self._is_straight and not is_begun(words[STATE]):
+                self._serve_straight(others)
+            elif source.advance(self._patience_s) < 0:
                 return False
-            record = box.current
-            if record[KIND_AT] != _CALL:
-                self._serve_control(record)
-                if others:
-                    return True
-                continue
-            length, _, flags, padding, call, reply, sender, deadline, named = _unpack(record)
-            if deadline and reply and self._is_unwanted(reply, call, deadline):
-                self._skip(flags, parse(record).body)
-                continue
-            self.deadline = deadline
-            body_at = _HEAD + named
-            key = record[_HEAD:body_at]
-            if self._history is not None:
-                self._history((engine.now(), self._name, key, sender))
-            body = record[body_at : length - padding]
-            if body[0] == PLAIN and not flags:
-                self._serve_plain(key, body, call, reply)
-                source.done(place=True)
-            elif not self._serve(key, flags, body, call, reply):
-                source.done(place=True)
+            else:
+                self._serve_one(self._box.current)
             if others:
                 return True
 
-    def _fail(self, call: int, reply: int, error: BaseException) -> None:
-        if error.__traceback__ is not None:
-            self._traces[call] = error.__traceback__
-        try:
-            super()._fail(call, reply, error)
-        finally:
-            self._traces.pop(call, None)
+    def _serve_straight(self, others: list[Any]) -> None:  # noqa: C901, PLR0912 - it is hot
+        """Handle records until others are ready, or something else is to be looked at.
 
-    def _streaming(self, key: bytes) -> Callable[..., Any]:
-        number, _, method = key[1:].partition(b":")
-        _, handler = find_handler(self._instance, self._table, method, streamed=True)
-        return Producer(self._channels.find(int(number, 16)), handler).run
+        What `advance`, `_serve_one` and `done` do, without a call for each: they cost as much as
+        the rest.
+        """
+        reader: Any = self._reader
+        words, box, records, history = self._words, self._box, reader.records, self._history
+        engine, name, bound = self._engine, self._actor_name, self._bound
+        while not self._pausing and words[CONTROL] < HALT:
+            if reader.is_dead:
+                raise Killed
+            try:
+                record = box.current = records.popleft()
+            except IndexError:
+                if self._patience_s is None:
+                    raise WouldWait(None) from None
+                self._is_straight = False  # it has come to its stop
+                return
+            words[BUSY_SINCE] = engine.now_ns()
+            if record[KIND_AT] != _CALL:
+                words[STATE] = len(record) << 40 | IN_HAND
+                self._serve_control(record)
+            else:
+                length, _, flags, padding, call, reply, sender, deadline, named = _unpack(record)
+                words[STATE] = length << 40 | IN_HAND
+                if (deadline and reply) or flags:
+                    self._serve_one(record)
+                else:
+                    self.deadline = 0.0
+                    body_at = _HEAD + named
+                    key = record[_HEAD:body_at]
+                    if history is not None:
+                        history((engine.now(), name, key, sender))
+                    if record[body_at] != PLAIN:
+                        body = record[body_at : length - padding]
+                        if not self._serve(key, flags, body, call, reply):
+                            self.source.done(place=True)
+                    else:
+                        handler = bound.get(key)
+                        if handler is None or reply:
+                            self._serve_plain(key, record[body_at:], call, reply)
+                        else:
+                            args = load_plain(record[body_at:])
+                            try:
+                                handler(*args)
+                            except Exception as error:  # noqa: BLE001 - the user's
+                                self._raised(error, key, call, reply)
+                        if reader.is_dead:
+                            raise Killed
+                        words[DELIVERIES] = 0
+                        words[STATE] = length << 40 | length << 16
+                        words[HANDLED] += 1
+            if others:
+                return
+
+    def _serve_one(self, record: bytes) -> None:
+        """Handle the record that has just been taken."""
+        if record[KIND_AT] != _CALL:
+            self._serve_control(record)
+            return
+        length, _, flags, padding, call, reply, sender, deadline, named = _unpack(record)
+        if deadline and reply and self._is_unwanted(reply, call, deadline):
+            self._skip(flags, parse(record).body)
+            return
+        self.deadline = deadline
+        body_at = _HEAD + named
+        key = record[_HEAD:body_at]
+        if self._history is not None:
+            self._history((self._now(), self._actor_name, key, sender))
+        body = record[body_at : length - padding]
+        if body[0] == PLAIN and not flags:
+            self._serve_plain(key, body, call, reply)
+        elif self._serve(key, flags, body, call, reply):
+            return
+        self.source.done(place=True)
 
     def _serve_control(self, record: bytes) -> None:
         kind, flags, body = parse(record)
@@ -166,37 +196,8 @@ class LocalLoop(Loop):
         self.source.done(place=kind == Kind.MOVED)
 
     @property
-    def is_cancelled(self) -> bool:
-        """Whether the caller of the message in hand has cancelled it."""
-        if self._runner is not None and self._runner.is_cancelled:
-            return True  # of a pool's call
-        record = self.record
-        if not self._host.cancelled or len(record) < _HEAD or record[KIND_AT] != _CALL:
-            return False
-        return _unpack(record)[4] in self._host.cancelled
-
-    @property
     def record(self) -> bytes:
         """The record in hand, as it is now; empty if there is none."""
         if self._slot is not None:
             return self._slot.raw
         return self._box.current if self._words[STATE] & IN_HAND else b""
-
-    @property
-    def held(self) -> Held:
-        """The messages that are held out of the batch."""
-        if self._held is None:
-            reader: Any = self._reader
-            self._held = LocalHeld(reader, self._store, self._keeper, self._host.table)
-        return self._held
-
-    def _is_unwanted(
-        self, reply: int, call: int, deadline: float, slot: Slot | None = None
-    ) -> bool:
-        """Return whether a message is not to begin: it is late."""
-        words = self._words
-        is_again = bool(words[DELIVERIES] if slot is None else slot.deliveries)
-        if deadline and not is_again and self._now() >= deadline:
-            words[EXPIRED] += 1
-            return True
-        return False

@@ -195,7 +195,8 @@ class _Received:
         self._values.pop(self._number, None)
 
     def leave(self) -> None:
-        """Leave the payload as it is: it will be received again."""
+        """Leave the payload as it is: it will be received again, and handled then."""
+        self._values = {}
 
 
 def _dumps(value: Any, _: str) -> object:

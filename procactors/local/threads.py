@@ -16,6 +16,7 @@ from collections.abc import Callable
 from time import monotonic, monotonic_ns
 from typing import Any
 
+from procactors.local.aside import here_beside
 from procactors.local.engine import Task, Waiter
 from procactors.local.here import Killed, here
 
@@ -147,6 +148,21 @@ class Threads:
         if self._callbacks.put(callback):
             self.start(self._callbacks, "callbacks")
         _wake(self._callbacks)
+
+    def new_event_loop(self, task: Any) -> Any:
+        """Return an asyncio event loop, to be run in the task's thread.
+
+        What is given to its default executor is the task's doing, too.
+        """
+        import asyncio  # large
+        from concurrent.futures import ThreadPoolExecutor
+
+        loop = asyncio.new_event_loop()
+        beside = ThreadPoolExecutor(
+            thread_name_prefix="procactors-aside", initializer=here_beside, initargs=(task,)
+        )
+        loop.set_default_executor(beside)
+        return loop
 
     def yield_(self) -> None:
         """The machine sees to that."""

@@ -25,6 +25,7 @@ from procactors.errors import (
     ForeignProcess,
     MailboxFull,
 )
+from procactors.local.aside import Aside
 from procactors.local.channel import Channels
 from procactors.local.here import Killed, here
 from procactors.local.replies import REPLY, Calls, LocalReplies, Port
@@ -92,6 +93,9 @@ class Box(Protocol):
     def has_in_hand(self, reply: int, call: int) -> bool:
         """Return whether a call is in hand."""
 
+    def cancel(self, call: int) -> None:
+        """Have the handler of a call in hand leave, if it awaits."""
+
 
 class LocalTransport:
     """The `Transport` of a system in one process.
@@ -101,14 +105,12 @@ class LocalTransport:
         engine: runs it.
     """
 
-    is_concurrent = False
-
     def __init__(self, path: str, engine: Engine) -> None:
         self.path = path
         self.engine = engine
         self.store = self._make_store(path)
         self.calls = Calls(self.store)
-        self.channels = Channels(engine, self.store)
+        self.channels = self._make_channels(engine)
         self.open_stream: Callable[..., Any] | None = None
         self.gate_of: Callable[[Any], Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
@@ -140,6 +142,9 @@ class LocalTransport:
     def _make_store(self, path: str) -> LocalStore:
         return LocalStore(path, self.make_replies)
 
+    def _make_channels(self, engine: Engine) -> Channels:
+        return Channels(engine, self.store)
+
     def refuse(self, what: str) -> None:
         """Refuse what the backend does not promise, by its name in the table."""
         raise unsupported(what, self.engine.name)
@@ -155,6 +160,22 @@ class LocalTransport:
         """Id of the actor that the calling thread serves; `MAIN` for the main program."""
         life = here.life
         return life.actor if life is not None and life.transport is self else MAIN
+
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether the actor here goes on with others while one of its handlers awaits."""
+        life = here.life
+        return life is not None and life.transport is self and life.is_concurrent
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """The engine's clock."""
+        return self.engine.now
+
+    def begin(self, call: Callable[[], None], name: str) -> None:
+        """Begin a call that may wait, beside what runs here."""
+        life = here.life
+        self.engine.start(Aside(life if life and life.transport is self else None, call), name)
 
     def _life(self) -> Any:
         """Return the life of this system that the calling thread serves; None: of none.
@@ -262,12 +283,13 @@ class LocalTransport:
 
     def _await(self, port: Port, life: Any, deadline: float | None) -> Answer | None:
         """Wait for the answer of an ask; a cycle of asks is an error."""
-        if life is not None:
+        is_shown = life is not None and not life.is_concurrent
+        if is_shown:
             self._show_wait(port, life)
         try:
             self.engine.wait(port.waiter, deadline, f"the reply of {port.name}")
         finally:
-            if life is not None and not life.is_dead:
+            if is_shown and not life.is_dead:
                 life.words[WAITING_ON] = 0
         if port.error is not None:
             raise port.error
@@ -435,8 +457,11 @@ class LocalTransport:
                 slot.is_counted = True
                 slot.release()
                 return True
-            if box.has_in_hand(REPLY, call):
+            is_begun = box.has_in_hand(REPLY, call)
+            if is_begun:
                 box.cancelled.add(call)
+        if is_begun:
+            box.cancel(call)
         return False
 
     def _aside(self, box: Box, call: int) -> LocalSlot | None:

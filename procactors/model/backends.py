@@ -73,17 +73,11 @@ LIMITS: dict[str, Limit] = {
         _ERROR,
         "it is against memory that a process does not give back, and here there is one process",
     ),
-    "async": Limit(
-        "`async def` handlers and hooks, `max_concurrency`",
-        _LOCAL,
+    "io": Limit(
+        "sockets, pipes and processes of `asyncio` in an actor's event loop",
+        ("inline",),
         _ERROR,
-        "an event loop of their own comes with the process",
-    ),
-    "aio": Limit(
-        "`ref.aio`, `system.aio`, `async with`",
-        _LOCAL,
-        _ERROR,
-        "the loop is woken by a pipe of another process",
+        "what comes from outside comes when it likes, and all that happens is drawn from the seed",
     ),
     "feeds": Limit(
         "`feed(...)` as an argument",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import threading
+import functools
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from procactors.pool.map import MapResults
 from procactors.runtime.aside import aside
 from procactors.runtime.loop_port import LoopPort, port_here
+from procactors.wire.transport import Transport
 
 __all__ = ["AsyncMapResults"]
 
@@ -43,11 +44,13 @@ class AsyncMapResults(AsyncIterator[R]):
     the input, and pickled, in a thread of the map: no more than its workers need.
     """
 
-    def __init__(self, begin: Callable[[], MapResults[R]], is_exact: bool) -> None:
+    def __init__(
+        self, transport: Transport, begin: Callable[[], MapResults[R]], is_exact: bool
+    ) -> None:
         self._port = port_here()
         self._values: deque[R] = deque()
         self._taken = 0
-        self._feeder = _Feeder(self._port, begin, 0 if is_exact else _AHEAD)
+        self._feeder = _Feeder(self._port, transport, begin, 0 if is_exact else _AHEAD)
 
     def __aiter__(self) -> AsyncMapResults[R]:
         return self
@@ -92,11 +95,18 @@ class _Feeder:
 
     Args:
         port: of the loop that takes the results.
+        transport: of the pool.
         begin: begins the map; called in the thread.
         ahead: results that may lie ready; 0: none that was not asked for.
     """
 
-    def __init__(self, port: LoopPort, begin: Callable[[], MapResults[Any]], ahead: int) -> None:
+    def __init__(
+        self,
+        port: LoopPort,
+        transport: Transport,
+        begin: Callable[[], MapResults[Any]],
+        ahead: int,
+    ) -> None:
         self._port = port
         self._begin: Callable[[], MapResults[Any]] | None = begin
         self._ahead = ahead
@@ -105,12 +115,14 @@ class _Feeder:
         self._results: MapResults[Any] | None = None
         self._is_over = self._is_left = self._is_asked = False
         # Guards all of it. Reentrant: the garbage collector may call `leave` on top of its holder.
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = transport.make_guard()
+        self._changed = transport.make_condition(self._lock)
+        self._transport = transport
+        # Nobody but a thread can find its loop gone.
+        self._look_s = _LOOK_S if transport.has_threads else None
         self._future: asyncio.Future[None] | None = None
         context = contextvars.copy_context()
-        threading.Thread(
-            target=context.run, args=(self._run,), name="procactors-map", daemon=True
-        ).start()
+        transport.begin(functools.partial(context.run, self._run), "map")
 
     # -- in the loop's thread -------------------------------------------------------------------
 
@@ -123,7 +135,7 @@ class _Feeder:
         """
         if self._future is not None and not self._future.done():
             raise RuntimeError("these results are being iterated by another task")
-        with self._changed:
+        with self._lock:
             if self._ready:
                 values.extend(self._ready)
                 self._ready.clear()
@@ -139,7 +151,7 @@ class _Feeder:
                     del self, error  # no circle with the traceback, which has this frame
             self._is_asked = True
             self._changed.notify_all()
-            self._future = future = self._port.new_future()
+            self._future = future = self._port.new_future(self._transport)
         await future
 
     def release(self) -> None:
@@ -149,7 +161,7 @@ class _Feeder:
 
     def leave(self) -> Any:
         """Want no more; return the map's job, which is to be closed; None if it has ended."""
-        with self._changed:
+        with self._lock:
             self._is_left = True
             results, is_over = self._results, self._is_over
             self._is_over = True  # for a loop that goes on iterating
@@ -166,14 +178,14 @@ class _Feeder:
         try:
             results = begin()
             del begin
-            with self._changed:
+            with self._lock:
                 self._results = results
             if not self._is_left:
                 self._pump(results)
             results.close()
         except BaseException as raised:  # noqa: BLE001 - whatever it is, it is the caller's
             error = raised
-        with self._changed:
+        with self._lock:
             self._is_over, self._results = True, None
             self._error = None if self._is_left else error
         del error
@@ -189,16 +201,16 @@ class _Feeder:
 
     def _has_room(self) -> bool:
         """Wait until more results may lie ready; return False: none is wanted any more."""
-        with self._changed:
+        with self._lock:
             while not self._is_left:
                 if len(self._ready) < self._ahead or (self._is_asked and not self._ready):
                     return True
-                if not self._changed.wait(_LOOK_S) and self._port.is_closed():
+                if not self._changed.wait(self._look_s) and self._port.is_closed():
                     break
         return False
 
     def _give(self, block: Any) -> None:
-        with self._changed:
+        with self._lock:
             if self._is_left:
                 return
             had = len(self._ready)

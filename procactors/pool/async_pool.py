@@ -40,7 +40,7 @@ from procactors.runtime.awaited import Awaited
 from procactors.runtime.lane import Sending, send_later
 from procactors.runtime.leaving import is_broken_off
 from procactors.runtime.loop_port import LoopPort, port_here
-from procactors.runtime.loop_turn import LoopTurn
+from procactors.runtime.loop_turn import turn_of
 from procactors.runtime.reply import Reply
 from procactors.wire.payload_store import LARGE
 from procactors.wire.pickling.weight import weighs_less
@@ -212,8 +212,9 @@ class AsyncPool(Generic[A]):
             None if is_patient else 0.0,
             is_told=is_told,
             is_large=is_large,
+            clock=pool._transport.now,
         )
-        send_later(port, key, sending)
+        send_later(port, key, sending, pool._transport)
         return False
 
     # -- all of them --------------------------------------------------------------------------
@@ -445,6 +446,7 @@ class AsyncPool(Generic[A]):
         check_inputs(what, pool._table, items, more, verb)
         options = checked_options(is_spread, pool._timeout, words)
         return AsyncMapResults(
+            pool._transport,
             lambda: MapResults(pool._job(what, items, is_spread, words)),
             is_exact=options.in_flight is not None,
         )
@@ -526,7 +528,7 @@ class AsyncPool(Generic[A]):
 async def _ended(reply: Reply[Any]) -> None:
     """Wait until a reply has ended, however it has; what came of it is left there."""
     if not reply.done():
-        await LoopTurn(reply._sleepers, reply.done)
+        await turn_of(reply)
 
 
 def _cancel_all(replies: Iterable[Reply[Any]]) -> None:

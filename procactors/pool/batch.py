@@ -371,6 +371,8 @@ class Batch:
 
     def first_free(self) -> int:
         """Return the first item that is not begun, and never will be: `SEEN_S` after `lower`."""
+        if self.result_table.is_blind:
+            return self.count  # nobody sees how far it is
         done = self.done()
         # What lies behind the limit is not begun: the worker reads the limit behind each mark. Only
         # where it had come further than was seen when the limit was lowered, it may have one item

@@ -18,7 +18,6 @@ from procactors.model import commands as c
 from procactors.pool.batch import SEEN_S, Batch, Span
 from procactors.pool.dispatch import Dispatcher
 from procactors.runtime.client import Client
-from procactors.wire.result_table import CANCELLED
 from procactors.wire.spin import pause
 
 __all__ = ["Place", "end_worker", "hold_back", "take_back"]
@@ -53,7 +52,7 @@ def hold_back(dispatcher: Dispatcher, is_of: IsOf) -> Place | None:
                 for span, at in batch.parts(0, batch.stolen_from):
                     if is_of(span):
                         batch.lower(at, monotonic())
-                        batch.result_table.words[CANCELLED] = at + 1
+                        batch.result_table.cancel(at)
                         return Place(batch, at)
     return None
 
@@ -101,6 +100,8 @@ def end_worker(dispatcher: Dispatcher, is_of: IsOf) -> bool:
     with dispatcher.lock:
         if batch not in slot.batches or batch.done() != at or slot.accused:
             return False
+        if batch.result_table.is_blind and batch.count > 1:
+            return False  # it may be at another item of the batch
         assert batch.call is not None
         command = c.KillCall(slot.ref._actor, transport.reply_number, batch.call)
         # It gets nothing new until that is known: it would be killed with it.

@@ -79,6 +79,9 @@ class AsyncLoop(Loop):
         most: messages that may be in hand at once.
     """
 
+    #: The clock by which a handler is found to have held up the event loop.
+    clock: Callable[[], float] = monotonic
+
     def __init__(
         self,
         reader: MailboxReader,
@@ -162,6 +165,21 @@ class AsyncLoop(Loop):
 
     def run(self) -> int:
         """Serve until the end; see `Loop.run`."""
+        self._begin_all()
+        try:
+            self._loop.run_forever()
+            while not self._is_through_all():
+                self._loop.run_forever()
+        except BaseException as error:
+            self._unwind(error)
+            raise
+        finally:
+            self._reader.is_polled = False
+            self._rest()
+        return self._end_all()
+
+    def _begin_all(self) -> None:
+        """Have the event loop begin with what the life before held, and then the mailbox."""
         self._words[PHASE] = RUNNING
         self._reader.is_polled = True
         if self._words[HANDS]:
@@ -169,32 +187,31 @@ class AsyncLoop(Loop):
             self.held.unstash()
             self._waiting.extend(self.held.waiting())
         self._loop.call_soon(self._pump)
-        try:
-            self._run_all()
-        except BaseException as error:
-            self._unwind(error)
-            raise
-        finally:
-            self._reader.is_polled = False
-            self._rest()
+
+    def _is_through_all(self) -> bool:
+        """The event loop was stopped: return whether that was the end; else it is to go on.
+
+        Raises:
+            What ends this life.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._is_done:
+            return True
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            # Outside of the event loop: its items run that, each in its turn.
+            self._serve_batch(batch)
+        # Else user code has stopped the loop, as its own programs would: it goes on.
+        self._loop.call_soon(self._pump)
+        return False
+
+    def _end_all(self) -> int:
+        """Step behind the last message; return the phase of the end."""
         if self._is_due:
             self.source.done(place=True)
         self._reader.give_back()
         return self._ended()
-
-    def _run_all(self) -> None:
-        while True:
-            self._loop.run_forever()
-            if self._failure is not None:
-                raise self._failure
-            if self._is_done:
-                return
-            batch, self._batch = self._batch, None
-            if batch is not None:
-                # Outside of the event loop: its items run that, each in its turn.
-                self._serve_batch(batch)
-            # Else user code has stopped the loop, as its own programs would: it goes on.
-            self._loop.call_soon(self._pump)
 
     def _unwind(self, error: BaseException) -> None:
         """Have the handlers unwind, if it is the supervisor that ends this life by SIGTERM."""
@@ -292,7 +309,7 @@ class AsyncLoop(Loop):
         if at < 0:
             self._is_over, self._is_through = True, at == NOTHING
             return True
-        record = parse(self._reader.box.raw, at)
+        record = self._taken_at(at)
         if record.kind not in (_CALL, _EVENT):
             if record.kind == _STOP:
                 self._patience = 0.0
@@ -302,6 +319,10 @@ class AsyncLoop(Loop):
         elif record.kind == _EVENT or not self._is_skipped(record):
             self._begin(self._hand_of(record, at))
         return True
+
+    def _taken_at(self, at: int) -> Record:
+        """Return the record that has just been taken."""
+        return parse(self._reader.box.raw, at)
 
     def _is_skipped(self, record: Record) -> bool:
         """Step behind the message in hand, if nobody wants it any more; return whether it was."""
@@ -408,7 +429,7 @@ class AsyncLoop(Loop):
 
     def _call(self, hand: Hand) -> None:
         """Call the handler, in the context of its message; answer, but for a coroutine's result."""
-        began = monotonic()
+        began = self.clock()
         if hand.kind == _EVENT:
             result = self._hook(hand)
         else:
@@ -431,7 +452,7 @@ class AsyncLoop(Loop):
             self._go_on(hand, result)
             return
         if len(self.hands) > 1:
-            self._took(hand, monotonic() - began)
+            self._took(hand, self.clock() - began)
         self._answer_with(hand, result)
         self._end(hand)
 
@@ -477,7 +498,7 @@ class AsyncLoop(Loop):
         self, hand: Hand, result: Any, ended: Callable[[Any, asyncio.Task[Any]], None]
     ) -> None:
         inner = result if asyncio.iscoroutine(result) else awaited(result)
-        stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, hand))
+        stepped = Stepped(inner, _BLOCKED_S, functools.partial(self._took, hand), self.clock)
         hand.task = task = self._loop.create_task(stepped)
         task.set_name(hand.name)
         task.add_done_callback(functools.partial(ended, hand))
@@ -621,7 +642,7 @@ class AsyncLoop(Loop):
         """Call a timer's method; a coroutine goes on as a task, beside messages if these may."""
         if any(run.timer is timer for run in self._runs):
             return True  # its last run goes on: this instant is left out
-        run = Run(timer)
+        run = Run(timer, self.now_ns())
         self._runs.append(run)
         self._mark()
         try:

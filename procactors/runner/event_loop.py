@@ -8,9 +8,13 @@ Never: waits for what does not end: the supervisor's deadlines see to that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from time import monotonic
 from typing import Any
+
+#: Seconds for which the tasks of a life that is over may unwind.
+_UNWIND_S = 1.0
 
 __all__ = ["EventLoop", "Stepped", "awaited", "is_awaitable"]
 
@@ -22,8 +26,10 @@ class EventLoop:
         loop: it.
     """
 
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+    def __init__(
+        self, make: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    ) -> None:
+        self.loop = make()
         asyncio.set_event_loop(self.loop)
 
     def finish(self, value: Any) -> Any:
@@ -34,9 +40,7 @@ class EventLoop:
 
     def wind_up(self) -> None:
         """Cancel what user code has left running, and wait for it; then close the loop."""
-        tasks = asyncio.all_tasks(self.loop)
-        for task in tasks:
-            task.cancel()
+        tasks = self._cancel_all()
         if tasks:
             self.loop.run_until_complete(asyncio.wait(tasks))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
@@ -46,6 +50,34 @@ class EventLoop:
                 self.loop.call_exception_handler({**said, "exception": error, "task": task})
         asyncio.set_event_loop(None)
         self.loop.close()
+
+    def abandon(self) -> None:
+        """Close the loop of a life that has failed or was killed; what awaits there is cancelled.
+
+        What does not leave then in a moment is left behind, and nothing is said of it.
+        """
+        loop = self.loop
+        if loop.is_closed():
+            return
+        loop.set_exception_handler(lambda _loop, _about: None)
+        tasks = self._cancel_all()
+        if tasks:
+            # So wide: whatever what unwinds raises, the loop is to be closed.
+            with contextlib.suppress(BaseException):
+                self.unwind(tasks)
+        asyncio.set_event_loop(None)
+        loop.close()
+
+    def unwind(self, tasks: list[asyncio.Task[Any]]) -> None:
+        """Let go on, for a moment, what was cancelled."""
+        self.loop.run_until_complete(asyncio.wait(tasks, timeout=_UNWIND_S))
+
+    def _cancel_all(self) -> list[asyncio.Task[Any]]:
+        # By their hashes: where those are drawn from a seed, so is this order.
+        tasks = sorted(asyncio.all_tasks(self.loop), key=hash)
+        for task in tasks:
+            task.cancel()
+        return tasks
 
 
 def is_awaitable(value: object) -> bool:
@@ -65,33 +97,39 @@ class Stepped(Coroutine[Any, Any, Any]):
         inner: the coroutine.
         limit_s: seconds that a step may take.
         report: called with the seconds that one took which was longer.
+        clock: by which they are taken.
     """
 
-    __slots__ = ("_inner", "_limit_s", "_report")
+    __slots__ = ("_clock", "_inner", "_limit_s", "_report")
 
     def __init__(
-        self, inner: Coroutine[Any, Any, Any], limit_s: float, report: Callable[[float], None]
+        self,
+        inner: Coroutine[Any, Any, Any],
+        limit_s: float,
+        report: Callable[[float], None],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._inner = inner
         self._limit_s = limit_s
         self._report = report
+        self._clock = clock
 
     def send(self, value: Any) -> Any:
         """Take the next step."""
-        began = monotonic()
+        began = self._clock()
         try:
             return self._inner.send(value)
         finally:
-            if (took_s := monotonic() - began) > self._limit_s:
+            if (took_s := self._clock() - began) > self._limit_s:
                 self._report(took_s)
 
     def throw(self, *error: Any) -> Any:
         """Take the next step, with an exception."""
-        began = monotonic()
+        began = self._clock()
         try:
             return self._inner.throw(*error)
         finally:
-            if (took_s := monotonic() - began) > self._limit_s:
+            if (took_s := self._clock() - began) > self._limit_s:
                 self._report(took_s)
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from procactors.wire.envelope import handler_name, open_envelope
@@ -83,15 +82,15 @@ class Run(Hand):
 
     Attributes:
         timer: whose.
-        since: when it began, in nanoseconds of the monotonic clock.
+        since: when it began, in nanoseconds of its loop's clock.
     """
 
     __slots__ = ("since", "timer")
 
-    def __init__(self, timer: Timer) -> None:
+    def __init__(self, timer: Timer, since: int) -> None:
         super().__init__((TIMER, 0, b""), None)
         self.timer = timer
-        self.since = monotonic_ns()
+        self.since = since
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Calls that may block, in threads of their own, awaited by an event loop.
+"""Calls that may block, beside an event loop that awaits them: in threads of their own.
 
 Layer: runtime. Runs in: any process with an event loop.
 Owns: a thread for each call, until that returns.
@@ -88,9 +88,7 @@ class _Errand(Generic[T]):
         self._lock = threading.Lock()
         self._future: asyncio.Future[None] | None = None
         context = contextvars.copy_context()
-        threading.Thread(
-            target=context.run, args=(self._run,), name="procactors-aside", daemon=True
-        ).start()
+        port.begin(functools.partial(context.run, self._run))
 
     def end(self) -> asyncio.Future[None]:
         """Return what is done when the call is over; it may be cancelled and asked for again."""
@@ -121,7 +119,7 @@ class _Errand(Generic[T]):
             self._is_left, self._undo = True, undo
             is_over = self._is_over
         if is_over and undo is not None:
-            threading.Thread(target=self._take_back, name="procactors-aside", daemon=True).start()
+            self._port.begin(self._take_back)
 
     def _run(self) -> None:
         call, self._call = self._call, None

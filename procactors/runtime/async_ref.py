@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from time import monotonic
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
 
@@ -151,7 +150,7 @@ class AsyncActorRef(Generic[A_co]):
                     sent += len(few)
                     is_large = not _is_light_row(few[-1])
                     sending = Sending(many.tell, told, told.is_wanted, None, is_large=is_large)
-                    send_later(port, (ref._runtime_dir, ref._actor), sending)
+                    send_later(port, (ref._runtime_dir, ref._actor), sending, endpoint)
                     await told
             if not few:
                 return
@@ -300,10 +299,10 @@ class AsyncActorRef(Generic[A_co]):
         endpoint = transport_of(ref._runtime_dir, ref.name)
         if ref._actor == endpoint.actor != SUPERVISOR:
             raise AskCycleError(f"{self.name} waits for its own end; use self.context.stop()")
-        until = None if timeout is None else monotonic() + timeout
+        until = None if timeout is None else endpoint.now() + timeout
         await self._flush(endpoint, _UNSENT_S if timeout is None else timeout)
         endpoint.stop_in_order(ref._actor)
-        left = None if until is None else max(0.0, until - monotonic())
+        left = None if until is None else max(0.0, until - endpoint.now())
         reason: ExitReason = await command(endpoint, c.Stop(ref._actor, left))
         return reason
 
@@ -527,10 +526,11 @@ class _Parcel:
                     raise
             else:
                 return
-        until = None if timeout is None else monotonic() + timeout
+        now = self.endpoint.now
+        until = None if timeout is None else now() + timeout
 
         def submit(wait_s: float) -> None:
-            left = None if until is None else max(0.0, until - monotonic())
+            left = None if until is None else max(0.0, until - now())
             # Shown first, looked up second: who cancels it does it the other way round.
             pending.call, is_sent = BEING_SENT, False
             try:
@@ -564,8 +564,9 @@ class _Parcel:
             ref._token_wait,
             is_told=is_told,
             is_large=self._is_large,
+            clock=self.endpoint.now,
         )
-        send_later(port, (ref._runtime_dir, ref._actor), sending)
+        send_later(port, (ref._runtime_dir, ref._actor), sending, self.endpoint)
 
     def _submit(
         self, pending: Awaited | Reply[Any] | Answered, timeout: float | None, wait_s: float

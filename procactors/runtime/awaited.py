@@ -42,7 +42,7 @@ class Awaited:
         self._is_given_up = False
         self.call: int | None = None
         self._port = port
-        self._future = port.new_future()
+        self._future = port.new_future(transport)
 
     def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
         """Take the answer, or the error, or neither: then there is no more to be said."""

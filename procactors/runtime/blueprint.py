@@ -56,13 +56,10 @@ def write_blueprint(
     Raises:
         InvalidSpec: `cls` is no class, or none of an actor. TypeError: its constructor does not
             take these arguments. EncodeError: one of them cannot be pickled. SpawnError: no room.
-            UnsupportedOnBackend: it has ``async def`` handlers, and the backend none.
     """
     endpoint.check_process()
     check_class("spawn", cls)
     _check_arguments(cls, args, kwargs, say.format(cls.__qualname__))
-    if table_of(cls).is_async and endpoint.refuse is not None:
-        endpoint.refuse("async")
     what = f"{cls.__qualname__} arguments"
     return _write(endpoint, endpoint.encode((cls, args, kwargs), what, hands_over=True), what)
 

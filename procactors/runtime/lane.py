@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from procactors.errors import MailboxFull
 from procactors.runtime.loop_port import LoopPort
 from procactors.wire.replies.port import Answer
+from procactors.wire.transport import Transport
 
 __all__ = ["LANES", "Lane", "Sending", "is_copying", "send_later"]
 
@@ -47,6 +48,7 @@ class Sending:
         patience_s: seconds to wait for a place; None: for ever.
         is_told: tell `whose` that it was sent, too.
         is_large: its payload takes long to copy.
+        clock: by which it waits.
     """
 
     def __init__(
@@ -58,18 +60,20 @@ class Sending:
         *,
         is_told: bool = False,
         is_large: bool = False,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._attempt = attempt
         self._whose = whose
         self.is_wanted = is_wanted
-        self._deadline = None if patience_s is None else monotonic() + patience_s
+        self._clock = clock
+        self._deadline = None if patience_s is None else clock() + patience_s
         self._is_told = is_told
         self.is_large = is_large
         self._context = contextvars.copy_context()
 
     def left_s(self) -> float | None:
         """Return for how long it may wait for a place."""
-        return None if self._deadline is None else self._deadline - monotonic()
+        return None if self._deadline is None else self._deadline - self._clock()
 
     def run(self) -> bool:
         """Send it, or find that it will not be; return False: it needs more time for that."""
@@ -104,11 +108,13 @@ class Lane:
     Args:
         port: of the loop, in whose `lanes` it stands while something waits.
         key: names it there.
+        transport: by which is sent.
     """
 
-    def __init__(self, port: LoopPort, key: Any) -> None:
+    def __init__(self, port: LoopPort, key: Any, transport: Transport) -> None:
         self._port = port
         self._key = key
+        self._transport = transport
         self._waiting: deque[Sending] = deque()
         # Guards the end: what is put behind it would wait for ever.
         self._lock = threading.Lock()
@@ -126,7 +132,7 @@ class Lane:
         """Begin to send."""
         self._port.lanes[self._key] = self
         LANES.append(self)
-        threading.Thread(target=self._work, name="procactors-lane", daemon=True).start()
+        self._transport.begin(self._work, "lane")
 
     def _work(self) -> None:
         waiting = self._waiting
@@ -176,10 +182,10 @@ def is_copying() -> bool:
     return bool(_copying)
 
 
-def send_later(port: LoopPort, key: Any, sending: Sending) -> None:
+def send_later(port: LoopPort, key: Any, sending: Sending, transport: Transport) -> None:
     """Send behind all that waits for that receiver in this loop. Called in the loop's thread."""
     lane = port.lanes.get(key)
     if lane is None or not lane.put(sending):
-        lane = Lane(port, key)
+        lane = Lane(port, key, transport)
         lane.put(sending)
         lane.start()

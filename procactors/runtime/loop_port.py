@@ -15,7 +15,11 @@ import asyncio
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
+from threading import get_ident
 from typing import Any, Protocol
+
+from procactors.local.driving import DRIVERS
 
 __all__ = ["Brought", "LoopPort", "port_here"]
 
@@ -45,10 +49,17 @@ class LoopPort:
         self._room = _IN_A_TURN
         self._queue: deque[asyncio.Future[None]] = deque()
         self.lanes: dict[Any, Any] = {}
+        # Whoever runs the loop begins what is to go on beside it.
+        self._is_run_by_engine = hasattr(loop, "begin_aside")
+        # Of drivers; and what they have called behind what is brought, by whoever brings it.
+        self.turns_due = 0
+        self.on_post: tuple[Callable[[], None], ...] = ()
 
     def post(self, brought: Brought) -> bool:
         """Have `brought` released in the loop's thread; return False if the loop is closed."""
         self._due.append(brought)
+        for told in self.on_post:
+            told()
         # Looked at behind the entry: `_fetch` takes the mark away before it looks at the entries.
         return (self._is_woken and not self.is_closed()) or self._wake()
 
@@ -61,8 +72,48 @@ class LoopPort:
         loop = self._loop()
         return loop is None or loop.is_closed()
 
-    def new_future(self) -> asyncio.Future[None]:
-        """Return a future of the loop, which runs in this thread."""
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop; None: it is gone."""
+        return self._loop()
+
+    @property
+    def has_due(self) -> bool:
+        """Whether something was brought and is not handed out yet."""
+        return bool(self._due)
+
+    def new_future(self, whose: Any = None) -> asyncio.Future[None]:
+        """Return a future of the loop, which runs in this thread: for what others bring.
+
+        Args:
+            whose: transport of the system that brings it for certain; None: it may never come.
+
+        Raises:
+            UnsupportedOnBackend: actors of that system do not run while this thread waits.
+        """
+        future = self._own_future()
+        if DRIVERS and not self._is_run_by_engine:
+            drivers = DRIVERS.get(get_ident(), ())
+            if not drivers and whose is not None and not whose.has_threads:
+                whose.refuse("threads")
+            for driver in drivers:
+                driver.wait_for(self, future, whose)
+        return future
+
+    def begin(self, call: Callable[[], None]) -> None:
+        """Begin a call that may block, beside the loop.
+
+        In a thread of its own; where actors run only while this thread waits, here and now.
+        """
+        loop: Any = self._loop()
+        if self._is_run_by_engine:
+            loop.begin_aside(call)
+        elif DRIVERS and get_ident() in DRIVERS:
+            call()
+        else:
+            threading.Thread(target=call, name="procactors-aside", daemon=True).start()
+
+    def _own_future(self) -> asyncio.Future[None]:
         loop = self._loop()
         assert loop is not None
         return loop.create_future()
@@ -77,7 +128,7 @@ class LoopPort:
             return None
         if not self._queue:
             asyncio.get_running_loop().call_soon(self._renew)
-        turn = self.new_future()
+        turn = self._own_future()
         self._queue.append(turn)
         return turn
 

@@ -17,7 +17,7 @@ from procactors.runtime.aside import aside
 from procactors.runtime.loop_port import port_here
 from procactors.wire.transport import Transport
 
-__all__ = ["Awaitable", "LoopTurn", "opened"]
+__all__ = ["Awaitable", "LoopTurn", "opened", "turn_of"]
 
 
 class Awaitable(Protocol):
@@ -49,7 +49,7 @@ def opened(reply: Awaitable) -> Generator[Any, None, None]:
     try:
         if not reply.done():
             reply._endpoint.check_copy()  # where no thread reads the answers
-            yield from LoopTurn(reply._sleepers, reply.done).__await__()
+            yield from turn_of(reply).__await__()
         if reply.cancelled():
             raise asyncio.CancelledError
         if reply._is_large():
@@ -59,19 +59,25 @@ def opened(reply: Awaitable) -> Generator[Any, None, None]:
         raise
 
 
+def turn_of(reply: Awaitable) -> LoopTurn:
+    """Return a task's place among those that wait for the end of a reply."""
+    return LoopTurn(reply._sleepers, reply.done, reply._endpoint)
+
+
 class LoopTurn:
     """Await it to wait until it is released.
 
     Args:
         sleepers: the list of those that the end of the reply releases.
         is_ended: whether the reply has ended.
+        whose: transport of its system.
     """
 
-    def __init__(self, sleepers: list[Any], is_ended: Callable[[], bool]) -> None:
+    def __init__(self, sleepers: list[Any], is_ended: Callable[[], bool], whose: Transport) -> None:
         self._sleepers = sleepers
         self._is_ended = is_ended
         self._port = port_here()
-        self._woken = _Woken(self._port.new_future())
+        self._woken = _Woken(self._port.new_future(whose))
 
     def release(self) -> None:
         """Wake the task. In any thread."""

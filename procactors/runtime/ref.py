@@ -387,9 +387,6 @@ class ActorRef(Generic[A_co]):
         """The same ref for an event loop: what blocks here, is awaited there."""
         from procactors.runtime.async_ref import AsyncActorRef  # only where it is used
 
-        transport = known_transport(self._runtime_dir)
-        if transport is not None and transport.refuse is not None:
-            transport.refuse("aio")
         return AsyncActorRef(self)
 
     # -- life ---------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def open_stream(
     """
     endpoint = transport_of(ref._runtime_dir, ref.name)
     if endpoint.open_stream is not None:
-        return endpoint.open_stream(ref, what, args, kwargs)  # type: ignore[no-any-return]
+        return endpoint.open_stream(ref, what, args, kwargs, send)  # type: ignore[no-any-return]
     if ref._actor == endpoint.actor != SUPERVISOR and send is None:
         raise AskCycleError(
             f"{ref.name} would wait for its own items for ever; call the generator itself"

@@ -77,6 +77,7 @@ class Endpoint:
     """
 
     has_threads = True
+    now: Callable[[], float] = monotonic
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
     gate_of: Callable[[Any], Any] | None = None
@@ -526,6 +527,10 @@ class Endpoint:
             callback()  # the endpoint is closed
         else:
             callbacks.put(callback)
+
+    def begin(self, call: Callable[[], None], name: str) -> None:
+        """Begin a call that may wait, in a thread of its own."""
+        threading.Thread(target=call, name=f"procactors-{name}", daemon=True).start()
 
     def on_close(self, action: Callable[[], None]) -> None:
         """Run `action` when the endpoint is closed, unless it is taken back before."""

@@ -169,7 +169,10 @@ class ResultTable:
         marks, floats: the same eight bytes an item, as signed whole numbers and as floats.
         kinds: eight bytes an item.
         area: where pickled results go.
+        is_blind: the worker's marks are not seen before its answer.
     """
+
+    is_blind = False
 
     def __init__(self, fd: int, number: int) -> None:
         self._map = mmap.mmap(fd, SIZE)
@@ -204,6 +207,10 @@ class ResultTable:
         self.words[LIMIT] = limit
         # Looked at before each item in the place of the limit: a byte costs less to read.
         self.lowered[0] = 1
+
+    def cancel(self, at: int) -> None:
+        """Note that the caller of an item does not want it any more; its function may ask."""
+        self.words[CANCELLED] = at + 1
 
     def done(self, count: int, start: int = 0) -> int:
         """Return how many of `count` items are done, knowing that `start` are."""

@@ -55,6 +55,7 @@ class Transport(Protocol):
         make_condition: makes a condition on such a lock.
         make_queue: makes what one thread puts into, and another one waits at.
         has_threads: threads run side by side; else one thing at a time.
+        now: the clock of its timeouts, in seconds.
         open_stream: opens the stream of a ref's generator, where that is not by pipes; None: it is.
         refuse: refuses what the backend does not promise, by its name in `model.backends`; None: it
             promises all.
@@ -72,6 +73,7 @@ class Transport(Protocol):
     make_condition: Callable[[Any], Any]
     make_queue: Callable[[], Any]
     has_threads: bool
+    now: Callable[[], float]
     open_stream: Callable[..., Any] | None
     refuse: Callable[[str], None] | None
     gate_of: Callable[[Any], Any] | None
@@ -194,6 +196,9 @@ class Transport(Protocol):
 
     def run_callback(self, callback: Callable[[], None]) -> None:
         """Run a user's callback in the thread for callbacks, so that it may submit again."""
+
+    def begin(self, call: Callable[[], None], name: str) -> None:
+        """Begin a call that may wait for what is in this system, beside what runs here."""
 
     def on_close(self, action: Callable[[], None]) -> None:
         """Run `action` when the transport is closed, unless it is taken back before."""

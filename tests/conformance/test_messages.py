@@ -205,7 +205,12 @@ def test_a_bounded_mailbox_is_full_at_its_bound(system):
     assert sent in (1, 2)
     desk.ask(Desk.answer)
     assert held.result() == "held"
-    assert bounded.ask(Holder.noted) == sent
+    while True:  # until one of the places is free
+        try:
+            assert bounded.ask(Holder.noted) == sent
+            break
+        except MailboxFull:
+            pass
 
 
 def test_a_send_waits_for_a_place_in_a_bounded_mailbox(system):

@@ -42,9 +42,6 @@ def test_what_a_backend_does_not_promise_is_an_error_at_the_call(backend, tmp_pa
         counter = system.spawn(Counter)
         for call in (
             lambda: system.share([1]),
-            lambda: system.aio,
-            lambda: counter.aio,
-            lambda: system.spawn(Awaits),
             lambda: counter.tell(Counter.increment, feed([1])),
         ):
             with pytest.raises(UnsupportedOnBackend):
@@ -117,8 +114,3 @@ try:
 except SpawnError as error:
     print("processes", type(error).__name__)
 """
-
-
-class Awaits:
-    async def wait(self):
-        pass

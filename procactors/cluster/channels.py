@@ -1,0 +1,173 @@
+"""The items of streams whose two ends are in different processes of a cluster.
+
+Layer: cluster. Runs in: the reader's process and the producer's.
+Owns: the items that have come and were not taken (the reader's end).
+Never: lets a producer be further ahead than its reader has granted.
+
+A channel's number says whose it is and how many items may be under way, so that a producer can begin
+without asking. Items, and what is granted anew, are relayed by the program.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from procactors.cluster.store import SPACE
+from procactors.local.channel import Channel, Channels
+from procactors.wire.pickling.plain import encode_result
+
+if TYPE_CHECKING:
+    from procactors.local.engine import Engine, Waiter
+    from procactors.wire.payload_store import PayloadStore
+
+__all__ = ["ClusterChannels", "Relay"]
+
+#: Sends something to the process of a start: (start, what, arguments).
+Relay = Callable[..., None]
+
+#: Bits of a channel's number below how many items may be under way, and for that.
+_COUNT, _ROOM = 26, 14
+_MOST = (1 << _ROOM) - 1
+
+
+class _ReaderEnd(Channel):
+    """A channel in its reader's process."""
+
+    def __init__(
+        self, engine: Engine, store: PayloadStore, room: int, number: int, relay: Relay
+    ) -> None:
+        super().__init__(engine, store, room)
+        self.number = number
+        self._relay = relay
+        self._producer: int | None = None
+        self._taken = 0
+
+    def arrive(self, sealed: Any, producer: int) -> None:
+        """Take an item that has come from a producer's process."""
+        with self._lock:
+            self._producer = producer
+            if not self.is_closed:
+                self._items.append(sealed)
+                self._wake(self._reader)
+                return
+        self._relay(producer, "grant", self.number, -1)
+
+    def take(self, timeout: float | None, name: str) -> tuple[bool, Any] | None:
+        """Return (True, the next item); (False, None) at the end; None: none came in time."""
+        found = super().take(timeout, name)
+        if found is not None and found[0] and self._producer is not None:
+            self._taken += 1
+            if self._taken * 2 >= self._room:
+                granted, self._taken = self._taken, 0
+                self._relay(self._producer, "grant", self.number, granted)
+        return found
+
+    def close(self) -> None:
+        """Read no more: the producer ends at its next item."""
+        super().close()
+        if self._producer is not None:
+            self._relay(self._producer, "grant", self.number, -1)
+
+
+class _ProducerEnd:
+    """A channel in its producer's process."""
+
+    def __init__(
+        self, engine: Engine, store: PayloadStore, number: int, start: int, relay: Relay
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._number = number
+        self._start = start
+        self._relay = relay
+        self._granted = (number >> _COUNT) & _MOST
+        # Guards what is granted.
+        self._lock = threading.Lock()
+        self._waiter: Waiter | None = None
+        self.is_closed = False
+
+    def put(self, item: Any) -> bool:
+        """Send an item, when there is room; return False: nobody reads any more.
+
+        Raises:
+            EncodeError: it cannot be pickled.
+        """
+        plain = encode_result(item)
+        head, buffers = plain or self._store.encode(item, "item")
+        sealed = plain is not None, bytes(head), [bytes(one) for one in buffers]
+        while True:
+            with self._lock:
+                if self.is_closed:
+                    return False
+                if self._granted:
+                    self._granted -= 1
+                    break
+                self._waiter = waiter = self._engine.waiter()
+            waiter.is_patient = True
+            self._engine.wait(waiter, None, "a stream's reader")
+        self._relay(self._number >> SPACE, "item", self._number, sealed, self._start)
+        return True
+
+    def grant(self, count: int) -> None:
+        """Let so many more items be sent; -1: nobody reads any more."""
+        with self._lock:
+            self.is_closed |= count < 0
+            self._granted += max(0, count)
+            if self._waiter is not None:
+                self._waiter.set()
+
+
+class ClusterChannels(Channels):
+    """The streams of one process that are open.
+
+    Args:
+        engine: runs it.
+        store: of the process.
+        start: number of its start.
+        relay: sends something to another process.
+    """
+
+    def __init__(self, engine: Engine, store: PayloadStore, start: int, relay: Relay) -> None:
+        super().__init__(engine, store)
+        self._start = start
+        self._relay = relay
+        self._numbers = itertools.count(1)
+        self._producing: dict[int, _ProducerEnd] = {}
+
+    def new(self, room: int) -> tuple[int, Channel]:
+        """Return (the number of a new channel, that)."""
+        room = min(room, _MOST)
+        count = next(self._numbers) & ((1 << _COUNT) - 1)
+        number = self._start << SPACE | room << _COUNT | count
+        channel = _ReaderEnd(self._engine, self._store, room, number, self._relay)
+        self._open[number] = channel
+        return number, channel
+
+    def find(self, number: int) -> Any:
+        """Return the producer's end of a channel; None: its reader is here, and has gone."""
+        if number >> SPACE == self._start:
+            return self._open.get(number)
+        end = _ProducerEnd(self._engine, self._store, number, self._start, self._relay)
+        self._producing[number] = end
+        return end
+
+    def item(self, number: int, sealed: Any, producer: int) -> None:
+        """Take an item that has come."""
+        channel = self._open.get(number)
+        if channel is None:
+            self._relay(producer, "grant", number, -1)
+        else:
+            channel.arrive(sealed, producer)  # type: ignore[attr-defined]  # all are such
+
+    def grant(self, number: int, count: int) -> None:
+        """Take what the reader of a stream says."""
+        end = self._producing.get(number)
+        if end is not None:
+            end.grant(count)
+
+    def ended(self, number: int) -> None:
+        """Forget a producer's end."""
+        self._producing.pop(number, None)
