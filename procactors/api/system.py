@@ -203,6 +203,9 @@ class ActorSystem(SystemHandle):
 
             files = dead_letter_file or crash_dir
             become_ray(self, address, name, stop_timeout, ask_timeout, files)
+            # Ray has an exit handler of its own since it was imported: ours is to come before it.
+            atexit.unregister(_stop_at_exit)
+            atexit.register(_stop_at_exit)
             _systems.add(self)
             in_copies(_forget_in_child)
             return

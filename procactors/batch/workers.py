@@ -7,12 +7,13 @@ Never: starts anything that was refused; asks for what a backend would ignore.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 from procactors import ActorSystem, Limits
 from procactors.batch.worker import Runner
-from procactors.errors import InvalidSpec
+from procactors.errors import InvalidSpec, SpawnError
 from procactors.model.backends import LIMITS, VARIABLE, chosen_backend
 
 if TYPE_CHECKING:
@@ -62,8 +63,28 @@ def open_system(settings: Settings, backend: str) -> ActorSystem:
     if backend == "processes":
         method = settings.start_method or "forkserver"
         return ActorSystem(backend=backend, start_method=method, preload=settings.preload)
-    words: dict[str, Any] = {} if settings.address is None else {"address": settings.address}
-    return ActorSystem(backend=backend, **words)
+    if settings.working_dir is not None:
+        _send_folder(settings.address, settings.working_dir)
+    return ActorSystem(backend=backend, address=settings.address)
+
+
+def _send_folder(address: str | None, folder: str) -> None:
+    """Connect to the cluster with a folder for all that runs there; Ray takes it no later.
+
+    The connection ends with this process, and the system takes it as it finds it.
+
+    Raises:
+        SpawnError: there is no Ray, no cluster at the address, or no such folder.
+    """
+    from procactors.cluster.ground import import_ray
+
+    ray = import_ray()
+    sent = {"working_dir": os.path.abspath(folder)}
+    try:
+        ray.init(address=address, runtime_env=sent, logging_level=logging.ERROR)
+    except (RuntimeError, ConnectionError, ValueError, OSError) as error:
+        where = "the cluster" if address is None else f"the cluster at {address}"
+        raise SpawnError(f"{folder} could not be sent to {where}: {error}") from error
 
 
 def start_workers(
@@ -97,7 +118,5 @@ def _on_cluster(settings: Settings) -> dict[str, Any]:
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus = int(resources.get("CPU", 1))
     jobs = settings.jobs or cpus
-    wishes: dict[str, Any] = {"num_cpus": 1 if jobs <= cpus else 0, "scheduling_strategy": "SPREAD"}
-    if settings.working_dir is not None:
-        wishes["runtime_env"] = {"working_dir": os.path.abspath(settings.working_dir)}
-    return {"size": jobs, "ray": wishes}
+    place = {"num_cpus": 1 if jobs <= cpus else 0, "scheduling_strategy": "SPREAD"}
+    return {"size": jobs, "ray": place}

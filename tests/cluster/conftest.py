@@ -58,6 +58,14 @@ class Nodes:
             if found["State"] != "DEAD"
         ]
 
+    def busy(self, node: Any) -> int:
+        """Count the actors that are alive on a node."""
+        states = self._cluster.global_state.actor_table(None).values()
+        return sum(
+            found["State"] == "ALIVE" and found["Address"]["NodeID"] == node.node_id
+            for found in states
+        )
+
     def close(self) -> None:
         self._ray.shutdown()
         self._cluster.shutdown()

@@ -16,6 +16,8 @@ PROGRAM = """
 import sys, time
 from procactors import Actor, ActorSystem
 
+pytestmark = pytest.mark.ray
+
 class Worker(Actor):
     def on_start(self):
         self.context.spawn(Child)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from procactors import ActorSystem
 from tests.cluster.conftest import Nodes
 from tests.local.test_several_systems import Caller, check_travels
+
+pytestmark = pytest.mark.ray
 
 
 def test_refs_travel_between_a_cluster_and_processes_and_threads(nodes: Nodes):

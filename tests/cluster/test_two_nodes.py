@@ -6,10 +6,14 @@ import threading
 import time
 from concurrent.futures import wait
 
+import pytest
+
 from procactors import Actor, ActorSystem, Supervisor, spec
 from procactors.errors import ActorDied
 from tests.cluster.conftest import Nodes
 from tests.support.waiting import LONG_S, eventually
+
+pytestmark = pytest.mark.ray
 
 #: Seconds in which Ray itself notices that a node has gone, and a process is up elsewhere.
 NOTICED_S = 60.0
