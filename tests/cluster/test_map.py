@@ -52,6 +52,10 @@ def run(folder, *arguments):
     )
 
 
+def read(path):
+    return [int(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+
+
 def test_results_errors_order_and_journal_are_those_of_processes(nodes: Nodes, folder):
     there = ["--backend", "ray", "--address", nodes.address]
     ways = {"here": [], "there": [*there, "--working-dir", "."]}
@@ -87,6 +91,6 @@ def test_a_job_of_a_thousand_items_ends_complete_though_a_node_is_killed(nodes: 
         nodes.kill(other)
         _, errors = job.communicate(timeout=LONG_S)
     assert job.returncode == 0, errors
-    assert list(map(int, results.read_text().split())) == list(range(1000))
+    assert read(results) == list(range(1000))
     assert busy
     assert "1000 done, 0 failed" in errors
