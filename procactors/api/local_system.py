@@ -40,7 +40,7 @@ from procactors.wire.record import Kind, parse
 if TYPE_CHECKING:
     from procactors.runtime.ref import ActorRef
 
-__all__ = ["LocalSystem", "assemble", "become_local", "take_methods"]
+__all__ = ["assemble", "become_local", "take_methods"]
 
 #: Seconds of the last steps of a stop for events, and for dead letters.
 _LETTERS_S = 2.0
@@ -75,7 +75,7 @@ def become_local(
     """
     if files is not None:
         raise unsupported("files", backend)
-    above = _InlineSystem if backend == "inline" else LocalSystem
+    above = _InlineSystem if backend == "inline" else _LocalSystem
     take_methods(system, above)
     seed = whole("seed", seed, 0)
     engine: Engine = Inline(seed, _yields) if backend == "inline" else Threads()
@@ -151,7 +151,7 @@ def yielding(share: float) -> Any:
         _yields = before
 
 
-class LocalSystem:
+class _LocalSystem:
     """The methods that a system in one process has instead of an `ActorSystem`'s."""
 
     name: str
@@ -215,7 +215,7 @@ class LocalSystem:
         pass
 
 
-class _InlineSystem(LocalSystem):
+class _InlineSystem(_LocalSystem):
     """What a deterministic system has beside."""
 
     @property

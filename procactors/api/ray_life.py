@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from typing import Any
+from typing import Any, cast
 
 from procactors.api.local_life import LocalLife
-from procactors.cluster.engine import ClusterEngine
+from procactors.cluster.engine import LifeEngine
 from procactors.cluster.member import (
     CheckpointMemberReader,
     Member,
@@ -22,6 +22,7 @@ from procactors.cluster.member import (
     MemberTransport,
 )
 from procactors.cluster.uplink import Uplink
+from procactors.runner.method_table import table_of
 from procactors.runner.setup import seed_generators
 from procactors.runtime.client import Client
 from procactors.supervision.backend import NextLife
@@ -39,7 +40,21 @@ class _Backend:
 class _RayLife(LocalLife):
     """A life that the whole process is for."""
 
-    host: MemberHost  # type: ignore[assignment]  # it is one of a cluster
+    host: MemberHost
+
+    _loaded: Any = None
+
+    def needs_thread(self) -> bool:
+        """Whether it has an event loop, for which it needs a thread of its own."""
+        try:
+            self._loaded = super()._load_blueprint()
+        except BaseException:  # noqa: BLE001 - its beginning meets the same, and reports it
+            return False
+        return table_of(self._loaded[0]).is_async
+
+    def _load_blueprint(self) -> Any:
+        loaded, self._loaded = self._loaded, None
+        return super()._load_blueprint() if loaded is None else loaded
 
     def _make_reader(self) -> Any:
         cls: Any = MemberReader if self._options.checkpoint is None else CheckpointMemberReader
@@ -60,17 +75,20 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
 
     os.environ.update(facts["env"])
     life: NextLife = facts["life"]
-    engine = ClusterEngine()
+    engine = LifeEngine(lambda: uplink.put(("turn",)))
     transport = MemberTransport(facts["path"], engine, facts, uplink)
     transport.store.add_files(facts["files"])
     host = MemberHost(_Backend(transport), facts, uplink)
     transport.host = host
     transport.boxes[host.id] = host
     host.blueprint = facts["blueprint"]
-    transport.on_lost = lambda actor, record: uplink.put(("lost", actor, transport.store.pack(record)))
-    transport.on_given_up = Client(transport).report_given_up  # type: ignore[arg-type]  # one of ours
-    uplink.put(("hello", os.getpid(), platform.node(), procactors.__version__, sys.version_info[:2]))
+    transport.on_lost = lambda actor, record: uplink.put(
+        ("lost", actor, transport.store.pack(record))
+    )
+    transport.on_given_up = Client(cast("Any", transport)).report_given_up
+    uplink.put(
+        ("hello", os.getpid(), platform.node(), procactors.__version__, sys.version_info[:2])
+    )
     seed_generators(life.seed, life.options.seed is not None)
     host.life = _RayLife(transport, None, host, life)
-    engine.start(host.life, host.name)
-    return Member(transport, host)
+    return Member(transport, host, engine)

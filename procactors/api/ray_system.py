@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from procactors.api.local_system import LocalSystem, assemble, take_methods
+from procactors.api.local_system import _LocalSystem, assemble, take_methods
 from procactors.cluster import ground
 from procactors.cluster.engine import ClusterEngine
 from procactors.cluster.host import ClusterDesk, ClusterHost
@@ -86,7 +86,7 @@ def _facts_of(transport: ProgramTransport, host: ClusterHost, life: NextLife) ->
     }
 
 
-class _RaySystem(LocalSystem):
+class _RaySystem(_LocalSystem):
     """The methods that a system on a cluster has instead of an `ActorSystem`'s."""
 
     def _close_all(self, until: float) -> None:

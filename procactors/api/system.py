@@ -165,13 +165,7 @@ class ActorSystem(SystemHandle):
         if name is not None:
             name = text("name", name)
         backend = chosen_backend(backend)
-        if address is not None:
-            address = text("address", address)
-            if backend != "ray":
-                raise InvalidSpec(
-                    f"address={address!r} is of a Ray cluster, and this system's backend is "
-                    f'"{backend}": say backend="ray", too'
-                )
+        address = _cluster_address(address, backend)
         start_method = one_of("start_method", start_method, START_METHODS)
         preload = modules("preload", preload)
         spares = whole("spares (processes)", spares, 0)
@@ -198,24 +192,9 @@ class ActorSystem(SystemHandle):
 
             become_inert(self, module, name, ask_timeout)
             return
-        if backend == "ray":
-            from procactors.api.ray_system import become_ray  # only where it is used
-
-            files = dead_letter_file or crash_dir
-            become_ray(self, address, name, stop_timeout, ask_timeout, files)
-            # Ray has an exit handler of its own since it was imported: ours is to come before it.
-            atexit.unregister(_stop_at_exit)
-            atexit.register(_stop_at_exit)
-            _systems.add(self)
-            in_copies(_forget_in_child)
-            return
         if backend != "processes":
-            from procactors.api.local_system import become_local  # only where it is used
-
-            files = dead_letter_file or crash_dir
-            become_local(self, backend, name, stop_timeout, ask_timeout, files, seed)
-            _systems.add(self)
-            in_copies(_forget_in_child)
+            about = name, stop_timeout, ask_timeout, dead_letter_file or crash_dir
+            _become_another(self, backend, address, seed, about)
             return
         check_ground()
         check_depth("this ActorSystem")
@@ -590,6 +569,41 @@ def _crash_folder(crash_dir: str, runtime_dir: str) -> CrashFolder:
     from procactors.supervision.crash_folder import CrashFolder  # only where it is used
 
     return CrashFolder(crash_dir, runtime_dir)
+
+
+def _become_another(
+    system: ActorSystem,
+    backend: str,
+    address: str | None,
+    seed: int,
+    about: tuple[str | None, float, float | None, str | None],
+) -> None:
+    """Make a system one of another backend than processes; each is imported where it is used."""
+    if backend == "ray":
+        from procactors.api.ray_system import become_ray
+
+        become_ray(system, address, *about)
+        # Ray has an exit handler of its own since it was imported: ours is to come before it.
+        atexit.unregister(_stop_at_exit)
+        atexit.register(_stop_at_exit)
+    else:
+        from procactors.api.local_system import become_local
+
+        become_local(system, backend, *about, seed)
+    _systems.add(system)
+    in_copies(_forget_in_child)
+
+
+def _cluster_address(address: Any, backend: str) -> str | None:
+    if address is None:
+        return None
+    known: str = text("address", address)
+    if backend != "ray":
+        raise InvalidSpec(
+            f"address={known!r} is of a Ray cluster, and this system's backend is "
+            f'"{backend}": say backend="ray", too'
+        )
+    return known
 
 
 def _path(name: str, value: Any) -> str | None:

@@ -4,29 +4,27 @@ Layer: cluster. Runs in: the reader's process and the producer's.
 Owns: the items that have come and were not taken (the reader's end).
 Never: lets a producer be further ahead than its reader has granted.
 
-A channel's number says whose it is and how many items may be under way, so that a producer can begin
-without asking. Items, and what is granted anew, are relayed by the program.
+A channel's number says whose it is and how many items may be under way, so that a producer can
+begin without asking. Items, and what is granted anew, are relayed by the program.
 """
 
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.store import SPACE
 from procactors.local.channel import Channel, Channels
-from procactors.wire.pickling.plain import encode_result
 
 if TYPE_CHECKING:
-    from procactors.local.engine import Engine, Waiter
+    from procactors.local.engine import Engine
     from procactors.wire.payload_store import PayloadStore
 
 __all__ = ["ClusterChannels", "Relay"]
 
 #: Sends something to the process of a start: (start, what, arguments).
-Relay = Callable[..., None]
+Relay = Callable[..., object]
 
 #: Bits of a channel's number below how many items may be under way, and for that.
 _COUNT, _ROOM = 26, 14
@@ -51,14 +49,14 @@ class _ReaderEnd(Channel):
             self._producer = producer
             if not self.is_closed:
                 self._items.append(sealed)
-                self._wake(self._reader)
+                self._wake(self._readers)
                 return
         self._relay(producer, "grant", self.number, -1)
 
-    def take(self, timeout: float | None, name: str) -> tuple[bool, Any] | None:
-        """Return (True, the next item); (False, None) at the end; None: none came in time."""
-        found = super().take(timeout, name)
-        if found is not None and found[0] and self._producer is not None:
+    def look(self, make_waiter: Callable[[], Any]) -> Any:
+        """Return (True, the next item), or (False, None) at the end; see `Channel.look`."""
+        found = super().look(make_waiter)
+        if type(found) is tuple and found[0] and self._producer is not None:
             self._taken += 1
             if self._taken * 2 >= self._room:
                 granted, self._taken = self._taken, 0
@@ -72,52 +70,39 @@ class _ReaderEnd(Channel):
             self._relay(self._producer, "grant", self.number, -1)
 
 
-class _ProducerEnd:
+class _ProducerEnd(Channel):
     """A channel in its producer's process."""
 
     def __init__(
         self, engine: Engine, store: PayloadStore, number: int, start: int, relay: Relay
     ) -> None:
-        self._engine = engine
-        self._store = store
+        super().__init__(engine, store, 0)
         self._number = number
         self._start = start
         self._relay = relay
         self._granted = (number >> _COUNT) & _MOST
-        # Guards what is granted.
-        self._lock = threading.Lock()
-        self._waiter: Waiter | None = None
-        self.is_closed = False
 
-    def put(self, item: Any) -> bool:
-        """Send an item, when there is room; return False: nobody reads any more.
-
-        Raises:
-            EncodeError: it cannot be pickled.
-        """
-        plain = encode_result(item)
-        head, buffers = plain or self._store.encode(item, "item")
-        sealed = plain is not None, bytes(head), [bytes(one) for one in buffers]
-        while True:
-            with self._lock:
-                if self.is_closed:
-                    return False
-                if self._granted:
-                    self._granted -= 1
-                    break
-                self._waiter = waiter = self._engine.waiter()
-            waiter.is_patient = True
-            self._engine.wait(waiter, None, "a stream's reader")
+    def offer(self, sealed: Any, make_waiter: Callable[[], Any]) -> Any:
+        """Send an item; see `Channel.offer`."""
+        with self._lock:
+            if self.is_closed:
+                return False
+            if not self._granted:
+                waiter = make_waiter()
+                self._writers.append(waiter)
+                return waiter
+            self._granted -= 1
         self._relay(self._number >> SPACE, "item", self._number, sealed, self._start)
         return True
 
     def grant(self, count: int) -> None:
         """Let so many more items be sent; -1: nobody reads any more."""
+        if count < 0:
+            self.close()
+            return
         with self._lock:
-            self.is_closed |= count < 0
-            self._granted += max(0, count)
-            if self._waiter is not None:
-                self._waiter.set()
+            self._granted += count
+            self._wake(self._writers)
 
 
 class ClusterChannels(Channels):

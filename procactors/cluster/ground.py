@@ -68,7 +68,11 @@ def _connect(ray: Any, address: str | None) -> None:
             logging_level=logging.WARNING,
         )
     except (RuntimeError, ConnectionError, ValueError, OSError) as error:
-        where = "a local cluster could not be started" if address is None else f"no cluster at {address!r}"
+        where = (
+            "a local cluster could not be started"
+            if address is None
+            else f"no cluster at {address!r}"
+        )
         raise SpawnError(
             f"{where}: {error} (the cluster has to be up, and to have the program's versions of "
             f"Python and Ray)"

@@ -17,6 +17,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.causes import cause_of, is_out_of_memory
+from procactors.cluster.remote_life import RemoteLife, Sent
+from procactors.cluster.store import FRONT
 from procactors.cluster.uplink import Downlink
 from procactors.crash import ExitReason
 from procactors.local.box import LocalReader
@@ -32,23 +34,22 @@ from procactors.wire.mailbox.black_box import (
     CONTROL,
     DELIVERIES,
     EXPIRED,
+    IN_HAND,
     INCARNATION,
     LISTENED,
-    IN_HAND,
     PHASE,
     RUNNING as RUNNING_PHASE,
     SERIAL,
     STARTING,
     STATE,
+    STOP_ORDERED,
     STOPPING,
     SYSTEM_ENDS,
-    STOP_ORDERED,
     TIMER,
     WAITING_ON,
 )
 from procactors.wire.mailbox.hands import LATER, RUNNING, WAITING
 from procactors.wire.record import KIND_AT, Kind, parse
-
 from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
@@ -64,30 +65,6 @@ _CALL = int(Kind.CALL)
 _ORDERS = (CONTROL, STOP_ORDERED, CLOSED)
 #: What a life's process says of itself at its end.
 _SAID = (PHASE, TIMER, EXPIRED)
-
-
-class RemoteLife:
-    """One life's process, as the program sees it.
-
-    Attributes:
-        start: number of its start.
-        ray_actor: Ray's handle of it.
-        is_dead: it counts no more.
-    """
-
-    is_queued = False
-    thread_id = None
-
-    def __init__(self, start: int, ray_actor: Any) -> None:
-        self.start = start
-        self.ray_actor = ray_actor
-        self.handle = ray_actor.handle.remote
-        self.control = ray_actor.control.remote
-        self.is_dead = False
-        #: What its process sends by itself; set when it begins.
-        self.downlink: Downlink
-        #: Messages that were in hand at its end, by its own word; None: it has said nothing.
-        self.in_hand: list[int] | None = None
 
 
 class ClusterHost(LocalHost):
@@ -129,7 +106,7 @@ class ClusterHost(LocalHost):
         self.pid = 0
         with self._sending:
             self.life = remote
-        self._backend.transport.begin(self, remote)
+        self._backend.transport.follow(self, remote)
         self.wake()
 
     def _words_for_life(self) -> list[int]:
@@ -207,8 +184,18 @@ class ClusterHost(LocalHost):
         transport = self._backend.transport
         numbers, head = transport.also_sent(self, life, record)
         more = transport.store.pack(record, numbers, keep=True)[1]
-        result = life.handle(number, deliveries, words[SERIAL], record, head, *more)
-        transport.ears.on_result(result, functools.partial(self._returned, life, number))
+        message = FRONT.pack(number, deliveries, words[SERIAL]) + record
+        result = life.handle(message, head, *more) if head or more else life.handle(message)
+        sent = Sent(self, life, number, result)
+        if record is transport.mine.record:
+            transport.mine.sent = sent
+        else:
+            self.listen(sent)
+
+    def listen(self, sent: Sent) -> None:
+        """Have the result of a message taken when it is there. From any thread."""
+        took = functools.partial(self._returned, sent.life, sent.number)
+        self._backend.transport.ears.on_result(sent.result, took)
 
     def _returned(self, life: RemoteLife, number: int, result: Future[Any]) -> None:
         """A call of Ray's has ended. In the thread that hears processes."""
@@ -217,9 +204,9 @@ class ClusterHost(LocalHost):
             if not life.is_dead:
                 self._backend.broken(self, life, error)
             return
-        self._take_result(life, number, result.result())
+        self.take_result(life, number, result.result())
 
-    def _take_result(self, life: RemoteLife, number: int, value: Any) -> None:
+    def take_result(self, life: RemoteLife, number: int, value: Any) -> None:
         """Take what has come of a message. From any thread."""
         if type(value) is not tuple:
             self._finish(life, number, value)
@@ -299,34 +286,46 @@ class ClusterHost(LocalHost):
         what, *about = item
         try:
             self._hear(life, what, about)
-        except Exception:  # what comes behind it is heard all the same
+        except Exception:  # noqa: BLE001 - so wide: what comes behind it is heard all the same
             _log.exception("what the process of %s has sent could not be dealt with", self.name)
 
     def _hear(self, life: RemoteLife, what: str, about: list[Any]) -> None:
-        if what == "hello":
-            self.pid = about[0]
-        elif what == "ready":
-            if self.words[PHASE] == STARTING:
-                self.words[PHASE] = RUNNING_PHASE
-            super().ready(*about)
-        elif what == "state":
-            self.state.write(about[0])
-        elif what == "released":
-            with self._sending:
-                self._let_go(about[0])
-        elif what == "over":
-            ended, words, in_hand, batch = about
-            if batch is not None:
-                self._backend.transport.absorb(*batch)
-            life.in_hand = in_hand
-            for at in _SAID:
-                self.words[at] = words[at]
-            if words[CLOSED] == CLOSING:
-                self.words[CLOSED] = CLOSING
-            self.over(life, Ended(*ended))
-            self._backend.transport.ears.kill(life)
+        mine = getattr(self, f"_on_{what}", None)
+        if mine is not None:
+            mine(life, *about)
         else:
             self._backend.transport.heard(self, life, what, about)
+
+    def _on_hello(self, life: RemoteLife, pid: int, *facts: Any) -> None:
+        self.pid = pid
+
+    def _on_ready(self, life: RemoteLife, start: int, decides: int) -> None:
+        if self.words[PHASE] == STARTING:
+            self.words[PHASE] = RUNNING_PHASE
+        self.ready(start, decides)
+
+    def _on_turn(self, life: RemoteLife) -> None:
+        life.ray_actor.turn.remote()
+
+    def _on_state(self, life: RemoteLife, state: bytes) -> None:
+        self.state.write(state)
+
+    def _on_released(self, life: RemoteLife, number: int) -> None:
+        with self._sending:
+            self._let_go(number)
+
+    def _on_over(
+        self, life: RemoteLife, ended: Any, words: list[int], in_hand: list[int], batch: Any
+    ) -> None:
+        if batch is not None:
+            self._backend.transport.absorb(*batch)
+        life.in_hand = in_hand
+        for at in _SAID:
+            self.words[at] = words[at]
+        if words[CLOSED] == CLOSING:
+            self.words[CLOSED] = CLOSING
+        self.over(life, Ended(*ended))
+        self._backend.transport.ears.kill(life)
 
     def lost(self, life: RemoteLife, error: BaseException) -> None:
         """The process of a life is gone, and has not said why. From any thread."""
@@ -394,7 +393,8 @@ class ClusterHost(LocalHost):
         """Have the life's process do something beside the messages. From any thread.
 
         Args:
-            what, about: see `member.Member.control`.
+            what: see `member.Member.control`.
+            about: with what.
             then: called with what comes of it, in the thread that hears processes.
         """
         life = self.life
@@ -412,6 +412,9 @@ class ClusterHost(LocalHost):
     def nudge_orders(self) -> None:
         """Tell the life of the orders that are in its words."""
         self.nudge()
+
+    def cancel(self, call: int) -> None:
+        """Nothing more: the process was told when the call was noted as cancelled."""
 
 
 class _Cancelled(set[int]):
@@ -434,7 +437,7 @@ class ClusterBackend(LocalBackend):
         processes: has Ray start those of lives.
     """
 
-    transport: ProgramTransport  # type: ignore[assignment]  # it is one of a cluster
+    transport: ProgramTransport
     processes: Processes
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> ClusterHost:
@@ -457,16 +460,17 @@ class ClusterDesk(Desk):
     """The supervisor of a system on a cluster: its task is in the program."""
 
     make_backend = ClusterBackend
+    _transport: ProgramTransport
 
     def _show_listeners(self) -> None:
         """Say what is listened to. From any thread."""
         super()._show_listeners()
-        for host in list(self._transport.lives.values()):  # type: ignore[attr-defined]  # a cluster's
+        for host in list(self._transport.lives.values()):
             host.order("desk", LISTENED, self.words[LISTENED])
 
     def _begin_end(self, drain: bool) -> None:
         super()._begin_end(drain)
-        for host in list(self._transport.lives.values()):  # type: ignore[attr-defined]  # a cluster's
+        for host in list(self._transport.lives.values()):
             host.order("desk", SYSTEM_ENDS, 1)
 
 

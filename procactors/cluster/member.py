@@ -13,8 +13,8 @@ from concurrent.futures import Future
 from typing import Any, cast
 
 from procactors.cluster.channels import ClusterChannels
-from procactors.cluster.engine import ClusterEngine
-from procactors.cluster.store import ClusterStore, batch_extras, first_number
+from procactors.cluster.engine import LifeEngine
+from procactors.cluster.store import FRONT, ClusterStore, batch_extras, first_number
 from procactors.cluster.uplink import Uplink
 from procactors.errors import ActorStopped, MailboxFull
 from procactors.local.box import LocalReader
@@ -50,7 +50,9 @@ class _Delivery:
         self.answer: bytes | None = None
         self.state = 0
         self.is_batch = False
-        self.done = threading.Event()
+        #: Held until it has its result: an Event would cost three times as much.
+        self.done = threading.Lock()
+        self.done.acquire()
 
 
 class MemberReader(LocalReader):
@@ -113,7 +115,7 @@ class _Hands(LocalHands):
     def released(self, slot: Any) -> None:
         """Forget a slot."""
         super().released(slot)
-        self.host.let_go(slot)
+        self.host.slot_released(slot)
 
 
 class MemberHost(LocalHost):
@@ -176,7 +178,7 @@ class MemberHost(LocalHost):
                 delivery.state = slot.state
         self._finish(delivery)
 
-    def let_go(self, slot: Any) -> None:
+    def slot_released(self, slot: Any) -> None:
         """A message that was held is handled."""
         delivery = self._held.pop(slot.number, None)
         if delivery is None:
@@ -188,7 +190,7 @@ class MemberHost(LocalHost):
 
     def _finish(self, delivery: _Delivery) -> None:
         self.deliveries.pop(id(delivery.record), None)
-        delivery.done.set()
+        delivery.done.release()
 
     # -- the life ---------------------------------------------------------------------------------
 
@@ -251,7 +253,7 @@ class MemberTransport(LocalTransport):
     channels: ClusterChannels
 
     def __init__(
-        self, path: str, engine: ClusterEngine, facts: dict[str, Any], uplink: Uplink
+        self, path: str, engine: LifeEngine, facts: dict[str, Any], uplink: Uplink
     ) -> None:
         self._start = start = facts["start"]
         self._uplink = uplink
@@ -282,7 +284,7 @@ class MemberTransport(LocalTransport):
 
     def reply_to(self, reply: int, record: bytes) -> bool:
         """Send an answer."""
-        kind, flags, body = parse(record)
+        kind, _, body = parse(record)
         (call,) = CALL_ID.unpack_from(body)
         if self._first <= call < self._last:
             return self.calls.take(record)
@@ -313,7 +315,7 @@ class MemberTransport(LocalTransport):
             else:
                 answer.set_exception(value)
 
-    # -- sending ------------------------------------------------------------------------------------
+    # -- sending --------------------------------------------------------------------------------
 
     def _put(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
         if actor == self.host.id:
@@ -415,24 +417,22 @@ class Member:
     Args:
         transport: how its actor sends.
         host: its actor's mailbox.
+        engine: runs its life.
     """
 
-    def __init__(self, transport: MemberTransport, host: MemberHost) -> None:
+    def __init__(self, transport: MemberTransport, host: MemberHost, engine: LifeEngine) -> None:
+        self._engine = engine
         self._transport = transport
         self._host = host
         self._store = transport.store
         self._uplink = transport._uplink
 
-    def handle(
-        self,
-        number: int,
-        deliveries: int,
-        serial: int,
-        record: bytes,
-        head: Any,
-        more: tuple[Any, ...],
-    ) -> Any:
+    def handle(self, message: bytes, more: tuple[Any, ...]) -> Any:
         """Have a message handled, and wait until it is.
+
+        Args:
+            message: `FRONT` and the record.
+            more: what a batch's table says, or None, and payloads; empty if there is neither.
 
         Returns:
             None: it is, and wants no answer. Bytes: the record of its answer. A tuple: answer or
@@ -440,15 +440,23 @@ class Member:
             what was sent meanwhile (see `Uplink.take`) or None, what was marked of a batch or None.
         """
         store, host = self._store, self._host
+        number, deliveries, serial = FRONT.unpack_from(message)
+        record = message[FRONT.size :]
+        head: Any = None
+        payloads: list[Any] = []
         if more:
-            store.put_in(more)
+            head, *payloads = more
+            store.put_in(payloads)
         delivery = _Delivery(number, record)
         if head is not None:
             delivery.is_batch = True
             store.tables.begin(*head)
             store.take_stored()
         host.deliver(delivery, deliveries, serial)
-        delivery.done.wait()
+        engine = self._engine
+        if engine.has_life and self._has_more(engine, delivery):
+            engine.more()
+        delivery.done.acquire()
         answer, state = delivery.answer, host.unsent_state
         sent = self._uplink.take()
         if state is not None:
@@ -458,12 +466,34 @@ class Member:
                 return None
             if not parse(answer).flags:
                 return answer
-        piece, results = None, ()
+        piece: Any = None
+        results: list[int] = []
         if head is not None:
             piece, results = store.tables.end(), store.take_stored()
-            store.drop(more)  # they are the pool's
-        payloads = [] if answer is None else store.pack(answer, results)[1]
-        return answer, delivery.state, payloads, state, sent, piece
+            store.drop(payloads)  # they are the pool's
+        sent_back = [] if answer is None else store.pack(answer, results)[1]
+        return answer, delivery.state, sent_back, state, sent, piece
+
+    @staticmethod
+    def _has_more(engine: LifeEngine, delivery: _Delivery) -> bool:
+        """Serve until a message has its result; return whether there is more to do."""
+        while (has_more := engine.step()) and delivery.done.locked():
+            pass
+        return has_more
+
+    def begin(self) -> None:
+        """Begin the life, in the thread in which it is served."""
+        life, engine = self._host.life, self._engine
+        if life.needs_thread():
+            engine.start(life, self._host.name)
+            return
+        engine.adopt(life)
+        self.turn()
+
+    def turn(self) -> None:
+        """Do what there is to do without a message."""
+        while self._engine.has_life and self._engine.step():
+            pass
 
     def control(self, what: str, *about: Any) -> Any:
         """Do something beside the messages."""
@@ -472,7 +502,9 @@ class Member:
     def _answer(self, parcel: Any, piece: Any) -> None:
         record = self._store.unpack(parcel)
         if piece is not None:
-            pending: Any = self._transport.calls.pending.get(CALL_ID.unpack_from(parse(record).body)[0])
+            pending: Any = self._transport.calls.pending.get(
+                CALL_ID.unpack_from(parse(record).body)[0]
+            )
             if hasattr(pending, "result_table"):
                 pending.result_table.absorb(piece)
         self._transport.calls.take(record)
@@ -499,6 +531,7 @@ class Member:
 
     def _cancelled(self, call: int) -> None:
         self._host.cancelled.add(call)
+        self._host.cancel(call)
 
     def _stack(self) -> str:
         import sys

@@ -39,11 +39,17 @@ class LifeProcess:
         module, name = begin
         self._member = getattr(importlib.import_module(module), name)(facts, self._uplink)
 
-    def handle(
-        self, number: int, deliveries: int, serial: int, record: bytes, head: Any, *more: Any
-    ) -> Any:
+    def begin(self) -> None:
+        """Begin the life."""
+        self._member.begin()
+
+    def turn(self) -> None:
+        """Do what there is to do without a message."""
+        self._member.turn()
+
+    def handle(self, message: bytes, *more: Any) -> Any:
         """Have a message handled; return what comes of it (see `member.Member.handle`)."""
-        return self._member.handle(number, deliveries, serial, record, head, more)
+        return self._member.handle(message, more)
 
     @ray.method(concurrency_group="control")
     def control(self, what: str, *about: Any) -> Any:

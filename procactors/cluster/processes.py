@@ -1,4 +1,4 @@
-"""The processes of lives, as Ray starts them: with which resources, where, and in what surroundings.
+"""The processes of lives, as Ray starts them: with which resources, where, in what surroundings.
 
 Layer: cluster. Runs in: the program.
 Owns: nothing: each process belongs to its life.
@@ -30,13 +30,15 @@ class Processes:
 
     def __init__(self, transport: ProgramTransport, begin: tuple[str, str]) -> None:
         self._begin = begin
-        self._class: Any = ray.remote(
-            max_restarts=0, max_task_retries=0, concurrency_groups=GROUPS
-        )(LifeProcess)
+        remote: Any = ray.remote
+        once = {"max_restarts": 0, "max_task_retries": 0}
+        self._class: Any = remote(**once, concurrency_groups=GROUPS)(LifeProcess)
 
     def make(self, facts: dict[str, Any], options: Options) -> Any:
         """Have Ray start a process; return its handle of that at once."""
         asked = dict(options.ray or {})
         if options.max_concurrency > 1:
             asked["max_concurrency"] = options.max_concurrency
-        return self._class.options(**asked).remote(self._begin, facts)
+        process = self._class.options(**asked).remote(self._begin, facts)
+        process.begin.remote()
+        return process

@@ -4,14 +4,15 @@ Layer: cluster. Runs in: the program and the actors' processes, any thread.
 Owns: the payloads that are on their way (`close`).
 Never: gives two payloads of a system one number: each process counts from a number of its own.
 
-A *parcel* is what travels: a record, and each payload that it names, as (number, head, buffers). Ray
-puts what is large into its object store.
+A *parcel* is what travels: a record, and each payload that it names, as (number, head, buffers).
+Ray puts what is large into its object store.
 """
 
 from __future__ import annotations
 
 import itertools
 import pickle
+import struct
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,8 +24,12 @@ from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded, encode_for_system, receivers, systems
 from procactors.wire.record import IN_SEGMENT, parse
 
-__all__ = ["SPACE", "ClusterStore", "Parcel", "Payload", "batch_extras", "first_number"]
+__all__ = ["FRONT", "SPACE", "ClusterStore", "Parcel", "Payload", "batch_extras", "first_number"]
 
+#: What stands before a record that is handed over: the message's number there, how often it was
+#: begun before, and its number by which checkpoints know it. In one piece, since Ray takes its time
+#: for each argument.
+FRONT = struct.Struct("=QQQ")
 #: Bits below the number of a start in numbers that are unique in the system.
 SPACE = 40
 #: (number, pickle, buffers).
@@ -51,9 +56,7 @@ class ClusterStore(LocalStore):
         start: number of the process's start; 0 is the program.
     """
 
-    def __init__(
-        self, path: str, make_replies: Callable[[PayloadStore], Any], start: int
-    ) -> None:
+    def __init__(self, path: str, make_replies: Callable[[PayloadStore], Any], start: int) -> None:
         super().__init__(path, make_replies)
         self.process = start + 1
         self._numbers = itertools.count(first_number(start))
@@ -91,7 +94,7 @@ class ClusterStore(LocalStore):
 
     def pack(self, record: bytes, more: Iterable[int] = (), *, keep: bool = False) -> Parcel:
         """Return a record with what it names; `keep`: that stays here, too."""
-        kind, flags, body = parse(record)
+        _, flags, body = parse(record)
         numbers = list(more)
         if flags & IN_SEGMENT:
             numbers.append(int.from_bytes(body[-_REFERENCE_BYTES:], sys.byteorder))

@@ -4,8 +4,8 @@ Layer: cluster. Runs in: the pool's process and the workers', any thread.
 Owns: the tables' bytes.
 Never: shows the pool how far a worker is: what is marked there comes with the batch's answer.
 
-Of a worker that has been killed the marks are gone with its process. So a batch that was handed over
-counts as begun, and its first item that has no result as the one that was in hand.
+Of a worker that has been killed the marks are gone with its process. So a batch that was handed
+over counts as begun, and its first item that has no result as the one that was in hand.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ class WorkerTables(ClusterTables):
         table.prepare(words[BATCH], count)
         # What is not done has the pool's own blank as its mark.
         table.blank[0] = blank = memoryview(head).cast("q")[BLANK]
-        table.marks[:count] = memoryview(blank.to_bytes(8, sys.byteorder, signed=True) * count).cast("q")
+        table.marks[:count] = memoryview(
+            blank.to_bytes(8, sys.byteorder, signed=True) * count
+        ).cast("q")
         self._current = table
 
     def find(self, number: int) -> LocalTable:

@@ -25,17 +25,18 @@ from procactors.cluster.store import SPACE, ClusterStore, batch_extras, first_nu
 from procactors.cluster.tables import TablePiece
 from procactors.errors import ProcActorsError
 from procactors.local.here import Killed
-from procactors.local.replies import LocalReplies
+from procactors.local.replies import LocalReplies, Port
 from procactors.local.topics import LocalTopicTable
 from procactors.local.transport import LocalTransport
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import CLOSED, WAITING_ON
 from procactors.wire.record import KIND_AT, Kind, parse
 from procactors.wire.replies.cycles import cycle_error, cycle_from
+from procactors.wire.replies.port import Answer
 from procactors.wire.transport import SUPERVISOR
 
 if TYPE_CHECKING:
-    from procactors.cluster.host import ClusterHost, RemoteLife
+    from procactors.cluster.remote_life import LifeHost, RemoteLife, Sent
 
 __all__ = ["ProgramTransport"]
 
@@ -58,6 +59,20 @@ class _Replies(LocalReplies):
         return self._transport.reply_to(record)
 
 
+class _Mine(threading.local):
+    """What one thread of the program's is at.
+
+    Attributes:
+        is_asking: it is in an `ask`.
+        record: of that.
+        sent: where that is, if it was handed over at once.
+    """
+
+    is_asking = False
+    record: bytes | None = None
+    sent: Sent | None = None
+
+
 class ProgramTransport(LocalTransport):
     """The `Transport` of the program.
 
@@ -77,8 +92,9 @@ class ProgramTransport(LocalTransport):
         #: Of streams whose reader is an actor: by their number, the start of who produces it.
         self._producers: dict[int, int] = {}
         #: By start: whose life it is.
-        self.lives: dict[int, ClusterHost] = {}
+        self.lives: dict[int, LifeHost] = {}
         self.ears = Ears()
+        self.mine = _Mine()
         #: Asks of actors that wait: by call, for which actor.
         self._awaited: dict[int, int] = {}
         #: Of batches of actors' own pools: by call, what goes along.
@@ -98,6 +114,48 @@ class ProgramTransport(LocalTransport):
     def make_replies(self, store: Any = None) -> LocalReplies:
         """Return what sends answers."""
         return _Replies(self)
+
+    # -- asks: who waits takes the result from Ray itself; a thread between would cost more --------
+
+    def ask(self, *about: Any, **more: Any) -> Any:
+        """Put a message and wait for its answer; see `Transport.ask`."""
+        mine = self.mine
+        mine.is_asking = True
+        try:
+            return super().ask(*about, **more)
+        finally:
+            mine.is_asking = False
+            sent, mine.sent = mine.sent, None
+            if sent is not None:  # it waits no more: somebody else has to take it
+                sent.host.listen(sent)
+
+    def _put(self, actor: int, name: str, record: bytes, timeout: float | None) -> None:
+        mine = self.mine
+        if not mine.is_asking:
+            super()._put(actor, name, record, timeout)
+            return
+        mine.record = record
+        try:
+            super()._put(actor, name, record, timeout)
+        finally:
+            mine.record = None
+
+    def _await(self, port: Port, life: Any, deadline: float | None) -> Answer | None:
+        mine = self.mine
+        sent = mine.sent
+        if sent is not None:
+            left = None if deadline is None else max(0.0, deadline - self.engine.now())
+            try:
+                value = ray.get(sent.result, timeout=left)
+            except ray.exceptions.GetTimeoutError:
+                return None
+            except Exception:  # noqa: BLE001 - so wide: what it means is found out there
+                mine.sent = None
+                sent.host.listen(sent)
+            else:
+                mine.sent = None
+                sent.host.take_result(sent.life, sent.number, value)
+        return super()._await(port, life, deadline)
 
     def reply_to(self, record: bytes, piece: TablePiece | None = None) -> bool:
         """Send an answer to its caller; return whether that is there.
@@ -128,7 +186,7 @@ class ProgramTransport(LocalTransport):
     # -- pools ------------------------------------------------------------------------------------
 
     def also_sent(
-        self, host: ClusterHost, life: RemoteLife, record: bytes
+        self, host: LifeHost, life: RemoteLife, record: bytes
     ) -> tuple[Iterable[int], Any]:
         """Return what goes along with a message to a life's process.
 
@@ -160,7 +218,7 @@ class ProgramTransport(LocalTransport):
         if table is not None:
             table.absorb(piece)
 
-    def begin(self, host: ClusterHost, life: RemoteLife) -> None:
+    def follow(self, host: LifeHost, life: RemoteLife) -> None:
         """Hear the process of a life that begins, and know whose it is."""
         self.lives[life.start] = host
         self.ears.watch(host, life)
@@ -189,19 +247,25 @@ class ProgramTransport(LocalTransport):
 
     # -- for actors' processes --------------------------------------------------------------------
 
-    def heard(self, host: ClusterHost, life: RemoteLife, what: str, about: list[Any]) -> None:
+    def heard(self, host: LifeHost, life: RemoteLife, what: str, about: list[Any]) -> None:
         """Do what an actor's process wants done. In the thread that hears them."""
         getattr(self, f"_on_{what}")(host, life, *about)
 
     def _on_command(
-        self, host: ClusterHost, life: RemoteLife, parcel: Any, files: dict[str, bytes]
+        self, host: LifeHost, life: RemoteLife, parcel: Any, files: dict[str, bytes]
     ) -> None:
         self.store.add_files(files)
         record = self.store.unpack(parcel)
         self._deliver(host, SUPERVISOR, "the supervisor", record)
 
     def _on_put(
-        self, host: ClusterHost, life: RemoteLife, actor: int, name: str, parcel: Any, waits: bool,
+        self,
+        host: LifeHost,
+        life: RemoteLife,
+        actor: int,
+        name: str,
+        parcel: Any,
+        waits: bool,
         extras: Any = None,
     ) -> None:
         record = self.store.unpack(parcel)
@@ -211,7 +275,7 @@ class ProgramTransport(LocalTransport):
             return
         self._deliver(host, actor, name, record)
 
-    def _closes_circle(self, host: ClusterHost, actor: int, name: str, record: bytes) -> bool:
+    def _closes_circle(self, host: LifeHost, actor: int, name: str, record: bytes) -> bool:
         """Note for whom an actor waits; whether that would never end, and its caller was told."""
         envelope = open_envelope(parse(record).body)
         host.words[WAITING_ON] = actor
@@ -224,7 +288,7 @@ class ProgramTransport(LocalTransport):
         self.make_replies().answer(envelope.reply, envelope.call, Kind.VERDICT, error)
         return True
 
-    def _deliver(self, host: ClusterHost, actor: int, name: str, record: bytes) -> None:
+    def _deliver(self, host: LifeHost, actor: int, name: str, record: bytes) -> None:
         """Put a message into a mailbox that has room for any number, or answer for it."""
         try:
             self._put(actor, name, record, 0.0)
@@ -237,32 +301,32 @@ class ProgramTransport(LocalTransport):
                 self.on_lost(actor, record)
 
     def _on_relay(
-        self, host: ClusterHost, life: RemoteLife, start: int, what: str, about: tuple[Any, ...]
+        self, host: LifeHost, life: RemoteLife, start: int, what: str, about: tuple[Any, ...]
     ) -> None:
         if what == "item" and start:
             self._producers[about[0]] = life.start
         if not self.relay(start, what, *about) and what == "item":
             self.relay(life.start, "grant", about[0], -1)
 
-    def _ask_topic(self, host: ClusterHost, name: str, what: str, *about: Any) -> Any:
+    def _ask_topic(self, host: LifeHost, name: str, what: str, *about: Any) -> Any:
         return getattr(self._topic(self.path, name), what)(*about)
 
-    def _on_lost(self, host: ClusterHost, life: RemoteLife, actor: int, parcel: Any) -> None:
+    def _on_lost(self, host: LifeHost, life: RemoteLife, actor: int, parcel: Any) -> None:
         self.on_lost(actor, self.store.unpack(parcel))
 
-    def _on_payloads(self, host: ClusterHost, life: RemoteLife, payloads: Any) -> None:
+    def _on_payloads(self, host: LifeHost, life: RemoteLife, payloads: Any) -> None:
         self.store.put_in(payloads)
 
     def _on_answer(
-        self, host: ClusterHost, life: RemoteLife, reply: int, call: int, parcel: Any
+        self, host: LifeHost, life: RemoteLife, reply: int, call: int, parcel: Any
     ) -> None:
         self.reply_to(self.store.unpack(parcel))
 
-    def _on_unwanted(self, host: ClusterHost, life: RemoteLife, actor: int, call: int) -> None:
+    def _on_unwanted(self, host: LifeHost, life: RemoteLife, actor: int, call: int) -> None:
         self.take_back(actor, call)
 
     def _on_question(
-        self, host: ClusterHost, life: RemoteLife, number: int, what: str, about: tuple[Any, ...]
+        self, host: LifeHost, life: RemoteLife, number: int, what: str, about: tuple[Any, ...]
     ) -> None:
         def answer() -> None:
             try:
@@ -277,17 +341,17 @@ class ProgramTransport(LocalTransport):
         else:
             answer()
 
-    def _ask_name(self, host: ClusterHost, actor: int) -> str:
+    def _ask_name(self, host: LifeHost, actor: int) -> str:
         return self.name_of(actor)
 
-    def _ask_is_unbounded(self, host: ClusterHost, actor: int, name: str) -> bool:
+    def _ask_is_unbounded(self, host: LifeHost, actor: int, name: str) -> bool:
         box = self.boxes.get(actor)
         if box is None or box.words[CLOSED]:
             raise self._stopped(name)
         return bool(box.is_unbounded)
 
     def _ask_put(
-        self, host: ClusterHost, actor: int, name: str, parcel: Any, timeout: float | None
+        self, host: LifeHost, actor: int, name: str, parcel: Any, timeout: float | None
     ) -> None:
         record = self.store.unpack(parcel)
         try:
@@ -296,10 +360,10 @@ class ProgramTransport(LocalTransport):
             self.store.drop(parcel[1])
             raise
 
-    def _ask_control(self, host: ClusterHost, actor: int, parcel: Any) -> bool:
+    def _ask_control(self, host: LifeHost, actor: int, parcel: Any) -> bool:
         return self.send_control(actor, self.store.unpack(parcel))
 
-    def _ask_take_back(self, host: ClusterHost, actor: int, call: int) -> bool:
+    def _ask_take_back(self, host: LifeHost, actor: int, call: int) -> bool:
         return bool(self.take_back(actor, call))
 
     def close(self) -> None:
@@ -319,12 +383,12 @@ class Ears:
         self._thread.start()
         self._killing = ThreadPoolExecutor(1, thread_name_prefix="procactors-killing")
 
-    def watch(self, host: ClusterHost, life: RemoteLife) -> None:
+    def watch(self, host: LifeHost, life: RemoteLife) -> None:
         """Have a life's process heard, to its end. From any thread."""
         stream = life.ray_actor.watch.options(num_returns="streaming").remote()
         asyncio.run_coroutine_threadsafe(self._hear(stream, host, life), self._loop)
 
-    async def _hear(self, stream: Any, host: ClusterHost, life: RemoteLife) -> None:
+    async def _hear(self, stream: Any, host: LifeHost, life: RemoteLife) -> None:
         try:
             async for reference in stream:
                 life.downlink.take(await reference)

@@ -4,8 +4,9 @@ Layer: cluster. Runs in: an actor's process, any thread (`Uplink`); the program 
 Owns: what waits to be sent; what has come before its turn.
 Never: lets the result of a message overtake what its handler has sent.
 
-Each item has a number. Some go with the result of a message, which is sent anyway, the others through
-the generator that the program listens to; a result names the last item that was sent before it.
+Each item has a number. Some go with the result of a message, which is sent anyway, the others
+through the generator that the program listens to; a result names the last item that was sent
+before it.
 """
 
 from __future__ import annotations

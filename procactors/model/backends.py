@@ -36,6 +36,7 @@ VARIABLE = "PROCACTORS_BACKEND"
 #: Those that can be named.
 BACKENDS = ("processes", "threads", "inline", "ray")
 _LOCAL = ("threads", "inline")
+_RAY = ("ray",)
 
 
 class Limit(NamedTuple):
@@ -166,6 +167,78 @@ LIMITS: dict[str, Limit] = {
     ),
 }
 
+#: What is by Ray's own nature; where another backend has the same limit, it has another reason.
+LIMITS |= {
+    "placement": Limit(
+        "`options(ray=...)`",
+        ("processes", *_LOCAL),
+        _ERROR,
+        "there is one machine, and nothing to choose",
+    ),
+    "memory on ray": Limit(
+        "`Limits(memory=...)`",
+        _RAY,
+        _ERROR,
+        "Ray reckons with memory when it places a process, and limits none; where a node runs "
+        "short, its monitor ends processes by its own rules",
+    ),
+    "cpus on ray": Limit(
+        "`Limits(cpu_affinity=..., nice=...)`",
+        _RAY,
+        _ERROR,
+        'each node numbers its own CPUs; `options(ray={"num_cpus": 2})` says how many',
+    ),
+    "recycle on ray": Limit(
+        "`options(recycle_after=...)`",
+        _RAY,
+        _ERROR,
+        "Ray ends processes of tasks behind so many calls, and none of actors",
+    ),
+    "checkpoint on ray": Limit(
+        "`Checkpoint(file=...)`",
+        _RAY,
+        _ERROR,
+        "Ray chooses the node, each with files of its own; without, the program has the state",
+    ),
+    "feeds on ray": Limit(
+        "`feed(...)` as an argument, and sending a `Stream` on to another actor",
+        _RAY,
+        _ERROR,
+        "Ray's generators go from an actor to its caller, and no other way",
+    ),
+    "shares on ray": Limit(
+        "`system.share(...)`",
+        _RAY,
+        _ERROR,
+        "Ray's object store holds values for calls that name them, not for processes that look",
+    ),
+    "files on ray": Limit(
+        "`ActorSystem(dead_letter_file=..., crash_dir=...)`",
+        _RAY,
+        _ERROR,
+        "what is kept has to stand alone, and code of the program travels by Ray's pickles",
+    ),
+    "outside on ray": Limit(
+        "`procactors ps` and the other commands that look at a running system",
+        _RAY,
+        "they do not list it; `ray list actors` does",
+        "processes of Ray's are on any node, and have no directory of ours",
+    ),
+    "counts on ray": Limit(
+        "`procactors.metrics`, forwarding of logs and output, traces",
+        _RAY,
+        "nothing is counted; what an actor logs or prints, Ray shows",
+        "Ray has its own, for all that runs on the cluster",
+    ),
+    "death on ray": Limit(
+        "what an actor had sent and finished before it was killed counts",
+        _RAY,
+        "what it has just sent may be lost; of a pool's batch, the first item counts as the one in "
+        "hand, and the others are begun again. (Not so behind an exception or an exit)",
+        "Ray sends behind a call's return, and keeps nothing of a process that is gone",
+    ),
+}
+
 
 def chosen_backend(named: Any = None) -> str:
     """Return the backend that is named, else the environment's, else processes.
@@ -183,7 +256,7 @@ def chosen_backend(named: Any = None) -> str:
 
 def unsupported(key: str, backend: str) -> UnsupportedOnBackend:
     """Return the error that says that a backend does not promise something of the table."""
-    limit = LIMITS[key]
+    limit = LIMITS.get(f"{key} on {backend}") or LIMITS[key]
     assert backend in limit.backends, f"the table says that {backend} has {limit.what}"
     what = limit.what.replace("`", "")
     return UnsupportedOnBackend(f'backend="{backend}" has no {what}: {limit.why}')
@@ -196,16 +269,21 @@ def check_options(backend: str, options: Options) -> None:
         UnsupportedOnBackend: there is one.
     """
     limits = options.limits
-    if limits is not None and limits.memory is not None:
-        raise unsupported("memory", backend)
-    if limits is not None and (limits.cpu_affinity is not None or limits.nice is not None):
-        raise unsupported("cpus", backend)
-    if options.env:
-        raise unsupported("env", backend)
-    if options.checkpoint is not None and options.checkpoint.file is not None:
-        raise unsupported("checkpoint", backend)
-    if options.recycle_after is not None:
-        raise unsupported("recycle", backend)
+    asked = {
+        "memory": limits is not None and limits.memory is not None,
+        "cpus": limits is not None and (limits.cpu_affinity is not None or limits.nice is not None),
+        "env": bool(options.env),
+        "checkpoint": options.checkpoint is not None and options.checkpoint.file is not None,
+        "recycle": options.recycle_after is not None,
+        "placement": options.ray is not None,
+    }
+    for key, is_asked in asked.items():
+        if is_asked and _is_limited(key, backend):
+            raise unsupported(key, backend)
+
+
+def _is_limited(key: str, backend: str) -> bool:
+    return f"{key} on {backend}" in LIMITS or backend in LIMITS[key].backends
 
 
 def shown() -> str:

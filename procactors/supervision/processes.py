@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.errors import ProcActorsError
 from procactors.late import late
+from procactors.model.backends import unsupported
 from procactors.model.choices import Delivery
 from procactors.model.options import Limits, Options
 from procactors.process.child import Child
@@ -337,7 +338,9 @@ class Processes:
     # -- the backend
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> ProcessHost:
-        """Make the host of a new actor."""
+        """Make the host of a new actor. Raises UnsupportedOnBackend: it has such an option."""
+        if options.ray is not None:
+            raise unsupported("placement", "processes")
         host = self._hosts[actor] = ProcessHost(self, actor, name, class_name, options)
         return host
 

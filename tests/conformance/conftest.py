@@ -58,7 +58,9 @@ class World:
         self.eventually(is_seen, "the death of an actor")
 
 
-@pytest.fixture(params=["inline", "threads", "processes", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.fixture(
+    params=["inline", "threads", "processes", pytest.param("ray", marks=pytest.mark.ray)]
+)
 def backend(request: pytest.FixtureRequest) -> str:
     return request.param
 
