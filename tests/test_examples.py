@@ -34,38 +34,45 @@ NEEDS = {
 }
 
 #: Examples that show, or need, what not each backend promises: the rows of the table (`LIMITS`)
-#: that say so. On the backends of those rows they make no sense; on all others they run as they are.
+#: that say so. On the backends of those rows they make no sense; on all others they run unchanged.
 SHOWS = {
-    "async_fan_out": "exit",
-    "async_fetcher": "exit",
+    "async_fan_out": "exit death",
+    "async_fetcher": "exit death",
     "cancel": "kill",
-    "crash_and_respawn": "exit",
-    "dead_letters": "exit",
-    "death_watch": "exit",
-    "dynamic_children": "exit",
+    "crash_and_respawn": "exit death",
+    "dead_letters": "exit files",
+    "death_watch": "exit death",
+    "dynamic_children": "exit death",
     "fastapi_app": "exit",
     "grid_search": "joblib",
-    "hang": "kill",
+    "hang": "kill death",
     "image_filter": "shares",
     "kept_counter": "exit",
     "kept_job": "checkpoint",
     "logging_of_actors": "counts",
     "monte_carlo": "exit",
-    "one_for_all": "exit",
-    "one_for_one": "exit",
+    "one_for_all": "exit death",
+    "one_for_one": "exit death",
     "publish_subscribe": "exit",
     "rate_limiter": "waits",
     "recycle": "recycle",
     "resumable_batch": "waits",
-    "rest_for_one": "exit",
-    "shared_array": "memory",
-    "stream_pipeline": "moving",
+    "rest_for_one": "exit death",
+    "shared_array": "memory shares",
+    "stream_pipeline": "moving feeds",
     "traces": "counts",
-    "web_chat": "async waits",
+    "web_chat": "waits",
     "web_fetcher": "waits",
-    "web_stream": "aio waits",
+    "web_stream": "waits",
     "word_statistics": "exit",
 }
+
+
+def limits_of(name, backend):
+    """The rows of the table for which an example makes no sense on a backend."""
+    keys = SHOWS.get(name, "").split()
+    rows = [LIMITS.get(f"{key} on {backend}") or LIMITS.get(key) for key in keys]
+    return [row for row in rows if row is not None and backend in row.backends]
 
 
 def header(name):
@@ -202,11 +209,10 @@ def test_each_example_runs_by_its_name(name, tmp_path):
 def test_each_example_runs_on_other_backends(name, backend, tmp_path):
     """Unchanged, where PROCACTORS_BACKEND says so; what not each promises says so at the call."""
     command, chosen = str(FOLDER / f"{name}.py"), {VARIABLE: backend}
-    shown = [LIMITS[key] for key in SHOWS.get(name, "").split() if key in LIMITS]
-    missed = [limit for limit in shown if backend in limit.backends]
-    if not missed:
+    limits = limits_of(name, backend)
+    if not limits:
         run(name, tmp_path, command, **chosen)
-    elif all("UnsupportedOnBackend" in limit.instead for limit in missed):
+    elif all("UnsupportedOnBackend" in limit.instead for limit in limits):
         ended = ended_by(name, tmp_path, command, **chosen)
         assert ended.returncode == 1
         assert f'UnsupportedOnBackend: backend="{backend}" has no' in ended.stderr

@@ -7,14 +7,21 @@ Never: shuts a connection down that the program has made.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import signal
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from procactors.errors import InvalidSpec, SpawnError
 
 __all__ = ["enter", "import_ray", "leave"]
 
+#: Tells Ray to handle no signals by printing a stack of C.
+_STACKS = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"
 #: Systems that use the connection that was made here.
 _users = 0
 _is_ours = False
@@ -26,13 +33,44 @@ _lock = threading.Lock()
 def import_ray() -> Any:
     """Return the module `ray`. Raises SpawnError: it is not installed."""
     try:
-        import ray  # an extra
+        with _without_signal_handler():
+            import ray  # an extra
     except ImportError as error:
         raise SpawnError(
             'backend="ray" needs Ray, and this Python has none: install it with '
             f'pip install "procactors[ray]" ({error})'
         ) from error
     return ray
+
+
+@contextlib.contextmanager
+def _without_signal_handler() -> Iterator[None]:
+    """Have Ray, which looks once, when it is imported, print no stack of C at signals.
+
+    Whoever wants these has set the variable. Processes that are started later do not inherit it.
+    """
+    if _STACKS in os.environ or "ray" in sys.modules:
+        yield
+        return
+    os.environ[_STACKS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_STACKS]
+
+
+@contextlib.contextmanager
+def _handler_kept() -> Iterator[None]:
+    """Keep the program's handler of SIGTERM, in whose place Ray puts one of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None:  # else it is none of Python's
+            signal.signal(signal.SIGTERM, before)
 
 
 def enter(address: str | None) -> None:
@@ -62,11 +100,12 @@ def enter(address: str | None) -> None:
 
 def _connect(ray: Any, address: str | None) -> None:
     try:
-        ray.init(
-            address=address,
-            include_dashboard=None if address else False,
-            logging_level=logging.WARNING,
-        )
+        with _handler_kept():
+            ray.init(
+                address=address,
+                include_dashboard=None if address else False,
+                logging_level=logging.ERROR,
+            )
     except (RuntimeError, ConnectionError, ValueError, OSError) as error:
         where = (
             "a local cluster could not be started"

@@ -1,0 +1,31 @@
+"""The examples on a cluster, unchanged: by PROCACTORS_BACKEND=ray, and RAY_ADDRESS."""
+
+from __future__ import annotations
+
+import pytest
+
+from procactors.model.backends import VARIABLE
+from tests import test_examples as examples
+from tests.cluster.conftest import Nodes
+
+pytestmark = pytest.mark.ray
+
+#: Their actors print, which Ray shows in its own way, and some time later: a row of the table.
+PRINTING = {"run_program", "run_tree", "timers"}
+
+
+@pytest.mark.parametrize("name", sorted({*examples.NAMES} - PRINTING))
+def test_each_example_runs_on_a_cluster(nodes: Nodes, name, tmp_path):
+    """What it prints is what its header says; what Ray says of a death is Ray's business."""
+    # Lines of Ray's own among those of the program, and of no interest to its reader.
+    surroundings = {"RAY_ADDRESS": nodes.address, "RAY_LOG_TO_DRIVER": "0", VARIABLE: "ray"}
+    command = str(examples.FOLDER / f"{name}.py")
+    limits = examples.limits_of(name, "ray")
+    if not limits:
+        ended = examples.ended_by(name, tmp_path, command, **surroundings)
+        examples.assert_matches(name, examples.expected_output(name), ended.stdout)
+        assert ended.returncode == examples.expected_exit_code(name), ended.stderr
+    elif all("UnsupportedOnBackend" in limit.instead for limit in limits):
+        ended = examples.ended_by(name, tmp_path, command, **surroundings)
+        assert ended.returncode == 1
+        assert 'UnsupportedOnBackend: backend="ray" has no' in ended.stderr
