@@ -33,12 +33,12 @@ MOMENTS := $(addprefix tests/process/test_,checkpoints.py death_watch.py frozen.
 	$(addprefix tests/unit/,runner/test_checkpoints.py supervision/test_anything.py \
 	supervision/test_faults.py wire/mailbox/test_closing.py wire/mailbox/test_hands.py \
 	wire/mailbox/test_reader.py)
-# These have targets of their own: `make examples`, `make tools` and `make faults`.
-APART := tests/test_examples.py tests/users tests/tools tests/faults tests/stress $(MOMENTS)
+# These have targets of their own: `make examples`, `make tools`, `make faults` and `make ray`.
+APART := tests/test_examples.py tests/users tests/tools tests/faults tests/stress tests/cluster $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help install compiled demo fmt lint type test faults methods test-all stress flaky cov examples tools test-wheel guard bench bench-against bench-peers bench-curves savina build clean check
+.PHONY: help install compiled demo fmt lint type test faults ray methods test-all stress flaky cov examples tools test-wheel guard bench bench-against bench-peers bench-curves savina build clean check
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ test: compiled ## Run the tests under the default start method; 5 minutes on two
 
 faults: compiled ## Run the fault tests: whatever dies, at every moment of what it does
 	$(PARALLEL) tests/faults tests/stress $(MOMENTS) $(ARGS)
+
+ray: compiled ## Run what is marked `ray`, on a cluster of this machine: one process, 4 minutes
+	$(PYTEST) -m ray tests/conformance tests/test_readme.py $(wildcard tests/cluster) $(ARGS)
 
 methods: compiled ## Run a selection, one or two tests a subject, under spawn and fork
 	$(PARALLEL) -m methods --start-methods=spawn,fork tests/process tests/faults $(ARGS)

@@ -29,11 +29,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: The functions that pickles name by this module, and the modules that they lie in.
 STORED = {
     "_adopt_feed": "procactors.runtime.feed",
+    "_adopt_local_feed": "procactors.api.local_feed",
+    "_adopt_local_stream": "procactors.api.local_stream",
     "_adopt_stream": "procactors.runtime.stream",
     "_definition": "procactors.wire.pickling.definitions",
     "_make_ref": "procactors.runtime.ref",
     "_open_mailbox": "procactors.wire.mailbox.queue",
     "_received": "procactors.runtime.shared",
+    "_received_locally": "procactors.api.local_shared",
     "fill": "procactors.wire.pickling.definitions",
     "fill_cached": "procactors.wire.pickling.rebuilding",
     "fill_enum": "procactors.wire.pickling.rebuilding",

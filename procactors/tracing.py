@@ -64,7 +64,8 @@ def instrument(
             itself. It travels as an actor's class does, so it may be a function of `__main__`. It
             is not called in this process. Without it an actor has what the environment says
             (``OTEL_PYTHON_TRACER_PROVIDER``), as a rule nothing: then a trace goes through it, and
-            has no spans from there. What it raises is logged, and the actor goes on.
+            has no spans from there. What it raises is logged, and the actor goes on. Actors of this
+            process (``backend="threads"``, ``"inline"``) have this process's provider.
         tracer_provider: of this process; None: the global one, also if that is set later.
 
     Raises:
@@ -77,7 +78,10 @@ def instrument(
     for endpoint in _endpoints():
         _lay_down(endpoint, setup)
     _setup = (setup,)
-    start_sending(trace.get_tracer("procactors", tracer_provider=tracer_provider))
+    from procactors.local.transport import LocalTransport  # not loaded where nothing is traced
+
+    tracer = trace.get_tracer("procactors", tracer_provider=tracer_provider)
+    start_sending(tracer, LocalTransport)
     _endpoint_class.__init__ = _init
     _dispatcher_class.push = _push
     trace_starts(True)

@@ -54,7 +54,12 @@ def programs(document):
 
 
 PROGRAMS = [
-    pytest.param(code, output, id=f"{document.stem}-{number}")
+    pytest.param(
+        code,
+        output,
+        id=f"{document.stem}-{number}",
+        marks=[pytest.mark.ray] if 'backend="ray"' in code else [],
+    )
     for document in RUN
     for number, (code, output) in enumerate(programs(document), 1)
 ]

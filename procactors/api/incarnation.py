@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from procactors.runner.checkpoints import CheckpointReader, Keeper
     from procactors.runner.event_loop import EventLoop
     from procactors.runtime.child_failure import ChildFailure
+    from procactors.wire.pickling.codec import Encoded
 else:
     c = late("procactors.model.commands")
     crash = late("procactors.crash")
@@ -379,16 +380,22 @@ class Life:
         take = getattr(instance, "snapshot", None)
         # The base class's own stands for "there is none": None may well be a state.
         if callable(take) and getattr(take, "__func__", None) is not Actor.snapshot:
-            from procactors.runner.recycling import write_snapshot
-
             cls = type(instance).__qualname__
             encoded = self._endpoint.store.encode(self._ended(take()), f"snapshot of {cls}")
-            write_snapshot(self._endpoint.path, self._order.actor, encoded)
+            self._write_snapshot(encoded)
+
+    def _write_snapshot(self, encoded: Encoded) -> None:
+        from procactors.runner.recycling import write_snapshot  # only where it is used
+
+        write_snapshot(self._endpoint.path, self._order.actor, encoded)
+
+    def _take_snapshot(self) -> bytes | None:
+        from procactors.runner.recycling import take_snapshot  # only where it is used
+
+        return take_snapshot(self._endpoint.path, self._order.actor)
 
     def _restore(self, instance: Any) -> None:
-        from procactors.runner.recycling import take_snapshot
-
-        data = take_snapshot(self._endpoint.path, self._order.actor)
+        data = self._take_snapshot()
         if data is None:
             return
         cls = type(instance).__qualname__

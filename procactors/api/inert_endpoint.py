@@ -38,10 +38,12 @@ class NullTransport:
 
     reply_number = 0
     has_threads = True
+    beside: Callable[[Any, str], Callable[[], None]] | None = None
     now: Callable[[], float] = monotonic
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
     gate_of: Callable[[Any], Any] | None = None
+    make_letter: Callable[..., Any] | None = None
     is_abandoned = False
     is_copy = False
 
@@ -52,6 +54,7 @@ class NullTransport:
         self.encode: Callable[..., Encoded] = _nothing
         self.make_lock: Callable[[], Any] = threading.Lock
         self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_mutex: Callable[[], Any] = threading.RLock
         self.make_condition: Callable[[Any], Any] = threading.Condition
         self.make_queue: Callable[[], Any] = SimpleQueue
         enter(self)

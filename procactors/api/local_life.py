@@ -26,6 +26,7 @@ from procactors.local.loop import LocalLoop
 from procactors.process.order import StartOrder
 from procactors.runner.loop import TellFailed, describe
 from procactors.runner.method_table import table_of
+from procactors.runner.recycling import Recycler
 from procactors.runner.schedule import Schedule
 from procactors.supervision.backend import Ended, NextLife
 from procactors.wire.mailbox.black_box import (
@@ -33,16 +34,19 @@ from procactors.wire.mailbox.black_box import (
     FAILED,
     INCARNATION,
     PHASE,
+    RECYCLED,
+    RECYCLING,
     STARTING,
 )
 from procactors.wire.mailbox.reader import WouldWait
-from procactors.wire.pickling.codec import decode_joined
+from procactors.wire.pickling.codec import decode_joined, join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procactors.local.host import LocalHost
     from procactors.runner.checkpoints import CheckpointReader
+    from procactors.wire.pickling.codec import Encoded
 
 __all__ = ["LocalLife"]
 
@@ -150,6 +154,12 @@ class LocalLife(Life):
         if self._keeper is not None:
             self._keeper.serve(cast("CheckpointReader", self._reader), loop.replies, instance)
             loop.keep_by(self._keeper)
+        recycle = self._options.recycle_after
+        if recycle is not None:
+            now, reader = self.transport.engine.now, self._reader
+            bounds = recycle.messages, recycle.seconds, recycle.memory_growth
+            loop.recycler = recycler = Recycler(reader, *bounds, now)
+            loop.use(recycler)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
         self.loop = loop
@@ -182,10 +192,11 @@ class LocalLife(Life):
         if self._options.checkpoint is not None:
             store, engine = self.transport.store, self.transport.engine
             name = self._order.class_name
-            self._keeper = keeper_of(
-                self.host.state, store, self.actor, name, self._options, engine.now
-            )
+            about = store, self.actor, name, self._options, engine.now
+            self._keeper = keeper_of(self.host.state, self._reader, *about)
             self._keeper.restore(instance)
+        elif self._options.recycle_after is not None:
+            self._restore(instance)
         self._ended(_hook(instance, "on_start"))
         if self._order.report:
             self._ended(_hook(instance, "on_restart", pickle.loads(self._order.report)))
@@ -203,11 +214,18 @@ class LocalLife(Life):
     def _end(self) -> None:
         """End an orderly life."""
         assert self.loop is not None
-        if self._keeper is not None:
-            self.words[PHASE] = ENDING
+        phase = self.loop._ended()
+        if phase == RECYCLED or self._keeper is not None:
+            self.words[PHASE] = RECYCLING if phase == RECYCLED else ENDING
             self._leave_state(self._instance)
-        self._finish(self._instance, self.loop, self.loop._ended())
+        self._finish(self._instance, self.loop, phase)
         self.host.over(self, Ended(0))
+
+    def _write_snapshot(self, encoded: Encoded) -> None:
+        self.host.leave_snapshot(self, join(encoded))
+
+    def _take_snapshot(self) -> bytes | None:
+        return self.host.take_snapshot()
 
     def _failed(self, error: BaseException) -> None:
         """Note what ended this life."""

@@ -2,7 +2,7 @@
 
 Layer: api. Runs in: one process.
 Owns: the engine, the transport, the supervisor's task (`stop`).
-Never: starts a process, makes a file, installs a signal handler.
+Never: starts a process, makes a file that it is not told to, installs a signal handler.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from procactors import crash
 from procactors.api.inbox import Inbox
 from procactors.api.local_life import LocalLife
+from procactors.api.local_shared import Sharing
 from procactors.api.spawner import SystemHandle
 from procactors.deadletters.store import DeadLetters
 from procactors.errors import ActorStopped, UnknownMethod
@@ -27,23 +28,29 @@ from procactors.local.desk import Desk
 from procactors.local.engine import Engine
 from procactors.local.host import LocalHost, LocalRecovery
 from procactors.local.inline import Inline
+from procactors.local.log_marks import mark_records, mark_records_no_more
 from procactors.local.threads import Threads
 from procactors.local.transport import LocalTransport
 from procactors.model import commands as c
-from procactors.model.backends import unsupported
 from procactors.model.checks import deadline, patience, whole
 from procactors.observe.events import Events
+from procactors.supervision.crash_folder import CrashFolder
 from procactors.wire.envelope import handler_name, open_envelope
 from procactors.wire.mailbox.black_box import CLOSED, GONE
+from procactors.wire.pickling.definitions import belong_to
 from procactors.wire.record import Kind, parse
+from procactors.wire.runtime_dir import RuntimeDir
 
 if TYPE_CHECKING:
+    from procactors.deadletters.writer import DeadLetterWriter
     from procactors.runtime.ref import ActorRef
 
 __all__ = ["assemble", "become_local", "take_methods"]
 
 #: Seconds of the last steps of a stop for events, and for dead letters.
 _LETTERS_S = 2.0
+#: And for crash reports.
+_CRASHES_S = 5.0
 
 _numbers = itertools.count(1)
 
@@ -54,7 +61,7 @@ def become_local(
     name: str | None,
     stop_timeout: float,
     ask_timeout: float | None,
-    files: str | None,
+    files: tuple[str | None, str | None],
     seed: Any,
 ) -> None:
     """Make a system that is just being constructed one of this process.
@@ -67,23 +74,45 @@ def become_local(
         name: the system's; None: it has none.
         stop_timeout: the system's, in seconds.
         ask_timeout: the system's, in seconds; None: for ever.
-        files: what it is to write to; None: nothing.
+        files: the file for dead letters, and the folder for crash reports; None: no such.
         seed: of an inline one: of the order of everything.
 
     Raises:
-        UnsupportedOnBackend: it is to write files. InvalidSpec: no seed.
+        InvalidSpec: no seed, or another kind of file. OSError: a file cannot be made.
     """
-    if files is not None:
-        raise unsupported("files", backend)
+    letter_file, crash_dir = files
     above = _InlineSystem if backend == "inline" else _LocalSystem
     take_methods(system, above)
     seed = whole("seed", seed, 0)
     engine: Engine = Inline(seed, _yields) if backend == "inline" else Threads()
-    transport = LocalTransport(f"{backend}:/{os.getpid()}-{next(_numbers)}", engine)
+    system._files = None
+    path = own_name = f"{backend}:/{os.getpid()}-{next(_numbers)}"
+    if letter_file is not None:
+        # Where the file's letters find what they name, and others ring.
+        system._files = RuntimeDir(kind="letters-")
+        path = system._files.path
+    transport: Any = LocalTransport(path, engine)
+    transport.make_letter = _make_letter
+    transport.store.sharing = Sharing(transport)
+    transport.store.stands_alone = letter_file is not None or crash_dir is not None
+    system._crashes = None if crash_dir is None else CrashFolder(crash_dir, path)
     history = engine.history.append if isinstance(engine, Inline) else None
     new_life = functools.partial(LocalLife, transport, history)
     own_seed = seed if engine.is_virtual else None
-    assemble(system, transport, new_life, Desk, (name, stop_timeout, ask_timeout, own_seed))
+    about = name or own_name, stop_timeout, ask_timeout, own_seed
+    assemble(system, transport, new_life, Desk, about)
+    transport.is_metered = system._is_metered
+    transport.letters_total = lambda: system.dead_letters.total
+    if letter_file is not None:
+        try:
+            system.dead_letters.keep_in(system._open_writer(letter_file))
+        except BaseException:
+            transport.close()
+            system._files.remove()
+            raise
+        belong_to(path)
+    if system._marks_records:
+        mark_records()
     system._supervisor.open()
 
 
@@ -98,7 +127,7 @@ def assemble(
     transport: Any,
     new_life: Callable[..., Any],
     make_desk: Callable[..., Desk],
-    about: tuple[str | None, float, float | None, int | None],
+    about: tuple[str, float, float | None, int | None],
 ) -> None:
     """Make the parts of a system around its transport; its supervisor is still to be opened.
 
@@ -112,14 +141,13 @@ def assemble(
     name, stop_timeout, ask_timeout, seed = about
     system._stop_timeout = stop_timeout
     system.failure = None
-    system.name = name or transport.path
+    system.name = name
     system.events = events = Events()
     system.dead_letters = letters = DeadLetters()
     SystemHandle.__init__(system, transport, ask_timeout)
     transport.open_stream = functools.partial(_open_stream, transport)
     system._engine = transport.engine
-    system._crashes = None
-    system._recovery = recovery = LocalRecovery(transport, letters)
+    system._recovery = recovery = LocalRecovery(transport, letters, system._crashes)
     desk = make_desk(transport, recovery, new_life, stop_timeout, events, system._slow_after, seed)
     system._supervisor = desk
     desk.on_failure = system._failed
@@ -134,6 +162,12 @@ def _open_stream(transport: LocalTransport, *about: Any) -> Any:
     from procactors.api.local_stream import open_local_stream  # only where it is used
 
     return open_local_stream(transport, *about)
+
+
+def _make_letter(ref: Any, transport: LocalTransport) -> Any:
+    from procactors.api.local_feed import LocalLetter  # only where it is used
+
+    return LocalLetter(ref, transport)
 
 
 #: How often, in systems that are made from now on, who sends lets others run first.
@@ -168,16 +202,13 @@ class _LocalSystem:
     _ref: Callable[..., Any]
     _stop_once: Callable[..., Any]
     _stop_timeout: float
+    _crashes: CrashFolder | None
+    _marks_records: bool
+    _files: RuntimeDir | None
 
     def inbox(self, name: str | None = None) -> Inbox:
         ref = self._ref(self._client.ask(c.OpenInbox(name)))
         return _LocalInbox(self._endpoint, ref, self._recovery.lost)
-
-    def share(self, value: Any) -> Any:
-        raise unsupported("shares", self._engine.name)
-
-    def shares(self) -> list[Any]:
-        raise unsupported("shares", self._engine.name)
 
     def _expect_start(self) -> None:
         pass
@@ -192,11 +223,23 @@ class _LocalSystem:
                 self._recovery.tally.ended(actor.name, killed, actor.host.at_work())
             actor.host.kill()
         self._rest()
+        for actor in (*desk.core.actors.values(), *desk.core.unremoved):
+            with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
+                actor.host.remove()
         self._endpoint.close()
+        self._rest()  # what closes the generators of streams that nobody reads
         self._engine.close()
         self._recovery.close()
         self.events.close(max(0.0, until - monotonic()) + _LETTERS_S)
         self.dead_letters.close(max(0.0, until - monotonic()) + _LETTERS_S)
+        marked, self._marks_records = self._marks_records, False
+        if marked:
+            mark_records_no_more()
+        if self._crashes is not None:
+            self._crashes.close(_CRASHES_S)
+        if self._files is not None:
+            belong_to(self._files.path, is_part=False)
+            self._files.remove()
         if self._report is None:
             self._report = self._recovery.tally.report()
         self._ended.set()
@@ -212,7 +255,19 @@ class _LocalSystem:
         """Let come to its end what is to."""
 
     def _forget(self) -> None:
-        pass
+        if self._files is not None:
+            self._files.forget()
+
+    def flush_logs(self, timeout: float = 5.0) -> bool:
+        deadline("timeout", timeout)
+        return True  # what an actor logs is logged here, at once
+
+    def _make_writer(self, *about: Any) -> DeadLetterWriter:
+        from procactors.local import letters  # only where it is used
+
+        is_virtual = self._engine.is_virtual
+        make = letters.TurnLetterWriter if is_virtual else letters.LocalLetterWriter
+        return make(*about)
 
 
 class _InlineSystem(_LocalSystem):

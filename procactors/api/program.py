@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
         name: str | None
         backend: str | None
+        address: str | None
         start_method: str
         preload: Iterable[str]
         spares: int

@@ -7,13 +7,15 @@ Never: ends the process: the program has Ray do that.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import platform
-import sys
 from typing import Any, cast
 
 from procactors.api.local_life import LocalLife
 from procactors.cluster.engine import LifeEngine
+from procactors.cluster.logs import forward
 from procactors.cluster.member import (
     CheckpointMemberReader,
     Member,
@@ -21,6 +23,7 @@ from procactors.cluster.member import (
     MemberReader,
     MemberTransport,
 )
+from procactors.cluster.refusals import NoShares, refuse_feed
 from procactors.cluster.uplink import Uplink
 from procactors.runner.method_table import table_of
 from procactors.runner.setup import seed_generators
@@ -64,6 +67,12 @@ class _RayLife(LocalLife):
         return reader
 
 
+def _open_stream(transport: MemberTransport, *about: Any) -> Any:
+    from procactors.api.local_stream import open_local_stream  # only where it is used
+
+    return open_local_stream(transport, *about)
+
+
 def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     """Begin a life; return what the program can have it do.
 
@@ -74,7 +83,11 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     import procactors
 
     os.environ.update(facts["env"])
+    with contextlib.suppress(OSError):  # this node has no such folder
+        os.chdir(facts["cwd"])
     life: NextLife = facts["life"]
+    if facts["log_level"] is not None:
+        forward(facts["name"], life.incarnation, facts["log_level"], uplink.put)
     engine = LifeEngine(lambda: uplink.put(("turn",)))
     transport = MemberTransport(facts["path"], engine, facts, uplink)
     transport.store.add_files(facts["files"])
@@ -82,13 +95,14 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     transport.host = host
     transport.boxes[host.id] = host
     host.blueprint = facts["blueprint"]
+    transport.make_letter = refuse_feed
+    transport.store.sharing = NoShares()
+    transport.open_stream = functools.partial(_open_stream, transport)
     transport.on_lost = lambda actor, record: uplink.put(
         ("lost", actor, transport.store.pack(record))
     )
     transport.on_given_up = Client(cast("Any", transport)).report_given_up
-    uplink.put(
-        ("hello", os.getpid(), platform.node(), procactors.__version__, sys.version_info[:2])
-    )
+    uplink.put(("hello", os.getpid(), platform.node(), procactors.__version__))
     seed_generators(life.seed, life.options.seed is not None)
     host.life = _RayLife(transport, None, host, life)
     return Member(transport, host, engine)

@@ -8,6 +8,7 @@ Never: leaves an actor on the cluster behind its end.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -16,6 +17,7 @@ from procactors.cluster import ground
 from procactors.cluster.engine import ClusterEngine
 from procactors.cluster.host import ClusterDesk, ClusterHost
 from procactors.cluster.processes import Processes
+from procactors.cluster.refusals import NoShares, refuse_feed
 from procactors.cluster.transport import ProgramTransport
 from procactors.model.backends import unsupported
 from procactors.supervision.backend import NextLife
@@ -32,7 +34,7 @@ def become_ray(
     name: str | None,
     stop_timeout: float,
     ask_timeout: float | None,
-    files: str | None,
+    files: tuple[str | None, str | None],
 ) -> None:
     """Make a system that is just being constructed one on a cluster.
 
@@ -42,12 +44,12 @@ def become_ray(
         name: the system's; None: it has none.
         stop_timeout: the system's, in seconds.
         ask_timeout: the system's, in seconds; None: for ever.
-        files: what it is to write to; None: nothing.
+        files: for dead letters and crash reports; None: no such.
 
     Raises:
-        UnsupportedOnBackend: it is to write files. SpawnError: no Ray, or no cluster.
+        UnsupportedOnBackend: it is to write files. SpawnError: no cluster.
     """
-    if files is not None:
+    if any(files):
         raise unsupported("files", "ray")
     ground.enter(address)
     try:
@@ -55,8 +57,11 @@ def become_ray(
         # Unique on the cluster, and in the program.
         path = f"ray:/{os.getpid()}-{os.urandom(6).hex()}"
         transport = ProgramTransport(path, ClusterEngine())
-        facts_of = functools.partial(_facts_of, transport)
-        about = name, stop_timeout, ask_timeout, None
+        facts_of = functools.partial(_facts_of, transport, system._marks_records)
+        transport.make_letter = refuse_feed
+        transport.store.sharing = NoShares()
+        system._files = system._crashes = None
+        about = name or path, stop_timeout, ask_timeout, None
         assemble(system, transport, facts_of, ClusterDesk, about)
         transport.gate_of = system._gate_of
         system._supervisor.backend.processes = Processes(transport, _BEGIN)
@@ -66,7 +71,9 @@ def become_ray(
         raise
 
 
-def _facts_of(transport: ProgramTransport, host: ClusterHost, life: NextLife) -> dict[str, Any]:
+def _facts_of(
+    transport: ProgramTransport, is_forwarded: bool, host: ClusterHost, life: NextLife
+) -> dict[str, Any]:
     """Return what the process of a life has to know."""
     store = transport.store
     files = {host.blueprint: store.read(host.blueprint)}
@@ -83,7 +90,19 @@ def _facts_of(transport: ProgramTransport, host: ClusterHost, life: NextLife) ->
         "blueprint": host.blueprint,
         "files": files,
         "env": dict(life.options.env or {}),
+        "cwd": _folder(life.options.ray or {}),
+        "log_level": logging.getLogger().level if is_forwarded else None,
     }
+
+
+def _folder(asked: Any) -> str:
+    """Return in which folder a life begins: the program's, unless Ray is to see to that."""
+    if "working_dir" in (asked.get("runtime_env") or {}):
+        return ""
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
 
 
 class _RaySystem(_LocalSystem):

@@ -193,7 +193,9 @@ class ActorSystem(SystemHandle):
             become_inert(self, module, name, ask_timeout)
             return
         if backend != "processes":
-            about = name, stop_timeout, ask_timeout, dead_letter_file or crash_dir
+            self._marks_records = logs == "forward"
+            files = dead_letter_file, crash_dir
+            about = name, stop_timeout, ask_timeout, files
             _become_another(self, backend, address, seed, about)
             return
         check_ground()
@@ -526,14 +528,17 @@ class ActorSystem(SystemHandle):
         name = self._supervisor.name_of(actor)
         self._recovery.lost(name, record, "has stopped", actor=actor)
 
+    def _make_writer(self, *about: Any) -> DeadLetterWriter:
+        from procactors.deadletters.writer import DeadLetterWriter  # as in `_open_writer`
+
+        return DeadLetterWriter(*about)
+
     def _open_writer(self, path: str) -> DeadLetterWriter:
         # Imported here: a system without a file must not load SQLite.
         from procactors.deadletters.file import NotLetters
-        from procactors.deadletters.writer import DeadLetterWriter
 
-        writer = DeadLetterWriter(
-            path, self.name, self._endpoint, self.dead_letters, self._supervisor.address_of
-        )
+        letters, address_of = self.dead_letters, self._supervisor.address_of
+        writer = self._make_writer(path, self.name, self._endpoint, letters, address_of)
         try:
             writer.open()
         except NotLetters as error:
@@ -576,10 +581,13 @@ def _become_another(
     backend: str,
     address: str | None,
     seed: int,
-    about: tuple[str | None, float, float | None, str | None],
+    about: tuple[str | None, float, float | None, tuple[str | None, str | None]],
 ) -> None:
     """Make a system one of another backend than processes; each is imported where it is used."""
     if backend == "ray":
+        from procactors.cluster.ground import import_ray
+
+        import_ray()  # it is an extra, and what comes now needs it
         from procactors.api.ray_system import become_ray
 
         become_ray(system, address, *about)

@@ -8,10 +8,21 @@ Never: guesses: what Ray does not say is unknown.
 from __future__ import annotations
 
 import re
-from typing import Any
 
-__all__ = ["cause_of", "is_out_of_memory"]
+__all__ = ["NO_MEMORY", "cause_of"]
 
+#: Of a process that Ray has ended for want of memory.
+NO_MEMORY = "its node had no memory left"
+#: What Ray says, and what it means; the first that is found counts.
+_MEANINGS = (
+    (("memory monitor", "OutOfMemoryError"), NO_MEMORY),
+    (("No module named 'procactors'",), "its node has no procactors: install it there, too"),
+    (("node has died", "node was terminated", "node failed", "Node died"), "its node has gone"),
+    (("unavailable", "Socket closed"), "its node cannot be reached"),
+    (("killed by `ray.kill`",), "it was killed by ray.kill"),
+    (("runtime environment", "runtime_env"), "its runtime environment could not be made"),
+    (("connection error", "worker process has died"), "its process has died"),
+)
 _EXIT_CODE = re.compile(r"exit code[ =:]+(\d+)")
 _LONGEST = 400
 
@@ -23,9 +34,5 @@ def cause_of(error: BaseException) -> tuple[int | None, str]:
     code = int(found[1]) if found else None
     at = text.find("The actor is dead because")
     why = text[at:] if at >= 0 else text
-    return code, f"Ray says: {why[:_LONGEST]}"
-
-
-def is_out_of_memory(error: Any) -> bool:
-    """Whether Ray has ended the process because its node had no memory left."""
-    return type(error).__name__ == "OutOfMemoryError" or "memory monitor" in str(error)
+    meant = next((means for signs, means in _MEANINGS if any(sign in text for sign in signs)), "")
+    return code, f"{meant}; Ray says: {why[:_LONGEST]}" if meant else f"Ray says: {why[:_LONGEST]}"

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.store import SPACE
 from procactors.local.channel import Channel, Channels
+from procactors.model.backends import unsupported
+from procactors.wire.pickling.plain import encode_result
 
 if TYPE_CHECKING:
     from procactors.local.engine import Engine
     from procactors.wire.payload_store import PayloadStore
 
-__all__ = ["ClusterChannels", "Relay"]
+__all__ = ["ClusterChannels", "Relay", "room_of"]
 
 #: Sends something to the process of a start: (start, what, arguments).
 Relay = Callable[..., object]
@@ -31,14 +33,18 @@ _COUNT, _ROOM = 26, 14
 _MOST = (1 << _ROOM) - 1
 
 
+def room_of(number: int) -> int:
+    """Return how many items may be under way in a channel of that number."""
+    return (number >> _COUNT) & _MOST
+
+
 class _ReaderEnd(Channel):
     """A channel in its reader's process."""
 
     def __init__(
         self, engine: Engine, store: PayloadStore, room: int, number: int, relay: Relay
     ) -> None:
-        super().__init__(engine, store, room)
-        self.number = number
+        super().__init__(engine, store, room, number)
         self._relay = relay
         self._producer: int | None = None
         self._taken = 0
@@ -47,9 +53,9 @@ class _ReaderEnd(Channel):
         """Take an item that has come from a producer's process."""
         with self._lock:
             self._producer = producer
-            if not self.is_closed:
+            if not self._is_left:
                 self._items.append(sealed)
-                self._wake(self._readers)
+                self._wake_readers()
                 return
         self._relay(producer, "grant", self.number, -1)
 
@@ -62,6 +68,10 @@ class _ReaderEnd(Channel):
                 granted, self._taken = self._taken, 0
                 self._relay(self._producer, "grant", self.number, granted)
         return found
+
+    def send_on(self) -> int:
+        """Refuse to be read by another. Raises UnsupportedOnBackend."""
+        raise unsupported("feeds", "ray")
 
     def close(self) -> None:
         """Read no more: the producer ends at its next item."""
@@ -76,24 +86,41 @@ class _ProducerEnd(Channel):
     def __init__(
         self, engine: Engine, store: PayloadStore, number: int, start: int, relay: Relay
     ) -> None:
-        super().__init__(engine, store, 0)
-        self._number = number
+        super().__init__(engine, store, 0, number)
         self._start = start
         self._relay = relay
-        self._granted = (number >> _COUNT) & _MOST
+        self._granted = room_of(number)
 
-    def offer(self, sealed: Any, make_waiter: Callable[[], Any]) -> Any:
-        """Send an item; see `Channel.offer`."""
+    def has_room(self) -> bool | None:
+        """Whether an item may be sent now; None: nobody reads any more."""
         with self._lock:
-            if self.is_closed:
+            return None if self._is_left else self._granted > 0
+
+    def room(self, make_waiter: Callable[[], Any]) -> Any:
+        """Return True: an item may be sent now, or False: nobody reads any more.
+
+        Where there is no room, return what was made by `make_waiter` and is told of it.
+        """
+        with self._lock:
+            if self._is_left:
                 return False
-            if not self._granted:
-                waiter = make_waiter()
-                self._writers.append(waiter)
-                return waiter
+            if self._granted:
+                return True
+            self._writer = waiter = make_waiter()
+            return waiter
+
+    def put(self, item: Any) -> None:
+        """Send an item, for which there is room.
+
+        Raises:
+            EncodeError: it cannot be pickled.
+        """
+        plain = encode_result(item)
+        head, buffers = plain or self._store.encode(item, "item")
+        sealed = plain is not None, bytes(head), [bytes(one) for one in buffers]
+        with self._lock:
             self._granted -= 1
-        self._relay(self._number >> SPACE, "item", self._number, sealed, self._start)
-        return True
+        self._relay(self.number >> SPACE, "item", self.number, sealed, self._start)
 
     def grant(self, count: int) -> None:
         """Let so many more items be sent; -1: nobody reads any more."""
@@ -102,7 +129,7 @@ class _ProducerEnd(Channel):
             return
         with self._lock:
             self._granted += count
-            self._wake(self._writers)
+            self._wake(self._writer)
 
 
 class ClusterChannels(Channels):
@@ -122,14 +149,14 @@ class ClusterChannels(Channels):
         self._numbers = itertools.count(1)
         self._producing: dict[int, _ProducerEnd] = {}
 
-    def new(self, room: int) -> tuple[int, Channel]:
-        """Return (the number of a new channel, that)."""
+    def new(self, room: int) -> Channel:
+        """Return a new channel."""
         room = min(room, _MOST)
         count = next(self._numbers) & ((1 << _COUNT) - 1)
         number = self._start << SPACE | room << _COUNT | count
         channel = _ReaderEnd(self._engine, self._store, room, number, self._relay)
         self._open[number] = channel
-        return number, channel
+        return channel
 
     def find(self, number: int) -> Any:
         """Return the producer's end of a channel; None: its reader is here, and has gone."""

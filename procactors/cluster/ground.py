@@ -31,12 +31,12 @@ _lock = threading.Lock()
 
 
 def import_ray() -> Any:
-    """Return the module `ray`. Raises SpawnError: it is not installed."""
+    """Return the module `ray`. Raises InvalidSpec: it is not installed."""
     try:
         with _without_signal_handler():
             import ray  # an extra
     except ImportError as error:
-        raise SpawnError(
+        raise InvalidSpec(
             'backend="ray" needs Ray, and this Python has none: install it with '
             f'pip install "procactors[ray]" ({error})'
         ) from error
@@ -81,8 +81,8 @@ def enter(address: str | None) -> None:
             one of this machine alone, which ends with the last system.
 
     Raises:
-        SpawnError: Ray is missing, or the cluster does not answer, or has another Python.
-        InvalidSpec: the program is connected to another one.
+        SpawnError: the cluster does not answer, or has another Python.
+        InvalidSpec: Ray is missing, or the program is connected to another one.
     """
     global _users, _is_ours, _address  # noqa: PLW0603 - a process has one connection
     ray = import_ray()

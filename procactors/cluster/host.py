@@ -11,29 +11,33 @@ from __future__ import annotations
 import functools
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from procactors.cluster.causes import cause_of, is_out_of_memory
+from procactors.cluster.causes import NO_MEMORY, cause_of
 from procactors.cluster.remote_life import RemoteLife, Sent
 from procactors.cluster.store import FRONT
 from procactors.cluster.uplink import Downlink
-from procactors.crash import ExitReason
+from procactors.crash import ExitKind, ExitReason
 from procactors.local.box import LocalReader
 from procactors.local.desk import Desk
 from procactors.local.host import LocalBackend, LocalHost
 from procactors.model.backends import check_options
 from procactors.model.options import Options
 from procactors.supervision.backend import Ended, NextLife
+from procactors.supervision.health import Look
 from procactors.wire.envelope import WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import (
+    BUSY_SINCE,
     CLOSED,
     CLOSING,
     CONTROL,
     DELIVERIES,
     EXPIRED,
+    HANDLED,
     IN_HAND,
     INCARNATION,
     LISTENED,
@@ -237,7 +241,7 @@ class ClusterHost(LocalHost):
             if life is not self.life:
                 return
             if kept is not None:
-                self.state.write(kept)
+                self.state.write(_never, (kept,))
             if not self._step(number, state):
                 return  # it was taken back: another life has it
         if answer is not None:
@@ -296,19 +300,32 @@ class ClusterHost(LocalHost):
         else:
             self._backend.transport.heard(self, life, what, about)
 
-    def _on_hello(self, life: RemoteLife, pid: int, *facts: Any) -> None:
+    def _on_hello(self, life: RemoteLife, pid: int, node: str, version: str) -> None:
         self.pid = pid
+        own = sys.modules["procactors"].__version__
+        if version != own:
+            text = (
+                f"node {node} has procactors {version}, and the program has {own}: install the "
+                f"same version on all nodes"
+            )
+            self.over(life, Ended(1, text=text))
+            self._backend.transport.ears.kill(life)
 
     def _on_ready(self, life: RemoteLife, start: int, decides: int) -> None:
         if self.words[PHASE] == STARTING:
             self.words[PHASE] = RUNNING_PHASE
+        life.is_ready = True
+        with self._sending:  # what was handed over before begins now
+            self.words[BUSY_SINCE] = self.now_ns()
+            for slot in self._running():
+                slot.busy_since(self.now_ns())
         self.ready(start, decides)
 
     def _on_turn(self, life: RemoteLife) -> None:
         life.ray_actor.turn.remote()
 
     def _on_state(self, life: RemoteLife, state: bytes) -> None:
-        self.state.write(state)
+        self.state.write(_never, (state,))
 
     def _on_released(self, life: RemoteLife, number: int) -> None:
         with self._sending:
@@ -330,9 +347,11 @@ class ClusterHost(LocalHost):
     def lost(self, life: RemoteLife, error: BaseException) -> None:
         """The process of a life is gone, and has not said why. From any thread."""
         code, why = cause_of(error)
-        self.is_out_of_memory = is_out_of_memory(error)
         self.over(life, Ended(code, lost=why))
         self._backend.transport.ears.kill(life)
+
+    def _leave_behind(self) -> None:
+        """Nothing: what a life notes of itself is in its own process."""
 
     def _gone(self, life: RemoteLife) -> None:
         """The life is over: take back what it had not handled."""
@@ -343,7 +362,8 @@ class ClusterHost(LocalHost):
             self._backend.listener.gone(self.id)
 
     def _take_back(self, life: RemoteLife) -> None:
-        in_hand = life.in_hand
+        # What was handed over before it was ready, it has not begun.
+        in_hand = life.in_hand if life.is_ready else []
         if self._in_box and in_hand is not None and self._in_box not in in_hand:
             # It was on its way, or waited there: the next life begins it.
             self.words[STATE] &= ~IN_HAND
@@ -383,6 +403,13 @@ class ClusterHost(LocalHost):
         self._dump = text
 
     # -- its mailbox
+
+    def look(self, now: float) -> Look:
+        """Return what can be seen of its progress: to wait for a stream's reader is no hang."""
+        life = self.life
+        if life is not None and self._backend.transport.waits_for_reader(life.start):
+            return Look(now, self.words[HANDLED], None, False)
+        return super().look(now)
 
     def nudge(self) -> None:
         """Have the life look at its words."""
@@ -447,13 +474,15 @@ class ClusterBackend(LocalBackend):
         self.transport.boxes[actor] = host
         return host
 
+    def judge(self, reason: ExitReason, now: float) -> ExitReason:
+        """Return the reason of an end, which is known better where Ray has brought it about."""
+        if reason.kind is ExitKind.UNKNOWN and reason.text.startswith(NO_MEMORY):
+            return ExitReason(ExitKind.OOM, signal.SIGKILL)
+        return reason
+
     def broken(self, host: ClusterHost, life: RemoteLife, error: BaseException) -> None:
         """A call of a life's process has failed by something else than its handler."""
         host.lost(life, error)
-
-    def judge(self, reason: ExitReason, now: float) -> ExitReason:
-        """Return the reason of an end."""
-        return reason
 
 
 class ClusterDesk(Desk):
@@ -472,6 +501,10 @@ class ClusterDesk(Desk):
         super()._begin_end(drain)
         for host in list(self._transport.lives.values()):
             host.order("desk", SYSTEM_ENDS, 1)
+
+
+def _never() -> bool:
+    return False
 
 
 def _hand_on(then: Callable[[Any], None], answer: Future[Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from procactors.cluster.store import FRONT, ClusterStore, batch_extras, first_nu
 from procactors.cluster.uplink import Uplink
 from procactors.errors import ActorStopped, MailboxFull
 from procactors.local.box import LocalReader
-from procactors.local.checkpoints import LocalCheckpointReader, LocalStateFile
+from procactors.local.checkpoints import LocalCheckpointReader, LocalState
 from procactors.local.here import Killed
 from procactors.local.host import LocalHost
 from procactors.local.replies import LocalReplies, Port
@@ -93,17 +94,17 @@ class CheckpointMemberReader(LocalCheckpointReader):
         self.host.stepped(self.taken, current)
 
 
-class _StateFile(LocalStateFile):
+class _State(LocalState):
     """The actor's state, on its way to the program."""
 
     def __init__(self, data: bytes | None, host: MemberHost) -> None:
-        super().__init__()
+        super().__init__(None)
         self._data = data
         self._host = host
 
-    def write(self, *parts: bytes | memoryview) -> None:
+    def write(self, is_dead: Callable[[], bool], parts: tuple[bytes | memoryview, ...]) -> None:
         """Write a state, whole: it goes along with the result of the message in hand."""
-        super().write(*parts)
+        super().write(is_dead, parts)
         self._host.unsent_state = self._data
 
 
@@ -112,9 +113,9 @@ class _Hands(LocalHands):
 
     host: MemberHost
 
-    def released(self, slot: Any) -> None:
+    def release(self, slot: Any) -> None:
         """Forget a slot."""
-        super().released(slot)
+        super().release(slot)
         self.host.slot_released(slot)
 
 
@@ -129,10 +130,10 @@ class MemberHost(LocalHost):
         self.words[:] = facts["words"]
         self._uplink = uplink
         self._up = uplink.put
-        self.table = hands = _Hands(self.words, self.now_ns)
+        self.table = hands = _Hands(self.words, self.now_ns, self.mail.lock)
         hands.host = self
         self.unsent_state: bytes | None = None
-        self.state = _StateFile(facts["state"], self)
+        self.state = _State(facts["state"], self)
         #: By the record's identity: what is here and has no result yet.
         self.deliveries: dict[int, _Delivery] = {}
         #: By a slot's number: the message's.
@@ -192,6 +193,12 @@ class MemberHost(LocalHost):
         self.deliveries.pop(id(delivery.record), None)
         delivery.done.release()
 
+    def send_state(self) -> None:
+        """Send the actor's state, if it was written without a message."""
+        state, self.unsent_state = self.unsent_state, None
+        if state is not None:
+            self._up(("state", state))
+
     # -- the life ---------------------------------------------------------------------------------
 
     def ready(self, start: int, decides: int) -> None:
@@ -204,8 +211,7 @@ class MemberHost(LocalHost):
             if life.is_dead:
                 return
             life.is_dead = True
-        if self.unsent_state is not None:
-            self._up(("state", self.unsent_state))
+        self.send_state()
         in_hand = [
             delivery.number for delivery in self.deliveries.values() if self._is_begun(delivery)
         ]
@@ -494,6 +500,7 @@ class Member:
         """Do what there is to do without a message."""
         while self._engine.has_life and self._engine.step():
             pass
+        self._host.send_state()
 
     def control(self, what: str, *about: Any) -> Any:
         """Do something beside the messages."""

@@ -39,6 +39,8 @@ class Processes:
         asked = dict(options.ray or {})
         if options.max_concurrency > 1:
             asked["max_concurrency"] = options.max_concurrency
+        if not ray.is_initialized():  # Ray would begin another cluster by itself
+            raise RuntimeError("the program is not connected to its Ray cluster any more")
         process = self._class.options(**asked).remote(self._begin, facts)
         process.begin.remote()
         return process

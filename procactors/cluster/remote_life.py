@@ -33,6 +33,8 @@ class RemoteLife:
         self.handle = ray_actor.handle.remote
         self.control = ray_actor.control.remote
         self.is_dead = False
+        #: It has done its `on_start`.
+        self.is_ready = False
         #: What its process sends by itself; set when it begins.
         self.downlink: Downlink
         #: Messages that were in hand at its end, by its own word; None: it has said nothing.

@@ -15,12 +15,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import ray
 
-from procactors.cluster.channels import ClusterChannels
+from procactors.cluster.channels import ClusterChannels, room_of
 from procactors.cluster.engine import ClusterEngine
+from procactors.cluster.logs import hand_on
 from procactors.cluster.store import SPACE, ClusterStore, batch_extras, first_number
 from procactors.cluster.tables import TablePiece
 from procactors.errors import ProcActorsError
@@ -28,8 +29,9 @@ from procactors.local.here import Killed
 from procactors.local.replies import LocalReplies, Port
 from procactors.local.topics import LocalTopicTable
 from procactors.local.transport import LocalTransport
+from procactors.model.backends import unsupported
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, open_envelope
-from procactors.wire.mailbox.black_box import CLOSED, WAITING_ON
+from procactors.wire.mailbox.black_box import BUSY_SINCE, CLOSED, WAITING_ON
 from procactors.wire.record import KIND_AT, Kind, parse
 from procactors.wire.replies.cycles import cycle_error, cycle_from
 from procactors.wire.replies.port import Answer
@@ -57,6 +59,19 @@ class _Replies(LocalReplies):
         if self.is_dead():
             raise Killed
         return self._transport.reply_to(record)
+
+
+class _Flow:
+    """The items of one stream that come from an actor's process.
+
+    Attributes:
+        producer: number of that one's start.
+        under_way: how many have come and were not taken, as far as is known.
+    """
+
+    def __init__(self, producer: int) -> None:
+        self.producer = producer
+        self.under_way = 0
 
 
 class _Mine(threading.local):
@@ -89,8 +104,8 @@ class ProgramTransport(LocalTransport):
         self._numbers = itertools.count(first_number(0))
         self.store.make_topic_table = self._topic
         self._topics: dict[str, LocalTopicTable] = {}
-        #: Of streams whose reader is an actor: by their number, the start of who produces it.
-        self._producers: dict[int, int] = {}
+        #: Of streams whose items come from an actor's process: by their number.
+        self._flows: dict[int, _Flow] = {}
         #: By start: whose life it is.
         self.lives: dict[int, LifeHost] = {}
         self.ears = Ears()
@@ -183,6 +198,10 @@ class ProgramTransport(LocalTransport):
         host.order("answer", self.store.pack(record, more), piece)
         return True
 
+    def snapshot(self) -> NoReturn:
+        """Refuse to say what was counted."""
+        raise unsupported("counts", "ray")
+
     # -- pools ------------------------------------------------------------------------------------
 
     def also_sent(
@@ -226,15 +245,16 @@ class ProgramTransport(LocalTransport):
     def ended(self, life: RemoteLife) -> None:
         """A life is over: let nobody wait for what it does not read any more."""
         self.lives.pop(life.start, None)
-        for number, producer in list(self._producers.items()):
+        for number, flow in list(self._flows.items()):
             if number >> SPACE == life.start:
-                del self._producers[number]
-                self.relay(producer, "grant", number, -1)
-            elif producer == life.start:
-                del self._producers[number]
+                self.relay(flow.producer, "grant", number, -1)
+            elif flow.producer == life.start:
+                self._flows.pop(number, None)
 
     def relay(self, start: int, what: str, *about: Any) -> bool:
         """Send something to a process; return whether that is there."""
+        if what == "grant":
+            self._granted(*about)
         if not start:
             getattr(self.channels, what)(*about)
             return True
@@ -244,6 +264,25 @@ class ProgramTransport(LocalTransport):
             return False
         host.order(what, *about)
         return True
+
+    def _granted(self, number: int, count: int) -> None:
+        flow = self._flows.get(number)
+        if flow is None:
+            return
+        if count < 0:
+            self._flows.pop(number, None)
+        else:
+            flow.under_way -= count
+        host = self.lives.get(flow.producer)
+        if host is not None:
+            host.words[BUSY_SINCE] = self.engine.now_ns()
+
+    def waits_for_reader(self, start: int) -> bool:
+        """Whether an actor's process may send no item more before its reader says so."""
+        return any(
+            flow.producer == start and flow.under_way >= room_of(number)
+            for number, flow in list(self._flows.items())
+        )
 
     # -- for actors' processes --------------------------------------------------------------------
 
@@ -303,8 +342,9 @@ class ProgramTransport(LocalTransport):
     def _on_relay(
         self, host: LifeHost, life: RemoteLife, start: int, what: str, about: tuple[Any, ...]
     ) -> None:
-        if what == "item" and start:
-            self._producers[about[0]] = life.start
+        if what == "item":
+            self._flows.setdefault(about[0], _Flow(life.start)).under_way += 1
+            host.words[BUSY_SINCE] = self.engine.now_ns()
         if not self.relay(start, what, *about) and what == "item":
             self.relay(life.start, "grant", about[0], -1)
 
@@ -313,6 +353,9 @@ class ProgramTransport(LocalTransport):
 
     def _on_lost(self, host: LifeHost, life: RemoteLife, actor: int, parcel: Any) -> None:
         self.on_lost(actor, self.store.unpack(parcel))
+
+    def _on_log(self, host: LifeHost, life: RemoteLife, facts: dict[str, Any]) -> None:
+        hand_on(facts)
 
     def _on_payloads(self, host: LifeHost, life: RemoteLife, payloads: Any) -> None:
         self.store.put_in(payloads)

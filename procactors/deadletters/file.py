@@ -2,7 +2,7 @@
 
 Layer: deadletters. Runs in: parent, in the thread that opened the file; the command line.
 Owns: a connection to an SQLite database (`close`).
-Never: unpickles; is used by two threads, or by a forked copy.
+Never: unpickles; is used by two threads at once, or by a forked copy.
 
 A letter belongs to a *run*, one life of one system. With the run are kept its import path, the
 blueprints of the actors that have letters, and the definitions that either names. All of it goes
@@ -110,19 +110,24 @@ class LetterFile:
         path: the file.
         create: make it if it is not there.
         patience: seconds to wait for another process that is writing.
+        any_thread: several threads may use it, one at a time.
 
     Raises:
         FileNotFoundError: it is not there. PermissionError: others may read or write it.
         NotLetters: it is something else.
     """
 
-    def __init__(self, path: str, *, create: bool = False, patience: float = 10.0) -> None:
+    def __init__(
+        self, path: str, *, create: bool = False, patience: float = 10.0, any_thread: bool = False
+    ) -> None:
         self.path = path
         if create and not os.path.exists(path):
             _make(path)
         _check_ours(path)
         # No transactions of the module's own; `_change` makes them.
-        self._db = sqlite3.connect(path, timeout=patience, isolation_level=None)
+        self._db = sqlite3.connect(
+            path, timeout=patience, isolation_level=None, check_same_thread=not any_thread
+        )
         try:
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()

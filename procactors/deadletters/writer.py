@@ -1,8 +1,8 @@
 """The writer of a system's dead letters: puts them into a file, and hands marked ones over.
 
 Layer: deadletters. Runs in: parent, in a thread of its own; `keep` and its like in any thread.
-Owns: the file while the system lives, the thread, a wake-up descriptor, and in the runtime
-directory a pipe by which other processes ring (all gone by `close`).
+Owns: the file while the system lives, the thread, and in the runtime directory a pipe by which this
+and other processes ring (all gone by `close`).
 Never: makes the supervisor wait for the file; unpickles.
 
     supervisor ── keep ──► queue ─┐
@@ -30,15 +30,19 @@ from procactors.deadletters.letter import DeadLetter
 from procactors.deadletters.store import DeadLetters
 from procactors.errors import MailboxFull, ProcActorsError
 from procactors.light_tuple import NamedTuple
-from procactors.wire.endpoint import Endpoint
 from procactors.wire.pickling.definitions import publish, published, published_with
 from procactors.wire.runtime_dir import check_private
 from procactors.wire.storage import move_file
+from procactors.wire.transport import Transport
 
 __all__ = ["DeadLetterWriter", "ring"]
 
 _log = logging.getLogger("procactors")
 
+#: What this process writes to the bell, and another one that has marked letters.
+_OUR_RING, _THEIR_RING = b".", b"!"
+#: What a pipe takes at most without a word to the kernel.
+_BELL_BYTES = 65_536
 #: What may wait to be written, in letters and bytes; what comes beyond is missing in the file.
 _WAITING, _WAITING_BYTES = 100_000, 256 * 1024 * 1024
 #: Letters written, or handed over, in one transaction.
@@ -63,7 +67,7 @@ class DeadLetterWriter:
     Args:
         path: the file; made if it is not there.
         name: the system's name.
-        endpoint: sends what is handed over.
+        transport: sends what is handed over; its path is a runtime directory.
         letters: the letters in memory.
         address_of: returns the id of the live actor of a name; from any thread.
     """
@@ -72,15 +76,15 @@ class DeadLetterWriter:
         self,
         path: str,
         name: str,
-        endpoint: Endpoint,
+        transport: Transport,
         letters: DeadLetters,
         address_of: Callable[[str], int | None],
     ) -> None:
         self._path = os.path.abspath(path)
-        self._endpoint, self._letters, self._address_of = endpoint, letters, address_of
+        self._transport, self._letters, self._address_of = transport, letters, address_of
         main_file = getattr(sys.modules.get("__main__"), "__file__", None)
-        self._run = Run(uuid.uuid4().hex, endpoint.path, name, tuple(sys.path), main_file)
-        self._folder = os.path.join(endpoint.path, LETTERS_FOLDER)
+        self._run = Run(uuid.uuid4().hex, transport.path, name, tuple(sys.path), main_file)
+        self._folder = os.path.join(transport.path, LETTERS_FOLDER)
         # Guards the queue's figures and the wake-up's life: the thread closes it. Reentrant: a
         # signal handler of the application may stop the system.
         self._lock = threading.RLock()
@@ -92,7 +96,7 @@ class DeadLetterWriter:
         self._brought = {self._run.run}
         self._in_trouble = False
         self._marked: frozenset[str] = frozenset()
-        self._wake = -1
+        self._is_open = False
         self._bell = -1
         self._end_by: float | None = None
         self._opened = threading.Event()
@@ -120,7 +124,7 @@ class DeadLetterWriter:
             full = len(self._queue) >= _WAITING or (
                 self._queue and self._bytes + size > _WAITING_BYTES
             )
-            if full or self._wake < 0:
+            if full or not self._is_open:
                 self._missing += 1
                 if self._missing == 1:
                     _log.error(
@@ -155,6 +159,9 @@ class DeadLetterWriter:
             self._wake_thread()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout + _PATIENCE_S)
+        self._tell_missing()
+
+    def _tell_missing(self) -> None:
         if self._missing:
             _log.error("%d dead letters are missing in %s", self._missing, self._path)
 
@@ -164,8 +171,9 @@ class DeadLetterWriter:
             self._wake_thread()
 
     def _wake_thread(self) -> None:
-        if self._wake >= 0:
-            os.eventfd_write(self._wake, 1)
+        if self._bell >= 0:
+            with contextlib.suppress(BlockingIOError):  # full: it is awake by that
+                os.write(self._bell, _OUR_RING)
 
     def _link(self, actor: int, blueprint: str | None) -> str | None:
         """Keep the blueprint's file for the thread: the actor's folder may be gone by then."""
@@ -173,15 +181,18 @@ class DeadLetterWriter:
             return None
         self._linked.add(actor)
         with contextlib.suppress(OSError):  # no room for a name: a letter without its class
-            name = f"{LETTERS_FOLDER}/{actor}"
-            return move_file(self._endpoint.path, blueprint, name, keep=True)
+            return self._keep_blueprint(blueprint, f"{LETTERS_FOLDER}/{actor}")
         return None
+
+    def _keep_blueprint(self, blueprint: str, name: str) -> str:
+        """Give a blueprint's file another name in the runtime directory, too; return its path."""
+        return move_file(self._run.runtime_dir, blueprint, name, keep=True)
 
     # -- the thread ---------------------------------------------------------------------------
 
     def _main(self) -> None:
         try:
-            file = LetterFile(self._path, create=True, patience=_TRIES * _PATIENCE_S)
+            file = self._open_file()
         except BaseException as error:  # noqa: BLE001 - whatever it is, `open` raises it
             self._failure = error
             self._opened.set()
@@ -189,9 +200,7 @@ class DeadLetterWriter:
         with file:
             try:
                 self._open_bell()
-                file.begin(self._run)
-                self._marked = file.marked()
-                file.wait_at_most(_PATIENCE_S)
+                self._begin(file)
             except BaseException as error:  # noqa: BLE001 - as above
                 self._failure = error
             else:
@@ -200,53 +209,74 @@ class DeadLetterWriter:
         self._close_bell()
         self._opened.set()
 
+    def _open_file(self, any_thread: bool = False) -> LetterFile:
+        patience = _TRIES * _PATIENCE_S
+        return LetterFile(self._path, create=True, patience=patience, any_thread=any_thread)
+
+    def _begin(self, file: LetterFile) -> None:
+        """Enter this run into the file: from now on, letters are written."""
+        file.begin(self._run)
+        self._marked = file.marked()
+        file.wait_at_most(_PATIENCE_S)
+        self._is_open = True
+
     def _open_bell(self) -> None:
         os.mkdir(self._folder, 0o700)
         bell = os.path.join(self._folder, "bell")
         os.mkfifo(bell, 0o600)
         # Both ways, so that it is never without a writer.
         self._bell = os.open(bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def _close_bell(self) -> None:
         with self._lock:
-            for fd in (self._wake, self._bell):
-                if fd >= 0:
-                    os.close(fd)
-            self._wake = self._bell = -1
+            self._is_open = False
+            if self._bell >= 0:
+                os.close(self._bell)
+            self._bell = -1
 
     def _serve(self, file: LetterFile) -> None:
         poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
         poll.register(self._bell, select.POLLIN)
         patience: float | None = 0.0
         while True:
-            ready = {fd for fd, _ in poll.poll(None if patience is None else patience * 1000)}
-            for fd in ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(fd, 4096)
-            try:
-                if self._end_by is not None:  # the last tries must end in time
-                    file.wait_at_most(self._until_end(_PATIENCE_S))
-                while self._queue:
-                    self._write(file)
-                if self._end_by is not None:
-                    file.end(self._run.run)
-                    return
-                if self._bell in ready:
-                    self._marked = file.marked()
-                patience = self._hand_over(file)
-                self._in_trouble = False
-            except Exception as error:  # noqa: BLE001 - see below
-                # So wide because this thread must go on: what waits is still in the queue, and a
-                # full disk, say, may have room again.
-                patience = self._until_end(_AGAIN_S)
-                if self._end_by is not None and patience == 0.0:
-                    self._missing += sum(item.letter is not None for item in self._queue)
-                    return
-                if not self._in_trouble:
-                    _log.error("the dead letters' file %s: %s; trying again", self._path, error)
-                self._in_trouble = True
+            poll.poll(None if patience is None else patience * 1000)
+            rings = b""
+            with contextlib.suppress(BlockingIOError):
+                rings = os.read(self._bell, _BELL_BYTES)
+            # Theirs finds no place in a full one.
+            is_rung = _THEIR_RING in rings or len(rings) == _BELL_BYTES
+            is_over, patience = self._turn(file, is_rung=is_rung)
+            if is_over:
+                return
+
+    def _turn(self, file: LetterFile, *, is_rung: bool) -> tuple[bool, float | None]:
+        """Do what there is to do; `is_rung`: another process has marked letters.
+
+        Returns whether it was the last time, and the seconds until there may be more to do.
+        """
+        try:
+            if self._end_by is not None:  # the last tries must end in time
+                file.wait_at_most(self._until_end(_PATIENCE_S))
+            while self._queue:
+                self._write(file)
+            if self._end_by is not None:
+                file.end(self._run.run)
+                return True, None
+            if is_rung:
+                self._marked = file.marked()
+            patience = self._hand_over(file)
+            self._in_trouble = False
+        except Exception as error:  # noqa: BLE001 - see below
+            # So wide because this must go on: what waits is still in the queue, and a full disk,
+            # say, may have room again.
+            patience = self._until_end(_AGAIN_S)
+            if self._end_by is not None and patience == 0.0:
+                self._missing += sum(item.letter is not None for item in self._queue)
+                return True, None
+            if not self._in_trouble:
+                _log.error("the dead letters' file %s: %s; trying again", self._path, error)
+            self._in_trouble = True
+        return False, patience
 
     def _until_end(self, most: float) -> float:
         """Return `most` seconds, or those that are left for the end."""
@@ -329,7 +359,7 @@ class DeadLetterWriter:
             gone = False
             try:
                 self._bring_definitions(file, stored.run)
-                self._endpoint.tell(actor, letter.actor, letter.method, letter.encoded, 0.0)
+                self._transport.tell(actor, letter.actor, letter.method, letter.encoded, 0.0)
                 gone = True
             except MailboxFull:
                 return sent, _AGAIN_S
@@ -370,7 +400,7 @@ def ring(runtime_dir: str) -> bool:
             os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC,
         )
         try:
-            os.write(bell, b"!")
+            os.write(bell, _THEIR_RING)
         finally:
             os.close(bell)
         return True

@@ -24,28 +24,33 @@ class Channel(Protocol):
     is_closed: bool
     on_closed: Callable[[], None] | None
 
-    def seal(self, item: Any) -> Any:
-        """Return an item as it travels."""
+    def room(self, make_waiter: Callable[[], Any]) -> Any:
+        """Return whether an item is wanted now, or what is to be waited for."""
 
-    def offer(self, sealed: Any, make_waiter: Callable[[], Any]) -> Any:
-        """Add an item; return whether that was wanted, or what is to be waited for."""
+    def put(self, item: Any) -> None:
+        """Add an item, for which there is room."""
 
 
-def produce(
-    channel: Channel | None, items: Any, rest: Callable[[], None], beat: Callable[[], None]
-) -> Any:
+class Producer(Protocol):
+    """Who runs the generator; see `channel.Producer`."""
+
+    channel: Any
+    on_taken: Callable[[int], None]
+
+    def rest(self) -> None:
+        """Note that the reader is waited for."""
+
+    def beat(self) -> None:
+        """Note that the generator is at its next item."""
+
+
+def produce(producer: Producer, items: Any) -> Any:
     """Serve a stream to its end; where an event loop runs, return what does so.
-
-    Args:
-        channel: of its reader; None: that is gone.
-        items: the generator.
-        rest: as that of `channel.Producer`.
-        beat: as that.
 
     Raises:
         What the generator raises; EncodeError: an item cannot be sent.
     """
-    serving = _serve(channel, items, rest, beat)
+    serving = _serve(producer, items)
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # an actor without one: it has it for this stream
@@ -61,15 +66,14 @@ def produce(
     return serving
 
 
-async def _serve(
-    channel: Channel | None, items: Any, rest: Callable[[], None], beat: Callable[[], None]
-) -> None:
+async def _serve(producer: Producer, items: Any) -> None:
+    channel = producer.channel
     try:
         if channel is None or _is_left(channel):
             return
         loop = asyncio.get_running_loop()
         # A task of its own, so that what it awaits is cancelled when the reader leaves.
-        pulling = loop.create_task(_pull(channel, items, rest, beat))
+        pulling = loop.create_task(_pull(producer, channel, items))
 
         def leave() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
@@ -99,20 +103,26 @@ def _is_left(channel: Channel) -> bool:
     return channel.is_closed
 
 
-async def _pull(
-    channel: Channel, items: Any, rest: Callable[[], None], beat: Callable[[], None]
-) -> None:
-    async for item in items:
-        beat()
-        sealed = channel.seal(item)
-        while not isinstance(is_taken := channel.offer(sealed, _Turn), bool):
-            rest()
-            try:
-                await is_taken.future
-            finally:
-                beat()
-        if not is_taken:
+async def _pull(producer: Producer, channel: Channel, items: Any) -> None:
+    while await _is_wanted(producer, channel):
+        try:
+            item = await anext(items)
+        except StopAsyncIteration:
             return
+        producer.on_taken(1)
+        channel.put(item)
+
+
+async def _is_wanted(producer: Producer, channel: Channel) -> bool:
+    """Wait until the reader wants an item; return False: it never will."""
+    while not isinstance(has_room := channel.room(_Turn), bool):
+        producer.rest()
+        try:
+            await has_room.future
+        finally:
+            producer.beat()
+    producer.beat()
+    return has_room
 
 
 class _Turn:

@@ -32,6 +32,7 @@ from procactors.wire.record import KIND_AT, Kind, Record, frame, parse
 
 if TYPE_CHECKING:
     from procactors.local.engine import Engine, Waiter
+    from procactors.local.metering import LocalMeter
 
 __all__ = ["LocalBox", "LocalMail", "LocalReader", "is_begun"]
 
@@ -55,6 +56,16 @@ class LocalBox:
         self.words[CAPACITY] = capacity
         self.current = b""
         self._timer = b""
+
+    def successor(self) -> LocalBox:
+        """Return the same for the supervisor and the next life: this one is a dead life's own.
+
+        Its thread may go on, and note whatever it likes.
+        """
+        box = LocalBox(0)
+        box.words = self.words.copy()
+        box.current, box._timer = self.current, self._timer
+        return box
 
     @property
     def raw(self) -> Any:
@@ -111,12 +122,15 @@ class LocalMail:
 
     Attributes:
         records: whole ones, the next first.
-        lock: held to change them, and where a sender looks whether it may.
+        lock: held to change them, where a sender looks whether it may, and by a life that takes one
+            or steps behind it: a kill comes before that, or behind.
     """
 
     def __init__(self, engine: Engine, box: LocalBox) -> None:
         self.records: deque[bytes] = deque()
         self.lock = threading.RLock()
+        #: What its readers count with; None: nothing is counted.
+        self.meter: LocalMeter | None = None
         self._engine = engine
         self._words = box.words
         self._taken = 0
@@ -171,13 +185,13 @@ class LocalReader:
         path: names the mailbox.
         box: its black box.
         records: what waits, the next first.
+        meter: counts what is handled; None: nothing is counted.
         is_dead: the life was killed: whatever it still does with its mailbox raises `Killed`.
     """
 
     is_polled = True
     is_alone = False
-    #: Nothing is counted.
-    meter = None
+    #: Method of the message in hand; None: it is counted for none.
     key: bytes | None = None
 
     def __init__(
@@ -189,6 +203,7 @@ class LocalReader:
         self.is_dead = False
         self._words = box.words
         self.records = mail.records
+        self.meter = mail.meter
         self._is_bounded = bool(box.words[CAPACITY])
         self._now_ns = now_ns
 
@@ -198,20 +213,21 @@ class LocalReader:
         Raises:
             WouldWait: there is none, and the caller grants time.
         """
-        if self.is_dead:
-            raise Killed
         words = self._words
-        word = words[STATE]
-        if (word >> 16) & 0xFFFFFF >= word >> 40:
-            try:
-                record = self.box.current = self.records.popleft()
-            except IndexError:
-                if timeout is not None and timeout <= 0:
-                    return -1
-                raise WouldWait(timeout) from None
-            word = len(record) << 40
-        words[BUSY_SINCE] = self._now_ns()
-        words[STATE] = word | IN_HAND
+        with self.mail.lock:
+            if self.is_dead:
+                raise Killed
+            word = words[STATE]
+            if (word >> 16) & 0xFFFFFF >= word >> 40:
+                try:
+                    record = self.box.current = self.records.popleft()
+                except IndexError:
+                    if timeout is not None and timeout <= 0:
+                        return -1
+                    raise WouldWait(timeout) from None
+                word = len(record) << 40
+            words[BUSY_SINCE] = self._now_ns()
+            words[STATE] = word | IN_HAND
         return 0
 
     def step(self, timeout: float | None = None) -> int:
@@ -234,23 +250,29 @@ class LocalReader:
 
     def done(self, *, place: bool, handled: int = 1) -> None:
         """Step behind the record in hand, which is handled; see `MailboxReader.done`."""
-        if self.is_dead:
-            raise Killed
         words = self._words
-        words[DELIVERIES] = 0
-        fill = words[STATE] >> 40
-        words[STATE] = fill << 40 | fill << 16
-        words[HANDLED] += handled
-        if not place:
-            words[HANDLED_OWN] += handled
-        elif self._is_bounded:
-            self.mail.free_place()
+        with self.mail.lock:
+            if self.is_dead:
+                raise Killed
+            words[DELIVERIES] = 0
+            fill = words[STATE] >> 40
+            words[STATE] = fill << 40 | fill << 16
+            words[HANDLED] += handled
+            if not place:
+                words[HANDLED_OWN] += handled
+            elif self._is_bounded:
+                self.mail.free_place()
+        if handled and self.meter is not None and self.key is not None:
+            self.meter.record(self.key, self._now_ns() - words[BUSY_SINCE])
 
     def turn(self, key: bytes | None) -> None:
-        """Count nothing."""
+        """Count the message in hand for the method of a key; None: for no method."""
+        self.key = key
 
     def waited(self, at: int) -> None:
-        """Count nothing."""
+        """Count how long the message in hand has waited: it is stamped."""
+        if self.meter is not None and self.key is not None and not self._words[DELIVERIES]:
+            self.meter.waited(self.key, self.box.current, self._words[BUSY_SINCE])
 
     def give_back(self) -> None:
         """Each place was given back at once."""

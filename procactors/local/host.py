@@ -14,16 +14,18 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from procactors.crash import ExitReason
 from procactors.errors import ProcActorsError
 from procactors.local.box import LocalBox, LocalMail
-from procactors.local.checkpoints import LocalStateFile
+from procactors.local.checkpoints import LocalState
+from procactors.local.here import Killed
+from procactors.local.metering import LocalMeter
 from procactors.local.slots import LocalHands
 from procactors.model.backends import check_options
 from procactors.model.options import Options
-from procactors.supervision.actor_mailbox import ActorMailbox
+from procactors.supervision.actor_mailbox import ActorMailbox, claim_of
 from procactors.supervision.backend import Ended, Listener, NextLife, ReplyTo, Tell
 from procactors.supervision.health import Look
 from procactors.supervision.recovery import Recovery
@@ -33,6 +35,7 @@ from procactors.wire.mailbox.black_box import (
     HANDLED,
     IN_HAND,
     PHASE,
+    PID,
     RUNNING,
     STATE,
     STOPPING,
@@ -51,8 +54,8 @@ __all__ = ["LocalBackend", "LocalHost", "LocalRecovery"]
 class LocalRecovery(Recovery):
     """Answers for the dead, without pipes."""
 
-    def __init__(self, transport: LocalTransport, letters: Any) -> None:
-        super().__init__(transport.store, transport, letters)  # type: ignore[arg-type]
+    def __init__(self, transport: LocalTransport, letters: Any, crashes: Any = None) -> None:
+        super().__init__(transport.store, transport, letters, crashes)  # type: ignore[arg-type]
         self._replies = transport.make_replies()
 
     def sweep_after(self, process: int) -> None:
@@ -86,12 +89,18 @@ class LocalHost(ActorMailbox):
         self.box: Any = LocalBox(options.mailbox or 0)
         self.words = self.box.words
         self.mail = LocalMail(self._engine, self.box)
+        self.table: Any = LocalHands(self.words, self.now_ns, self.mail.lock)
         self.records = self.mail.records
+        self.meter = self.mail.meter = LocalMeter() if backend.transport.is_metered else None
+        self.is_over = False
         self.is_unbounded = not options.mailbox
-        self.table: Any = LocalHands(self.words, self.now_ns)
         self.files: Any = self.mail
+        checkpoint = options.checkpoint
+        self._claim = None if checkpoint is None else claim_of(checkpoint, name)
+        #: The state that a life has left for the next one, when it made way for it.
+        self.snapshot: bytes | None = None
         #: What its lives write their state to.
-        self.state = LocalStateFile()
+        self.state = LocalState(None if checkpoint is None else cast("str", checkpoint.file))
         self._ended = Ended(None)
         self._dump = ""
         #: What wakes the reader of an inbox.
@@ -122,7 +131,7 @@ class LocalHost(ActorMailbox):
         self._dump = ""
         self.cancelled.clear()
         self.life = self._backend.new_life(self, life)
-        self.pid = os.getpid()
+        self.pid = self.words[PID] = os.getpid()
         self._engine.start(self.life, self.name)
 
     def ready(self, start: int, decides: int) -> None:
@@ -137,7 +146,15 @@ class LocalHost(ActorMailbox):
                 return
             life.is_dead = True
             self._ended = ended
+            self._leave_behind()
+        self._backend.transport.channels.over(life)
         self._backend.post(functools.partial(self._gone, life))
+
+    def _leave_behind(self) -> None:
+        """Leave to a life that has just died what it notes: it may go on. Under the lock."""
+        self.box = self.box.successor()
+        self.words = self.box.words
+        self.table.renew(self.words)
 
     def _gone(self, life: Any) -> None:
         if self.life is life:
@@ -177,7 +194,11 @@ class LocalHost(ActorMailbox):
         """End the life, if there is one, behind an error of the supervisor's own."""
         life, self.life, self.pid = self.life, None, None
         if life is not None:
-            life.is_dead = True
+            with self.mail.lock:
+                if not life.is_dead:
+                    life.is_dead = True
+                    self._leave_behind()
+            self._backend.transport.channels.over(life)
             life.kill()
 
     def sweeper(self) -> Callable[[], None]:
@@ -228,7 +249,7 @@ class LocalHost(ActorMailbox):
         return Look(now, handled, None, bool(self.mail.records))
 
     def crash_writer(self) -> Tell:
-        """Return what writes a crash to the folder of crashes: there is none."""
+        """Return what writes a crash to the folder of crashes, if there is one."""
         return self._backend.recovery.crash_writer(self)
 
     def recover(self, report: Any, most: int, unwanted: tuple[int, int] | None = None) -> Tell:
@@ -259,10 +280,26 @@ class LocalHost(ActorMailbox):
         self.blueprint = self._backend.transport.store.rename(path, name, keep=is_shared)
 
     def drop_snapshot(self) -> None:
-        """Nothing goes over to a next life but by a checkpoint."""
+        """Drop the state that a life has left for a recycling, and then crashed."""
+        self.snapshot = None
+
+    def leave_snapshot(self, life: Any, state: bytes) -> None:
+        """Leave a life's state for the next one, unless it was killed. From any thread."""
+        with self.mail.lock:
+            if life.is_dead:
+                raise Killed
+            self.snapshot = state
+
+    def take_snapshot(self) -> bytes | None:
+        """Return the state that the life before has left, if it has; it is used once."""
+        state, self.snapshot = self.snapshot, None
+        return state
 
     def remove(self) -> None:
         """Let go of everything."""
+        self.state.release()
+        if self._claim is not None:
+            self._claim.release()
         self._backend.transport.store.remove(self.blueprint)
         self.mail.close_for_good()
 
@@ -320,6 +357,9 @@ class LocalBackend:
 
     def forget(self, actor: int) -> None:
         """An actor is over."""
+        host: Any = self.transport.boxes.get(actor)
+        if isinstance(host, LocalHost):
+            self.transport.meters.over(host)
         self.transport.boxes.pop(actor, None)
 
     def overdue(self) -> None:

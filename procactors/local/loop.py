@@ -27,6 +27,7 @@ from procactors.wire.mailbox.black_box import (
     STATE,
 )
 from procactors.wire.mailbox.reader import WouldWait
+from procactors.wire.meter_table import FINE_NS, FINE_SHIFT, INDEX, SUM, index_of
 from procactors.wire.pickling.plain import PLAIN, load_plain
 from procactors.wire.record import KIND_AT, Kind, parse
 
@@ -39,6 +40,8 @@ __all__ = ["LocalLoop"]
 _unpack = WHOLE.unpack_from
 _HEAD = WHOLE.size
 _CALL = int(Kind.CALL)
+#: Bytes of padding that only a stamped record has more of.
+_LEAST_STAMPED = 7
 
 
 class LocalLoop(Serving):
@@ -66,7 +69,9 @@ class LocalLoop(Serving):
         self._settle(host, transport, history)
         self._patience_s: float | None = None
         # Records come straight from a mailbox with any number of places.
-        self._is_straight = type(reader) is LocalReader and not host.options.mailbox
+        # Where one thing runs at a time, nothing comes between two steps.
+        is_alone = transport.engine.is_virtual
+        self._is_straight = is_alone and type(reader) is LocalReader and not host.options.mailbox
 
     @property
     def is_quiet(self) -> bool:
@@ -111,7 +116,7 @@ class LocalLoop(Serving):
             if others:
                 return True
 
-    def _serve_straight(self, others: list[Any]) -> None:  # noqa: C901, PLR0912 - it is hot
+    def _serve_straight(self, others: list[Any]) -> None:  # noqa: C901, PLR0912, PLR0915 - it is hot
         """Handle records until others are ready, or something else is to be looked at.
 
         What `advance`, `_serve_one` and `done` do, without a call for each: they cost as much as
@@ -120,6 +125,7 @@ class LocalLoop(Serving):
         reader: Any = self._reader
         words, box, records, history = self._words, self._box, reader.records, self._history
         engine, name, bound = self._engine, self._actor_name, self._bound
+        rows = None if reader.meter is None else reader.meter.rows
         while not self._pausing and words[CONTROL] < HALT:
             if reader.is_dead:
                 raise Killed
@@ -145,6 +151,9 @@ class LocalLoop(Serving):
                     key = record[_HEAD:body_at]
                     if history is not None:
                         history((engine.now(), name, key, sender))
+                    reader.key = key
+                    if padding > _LEAST_STAMPED:
+                        reader.waited(0)
                     if record[body_at] != PLAIN:
                         body = record[body_at : length - padding]
                         if not self._serve(key, flags, body, call, reply):
@@ -164,6 +173,12 @@ class LocalLoop(Serving):
                         words[DELIVERIES] = 0
                         words[STATE] = length << 40 | length << 16
                         words[HANDLED] += 1
+                        if rows is not None:
+                            took = engine.now_ns() - words[BUSY_SINCE]
+                            row = rows[key]
+                            at = INDEX[took >> FINE_SHIFT] if took < FINE_NS else index_of(took)
+                            row[at] += 1
+                            row[SUM] += took
             if others:
                 return
 
@@ -181,6 +196,10 @@ class LocalLoop(Serving):
         key = record[_HEAD:body_at]
         if self._history is not None:
             self._history((self._now(), self._actor_name, key, sender))
+        reader: Any = self._reader
+        reader.turn(key)
+        if padding > _LEAST_STAMPED:
+            reader.waited(0)
         body = record[body_at : length - padding]
         if body[0] == PLAIN and not flags:
             self._serve_plain(key, body, call, reply)
@@ -192,6 +211,7 @@ class LocalLoop(Serving):
         kind, flags, body = parse(record)
         if kind == Kind.STOP:
             self._patience_s = 0.0
+        self._reader.turn(None)
         self._heed(kind, flags, body)
         self.source.done(place=kind == Kind.MOVED)
 

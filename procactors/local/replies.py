@@ -20,7 +20,7 @@ from procactors.wire.replies.sender import ReplySender
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from procactors.local.engine import Engine
+    from procactors.local.engine import Alarm, Engine
 
 __all__ = ["REPLY", "Calls", "LocalReplies", "Port", "TracedAnswer"]
 
@@ -78,6 +78,10 @@ class Calls:
         self.moved: dict[int, int] = {}
         #: Of calls whose handlers have raised: the traceback, which one process can hand on.
         self.traces: dict[int, TracebackType] = {}
+        #: Of calls that are measured: what their answer is counted by.
+        self.sent: dict[int, Callable[[], None]] = {}
+        #: Of calls with a deadline: what fails them then.
+        self.alarms: dict[int, Alarm] = {}
 
     def take(self, record: bytes) -> bool:
         """Take a record that is for a caller; return whether somebody waits for it."""
@@ -85,10 +89,12 @@ class Calls:
         if kind == Kind.MOVED:
             return self._has_moved(body, record)
         (call,) = CALL_ID.unpack_from(body)
-        pending = self.pending.pop(call, None)
-        self.moved.pop(call, None)
+        answered = self.sent.get(call)
+        pending = self._forget(call)
         if pending is None:
             return False
+        if answered is not None:
+            answered()
         answer = TracedAnswer(kind, flags, bytes(body[CALL_ID.size :]))
         answer.trace = self.traces.pop(call, None)
         pending.deliver(answer, None)
@@ -96,15 +102,22 @@ class Calls:
 
     def fail(self, call: int, error: BaseException) -> None:
         """End a call with an error, if it still waits."""
-        pending = self.pending.pop(call, None)
-        self.moved.pop(call, None)
+        pending = self._forget(call)
         if pending is not None:
             pending.deliver(None, error)
 
     def drop(self, call: int) -> None:
         """Expect no answer to a call any more."""
-        self.pending.pop(call, None)
+        self._forget(call)
+
+    def _forget(self, call: int) -> PendingReply | None:
+        """Return what a call's answer goes to, which has come or will not."""
         self.moved.pop(call, None)
+        self.sent.pop(call, None)
+        alarm = self.alarms.pop(call, None)
+        if alarm is not None:
+            alarm.cancel()
+        return self.pending.pop(call, None)
 
     def _has_moved(self, body: memoryview, record: bytes) -> bool:
         call, actor, _ = MOVED.unpack_from(body)

@@ -7,6 +7,7 @@ Never: does with a message anything else than the loops of `runner` do.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ from procactors.local.here import here
 from procactors.local.slots import LocalHeld
 from procactors.runner.loop import Loop
 from procactors.runner.method_table import find_handler
-from procactors.wire.envelope import WHOLE
-from procactors.wire.mailbox.black_box import DELIVERIES, EXPIRED
+from procactors.wire.envelope import WHOLE, untraced
+from procactors.wire.mailbox.black_box import DELIVERIES, EXPIRED, INCARNATION
 from procactors.wire.record import KIND_AT, Kind
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ __all__ = ["Serving"]
 _unpack = WHOLE.unpack_from
 _HEAD = WHOLE.size
 _CALL = int(Kind.CALL)
-#: Nanoseconds by which a wait for a stream's reader is put off: to wait for it is no hang.
-_LATER_NS = 1 << 60
 
 
 class Serving(Loop):
@@ -81,15 +80,26 @@ class Serving(Loop):
     def _streaming(self, key: bytes) -> Callable[..., Any]:
         number, _, method = key[1:].partition(b":")
         _, handler = find_handler(self._instance, self._table, method, streamed=True)
-        busy_since, _ = self._busy()
+        channel = self._channels.find(int(number, 16))
+        producer = Producer(channel, handler, self._busy()[0], self.now_ns)
+        if (meter := self._reader.meter) is not None:
+            producer.on_taken = functools.partial(meter.items, key)
+        return producer.run
 
-        def rest() -> None:
-            busy_since(self.now_ns() + _LATER_NS)
-
-        def beat() -> None:
-            busy_since(self.now_ns())
-
-        return Producer(self._channels.find(int(number, 16)), handler, rest, beat).run
+    def _traced(self, key: bytes) -> Callable[..., Any]:
+        """Return what calls the handler in a span, which the program's own tracer makes."""
+        method, context = untraced(key)
+        handler = self._bound.get(method) or self._bind(method)
+        try:
+            from procactors.spans.handling import in_span  # only where a message is traced
+            from procactors.spans.sending import tracer_here
+        except ImportError:  # a dead letter of a program that had OpenTelemetry
+            return handler
+        tracer = tracer_here()
+        if tracer is None:
+            return handler
+        who = self._actor_name, self._words[INCARNATION]
+        return in_span(tracer, handler, method, context, who, self.deliveries)
 
     @property
     def is_cancelled(self) -> bool:

@@ -7,11 +7,13 @@ Never: a message in two places, or in none.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from procactors.local.here import here
+from procactors.local.here import Killed, here
 from procactors.runner.held import Held
 from procactors.wire.mailbox.black_box import DELIVERIES, HANDLED, HANDLED_OWN, HANDS
 from procactors.wire.mailbox.hands import (
@@ -29,6 +31,7 @@ from procactors.wire.record import KIND_AT, Kind, Record, parse
 if TYPE_CHECKING:
     from procactors.local.box import LocalReader
     from procactors.runner.checkpoints import Keeper
+    from procactors.wire.mailbox.hands import Slot
     from procactors.wire.payload_store import PayloadStore
 
 __all__ = ["LocalHands", "LocalHeld", "LocalSlot"]
@@ -77,25 +80,50 @@ class LocalSlot:
             self._hands.count_handled(self.is_own)
 
     def release(self) -> None:
-        """Give the slot free; once more is no error."""
+        """Give the slot free; once more is no error, nor is it for a life that was killed."""
+        if (hands := self._hands) is not None:
+            hands.release(self)
+
+    def forget(self) -> bool:
+        """Belong to no table any more; return whether it has."""
         hands, self._hands = self._hands, None
-        if hands is not None:
-            self.state = FREE
-            hands.released(self)
+        self.state = FREE
+        return hands is not None
+
+    def successor(self) -> LocalSlot:
+        """Return the same for the next life: this one is a dead life's, and means nothing now."""
+        slot = copy.copy(self)
+        self._hands = None
+        return slot
 
 
 class LocalHands:
     """The messages that one actor holds, through all its lives; see `wire.mailbox.hands.Hands`."""
 
-    def __init__(self, words: Any, now_ns: Callable[[], int]) -> None:
+    def __init__(self, words: Any, now_ns: Callable[[], int], lock: Any) -> None:
         self._words = words
+        # The mail's.
+        self._lock = lock
         self.now_ns = now_ns
         self._numbers = itertools.count()
         #: By number, so in the order in which they were taken.
         self._slots: dict[int, LocalSlot] = {}
 
+    def renew(self, words: Any) -> None:
+        """Have what a dead life knows of its slots mean nothing any more. Under the mail's lock.
+
+        Args:
+            words: those of the box from now on.
+        """
+        self._words = words
+        self._slots = {number: slot.successor() for number, slot in self._slots.items()}
+
     def hold(self, reader: LocalReader, *, place: bool = True) -> LocalSlot:
         """Take the message in hand out of the batch; it is RUNNING."""
+        with alive(reader):
+            return self._hold(reader, place)
+
+    def _hold(self, reader: LocalReader, place: bool) -> LocalSlot:
         slot = self._copied(reader.in_hand(), reader.box.words[DELIVERIES])
         slot.is_own = not place
         if slot.record.kind == Kind.CALL:
@@ -106,6 +134,10 @@ class LocalHands:
 
     def lift(self, reader: LocalReader, state: int) -> LocalSlot:
         """Put the message in hand into a slot, which has it from now on: LATER or STASHED."""
+        with alive(reader):
+            return self._lift(reader, state)
+
+    def _lift(self, reader: LocalReader, state: int) -> LocalSlot:
         slot = self._copied(reader.in_hand(), reader.box.words[DELIVERIES])
         slot.is_counted = state == LATER
         reader.give_away()
@@ -160,12 +192,15 @@ class LocalHands:
         self._words[HANDLED] += 1
         self._words[HANDLED_OWN] += own
 
-    def released(self, slot: LocalSlot) -> None:
-        """Forget a slot."""
-        self._slots.pop(slot.number, None)
-        # The supervisor's answers for the dead count nothing as handled.
-        if not slot.is_counted and here.life is not None:
-            self.count_handled(slot.is_own)
+    def release(self, slot: LocalSlot) -> None:
+        """Forget a slot, in one step: a kill comes before, or behind."""
+        with self._lock:
+            if not slot.forget():
+                return
+            self._slots.pop(slot.number, None)
+            # The supervisor's answers for the dead count nothing as handled.
+            if not slot.is_counted and here.life is not None:
+                self.count_handled(slot.is_own)
 
     def close(self) -> None:
         """Nothing is mapped."""
@@ -196,3 +231,28 @@ class LocalHeld(Held):
         self._store = store
         self._keeper = keeper
         self._hands = hands
+
+    def owe(self, record: bytes) -> Slot:
+        """Note that this actor owes the answer to another one's message."""
+        reader: Any = self._reader
+        with alive(reader):
+            return super().owe(record)
+
+    def unstash(self) -> int:
+        """Have what was put aside begun anew; return how many those are."""
+        reader: Any = self._reader
+        with alive(reader):
+            return super().unstash()
+
+
+@contextlib.contextmanager
+def alive(reader: LocalReader) -> Iterator[None]:
+    """Let a life do something as one step, which a kill comes before, or behind.
+
+    Raises:
+        Killed: it came before.
+    """
+    with reader.mail.lock:
+        if reader.is_dead:
+            raise Killed
+        yield

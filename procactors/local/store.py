@@ -10,8 +10,9 @@ from __future__ import annotations
 import itertools
 import pickle
 import struct
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
@@ -29,6 +30,9 @@ from procactors.wire.pickling.codec import (
 )
 from procactors.wire.raised import by_signal
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, frame
+
+if TYPE_CHECKING:
+    from procactors.local.channel import Channel
 
 __all__ = ["LocalStore"]
 
@@ -54,8 +58,14 @@ class LocalStore(PayloadStore):
         self.make_topic_table = LocalTopicTable
         self.tables = LocalTables()
         self.write_file: Callable[..., str] = self._write_file
+        #: What is encoded is also written to files: classes of `__main__` go along, by value.
+        self.stands_alone = False
         self._numbers = itertools.count(1)
         self._values: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
+        #: The streams in a value that a thread is just encoding, by the thread's number.
+        self._loading: dict[int, list[tuple[Channel, int]]] = {}
+        #: Those that go with a value that is kept, by its number.
+        self._carried: dict[int, list[tuple[Channel, int]]] = {}
         self._files: dict[str, bytes] = {}
 
     def _encode(self, value: Any, what: str = "message", *, hands_over: bool = False) -> Encoded:
@@ -73,7 +83,13 @@ class LocalStore(PayloadStore):
             found.clear()
             head = self._by_value(value, what, found)
         if systems.are_several and has_foreign_ref(head):
+            self._loading.pop(threading.get_ident(), None)
             return encode_for_system(self.path, self._encode_again, value, what, hands_over)
+        if self.stands_alone and b"_main__" in head:
+            found.clear()
+            head = self._by_value(value, what, found)
+        if self._loading:
+            return self._with_streams(head, found)
         if not found:
             return Encoded(head, ())
         try:
@@ -83,6 +99,17 @@ class LocalStore(PayloadStore):
 
     def _encode_again(self, _: str, value: Any, what: str, *, hands_over: bool) -> Encoded:
         return self._encode(value, what, hands_over=hands_over)
+
+    def carries(self, channel: Channel, move: int) -> None:
+        """Note that a stream is in what the calling thread is encoding, by that move."""
+        self._loading.setdefault(threading.get_ident(), []).append((channel, move))
+
+    def _with_streams(self, head: bytes, found: list[pickle.PickleBuffer]) -> Encoded:
+        """Return an encoded value with the streams that go along."""
+        streams = self._loading.pop(threading.get_ident(), None)
+        # A copy, where one lies in more than one piece.
+        buffers = [memoryview(memoryview(buffer).tobytes()) for buffer in found]
+        return Encoded(head, buffers if streams is None else _Freight(buffers, streams))
 
     def _by_value(self, value: Any, what: str, found: list[pickle.PickleBuffer]) -> bytes:
         try:
@@ -118,6 +145,8 @@ class LocalStore(PayloadStore):
     def store(self, encoded: Encoded, target: int) -> bytes:
         """Keep an encoded value; return the reference that names it."""
         number = next(self._numbers)
+        if isinstance(encoded.buffers, _Freight):
+            self._carried[number] = encoded.buffers.streams
         self._values[number] = bytes(encoded.head), tuple(bytes(one) for one in encoded.buffers)
         return _NUMBER.pack(number)
 
@@ -128,11 +157,17 @@ class LocalStore(PayloadStore):
             head, buffers = self._values[number]
         except KeyError:
             raise FileNotFoundError(f"payload {number} is gone") from None
-        return _Received(self._values, number, head, [memoryview(bytearray(b)) for b in buffers])
+        return _Received(self._release, number, head, [memoryview(bytearray(b)) for b in buffers])
 
     def free(self, reference: bytes) -> None:
         """Let go of a value."""
-        self._values.pop(_NUMBER.unpack(reference)[0], None)
+        self._release(_NUMBER.unpack(reference)[0])
+
+    def _release(self, number: int) -> None:
+        """Let go of a value: a stream in it that nobody has opened is closed."""
+        self._values.pop(number, None)
+        for channel, move in self._carried.pop(number, ()):
+            channel.dropped(move)
 
     def discard(self, flags: int, body: bytes | memoryview) -> None:
         """Let go of the value of a record that will not be read."""
@@ -177,26 +212,50 @@ class LocalStore(PayloadStore):
         self._files.pop(path, None)
 
 
+class _Freight(list[memoryview]):
+    """The buffers of a value with which streams go along.
+
+    Attributes:
+        streams: each, and the number of its move.
+    """
+
+    def __init__(self, buffers: list[memoryview], streams: list[tuple[Channel, int]]) -> None:
+        super().__init__(buffers)
+        self.streams = streams
+
+    def __bool__(self) -> bool:
+        """True: what it belongs to is kept beside its record, though there be no buffer."""
+        return True
+
+
 class _Received:
     """A payload that was received (see `wire.shm.segments.Received`)."""
 
-    __slots__ = ("_number", "_values", "buffers", "head")
+    __slots__ = ("_number", "_release", "buffers", "head")
 
     def __init__(
-        self, values: dict[int, Any], number: int, head: bytes, buffers: list[memoryview]
+        self,
+        release: Callable[[int], None],
+        number: int,
+        head: bytes,
+        buffers: list[memoryview],
     ) -> None:
-        self._values = values
+        self._release = release
         self._number = number
         self.head = memoryview(head)
         self.buffers = buffers
 
     def consume(self) -> None:
         """Say that the payload is handled."""
-        self._values.pop(self._number, None)
+        self._release(self._number)
 
     def leave(self) -> None:
         """Leave the payload as it is: it will be received again, and handled then."""
-        self._values = {}
+        self._release = _nothing
+
+
+def _nothing(_number: int) -> None:
+    """It stays."""
 
 
 def _dumps(value: Any, _: str) -> object:

@@ -28,9 +28,11 @@ from procactors.errors import (
 from procactors.local.aside import Aside
 from procactors.local.channel import Channels
 from procactors.local.here import Killed, here
+from procactors.local.metering import LocalMeters
 from procactors.local.replies import REPLY, Calls, LocalReplies, Port
+from procactors.local.shares import LocalShares
 from procactors.local.store import LocalStore
-from procactors.local.waits import EngineCondition, EngineQueue
+from procactors.local.waits import EngineCondition, EngineLock, EngineQueue
 from procactors.model.backends import unsupported
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
 from procactors.wire.mailbox.black_box import (
@@ -42,7 +44,7 @@ from procactors.wire.mailbox.black_box import (
     WAITING_ON,
 )
 from procactors.wire.pickling.codec import Encoded
-from procactors.wire.record import BODY_LIMIT, Kind, frame, parse
+from procactors.wire.record import BODY_LIMIT, Kind, frame, parse, stamped
 from procactors.wire.replies.cycles import cycle_error, cycle_from
 from procactors.wire.replies.failures import load_answer, open_answer, timeout_error
 from procactors.wire.replies.port import Answer, PendingReply
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from procactors.local.box import LocalMail
     from procactors.local.engine import Engine
     from procactors.local.slots import LocalSlot
+    from procactors.metrics.values import Metrics
     from procactors.wire.transport import Transport
 
 __all__ = ["Box", "LocalTransport"]
@@ -109,19 +112,29 @@ class LocalTransport:
         self.path = path
         self.engine = engine
         self.store = self._make_store(path)
+        self.store.now_ns = engine.now_ns
         self.calls = Calls(self.store)
         self.channels = self._make_channels(engine)
+        self.is_metered = False
+        self.meters = LocalMeters(engine.now_ns)
+        self.letters_total: Callable[[], int] = int
+        self.shares = LocalShares(path)
         self.open_stream: Callable[..., Any] | None = None
         self.gate_of: Callable[[Any], Any] | None = None
+        self.make_letter: Callable[..., Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = functools.partial(_Turn, engine)
         self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
         self.make_condition: Callable[[Any], Any] = threading.Condition
         self.make_queue: Callable[[], Any] = SimpleQueue
+        self.make_mutex: Callable[[], Any] = threading.RLock
         self.has_threads = not engine.is_virtual
+        self.beside: Callable[[Any, str], Callable[[], None]] | None = None
         if engine.is_virtual:
             self.make_condition = lambda _: EngineCondition(engine)
             self.make_queue = functools.partial(EngineQueue, engine)
+            self.make_mutex = functools.partial(EngineLock, engine)
+            self.beside = self._run_beside
         self.is_abandoned = False
         #: The mailboxes, by actor; the supervisor's is 0.
         self.boxes: dict[int, Box] = {}
@@ -144,6 +157,10 @@ class LocalTransport:
 
     def _make_channels(self, engine: Engine) -> Channels:
         return Channels(engine, self.store)
+
+    def _run_beside(self, task: Any, name: str) -> Callable[[], None]:
+        self.engine.start(task, name)
+        return functools.partial(self.engine.wake, task)
 
     def refuse(self, what: str) -> None:
         """Refuse what the backend does not promise, by its name in the table."""
@@ -263,6 +280,8 @@ class LocalTransport:
         )
         port = Port(self.engine, actor, name)
         self.calls.pending[call] = port
+        if actor and self.is_metered:
+            record = self._measured(call, sender, method, record)
         try:
             self._send(actor, name, record, place_timeout)
             answer = self._await(port, life, deadline)
@@ -334,6 +353,8 @@ class LocalTransport:
         record = build_message(self.store, actor, method, encoded, call, REPLY, sender, deadline)
         pending.call = call
         self.calls.pending[call] = pending
+        if actor and self.is_metered:
+            record = self._measured(call, sender, method, record)
         try:
             self._send(actor, name, record, place_timeout)
         except BaseException:
@@ -341,8 +362,26 @@ class LocalTransport:
             raise
         if timeout is not None:
             late = timeout_error(name, timeout)
-            self.engine.at(deadline, functools.partial(self.calls.fail, call, late))
+            alarm = self.engine.at(deadline, functools.partial(self.calls.fail, call, late))
+            self.calls.alarms[call] = alarm
+            if call not in self.calls.pending:  # it was answered just now
+                self.calls.drop(call)
         self.engine.yield_()
+
+    def _measured(self, call: int, sender: int, method: bytes, record: bytes) -> bytes:
+        """Return the record of a call that is counted when it is answered, or as it is."""
+        begun = self.meters.begin(method)
+        if begun is None:
+            return record
+        self.calls.sent[call] = functools.partial(self.meters.end, sender, begun)
+        sent, _, _, standing = begun
+        return stamped(record, sent, standing)
+
+    def snapshot(self) -> Metrics:
+        """Return what was counted by now (`procactors.metrics`)."""
+        self.check_process()
+        hosts = [host for actor, host in sorted(self.boxes.items()) if actor != SUPERVISOR]
+        return self.meters.read(self.path, self.engine.now(), hosts, self.letters_total())
 
     def expect(self, pending: PendingReply) -> tuple[int, int]:
         """Expect an answer to no call; return the (reply, call) that it is to be sent to."""
@@ -434,7 +473,9 @@ class LocalTransport:
     def _builder(self, sender: int, method: bytes) -> Callable[[bytes], bytes]:
         if len(self._tells) >= _KEPT_BUILDERS:
             self._tells.clear()
-        build = self._tells[sender, method] = tell_builder(method, sender)
+        # Inline, what waits does so for no time of the system's.
+        is_stamped = self.is_metered and not self.engine.is_virtual
+        build = self._tells[sender, method] = tell_builder(method, sender, is_stamped)
         return build
 
     # -- cancelling ---------------------------------------------------------------------------
@@ -575,6 +616,8 @@ class LocalTransport:
             action()
         for call in list(self.calls.pending):
             self.calls.fail(call, ActorStopped("the system was stopped"))
+        self.channels.close()
+        self.shares.close()
         self.boxes.clear()
         self.store.close()
 

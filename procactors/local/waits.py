@@ -7,6 +7,7 @@ Never: is used where threads run side by side: it has no lock.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from queue import Empty
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from procactors.local.engine import Engine, Waiter
 
-__all__ = ["EngineCondition", "EngineQueue"]
+__all__ = ["EngineCondition", "EngineLock", "EngineQueue"]
 
 
 class EngineCondition:
@@ -40,6 +41,33 @@ class EngineCondition:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.set()
+
+
+class EngineLock:
+    """What `threading.RLock` is, for a lock that is held while something is waited for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._owner: int | None = None
+        self._depth = 0
+        self._waiters: deque[Waiter] = deque()
+
+    def __enter__(self) -> None:
+        # Who waits in a step has its thread to itself: the thread names it.
+        me = threading.get_ident()
+        while self._owner not in (None, me):
+            waiter = self._engine.waiter()
+            self._waiters.append(waiter)
+            self._engine.wait(waiter, None, "a change of the pool's size")
+        self._owner = me
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._owner = None
+            if self._waiters:
+                self._waiters.popleft().set()
 
 
 class EngineQueue:

@@ -12,25 +12,20 @@ even and alike, belongs together; else it is read again.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import struct
-import termios
-from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any
 
 from procactors.errors import ActorStopped
 from procactors.light_tuple import NamedTuple
-from procactors.metrics.grouping import IS_UNSEEN, LIVES, TRIPS, group_of, method_name
-from procactors.metrics.histogram import Histogram
+from procactors.metrics.grouping import LIVES, TRIPS, group_of
+from procactors.metrics.rows import calls_of, methods_of, together
 from procactors.metrics.values import (
     ActorMetrics,
     CallMetrics,
     GroupMetrics,
-    MethodMetrics,
     Metrics,
-    merged,
 )
 from procactors.wire.mailbox.black_box import (
     EXPIRED,
@@ -46,6 +41,10 @@ from procactors.wire.mailbox.closing import peek
 from procactors.wire.meter_table import Row, TableFacts, read_table
 from procactors.wire.record import FRAME, Kind
 from procactors.wire.runtime_dir import check_private
+
+with contextlib.suppress(ImportError):  # only for actors in processes: not on all platforms
+    import fcntl
+    import termios
 
 __all__ = ["snapshot", "snapshot_of"]
 
@@ -69,6 +68,10 @@ def snapshot(system: Any) -> Metrics:
     endpoint = getattr(system, "_endpoint", None) or getattr(
         getattr(system, "sync", None), "_endpoint", None
     )
+    take = getattr(endpoint, "snapshot", None)
+    if take is not None:  # of one process: its counts are in no file
+        found: Metrics = take()
+        return found
     path = getattr(endpoint, "path", None)
     if not isinstance(path, str):
         raise TypeError(f"expected an actor system, found {system!r}")
@@ -123,14 +126,14 @@ def _read(path: str) -> Metrics:
         elif table is not None or words[INCARNATION]:
             actors.append(_actor_of(actor, name, group, known, table, words, folder))
         if trips is not None:
-            calls += _calls_of(group if actor else "", trips.rows)
+            calls += calls_of(group if actor else "", trips.rows)
     ended, ended_calls = _read_totals(path)
     return Metrics(
         path=path,
         at=monotonic(),
         actors=tuple(actors),
         ended=ended,
-        calls=_together((*calls, *ended_calls)),
+        calls=together((*calls, *ended_calls)),
         dead_letters=letters,
     )
 
@@ -154,45 +157,8 @@ def _actor_of(
         handled=words[HANDLED] - words[HANDLED_OWN],
         expired=words[EXPIRED],
         mailbox=_waiting(folder, words[STATE]),
-        methods=_methods_of(table.rows if table is not None else ()),
+        methods=methods_of(table.rows if table is not None else ()),
     )
-
-
-def _methods_of(rows: Iterable[Row]) -> tuple[MethodMetrics, ...]:
-    return merged(
-        MethodMetrics(
-            method_name(row.key),
-            row.errors,
-            row.items,
-            _histogram(row.first),
-            _histogram(row.second),
-        )
-        for row in rows
-        if row.key != IS_UNSEEN
-    )
-
-
-def _calls_of(caller: str, rows: Iterable[Row]) -> Iterator[CallMetrics]:
-    for row in rows:
-        yield CallMetrics(caller, method_name(row.key), _histogram(row.first))
-
-
-def _together(calls: Iterable[CallMetrics]) -> tuple[CallMetrics, ...]:
-    found: dict[tuple[str, str], Histogram] = {}
-    for call in calls:
-        key = call.caller, call.method
-        found[key] = found.get(key, Histogram()) + call.round_trip
-    return tuple(CallMetrics(*key, trip) for key, trip in sorted(found.items(), key=_first))
-
-
-def _first(item: tuple[tuple[str, str], Histogram]) -> tuple[str, str]:
-    return item[0]
-
-
-def _histogram(words: tuple[int, ...]) -> Histogram:
-    if not words or not any(words[1:]):
-        return Histogram()
-    return Histogram(words[0] / 1e9, words[1:])
 
 
 # -- what is in a mailbox -------------------------------------------------------------------------
@@ -265,12 +231,12 @@ def _read_totals(path: str) -> tuple[tuple[GroupMetrics, ...], list[CallMetrics]
         if whose.key == LIVES:
             lives[whose.group, whose.class_name] = row.errors, row.items
         elif whose.key[:1] == TRIPS:
-            calls += _calls_of(whose.group, [row._replace(key=whose.key[1:])])
+            calls += calls_of(whose.group, [row._replace(key=whose.key[1:])])
         else:
             rows.setdefault((whose.group, whose.class_name), []).append(row._replace(key=whose.key))
     groups = []
     for group, class_name in sorted({*rows, *lives}):
         restarts, expired = lives.get((group, class_name), (0, 0))
-        methods = _methods_of(rows.get((group, class_name), ()))
+        methods = methods_of(rows.get((group, class_name), ()))
         groups.append(GroupMetrics(group, class_name, 0, restarts, expired, 0, methods))
     return tuple(groups), calls

@@ -62,53 +62,18 @@ LIMITS: dict[str, Limit] = {
     "memory": Limit("`Limits(memory=...)`", _LOCAL, _ERROR, _ONE),
     "cpus": Limit("`Limits(cpu_affinity=..., nice=...)`", _LOCAL, _ERROR, _ONE),
     "env": Limit("`options(env=...)`", _LOCAL, _ERROR, _ONE),
-    "checkpoint": Limit(
-        "`Checkpoint(file=...)`",
-        _LOCAL,
-        _ERROR,
-        "a state that outlives the program has to stand alone; here it is kept in memory",
-    ),
-    "recycle": Limit(
-        "`options(recycle_after=...)`",
-        _LOCAL,
-        _ERROR,
-        "it is against memory that a process does not give back, and here there is one process",
-    ),
+    "growth": Limit("`Recycle(memory_growth=...)`", _LOCAL, _ERROR, _ONE),
     "io": Limit(
         "sockets, pipes and processes of `asyncio` in an actor's event loop",
         ("inline",),
         _ERROR,
         "what comes from outside comes when it likes, and all that happens is drawn from the seed",
     ),
-    "feeds": Limit(
-        "`feed(...)` as an argument",
-        _LOCAL,
-        _ERROR,
-        "the caller's iterable would be read in the caller's thread, which waits or goes on",
-    ),
-    "moving": Limit(
-        "sending a `Stream` on to another actor",
-        _LOCAL,
-        _ERROR,
-        "its reader is the one who has opened it",
-    ),
-    "bounds": Limit(
-        "a pool's `size=(least, most)` and `autoscale`, and `timeout=` for an item",
+    "loops": Limit(
+        "`feed(...)` of asynchronous items",
         ("inline",),
         _ERROR,
-        "a thread beside the pool looks at the load and at slow items, and there is none",
-    ),
-    "shares": Limit(
-        "`system.share(...)`",
-        _LOCAL,
-        _ERROR,
-        "a share is a file in shared memory; in one process, hand on what is immutable",
-    ),
-    "files": Limit(
-        "`ActorSystem(dead_letter_file=..., crash_dir=...)`",
-        _LOCAL,
-        _ERROR,
-        "what is kept has to stand alone, and what is sent here does not",
+        "they come from an event loop, which stands still while actors run",
     ),
     "threads": Limit(
         "an `ask`, or another wait, in a thread of your own",
@@ -153,11 +118,17 @@ LIMITS: dict[str, Limit] = {
         "they do not list it",
         "it has no directory in which other processes find it",
     ),
-    "counts": Limit(
-        "`procactors.metrics`, forwarding of logs and output, traces",
+    "output": Limit(
+        "`ActorSystem(stdout=..., log_repeats=...)`, and `logs` other than `'forward'`",
         _LOCAL,
-        "nothing is counted; what an actor logs or prints, the program does",
-        "they are read from a process's black box, and go from a process to its parent",
+        "what an actor prints or logs, the program does",
+        _ONE,
+    ),
+    "waits": Limit(
+        "`procactors.metrics`: how long messages that were told have waited",
+        ("inline",),
+        "it is not counted",
+        "a message waits for no time of the system's, as long as anything runs",
     ),
     "globals": Limit(
         "global state (modules, `random`, the working directory) is each actor's own",
@@ -225,16 +196,17 @@ LIMITS |= {
         "processes of Ray's are on any node, and have no directory of ours",
     ),
     "counts on ray": Limit(
-        "`procactors.metrics`, forwarding of logs and output, traces",
+        "`procactors.metrics`, traces, `ActorSystem(stdout=...)`",
         _RAY,
-        "nothing is counted; what an actor logs or prints, Ray shows",
+        "`metrics` is an error; what an actor prints, Ray shows; what it logs comes, as elsewhere",
         "Ray has its own, for all that runs on the cluster",
     ),
     "death on ray": Limit(
-        "what an actor had sent and finished before it was killed counts",
+        "what is known of a process that was killed from outside",
         _RAY,
-        "what it has just sent may be lost; of a pool's batch, the first item counts as the one in "
-        "hand, and the others are begun again. (Not so behind an exception or an exit)",
+        "not the signal. A message that it was handed at that moment counts as begun, what it has "
+        "just sent may be lost; of a pool's batch, the first item counts as the one in hand, and "
+        "the others are begun again. (Not so behind an exception or an exit)",
         "Ray sends behind a call's return, and keeps nothing of a process that is gone",
     ),
 }
@@ -273,6 +245,8 @@ def check_options(backend: str, options: Options) -> None:
         "memory": limits is not None and limits.memory is not None,
         "cpus": limits is not None and (limits.cpu_affinity is not None or limits.nice is not None),
         "env": bool(options.env),
+        "growth": options.recycle_after is not None
+        and options.recycle_after.memory_growth is not None,
         "checkpoint": options.checkpoint is not None and options.checkpoint.file is not None,
         "recycle": options.recycle_after is not None,
         "placement": options.ray is not None,

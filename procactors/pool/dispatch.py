@@ -16,7 +16,6 @@ import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
-from time import monotonic
 
 from procactors.errors import (
     ActorDied,
@@ -75,7 +74,7 @@ class Dispatcher:
             an outcome may bring new work at once.
         broken: why no work is taken any more; None while it is.
         closing: no new work is taken, what was taken is finished.
-        on_work: called when a worker has been sent something.
+        on_work: called when a worker has been sent something, or has nothing to do any more.
         doubts: batches that were sent, or were not: a signal handler raised while they were.
     """
 
@@ -84,6 +83,7 @@ class Dispatcher:
         self.name = name
         self.slots: list[WorkerSlot] = []
         self.queue: deque[Span] = deque()
+        self._now = transport.now
         self.lock = transport.make_guard()
         self._changed = transport.make_condition(self.lock)
         self._watchers = 0
@@ -150,7 +150,7 @@ class Dispatcher:
             for slot in self.slots:
                 for batch in slot.batches:
                     if all(span.owner.source is source for span in batch.spans):
-                        batch.lower(0, monotonic())
+                        batch.lower(0, self._now())
             self._notify()
 
     def has_queued(self, is_of: Callable[[Span], bool]) -> bool:
@@ -223,7 +223,7 @@ class Dispatcher:
             self.gone(slot, error)
         except BaseException as error:
             if batch is not None and batch in slot.batches and not self._is_refusal(error):
-                batch.lower(0, monotonic())
+                batch.lower(0, self._now())
                 raise
             self._unsend(batch)
             if not self._is_refusal(error):
@@ -243,7 +243,7 @@ class Dispatcher:
     def _batch(self, slot: WorkerSlot, spans: list[Span]) -> Batch:
         result_table = self._result_tables.lease()
         try:
-            return Batch(slot, spans, result_table, next(self._numbers), monotonic(), self.ended)
+            return Batch(slot, spans, result_table, next(self._numbers), self._now(), self.ended)
         except BaseException:
             self._result_tables.give_back(result_table)
             raise
@@ -353,7 +353,8 @@ class Dispatcher:
             if isinstance(outcome, ActorStopped):
                 self.gone(slot, outcome)
             if not slot.batches:
-                slot.idle_since = monotonic()
+                slot.idle_since = self._now()
+                self.on_work()
             self._notify()
             self.feed()
 

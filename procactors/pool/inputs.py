@@ -8,7 +8,7 @@ Never: takes more than it is asked for; loses what came before an error of the i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
@@ -18,7 +18,9 @@ __all__ = ["Ended", "Input", "input_of"]
 class Input(Protocol):
     """Where the items of a map come from."""
 
-    def take(self, size: int, seconds: float) -> tuple[Sequence[Any], bool, Exception | None]:
+    def take(
+        self, size: int, seconds: float, clock: Callable[[], float] = monotonic
+    ) -> tuple[Sequence[Any], bool, Exception | None]:
         """Return up to `size` items, or what comes in about so many seconds, but one at least.
 
         Returns:
@@ -36,7 +38,9 @@ class Ended:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def take(self, size: int, seconds: float) -> tuple[Sequence[Any], bool, Exception | None]:
+    def take(
+        self, size: int, seconds: float, clock: Callable[[], float] = monotonic
+    ) -> tuple[Sequence[Any], bool, Exception | None]:
         """Return no items."""
         return (), True, self._error
 
@@ -64,7 +68,9 @@ class _Cut:
         self._items = items
         self._at = 0
 
-    def take(self, size: int, seconds: float) -> tuple[Sequence[Any], bool, Exception | None]:
+    def take(
+        self, size: int, seconds: float, clock: Callable[[], float] = monotonic
+    ) -> tuple[Sequence[Any], bool, Exception | None]:
         """Return up to `size` items."""
         taken = self._items[self._at : self._at + size]
         self._at += len(taken)
@@ -80,11 +86,13 @@ class _Drawn:
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
 
-    def take(self, size: int, seconds: float) -> tuple[Sequence[Any], bool, Exception | None]:
+    def take(
+        self, size: int, seconds: float, clock: Callable[[], float] = monotonic
+    ) -> tuple[Sequence[Any], bool, Exception | None]:
         """Return up to `size` items, or what comes in about so many seconds, but one at least."""
         source = self._source
         items: list[Any] = []
-        until, step = monotonic() + seconds, 1
+        until, step = clock() + seconds, 1
         try:
             while len(items) < size:
                 wanted = min(step, size - len(items))
@@ -93,7 +101,7 @@ class _Drawn:
                 items.extend(itertools.islice(source, wanted))
                 if len(items) - before < wanted:
                     return items, True, None
-                if monotonic() >= until:
+                if clock() >= until:
                     break
                 step *= 2
         except Exception as error:  # noqa: BLE001 - the user's; raised behind the results so far

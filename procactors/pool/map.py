@@ -17,8 +17,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from queue import Empty, SimpleQueue
-from time import monotonic
+from queue import Empty
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -221,7 +220,7 @@ class MapJob:
             if self._is_feeding:
                 return
         state = self.state
-        ends: SimpleQueue[News] = SimpleQueue()
+        ends = self.dispatcher.transport.make_queue()
         state.aside = ends  # before the first look: what ends behind that rings there
         self._is_run_out = True
         try:
@@ -274,7 +273,9 @@ class MapJob:
         return not self.state.events.empty()
 
     def _take(self, size: int) -> Sequence[Any]:
-        items, self._exhausted, error = self._input.take(size, TARGET_S)
+        items, self._exhausted, error = self._input.take(
+            size, TARGET_S, self.dispatcher.transport.now
+        )
         if error is not None:
             self._end_input(error)
         return items
@@ -398,7 +399,9 @@ class MapJob:
         if deadline is None:
             return self.state.events.get()
         try:
-            return self.state.events.get(timeout=max(0.0, deadline - monotonic()))
+            return self.state.events.get(
+                timeout=max(0.0, deadline - self.dispatcher.transport.now())
+            )
         except Empty:
             # Until 3.11 a class of its own, and callers of an executor expect that one.
             raise concurrent.futures.TimeoutError(

@@ -270,9 +270,5 @@ class Mapper(Generic[A]):
 
     def _state(self, what: Any, options: MapOptions) -> MapState:
         target = target_of(what, self._table, self._transport.store, self._dispatcher.mailbox)
-        transport = self._transport
-        is_watched = options.timeout is not None
-        if is_watched and not transport.has_threads and transport.refuse is not None:
-            transport.refuse("bounds")
-        events = transport.make_queue()
+        events = self._transport.make_queue()
         return MapState(target, options, self._seen.begin(target.named), events)

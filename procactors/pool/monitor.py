@@ -15,10 +15,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from time import monotonic
 
 from procactors.model import commands as c
 from procactors.pool.batch import SEEN_S, Batch, WorkerSlot
@@ -57,6 +57,9 @@ class Monitor:
         self._dispatcher = dispatcher
         self._client = Client(dispatcher.transport)
         self._scale = scale
+        self._now = dispatcher.transport.now
+        #: What has this looked at again, where it is a task and no thread.
+        self._call: Callable[[], None] | None = None
         # Not an Event: a signal handler that raises in its `set` may leave that locked for ever.
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._asleep = False
@@ -69,13 +72,18 @@ class Monitor:
         dispatcher.on_work = self.wake
 
     def open(self) -> None:
-        """Begin; where one thing runs at a time, nobody looks."""
-        if self._dispatcher.transport.has_threads:
+        """Begin."""
+        beside = self._dispatcher.transport.beside
+        if beside is not None:
+            self._call = beside(self, f"monitor of {self._dispatcher.name}")
+        else:
             self._thread.start()
 
     def wake(self) -> None:
         """Look soon: there is something in hand again. Costs nothing while it is awake."""
-        if self._asleep:
+        if self._call is not None:
+            self._call()
+        elif self._asleep:
             self._bell.put(None)  # first: left here by an exception, it has been woken
             self._asleep = False
 
@@ -83,15 +91,46 @@ class Monitor:
         """End the thread."""
         self._closing = True
         self._bell.put(None)
+        if self._call is not None:
+            self._call()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
+
+    # -- as a task ----------------------------------------------------------------------------
+
+    is_queued = is_running = False
+    bell: object = None
+
+    def run(self) -> float | None:
+        """Take a look, for item timeouts and the pool's size; see `local.engine.Task`.
+
+        Not for work that could be taken from one worker for another: where one thing runs at a
+        time, nothing is over sooner by that. And not just to look again: time that passes for no
+        reason but this would pass for ever while something waits in vain.
+        """
+        if self._closing:
+            return None
+        dispatcher, now = self._dispatcher, self._now()
+        with dispatcher.lock:
+            if dispatcher.doubts:
+                dispatcher.clear_up()
+            waits = [self._scale(now)]
+            for batch in [batch for slot in dispatcher.slots for batch in slot.batches]:
+                timeout = batch.spans[0].timeout
+                if timeout is not None and not batch.has_started:
+                    waits.append(timeout)
+                elif timeout is not None and (done := batch.done()) < batch.stolen_from:
+                    waits.append(self._time(batch, timeout, done, now))
+        return min((wait for wait in waits if wait is not None), default=math.inf)
+
+    # -- as a thread --------------------------------------------------------------------------
 
     def _run(self) -> None:
         dispatcher = self._dispatcher
         wait_s: float | None = None
-        due = monotonic()
+        due = self._now()
         while not self._closing:
-            now = monotonic()
+            now = self._now()
             if wait_s is not None and now - due > _LATE_S:
                 self._awake_since = now
             try:

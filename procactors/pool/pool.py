@@ -12,7 +12,6 @@ import itertools
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
@@ -464,9 +463,9 @@ class Pool(Mapper[A]):
         capacity, dispatcher = self._options.mailbox, self._dispatcher
         if capacity is None:
             return
-        until = None if wait_s is None else monotonic() + wait_s
+        until = None if wait_s is None else self._transport.now() + wait_s
         while dispatcher.waiting() >= capacity and dispatcher.broken is None:
-            left = None if until is None else until - monotonic()
+            left = None if until is None else until - self._transport.now()
             if self._options.overflow is not Overflow.BLOCK or (left is not None and left <= 0):
                 raise MailboxFull(
                     f"the queue of {self.name} is full: {capacity} of {capacity} calls wait"

@@ -11,7 +11,6 @@ and 2 ms later the marks say whether the worker has come to it (docs/design.md, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 
 from procactors.light_tuple import NamedTuple
 from procactors.model import commands as c
@@ -51,7 +50,7 @@ def hold_back(dispatcher: Dispatcher, is_of: IsOf) -> Place | None:
             for batch in slot.batches:
                 for span, at in batch.parts(0, batch.stolen_from):
                     if is_of(span):
-                        batch.lower(at, monotonic())
+                        batch.lower(at, dispatcher.transport.now())
                         batch.result_table.cancel(at)
                         return Place(batch, at)
     return None

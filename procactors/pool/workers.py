@@ -11,8 +11,6 @@ import contextlib
 import functools
 import itertools
 import logging
-import threading
-from time import monotonic
 from typing import Any
 
 from procactors.crash import ExitKind, ExitReason
@@ -22,6 +20,7 @@ from procactors.model import commands as c
 from procactors.model.choices import Delivery, Overflow
 from procactors.model.options import Limits, Options
 from procactors.pool.batch import WorkerSlot
+from procactors.pool.beside import start_aside
 from procactors.pool.dispatch import Dispatcher
 from procactors.pool.monitor import Monitor
 from procactors.pool.scaling import IDLE_S, Demand, wanted
@@ -32,7 +31,6 @@ from procactors.runtime.leaving import UNWIND_S
 from procactors.runtime.ref import ActorRef
 from procactors.runtime.reply import Reply
 from procactors.seeds import derive
-from procactors.wire.transport import Transport
 
 __all__ = ["WorkerPlan", "Workers"]
 
@@ -71,7 +69,6 @@ class Workers:
     def __init__(self, client: Client, name: str, options: Options, plan: WorkerPlan) -> None:
         size = options.size if options.size is not None else usable_cpus()
         self.least, self.most = size if isinstance(size, tuple) else (size, size)
-        _check_bounds(client.transport, isinstance(size, tuple) or bool(options.handle_timeout))
         self.name = name
         self._client = client
         self._transport = client.transport
@@ -91,8 +88,8 @@ class Workers:
         self.dispatcher = Dispatcher(client.transport, name)
         self._monitor = Monitor(self.dispatcher, self._scale)
         # Guards growing and shrinking: one at a time. Never taken under the dispatcher's lock.
-        self._sizing = threading.RLock()
-        self._scaler: threading.Thread | None = None
+        self._sizing = client.transport.make_mutex()
+        self._is_scaling = False
         self._waits_since: float | None = None
 
     def open(self) -> None:
@@ -118,7 +115,6 @@ class Workers:
 
     def bound(self, least: int, most: int) -> None:
         """Let the number of workers follow the load between two bounds."""
-        _check_bounds(self._transport, True)
         with self._sizing:
             self.least, self.most = least, most
             self._set(min(max(self.size, least), most))
@@ -136,7 +132,8 @@ class Workers:
         indexes = list(itertools.islice(self._indexes, count))
         refs = self._spawn([self._options_of(index) for index in indexes])
         slots = [
-            WorkerSlot(ref, index, monotonic()) for ref, index in zip(refs, indexes, strict=True)
+            WorkerSlot(ref, index, self._transport.now())
+            for ref, index in zip(refs, indexes, strict=True)
         ]
         if not self.dispatcher.join(slots):
             # Stopped while they started: the end of the pool did not see them.
@@ -262,25 +259,28 @@ class Workers:
         idle = sum(not slot.batches and now - slot.idle_since >= IDLE_S for slot in staying)
         demand = Demand(len(staying), len(dispatcher.queue), waited_s, idle)
         size = wanted(demand, self.least, self.most)
-        if size != demand.workers and (self._scaler is None or not self._scaler.is_alive()):
+        if size != demand.workers and not self._is_scaling:
             self._waits_since = None
-            # A thread for each time: a start may take as long as a constructor does.
-            self._scaler = threading.Thread(
-                target=self._follow, args=(size,), name="procactors-scaling", daemon=True
-            )
-            self._scaler.start()
+            self._is_scaling = True
+            # Beside each time: a start may take as long as a constructor does.
+            start_aside(self._transport, "scaling", functools.partial(self._follow, size))
         if dispatcher.queue:
-            return _SCALE_EVERY_S
-        return IDLE_S / 2 if len(staying) > self.least else None
+            return _SCALE_EVERY_S if len(staying) < self.most else None
+        if len(staying) <= self.least:
+            return None
+        idle_since = [slot.idle_since for slot in staying if not slot.batches]
+        return max(_SCALE_EVERY_S, min(idle_since) + IDLE_S - now) if idle_since else None
 
     def _follow(self, size: int) -> None:
-        with self._sizing:
-            try:
+        try:
+            with self._sizing:
                 if self.dispatcher.broken is None:
                     self._set(min(max(size, self.least), self.most))
-            except ProcActorsError as error:
-                if self.dispatcher.broken is None:
-                    _log.error("%s keeps its size: %s", self.name, error)
+        except ProcActorsError as error:
+            if self.dispatcher.broken is None:
+                _log.error("%s keeps its size: %s", self.name, error)
+        finally:
+            self._is_scaling = False
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -290,16 +290,16 @@ class Workers:
         Called again, or by two threads, it waits for the same end.
         """
         self._transport.check_copy()
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = None if timeout is None else self._transport.now() + timeout
         dispatcher = self.dispatcher
         with dispatcher.lock:
             dispatcher.closing = True
             while dispatcher.is_busy() and dispatcher.broken is None:
-                left = None if deadline is None else deadline - monotonic()
+                left = None if deadline is None else deadline - self._transport.now()
                 if left is not None and left <= 0:
                     break
                 dispatcher.await_change(left)
-        self._finish(None if deadline is None else max(0.0, deadline - monotonic()))
+        self._finish(None if deadline is None else max(0.0, deadline - self._transport.now()))
 
     def kill(self) -> None:
         """End all workers at once; what was not done is refused."""
@@ -338,9 +338,3 @@ class Workers:
         self.dispatcher.close(ActorStopped(f"{self.name} ended with its actor system"))
         self._monitor.close()
         self.dispatcher.end()
-
-
-def _check_bounds(transport: Transport, are_there: bool) -> None:
-    """Refuse what a thread beside the pool would look after, where there is none."""
-    if are_there and not transport.has_threads and transport.refuse is not None:
-        transport.refuse("bounds")

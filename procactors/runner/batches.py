@@ -19,7 +19,6 @@ import functools
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from time import monotonic_ns
 from types import FunctionType
 from typing import Any
 
@@ -208,7 +207,7 @@ class BatchRunner:
         if words[BATCH] != batch:
             raise RuntimeError(f"expected batch {batch} on its result table, found {words[BATCH]}")
         words[STARTED] = 1
-        began = monotonic_ns()
+        began = self._store.now_ns()
         self._work = work = _Work(self._store, result_table, reply, flags, self._room())
         trouble = ""
         for fields in spans:
@@ -219,7 +218,7 @@ class BatchRunner:
                 break
         self._spend(work.done)
         words[STARTED] = 2
-        return work.done, monotonic_ns() - began, trouble
+        return work.done, self._store.now_ns() - began, trouble
 
     @property
     def is_cancelled(self) -> bool:
@@ -361,13 +360,13 @@ class _Work:
             result_table.kinds,
             result_table.area,
         )
-        timed = self._flags & TIMED
+        timed, now_ns = self._flags & TIMED, self._store.now_ns
         for at, item in enumerate(items, self.done):
             if is_lowered and at >= words[LIMIT]:
                 self.done = at
                 return
             if timed:
-                words[SINCE] = monotonic_ns()
+                words[SINCE] = now_ns()
             try:
                 value = function(*item) if spread else function(item)
             except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller

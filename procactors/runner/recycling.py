@@ -8,6 +8,7 @@ Never: ends a life between two halves of a message; keeps one from its first mes
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from time import monotonic
 
 from procactors.runner.source import ENDS, LONGEST_WAIT_S, MESSAGES, NOTHING
@@ -29,6 +30,7 @@ class Recycler:
         messages: messages that this life handles at most; None: any number.
         seconds: seconds from now on for which it runs at most; None: for ever.
         growth: bytes by which its resident memory may grow from now on; None: any.
+        clock: the actor's, in seconds.
 
     Attributes:
         due: a bound is reached, and no stop came before it.
@@ -40,12 +42,14 @@ class Recycler:
         messages: int | None,
         seconds: float | None,
         growth: int | None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._clock = clock
         self._reader = reader
         self._words = reader.box.words
         self._raw = reader.box.raw
         self._left = messages if messages is not None else math.inf
-        self._until = None if seconds is None else monotonic() + seconds
+        self._until = None if seconds is None else self._clock() + seconds
         self._most_resident = None if growth is None else resident_of("self") + growth
         self._has_served = False
         self.due = False
@@ -57,12 +61,12 @@ class Recycler:
         """
         if self._words[PHASE] == STOPPING:
             return self._reader.advance(timeout)
-        until = None if timeout is None else monotonic() + timeout
+        until = None if timeout is None else self._clock() + timeout
         while not self._is_reached():
             at = self._reader.advance(self._patience(until))
             if at >= 0:
                 return self._count(at)
-            if until is not None and monotonic() >= until:
+            if until is not None and self._clock() >= until:
                 return NOTHING
         if self._words[STOP_ORDERED]:
             return self._reader.advance(timeout)  # an ordered stop wins
@@ -100,7 +104,7 @@ class Recycler:
     def _is_reached(self) -> bool:
         return (
             self._left <= 0
-            or (self._until is not None and monotonic() >= self._until)
+            or (self._until is not None and self._clock() >= self._until)
             or (self._most_resident is not None and resident_of("self") >= self._most_resident)
         )
 
@@ -109,7 +113,7 @@ class Recycler:
         ends = [instant for instant in (self._until, until) if instant is not None]
         if not ends:
             return None
-        return min(max(0.0, min(ends) - monotonic()), LONGEST_WAIT_S)
+        return min(max(0.0, min(ends) - self._clock()), LONGEST_WAIT_S)
 
 
 def write_snapshot(runtime_dir: str, actor: int, encoded: Encoded) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 else:
     asyncio = late("asyncio")  # most feeds are pulled by a thread
 
-__all__ = ["encode_for", "feed"]
+__all__ = ["Feed", "Letter", "close_items", "encode_for", "feed", "in_loop"]
 
 T = TypeVar("T")
 
@@ -102,21 +102,21 @@ class Feed:
 
     def __reduce__(self) -> tuple[Any, ...]:
         letter = receivers.receiver
-        if not isinstance(letter, _Letter):
+        if not isinstance(letter, Letter):
             raise NeedsReceiver(
                 "a feed goes to an actor, as an argument of tell, ask, submit or stream: it cannot "
                 "be pickled, nor be an argument of spawn, a result, or a part of tell_many"
             )
         if self._is_sent:
             raise StreamBroken("a feed is sent once, and this one was: make another for each actor")
-        return _adopt_feed, (letter.path, letter.number_of(self), letter.buffer, letter.sender)
+        return letter.enclose(self)
 
     def spend(self) -> None:
         """Note that it is sent."""
         self._is_sent = True
 
 
-class _Letter:
+class Letter:
     """What is being encoded for an actor in this thread, and the feeds in it."""
 
     def __init__(self, ref: Any, transport: Transport) -> None:
@@ -128,12 +128,13 @@ class _Letter:
         self._feeds: dict[int, tuple[Feed, int]] = {}
         self._handovers: list[Any] = []
 
-    def number_of(self, feed: Feed) -> int:
-        """Return the channel of a feed, the same however often it is asked for."""
-        if self._transport.refuse is not None:
-            self._transport.refuse("feeds")
-        found = self._feeds.setdefault(id(feed), (feed, new_number(self._transport.store)))
-        return found[1]
+    def enclose(self, feed: Feed) -> tuple[Any, ...]:
+        """Return what a feed is pickled as; the same, however often it is."""
+        number = self._feeds.setdefault(id(feed), (feed, new_number(self._transport.store)))[1]
+        return _adopt_feed, (self.path, number, self.buffer, self.sender)
+
+    def cancel(self) -> None:
+        """It cannot be encoded, and is not sent: nothing was opened for it."""
 
     def hand_over(self, handover: Any) -> None:
         """Take note of a stream that is handed over with it."""
@@ -151,8 +152,12 @@ class _Letter:
 
 def encode_for(ref: Any, transport: Transport, value: Any, what: str) -> Encoded:
     """Encode a value in which there may be feeds, which begin to wait for their reader."""
-    letter = _Letter(ref, transport)
-    encoded = encode_to(letter, transport.encode, value, what)
+    letter = (transport.make_letter or Letter)(ref, transport)
+    try:
+        encoded = encode_to(letter, transport.encode, value, what)
+    except BaseException:
+        letter.cancel()
+        raise
     letter.start()
     return encoded
 
@@ -273,37 +278,13 @@ class _Feeder:
         if loop is None:
             return functools.partial(writer.pump, iter(self._items))
         make = functools.partial(writer.pump_async, aiter(self._items))
-        return functools.partial(self._in_loop, loop, make)
+        return functools.partial(in_loop, loop, make, self._is_left)
 
-    def _in_loop(
-        self, loop: asyncio.AbstractEventLoop, make: Callable[[], Any], *, is_last: bool = False
-    ) -> Any:
-        """Run a coroutine in the loop of the items; wait for its end.
-
-        Raises:
-            Gone: the reader has left, or the system is over. StreamBroken: the loop is.
-        """
-        coroutine = make()
-        try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-        except RuntimeError:
-            coroutine.close()
-            raise StreamBroken("the event loop that fed this has ended") from None
+    def _is_left(self) -> bool:
+        """Whether the reader has left, or the system is over."""
         poll = select.poll()
         poll.register(self._ends.credit, 0)  # its end alone
-        while True:
-            try:
-                return future.result(_SLICE_S)
-            except CancelledError:
-                raise StreamBroken("the event loop that fed this has ended, or gave up") from None
-            except FuturesTimeout:
-                if future.done():
-                    raise  # the user's own
-            if loop.is_closed() or not loop.is_running():
-                raise StreamBroken("the event loop that fed this has ended")
-            if not is_last and poll.poll(0):
-                future.cancel()
-                raise Gone
+        return bool(poll.poll(0))
 
     def _finish(self, writer: ItemWriter, error: BaseException | None = None) -> None:
         if error is not None and not isinstance(error, Exception):
@@ -313,14 +294,51 @@ class _Feeder:
             writer.wait()
 
     def _close_items(self) -> None:
-        """Close a generator of the user's, whose items nobody wants any more."""
-        items, loop = self._items, self._loop
+        close_items(self._items, self._loop, self._ref.name)
+
+
+def in_loop(
+    loop: asyncio.AbstractEventLoop, make: Callable[[], Any], is_left: Callable[[], bool]
+) -> Any:
+    """Run a coroutine in the loop of a feed's items, from a thread; wait for its end.
+
+    Args:
+        loop: the items'.
+        make: makes the coroutine.
+        is_left: says whether nobody wants its result any more.
+
+    Raises:
+        Gone: nobody does. StreamBroken: the loop is over. Whatever the coroutine raises.
+    """
+    coroutine = make()
+    try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    except RuntimeError:
+        coroutine.close()
+        raise StreamBroken("the event loop that fed this has ended") from None
+    while True:
         try:
-            if loop is None:
-                if hasattr(items, "close") and hasattr(items, "__next__"):
-                    items.close()
-            elif hasattr(items, "aclose") and not loop.is_closed():
-                self._in_loop(loop, items.aclose, is_last=True)
-        except Exception as error:  # noqa: BLE001 - the user's: nobody is left to be told
-            text = "what was fed to %s raised when it was closed: %s"
-            _log.error(text, self._ref.name, last_line(error))
+            return future.result(_SLICE_S)
+        except CancelledError:
+            raise StreamBroken("the event loop that fed this has ended, or gave up") from None
+        except FuturesTimeout:
+            if future.done():
+                raise  # the user's own
+        if loop.is_closed() or not loop.is_running():
+            raise StreamBroken("the event loop that fed this has ended")
+        if is_left():
+            future.cancel()
+            raise Gone
+
+
+def close_items(items: Any, loop: asyncio.AbstractEventLoop | None, name: str) -> None:
+    """Close a generator of the user's, whose items nobody wants any more; `name`: who was fed."""
+    try:
+        if loop is None:
+            if hasattr(items, "close") and hasattr(items, "__next__"):
+                items.close()
+        elif hasattr(items, "aclose") and not loop.is_closed():
+            in_loop(loop, items.aclose, lambda: False)
+    except Exception as error:  # noqa: BLE001 - the user's: nobody is left to be told
+        text = "what was fed to %s raised when it was closed: %s"
+        _log.error(text, name, last_line(error))

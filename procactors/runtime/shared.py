@@ -19,7 +19,7 @@ from procactors.wire.payload_store import PayloadStore
 from procactors.wire.shm.share_file import Share, mark_sent, release_share, shares_of
 from procactors.wire.shm.shares import load_share
 
-__all__ = ["Shared", "share_in", "shared_in"]
+__all__ = ["Shared", "share_in", "shared_in", "size_of"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -60,7 +60,7 @@ class Shared(Generic[T_co]):
             StorageFull: this process has no descriptor left.
             DecodeError: the value could not be unpickled here.
         """
-        value: T_co = load_share(self._share, f"shared {self._kind} ({_size(self.nbytes)})")
+        value: T_co = load_share(self._share, f"shared {self._kind} ({size_of(self.nbytes)})")
         return value
 
     def release(self) -> None:
@@ -111,11 +111,13 @@ class Shared(Generic[T_co]):
         return hash(self._share)
 
     def __repr__(self) -> str:
-        return f"<Shared {self._kind}, {_size(self.nbytes)}>"
+        return f"<Shared {self._kind}, {size_of(self.nbytes)}>"
 
 
 def share_in(store: PayloadStore, value: T) -> Shared[T]:
     """Write a value into a runtime directory; return its handle."""
+    if store.sharing is not None:
+        return store.sharing.share(value)  # type: ignore[no-any-return]
     from procactors.wire.shm.share_codec import encode_shared  # only where it is used
 
     kind = type(value).__name__[:40]
@@ -133,6 +135,8 @@ def share_in(store: PayloadStore, value: T) -> Shared[T]:
 
 def shared_in(store: PayloadStore) -> list[Shared[Any]]:
     """Return handles of all that is shared in a runtime directory."""
+    if store.sharing is not None:
+        return store.sharing.all()  # type: ignore[no-any-return]
     return [Shared(share, size, kind, sent=False) for share, kind, size in shares_of(store.path)]
 
 
@@ -150,7 +154,8 @@ def _drop(share: Share, creator: int) -> None:
             release_share(share, unless_sent=True)
 
 
-def _size(nbytes: float) -> str:
+def size_of(nbytes: float) -> str:
+    """Return a number of bytes in words."""
     for unit in ("bytes", "kB", "MB"):
         if nbytes < 1000:
             return f"{nbytes:.3g} {unit}"

@@ -115,7 +115,7 @@ def adopt(
     """
     transport = transport_of(path, name)
     try:
-        ends = open_for_reading(path, number)
+        ends = open_for_reading(path, number, is_handed_over=True)
         try:
             # Whoever removes it has the stream: a message may come twice, or be sent to two.
             claim(path, f"{large_name(number, handover[1])}.claim")

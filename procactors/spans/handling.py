@@ -34,7 +34,7 @@ from procactors.spans.words import (
 )
 from procactors.wire.pickling.codec import decode_joined
 
-__all__ = ["SETUP", "begin", "handled"]
+__all__ = ["SETUP", "begin", "handled", "in_span"]
 
 _log = logging.getLogger("procactors")
 
@@ -141,9 +141,32 @@ def handled(
     except Exception:  # noqa: BLE001 - whatever is wrong, the message is to be handled
         _log.exception("this actor cannot trace")
         return handler
-    attributes = attributes_of("process", here.name, method)
-    attributes[INCARNATION], attributes[DELIVERIES] = here.incarnation, deliveries
-    return _Handled(here.tracer, handler, f"process {here.name}", attributes, context)
+    who = here.name, here.incarnation
+    return in_span(here.tracer, handler, method, context, who, deliveries)
+
+
+def in_span(
+    tracer: Tracer,
+    handler: Callable[..., Any],
+    method: bytes,
+    context: bytes,
+    who: tuple[str, int],
+    deliveries: int,
+) -> Callable[..., Any]:
+    """Return what calls a handler in a span that the tracer makes.
+
+    Args:
+        tracer: makes the span.
+        handler: a method of the actor's, or what runs a stream or a batch.
+        method: how it travels, without the context.
+        context: the one that the message travels with.
+        who: name and incarnation of the actor.
+        deliveries: how often the message has been begun, this time included.
+    """
+    name, incarnation = who
+    attributes = attributes_of("process", name, method)
+    attributes[INCARNATION], attributes[DELIVERIES] = incarnation, deliveries
+    return _Handled(tracer, handler, f"process {name}", attributes, context)
 
 
 class _Handled:

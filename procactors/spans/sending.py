@@ -1,7 +1,7 @@
 """The sender's spans: around what an endpoint sends, with the context put into the envelope.
 
 Layer: spans. Runs in: parent and actor, once instrumented.
-Owns: the methods of `Endpoint` that it stands before (`stop_sending`).
+Owns: the methods of transports that it stands before (`stop_sending`).
 Never: costs a process that is not instrumented anything: it is put before the methods, and is no
 branch in them. Traces what the runtime sends for itself: commands to the supervisor, probes.
 
@@ -46,37 +46,53 @@ from procactors.wire.transport import SUPERVISOR
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-__all__ = ["start_sending", "stop_sending"]
+__all__ = ["start_sending", "stop_sending", "tracer_here"]
 
 #: How the runtime calls an actor for its own sake: to learn that it has come so far.
 _PROBES = frozenset({b":__sizeof__", BATCH_KEY})
 
-#: The methods of `Endpoint` as they are.
-_plain: dict[str, Callable[..., Any]] = {}
+#: The methods of the transports as they are.
+_plain: dict[tuple[type, str], Callable[..., Any]] = {}
+_tracer: Tracer | None = None
 
 
-def start_sending(tracer: Tracer) -> None:
-    """Have all that this process sends be in a span, in the trace that is current."""
+def start_sending(tracer: Tracer, *transports: type) -> None:
+    """Have all that this process sends be in a span, in the trace that is current.
+
+    Args:
+        tracer: makes the spans.
+        transports: classes of transports beside `Endpoint`.
+    """
+    global _tracer  # noqa: PLW0603 - as the methods are
     stop_sending()
-    for name, way in _WAYS.items():
-        plain = _plain[name] = getattr(Endpoint, name)
-        setattr(Endpoint, name, functools.wraps(plain)(_standing_before(plain, way, tracer)))
+    _tracer = tracer
+    for kind in (Endpoint, *transports):
+        for name, way in _WAYS.items():
+            plain = _plain[kind, name] = getattr(kind, name)
+            setattr(kind, name, functools.wraps(plain)(_standing_before(plain, way, tracer)))
 
 
 def stop_sending() -> None:
     """Have all be sent as it was."""
-    for name, plain in _plain.items():
-        setattr(Endpoint, name, plain)
+    global _tracer  # noqa: PLW0603 - as there
+    _tracer = None
+    for (kind, name), plain in _plain.items():
+        setattr(kind, name, plain)
     _plain.clear()
+
+
+def tracer_here() -> Tracer | None:
+    """Return what makes the spans of what this process sends; None: nothing is traced."""
+    return _tracer
 
 
 def _standing_before(
     plain: Callable[..., Any], way: Callable[..., Any], tracer: Tracer
 ) -> Callable[..., Any]:
-    """Return what is called instead of a method of `Endpoint`."""
+    """Return what is called instead of a method of a transport."""
 
     # With `self` by position, as a function that is set on a class is called.
-    def send(endpoint: Endpoint, actor: int, name: str, *args: Any, **kwargs: Any) -> Any:
+    def send(endpoint: Any, actor: int, name: str, *args: Any, **kwargs: Any) -> Any:
         if actor == SUPERVISOR:
             return plain(endpoint, actor, name, *args, **kwargs)
         send_on = functools.partial(plain, endpoint, actor, name)
@@ -237,7 +253,7 @@ class _Sending:
 class _Answered:
     """Stands before what takes an answer, and ends the span of its message."""
 
-    def __init__(self, pending: PendingReply, span: Span, endpoint: Endpoint) -> None:
+    def __init__(self, pending: PendingReply, span: Span, endpoint: Any) -> None:
         self._pending = pending
         self._span = span
         self._endpoint = endpoint

@@ -67,7 +67,7 @@ class ActorMailbox(MailboxLooks):
         folder = os.path.join(runtime_dir, "actors", str(actor))
         #: The file with its class and arguments.
         self.blueprint = ""
-        self._claim = None if options.checkpoint is None else _claim(options.checkpoint, name)
+        self._claim = None if options.checkpoint is None else claim_of(options.checkpoint, name)
         try:
             self.files = MailboxFiles(folder, options.mailbox or 0)
             try:
@@ -221,7 +221,7 @@ class ActorMailbox(MailboxLooks):
         remove_folder(self._runtime_dir, f"actors/{self.id}")
 
 
-def _claim(checkpoint: Checkpoint, name: str) -> Claim | None:
+def claim_of(checkpoint: Checkpoint, name: str) -> Claim | None:
     """Take the file of an actor's checkpoints for it alone; None if it goes with the actor."""
     if checkpoint.file is None:
         return None

@@ -13,7 +13,7 @@ import enum
 from procactors.crash import CrashReport, ExitKind, ExitReason
 from procactors.model.commands import ActorInfo, ActorStatus
 from procactors.model.options import Options
-from procactors.supervision.backend import Ended, Host, ReplyTo
+from procactors.supervision.backend import Ended, Host, ReplyTo, Words
 from procactors.wire.mailbox.black_box import (
     ENDING,
     EXPIRED,
@@ -67,7 +67,6 @@ class ActorRecord:
         self.options = options
         self.parent = parent
         self.host = host
-        self.words = host.words
         self.life = Life.DOWN
         self.is_inbox = False
         #: It works for a pool.
@@ -116,6 +115,11 @@ class ActorRecord:
         self.final = False
         self.last_crash: CrashReport | None = None
         self.reason: ExitReason | None = None
+
+    @property
+    def words(self) -> Words:
+        """Those of its host's black box."""
+        return self.host.words
 
     @property
     def is_idle(self) -> bool:

@@ -77,10 +77,12 @@ class Endpoint:
     """
 
     has_threads = True
+    beside: Callable[[Any, str], Callable[[], None]] | None = None
     now: Callable[[], float] = monotonic
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
     gate_of: Callable[[Any], Any] | None = None
+    make_letter: Callable[..., Any] | None = None
 
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:
         self.path = path
@@ -92,6 +94,7 @@ class Endpoint:
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = threading.Lock
         self.make_guard: Callable[[], Any] = threading.RLock
+        self.make_mutex: Callable[[], Any] = threading.RLock
         self.make_condition: Callable[[Any], Any] = threading.Condition
         self.make_queue: Callable[[], Any] = SimpleQueue
         self._pid = os.getpid()

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Any
 
 from procactors.wire.copies import in_copies
@@ -53,6 +54,10 @@ class PayloadStore:
     make_replies: Callable[[PayloadStore], Any] | None = None
     #: Makes and finds result tables (`local.tables`), where those are no files.
     tables: Any = None
+    #: Shares values, where those are no files in shared memory (see `runtime.shared`).
+    sharing: Any = None
+    #: The clock by which items of a pool are timed, in nanoseconds.
+    now_ns: Callable[[], int] = monotonic_ns
     #: Makes a topic's list of subscribers, where that is no `TopicTable`.
     make_topic_table: Callable[[str, str], Any] | None = None
 

@@ -110,13 +110,14 @@ class RuntimeDir:
 
     Args:
         base: where it is made; None: in /dev/shm, or a temporary directory if that has no room.
+        kind: of it, if it is none that other processes find a system in: a word and a hyphen.
 
     Raises:
         OSError: it cannot be made there.
     """
 
-    def __init__(self, base: str | os.PathLike[str] | None = None) -> None:
-        name = f"{PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
+    def __init__(self, base: str | os.PathLike[str] | None = None, kind: str = "") -> None:
+        name = f"{PREFIX}{kind}{os.getpid()}-{os.urandom(6).hex()}"
         self._pid = os.getpid()
         self._locks: list[int] = []
         self.path = _make_in(_roots(base), name)

@@ -54,13 +54,17 @@ class Transport(Protocol):
         make_guard: makes the lock that guards a reply's state, and reentrant ones like it.
         make_condition: makes a condition on such a lock.
         make_queue: makes what one thread puts into, and another one waits at.
+        make_mutex: makes a lock that is held while something is waited for; reentrant.
         has_threads: threads run side by side; else one thing at a time.
         now: the clock of its timeouts, in seconds.
+        beside: has a task's steps taken beside the rest, and returns what has the next one taken
+            (`local.engine.Task`); None: a thread is begun for that.
         open_stream: opens the stream of a ref's generator, where that is not by pipes; None: it is.
         refuse: refuses what the backend does not promise, by its name in `model.backends`; None: it
             promises all.
         gate_of: in the main program, where actors are in other processes: returns a ref of this
             system's that stands for one of another system; None: its actors use that one as it is.
+        make_letter: makes what feeds are sent with, where that is not by pipes; None: it is.
     """
 
     path: str
@@ -72,11 +76,14 @@ class Transport(Protocol):
     make_guard: Callable[[], Any]
     make_condition: Callable[[Any], Any]
     make_queue: Callable[[], Any]
-    has_threads: bool
+    make_mutex: Callable[[], Any]
     now: Callable[[], float]
+    has_threads: bool
+    beside: Callable[[Any, str], Callable[[], None]] | None
     open_stream: Callable[..., Any] | None
     refuse: Callable[[str], None] | None
     gate_of: Callable[[Any], Any] | None
+    make_letter: Callable[..., Any] | None
 
     @property
     def store(self) -> PayloadStore:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
 from procactors import ActorSystem
+from procactors.errors import UnsupportedOnBackend
 from tests.support import leaks, rays
 from tests.support.waiting import eventually
 
@@ -63,6 +64,15 @@ class World:
 )
 def backend(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip a test of what its backend does not promise: the table says so, by this error alone."""
+    try:
+        return (yield)
+    except UnsupportedOnBackend as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

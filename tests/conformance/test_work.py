@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from procactors import Actor, Checkpoint, Delivery
-from procactors.errors import ActorDied, ActorStopped, PoolBroken
+from procactors.errors import ActorDied, ActorStopped, AskTimeout, ItemTimeout, PoolBroken
 from tests.conformance.actors import Desk
 
 
@@ -162,3 +162,36 @@ def _survives(world, account):
         return True
     account.ask(Account.add, 5)
     return False
+
+
+class Slow:
+    """Takes long for some items, by the system's time."""
+
+    def __init__(self, desk):
+        self.desk = desk
+
+    def work(self, seconds):
+        if seconds:
+            try:
+                self.desk.options(timeout=seconds).ask(Desk.put_off, 1)
+            except AskTimeout:
+                return "late"
+        return "done"
+
+
+def test_an_item_that_takes_too_long_fails_alone(system):
+    with system.options(size=2).pool(Slow, system.spawn(Desk)) as pool:
+        found = list(pool.map(Slow.work, [0, 60, 0, 0], timeout=0.3, on_error="collect"))
+        assert isinstance(found.pop(1), ItemTimeout)
+        assert found == ["done"] * 3
+
+
+def test_a_pool_follows_the_load_between_its_bounds(world):
+    with world.system.options(size=(1, 3)).pool(Slow, world.system.spawn(Desk)) as pool:
+        assert pool.size == 1
+        replies = [pool.submit(Slow.work, 0.4) for _ in range(6)]
+        assert [reply.result() for reply in replies] == ["late"] * 6
+        assert pool.size == 3
+        if world.backend == "inline":
+            world.system.clock.advance(60)
+            assert pool.size == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procactors import ActorSystem, Limits, Recycle, feed
+from procactors import ActorSystem, Limits, Recycle
 from procactors.errors import InvalidSpec, UnsupportedOnBackend
 from procactors.model.backends import BACKENDS, LIMITS, shown
 from tests.conformance.actors import Counter
@@ -29,26 +29,24 @@ def test_the_environment_says_where_actors_run_if_the_program_does_not(monkeypat
 
 
 @pytest.mark.parametrize("backend", ["inline", "threads"])
-def test_what_a_backend_does_not_promise_is_an_error_at_the_call(backend, tmp_path):
+def test_what_a_backend_does_not_promise_is_an_error_at_the_call(backend):
     with ActorSystem(backend=backend) as system:
         for options in (
             {"limits": Limits(memory=1 << 30)},
             {"limits": Limits(nice=5)},
             {"env": {"A": "1"}},
-            {"recycle_after": Recycle(messages=3)},
+            {"recycle_after": Recycle(memory_growth=1 << 30)},
         ):
             with pytest.raises(UnsupportedOnBackend, match=f'backend="{backend}" has no'):
                 system.options(**options).spawn(Counter)
         counter = system.spawn(Counter)
-        for call in (
-            lambda: system.share([1]),
-            lambda: counter.tell(Counter.increment, feed([1])),
-        ):
-            with pytest.raises(UnsupportedOnBackend):
-                call()
         assert system.actors() == [counter]
-    with pytest.raises(UnsupportedOnBackend, match="crash_dir"):
-        ActorSystem(backend=backend, crash_dir=tmp_path)
+
+
+def test_a_cluster_needs_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InvalidSpec, match=r'pip install "procactors\[ray\]"'):
+        ActorSystem(backend="ray")
 
 
 def test_the_page_shows_the_table():

@@ -436,7 +436,7 @@ def test_large_items_that_came_before_a_death_are_delivered(system):
         for item in stream:
             assert len(item) == 200_000
             got += 1
-    assert got >= 10
+    assert got >= 9  # the one that was killed may have written the last file and not its record
     eventually(lambda: not streams_in(system), "no file left")
 
 

@@ -9,6 +9,7 @@ import pickle
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Any
 
 from procactors import Options, errors
@@ -59,10 +60,14 @@ class DirectTransport:
     reply_number = 0
     is_copy = False
     has_threads = True
+    beside: Callable[[Any, str], Callable[[], None]] | None = None
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
+    make_letter: Callable[..., Any] | None = None
     make_lock = staticmethod(threading.Lock)
     make_guard = staticmethod(threading.RLock)
+    make_mutex = staticmethod(threading.RLock)
+    now = staticmethod(monotonic)
     make_condition = staticmethod(threading.Condition)
     make_queue = staticmethod(queue.SimpleQueue)
 

@@ -26,7 +26,7 @@ from procactors.wire.pickling.codec import Encoded
 from procactors.wire.pickling.pickle_errors import describe_unpicklable
 from procactors.wire.raised import by_signal
 
-__all__ = ["encode_shared"]
+__all__ = ["encode_shared", "reduced"]
 
 
 def encode_shared(value: Any, runtime_dir: str) -> Encoded:
@@ -64,13 +64,14 @@ class _SharePickler(DefinitionPickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Reduce what has buffers that pickle would copy."""
-        cls = type(obj)
-        reduce = _REDUCERS.get((cls.__module__.partition(".")[0], cls.__name__))
-        if reduce is not None:
-            reduced = reduce(obj)
-            if reduced is not None:
-                return reduced
-        return super().reducer_override(obj)
+        return reduced(obj) or super().reducer_override(obj)
+
+
+def reduced(obj: Any) -> Any:
+    """Return the parts of what has buffers that pickle would copy; None of all else."""
+    cls = type(obj)
+    reduce = _REDUCERS.get((cls.__module__.partition(".")[0], cls.__name__))
+    return None if reduce is None else reduce(obj)
 
 
 def _array(array: Any) -> Any:

@@ -181,16 +181,18 @@ def make_for_writing(store: PayloadStore, number: int) -> Ends:
     return ends
 
 
-def open_for_reading(path: str, number: int) -> Ends:
+def open_for_reading(path: str, number: int, *, is_handed_over: bool = False) -> Ends:
     """Open the reading end of a channel that another process has made, or hands over.
 
     Raises:
-        Gone: there is none any more. StorageFull: no descriptor is left.
+        Gone: there is none any more, or nobody who writes it, where it is not handed over.
+        StorageFull: no descriptor is left.
     """
     with _opened(path, number) as ends:
         ends.open_data(_READ)
         ends.lock(ends.data)
-        ends.open_credit(_WRITE)
+        # Both ways: its writer may have sent the last item by now, and be gone.
+        ends.open_credit(os.O_RDWR | os.O_NONBLOCK if is_handed_over else _WRITE)
         if not ends.is_named:  # a sweep was here first
             raise Gone
     return ends

@@ -1,0 +1,82 @@
+"""What is said of systems on a Ray cluster alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from procactors import ActorSystem, Limits, Recycle, feed
+from procactors.errors import ActorDied, InvalidSpec, UnsupportedOnBackend
+from tests.conformance.actors import Counter, Desk, Keeper
+from tests.conformance.test_messages import Holder
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def backend() -> str:
+    return "ray"
+
+
+def test_a_process_that_is_killed_from_outside_is_a_death_with_a_cause(world):
+    desk = world.system.spawn(Desk)
+    holder = world.system.options(name="holder").spawn(Holder, desk)
+    held, waiting = holder.submit(Holder.hold), holder.submit(Holder.noted)
+    world.eventually(lambda: desk.ask(Desk.count), "the message in hand")
+    os.kill(holder.status().pid, signal.SIGKILL)
+    with pytest.raises(ActorDied, match="its process has died") as caught:
+        held.result()
+    assert caught.value.report.handler == "Holder.hold"
+    assert waiting.result() == 0  # by the next life
+    assert holder.status().incarnation == 2
+    desk.ask(Desk.answer)
+
+
+def test_the_programs_own_connection_stays_behind_the_last_system(cluster):
+    import ray
+
+    with ActorSystem(backend="ray") as first, ActorSystem(backend="ray") as second:
+        counters = [system.spawn(Counter, at) for at, system in enumerate((first, second))]
+        assert [counter.ask(Counter.get) for counter in counters] == [0, 1]
+    assert ray.is_initialized()
+
+
+def test_words_of_rays_go_to_ray_and_others_are_refused(system):
+    import ray
+
+    counter = system.options(ray={"num_cpus": 0.5}, env={"HERE": "there"}).spawn(Counter, 5)
+    assert counter.ask(Counter.get) == 5
+    assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"] - 0.5
+    with pytest.raises(InvalidSpec, match="max_restarts"):
+        system.options(ray={"max_restarts": 3})
+    with pytest.raises(InvalidSpec, match="address"):
+        ActorSystem(backend="threads", address="auto")
+
+
+def test_what_ray_does_not_promise_is_an_error_at_the_call(system):
+    for options in (
+        {"limits": Limits(memory=1 << 30)},
+        {"limits": Limits(nice=5)},
+        {"recycle_after": Recycle(messages=3)},
+    ):
+        with pytest.raises(UnsupportedOnBackend, match='backend="ray" has no'):
+            system.options(**options).spawn(Counter)
+    keeper = system.spawn(Keeper)
+    for call in (lambda: system.share([1]), lambda: keeper.tell(Keeper.keep, feed([1]))):
+        with pytest.raises(UnsupportedOnBackend):
+            call()
+    with pytest.raises(UnsupportedOnBackend, match="crash_dir"):
+        ActorSystem(backend="ray", crash_dir="here")
+    assert system.actors() == [keeper]
+
+
+def test_an_array_arrives_as_a_copy_that_may_be_changed(system):
+    numpy = pytest.importorskip("numpy")
+    keeper = system.spawn(Keeper)
+    array = numpy.arange(1 << 18)
+    keeper.tell(Keeper.keep, array)
+    (found,) = keeper.ask(Keeper.take)
+    found[0] = 7
+    assert found.sum() == array.sum() + 7
