@@ -68,8 +68,14 @@ LOCAL = Costs(
     lookup=0.000054,  # an ask, both on one core
     message=0.000034,  # `pool.map` with chunk=1: 29,212 items a second
 )
-#: On a cluster: PLACEHOLDER
-RAY = Costs(order=0.004, start=0.5, notice=1.0, lookup=0.0003, message=0.0003)
+#: On Ray: benchmarks/results/ray-2026-11-30.md (Ray 2.60, the same machine, busy: processor times).
+RAY = Costs(
+    order=0.013,  # a spawn's processor time of the program, which has the supervisor
+    start=0.60,  # ... and of the actor's process up to its first answer
+    notice=12.0,  # seen: how long Ray, as it comes, takes a node that was killed for alive
+    lookup=0.0012,  # the program's processor time for a name that an actor looks up
+    message=0.000047,  # ... and for an item of `pool.map` with chunk=1
+)
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ LIMITS: dict[str, Limit] = {
         _ERROR,
         "the order of everything is drawn from the seed, and such a thread runs as it likes",
     ),
-    "waits": Limit(
+    "sleeps": Limit(
         "`time.sleep`, a socket, a lock: waits of other kinds than the system's let others go on",
         ("inline",),
         "everything stands still meanwhile, the system's clock too",
@@ -257,7 +257,8 @@ def check_options(backend: str, options: Options) -> None:
 
 
 def _is_limited(key: str, backend: str) -> bool:
-    return f"{key} on {backend}" in LIMITS or backend in LIMITS[key].backends
+    limit = LIMITS.get(f"{key} on {backend}") or LIMITS.get(key)
+    return limit is not None and backend in limit.backends
 
 
 def shown() -> str:

@@ -43,7 +43,7 @@ def test_starts_are_held_up_by_the_supervisor_and_by_nothing_else():
 
 def test_a_nodes_actors_come_back_one_order_after_the_other():
     back, wait = recovered_s(Plan(10), ROUND, ROUND)
-    assert back == pytest.approx(2.0 + 32 * 0.01 + 4 * 1.0, abs=0.1)  # nine nodes take 32
+    assert back == pytest.approx(2.0 + 32 * 0.01 + 1.0)  # nine nodes have cores enough
     assert 0.0 <= wait <= 32 * 0.01 + 0.001
 
 
@@ -61,11 +61,12 @@ def test_a_driver_feeds_so_many_workers_and_no_more(work_s, share):
 
 def test_the_page_shows_what_the_simulation_says():
     """Those plans that are quickly done; the header says of each column which it is."""
-    page = [line.split("|")[1:-1] for line in PAGE.read_text().splitlines() if "|" in line]
+    _, _, text = PAGE.read_text().partition("## What that makes of")
+    page = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
     column = {cell.strip(): at for at, cell in enumerate(page[0])}
     rows = {cells[0].strip(): [cell.strip() for cell in cells] for cells in page}
     quick = [plan for plan in PLANS if plan.actors <= 4_000]
-    assert quick
+    assert len(quick) == 3
     titles, _, *lines = (
         [cell.strip() for cell in line.split("|")[1:-1]] for line in shown(tuple(quick))
     )
