@@ -13,8 +13,9 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.causes import NO_MEMORY, cause_of
@@ -26,10 +27,11 @@ from procactors.local.box import LocalReader
 from procactors.local.desk import Desk
 from procactors.local.host import LocalBackend, LocalHost
 from procactors.model.backends import check_options
+from procactors.model.choices import Delivery
 from procactors.model.options import Options
 from procactors.supervision.backend import Ended, NextLife
 from procactors.supervision.health import Look
-from procactors.wire.envelope import WHOLE, open_envelope
+from procactors.wire.envelope import BATCH_KEY, WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
     CLOSED,
@@ -65,6 +67,9 @@ __all__ = ["ClusterBackend", "ClusterDesk", "ClusterHost"]
 _log = logging.getLogger("procactors")
 
 _CALL = int(Kind.CALL)
+#: Messages in a row that had their results within so many nanoseconds, behind which the next ones
+#: are handed over ahead of those; and how many the process has at most then.
+_QUICK_IN_A_ROW, _QUICK_NS, _AHEAD = 8, 10_000_000, 16
 #: Words that the program sets and the life's process reads.
 _ORDERS = (CONTROL, STOP_ORDERED, CLOSED)
 #: What a life's process says of itself at its end.
@@ -90,7 +95,16 @@ class ClusterHost(LocalHost):
         self._number = 0
         self._in_box = 0
         self._slots: dict[int, Any] = {}
-        self._most = max(1, options.max_concurrency)
+        self._most = options.max_concurrency
+        #: Whether messages may be handed over ahead, where quick ones are handled one by one.
+        #: Should the process be killed, each of them counts as begun.
+        self._may_run_ahead = (
+            self.is_unbounded
+            and options.delivery is Delivery.AT_MOST_ONCE
+            and options.checkpoint is None
+        )
+        self._quick = 0
+        self._sent_at: dict[int, int] = {}
 
     # -- its lives
 
@@ -102,6 +116,7 @@ class ClusterHost(LocalHost):
         words[INCARNATION], words[PHASE], words[WAITING_ON] = life.incarnation, STARTING, 0
         facts = self._backend.new_life(self, life)
         facts["words"] = self._words_for_life()
+        facts["clock"] = time() - monotonic()
         facts["state"] = self.state._data
         facts["desk_words"] = list(self._backend.transport.words(SUPERVISOR))
         remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
@@ -136,7 +151,13 @@ class ClusterHost(LocalHost):
     def _may_send(self) -> bool:
         if self._in_box:
             return False
-        return self._most == 1 or len(self._running()) < self._most
+        return len(self._running()) < self._window()
+
+    def _window(self) -> int:
+        """Return how many messages the life's process may have at once."""
+        if self._most > 1 or not self._may_run_ahead or self._quick < _QUICK_IN_A_ROW:
+            return self._most
+        return _AHEAD
 
     def _running(self) -> list[Any]:
         return [slot for slot in self._slots.values() if slot.state == RUNNING]
@@ -155,11 +176,17 @@ class ClusterHost(LocalHost):
                 if deliveries or not self._is_late(record):
                     break
                 self._skip(record)
-            if self._most > 1 and parse(record).kind == Kind.CALL:
+            if self._is_held(record):
                 slot = self.table.hold(self._reader)
                 slot.deliveries = deliveries
                 return record, slot, deliveries
             return record, None, deliveries
+
+    def _is_held(self, record: bytes) -> bool:
+        """Whether a message is handed over beside others, and not as the only one."""
+        if record[KIND_AT] != _CALL or self._window() == 1:
+            return False
+        return self._most > 1 or record[WHOLE.size : WHOLE.size + 1] != BATCH_KEY
 
     def _is_late(self, record: bytes) -> bool:
         """Whether the time of a message's caller is over."""
@@ -180,6 +207,7 @@ class ClusterHost(LocalHost):
             self._in_box = number
         else:
             self._slots[number] = slot
+        self._sent_at[number] = self.now_ns()
         words = self.words
         if record[KIND_AT] == Kind.STOP:  # from here on senders are refused, as it will do itself
             words[PHASE], words[CLOSED] = STOPPING, CLOSING
@@ -218,7 +246,9 @@ class ClusterHost(LocalHost):
         answer, state, payloads, kept, sent, piece = value
         if payloads:
             self._backend.transport.store.put_in(payloads)
-        finish = functools.partial(self._finish, life, number, answer, state, kept, piece)
+        results = [one[0] for one in payloads]
+        about = answer, state, kept, piece, results
+        finish = functools.partial(self._finish, life, number, *about)
         if sent is not None:
             # What the handler has sent comes first.
             last, items = sent
@@ -235,6 +265,7 @@ class ClusterHost(LocalHost):
         state: int = 0,
         kept: bytes | None = None,
         piece: Any = None,
+        results: Iterable[int] = (),
     ) -> None:
         """A message has its result: note that, and hand the next one over."""
         with self._sending:
@@ -245,7 +276,7 @@ class ClusterHost(LocalHost):
             if not self._step(number, state):
                 return  # it was taken back: another life has it
         if answer is not None:
-            self._backend.transport.reply_to(answer, piece)
+            self._backend.transport.reply_to(answer, piece, results)
         self.wake()
 
     def _step(self, number: int, state: int) -> bool:
@@ -253,6 +284,8 @@ class ClusterHost(LocalHost):
         slot = self._slots.get(number)
         if slot is None and number != self._in_box:
             return False
+        is_quick = self.now_ns() - self._sent_at.pop(number, 0) < _QUICK_NS
+        self._quick = self._quick + 1 if is_quick else 0
         if slot is None:
             self._in_box = 0
             record = parse(self.box.current)
@@ -275,6 +308,8 @@ class ClusterHost(LocalHost):
             self._discard(slot.record)
             slot.count()
             slot.release()
+            if self._most == 1 and (running := self._running()):
+                running[0].busy_since(self.now_ns())  # only now it is its turn
 
     def _discard(self, record: Any) -> None:
         kind, flags, body = record
@@ -320,6 +355,9 @@ class ClusterHost(LocalHost):
             for slot in self._running():
                 slot.busy_since(self.now_ns())
         self.ready(start, decides)
+
+    def _on_loop(self, life: RemoteLife) -> None:
+        self._may_run_ahead = False  # it has an event loop: its messages are not one by one
 
     def _on_turn(self, life: RemoteLife) -> None:
         life.ray_actor.turn.remote()
@@ -367,7 +405,8 @@ class ClusterHost(LocalHost):
         if self._in_box and in_hand is not None and self._in_box not in in_hand:
             # It was on its way, or waited there: the next life begins it.
             self.words[STATE] &= ~IN_HAND
-        self._in_box = 0
+        self._in_box = self._quick = 0
+        self._sent_at.clear()
         for number, slot in self._slots.items():
             if slot.state == RUNNING and in_hand is not None and number not in in_hand:
                 slot.state = WAITING

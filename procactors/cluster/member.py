@@ -11,11 +11,12 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from time import monotonic, time
 from typing import Any, cast
 
 from procactors.cluster.channels import ClusterChannels
 from procactors.cluster.engine import LifeEngine
-from procactors.cluster.store import FRONT, ClusterStore, batch_extras, first_number
+from procactors.cluster.store import FRONT, ClusterStore, batch_extras, first_number, shifted
 from procactors.cluster.uplink import Uplink
 from procactors.errors import ActorStopped, MailboxFull
 from procactors.local.box import LocalReader
@@ -28,7 +29,7 @@ from procactors.local.transport import LocalTransport
 from procactors.supervision.backend import Ended
 from procactors.wire.envelope import CALL_ID, open_envelope
 from procactors.wire.mailbox.black_box import DELIVERIES, SERIAL
-from procactors.wire.mailbox.hands import RUNNING
+from procactors.wire.mailbox.hands import COPIED, RUNNING
 from procactors.wire.record import KIND_AT, Kind, frame, parse
 from procactors.wire.transport import SUPERVISOR
 
@@ -174,7 +175,7 @@ class MemberHost(LocalHost):
             )
             if slot is not None:
                 self._held[slot.number] = delivery
-                if slot.state == RUNNING:
+                if slot.state in (COPIED, RUNNING):
                     return  # its handler goes on, and others begin meanwhile
                 delivery.state = slot.state
         self._finish(delivery)
@@ -267,6 +268,8 @@ class MemberTransport(LocalTransport):
         super().__init__(path, cast("Any", engine))
         self.store.make_topic_table = self._topic
         self._desk_words = facts["desk_words"]
+        #: Seconds by which this machine's clock of deadlines is ahead of the program's.
+        self.shift = facts["clock"] - (time() - monotonic())
         self._first, self._last = first_number(start), first_number(start + 1)
         self._numbers = itertools.count(self._first)
         self._questions: dict[int, Future[Any]] = {}
@@ -327,6 +330,7 @@ class MemberTransport(LocalTransport):
         if actor == self.host.id:
             super()._put(actor, name, record, timeout)
             return
+        record = shifted(record, -self.shift)
         kind, _, body = parse(record)
         envelope = open_envelope(body) if kind == Kind.CALL else None
         call = envelope.call if envelope is not None else 0
@@ -447,7 +451,7 @@ class Member:
         """
         store, host = self._store, self._host
         number, deliveries, serial = FRONT.unpack_from(message)
-        record = message[FRONT.size :]
+        record = shifted(message[FRONT.size :], self._transport.shift)
         head: Any = None
         payloads: list[Any] = []
         if more:
@@ -491,6 +495,7 @@ class Member:
         """Begin the life, in the thread in which it is served."""
         life, engine = self._host.life, self._engine
         if life.needs_thread():
+            self._uplink.put(("loop",))
             engine.start(life, self._host.name)
             return
         engine.adopt(life)

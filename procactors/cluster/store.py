@@ -22,9 +22,18 @@ from procactors.local.store import LocalStore
 from procactors.runner.batches import STORED
 from procactors.wire.payload_store import PayloadStore
 from procactors.wire.pickling.codec import Encoded, encode_for_system, receivers, systems
-from procactors.wire.record import IN_SEGMENT, parse
+from procactors.wire.record import IN_SEGMENT, KIND_AT, Kind, parse
 
-__all__ = ["FRONT", "SPACE", "ClusterStore", "Parcel", "Payload", "batch_extras", "first_number"]
+__all__ = [
+    "FRONT",
+    "SPACE",
+    "ClusterStore",
+    "Parcel",
+    "Payload",
+    "batch_extras",
+    "first_number",
+    "shifted",
+]
 
 #: What stands before a record that is handed over: the message's number there, how often it was
 #: begun before, and its number by which checkpoints know it. In one piece, since Ray takes its time
@@ -38,6 +47,9 @@ Payload = tuple[int, bytes, list[Any]]
 Parcel = tuple[bytes, list[Payload]]
 
 _REFERENCE_BYTES = 8
+_CALL = int(Kind.CALL)
+#: The deadline in a message's record, and seconds up to which two clocks are one.
+_DEADLINE, _DEADLINE_AT, _SAME_S = struct.Struct("=d"), 32, 0.05
 #: How a function is named that is kept beside the message.
 BY_REFERENCE = b"r"
 
@@ -118,6 +130,10 @@ class ClusterStore(LocalStore):
             self.put_in(payloads)
         return record
 
+    def free_number(self, number: int) -> None:
+        """Let go of a value."""
+        self._values.pop(number, None)
+
     def put_in(self, payloads: Iterable[Payload]) -> None:
         """Keep what has come."""
         for number, head, buffers in payloads:
@@ -138,6 +154,22 @@ class ClusterStore(LocalStore):
     def add_files(self, files: dict[str, bytes]) -> None:
         """Take over what another process has written."""
         self._files.update(files)
+
+
+def shifted(record: bytes, seconds: float) -> bytes:
+    """Return a message whose deadline, if it has one, is so much later: by another machine's clock.
+
+    Machines agree on the time of day to some milliseconds; their monotonic clocks have nothing to
+    do with each other.
+    """
+    if record[KIND_AT] != _CALL or abs(seconds) < _SAME_S:
+        return record
+    (deadline,) = _DEADLINE.unpack_from(record, _DEADLINE_AT)
+    if not deadline:
+        return record
+    moved = bytearray(record)
+    _DEADLINE.pack_into(moved, _DEADLINE_AT, deadline + seconds)
+    return bytes(moved)
 
 
 def batch_extras(store: ClusterStore, batch: Any) -> tuple[list[int], Any]:

@@ -13,6 +13,7 @@ import functools
 import itertools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -114,8 +115,10 @@ class ProgramTransport(LocalTransport):
         self._awaited: dict[int, int] = {}
         #: Of batches of actors' own pools: by call, what goes along.
         self._extras: dict[int, tuple[Iterable[int], Any]] = {}
-        #: And what results their workers have sent.
-        self._results: dict[int, list[int]] = {}
+        #: By the number of a payload of theirs: how many batches that are not answered need it.
+        self._lent: Counter[int] = Counter()
+        #: What their workers had marked before they ended, by call.
+        self._pieces: dict[int, tuple[TablePiece, list[int]]] = {}
 
     def _make_store(self, path: str) -> ClusterStore:
         return ClusterStore(path, self.make_replies, 0)
@@ -149,6 +152,8 @@ class ProgramTransport(LocalTransport):
         if not mine.is_asking:
             super()._put(actor, name, record, timeout)
             return
+        # For this message alone: with its result, this thread may send others for their actors.
+        mine.is_asking = False
         mine.record = record
         try:
             super()._put(actor, name, record, timeout)
@@ -172,18 +177,23 @@ class ProgramTransport(LocalTransport):
                 sent.host.take_result(sent.life, sent.number, value)
         return super()._await(port, life, deadline)
 
-    def reply_to(self, record: bytes, piece: TablePiece | None = None) -> bool:
+    def reply_to(
+        self, record: bytes, piece: TablePiece | None = None, results: Iterable[int] = ()
+    ) -> bool:
         """Send an answer to its caller; return whether that is there.
 
         Args:
             record: of the answer.
             piece: what a worker has marked, with the answer to a batch.
+            results: numbers of the values that this names.
         """
         kind, _, body = parse(record)
         (call,) = CALL_ID.unpack_from(body)
         start = call >> SPACE
-        if kind != Kind.MOVED:
-            self._extras.pop(call, None)
+        if piece is None and call in self._pieces:
+            piece, results = self._pieces.pop(call)
+        if kind != Kind.MOVED and call in self._extras:
+            self._return_lent(self._extras.pop(call)[0])
         if not start:
             if piece is not None:
                 self.absorb(call, piece, ())
@@ -194,8 +204,7 @@ class ProgramTransport(LocalTransport):
             return False
         if kind != Kind.MOVED and self._awaited.pop(call, None) is not None:
             host.words[WAITING_ON] = 0
-        more = self._results.pop(call, ())
-        host.order("answer", self.store.pack(record, more), piece)
+        host.order("answer", self.store.pack(record, results), piece)
         return True
 
     def snapshot(self) -> NoReturn:
@@ -229,6 +238,13 @@ class ProgramTransport(LocalTransport):
         table.hand_over(tell)
         return numbers, head
 
+    def _return_lent(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._lent[number] -= 1
+            if self._lent[number] <= 0:
+                del self._lent[number]
+                self.store.free_number(number)
+
     def absorb(self, call: int, piece: TablePiece, payloads: Any) -> None:
         """Take what a worker has marked of a batch."""
         self.store.put_in(payloads)
@@ -236,6 +252,8 @@ class ProgramTransport(LocalTransport):
         table = getattr(pending, "result_table", None)
         if table is not None:
             table.absorb(piece)
+        elif call in self._extras:
+            self._pieces[call] = piece, [one[0] for one in payloads]
 
     def follow(self, host: LifeHost, life: RemoteLife) -> None:
         """Hear the process of a life that begins, and know whose it is."""
@@ -310,6 +328,7 @@ class ProgramTransport(LocalTransport):
         record = self.store.unpack(parcel)
         if extras is not None:
             self._extras[WHOLE.unpack_from(record)[4]] = extras
+            self._lent.update(extras[0])
         if waits and self._closes_circle(host, actor, name, record):
             return
         self._deliver(host, actor, name, record)

@@ -204,9 +204,9 @@ LIMITS |= {
     "death on ray": Limit(
         "what is known of a process that was killed from outside",
         _RAY,
-        "not the signal. A message that it was handed at that moment counts as begun, what it has "
-        "just sent may be lost; of a pool's batch, the first item counts as the one in hand, and "
-        "the others are begun again. (Not so behind an exception or an exit)",
+        "not the signal. Messages that it was handed count as begun: one, or up to 16 where quick "
+        "ones come in a row. What it has just sent may be lost; of a pool's batch, the first item "
+        "counts as the one in hand, and the others are begun again. (Not so behind an exception)",
         "Ray sends behind a call's return, and keeps nothing of a process that is gone",
     ),
 }

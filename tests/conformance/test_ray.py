@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from procactors import ActorSystem, Limits, Recycle, feed
+from procactors import Actor, ActorSystem, Limits, Recycle, feed
 from procactors.errors import ActorDied, InvalidSpec, UnsupportedOnBackend
 from tests.conformance.actors import Counter, Desk, Keeper
 from tests.conformance.test_messages import Holder
@@ -80,3 +80,50 @@ def test_an_array_arrives_as_a_copy_that_may_be_changed(system):
     (found,) = keeper.ask(Keeper.take)
     found[0] = 7
     assert found.sum() == array.sum() + 7
+
+
+def test_an_actor_has_a_pool_of_its_own(system):
+    boss = system.spawn(Boss)
+    large = [bytes([number]) * 200_000 for number in range(3)]
+    assert boss.ask(Boss.work, large) == [(one[:1], len(one)) for one in large]
+    assert boss.ask(Boss.fail, [1, 2, 3]) == [1, "ActorDied", 3]
+
+
+class Boss(Actor):
+    def work(self, data):
+        with self.context.options(size=2).pool() as pool:
+            echoed = list(pool.map(echo, data))
+        return [(one[:1], len(one)) for one in echoed]
+
+    def fail(self, numbers):
+        with self.context.options(size=1).pool() as pool:
+            found = list(pool.map(leave_at_two, numbers, on_error="collect"))
+        return [type(one).__name__ if isinstance(one, Exception) else one for one in found]
+
+
+def echo(data):
+    return data
+
+
+def leave_at_two(number):
+    if number == 2:
+        raise SystemExit(4)
+    return number
+
+
+def test_what_waits_behind_quick_messages_is_in_order_and_once(world):
+    keeper, counter = world.system.spawn(Keeper), world.system.spawn(Counter)
+    for number in range(300):
+        keeper.tell(Keeper.keep, number)
+    replies = [counter.submit(Counter.increment) for _ in range(100)]
+    assert [reply.result() for reply in replies] == list(range(1, 101))
+    world.crash(counter)
+    assert counter.ask(Counter.get) == 0
+    world.crash(keeper)
+    for number in range(300, 320):
+        keeper.tell(Keeper.keep, number)
+    kept = keeper.ask(Keeper.take)
+    letters = [one for one in world.system.dead_letters if one.handler == "Keeper.keep"]
+    assert kept == sorted(set(kept))
+    assert kept[-20:] == list(range(300, 320))
+    assert len(letters) <= 16
