@@ -7,7 +7,8 @@ Never: begins an item before all that was asked for makes sense; ends with a wor
     input ─► flow ─► pool ─► worker: call, JSON, journal ─► outcome ─┬─► output
               └── what the journal has ──────────────────────────────┘ └─► errors
 
-On a cluster the journal is kept here, when an outcome comes: workers elsewhere do not see the file.
+What workers on other machines have done is noted here, when its outcome comes: they do not see the
+file.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from procactors.batch.results import Abandoned, ErrorLog, Output
 from procactors.batch.settings import Settings
 from procactors.batch.summary import Summary
 from procactors.batch.worker import ItemFailed, Runner
-from procactors.batch.workers import CLUSTER, backend_of, open_system, start_workers
+from procactors.batch.workers import backend_of, open_system, start_workers
 from procactors.errors import ActorDied, DeliveryError, InvalidSpec, ProcActorsError
 from procactors.pool.job_map import ItemOutcome, JobMap
 from procactors.process.signals import handled_by
@@ -153,13 +154,8 @@ class _Job:
                 raise
 
     def _start(self, system: ActorSystem) -> Pool[Runner]:
-        journal = None if self._journal is None or self._keeps_journal else self._journal.path
+        journal = None if self._journal is None else self._journal.path
         return start_workers(system, self._settings, self._backend, journal)
-
-    @property
-    def _keeps_journal(self) -> bool:
-        """Whether the journal is kept here: workers on other machines do not see the file."""
-        return self._backend == CLUSTER
 
     def _drive(self, job: JobMap) -> None:
         """Take what comes until nothing more does."""
@@ -209,8 +205,8 @@ class _Job:
         """Put one outcome where it belongs."""
         entry = self._flow.entry(outcome.item)
         if outcome.is_good:
-            result, seconds, peak = outcome.value
-            if self._journal is not None and self._keeps_journal:
+            result, seconds, peak, is_noted = outcome.value
+            if self._journal is not None and not is_noted:
                 self._journal.append(outcome.item[1], entry.number, seconds, result)
             self._summary.finished(entry.number, entry.item, seconds, peak)
             self._flow.came(entry, result)
@@ -239,7 +235,7 @@ class _Job:
             return None
         self._journal.refresh()
         position = self._journal.find(item[1])
-        return None if position is None else (self._journal.result(position), 0.0, 0)
+        return None if position is None else (self._journal.result(position), 0.0, 0, True)
 
     def tries_again(self, item: Any, error: BaseException, tries: int) -> bool:
         """Say whether an item may be begun once more."""

@@ -1,6 +1,7 @@
 """The journal: each finished item on a line of its own, written by the worker that finished it.
 
-Layer: batch. Runs in: parent (`Journal`), worker (`Appender`); on a cluster the parent writes.
+Layer: batch. Runs in: parent (`Journal`), worker (`Appender`). For workers of a cluster that do not
+see the file, the parent writes.
 Owns: the file and a lock on it, as long as its process lives (`close`).
 Never: trusts a line that is not whole; writes over one; starts beside another run.
 
@@ -28,7 +29,10 @@ from typing import Any
 from procactors.batch.encoding import as_json
 from procactors.errors import InvalidSpec, ProcActorsError
 
-__all__ = ["Appender", "Journal", "JournalError", "Keys"]
+__all__ = ["Appender", "Journal", "JournalError", "Keys", "Place", "place_of"]
+
+#: Names a file of a machine: the machine's start, and the file's device and number there.
+Place = tuple[str, int, int]
 
 #: Names the form of the file, and its version.
 _FORM = "procactors map, 1"
@@ -244,6 +248,16 @@ class Journal:
                     f"the journal {self._name} is of another job: its {name} is "
                     f"{header.get(name)!r}, not {mine!r}"
                 )
+
+
+def place_of(path: str) -> Place | None:
+    """Name the file at a path, for other processes to see whether they see the same; None: none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as start:
+            found = os.stat(path)
+            return start.read().strip(), found.st_dev, found.st_ino
+    except OSError:
+        return None
 
 
 def _append(fd: int, key: str, index: int, seconds: float, result: bytes) -> None:

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from procactors import ActorSystem, Limits
+from procactors.batch.journal import place_of
 from procactors.batch.worker import Runner
 from procactors.errors import InvalidSpec, SpawnError
 from procactors.model.backends import LIMITS, VARIABLE, chosen_backend
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from procactors import Pool
     from procactors.batch.settings import Settings
 
-__all__ = ["CLUSTER", "backend_of", "open_system", "start_workers"]
+__all__ = ["backend_of", "open_system", "start_workers"]
 
 #: The backend whose workers may be on other machines.
 CLUSTER = "ray"
@@ -96,15 +97,17 @@ def start_workers(
         system: of `open_system`.
         settings: what is asked for.
         backend: where they run.
-        journal: path of the file in which each writes down what it has finished; None: none does.
+        journal: path of the file in which each writes down what it has finished, if it sees that;
+            None: none does.
     """
     words: dict[str, Any] = {"size": settings.jobs, "start_timeout": _START_S}
     if settings.memory is not None:
         words["limits"] = Limits(memory=settings.memory)
     if backend == CLUSTER:
         words.update(_on_cluster(settings))
+    where = place_of(journal) if journal is not None and backend == CLUSTER else None
     return system.options(name="map", **words).pool(
-        Runner, settings.target, settings.spread, journal
+        Runner, settings.target, settings.spread, journal, where
     )
 
 

@@ -693,6 +693,17 @@ def test_a_journal_in_use_is_refused(folder):
     assert (folder / "journal").read_bytes() == before
 
 
+def test_workers_in_threads_do_and_note_the_same(folder):
+    (folder / "list").write_text("raise\na\nb\n")
+    arguments = ["jobs:trouble", "list", "--ordered", "--resume", "journal"]
+    code, out, errors = run(folder, *arguments, "--backend", "threads")
+    assert (code, values(out)) == (1, [("a", "a"), ("b", "b")])
+    assert "KeyError" in errors
+    code, again, errors = run(folder, *arguments)
+    assert (code, again) == (1, out)
+    assert "2 skipped" in errors
+
+
 def test_another_functions_journal_is_refused(folder):
     run(folder, "jobs:same", "--resume", "journal", given="a\n")
     code, _, errors = run(folder, "jobs:shout", "--resume", "journal", given="a\n")

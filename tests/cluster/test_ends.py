@@ -12,11 +12,11 @@ from tests.cluster.conftest import Nodes
 from tests.support.programs import environment
 from tests.support.waiting import LONG_S, eventually
 
+pytestmark = pytest.mark.ray
+
 PROGRAM = """
 import sys, time
 from procactors import Actor, ActorSystem
-
-pytestmark = pytest.mark.ray
 
 class Worker(Actor):
     def on_start(self):
