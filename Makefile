@@ -27,14 +27,17 @@ PARALLEL := $(PYTEST) --numprocesses=$(J) --dist=worksteal
 # These load libraries with threads of their own (polars, scikit-learn) into the test run. Tests that
 # fork would copy their locks, so they have a run for themselves; 5: ARGS has selected none of them.
 THREADED := tests/process/test_joblib.py tests/process/test_share.py
-# What dies, hangs, makes way or is imported at any moment: long, and run by `make faults`.
-MOMENTS := $(addprefix tests/process/test_,checkpoints.py death_watch.py frozen.py hangs.py held.py \
-	import_time.py pool_ends.py pool_moments.py recycle.py stop_order.py tree_moments.py trees.py) \
+# What dies, hangs, is debugged, makes way or is imported at any moment: long, and run by
+# `make faults`.
+MOMENTS := $(addprefix tests/process/test_,attach.py breakpoint.py checkpoints.py crash_reports.py \
+	death_watch.py frozen.py hangs.py held.py import_time.py pool_ends.py pool_moments.py recycle.py \
+	stop_order.py stop_report.py travelling_code.py tree_moments.py trees.py) tests/demo \
 	$(addprefix tests/unit/,runner/test_checkpoints.py supervision/test_anything.py \
 	supervision/test_faults.py wire/mailbox/test_closing.py wire/mailbox/test_hands.py \
 	wire/mailbox/test_reader.py)
 # These have targets of their own: `make examples`, `make tools`, `make faults` and `make ray`.
-APART := tests/test_examples.py tests/users tests/tools tests/faults tests/stress tests/cluster $(MOMENTS)
+APART := tests/test_examples.py tests/users tests/tools tests/test_savina.py tests/faults \
+	tests/stress tests/cluster $(MOMENTS)
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
@@ -112,8 +115,8 @@ examples: compiled ## Run every example and recipe as a user would, on the web t
 	$(PYTEST) tests/test_examples.py $(ARGS)
 	$(PARALLEL) tests/users $(ARGS) || [ $$? -eq 5 ]
 
-tools: compiled ## Test the tools of development
-	$(PARALLEL) tests/tools $(ARGS)
+tools: compiled ## Test the tools of development, and the benchmarks' answers
+	$(PARALLEL) tests/tools tests/test_savina.py $(ARGS)
 
 test-wheel: $(STAMP) ## Build the wheel and try it in a fresh environment, outside the tree
 	rm -rf $(WHEEL) && mkdir -p $(WHEEL)/elsewhere

@@ -3,6 +3,8 @@
 Layer: api. Runs in: parent and actor.
 Owns: nothing.
 Never: anything but re-exports; the version.
+
+PYTEST_DONT_REWRITE: a program that has imported this may run pytest without being warned of it.
 """
 
 import importlib as _importlib

@@ -15,14 +15,13 @@ import random
 import signal
 import sys
 from collections.abc import Generator, Iterator
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from procactors import ActorSystem
-from tests.support import leaks
+from procactors.testing import leaks
 from tests.support.gates import Gate, new_gate
 from tests.support.namespaces import Place, own_place
 from tests.support.waiting import LONG_S
@@ -62,11 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # A worker of a parallel run has the seed that its controller printed.
     seed = getattr(config, "workerinput", {}).get("seed", config.getoption("seed"))
     config.stash[SEED] = random.randrange(2**32) if seed is None else seed
-    os.environ.update([leaks.MARK])
+    leaks.prepare()
     # A shell starts what it runs in the background with Ctrl-C ignored, and that is inherited by
     # the programs that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    resource_tracker.ensure_running()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -61,6 +61,7 @@ OPEN = {
     "procactors.futures",
     "procactors.joblib",
     "procactors.seeds",
+    "procactors.testing",
     "procactors.tracing",
 }
 

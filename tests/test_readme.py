@@ -31,6 +31,7 @@ RUN = [
             "state.md",
             "scaling.md",
             "timers.md",
+            "testing.md",
             "messaging-patterns.md",
         )
     ),

@@ -19,11 +19,13 @@ OWNERS: dict[str, set[str]] = {
         "outside.happenings",
         "dashboard.watch",
         "dashboard.latencies",
+        "testing.recording",
     },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
     # Encoding: what crosses the boundary is pickled in one place, so that failures have one form.
     "cloudpickle": {
+        "local.shares",  # as the store
         "local.store",  # in one process, whose definitions are at hand
         "wire.pickling.by_value",
         "wire.pickling.definitions",
@@ -33,6 +35,7 @@ OWNERS: dict[str, set[str]] = {
     "pickle": {
         "api.incarnation",  # the runtime's own values, in files of the runtime directory
         "api.local_life",
+        "local.shares",  # its buffers
         "local.store",
         "cli.crash",  # a message in hand, where the user asks for it
         "process.frozen",  # for multiprocessing to unpickle
@@ -47,6 +50,9 @@ OWNERS: dict[str, set[str]] = {
         "wire.pickling.definitions",
         "wire.replies.failures",
         "wire.streams.items",  # many in one record
+        "testing.player",  # options of a run that was recorded
+        "testing.replayed_values",  # its values, with refs of the replay in them
+        "wire.run_file",
         "wire.pickling.bundle",
         "wire.result_table",
         "wire.shm.share_codec",  # its buffers

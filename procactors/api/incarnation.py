@@ -16,8 +16,10 @@ import functools
 import logging
 import os
 import pickle
+import signal
 import sys
 import threading
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from procactors.api.actor import Actor, Context, set_current
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from procactors.model import commands as c
     from procactors.runner.checkpoints import CheckpointReader, Keeper
     from procactors.runner.event_loop import EventLoop
+    from procactors.runner.taps import Taps
     from procactors.runtime.child_failure import ChildFailure
     from procactors.wire.pickling.codec import Encoded
 else:
@@ -229,12 +232,15 @@ class Life:
         self._forwarder = forwarder
         #: Writes its state down; None: its options have no checkpoint.
         self._keeper: Keeper | None = None
+        #: Of a life in whose messages a test has its hand.
+        self._taps: Taps | None = None
 
     def run(self) -> None:
         """Construct, serve, end."""
         if self._forwarder is not None:
             self._forwarder.find_box = functools.partial(self._endpoint.box, SUPERVISOR)
         set_current(self._context)
+        self._find_taps()
         instance = self._construct()
         if self._events is None:
             store, actor = self._endpoint.store, self._order.actor
@@ -258,6 +264,7 @@ class Life:
             loop.keep_by(self._keeper)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
+        self._serve_taps(loop)
         ready = READY.pack(self._order.actor, self._order.start, _decides(type(instance)))
         self._endpoint.send_control(SUPERVISOR, frame(Kind.READY, 0, ready))
         phase = loop.run()
@@ -265,6 +272,59 @@ class Life:
             self._words[PHASE] = RECYCLING if phase == RECYCLED else ENDING
             self._leave_state(instance)
         self._finish(instance, loop, phase)
+
+    def _find_taps(self) -> None:
+        """Have a test have its hand in this life, if one has ordered that before it."""
+        if self._order.taps:
+            self._taps = self._make_taps()
+
+    def _serve_taps(self, loop: Loop) -> None:
+        """Have a test have its hand in the messages, if one wants to, now or later."""
+        if self._taps is not None:
+            self._taps.serve(loop)
+            loop.on_tap = self._taps.heed
+            return
+
+        def heed(body: bytes) -> None:
+            self._taps = taps = self._make_taps()
+            taps.serve(loop)
+            loop.on_tap = taps.heed
+            taps.heed(body)
+
+        loop.on_tap = heed
+
+    def _make_taps(self) -> Taps:
+        from procactors.runner.taps import Tapped, Taps  # only in tests of programs
+
+        order = self._order
+        life = Tapped(
+            order.actor,
+            order.name,
+            order.class_name,
+            order.incarnation,
+            order.parent,
+            order.seed,
+            order.options,
+            self._endpoint.path,
+            self._now_ns,
+            self._read_blueprint,
+            functools.partial(setattr, self._context, "seed"),
+            self._die,
+        )
+        return Taps(life, order.taps)
+
+    def _now_ns(self) -> int:
+        return monotonic_ns()
+
+    def _read_blueprint(self) -> tuple[bytes, bytes]:
+        """Return what its class and arguments are written in, and further arguments."""
+        paths = (self._order.blueprint, self._order.extra)
+        blueprint, extra = (_bytes_of(path) if path else b"" for path in paths)
+        return blueprint, extra
+
+    def _die(self) -> None:
+        """End this process, as whoever kills it does."""
+        signal.raise_signal(signal.SIGKILL)
 
     def _make_async_loop(self, instance: Any, events: EventLoop) -> Loop:
         from procactors.runner.async_loop import AsyncLoop  # only where it is used
@@ -302,11 +362,9 @@ class Life:
 
     def _load_blueprint(self) -> tuple[type, tuple[Any, ...], dict[str, Any]]:
         what = f"class {self._order.class_name} (or one of its arguments)"
-        with open(self._order.blueprint, "rb") as file:
-            cls, args, kwargs = decode_joined(file.read(), what)
+        cls, args, kwargs = decode_joined(_bytes_of(self._order.blueprint), what)
         if self._order.extra:
-            with open(self._order.extra, "rb") as file:
-                more_args, more_kwargs = decode_joined(file.read(), what)
+            more_args, more_kwargs = decode_joined(_bytes_of(self._order.extra), what)
             args, kwargs = (*args, *more_args), {**kwargs, **more_kwargs}
         return cls, args, kwargs
 
@@ -440,6 +498,11 @@ class Life:
         context._is_ordered = functools.partial(_is_stop_ordered, self._words)
         self._endpoint.is_stopping = lambda: context.stopping
         return context
+
+
+def _bytes_of(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _is_stop_ordered(words: memoryview) -> bool:

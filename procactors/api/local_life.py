@@ -144,6 +144,7 @@ class LocalLife(Life):
     def _begin(self) -> None:
         """Construct the actor; from here on it serves its mailbox."""
         self.thread_id = threading.get_ident()
+        self._find_taps()
         self._instance = instance = self._construct()
         loop = self._make_loop(instance)
         if self._context._leaving:
@@ -162,6 +163,7 @@ class LocalLife(Life):
             loop.use(recycler)
         if self._context._schedule is not None:
             loop.keep_time(self._context._schedule)
+        self._serve_taps(loop)
         self.loop = loop
         self._check_alive()
         self.host.ready(self._order.start, _decides(type(instance)))
@@ -258,6 +260,20 @@ class LocalLife(Life):
         self._end_beside()
         self.transport.engine.wake(self)
 
+    def _now_ns(self) -> int:
+        return self.host.now_ns()
+
+    def _read_blueprint(self) -> tuple[bytes, bytes]:
+        store = self.transport.store
+        paths = (self._order.blueprint, self._order.extra)
+        blueprint, extra = (store.read(path) if path else b"" for path in paths)
+        return blueprint, extra
+
+    def _die(self) -> None:
+        """End this life, as whoever kills it does."""
+        self.host.crash()
+        raise Killed
+
     def _check_alive(self) -> None:
         if self._is_dead:
             raise Killed
@@ -321,6 +337,8 @@ def _order_of(host: LocalHost, life: NextLife) -> StartOrder:
         authkey=b"",
         seed=life.seed,
         concurrency=life.options.max_concurrency,
+        taps=tuple(host.taps.items()),
+        options=pickle.dumps(life.options) if host.taps else b"",
     )
 
 

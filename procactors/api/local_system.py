@@ -352,7 +352,8 @@ class _LocalInbox(Inbox):
         self._take: Any = LocalReader(
             endpoint.path, self._box.box, self._box.mail, self._engine.now_ns
         )
-        self._waiter: Any = None
+        #: Of the threads that wait for a message: each looks again when one comes.
+        self._waiters: list[Any] = []
         self._box.on_message = self._come
         endpoint.on_close(self.close)
 
@@ -371,15 +372,18 @@ class _LocalInbox(Inbox):
     def _next_until(self, until: float | None, named: float | None) -> tuple[int, int, memoryview]:
         while True:
             self._check_open()
-            self._waiter = waiter = self._engine.waiter()
+            waiter = self._engine.waiter()
             with self._box.mail.lock:
                 found = self._take.take(0.0)
+                if found is None:
+                    self._waiters.append(waiter)
+                else:
+                    self._take.done(place=True)
             if found is None:
                 if not self._engine.wait(waiter, until, f"a message for {self.ref.name}"):
                     self._check_open()
                     raise TimeoutError(f"no message for {self.ref.name} within {named} s")
                 continue
-            self._take.done(place=True)
             kind, flags, body = found
             if kind == Kind.EVENT:
                 return kind, flags, body
@@ -399,8 +403,10 @@ class _LocalInbox(Inbox):
                     replies.answer(envelope.reply, envelope.call, Kind.VERDICT, error)
 
     def _come(self) -> None:
-        if self._waiter is not None:
-            self._waiter.set()
+        with self._box.mail.lock:
+            waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.set()
 
     def close(self) -> None:
         if self._closed:

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from procactors.api.spawner import SystemHandle
-from procactors.errors import ActorStopped, InvalidSpec, RestartIntensityExceeded
+from procactors.errors import ActorStopped, AskTimeout, InvalidSpec, RestartIntensityExceeded
 from procactors.late import late
 from procactors.model.backends import chosen_backend
 from procactors.model.checks import deadline, flag, modules, one_of, path, patience, text, whole
@@ -335,7 +335,7 @@ class ActorSystem(SystemHandle):
         self._supervisor.close_intake()
         if not self._ending.acquire(blocking=False):
             if timeout is not None:
-                with contextlib.suppress(ActorStopped):
+                with contextlib.suppress(ActorStopped, AskTimeout):
                     self._client.ask(c.StopAll(timeout, drain), timeout + _SLACK_S)
             self._ending.acquire()
         try:
@@ -368,8 +368,17 @@ class ActorSystem(SystemHandle):
     def _order_stop(self, timeout: float, drain: bool) -> None:
         # ActorStopped: it has ended by itself, or a stop in a signal handler or in another thread
         # came first.
+        actors = self._supervisor.core.actors
+        before = len(actors) + 1
         with contextlib.suppress(ActorStopped):
-            self._client.ask(c.StopAll(timeout, drain), timeout + _SLACK_S)
+            # At the deadline all are killed, and to clear up behind many takes long on a busy
+            # machine: while that goes on, it is waited for. If it does not, `_finish` does without.
+            while len(actors) < before:
+                before = len(actors)
+                with contextlib.suppress(AskTimeout):
+                    self._client.ask(c.StopAll(timeout, drain), timeout + _SLACK_S)
+                    return
+                timeout = 0.0
 
     def _leave(self) -> StopReport:
         """Stop without finishing the mailboxes; handlers that run have a second to unwind."""
@@ -483,12 +492,13 @@ class ActorSystem(SystemHandle):
         self._supervisor.thread.join(_SLACK_S)
         core = self._supervisor.core
         for actor in list(core.actors.values()):
-            if not actor.is_inbox:  # left by a stop that was broken off: the next line kills it
+            if not actor.is_inbox:  # left by a stop that was broken off: it is killed below
                 killed = crash.ExitReason(crash.ExitKind.KILLED, signal.SIGKILL)
                 self._recovery.tally.ended(actor.name, killed, actor.host.at_work())
         for actor in (*core.actors.values(), *core.unremoved):
-            with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
-                actor.host.remove()
+            for step in (actor.host.let_go, actor.host.remove):
+                with contextlib.suppress(Exception):  # so wide: what is left is only to be closed
+                    step()
         self._logs.close(max(0.0, until - monotonic()) + _LETTERS_S)
         self._endpoint.close()
         self._recovery.close()

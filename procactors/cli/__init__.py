@@ -9,6 +9,7 @@ Never: imports a command's own machinery before that command is chosen.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -36,7 +37,7 @@ from procactors.cli import (
     top,
     tree,
 )
-from procactors.process.streams import replace_missing_streams
+from procactors.process.streams import name_missing_characters, replace_missing_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             by an example that ends itself.
     """
     replace_missing_streams()
+    name_missing_characters()
     arguments = _parsed(argv)
     chosen: Callable[[argparse.Namespace], int] = arguments.run
     try:
@@ -68,16 +70,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("procactors: interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`procactors demo | head`). Python flushes stdout
-        # once more at exit and would complain, so that must go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has gone (`procactors demo | head`)
+        _write_no_more()
+        code = 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        _write_no_more()
+        print(f"procactors: the output could not be written: {error.strerror}", file=sys.stderr)
         code = 1
     if code == INTERRUPTED and argv is None:
         # The process ends here. One more Ctrl-C would only break into Python's own exit and
         # print a traceback of it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
+
+
+def _write_no_more() -> None:
+    """Have what is still to be printed go nowhere: Python flushes stdout at exit, and complains."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:

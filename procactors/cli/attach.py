@@ -12,7 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from procactors.cli.stack import folder_of
-from procactors.cli.systems import add_system, chosen_system, seen
+from procactors.cli.systems import add_system, near_system, seen
+from procactors.cli.table import complain, say
 
 if TYPE_CHECKING:
     import argparse
@@ -43,25 +44,25 @@ def run(arguments: argparse.Namespace) -> int:
     from procactors.outside.roster import Roster
     from procactors.outside.stacks import ActorSuspended
 
-    system = chosen_system(arguments)
+    system = near_system(arguments)
     with Roster(system.path) as roster:
         view = roster.find(arguments.name)
     try:
         connection = attach(folder_of(system.path, view), _tell)
     except ActorSuspended as error:
-        print(f"procactors: {view.name} cannot be debugged: {error}", file=sys.stderr)
+        complain(f"{view.name} cannot be debugged: {error}")
         return 1
-    print(f"{view.name} ({view.class_name}), process {view.pid}; c or q lets it go on", flush=True)
+    say(f"{view.name} ({view.class_name}), process {view.pid}; c or q lets it go on")
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - `input` edits lines with it
     if converse(connection, _Terminal()):
         return 0
-    print(f"procactors: {view.name} has ended", file=sys.stderr)
+    complain(f"{view.name} has ended")
     return 1
 
 
 def _tell(text: str) -> None:
-    print(f"procactors: {text}", file=sys.stderr)
+    complain(text)
 
 
 class _Terminal:

@@ -15,7 +15,7 @@ import pickle
 import sys
 from typing import Any
 
-from procactors.cli.table import plain
+from procactors.model.plain_text import plain
 
 __all__ = ["add_to", "run"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import sys
 
 from procactors.cli.systems import add_system, print_json, seen
+from procactors.cli.table import complain
 
 __all__ = ["add_to", "run"]
 
@@ -46,7 +46,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes; return 1 if it cannot be served."""
     from procactors.outside.systems import choose, find_systems
+    from procactors.process.limits import raise_descriptor_limit
 
+    raise_descriptor_limit()  # the box of each live actor is a map, which holds one
     if arguments.system is not None:
         choose(find_systems(), arguments.system)  # a mistyped name would be waited for, for ever
     try:
@@ -55,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         if error.name not in ("starlette", "uvicorn", "anyio"):
             raise
         text = f"the dashboard needs {error.name}: pip install 'procactors[dashboard]'"
-        print(f"procactors: {text}", file=sys.stderr)
+        complain(text)
         return 1
     host = "127.0.0.1" if arguments.host == "localhost" else arguments.host
     try:
@@ -67,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             browser=not arguments.no_browser,
         )
     except OSError as error:
-        print(f"procactors: {host}, port {arguments.port}: {error.strerror}", file=sys.stderr)
+        complain(f"{host}, port {arguments.port}: {error.strerror}")
         return 1
     return 0
 

@@ -13,6 +13,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from procactors.model.plain_text import plain_lines
+
 if TYPE_CHECKING:
     from procactors.doctor.finding import Finding
 
@@ -91,4 +93,4 @@ def _shown(finding: Finding) -> str:
         lines += textwrap.wrap(
             finding.advice, _LINE, initial_indent=f"{indent}→ ", subsequent_indent=f"{indent}  "
         )
-    return "\n".join(lines)
+    return plain_lines("\n".join(lines))

@@ -8,12 +8,12 @@ Never: holds up the system: what this terminal does not take is dropped there, a
 from __future__ import annotations
 
 import contextlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 from procactors.cli.arguments import whole
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import clock_time, plain
+from procactors.cli.table import clock_time, complain
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -63,11 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.no_follow:
             return 0
         for problem in happenings.listen():
-            print(f"procactors: {problem}", file=sys.stderr)
+            complain(str(problem))
         with contextlib.suppress(NoSystem):
             while True:
                 _print([one for one in happenings.next() if _is_wanted(one, arguments)], arguments)
-    print(f"procactors: {view.name} has ended", file=sys.stderr)
+    complain(f"{view.name} has ended")
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.cli.ps import actor_as_json, system_as_json
 from procactors.cli.rows import in_hand, state_of
 from procactors.cli.systems import chosen_system, print_json
-from procactors.cli.table import plain
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse

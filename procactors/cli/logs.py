@@ -13,7 +13,9 @@ import select
 import time
 from typing import TYPE_CHECKING
 
+from procactors.cli.arguments import whole
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
+from procactors.model.plain_text import plain, plain_lines
 
 if TYPE_CHECKING:
     from procactors.outside.log_follower import ActorLine, LogFollower
@@ -39,7 +41,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add_system(parser)
     parser.add_argument(
         "--tail",
-        type=_count,
+        type=whole(0),
         metavar="N",
         help="print the last N records that are there, and end",
     )
@@ -96,16 +98,9 @@ def _show(lines: list[ActorLine], as_json: bool) -> None:
             continue
         at = time.strftime("%H:%M:%S", time.localtime(entry.created))
         ms = int(entry.created % 1 * 1000)
-        print(
-            f"{at}.{ms:03d} [{actor}] {entry.level_name} {entry.logger}: {entry.text}", flush=True
-        )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
+        level, logger = plain(entry.level_name), plain(entry.logger)
+        text = plain_lines(entry.text)
+        print(f"{at}.{ms:03d} [{plain(actor)}] {level} {logger}: {text}", flush=True)
 
 
 def _level(text: str) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
+from procactors.cli.table import complain
 
 if TYPE_CHECKING:
     import argparse
@@ -98,7 +99,7 @@ def _print_prometheus(found: Metrics, name: str) -> int:
     try:
         from procactors.metrics.prometheus import exposition
     except ImportError as error:
-        print(f"procactors: {error}", file=sys.stderr)
+        complain(str(error))
         return 1
     sys.stdout.write(exposition(found, name).decode())
     return 0

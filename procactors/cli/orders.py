@@ -7,13 +7,16 @@ Never: waits for a parent that does not answer: exit code 5.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procactors.cli.arguments import seconds
-from procactors.cli.systems import SILENT, add_system, chosen_system, print_json, seen
+from procactors.cli.systems import SILENT, add_system, chosen_system, near_system, print_json, seen
+from procactors.cli.table import say
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -100,7 +103,7 @@ def _stop(arguments: argparse.Namespace) -> int:
 def _kill(arguments: argparse.Namespace) -> int:
     from procactors.model import commands as c
 
-    view = chosen_system(arguments)
+    view = near_system(arguments) if arguments.now else chosen_system(arguments)
     rows = _meant(view, arguments.names)
     _refuse_inboxes(arguments, rows)
     if arguments.now:
@@ -131,14 +134,16 @@ def _resume(arguments: argparse.Namespace) -> int:
 def _with_processes(arguments: argparse.Namespace, rows: list[ActorView]) -> list[ActorView]:
     for row in rows:
         if row.kind != "actor":
-            arguments.refuse(f"{row.name} has no process of its own, being of kind {row.kind}")
+            name = plain(row.name)
+            arguments.refuse(f"{name} has no process of its own, being of kind {row.kind}")
     return rows
 
 
 def _refuse_inboxes(arguments: argparse.Namespace, rows: list[ActorView]) -> None:
     for row in rows:
         if row.kind == "inbox":
-            arguments.refuse(f"{row.name} is an inbox of the program itself, and ends with it")
+            name = plain(row.name)
+            arguments.refuse(f"{name} is an inbox of the program itself, and ends with it")
 
 
 def _meant(view: SystemView, names: list[str]) -> list[ActorView]:
@@ -156,11 +161,16 @@ def _order(
     timeout: float,
 ) -> int:
     """Give orders, one for each row; say what came of each, and return the exit code."""
-    from procactors.outside.guest import Guest
+    from procactors.outside.guest import Guest, Late, NoAnswer
 
     with Guest(view.path) as guest:
         guest.ask(None)  # one that does not answer is told apart from a stop that takes its time
         outcomes = guest.ask_all(orders, timeout)
+        if any(isinstance(outcome, NoAnswer) for outcome in outcomes):
+            with contextlib.suppress(NoAnswer):
+                guest.ask(None)
+                late = Late(f"it is not done within {timeout:g} s; the parent goes on with it")
+                outcomes = [late if isinstance(one, NoAnswer) else one for one in outcomes]
     return _told(arguments, rows, outcomes)
 
 
@@ -174,7 +184,7 @@ def _told(arguments: argparse.Namespace, rows: list[ActorView], outcomes: list[A
         reason = outcome.to_dict() if hasattr(outcome, "to_dict") else None
         results.append({"id": row.id, "name": row.name, "reason": reason, "error": error})
         if not arguments.json:
-            print(f"{row.name}: {said}", file=sys.stderr if error else sys.stdout)
+            print(plain(f"{row.name}: {said}"), file=sys.stderr if error else sys.stdout)
         if error:
             code = max(code, SILENT if isinstance(outcome, NoAnswer) else 1)
     if arguments.json:
@@ -217,5 +227,5 @@ def _stop_system(view: SystemView, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"system": view.name, "stopped": has_ended})
     else:
-        print(f"{view.name}: {'stopped' if has_ended else 'still stopping'}")
+        say(f"{view.name}: {'stopped' if has_ended else 'still stopping'}")
     return 0 if has_ended else SILENT

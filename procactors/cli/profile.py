@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from typing import TYPE_CHECKING
 
 from procactors.cli.arguments import seconds_of_work, whole
 from procactors.cli.stack import folder_of
-from procactors.cli.systems import add_system, chosen_system, print_json, seen
+from procactors.cli.systems import add_system, near_system, print_json, seen
+from procactors.cli.table import complain, say
 
 if TYPE_CHECKING:
     import argparse
@@ -63,21 +63,21 @@ def run(arguments: argparse.Namespace) -> int:
     from procactors.outside.stacks import ActorSuspended
 
     if arguments.rate > _MOST_RATE:
-        print(f"procactors: --rate is at most {_MOST_RATE}", file=sys.stderr)
+        complain(f"--rate is at most {_MOST_RATE}")
         return 2
-    system = chosen_system(arguments)
+    system = near_system(arguments)
     with Roster(system.path) as roster:
         view = roster.find(arguments.name)
     folder = folder_of(system.path, view)
     try:
         found = profile_of(folder, arguments.seconds, arguments.rate, all_frames=arguments.all)
     except ActorSuspended as error:
-        print(f"procactors: {view.name} cannot be sampled: {error}", file=sys.stderr)
+        complain(f"{view.name} cannot be sampled: {error}")
         return 1
     try:
         files = _write(found, view.name, arguments.output)
     except OSError as error:
-        print(f"procactors: {error}", file=sys.stderr)
+        complain(str(error))
         return 1
     _show(found, view.name, files, arguments)
     return 0
@@ -115,10 +115,10 @@ def _show(found: Profile, name: str, files: list[str], arguments: argparse.Names
         print_json({"name": name, **known, "files": files, "functions": functions})
         return
     total = sum(seconds for _, seconds in times)
-    print(f"{name}, process {found.pid}: {found.seconds:.1f} s, by {found.source}")
+    say(f"{name}, process {found.pid}: {found.seconds:.1f} s, by {found.source}")
     if found.note:
-        print(f"note: {found.note}")
+        say(f"note: {found.note}")
     for function, seconds in times[:_SHOWN]:
-        print(f"{100 * seconds / total:6.1f} %  {seconds:8.2f} s  {function}")
+        say(f"{100 * seconds / total:6.1f} %  {seconds:8.2f} s  {function}")
     for path in files:
-        print(f"written: {path}")
+        say(f"written: {path}")

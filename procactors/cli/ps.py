@@ -11,7 +11,7 @@ import dataclasses
 import select
 from typing import TYPE_CHECKING, Any
 
-from procactors.cli.rows import COLUMNS, NUMBERS, SORTS, chosen, row_of
+from procactors.cli.rows import COLUMNS, NUMBERS, SORTS, chosen, row_of, share_of
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
 from procactors.cli.table import clock_time, print_table
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         cpu = _shares(roster)
         rows = chosen(roster.actors.values(), cpu, arguments.sort, arguments.filter)
     if arguments.json:
-        actors = [{**actor_as_json(row), "cpu": cpu.get(row.id, 0.0)} for row in rows]
+        actors = [{**actor_as_json(row), "cpu": share_of(row, cpu)} for row in rows]
         print_json({"system": system_as_json(view), "actors": actors})
     else:
         cells = [row_of(row, cpu.get(row.id)) for row in rows]
@@ -72,8 +72,10 @@ def _shares(roster: Roster) -> dict[int, float]:
     roster.refresh()
     shares = {}
     for view in roster.actors.values():
-        pid, cpu_s = before.get(view.id, (None, 0.0))
-        if pid is not None and pid == view.pid:
+        pid, cpu_s = before.get(view.id, (None, None))
+        if pid is None or pid != view.pid:
+            continue
+        if cpu_s is not None and view.cpu_s is not None:
             shares[view.id] = round(max(0.0, view.cpu_s - cpu_s) / _LOOK_S * 100, 1)
     return shares
 

@@ -15,7 +15,7 @@ from procactors.cli.table import duration, size
 if TYPE_CHECKING:
     from procactors.outside.roster import ActorView
 
-__all__ = ["COLUMNS", "NUMBERS", "SORTS", "chosen", "row_of", "state_of"]
+__all__ = ["COLUMNS", "NUMBERS", "SORTS", "chosen", "row_of", "share_of", "state_of"]
 
 #: The columns of `ps`, and those that stand at the right.
 COLUMNS = (
@@ -38,7 +38,7 @@ SORTS: dict[str, Callable[[ActorView, float], Any]] = {
     "name": lambda view, _: view.name,
     "state": lambda view, _: state_of(view),
     "cpu": lambda _, cpu: -cpu,
-    "memory": lambda view, _: -view.memory,
+    "memory": lambda view, _: -(view.memory or 0),
     "waiting": lambda view, _: -view.mailbox,
     "handled": lambda view, _: -view.handled,
     "busy": lambda view, _: -max((busy for _, busy in view.in_hand), default=-1.0),
@@ -82,6 +82,11 @@ def row_of(view: ActorView, cpu: float | None) -> list[str]:
         in_hand(view),
         view.waiting_on or "-",
     ]
+
+
+def share_of(view: ActorView, cpu: dict[int, float]) -> float | None:
+    """Return an actor's share of a core in percent; None: what it takes is not known."""
+    return None if view.cpu_s is None else cpu.get(view.id, 0.0)
 
 
 def in_hand(view: ActorView) -> str:

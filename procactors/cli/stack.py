@@ -8,11 +8,10 @@ Never: sends a message.
 from __future__ import annotations
 
 import linecache
-import sys
 from typing import TYPE_CHECKING, Any
 
-from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import duration
+from procactors.cli.systems import add_system, near_system, print_json, seen
+from procactors.cli.table import complain, duration, say
 
 if TYPE_CHECKING:
     import argparse
@@ -52,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     from procactors.outside.stacks import stacks_of, stacks_of_parent
 
     if (arguments.name is None) != arguments.parent:
-        print("procactors: name one actor, or --parent for the program", file=sys.stderr)
+        complain("name one actor, or --parent for the program")
         return _USAGE
-    system = chosen_system(arguments)
+    system = near_system(arguments)
     if arguments.parent:
         found = stacks_of_parent(system, native=arguments.native)
         return _show(None, f"{system.name}, the program", found, arguments)
@@ -71,12 +70,14 @@ def folder_of(path: str, view: ActorView) -> str:
     """Return the folder of an actor that has a process.
 
     Raises:
-        NotAtHome: it never has one.
+        NotAtHome: it never has one, or has ended.
     """
     from procactors.outside.visit import NotAtHome
 
     if view.kind != "actor":
         raise NotAtHome(f"{view.name} is of kind {view.kind}, and has no process of its own")
+    if view.state == "stopped":
+        raise NotAtHome(f"{view.name} has ended: it {view.reason}")
     return f"{path}/actors/{view.id}"
 
 
@@ -84,15 +85,16 @@ def _show(view: ActorView | None, title: str, found: Stacks, arguments: argparse
     if arguments.json:
         print_json(_as_json(view, title, found, arguments.all))
         return 0
-    print(f"{title}, process {found.pid}")
+    say(f"{title}, process {found.pid}")
     for handler, busy_s in view.in_hand if view is not None else ():
-        print(f"in hand: {handler}, for {duration(busy_s)}")
+        say(f"in hand: {handler}, for {duration(busy_s)}")
     if view is not None and view.waiting_on:
-        print(f"waits for an answer of {view.waiting_on}")
+        say(f"waits for an answer of {view.waiting_on}")
     if found.note:
-        print(f"note: {found.note}")
+        say(f"note: {found.note}")
     for stack in _shown(found, arguments.all):
-        print(f"\n{_name(stack)} (most recent call last, by {found.source}):")
+        print()
+        say(f"{_name(stack)} (most recent call last, by {found.source}):")
         for frame in reversed(_frames(stack, arguments.all)):
             _print_frame(frame)
     return 0
@@ -117,10 +119,10 @@ def _frames(stack: Stack, all_frames: bool) -> tuple[Frame, ...]:
 
 
 def _print_frame(frame: Frame) -> None:
-    print(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
+    say(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
     line = linecache.getline(frame.file, frame.line).strip()
     if line:
-        print(f"    {line}")
+        say(f"    {line}")
 
 
 def _as_json(view: ActorView | None, title: str, found: Stacks, all_frames: bool) -> dict[str, Any]:

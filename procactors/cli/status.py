@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from procactors.cli.ps import actor_as_json, system_as_json
 from procactors.cli.rows import state_of
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import clock_time, duration, plain, size
+from procactors.cli.table import clock_time, duration, size
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -37,6 +38,8 @@ _PROCESS = {
     "I": "idle",
     "": "gone",
 }
+#: Instead of what the kernel would tell.
+_ELSEWHERE = "in another container"
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -80,17 +83,21 @@ def _known(roster: Roster, system: SystemView, first: ActorView, view: ActorView
 
     chain = waits_of(roster.actors, view)
     cpu = None
-    if view.pid is not None and view.pid == first.pid:
-        cpu = round(max(0.0, view.cpu_s - first.cpu_s) / _LOOK_S * 100, 1)
+    used, before = view.cpu_s, first.cpu_s
+    if used is not None and before is not None and view.pid is not None and view.pid == first.pid:
+        cpu = round(max(0.0, used - before) / _LOOK_S * 100, 1)
     return {
         "actor": actor_as_json(view),
         "cpu": cpu,
-        "process": _process(view.pid),
+        "process": None if system.is_elsewhere else _process(view.pid),
         "waits": [one.name for one in chain],
         "cycle": [one.name for one in cycle_of(view, chain)],
         "asked_by": [one.name for one in roster.actors.values() if one.waiting_for == view.id],
         "system": system_as_json(system),
-        "parent": {"pid": system.pid, "process": _process(system.pid)},
+        "parent": {
+            "pid": system.pid,
+            "process": None if system.is_elsewhere else _process(system.pid),
+        },
     }
 
 
@@ -106,10 +113,10 @@ def _process(pid: int | None) -> str | None:
 
 def _lines(roster: Roster, known: dict[str, Any], view: ActorView) -> list[str]:
     """Return it as lines for people."""
-    system = known["system"]
+    system, parent = known["system"], known["parent"]["process"] or _ELSEWHERE
     rows = [
         ("actor", f"{view.name} ({view.class_name}), {view.kind} {view.id}"),
-        ("system", f"{system['name']}, pid {system['pid']}, parent {known['parent']['process']}"),
+        ("system", f"{system['name']}, pid {system['pid']}, parent {parent}"),
         ("state", _state(view)),
         *_life(known, view),
         *_work(view),
@@ -141,11 +148,13 @@ def _life(known: dict[str, Any], view: ActorView) -> list[tuple[str, str]]:
     if view.state in ("idle", "busy", "up"):
         text += f", up since {clock_time(view.since)}"
     rows = [("life", text)]
-    if view.pid is not None:
+    if view.pid is not None and view.cpu_s is None:
+        rows.append(("process", f"pid {view.pid}, {_ELSEWHERE}"))
+    elif view.pid is not None:
         share = f", {known['cpu']:.0f} % of a core now" if known["cpu"] is not None else ""
         rows += [
             ("process", f"pid {view.pid}, {known['process']}, {size(view.memory)} resident"),
-            ("cpu", f"{duration(view.cpu_s)} in this life{share}"),
+            ("cpu", f"{duration(view.cpu_s or 0.0)} in this life{share}"),
         ]
     return rows
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from procactors.outside.systems import SystemView
 
-__all__ = ["SILENT", "add_system", "chosen_system", "print_json", "seen"]
+__all__ = ["SILENT", "add_system", "chosen_system", "near_system", "print_json", "seen"]
 
 #: Exit code: the parent did not answer in time.
 SILENT = 5
@@ -48,21 +47,35 @@ def chosen_system(arguments: argparse.Namespace) -> SystemView:
     return choose(find_systems(), wanted)
 
 
+def near_system(arguments: argparse.Namespace) -> SystemView:
+    """Return the system that is meant, to look at its processes, or to signal them.
+
+    Raises:
+        NoSystem: as `chosen_system`. Elsewhere: it runs in another container.
+    """
+    from procactors.outside.systems import check_near
+
+    view = chosen_system(arguments)
+    check_near(view)
+    return view
+
+
 def seen(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
     """Have a command print what keeps it from a system, and end with the code for that."""
 
     @functools.wraps(command)
     def run(arguments: argparse.Namespace) -> int:
+        from procactors.cli.table import complain
         from procactors.errors import ProcActorsError
         from procactors.outside.systems import Problem
 
         try:
             return command(arguments)
         except Problem as problem:
-            print(f"procactors: {problem}", file=sys.stderr)
+            complain(str(problem))
             return problem.code
         except ProcActorsError as error:  # as StorageFull
-            print(f"procactors: {error}", file=sys.stderr)
+            complain(str(error))
             return 1
 
     return run

@@ -11,8 +11,23 @@ import importlib.util
 import sys
 import time
 from collections.abc import Sequence
+from typing import Literal
+from unicodedata import combining, east_asian_width
 
-__all__ = ["clock_time", "duration", "lines_of", "plain", "print_table", "size"]
+from procactors.model.plain_text import plain
+
+__all__ = [
+    "clock_time",
+    "complain",
+    "cut",
+    "duration",
+    "lines_of",
+    "padded",
+    "print_table",
+    "say",
+    "size",
+    "width_of",
+]
 
 #: Widest cell in text; what is longer is cut.
 _WIDEST = 60
@@ -40,12 +55,15 @@ def lines_of(
     columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
 ) -> list[str]:
     """Return a table as lines of text, two spaces between its columns."""
-    cells = [[name.upper() for name in columns], *([_cut(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
+    cells = [
+        [name.upper() for name in columns],
+        *([cut(cell, _WIDEST) for cell in row] for row in rows),
+    ]
+    widths = [max(width_of(row[at]) for row in cells) for at in range(len(columns))]
     lines = []
     for row in cells:
         placed = [
-            cell.rjust(width) if name in right else cell.ljust(width)
+            padded(cell, width, is_right=name in right)
             for name, cell, width in zip(columns, row, widths, strict=True)
         ]
         lines.append("  ".join(placed).rstrip())
@@ -60,23 +78,28 @@ def _print_rich(
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="ellipsis")
+    for at, name in enumerate(columns):
+        # Of a number a part would be wrong: on a narrow terminal, texts make room.
+        least = max((len(row[at]) for row in rows), default=0) if name in right else None
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(name, justify=justify, overflow="ellipsis", min_width=least)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
 
 
-def plain(text: str) -> str:
-    """Return a text without what a terminal would obey, or a stream could not take."""
-    return "".join(
-        char if char.isprintable() else ascii(char)[1:-1]  # a newline is written as one, too
-        for char in text
-    )
+def say(text: str) -> None:
+    """Print a line for people at once, whatever others have put into it."""
+    print(plain(text), flush=True)
 
 
-def size(count: int) -> str:
-    """Return a number of bytes for people: three figures and a unit."""
+def complain(text: str) -> None:
+    """Print on stderr what keeps a command from its work."""
+    print(f"procactors: {plain(text)}", file=sys.stderr)
+
+
+def size(count: int | None) -> str:
+    """Return a number of bytes for people: three figures and a unit; ``-`` if it is not known."""
     if not count:
         return "-"
     number = float(count)
@@ -108,5 +131,30 @@ def clock_time(wall: float) -> str:
     return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", then)
 
 
-def _cut(cell: str) -> str:
-    return cell if len(cell) <= _WIDEST else cell[: _WIDEST - 1] + "…"
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: a Chinese character takes two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        2 if east_asian_width(char) in "WF" else not combining(char)  # an accent takes none
+        for char in text
+    )
+
+
+def padded(text: str, width: int, *, is_right: bool = False) -> str:
+    """Return a text with spaces up to a width."""
+    spaces = " " * (width - width_of(text))
+    return spaces + text if is_right else text + spaces
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes no more than a width: of a longer one the beginning, and "…"."""
+    if width_of(text) <= width:
+        return text
+    kept, left = "", width - 1
+    for char in text:
+        left -= width_of(char)
+        if left < 0:
+            break
+        kept += char
+    return kept + "…" if width > 0 else ""

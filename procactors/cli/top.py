@@ -13,9 +13,10 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from procactors.cli.arguments import seconds, whole
-from procactors.cli.rows import SORTS, chosen, in_hand, state_of
+from procactors.cli.rows import SORTS, chosen, in_hand, share_of, state_of
 from procactors.cli.systems import add_system, chosen_system, print_json, seen
-from procactors.cli.table import duration, plain, size
+from procactors.cli.table import complain, cut, duration, padded, size, width_of
+from procactors.model.plain_text import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 _print(top, interval, arguments.n, as_json=arguments.json)
         except NoSystem:
-            print(f"procactors: {system.name} has ended", file=sys.stderr)
+            complain(f"{system.name} has ended")
     return 0
 
 
@@ -162,6 +163,8 @@ class Top:
             if last is None:
                 continue
             self.rate[view.id] = max(0, view.handled - last.handled) / past
+            if view.cpu_s is None or last.cpu_s is None:
+                continue
             if view.pid is not None and view.pid == last.pid:
                 self.cpu[view.id] = max(0.0, view.cpu_s - last.cpu_s) / past * 100
 
@@ -211,17 +214,17 @@ class Top:
             shown = rows[self._first : self._first + self._page]
         else:
             shown = rows
-        names = max([len(name) for name, _ in shown], default=0)
+        names = max([width_of(name) for name, _ in shown], default=0)
         names = min(max(names, _LEAST_NAME), _MOST_NAME)
         body = [_row(name, names, self._cells(view)) for name, view in shown]
         head = _row("NAME", names, [title for title, _, _ in _COLUMNS])
         if not is_live:
             return [self._summary(), head.rstrip(), *(line.rstrip() for line in body)]
         return [
-            _BOLD + _fit(self._summary(), width) + _PLAIN,
-            _fit(self._second(len(rows)), width),
-            _REVERSED + _fit(head, width).ljust(width) + _PLAIN,
-            *(_fit(line, width) for line in body),
+            _BOLD + cut(self._summary(), width) + _PLAIN,
+            cut(self._second(len(rows)), width),
+            _REVERSED + padded(cut(head, width), width) + _PLAIN,
+            *(cut(line, width) for line in body),
         ][:height]
 
     def as_json(self) -> dict[str, object]:
@@ -231,7 +234,7 @@ class Top:
         actors = [
             {
                 **actor_as_json(view),
-                "cpu": round(self.cpu.get(view.id, 0.0), 1),
+                "cpu": None if (share := share_of(view, self.cpu)) is None else round(share, 1),
                 "handled_per_s": round(self.rate.get(view.id, 0.0), 1),
             }
             for _, view in self._rows()
@@ -258,12 +261,13 @@ class Top:
         if view is None:
             return ["-", "pool", *["-"] * 7]
         has_process = view.pid is not None
+        share = share_of(view, self.cpu) if has_process else None
         has_mailbox = view.kind != "supervisor"
         rate = self.rate.get(view.id, 0.0)
         return [
             str(view.pid) if has_process else "-",
             state_of(view),
-            f"{self.cpu.get(view.id, 0.0):.0f}" if has_process else "-",
+            "-" if share is None else f"{share:.0f}",
             size(view.memory),
             str(view.mailbox) if has_mailbox else "-",
             (f"{rate:.0f}" if rate >= 10 or not rate else f"{rate:.1f}") if has_mailbox else "-",
@@ -284,7 +288,7 @@ class Top:
             f"{sum(view.mailbox for view in views)} waiting",
             f"{sum(self.rate.values()):.0f} handled/s",
             f"cpu {sum(self.cpu.values()):.0f} %",
-            f"memory {size(sum(view.memory for view in views))}",
+            f"memory {size(sum(view.memory or 0 for view in views))}",
         ]
         return plain("  ".join(word for word in words if word))
 
@@ -303,12 +307,7 @@ _SCROLL = {"up": (0, -1), "down": (0, 1), "page up": (-1, 0), "page down": (1, 0
 
 
 def _row(name: str, names: int, cells: list[str]) -> str:
-    placed = [_fit(name, names).ljust(names)]
+    placed = [padded(cut(name, names), names)]
     for cell, (_, width, is_right) in zip(cells, _COLUMNS, strict=True):
-        cut = _fit(cell, width)
-        placed.append(cut.rjust(width) if is_right else cut.ljust(width))
+        placed.append(padded(cut(cell, width), width, is_right=is_right))
     return " ".join(placed)
-
-
-def _fit(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"

@@ -24,6 +24,7 @@ from procactors.dashboard import actions, sse, stacks
 from procactors.dashboard.access import Door, Keys
 from procactors.dashboard.feed import Feed
 from procactors.dashboard.observatory import Observatory
+from procactors.outside.systems import Elsewhere, check_near
 from procactors.outside.visit import NotAtHome
 
 __all__ = ["Page"]
@@ -132,8 +133,9 @@ class Page:
         wanted = await _body(request)
         feed, number = self._feed(wanted), _whole(wanted, "number")
         try:
+            check_near(feed.view)
             return {"text": await asyncio.to_thread(stacks.text_of, feed.view.path, number)}
-        except (NotAtHome, OSError) as error:
+        except (NotAtHome, Elsewhere, OSError) as error:
             raise _Refused(409, str(error)) from None
 
     async def _act(self, request: Request) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Rows:
             "rate": self._rate(view, before, passed),
             "mailbox": view.mailbox,
             "cpu": self._load(view, before, passed),
-            "memory": view.memory or 0,
+            "memory": view.memory,
             "in_hand": _in_hand(view, before, now),
             "waiting_on": view.waiting_on,
             "last_crash": view.last_crash,
@@ -91,9 +91,11 @@ class Rows:
         rate: float = _NEW * fresh + (1 - _NEW) * before["rate"]
         return round(rate, 1) if rate >= 0.1 else 0.0
 
-    def _load(self, view: ActorView, row: Row | None, passed: float) -> float:
-        """Return the processor time of its process since the last look, in percent of a core."""
-        used = view.cpu_s or 0.0
+    def _load(self, view: ActorView, row: Row | None, passed: float) -> float | None:
+        """Return the processor time since the last look, in percent of a core; None: not known."""
+        if view.cpu_s is None:
+            return None
+        used = view.cpu_s
         pid, before = self._cpu.get(view.id, (None, 0.0))  # the kernel counts in steps of 10 ms
         self._cpu[view.id] = (view.pid, used)
         if view.pid is None or pid != view.pid or passed <= 0:
@@ -123,6 +125,6 @@ def totals(rows: dict[int, Row]) -> dict[str, float]:
         "restarts": sum(row["restarts"] for row in actors),
         "rate": round(sum(row["rate"] for row in actors), 1),
         "mailbox": sum(row["mailbox"] or 0 for row in actors),
-        "cpu": round(sum(row["cpu"] for row in actors), 1),
-        "memory": sum(row["memory"] for row in actors),
+        "cpu": round(sum(row["cpu"] or 0.0 for row in actors), 1),
+        "memory": sum(row["memory"] or 0 for row in actors),
     }

@@ -120,7 +120,7 @@ class Watch:
         changed, gone = self._rows.update(self._roster.actors, now)
         sums = totals(self.rows)
         numbers = {
-            row["id"]: (row["rate"], row["mailbox"] or 0, row["cpu"], row["memory"])
+            row["id"]: (row["rate"], row["mailbox"] or 0, row["cpu"] or 0.0, row["memory"] or 0)
             for row in self.rows.values()
             if row["kind"] != "supervisor"
         }

@@ -27,6 +27,9 @@ _EXTRAS = {
     "setproctitle": "whole titles of processes in ps",
     "opentelemetry-api": "traces",
     "prometheus-client": "metrics for Prometheus",
+    "starlette": "the dashboard",
+    "uvicorn": "the dashboard's server",
+    "ray": "actors on a Ray cluster",
     "py-spy": "native stacks and profiles",
 }
 

@@ -239,6 +239,10 @@ class LocalReader:
         """Return the next record, in hand; None if there is none."""
         return None if self.advance(timeout) < 0 else parse(self.box.current)
 
+    def take_from(self, records: deque[bytes]) -> None:
+        """Take records from there, and no more from the mailbox."""
+        self.records = records
+
     def in_hand(self) -> bytes:
         """Return the whole record in hand."""
         return self.box.current

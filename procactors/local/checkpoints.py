@@ -11,15 +11,12 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from procactors.local.box import LocalReader
 from procactors.local.here import Killed
 from procactors.model.choices import Delivery
 from procactors.model.options import Options
 from procactors.runner.checkpoints import CheckpointReader, Keeper
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.pickling.codec import Encoded
 from procactors.wire.pickling.digest import blake2b
 
 if TYPE_CHECKING:
@@ -137,12 +134,15 @@ class _Keeper(Keeper):
         self.clock = clock
         super().__init__(*about)
         if self._is_lasting:
-            self._encode = self._alone
+            store: Any = self.store
+            self._encode = store.encode_alone
 
-    def _alone(self, value: Any, what: str = "message") -> Encoded:
-        """Encode a value with what it has of `__main__`: that is another one where it is read."""
-        encoded = self.store.encode(value, what)
-        return Encoded(cloudpickle.dumps(value, 5), ()) if b"_main__" in encoded.head else encoded
+    def restore(self, instance: Any) -> None:
+        """Give the actor the state that was written last, if any was."""
+        if self._is_lasting:
+            # So that what the class uses is known by what is in it: the state may be made of it.
+            self._encode(type(instance), self._what)
+        super().restore(instance)
 
 
 def keeper_of(

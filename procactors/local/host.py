@@ -42,7 +42,7 @@ from procactors.wire.mailbox.black_box import (
     TIMER,
     unpack_state,
 )
-from procactors.wire.record import Kind, Record, frame, parse
+from procactors.wire.record import Kind, Record, frame, parse, tap_record
 from procactors.wire.replies.failures import own_failure
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class LocalHost(ActorMailbox):
         self.pid: int | None = None
         self.life: Any = None
         self.cancelled: set[int] = set()
+        self.taps = dict(backend.taps)
         self._backend = backend
         self._engine = backend.transport.engine
         self.now_ns = self._engine.now_ns
@@ -260,6 +261,10 @@ class LocalHost(ActorMailbox):
         """Put a stop into the mailbox."""
         self._backend.transport.stop_in_order(self.id)
 
+    def tap(self, name: str, argument: str) -> None:
+        """Tell the life that there is of a tap."""
+        self._backend.transport.send_control(self.id, tap_record(name, argument))
+
     def nudge(self) -> None:
         """Wake an actor that waits for a message."""
         self._backend.transport.send_control(self.id, frame(Kind.NUDGE, 0, b""))
@@ -334,6 +339,7 @@ class LocalBackend:
         self.recovery = recovery
         self.post = post
         self.new_life = new_life
+        self.taps: dict[str, str] = {}
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> LocalHost:
         """Make the host of a new actor. Raises UnsupportedOnBackend: it has such an option."""

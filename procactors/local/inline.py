@@ -20,8 +20,6 @@ is none either, what waits would wait for ever: the one that began to wait last 
 from __future__ import annotations
 
 import collections
-import heapq
-import itertools
 import math
 import random
 import threading
@@ -29,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from procactors.errors import AskTimeout
+from procactors.local.alarms import Alarm, Alarms
 from procactors.local.driver import TaskDriver
 from procactors.local.driving import DRIVERS
 from procactors.local.engine import Task, Waiter
@@ -90,17 +89,6 @@ class _Waiter:
         self._engine.resume(self)
 
 
-class _Alarm:
-    """Something that is to be done at an instant."""
-
-    def __init__(self, action: Callable[[], None]) -> None:
-        self.action: Callable[[], None] | None = action
-
-    def cancel(self) -> None:
-        """Have it not be done."""
-        self.action = None
-
-
 class Inline:
     """The engine of `backend="inline"`.
 
@@ -126,9 +114,8 @@ class Inline:
         self._now = _BEGIN_S
         self._ns = int(_BEGIN_S * 1e9)
         self.others: list[Any] = []
-        self._alarms: list[tuple[float, int, _Alarm]] = []
-        self._numbers = itertools.count()
-        self._wakes: dict[int, _Alarm] = {}
+        self._alarms = Alarms()
+        self._wakes: dict[int, Alarm] = {}
         #: Who waits, the latest last.
         self._waiting: list[_Waiter] = []
         self._main = _Strand()
@@ -165,11 +152,9 @@ class Inline:
         self._now = when
         self._ns = int(when * 1e9) & ~1
 
-    def at(self, when: float, action: Callable[[], None]) -> _Alarm:
+    def at(self, when: float, action: Callable[[], None]) -> Alarm:
         """Have something done at an instant."""
-        alarm = _Alarm(action)
-        heapq.heappush(self._alarms, (when, next(self._numbers), alarm))
-        return alarm
+        return self._alarms.set(when, action)
 
     # -- tasks ------------------------------------------------------------------------------------
 
@@ -299,9 +284,7 @@ class Inline:
 
     def next_at(self) -> float:
         """Return the instant of the next alarm; infinity if there is none."""
-        while self._alarms and self._alarms[0][2].action is None:
-            heapq.heappop(self._alarms)
-        return self._alarms[0][0] if self._alarms else math.inf
+        return self._alarms.next_at()
 
     def run_until_idle(self) -> None:
         """Take all steps that can be taken without time going on. In the program's thread."""
@@ -462,12 +445,10 @@ class Inline:
         """Nothing is ready: do what is due next; return the strand that is to go on instead."""
         when = self.next_at()
         if when < math.inf and when <= self._until:
-            alarm = heapq.heappop(self._alarms)[2]
+            action = self._alarms.pop()
             if when > self._now:
                 self._pass_to(when)
-            action, alarm.action = alarm.action, None
-            if action is not None:
-                action()
+            action()
             return None
         if self._rest is not None:
             return self._rest.strand

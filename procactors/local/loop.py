@@ -82,6 +82,9 @@ class LocalLoop(Serving):
             and self._patience_s is None
             and not self._pausing  # it has put something back, or is to end
             and not self._mail.records
+            # What the message just handled has asked for: to leave, or what it has unstashed.
+            and not self._pausing
+            and not self.leaving
             and self._words[CONTROL] < HALT
         )
 

@@ -119,6 +119,11 @@ class Calls:
             alarm.cancel()
         return self.pending.pop(call, None)
 
+    def ignore(self, call: int) -> None:
+        """Take the answer to a call, when it comes, for nobody."""
+        if call in self.pending:
+            self.pending[call] = _Ignored(self._store)
+
     def _has_moved(self, body: memoryview, record: bytes) -> bool:
         call, actor, _ = MOVED.unpack_from(body)
         pending = self.pending.get(call)
@@ -130,6 +135,21 @@ class Calls:
             pending.name = bytes(body[MOVED.size :]).decode()
             pending.on_moved()
         return True
+
+
+class _Ignored:
+    """Takes an answer that nobody wants."""
+
+    is_awaited = False
+    call: int | None = None
+
+    def __init__(self, store: PayloadStore) -> None:
+        self._store = store
+
+    def deliver(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Let go of it."""
+        if answer is not None:
+            self._store.discard(answer.flags, answer.value)
 
 
 class LocalReplies(ReplySender):

@@ -20,7 +20,7 @@ from procactors.errors import EncodeError
 from procactors.local.tables import LocalTables
 from procactors.local.topics import LocalTopicTable
 from procactors.wire.payload_store import LARGE, PayloadStore
-from procactors.wire.pickling import pickle_errors
+from procactors.wire.pickling import by_value, pickle_errors
 from procactors.wire.pickling.codec import (
     OURS,
     Encoded,
@@ -28,6 +28,7 @@ from procactors.wire.pickling.codec import (
     has_foreign_ref,
     systems,
 )
+from procactors.wire.pickling.importable import private_names
 from procactors.wire.raised import by_signal
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, frame
 
@@ -85,9 +86,9 @@ class LocalStore(PayloadStore):
         if systems.are_several and has_foreign_ref(head):
             self._loading.pop(threading.get_ident(), None)
             return encode_for_system(self.path, self._encode_again, value, what, hands_over)
-        if self.stands_alone and b"_main__" in head:
+        if self.stands_alone and _is_of_program(head):
             found.clear()
-            head = self._by_value(value, what, found)
+            head = self._alone(value, what, found)
         if self._loading:
             return self._with_streams(head, found)
         if not found:
@@ -99,6 +100,32 @@ class LocalStore(PayloadStore):
 
     def _encode_again(self, _: str, value: Any, what: str, *, hands_over: bool) -> Encoded:
         return self._encode(value, what, hands_over=hands_over)
+
+    def encode_alone(self, value: Any, what: str = "message") -> Encoded:
+        """Pickle a value with what it has of `__main__`: that is another one where it is read.
+
+        Raises:
+            EncodeError: as `encode`.
+        """
+        encoded = self._encode(value, what)
+        if not _is_of_program(encoded.head):
+            return encoded
+        found: list[pickle.PickleBuffer] = []
+        head = self._alone(value, what, found)
+        return Encoded(head, [memoryview(memoryview(one).tobytes()) for one in found])
+
+    def _alone(self, value: Any, what: str, found: list[pickle.PickleBuffer]) -> bytes:
+        """Pickle a value with all definitions that others may not be able to import.
+
+        In this program it is loaded as what it is: it is known by what is in it.
+        """
+        try:
+            return by_value.dumps_by_value(value, self.path, found.append, is_code=True)
+        except Exception as error:
+            if by_signal(error) or isinstance(error, OURS):
+                raise
+            why = pickle_errors.describe_unpicklable(value, what, self.path, error, _dumps)
+            raise EncodeError(why) from error
 
     def carries(self, channel: Channel, move: int) -> None:
         """Note that a stream is in what the calling thread is encoding, by that move."""
@@ -252,6 +279,11 @@ class _Received:
     def leave(self) -> None:
         """Leave the payload as it is: it will be received again, and handled then."""
         self._release = _nothing
+
+
+def _is_of_program(head: bytes) -> bool:
+    """Whether a pickle names what only this program can import."""
+    return b"_main__" in head or any(name in head for name in private_names())
 
 
 def _nothing(_number: int) -> None:

@@ -8,21 +8,20 @@ Never: ends a thread from outside: a life that was killed ends by itself.
 from __future__ import annotations
 
 import collections
-import heapq
-import itertools
 import math
 import threading
 from collections.abc import Callable
 from time import monotonic, monotonic_ns
 from typing import Any
 
+from procactors.local.alarms import Alarm, Alarms
 from procactors.local.aside import here_beside
 from procactors.local.engine import Task, Waiter
 from procactors.local.here import Killed, here
 
 __all__ = ["Threads"]
 
-#: Seconds for which the end waits for each thread: one whose handler goes on is left.
+#: Seconds for which the end waits for all threads: one whose handler goes on is left.
 _PATIENCE_S = 1.0
 #: Seconds of one wait: what interpreters and kernels take as a timeout.
 _LONGEST_S = 86_400.0
@@ -48,17 +47,6 @@ class _Waiter:
     def wait(self, seconds: float | None) -> None:
         """Wait until something is said."""
         self._event.wait(seconds)
-
-
-class _Alarm:
-    """Something that is to be done at an instant."""
-
-    def __init__(self, action: Callable[[], None]) -> None:
-        self.action: Callable[[], None] | None = action
-
-    def cancel(self) -> None:
-        """Have it not be done."""
-        self.action = None
 
 
 class Threads:
@@ -135,10 +123,10 @@ class Threads:
             raise Killed
         return bool(waiter.is_set)
 
-    def at(self, when: float, action: Callable[[], None]) -> _Alarm:
+    def at(self, when: float, action: Callable[[], None]) -> Alarm:
         """Have something done at an instant."""
-        alarm = _Alarm(action)
-        if self._alarms.put(when, alarm):
+        alarm, is_first = self._alarms.put(when, action)
+        if is_first:
             self.start(self._alarms, "alarms")
         _wake(self._alarms)
         return alarm
@@ -180,9 +168,10 @@ class Threads:
             _wake(task)
         with self._lock:
             threads = list(self._threads)
+        until = monotonic() + _PATIENCE_S
         for thread in threads:
             if thread is not threading.current_thread():
-                thread.join(_PATIENCE_S)
+                thread.join(max(0.0, until - monotonic()))
 
 
 def _wake(task: Any) -> None:
@@ -198,34 +187,29 @@ class _Alarms:
     bell: Any = None
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, _Alarm]] = []
-        self._numbers = itertools.count()
-        # Guards the heap.
+        self._alarms = Alarms()
+        # Guards them.
         self._lock = threading.Lock()
         self._is_started = False
         self.is_over = False
 
-    def put(self, when: float, alarm: _Alarm) -> bool:
-        """Add one; return whether nobody serves this yet."""
+    def put(self, when: float, action: Callable[[], None]) -> tuple[Alarm, bool]:
+        """Add one; return that, and whether nobody serves this yet."""
         with self._lock:
-            heapq.heappush(self._heap, (when, next(self._numbers), alarm))
+            alarm = self._alarms.set(when, action)
             was, self._is_started = self._is_started, True
-            return not was
+            return alarm, not was
 
     def run(self) -> float | None:
         """Do what is due."""
         if self.is_over:
             return None
         with self._lock:
-            if not self._heap:
-                return math.inf
-            left = self._heap[0][0] - monotonic()
+            left = self._alarms.next_at() - monotonic()
             if left > 0:
                 return left
-            alarm = heapq.heappop(self._heap)[2]
-        action, alarm.action = alarm.action, None
-        if action is not None:
-            action()
+            action = self._alarms.pop()
+        action()
         return 0.0
 
 

@@ -32,7 +32,7 @@ from procactors.local.metering import LocalMeters
 from procactors.local.replies import REPLY, Calls, LocalReplies, Port
 from procactors.local.shares import LocalShares
 from procactors.local.store import LocalStore
-from procactors.local.waits import EngineCondition, EngineLock, EngineQueue
+from procactors.local.waits import EngineCondition, EngineLock, EngineQueue, EngineTurn, NoGuard
 from procactors.model.backends import unsupported
 from procactors.wire.envelope import HEADER_BYTES, build_message, open_envelope, tell_builder
 from procactors.wire.mailbox.black_box import (
@@ -123,8 +123,8 @@ class LocalTransport:
         self.gate_of: Callable[[Any], Any] | None = None
         self.make_letter: Callable[..., Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
-        self.make_lock: Callable[[], Any] = functools.partial(_Turn, engine)
-        self.make_guard: Callable[[], Any] = _NoGuard if engine.is_virtual else threading.RLock
+        self.make_lock: Callable[[], Any] = functools.partial(EngineTurn, engine)
+        self.make_guard: Callable[[], Any] = NoGuard if engine.is_virtual else threading.RLock
         self.make_condition: Callable[[Any], Any] = threading.Condition
         self.make_queue: Callable[[], Any] = SimpleQueue
         self.make_mutex: Callable[[], Any] = threading.RLock
@@ -524,8 +524,8 @@ class LocalTransport:
 
     def want_no_more(self, actor: int, call: int) -> None:
         """Cancel a call of a submit, whose answer nobody waits for."""
-        self.take_back(actor, call)
-        self.calls.drop(call)
+        if not self.take_back(actor, call):
+            self.calls.ignore(call)  # what comes is wanted by nobody, and that is no loss
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -641,51 +641,7 @@ class LocalTransport:
         return self._pid != os.getpid()
 
 
-class _Turn:
-    """What a thread waits for that waits for a reply: a lock that another releases."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._waiter = engine.waiter()
-        self._is_held = False
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; the second time, wait until it is released."""
-        if not self._is_held:
-            self._is_held = True
-            return True
-        deadline = None if timeout < 0 else self._engine.now() + timeout
-        return self._engine.wait(self._waiter, deadline, "a reply")
-
-    def release(self) -> None:
-        """Let who waits go on."""
-        self._waiter.set()
-
-
 def _traced(error: BaseException, answer: Answer) -> BaseException:
     """Return a handler's exception with the frames in which it was raised, for a debugger."""
     trace = getattr(answer, "trace", None)
     return error if trace is None else error.with_traceback(trace)
-
-
-class _NoGuard:
-    """Guards what one thread at a time comes to, since only one runs.
-
-    A lock would be held by a program that lets others run while it looks at a reply.
-    """
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take what is not held."""
-        return True
-
-    def release(self) -> None:
-        """Hold nothing any more."""
-
-    def _is_owned(self) -> bool:
-        return True
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass

@@ -1,8 +1,8 @@
-"""What stands for a condition and a queue of the machine's where an engine says who runs.
+"""What stands for locks, conditions and queues of the machine's where an engine says who runs.
 
 Layer: local. Runs in: one process.
 Owns: nothing.
-Never: is used where threads run side by side: it has no lock.
+Never: is used where threads run side by side, but for `EngineTurn`: the rest has no lock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from procactors.local.engine import Engine, Waiter
 
-__all__ = ["EngineCondition", "EngineLock", "EngineQueue"]
+__all__ = ["EngineCondition", "EngineLock", "EngineQueue", "EngineTurn", "NoGuard"]
 
 
 class EngineCondition:
@@ -106,3 +106,47 @@ class EngineQueue:
     def empty(self) -> bool:
         """Whether there is none."""
         return not self._items
+
+
+class EngineTurn:
+    """What a thread waits for that waits for a reply: a lock that another releases."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiter = engine.waiter()
+        self._is_held = False
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock; the second time, wait until it is released."""
+        if not self._is_held:
+            self._is_held = True
+            return True
+        deadline = None if timeout < 0 else self._engine.now() + timeout
+        return self._engine.wait(self._waiter, deadline, "a reply")
+
+    def release(self) -> None:
+        """Let who waits go on."""
+        self._waiter.set()
+
+
+class NoGuard:
+    """Guards what one thread at a time comes to, since only one runs.
+
+    A lock would be held by a program that lets others run while it looks at a reply.
+    """
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take what is not held."""
+        return True
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+
+    def _is_owned(self) -> bool:
+        return True
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass

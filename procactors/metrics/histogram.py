@@ -65,7 +65,7 @@ class Histogram:
             if there and left <= there:
                 low, high = _edges(column)
                 # As if they were spread evenly in their column; one alone stands in its middle.
-                return low + (high - low) * (left - 0.5 if left >= 0.5 else left) / there
+                return low + (high - low) * (max(left, 1.0) - 0.5) / there
             left -= there
         return BOUNDS_S[-1]
 

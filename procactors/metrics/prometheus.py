@@ -16,6 +16,7 @@ from procactors.errors import ActorStopped
 from procactors.metrics.histogram import BOUNDS_S, Histogram
 from procactors.metrics.reading import snapshot, snapshot_of
 from procactors.metrics.values import GroupMetrics, Metrics
+from procactors.model.plain_text import encodable
 
 if TYPE_CHECKING:
     from prometheus_client.core import HistogramMetricFamily
@@ -126,8 +127,9 @@ def families(found: Sequence[tuple[Metrics, str]]) -> Iterator[Metric]:
     )
     for metrics, name in found:
         for call in metrics.calls:
-            _add(trips, (name, call.caller or "main", call.method), call.round_trip)
-        letters.add_metric((name,), metrics.dead_letters)
+            caller = encodable(call.caller or "main")
+            _add(trips, (encodable(name), caller, call.method), call.round_trip)
+        letters.add_metric((encodable(name),), metrics.dead_letters)
     yield trips
     yield letters
 
@@ -147,7 +149,7 @@ def _of_groups(groups: Sequence[tuple[str, GroupMetrics]]) -> Iterator[Metric]:
         labels=labels,
     )
     for name, group in groups:
-        values = name, group.name
+        values = encodable(name), encodable(group.name)
         live.add_metric(values, group.actors)
         mailbox.add_metric(values, group.mailbox)
         restarts.add_metric(values, group.restarts)
@@ -177,7 +179,7 @@ def _of_methods(groups: Sequence[tuple[str, GroupMetrics]]) -> Iterator[Metric]:
     )
     for name, group in groups:
         for method in group.methods:
-            values = name, group.name, method.name
+            values = encodable(name), encodable(group.name), method.name
             errors.add_metric(values, method.errors)
             if method.items:  # few methods have any, and others never will
                 items.add_metric(values, method.items)

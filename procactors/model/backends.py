@@ -257,8 +257,8 @@ def check_options(backend: str, options: Options) -> None:
 
 
 def _is_limited(key: str, backend: str) -> bool:
-    limit = LIMITS.get(f"{key} on {backend}") or LIMITS.get(key)
-    return limit is not None and backend in limit.backends
+    limit = LIMITS.get(key)
+    return f"{key} on {backend}" in LIMITS or (limit is not None and backend in limit.backends)
 
 
 def shown() -> str:

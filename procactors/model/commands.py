@@ -62,6 +62,7 @@ __all__ = [
     "SupervisorInfo",
     "SupervisorPlan",
     "Suspend",
+    "Tap",
     "TellStacks",
     "TerminateChild",
     "Unlink",
@@ -312,6 +313,24 @@ class LostMessage(NamedTuple):
     actor: int
     record: bytes
     why: str
+
+
+class Tap(NamedTuple):
+    """Have a hand in the messages of an actor, in a test (see `runner.taps`). Reply: its name.
+
+    What is sent to the actor behind the reply, by whom the reply went to, is tapped.
+
+    Attributes:
+        actor: its id; 0: all that are spawned from now on, and, for an end, all that live.
+        tap: name of the tap.
+        argument: what it is told; empty: it is over.
+        is_alone: it needs an actor that has one message in hand at a time.
+    """
+
+    actor: int
+    tap: str
+    argument: str
+    is_alone: bool = False
 
 
 class ReportProgress(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any
 
 from procactors import __version__
 from procactors.light_tuple import NamedTuple
+from procactors.model.plain_text import plain
 from procactors.outside.profile import Profile
 
 __all__ = ["as_speedscope", "as_svg"]
@@ -104,8 +105,8 @@ def as_svg(profile: Profile, name: str) -> str:
         f'width="{_WIDTH:g}" height="{height}" font-family="monospace" font-size="11">',
         "<style>g:hover rect { stroke: #000 } text { pointer-events: none }</style>",
         '<rect width="100%" height="100%" fill="#fff"/>',
-        f'<text x="6" y="18" font-size="14">{html.escape(title)}</text>',
-        f'<text x="6" y="34" fill="#555">{html.escape(profile.note[:180])}</text>',
+        f'<text x="6" y="18" font-size="14">{_text(title)}</text>',
+        f'<text x="6" y="34" fill="#555">{_text(profile.note[:180])}</text>',
     ]
     lines += [_drawn(box, height, root.seconds) for box in boxes]
     return "\n".join([*lines, "</svg>", ""])
@@ -127,15 +128,13 @@ def _place(text: str, node: _Node, left: float, scale: float, row: int, boxes: l
 def _drawn(box: _Box, height: int, whole: float) -> str:
     top = height - 8 - (box.row + 1) * _ROW
     share = 100 * box.seconds / whole if whole else 0.0
-    tip = html.escape(f"{box.text}: {box.seconds:.3f} s, {share:.1f} %")
+    tip = _text(f"{box.text}: {box.seconds:.3f} s, {share:.1f} %")
     match = _FRAME.fullmatch(box.text)
     label = match[1] if match is not None else box.text
     room = int((box.width - 4) / _LETTER)
     if len(label) > room:
         label = label[: room - 2] + ".." if room > 3 else ""
-    text = (
-        f'<text x="{box.left + 2:.1f}" y="{top + 12}">{html.escape(label)}</text>' if label else ""
-    )
+    text = f'<text x="{box.left + 2:.1f}" y="{top + 12}">{_text(label)}</text>' if label else ""
     return (
         f'<g><title>{tip}</title><rect x="{box.left:.2f}" y="{top}" width="{box.width:.2f}" '
         f'height="{_ROW - 1}" rx="2" fill="{_colour(box.text)}"/>{text}</g>'
@@ -146,3 +145,8 @@ def _colour(text: str) -> str:
     """Return a warm colour, the same for the same function each time."""
     number = zlib.crc32(text.encode(errors="replace"))
     return f"rgb({225 + number % 30},{120 + number // 30 % 100},{70 + number // 3000 % 60})"
+
+
+def _text(text: str) -> str:
+    """Return a text as it stands in the SVG: XML has no control characters, not even as escapes."""
+    return html.escape(plain(text))

@@ -28,7 +28,7 @@ from procactors.wire.replies.failures import load_answer, open_answer
 from procactors.wire.replies.port import ReplyPort
 from procactors.wire.transport import SUPERVISOR
 
-__all__ = ["Guest", "NoAnswer", "OtherVersion"]
+__all__ = ["Guest", "Late", "NoAnswer", "OtherVersion"]
 
 #: Seconds in which a parent that runs answers: its supervisor never waits.
 ANSWER_S = 2.0
@@ -38,6 +38,10 @@ class NoAnswer(Problem):
     """The parent did not answer in time: it is stopped, or stuck, or has more to do than it can."""
 
     code = 5
+
+
+class Late(Problem):
+    """The parent answers, and has not come to the end of what it was told to do."""
 
 
 class OtherVersion(Problem):
@@ -143,7 +147,8 @@ class Guest:
     def ask_all(self, commands: Sequence[object], timeout: float) -> list[Any]:
         """Give many commands at once; return what comes of each, exceptions among it, in order.
 
-        Blocks up to `timeout` seconds; a command without an answer by then has a `NoAnswer`.
+        Blocks up to `timeout` seconds, and longer while answers come: many ends take their time. A
+        command without an answer has a `NoAnswer`.
 
         Raises:
             NoSystem: the system has ended.
@@ -158,7 +163,9 @@ class Guest:
                 places[self._calls] = place
                 wrapped = c.AsGuest(self._store.process, os.getpid(), deadline, command)
                 self._send(wrapped, port)
-            while places and (count := port.read(deadline)):
+            until = deadline
+            while places and (count := port.read(until)):
+                until = max(until, monotonic() + ANSWER_S)  # the parent is at it
                 for call, answer in port.answers(count):
                     place = places.pop(call, -1)
                     if place >= 0:
@@ -195,7 +202,8 @@ class Guest:
     def _why_silent(self, timeout: float) -> str:
         from procactors.wire.procstat import STATE, stat_of
 
-        stopped = stat_of(self.view.pid)[STATE : STATE + 1] in ([b"T"], [b"t"])
+        state = [] if self.view.is_elsewhere else stat_of(self.view.pid)[STATE : STATE + 1]
+        stopped = state in ([b"T"], [b"t"])
         why = "is stopped (SIGSTOP, or a debugger)" if stopped else "may be stuck"
         name, pid = self.view.name, self.view.pid
         return f"{name} (pid {pid}) did not answer within {timeout:g} s: its process {why}"

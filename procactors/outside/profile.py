@@ -162,6 +162,9 @@ class _Gathering:
             except ConnectionResetError:
                 more = b""
             if not more:
+                # Its connections close a moment before it is seen to be gone.
+                if monotonic() < began + self._seconds and self._process.ends_within(_LAST_S):
+                    raise NotAtHome("the actor's process has ended")
                 return
             last = monotonic()
             data = self._take(data + more)

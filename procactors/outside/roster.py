@@ -12,6 +12,8 @@ them is told of it.
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from collections import deque
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -19,9 +21,10 @@ from time import monotonic
 from typing import Any
 
 from procactors.late_dataclass import dataclass
+from procactors.model.checks import suggestion
 from procactors.outside.box import ActorBox
 from procactors.outside.journal import JournalReader, Turn
-from procactors.outside.systems import Problem
+from procactors.outside.systems import Problem, view_of
 from procactors.wire import journal as j
 from procactors.wire.mailbox.black_box import (
     ENDING,
@@ -47,6 +50,8 @@ __all__ = ["ActorView", "NoActor", "Roster"]
 
 #: Words of the box that are in use: nothing changes in an actor without one of them.
 _WORDS = 32
+#: Descriptors that are left to others; boxes that are kept all the same.
+_SPARE, _LEAST = 32, 8
 #: Actors that are over and still shown by their names.
 _REMEMBERED = 1_000
 #: Fields of /proc/PID/stat, counted from the third: state, process group, processor time of user
@@ -76,13 +81,14 @@ class ActorView:
         state: ``starting``, ``idle``, ``busy``, ``stopping``, ``restarting``, ``stopped``, or
             ``dead``: its process has ended, and the parent has not noticed yet. Of a supervisor
             also ``up``.
-        pid: of its process; None while there is none.
+        pid: of its process; None while there is none. Of a system in another container it is the
+            number that it has there, and what the kernel would tell of it is not known.
         incarnation: which life it is, from 1.
         restarts: lives before this one that crashed, or left and were brought back.
         handled: messages handled over all incarnations.
         mailbox: messages that wait, without those in hand.
-        cpu_s: seconds of processor time of this life.
-        memory: resident bytes.
+        cpu_s: seconds of processor time of this life; None: not known.
+        memory: resident bytes; None: not known.
         in_hand: handler and seconds of each message in hand, the oldest first.
         waiting_on: name of the actor whose answer it waits for in an ask; None: for none.
         last_crash: what is known of its last crash, in some lines; None: it had none.
@@ -108,8 +114,8 @@ class ActorView:
     restarts: int
     handled: int
     mailbox: int
-    cpu_s: float
-    memory: int
+    cpu_s: float | None
+    memory: int | None
     in_hand: tuple[tuple[str, float], ...]
     waiting_on: str | None
     last_crash: str | None
@@ -194,8 +200,13 @@ class Roster:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        system = view_of(path)
+        self._is_elsewhere = system is not None and system.is_elsewhere
         self._journal = JournalReader(path)
         self._known: dict[int, _Known] = {}
+        #: Those whose boxes are open, each with a descriptor: where these are few, not all.
+        self._open: dict[int, _Known] = {}
+        self._most_open = max(_LEAST, _descriptors() - _SPARE)
         self.over: deque[ActorView] = deque(maxlen=_REMEMBERED)
         self.actors: dict[int, ActorView] = {}
         try:
@@ -223,7 +234,8 @@ class Roster:
         for view in (*self.actors.values(), *reversed(self.over)):
             if view.name == name:
                 return view
-        raise NoActor(f"no actor {name!r} is in the system")
+        names = [view.name for view in self.actors.values()]
+        raise NoActor(f"no actor {name!r} is in the system{suggestion(name, names)}")
 
     def match(self, patterns: Iterable[str]) -> list[ActorView]:
         """Return whose names are meant, each once. Supervisors and inboxes are meant by name only.
@@ -242,7 +254,9 @@ class Roster:
                 if view.kind == "actor" and fnmatchcase(view.name, pattern)
             ]
             if not meant:
-                raise NoActor(f"no live actor {pattern!r} is in the system")
+                names = [view.name for view in self.actors.values()]
+                hint = suggestion(pattern, names)
+                raise NoActor(f"no live actor {pattern!r} is in the system{hint}")
             found.update((view.id, view) for view in meant)
         return list(found.values())
 
@@ -264,6 +278,7 @@ class Roster:
             for one in self._known.values():
                 one.close()
             self._known.clear()
+            self._open.clear()
         elif known is None:
             if turn.kind in (j.MADE, j.TREE):
                 self._known[turn.actor] = _Known(turn)
@@ -273,12 +288,13 @@ class Roster:
                 del self._known[turn.actor]
                 self.over.append(self._view(known))
                 known.close()
+                self._open.pop(known.id, None)
 
     def _view(self, known: _Known) -> ActorView:
         stat = b""
         if known.pid is not None and known.box is not None:
             # The words of the box, and the kernel's line: no other look is worth its time.
-            stat = stat_line(known.pid)
+            stat = b"" if self._is_elsewhere else stat_line(known.pid)
             signs = stat, known.box.words[:_WORDS].tobytes()
             if signs == known.at_rest and known.view is not None:
                 return known.view
@@ -340,13 +356,16 @@ class Roster:
         if pid is None:
             return seen
         seen["pid"] = pid
-        stat = (line or stat_line(pid)).rpartition(b")")[2].split()
-        if not stat or stat[_STATE] in (b"Z", b"X"):
-            seen["state"] = "dead"
-            return seen
-        seen["suspended"] = stat[_STATE] in (b"T", b"t")
-        seen["cpu_s"] = (int(stat[_USER]) + int(stat[_SYSTEM])) / _TICKS
-        seen["memory"] = int(stat[_PAGES]) * _PAGE
+        if self._is_elsewhere:  # of that number, the kernel would tell of another process
+            seen["cpu_s"] = seen["memory"] = None
+        else:
+            stat = (line or stat_line(pid)).rpartition(b")")[2].split()
+            if not stat or stat[_STATE] in (b"Z", b"X"):
+                seen["state"] = "dead"
+                return seen
+            seen["suspended"] = stat[_STATE] in (b"T", b"t")
+            seen["cpu_s"] = (int(stat[_USER]) + int(stat[_SYSTEM])) / _TICKS
+            seen["memory"] = int(stat[_PAGES]) * _PAGE
         if is_new:
             self._look(known, box, seen)
         return seen
@@ -369,11 +388,20 @@ class Roster:
 
     def _box_of(self, known: _Known) -> ActorBox | None:
         if known.box is None:
+            if len(self._open) >= self._most_open:
+                self._open.pop(next(iter(self._open))).close()
             try:
                 known.box = ActorBox(self.path, known.id)
             except (OSError, ValueError):  # it is just being removed, or another version's
                 return None
+            self._open[known.id] = known
         return known.box
+
+
+def _descriptors() -> int:
+    """Return how many descriptors this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _in_hand(known: _Known, box: ActorBox) -> tuple[tuple[str, float], ...]:

@@ -21,7 +21,17 @@ from typing import Any
 from procactors.late_dataclass import dataclass
 from procactors.wire.runtime_dir import FACTS, PREFIX, check_private, is_locked, temporary_roots
 
-__all__ = ["NoSystem", "Problem", "SystemView", "choose", "find_systems", "is_running", "view_of"]
+__all__ = [
+    "Elsewhere",
+    "NoSystem",
+    "Problem",
+    "SystemView",
+    "check_near",
+    "choose",
+    "find_systems",
+    "is_running",
+    "view_of",
+]
 
 _NAME = re.compile(rf"{PREFIX}(\d+)-[0-9a-f]+")
 
@@ -40,6 +50,10 @@ class NoSystem(Problem):
     """No system is meant by what the user said, or more than one; or it has ended."""
 
     code = 4
+
+
+class Elsewhere(Problem):
+    """The system's processes cannot be reached from here: its process ids are others' here."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,11 @@ class SystemView:
     started: float
     executable: str = ""
     namespace: int = 0
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its process ids are another container's: here they name others, or none."""
+        return self.namespace not in (0, os.stat("/proc/self/ns/pid").st_ino)
 
 
 def find_systems() -> list[SystemView]:
@@ -123,6 +142,15 @@ def view_of(path: str) -> SystemView | None:
         executable=_as(str, facts.get("executable"), ""),
         namespace=_as(int, facts.get("namespace"), 0),
     )
+
+
+def check_near(view: SystemView) -> None:
+    """Raise `Elsewhere` if a system's processes cannot be looked at, or signalled, from here."""
+    if view.is_elsewhere:
+        raise Elsewhere(
+            f"the processes of {view.name} are in another PID namespace (a container), where "
+            f"their numbers mean others than here: run this command there"
+        )
 
 
 def is_running(path: str) -> bool:

@@ -110,6 +110,7 @@ class Visit:
                     return connection
                 if process.has_ended:
                     break
+                process.send(DOOR)  # while it imports a module, as at its start, it hears no knock
             else:
                 return None
         except ProcessLookupError:

@@ -70,6 +70,10 @@ class LiveProcess:
         """Whether the process is gone."""
         return has_ended(self._pidfd)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait up to `seconds` for its end; return whether it is gone."""
+        return has_ended(self._pidfd, round(seconds * 1000))
+
     @property
     def is_suspended(self) -> bool:
         """Whether it is stopped, as by SIGSTOP or a debugger."""

@@ -80,6 +80,8 @@ class StartOrder(NamedTuple):
         levels: of the program's loggers (see `wire.log_levels`), if it forwards.
         output: what becomes of what it prints (see `process.output`).
         is_traced: make spans from the beginning (see `procactors.tracing`).
+        taps: what a test has it do with its messages (see `runner.taps`): names and arguments.
+        options: the actor's, pickled, if there are taps: a recording keeps them.
     """
 
     actor: int
@@ -114,6 +116,8 @@ class StartOrder(NamedTuple):
     levels: tuple[int, int, dict[str, int]] = (0, 0, {})
     output: str = "inherit"
     is_traced: bool = False
+    taps: tuple[tuple[str, str], ...] = ()
+    options: bytes = b""
 
 
 class Surroundings(NamedTuple):

@@ -11,7 +11,9 @@ import contextlib
 import io
 import os
 import sys
+import zlib
 
+from procactors.model.plain_text import encodable
 from procactors.process.order import PREFIX, SILENT
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
 
 #: Names of the pipes in an actor's directory.
 OUT_PIPE, ERR_PIPE = "stdout", "stderr"
+#: Bytes of a file's name that are an actor's: it may have 255, with what stands behind.
+_STEM_BYTES = 200
 #: setvbuf(3): line by line.
 _LINE_BUFFERED = 1
 
@@ -55,9 +59,14 @@ def redirect(where: str, folder: str, name: str) -> None:
 
 
 def file_stem(name: str) -> str:
-    """Return an actor's name as part of a file's name."""
+    """Return an actor's or a system's name as a file's, or the most of it: a part of a path."""
     stem = name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
-    return f"%2E{stem[1:]}" if stem.startswith(".") else stem
+    stem = f"%2E{stem[1:]}" if stem.startswith(".") else stem
+    stem = encodable(stem)
+    data = stem.encode()
+    if len(data) > _STEM_BYTES:
+        return f"{data[:_STEM_BYTES].decode('utf-8', 'ignore')}~{zlib.crc32(data):08x}"
+    return stem
 
 
 def _renew_streams() -> None:

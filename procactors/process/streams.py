@@ -12,7 +12,12 @@ import io
 import os
 import sys
 
-__all__ = ["hold_standard_streams", "print_by_lines", "replace_missing_streams"]
+__all__ = [
+    "hold_standard_streams",
+    "name_missing_characters",
+    "print_by_lines",
+    "replace_missing_streams",
+]
 
 
 def hold_standard_streams() -> list[int]:
@@ -44,6 +49,16 @@ def print_by_lines() -> None:
     if isinstance(stdout, io.TextIOWrapper):
         with contextlib.suppress(OSError, ValueError):  # a full disk; a descriptor closed since
             stdout.reconfigure(line_buffering=True)
+
+
+def name_missing_characters() -> None:
+    """Have stdout write a character that its encoding lacks as an escape, as stderr does.
+
+    Else a command would end in the middle of a name of somebody else's.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        with contextlib.suppress(OSError, ValueError):  # a full disk; a descriptor closed since
+            sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def replace_missing_streams() -> None:

@@ -566,11 +566,8 @@ class AsyncLoop(Loop):
         self._is_alone = False
         if hand.kind == _EVENT:
             self.source.done(place=False)
-        elif hand.received is not None:
-            self.source.done(place=True)
-            hand.received.consume()
         else:
-            self._is_due = True
+            self._is_due = hand.received is None or not self._step_behind(hand.received)
 
     def _look_for_cancels(self) -> None:
         """Cancel the tasks whose callers have cancelled their calls; look again while any is left.

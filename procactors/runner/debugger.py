@@ -24,8 +24,9 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from procactors.process.shield import DOOR
@@ -62,6 +63,9 @@ __all__ = [
 _LOOK_MS = 100
 #: Where an actor's life begins: what is outside of it is how its process was started.
 _ENTRY = os.path.join("procactors", "api", "incarnation.py")
+#: Where the code of event loops is: as the runtime's own, it is stepped over.
+_LIBRARY = os.path.dirname(contextlib.__file__)
+_LOOPS = (os.path.join(_LIBRARY, "asyncio", ""), os.path.join(_LIBRARY, "selectors.py"))
 
 
 class Hold:
@@ -166,7 +170,7 @@ class _Console(code.InteractiveConsole):
 
 
 class _Debugger(pdb.Pdb):
-    """pdb that never ends what it debugs, and does not stop in the runtime's own code."""
+    """pdb that never ends what it debugs, and stops neither in our own code nor in event loops'."""
 
     def __init__(self, session: _Session) -> None:
         output = _Output(session.send)
@@ -180,6 +184,8 @@ class _Debugger(pdb.Pdb):
         self._session = session
         self._saved: list[tuple[FrameType, Any]] = []
         self._is_first = False
+        #: Stands for an actor that is between two messages.
+        self._idle: FrameType | None = None
 
     @property
     def is_interruptible(self) -> bool:
@@ -219,22 +225,40 @@ class _Debugger(pdb.Pdb):
 
     def stop_here(self, frame: FrameType) -> bool:
         # Behind the handler `next` comes to the next handler's first line.
-        return not is_ours(frame.f_code.co_filename) and super().stop_here(frame)
+        return not _is_inside(frame) and super().stop_here(frame)
 
     def setup(self, f: FrameType | None, tb: Any) -> Any:
         result = super().setup(f, tb)
         files = [frame.f_code.co_filename for frame, _ in self.stack]
         entries = [at for at, file in enumerate(files) if file.endswith(_ENTRY)]
+        above: list[FrameType] = []
         if entries:  # how the process was started is nobody's matter
+            above = [frame for frame, _ in self.stack[: entries[-1] + 1]]
             del self.stack[: entries[0] + 1], files[: entries[0] + 1]
             self.curindex -= entries[0] + 1
         theirs = [at for at, file in enumerate(files) if not is_ours(file)]
-        if self._is_first and theirs:  # the user's own code is shown first, if there is any
-            self.curindex = theirs[-1]
-            self.curframe = self.stack[self.curindex][0]
-            self.curframe_locals = self.curframe.f_locals
+        if self._is_first and not all(files[at].startswith(_LOOPS) for at in theirs):
+            self._show(theirs[-1])  # the user's own code is shown first, if there is any
+        elif self._is_first and (idle := _between_messages(above)) is not None:
+            self._idle = idle
+            self.stack.append((idle, idle.f_lineno))
+            self._show(len(self.stack) - 1)
         self._is_first = False
         return result
+
+    def _show(self, at: int) -> None:
+        """Stand at a place of the stack."""
+        self.curindex = at
+        self.curframe = self.stack[at][0]
+        self.curframe_locals = self.curframe.f_locals
+
+    def do_next(self, arg: str) -> bool | None:
+        """n(ext): go on to the next line of this function; between messages, of a handler."""
+        if self._idle is not None and self.curframe is self._idle:
+            return self.do_step(arg)  # this frame does not run
+        return super().do_next(arg)
+
+    do_n = do_next
 
     def do_continue(self, arg: str) -> bool | None:
         """c(ont(inue)): let the actor go on; up to a breakpoint, if there are any."""
@@ -270,6 +294,41 @@ class _Debugger(pdb.Pdb):
         names = {**self.curframe.f_globals, **self.curframe_locals}
         with contextlib.redirect_stdout(self.stdout):
             _Console(names, self).interact("*interactive*", "")
+
+
+def _is_inside(frame: FrameType) -> bool:
+    """Whether a frame is of the runtime's own code, or of an event loop's."""
+    file = frame.f_code.co_filename
+    if file == "<string>" and frame.f_back is not None:  # of a named tuple: it is its caller's
+        file = frame.f_back.f_code.co_filename
+    return is_ours(file) or file.startswith(_LOOPS)
+
+
+def _between_messages(frames: list[FrameType]) -> FrameType | None:
+    """Return a frame in which `self` is the actor, and names are its module's; None: there is none.
+
+    It is that of a generator which does not run: pdb shows it, and evaluates there, as any other.
+
+    Args:
+        frames: of an actor's life, from its beginning to its service.
+    """
+    for frame in frames:
+        actor = frame.f_locals.get("instance")
+        if actor is not None:
+            names = getattr(sys.modules.get(type(actor).__module__), "__dict__", {})
+            generator = FunctionType(_BETWEEN, names)(actor)
+            found: FrameType = generator.gi_frame
+            return found
+    return None
+
+
+def _between(self: Any) -> Iterator[None]:
+    yield
+
+
+_BETWEEN = _between.__code__.replace(
+    co_filename="<between two messages>", co_name="actor", co_firstlineno=1
+)
 
 
 class _Session:

@@ -157,6 +157,8 @@ class Loop:
         self.is_taken = False
         #: Called with (flags, body) of an event; runs the hook that is for it.
         self.on_event: Callable[[int, memoryview], None] = lambda _flags, _body: None
+        #: Called with the body of a record of kind TAP.
+        self.on_tap: Callable[[bytes], None] = lambda _body: None
         #: Says when to make way for the next incarnation; None: never.
         self.recycler: Recycler | None = None
         self._runner: BatchRunner | None = None
@@ -544,6 +546,8 @@ class Loop:
         elif kind == Kind.FENCE:
             (process,) = CALL_ID.unpack_from(body)
             self._store.sweep(process, self._actor)
+        elif kind == Kind.TAP:
+            self.on_tap(bytes(body))
 
     def _happened(self, flags: int, body: memoryview) -> None:
         """Run the hook for an event; raising crashes the actor, as in a tell."""
@@ -624,6 +628,10 @@ class Loop:
         if self.is_held:
             received.leave()
             return False
+        return self._step_behind(received)
+
+    def _step_behind(self, received: Received) -> bool:
+        """Step behind the message in the batch, and free its payload; return whether that is so."""
         self.source.done(place=True)
         received.consume()
         return True

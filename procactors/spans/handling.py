@@ -22,6 +22,7 @@ from opentelemetry import context as contexts, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Tracer
 
+from procactors.model.plain_text import encodable
 from procactors.process.order import read_order
 from procactors.spans.sending import start_sending, stop_sending
 from procactors.spans.words import (
@@ -166,7 +167,7 @@ def in_span(
     name, incarnation = who
     attributes = attributes_of("process", name, method)
     attributes[INCARNATION], attributes[DELIVERIES] = incarnation, deliveries
-    return _Handled(tracer, handler, f"process {name}", attributes, context)
+    return _Handled(tracer, handler, f"process {encodable(name)}", attributes, context)
 
 
 class _Handled:

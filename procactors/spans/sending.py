@@ -20,6 +20,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind, Tracer
 
 from procactors.errors import MailboxFull
+from procactors.model.plain_text import encodable
 from procactors.spans.words import (
     BATCH_COUNT,
     MESSAGE_ID,
@@ -220,7 +221,7 @@ class _Sending:
         if contexts:
             attributes[BATCH_COUNT] = work.count
         self.span: Span = tracer.start_span(
-            f"{operation} {name}",
+            f"{operation} {encodable(name)}",
             contexts[0] if contexts else None,
             SpanKind.PRODUCER if operation == "send" else SpanKind.CLIENT,
             attributes,

@@ -17,6 +17,7 @@ from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.trace import Status, StatusCode
 
+from procactors.model.plain_text import encodable
 from procactors.wire.envelope import bare, handler_name
 from procactors.wire.raised import name_of, said
 
@@ -60,7 +61,7 @@ def attributes_of(operation: str, destination: str, method: bytes) -> dict[str, 
         "messaging.system": "procactors",
         "messaging.operation.name": operation,
         "messaging.operation.type": "process" if operation == "process" else "send",
-        "messaging.destination.name": destination,
+        "messaging.destination.name": encodable(destination),
         "procactors.handler": handler_name(bare(method)),
     }
 

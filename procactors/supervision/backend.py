@@ -97,9 +97,11 @@ class Host(Protocol):
 
     Attributes:
         pid: of its process; None while none is there.
+        taps: what tests have its lives do with messages (see `runner.taps`): name and argument.
     """
 
     pid: int | None
+    taps: dict[str, str]
 
     @property
     def words(self) -> Words:
@@ -185,6 +187,9 @@ class Host(Protocol):
     def stop(self) -> None:
         """Put a stop into the mailbox, behind everything that the parent has sent."""
 
+    def tap(self, name: str, argument: str) -> None:
+        """Tell the life that there is of a tap, behind everything that the parent has sent."""
+
     def nudge(self) -> None:
         """Wake an actor that waits for a message, so that it looks at its words."""
 
@@ -227,7 +232,13 @@ class Listener(Protocol):
 
 
 class Backend(Protocol):
-    """Where the actors of one system run, and what is said to their callers."""
+    """Where the actors of one system run, and what is said to their callers.
+
+    Attributes:
+        taps: those of all actors that are spawned from now on (see `Host`).
+    """
+
+    taps: dict[str, str]
 
     def host(self, actor: int, name: str, class_name: str, options: Options) -> Host:
         """Make the host of a new actor. Raises OSError: no room, or no descriptor."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from procactors.process.order import FILES, PREFIX
+from procactors.process.output import file_stem
 from procactors.wire.runtime_dir import LOG_PIPE
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Logs:
         self._stdout = stdout
         self._most = most
         self._runtime_dir = runtime_dir
-        self._folder = os.path.abspath(os.path.join(_FOLDER, system.replace("/", "%2F")))
+        self._folder = os.path.abspath(os.path.join(_FOLDER, file_stem(system)))
         if stdout == FILES:
             os.makedirs(self._folder, exist_ok=True)
         #: Of the log pipe; -1: there is none, or it is the intake's.

@@ -13,6 +13,7 @@ import select
 import sys
 import threading
 
+from procactors.model.plain_text import plain
 from procactors.process.output import ERR_PIPE, OUT_PIPE
 
 __all__ = ["OutputRelay", "lines_of"]
@@ -178,7 +179,7 @@ class OutputRelay:
             return
         # So wide: it is the program's own, or closed, and the next lines want to be written.
         with contextlib.suppress(Exception):
-            prefix = f"[{stream.name}]"
+            prefix = f"[{plain(stream.name)}]"
             if out.isatty() and "NO_COLOR" not in os.environ:
                 colour = _COLOURS[stream.actor % len(_COLOURS)]
                 prefix = f"\x1b[{colour}m{prefix}\x1b[0m"

@@ -52,7 +52,7 @@ from procactors.wire.mailbox.black_box import (
     STOPPED,
 )
 from procactors.wire.procstat import resident_of
-from procactors.wire.record import Kind, frame
+from procactors.wire.record import Kind, frame, tap_record
 from procactors.wire.replies.failures import own_failure
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class ProcessHost(ActorMailbox):
         self._processes = processes
         self._recovery = processes.recovery
         self.pid: int | None = None
+        self.taps = dict(processes.taps)
         self._child: Child | None = None
         #: Number of the start that no process has come of yet; 0 for none.
         self.ordered = 0
@@ -154,6 +155,8 @@ class ProcessHost(ActorMailbox):
             levels=self._processes.logs.levels,
             output=self._processes.logs.output,
             is_traced=around.is_traced,
+            taps=tuple(self.taps.items()),
+            options=pickle.dumps(options) if self.taps else b"",
         )
         write_order(self.folder, order)
 
@@ -261,6 +264,10 @@ class ProcessHost(ActorMailbox):
         """Put a stop into the mailbox, behind everything that the parent has sent."""
         self._processes.endpoint.stop_in_order(self.id)
 
+    def tap(self, name: str, argument: str) -> None:
+        """Tell the life that there is of a tap."""
+        self._processes.endpoint.send_control(self.id, tap_record(name, argument))
+
     def nudge(self) -> None:
         """Wake an actor that waits for a message; takes no token of the mailbox."""
         self._processes.endpoint.send_control(self.id, frame(Kind.NUDGE, 0, b""))
@@ -326,6 +333,7 @@ class Processes:
         self.launcher = launcher
         self.recovery = recovery
         self.logs = logs
+        self.taps: dict[str, str] = {}
         self.oom = OomKills()
         #: What actors that are over have counted; made with the first of them.
         self.totals: totals.Totals | None = None
@@ -402,6 +410,7 @@ class Processes:
     def close(self) -> None:
         """Keep nothing more of actors that end: the system has."""
         self.is_closed = True
+        self._by_pidfd.clear()  # nothing is watched any more
         if self.totals is not None:
             self.totals.close()
 

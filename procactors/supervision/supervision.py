@@ -88,6 +88,7 @@ class Supervision:
             c.KillCall: self._kill_call,
             c.Suspend: self._suspend,
             c.Resume: self._resume,
+            c.Tap: self._tap,
             c.Wait: self._wait,
             c.Describe: self._describe,
             c.Find: self._find,
@@ -201,6 +202,11 @@ class Supervision:
         from procactors.supervision.suspension import resume  # only where it is used
 
         resume(self.core, command, who)
+
+    def _tap(self, command: c.Tap, who: ReplyTo) -> None:
+        from procactors.supervision.tapping import tap  # only in tests of programs
+
+        tap(self.core, command, who)
 
     def _open_inbox(self, command: c.OpenInbox, who: ReplyTo) -> None:
         self.core.reply(who, self.trees.new_inbox(command.name).info)

@@ -141,7 +141,7 @@ class Journal:
 
     def _line(self, kind: str, actor: int, *values: object) -> bytes:
         self._number += 1
-        now, clock = round(time.time(), 3), round(monotonic(), 3)
+        now, clock = round(time.time(), 3), int(monotonic() * 1000) / 1000  # not in the future
         return f"{(self._number, now, clock, kind, actor, *values)!a}\n".encode("ascii")
 
     def _try_anew(self) -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "parse_all",
     "stamp_of",
     "stamped",
+    "tap_record",
     "whole_records",
 ]
 
@@ -113,6 +114,7 @@ class Kind(enum.IntEnum):
     CANCEL = 14  #: a reply: the message was not begun, since its caller had cancelled it
     MOVED = 15  #: in a black box: a CALL that is somebody else's now; in a reply pipe: whose
     LOG = 16  #: in the log pipe: a log record of an actor, or a piece of one
+    TAP = 17  #: to an actor: a test has a hand in its messages from now on, or no more
 
 
 #: Indexed by a body's size modulo eight.
@@ -168,6 +170,11 @@ def stamp_of(data: memoryview, end: int) -> tuple[int, int]:
     """
     (word,) = _unpack_stamp(data, end - STAMP)
     return word >> 8, word & MOST_STANDING
+
+
+def tap_record(name: str, argument: str) -> bytes:
+    """Return the record that tells an actor of a tap; without an argument, of its end."""
+    return frame(Kind.TAP, 0, f"{name}\n{argument}".encode())
 
 
 def whole_records(data: bytes) -> Iterator[bytes]:

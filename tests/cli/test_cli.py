@@ -136,6 +136,22 @@ def test_output_that_nobody_reads_is_no_traceback():
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
+def test_output_for_which_there_is_no_room_is_one_line():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "procactors", "examples"],
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=LONG_S,
+            check=False,
+        )
+    said = b"procactors: the output could not be written: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
+
+
 def test_a_demo_whose_reader_leaves_ends_with_1_and_no_traceback():
     """`procactors demo | head -1` analyses no files that nobody hears of."""
     process = start("demo", "--limit", "10", "--workers", "1", "--no-kill")

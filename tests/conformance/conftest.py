@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -36,13 +35,6 @@ class World:
                 return value
             self.system.clock.advance(0.05)
         raise AssertionError(f"waited {OWN_TIME_S} s of its own time for {what}")
-
-    def pause(self, seconds: float) -> None:
-        """Let so much of its time pass."""
-        if self.backend == "inline":
-            self.system.clock.advance(seconds)
-        else:
-            time.sleep(seconds)
 
     def crash(self, ref: Any) -> None:
         """End an actor as a kill from outside does, and wait until that is seen."""

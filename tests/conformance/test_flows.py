@@ -109,6 +109,7 @@ def test_an_item_that_does_not_come_in_time_is_an_error(world):
     with pytest.raises(AskTimeout, match=r"within 2\.0 s; the stream is still open"):
         next(stream)
     stream.close()
+    source.kill()  # a stop would wait for it
 
 
 class Stalls:

@@ -292,3 +292,19 @@ def test_the_same_seed_is_the_same_run_in_any_interpreter(tmp_path):
         runs.append(done.stdout)
     assert runs[0].count("\n") > 50
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("backend", ["inline", "threads"])
+def test_a_caller_that_gives_up_loses_nothing(backend, caplog):
+    async def program():
+        async with AsyncActorSystem(backend=backend) as system:
+            keeper = await system.spawn(Keeper)
+            sleeper = await system.options(max_concurrency=2).spawn(Sleeper, keeper.sync)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(sleeper.ask(Sleeper.forever), 0.1)
+            while "cancelled" not in await keeper.ask(Keeper.take):
+                pass
+            await sleeper.stop()
+
+    asyncio.run(program())
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,23 @@ try:
 except SpawnError as error:
     print("processes", type(error).__name__)
 """
+
+
+def test_threads_share_an_inbox_and_each_message_goes_to_one_of_them():
+    with ActorSystem(backend="threads") as system:
+        inbox, got = system.inbox(), []
+
+        def receive():
+            while (number := inbox.receive(timeout=30.0)) is not None:
+                got.append(number)
+
+        readers = [threading.Thread(target=receive) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        for number in range(300):
+            inbox.ref.tell(number)
+        for _ in readers:
+            inbox.ref.tell(None)
+        for reader in readers:
+            reader.join()
+        assert sorted(got) == list(range(300))

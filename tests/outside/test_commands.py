@@ -7,17 +7,20 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from time import monotonic
 
 import pytest
 
 from procactors import Actor, ActorSystem, Supervisor, spec
-from procactors.cli import main
+from procactors.cli import main, orders
 from procactors.cli.rows import COLUMNS
-from procactors.cli.table import duration, lines_of, plain, size
+from procactors.cli.table import cut, duration, lines_of, size, width_of
 from procactors.errors import ActorDied, ActorStopped
+from procactors.model.plain_text import plain
 from procactors.outside.roster import Roster
 from tests.support.actors import Counter, Crasher, Sleeper
+from tests.support.namespaces import running_with_own_pids
 from tests.support.programs import running
 from tests.support.waiting import SHORT_S, aside, eventually
 
@@ -171,6 +174,47 @@ def test_status_of_one_that_comes_up_is_stopped_or_has_a_stuck_parent(gate):
         program.process.send_signal(signal.SIGCONT)
 
 
+def test_of_a_systems_processes_in_another_container_nothing_wrong_is_shown(capsys):
+    """Their numbers are those of other processes here, as 1 is in any case."""
+    code = """
+        import sys
+        from procactors import ActorSystem
+        from tests.support.actors import Counter
+        with ActorSystem("apart") as system:
+            system.options(name="one").spawn(Counter)
+            print(system._dir.path, flush=True)
+            sys.stdin.read()
+    """
+    with running_with_own_pids(code, stdin=subprocess.PIPE) as program:
+        path = program.line()
+
+        def said(*arguments):
+            capsys.readouterr()
+            code = main([*arguments, "--system", path])
+            return code, capsys.readouterr()
+
+        (row,) = json.loads(said("ps", "--json")[1].out)["actors"]
+        assert (row["state"], row["suspended"]) == ("idle", False)
+        assert (row["cpu"], row["cpu_s"], row["memory"]) == (None, None, None)
+        assert said("ps")[1].out.splitlines()[1].split()[2:5] == ["idle", "-", "-"]
+        assert said("top", "-n", "1", "--interval", "0.1")[1].out.splitlines()[2].split()[3:5] == [
+            "-",
+            "-",
+        ]
+        known = json.loads(said("status", "one", "--json")[1].out)
+        assert (known["process"], known["parent"]["process"]) == (None, None)
+        assert "in another container" in said("status", "one")[1].out
+        for order in (["stack", "one"], ["stack", "--parent"], ["kill", "--now", "one"]):
+            code, shown = said(*order)
+            assert (code, shown.out) == (1, "")
+            assert "in another PID namespace" in shown.err
+        # Its parent knows better.
+        assert said("suspend", "one")[0] == said("resume", "one")[0] == said("kill", "one")[0] == 0
+        stdin, program.process.stdin = program.process.stdin, None
+        stdin.close()
+        assert program.end()[0] == 0
+
+
 def test_what_is_not_there_is_exit_code_4_and_what_makes_no_sense_2(system, capsys):
     system.inbox("in")
     assert refused(capsys, "status", "nobody")[0] == 4
@@ -228,6 +272,20 @@ def test_stop_kills_at_its_deadline_and_kill_at_once(system, command, gate):
         "one: was killed by the runtime with SIGKILL\n",
     )
     assert command("kill", "two") == (0, "two: was killed by the runtime with SIGKILL\n")
+
+
+def test_a_stop_that_takes_longer_than_the_command_is_no_silence(system, capsys, gate, monkeypatch):
+    monkeypatch.setattr(orders, "_STOP_S", 0.1)
+    monkeypatch.setattr(orders, "_SLACK_S", 0.1)
+    ref = system.options(name="one", stop_timeout=60).spawn(Sleeper)
+    ref.tell(Sleeper.sleep, gate)
+    gate.arrival()
+    assert refused(capsys, "stop", "one") == (
+        1,
+        "one: it is not done within 0.2 s; the parent goes on with it",
+    )
+    gate.open()
+    assert str(ref.wait(SHORT_S)) == "stopped"
 
 
 def test_a_trees_supervisor_is_stopped_by_its_name(system, command):
@@ -301,6 +359,57 @@ def test_the_whole_system_is_stopped_as_by_its_program(capsys):
 # -- text -----------------------------------------------------------------------------------------
 
 
+class Nasty(Actor):
+    def cry(self):
+        self.context.log.warning("one\x1b[2J\r\n\ttwo")
+
+    def fail(self):
+        raise ValueError("\x1b]0;title\x07")
+
+
+def test_no_command_prints_what_a_terminal_obeys(system, capsys):
+    """Names, log lines, exceptions and the names that the user types."""
+    name = "n\x1b[31m\nname\x9b7m"
+    ref = system.options(name=name, max_restarts=9).spawn(Nasty)
+    ref.ask(Nasty.cry)
+    ref.tell(Nasty.fail)
+    with Roster(system._dir.path) as roster:
+        eventually(lambda: roster.refresh() or roster.find(name).restarts, "the crash")
+    shown = "n\\x1b[31m\\nname\\x9b7m"
+    for arguments in (
+        ["ps"],
+        ["tree"],
+        ["top", "-n", "1", "--interval", "0"],
+        ["status", name],
+        ["stack", name],
+        ["events", "--no-follow"],
+        ["logs", "--tail", "9"],
+        ["metrics"],
+        ["status", "no\x1b[31m\n"],
+        ["stop", "no\x1b[31m\n"],
+        ["profile", name, "--seconds", "0.1", "-o", os.devnull],
+        ["kill", name],
+    ):
+        capsys.readouterr()
+        main([*arguments, "--system", ME])
+        said = "".join(capsys.readouterr())
+        assert shown in said or "no\\x1b[31m\\n" in said, arguments
+        obeyed = {char for char in said if not char.isprintable()} - {"\n", "\t"}
+        assert not obeyed, arguments
+
+
+def test_where_the_terminal_has_no_such_characters_they_are_named(system):
+    system.options(name="größe-\u4e2d").spawn(Counter)
+    done = subprocess.run(
+        [sys.executable, "-m", "procactors", "tree", "--system", ME],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "größe-\\u4e2d".encode("latin-1") in done.stdout
+
+
 def test_numbers_are_for_people():
     assert [size(count) for count in (0, 1, 999, 1024, 20 << 20, 3 << 30)] == [
         "-",
@@ -325,4 +434,21 @@ def test_a_name_cannot_order_the_terminal():
         "NAME   COUNT",
         "a          1",
         "bcdef    200",
+    ]
+
+
+def test_a_character_may_take_two_columns_of_a_terminal_or_none():
+    assert [width_of(text) for text in ("abc", "é", "e\u0301", "中文", "😀")] == [3, 1, 1, 4, 2]
+    assert [cut("中文字", width) for width in (7, 6, 5, 4, 3, 0)] == [
+        "中文字",
+        "中文字",
+        "中文…",
+        "中…",
+        "中…",
+        "",
+    ]
+    assert lines_of(("n", "count"), [["中文", "1"], ["a", "20"]], ("count",)) == [
+        "N     COUNT",
+        "中文      1",
+        "a        20",
     ]

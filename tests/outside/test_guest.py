@@ -14,6 +14,7 @@ from procactors.errors import ActorStopped
 from procactors.model import commands as c
 from procactors.outside.guest import Guest, NoAnswer, OtherVersion, check_version
 from procactors.outside.systems import NoSystem, view_of
+from procactors.process.live import LiveProcess
 from tests.support.actors import Counter
 from tests.support.programs import running
 from tests.support.waiting import eventually
@@ -103,6 +104,8 @@ def test_a_parent_that_is_stopped_does_not_answer_nor_do_it_later(host):
     with Guest(path) as guest:
         (info,) = guest.ask(c.ListActors())
         program.process.send_signal(signal.SIGSTOP)
+        with LiveProcess(program.process.pid) as process:
+            eventually(lambda: process.is_suspended, "the stop")
         try:
             with pytest.raises(NoAnswer, match=r"did not answer within 0.3 s.*is stopped"):
                 guest.ask(c.Kill(info.actor), 0.3)

@@ -12,6 +12,7 @@ from procactors.outside.roster import NoActor, Roster
 from procactors.outside.systems import NoSystem
 from tests.support.actors import Counter, Sleeper
 from tests.support.gates import Gate
+from tests.support.programs import running
 from tests.support.waiting import SHORT_S, aside, eventually
 
 
@@ -151,3 +152,22 @@ def test_looking_holds_nothing_that_is_over(system, roster):
     roster.refresh()
     with open("/proc/self/maps") as maps:
         assert not any(box in line for line in maps)
+
+
+def test_with_few_descriptors_it_looks_at_all_of_many(system):
+    """A map of each actor's box holds one; those that may be used up are used in turn."""
+    refs = [system.options(name=f"one-{n}").spawn(Counter) for n in range(12)]
+    for ref in refs:
+        ref.ask(Counter.increment)
+    code = """
+        import os, resource, sys
+        from procactors.outside.roster import Roster
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        with Roster(sys.argv[1]) as roster:
+            for _ in range(2):
+                roster.refresh()
+                print(*(view.handled for view in roster.actors.values()))
+            print(len(os.listdir("/proc/self/fd")) < 24)
+    """
+    with running(code, system._dir.path) as program:
+        assert program.end() == (0, "1 1 1 1 1 1 1 1 1 1 1 1\n" * 2 + "True\n", "")

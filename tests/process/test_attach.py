@@ -74,7 +74,8 @@ def test_continue_with_a_breakpoint_stops_there_again_and_ctrl_c_anywhere(system
         person.types(f"b {BREAKPOINT}")
         person.sees("(Pdb) ")
         person.types("c")
-        eventually(lambda: is_debugged(system, ref), "the debugger to stay")
+        person.sees("\n")  # it has been read: Ctrl-C drops what has not
+        assert is_debugged(system, ref)
         person.presses_ctrl("c")
         person.sees("(Pdb) ")
         person.types("!while True: pass")
@@ -105,6 +106,31 @@ def test_an_idle_actor_is_debugged_too(system):
         person.types("c")
         assert person.ends() == 0
     assert ref.ask(Somewhere.count_to, 3) == 3
+
+
+class Awaiting(Somewhere):
+    async def nothing(self):
+        pass
+
+
+@pytest.mark.methods
+@pytest.mark.parametrize("kind", [Somewhere, Awaiting])
+def test_between_two_messages_self_is_the_actor(system, kind):
+    ref = system.spawn(kind)
+    with attached(system, ref) as person:
+        assert "<between two messages>" in person.sees("(Pdb) ")
+        person.types("p self.value")
+        assert "7" in person.sees("(Pdb) ")
+        person.types("!self.value = 8")
+        person.sees("(Pdb) ")
+        person.types("n")
+        reply = ref.submit(Somewhere.count_to, 3)
+        assert "count_to" in person.sees("(Pdb) ")
+        person.types("p self.value")
+        assert "8" in person.sees("(Pdb) ")
+        person.types("q")
+        assert person.ends() == 0
+    assert reply.result(SHORT_S) == 3
 
 
 @pytest.mark.methods

@@ -8,6 +8,7 @@ import pytest
 
 from procactors import ActorSystem
 from procactors.errors import ActorDied
+from procactors.process.output import file_stem
 from tests.support.loggers import Talker
 from tests.support.programs import running
 from tests.support.terminals import Terminal, screen
@@ -104,6 +105,18 @@ def test_with_files_each_actor_has_its_own(start_method, tmp_path):
     assert lines == ["one", "by write two", "by C two", "by shell two", "five"]
     assert (folder / "tom.err").read_text() == "three\n"
     assert (folder / "a%2Fb.out").read_text() == "four\n"
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/../..", "long" * 100, "\udc80\ud800"])
+def test_whatever_a_name_is_it_is_one_file_in_its_folder(name, tmp_path):
+    stem = file_stem(name)
+    path = tmp_path / "within" / f"{stem}.out"
+    path.parent.mkdir()
+    path.write_text("")
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+    assert file_stem(name + "x") != stem
+    (tmp_path / "within" / stem).mkdir()  # of a system, a folder
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["within"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path, monkeypatch):

@@ -170,3 +170,14 @@ def test_the_page_names_each_family():
     page = (ROOT / "docs" / "metrics.md").read_text()
     for name, kind in FAMILIES.items():
         assert f"`{name}{'_total' * (kind == 'counter')}" in page
+
+
+def test_names_that_no_text_can_have_are_labels_all_the_same(system):
+    """As file names that are not UTF-8, which Python reads as half characters."""
+    ref = system.options(name="a\udc80\n\x1b").spawn(Counter)
+    ref.ask(Counter.increment)
+    registry = CollectorRegistry()
+    registry.register(metrics.collector(system, name="shop\ud800"))
+    samples = samples_of(text_string_to_metric_families(generate_latest(registry).decode()))
+    labels = sorted({"system": "shop\\ud800", "actor": "a\\udc80\n\x1b"}.items())
+    assert samples[("procactors_actors", *labels)] == 1

@@ -161,6 +161,7 @@ def test_tasks_are_shown_with_what_they_await(system, gate):
     )
     names = [frame.function.rpartition(".")[2] for frame in found[0].frames]
     assert names.index("inner") < names.index("wait")
+    ref.kill()  # a stop would wait for it
 
 
 def test_two_that_ask_at_once_both_see_it(system, gate):
@@ -170,6 +171,7 @@ def test_two_that_ask_at_once_both_see_it(system, gate):
     gate.open()
     found = [aside(looked, ref) for _ in range(4)]
     assert all("hold_the_lock" in main_functions(one.result(SHORT_S)) for one in found)
+    ref.kill()  # a stop would wait for it
 
 
 def test_an_actor_that_is_over_is_not_at_home(system):

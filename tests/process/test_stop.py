@@ -20,6 +20,8 @@ from procactors import (
     spec,
 )
 from procactors.errors import ActorStopped, AskCycleError, AskTimeout
+from procactors.model import commands
+from procactors.runtime.client import Client
 from procactors.wire.mailbox import closing as sealing
 from procactors.wire.mailbox.closing import peek
 from tests.support.actors import Counter, Crasher, Echo, Recorder, Relay, recorded
@@ -515,3 +517,29 @@ def test_a_system_stops_while_it_spawns(start_method):
         thread.join()
     assert len(errors) == 3
     assert all("stop" in str(error) for error in errors), errors
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_an_end_that_is_confirmed_late_is_an_end(monkeypatch, is_done):
+    """On a busy machine to clear up behind many takes longer than an answer is waited for."""
+    asked = []
+
+    def ask(client, command, timeout=None):
+        if isinstance(command, commands.StopAll):
+            asked.append(command.timeout)
+            if is_done:
+                answer(client, command, timeout)
+            raise AskTimeout("as if it had come too late")
+        return answer(client, command, timeout)
+
+    answer = Client.ask
+    monkeypatch.setattr(Client, "ask", ask)
+    system = ActorSystem()
+    ref = system.spawn(Counter)
+    pid = ref.status().pid
+    report = system.stop(1.0)
+    # As long as there are fewer than before it is waited for, and a stuck one is done without.
+    assert asked == [pytest.approx(1.0, abs=0.5), *[0.0] * is_done]
+    assert report.clean is is_done
+    assert not os.path.exists(f"/proc/{pid}")
+    assert not os.path.exists(system._dir.path)

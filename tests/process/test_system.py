@@ -17,7 +17,7 @@ import pytest
 
 from procactors import Actor, ActorSystem, Supervisor, spec
 from procactors.errors import ActorStopped, ForeignProcess, InvalidSpec, ProcActorsError
-from tests.support import leaks
+from procactors.testing import leaks
 from tests.support.actors import Counter, Echo, Sleeper
 from tests.support.programs import running
 

@@ -90,7 +90,7 @@ async def async_generator(_):
 CASES = [
     *system_words(
         name=["", 3, b"n", "a\0b"],
-        backend=["threads", None, 3],
+        backend=["fibers", "", 3],
         start_method=["forkserv", None, [], 3],
         preload=["numpy", 3, [3], [""], None],
         spares=[-1, 1.5, "2", True, None, np.bool_(True)],

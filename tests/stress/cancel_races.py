@@ -180,6 +180,10 @@ class Sender(Actor):
         return canceller.results, canceller.wrong, canceller.open
 
 
+#: States of an actor that takes messages.
+_UP = ("idle", "busy")
+
+
 def run(
     system: ActorSystem,
     folder: Path,
@@ -217,6 +221,10 @@ def run(
         time.sleep(chance.uniform(0.0, 0.02))  # the moment of the kill is drawn by chance
         if kills:
             victim = last if chance.random() < 0.7 else chance.choice([last, target, *others])
+            if chance.random() < 0.5:
+                # Else, where a start takes longer than the time between two kills, nothing but
+                # starts would be killed, and no call would come to its end.
+                eventually(lambda who=victim: who.status().state in _UP, "it to be up", LONG_S)
             pid = eventually(lambda who=victim: who.status().pid, "a process to kill", LONG_S)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Iterator
 
+from procactors.wire.procstat import STATE, stat_of
 from tests.support.programs import environment
-from tests.support.waiting import SHORT_S
+from tests.support.waiting import SHORT_S, eventually
 
 
 class Person:
@@ -44,7 +45,12 @@ class Person:
         os.write(self._master, (text + end).encode())
 
     def presses_ctrl(self, letter: str) -> None:
-        """Press Ctrl and a letter."""
+        """Press Ctrl and a letter, once the program waits for something.
+
+        No person is so fast that it comes between a prompt and the wait behind it, where readline
+        notes a signal with the next key only.
+        """
+        eventually(self._is_waiting, "the program to wait")
         self.types(chr(ord(letter.upper()) - 64), end="")
 
     def ends(self, timeout: float = SHORT_S) -> int:
@@ -62,6 +68,10 @@ class Person:
         """SIGKILL the program at once."""
         os.kill(self.pid, signal.SIGKILL)
         self.ends()
+
+    def _is_waiting(self) -> bool:
+        stat = stat_of(self.pid)
+        return not stat or stat[STATE] == b"S"
 
     def _read(self, seconds: float) -> bool:
         poll = select.poll()

@@ -1,4 +1,4 @@
-"""Programs that see other file systems: small ones, read-only ones, a /dev/shm of their own."""
+"""Programs that see other file systems, small or read-only ones, or processes of their own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.leaks import SHARED_MEMORY
+from procactors.testing.leaks import SHARED_MEMORY
 from tests.support.programs import Program, environment, running_python
 
 #: Root needs no namespace of users; everybody else becomes root in one.
 _FLAGS = ("--mount",) if os.geteuid() == 0 else ("--map-root-user", "--mount")
+#: A namespace of process ids, as a container has one.
+_OWN_PIDS = ("--pid", "--fork", "--mount-proc", "--kill-child")
 
 
 class Place:
@@ -96,4 +98,19 @@ def running_with_mounts(
     with running_python(
         *command, textwrap.dedent(code), *arguments, python="unshare", **options
     ) as program:
+        yield program
+
+
+@contextlib.contextmanager
+def running_with_own_pids(code: str, *arguments: object, **options: object) -> Iterator[Program]:
+    """Run `code` as ``python -c`` in a namespace of process ids of its own.
+
+    The test is skipped where that is not allowed.
+    """
+    flags = (*_FLAGS, *_OWN_PIDS)
+    tried = subprocess.run(["unshare", *flags, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"no namespace of process ids is allowed here: {tried.stderr.strip()}")
+    command = (*flags, sys.executable, "-c", textwrap.dedent(code))
+    with running_python(*command, *arguments, python="unshare", **options) as program:
         yield program

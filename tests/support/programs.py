@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 import procactors
-from tests.support.leaks import SHARED_MEMORY
+from procactors.testing.leaks import SHARED_MEMORY
 from tests.support.waiting import LONG_S, eventually
 
 #: All processes of one program carry its token in their environment under this name.
@@ -25,6 +25,8 @@ VARIABLE = "PROCACTORS_TEST_PROGRAM"
 #: Seconds that a program may take to its end: less than a test may wait, so that what it printed is
 #: told.
 END_S = 45.0
+#: Seconds in which what has lost its owner may end by itself.
+GRACE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,9 @@ def _run(command, arguments, options) -> Iterator[Program]:
         yield program
     finally:
         process.kill()
+        # Killed at once, who is removing the system's files would leave them half-way.
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: not program.tree(), "its end", GRACE_S)
         for left in program.tree():
             with contextlib.suppress(psutil.Error):
                 left.kill()

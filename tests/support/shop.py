@@ -56,6 +56,8 @@ def main(name, folder):
                 workers[0].ask(Worker.ping)
             elif word == "wait":
                 workers[0].submit(Worker.call, workers[1])
+            elif word.startswith("hire "):
+                system.options(name=word.partition(" ")[2]).spawn(Worker)
             elif word.startswith("kill "):
                 os.kill(system[word.partition(" ")[2]].ask(Worker.ping), 9)
             print("done", flush=True)

@@ -227,6 +227,24 @@ def test_actors_are_stopped_and_killed_when_that_is_confirmed(shop, open_dashboa
 
 
 @needs_browser
+def test_a_question_behind_another_has_an_answer_of_its_own(shop, open_dashboard, browser):
+    browser.open(open_dashboard("--system", shop.name)[1])
+    shows(browser, "tbody", "cid")
+    answers = """(async () => {
+        const { confirm } = await import(new URL("static/dialog.js", document.baseURI));
+        const ask = (title) => confirm({ title, text: "", yes: "Yes" });
+        const dialog = document.querySelector("#dialog");
+        const first = ask("one");
+        dialog.close("");
+        const second = ask("two");
+        await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+        dialog.querySelector("button[value=yes]").click();
+        return [await first, await second];
+    })()"""
+    assert browser.run(answers) == [False, True]
+
+
+@needs_browser
 def test_an_actor_is_suspended_and_resumed(shop, open_dashboard, browser):
     browser.open(open_dashboard("--system", shop.name)[1])
     shows(browser, "tbody", "ann")
@@ -313,6 +331,17 @@ def test_all_is_reached_by_keys(shop, open_dashboard, browser):
 
 
 @needs_browser
+def test_a_name_of_any_length_leaves_the_other_columns_in_sight(shop, open_dashboard, browser):
+    name = "<b>" + 70 * "long"
+    shop.order(f"hire {name}")
+    browser.open(open_dashboard("--system", shop.name)[1])
+    shows(browser, "tbody", name)
+    browser.resize(1000, 700)
+    head = "document.querySelector('th[data-column=cpu]').getBoundingClientRect()"
+    assert browser.run(f"{head}.right") < 1000
+
+
+@needs_browser
 def test_it_is_light_and_dark_and_fits_a_narrow_screen(shop, open_dashboard, browser):
     browser.open(open_dashboard("--system", shop.name)[1])
     shows(browser, "tbody", "cid")
@@ -334,6 +363,11 @@ def test_it_is_light_and_dark_and_fits_a_narrow_screen(shop, open_dashboard, bro
     for tab in ("Tree", "Actors", "Waits", "Crashes", "Dead letters", "Log", "Events"):
         browser.click("[role=tab]", tab)
         assert browser.run("document.documentElement.scrollWidth") == 360, tab
+    browser.press("g")
+    browser.run("document.querySelector('#tabs').scrollLeft = 0")
+    browser.press("7")
+    chosen = "document.querySelector('#tab-events').getBoundingClientRect()"
+    assert browser.run(f"{chosen}.right") <= 360, "a tab that a key chooses is seen"
     browser.click("[role=tab]", "Tree")
     browser.click("[role=treeitem]", "ann")
     shows(browser, "#detail h2", "ann")

@@ -8,13 +8,19 @@ export function confirm({ title, text, yes, danger = false }) {
   return new Promise((resolve) => {
     dialog.returnValue = "";
     dialog.setAttribute("aria-labelledby", "dialog-title");
-    dialog.replaceChildren(h("form", { method: "dialog" },
+    const form = h("form", { method: "dialog" },
       h("h2", { id: "dialog-title" }, title),
       h("p", {}, text),
       h("div", { class: "buttons" },
         h("button", { value: "", autofocus: true }, "Cancel"),
-        h("button", { value: "yes", class: danger ? "danger" : "primary" }, yes))));
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+        h("button", { value: "yes", class: danger ? "danger" : "primary" }, yes)));
+    dialog.replaceChildren(form);
+    dialog.addEventListener("close", function closed() {
+      // It is told behind the closing: by then the next question may be there.
+      if (form.isConnected && dialog.open) return;
+      dialog.removeEventListener("close", closed);
+      resolve(form.isConnected && dialog.returnValue === "yes");
+    });
     dialog.showModal();
   });
 }

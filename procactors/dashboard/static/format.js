@@ -1,6 +1,7 @@
 // Numbers and instants for people.
 
 export function bytes(count) {
+  if (count == null) return "–"; // of a process in another container nothing is known
   if (!count) return "0";
   const units = ["B", "kB", "MB", "GB", "TB"];
   let unit = 0;
@@ -18,7 +19,7 @@ export function count(number) {
 export const things = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 
 export const rate = (number) => `${count(number)}/s`;
-export const percent = (number) => `${number < 10 ? number.toFixed(1) : Math.round(number)} %`;
+export const percent = (number) => number == null ? "–" : `${number < 10 ? number.toFixed(1) : Math.round(number)} %`;
 
 export function seconds(number) {
   if (number < 10) return `${Math.max(0, number).toFixed(1)} s`;

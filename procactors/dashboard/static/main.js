@@ -64,6 +64,7 @@ function choose(name) {
     panel.tab.setAttribute("aria-selected", other === name);
     panel.tab.tabIndex = other === name ? 0 : -1;
   }
+  panels[name].tab.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen
   panels[name].draw();
 }
 

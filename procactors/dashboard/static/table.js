@@ -86,6 +86,7 @@ export class Table {
       if (column.key === "name") {
         setText(item.name, row.name);
         setText(item.kind, row.kind === "inbox" ? "inbox" : row.class);
+        setAttribute(cell, "title", row.name.length > 24 ? row.name : null);
       } else if (column.key === "state") item.badge.show(stateOf(row));
       else {
         const text = column.text(row, at);

@@ -291,13 +291,24 @@ def dumps_by_value(
     buffer_callback: Callable[[Any], Any] | None = None,
     *,
     hands_over: bool = False,
+    is_code: bool = False,
 ) -> bytes:
-    """Pickle a value whose definitions the receiver may not be able to import."""
+    """Pickle a value whose definitions the receiver may not be able to import.
+
+    Args:
+        value: what is sent.
+        runtime_dir: as of `DefinitionPickler`.
+        buffer_callback: as there.
+        hands_over: as there.
+        is_code: as there.
+    """
     for _ in range(_TRIES):
         found: list[Any] = []
         file = io.BytesIO()
         collect = None if buffer_callback is None else found.append
-        pickler = DefinitionPickler(file, runtime_dir, collect, hands_over=hands_over)
+        pickler = DefinitionPickler(
+            file, runtime_dir, collect, is_code=is_code, hands_over=hands_over
+        )
         pickler.dump(value)
         if pickler.is_consistent():
             break

@@ -95,3 +95,11 @@ def test_the_sums_are_of_the_actors():
         "cpu": 0,
         "memory": 1000,
     }
+
+
+def test_what_is_not_known_of_a_process_is_no_number():
+    rows = Rows()
+    for at in (1.0, 2.0):
+        update(rows, at, view(1, cpu_s=None, memory=None), view(2))
+    assert (rows.rows[1]["cpu"], rows.rows[1]["memory"]) == (None, None)
+    assert (totals(rows.rows)["cpu"], totals(rows.rows)["memory"]) == (0.0, 1000)

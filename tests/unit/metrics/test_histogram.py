@@ -41,8 +41,14 @@ def test_the_median_of_many_even_times_is_within_a_few_percent(seed):
 def test_one_time_alone_stands_in_the_middle_of_its_column():
     low, high = BOUNDS_S[40], BOUNDS_S[41]
     found = histogram_of([low * 1.01])
-    for share in (0.5, 0.99, 1.0):
-        assert low <= found.quantile(share) <= high
+    for share in (0.0, 0.4, 0.5, 0.99, 1.0):
+        assert found.quantile(share) == pytest.approx((low + high) / 2)
+
+
+@given(st.lists(st.floats(0.0, 0.01), min_size=1, max_size=20), st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_share_is_done_no_sooner(times, one, other):
+    found = histogram_of(times)
+    assert found.quantile(min(one, other)) <= found.quantile(max(one, other))
 
 
 def test_what_is_empty_has_no_quantile_and_no_mean():

@@ -52,6 +52,14 @@ def test_the_flame_graph_is_well_formed_and_its_widths_are_times():
     assert any("hot <lambda> & co" in text for text in texts)
 
 
+def test_what_xml_cannot_have_stands_there_as_an_escape():
+    stacks = {("Main\x1bThread", "\ud800 (/a/\x00.py:1)"): 1.0}
+    text = as_svg(PROFILE._replace(stacks=stacks, note="\x07"), "a\x1b[31mname\n\udc80")
+    shown = "".join(ET.fromstring(text.encode()).itertext())
+    for wanted in (r"a\x1b[31mname\n\udc80", r"\x07", r"\ud800 (/a/\x00.py:1)"):
+        assert wanted in shown
+
+
 def test_an_empty_profile_is_drawn_too():
     ET.fromstring(as_svg(PROFILE._replace(stacks={}), "worker"))
     assert json.loads(as_speedscope(PROFILE._replace(stacks={}), "worker"))["profiles"] == []

@@ -10,7 +10,7 @@ from opentelemetry import baggage, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from procactors.spans.words import pack_context, unpack_context
+from procactors.spans.words import attributes_of, pack_context, unpack_context
 
 SPAN = SpanContext(
     trace_id=0xAF7651916CD43DD8448EB211C80319C,
@@ -64,3 +64,8 @@ def test_nothing_is_nothing():
 @pytest.mark.parametrize("packed", [b"00-rubbish", b"\xff\xff-", b"?", b"e30", b"WzFd", b"00-"])
 def test_what_cannot_be_read_is_an_empty_context(packed):
     assert not span_in(unpack_context(packed)).is_valid
+
+
+def test_a_name_that_is_no_utf_8_is_told_in_escapes():
+    """Else an exporter could send none of the spans of its batch."""
+    assert attributes_of("ask", "é\udc80", b"m:C.f")["messaging.destination.name"] == "é\\udc80"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support import leaks
+from procactors.testing import leaks
 
 #: Seconds to wait for what will not go away.
 HASTY = 0.05

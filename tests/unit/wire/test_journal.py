@@ -130,3 +130,10 @@ def test_another_format_is_named(tmp_path, journal):
     reader = JournalReader(str(tmp_path))
     with contextlib.closing(reader), pytest.raises(NoSystem, match="format 99"):
         reader.read()
+
+
+def test_no_turn_is_in_the_future(journal, reader, monkeypatch):
+    """Else what is still to be waited for would be longer than what was ordered."""
+    monkeypatch.setattr(j, "monotonic", lambda: 1.0006)
+    made(journal, 1)
+    assert reader.read()[-1].clock <= 1.0006

@@ -1,13 +1,18 @@
 """The leak check: what a test may not leave behind, and how that is seen.
 
+Layer: testing. Runs in: the process of the tests.
+Owns: nothing.
+Never: changes anything, but for `kill_strays`; takes another program's things for ours.
+
 `look` notes what there is, `left_since` names what came and did not go, and `check` waits for
 things to settle before it complains. There is one exception, made by not looking: the resource
 tracker of multiprocessing. The standard library starts it with the first child, keeps it and a
-pipe to it for the interpreter's whole life, and offers no way to end it; so `conftest.py` starts
-it before the first test, and it is part of what there was.
+pipe to it for the interpreter's whole life, and offers no way to end it; so `prepare` starts it
+before the first look, and it is part of what there was.
 
 A process that lost its parent is nobody's child any more. It is recognised by a mark in its
-environment, which it inherited from the test run.
+environment, which it inherited from the test run (`prepare`). Where there is no /proc (it is
+Linux's), descriptors and such orphans are not seen.
 """
 
 from __future__ import annotations
@@ -21,11 +26,24 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import psutil
 
-from tests.support.waiting import eventually
+from procactors.testing.waiting import eventually
+
+__all__ = [
+    "MARK",
+    "SETTLE_S",
+    "SHARED_MEMORY",
+    "Snapshot",
+    "check",
+    "kill_strays",
+    "left_since",
+    "look",
+    "prepare",
+]
 
 #: Seconds in which a stopped system's last thread and process must be gone. Generous, since it is
 #: waited out only when something is really left.
@@ -33,6 +51,8 @@ SETTLE_S = 10.0
 
 SHARED_MEMORY = Path("/dev/shm")
 RUNTIME_DIRS = "procactors-*"
+#: Where Linux lists them.
+_DESCRIPTORS = "/proc/self/fd"
 
 #: Processes that this test run started, and all that came of them, carry this in their environment.
 MARK = ("PROCACTORS_TEST_RUN", secrets.token_hex(8))
@@ -40,12 +60,25 @@ MARK = ("PROCACTORS_TEST_RUN", secrets.token_hex(8))
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What this process holds; each entry maps what identifies a thing to how a report calls it."""
+    """What this process holds; each entry maps what identifies a thing to how a report calls it.
+
+    Attributes:
+        processes: children, theirs, and orphans of this test run, by pid and time of creation.
+        threads: of this process.
+        descriptors: by number and target.
+        files: in shared memory, and runtime directories.
+    """
 
     processes: dict[tuple[int, float], str]
     threads: dict[threading.Thread, str]
     descriptors: dict[tuple[int, str], str]
     files: dict[Path, str]
+
+
+def prepare() -> None:
+    """Mark this process, so that what comes of it is known, and start what stays. Idempotent."""
+    os.environ.update([MARK])
+    resource_tracker.ensure_running()
 
 
 def look() -> Snapshot:
@@ -99,7 +132,7 @@ def check(before: Snapshot, settle: float = SETTLE_S) -> None:
     # One look without anything left is enough: in the next one, what belongs to another program
     # may be on its way out, and for that moment nobody's.
     with suppress(AssertionError):
-        eventually(is_settled, "nothing to be left", settle)
+        eventually(is_settled, "nothing to be left", within=settle)
     if left:
         raise AssertionError("left behind:\n  " + "\n  ".join(left))
 
@@ -154,9 +187,11 @@ def _is_marked(pid: int) -> bool:
 
 
 def _descriptors() -> Iterator[tuple[tuple[int, str], str]]:
-    for fd in map(int, os.listdir("/proc/self/fd")):
+    if not os.path.isdir(_DESCRIPTORS):
+        return
+    for fd in map(int, os.listdir(_DESCRIPTORS)):
         with suppress(OSError):  # the listing's own descriptor is closed by now
-            target = os.readlink(f"/proc/self/fd/{fd}")
+            target = os.readlink(f"{_DESCRIPTORS}/{fd}")
             yield (fd, target), f"descriptor {fd}: {target}"
 
 
