@@ -20,6 +20,8 @@ OWNERS: dict[str, set[str]] = {
         "dashboard.watch",
         "dashboard.latencies",
         "testing.recording",
+        "cluster.host",  # by it, deadlines go from machine to machine
+        "cluster.member",
     },
     # For people who read a crash report or a dead letter.
     "datetime.datetime.now": {"supervision.actor_record", "deadletters.store"},
@@ -35,6 +37,7 @@ OWNERS: dict[str, set[str]] = {
     "pickle": {
         "api.incarnation",  # the runtime's own values, in files of the runtime directory
         "api.local_life",
+        "cluster.store",  # buffers, for Ray to take along
         "local.shares",  # its buffers
         "local.store",
         "cli.crash",  # a message in hand, where the user asks for it
@@ -78,6 +81,7 @@ OWNERS: dict[str, set[str]] = {
     # Handlers belong to the application: the runtime sets them in its own processes alone.
     "signal.signal": {
         "cli",
+        "cluster.ground",  # gives the application's handler back, which Ray replaces
         "process.shield",  # in actors and in the zygote
         "process.signals",  # for the application's sake: a command's, or `procactors.run`'s
     },

@@ -133,6 +133,7 @@ class _Feeder:
     def give_up(self) -> None:
         """The message is over, and nobody has opened the channel."""
         items, self._items = self._items, None
+        self._transport.channels.fed(self._life, self._channel.number)
         close = functools.partial(close_items, items, self._loop, self._name)
         self._engine.later(close)
 

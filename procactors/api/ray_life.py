@@ -36,8 +36,9 @@ __all__ = ["begin"]
 class _Backend:
     """What a host needs here of a backend."""
 
-    def __init__(self, transport: MemberTransport) -> None:
+    def __init__(self, transport: MemberTransport, taps: dict[str, str]) -> None:
         self.transport = transport
+        self.taps = taps
 
 
 class _RayLife(LocalLife):
@@ -91,7 +92,7 @@ def begin(facts: dict[str, Any], uplink: Uplink) -> Member:
     engine = LifeEngine(lambda: uplink.put(("turn",)))
     transport = MemberTransport(facts["path"], engine, facts, uplink)
     transport.store.add_files(facts["files"])
-    host = MemberHost(_Backend(transport), facts, uplink)
+    host = MemberHost(_Backend(transport, facts["taps"]), facts, uplink)
     transport.host = host
     transport.boxes[host.id] = host
     host.blueprint = facts["blueprint"]

@@ -72,8 +72,6 @@ _CALL = int(Kind.CALL)
 _QUICK_IN_A_ROW, _QUICK_NS, _AHEAD = 8, 10_000_000, 16
 #: Words that the program sets and the life's process reads.
 _ORDERS = (CONTROL, STOP_ORDERED, CLOSED)
-#: What a life's process says of itself at its end.
-_SAID = (PHASE, TIMER, EXPIRED)
 
 
 class ClusterHost(LocalHost):
@@ -118,6 +116,7 @@ class ClusterHost(LocalHost):
         facts["words"] = self._words_for_life()
         facts["clock"] = time() - monotonic()
         facts["state"] = self.state._data
+        facts["taps"] = dict(self.taps)
         facts["desk_words"] = list(self._backend.transport.words(SUPERVISOR))
         remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
         remote.downlink = Downlink(functools.partial(self.heard, remote))
@@ -370,13 +369,22 @@ class ClusterHost(LocalHost):
             self._let_go(number)
 
     def _on_over(
-        self, life: RemoteLife, ended: Any, words: list[int], in_hand: list[int], batch: Any
+        self,
+        life: RemoteLife,
+        ended: Any,
+        words: list[int],
+        in_hand: list[int],
+        batch: Any,
+        timer: bytes,
     ) -> None:
         if batch is not None:
             self._backend.transport.absorb(*batch)
         life.in_hand = in_hand
-        for at in _SAID:
-            self.words[at] = words[at]
+        self.words[PHASE] = words[PHASE]
+        self.words[EXPIRED] += words[EXPIRED]
+        if timer:
+            has_failed = bool(words[TIMER] & 1)
+            self.box.begin_timer(timer, self.now_ns() & ~1, has_failed=has_failed)
         if words[CLOSED] == CLOSING:
             self.words[CLOSED] = CLOSING
         self.over(life, Ended(*ended))

@@ -216,7 +216,8 @@ class MemberHost(LocalHost):
         in_hand = [
             delivery.number for delivery in self.deliveries.values() if self._is_begun(delivery)
         ]
-        self._up(("over", tuple(ended), list(self.words), in_hand, self._batch_in_hand()))
+        words, timer = list(self.words), self.box.timer.encode()
+        self._up(("over", tuple(ended), words, in_hand, self._batch_in_hand(), timer))
         self._up(None)
 
     def _batch_in_hand(self) -> Any:

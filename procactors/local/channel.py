@@ -10,6 +10,7 @@ Never: lets a producer be further ahead than its reader has granted; runs a user
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections import deque
@@ -42,6 +43,7 @@ class Channel:
         on_closed: called when it says so.
         on_room: called when there is room again, or nobody who wants an item.
         on_opened: called when the actor that is fed has opened it.
+        forget: has its system let go of it.
         on_gone: called when the message that it went with is over, and nobody has opened it.
     """
 
@@ -64,6 +66,7 @@ class Channel:
         self.on_room: Callable[[], None] = _nothing
         self.on_opened: Callable[[], None] = _nothing
         self.on_gone: Callable[[], None] = _nothing
+        self.forget: Callable[[], None] = _nothing
 
     # -- the producer's side ------------------------------------------------------------------
 
@@ -199,6 +202,7 @@ class Channel:
                 return
             self.is_read = True
         self.close()
+        self.forget()
         self.on_gone()
 
     def _wake_readers(self) -> None:
@@ -232,6 +236,7 @@ class Channels:
         """Return a new channel."""
         number = next(self._numbers)
         channel = self._open[number] = Channel(self._engine, self._store, room, number)
+        channel.forget = functools.partial(self.forget, number)
         return channel
 
     def find(self, number: int) -> Channel | None:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from procactors.process.order import FILES, PREFIX
-from procactors.process.output import file_stem
 from procactors.wire.runtime_dir import LOG_PIPE
 
 if TYPE_CHECKING:
@@ -48,8 +47,11 @@ class Logs:
         self._stdout = stdout
         self._most = most
         self._runtime_dir = runtime_dir
-        self._folder = os.path.abspath(os.path.join(_FOLDER, file_stem(system)))
+        self._folder = ""
         if stdout == FILES:
+            from procactors.process.output import file_stem  # only where it is used
+
+            self._folder = os.path.abspath(os.path.join(_FOLDER, file_stem(system)))
             os.makedirs(self._folder, exist_ok=True)
         #: Of the log pipe; -1: there is none, or it is the intake's.
         self._fd = -1

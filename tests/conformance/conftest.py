@@ -11,7 +11,8 @@ import pytest
 
 from procactors import ActorSystem
 from procactors.errors import UnsupportedOnBackend
-from tests.support import leaks, rays
+from procactors.testing import leaks
+from tests.support import rays
 from tests.support.waiting import eventually
 
 #: Seconds of an inline system's own time that anything may take.

@@ -8,7 +8,7 @@ import pytest
 
 from procactors import Actor, ActorSystem, Checkpoint, Recycle
 from procactors.deadletters.file import LetterFile
-from procactors.errors import ActorDied, CheckpointError, ShareReleased, SpawnError
+from procactors.errors import CheckpointError, ShareReleased, SpawnError
 from tests.conformance.actors import Counter
 from tests.conformance.conftest import World
 from tests.conformance.test_work import Account
@@ -154,13 +154,3 @@ def test_a_crash_is_written_with_the_message_in_hand(backend, tmp_path):
     assert facts["actor"] == "fails"
     assert facts["message"]["stands_alone"]
     assert (tmp_path / facts["message"]["file"]).exists()
-
-
-def test_a_crash_of_an_ask_names_its_death(system):
-    with pytest.raises(ActorDied):
-        system.spawn(Exits).ask(Exits.leave)
-
-
-class Exits:
-    def leave(self):
-        raise SystemExit(3)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from procactors import ActorSystem, Limits, Recycle
-from procactors.errors import InvalidSpec, UnsupportedOnBackend
+from procactors import ActorSystem, Limits, Recycle, feed
+from procactors.errors import DecodeError, InvalidSpec, UnsupportedOnBackend
 from procactors.model.backends import BACKENDS, LIMITS, shown
-from tests.conformance.actors import Counter
+from tests.conformance.actors import Counter, Unreadable
 from tests.support import elsewhere
+from tests.support.waiting import eventually
 
 PAGE = Path(__file__).parents[2] / "docs" / "backends.md"
 
@@ -113,6 +114,28 @@ try:
 except SpawnError as error:
     print("processes", type(error).__name__)
 """
+
+
+@pytest.mark.parametrize("backend", ["inline", "threads"])
+def test_what_is_over_is_not_kept(backend):
+    with ActorSystem(backend=backend) as system:
+        counter, adder = system.spawn(Counter), system.spawn(Sums)
+        assert [adder.ask(Sums.of_all, feed(range(3))) for _ in range(20)] == [3] * 20
+        with pytest.raises(DecodeError):
+            counter.ask(Counter.increment, [feed([1]), Unreadable()])
+        for _ in range(20):
+            assert counter.submit(Counter.get).result(60.0) == 0
+        transport = system._endpoint
+        store, calls = transport.store, transport.calls
+        kept = (transport.channels._open, store._values, store._carried)
+        # What a message had with it is let go of behind the answer.
+        eventually(lambda: not any(kept), "the end of what the messages had")
+        assert not any((calls.pending, calls.alarms, calls.sent))
+
+
+class Sums:
+    def of_all(self, items):
+        return sum(items)
 
 
 def test_threads_share_an_inbox_and_each_message_goes_to_one_of_them():
