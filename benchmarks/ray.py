@@ -43,6 +43,11 @@ class Worker(Counter):
         """Answer this process's id, and how many ns of processor time it has taken."""
         return os.getpid(), process_time_ns()
 
+    def ask_each(self, other: Any, times: int) -> None:
+        """Ask another actor, so many times."""
+        for _ in range(times):
+            other.ask(Worker.add, 1)
+
     def look_up(self, name: str, times: int) -> None:
         """Look a name up, so many times."""
         system = current_context().system
@@ -209,6 +214,19 @@ def our_lookup(names: int) -> Iterator[Round]:
         yield costed(partial(each, work, names), names, [pid])
 
 
+@contextmanager
+def our_talk(calls: int) -> Iterator[Round]:
+    """Have an actor ask another: by way of this process."""
+    with system() as running:
+        asker, counter = running.spawn(Worker), running.spawn(Worker)
+        pid, _ = asker.ask(Worker.process)
+
+        def work() -> None:
+            asker.ask(Worker.ask_each, counter, calls)
+
+        yield costed(partial(each, work, calls), calls, [pid])
+
+
 def each(work: Any, operations: int) -> list[float]:
     """Do the work once, and answer the µs of each of its operations as one sample."""
     before = perf_counter_ns()
@@ -241,6 +259,7 @@ def measure(effort: Effort) -> Findings:
                 Contender("bare Ray actor, start to first answer", "ms", bare_start(ray)),
                 Contender("spawn to first answer", "ms", our_start()),
                 Contender("SIGKILL to next answer", "ms", our_restart()),
+                Contender("an actor asks another", "µs", our_talk(effort.of(NAMES))),
                 Contender("a name looked up by an actor", "µs", our_lookup(effort.of(NAMES))),
             ],
             effort,

@@ -70,11 +70,11 @@ LOCAL = Costs(
 )
 #: On Ray: benchmarks/results/ray-2026-11-30.md (Ray 2.60, the same machine, busy: processor times).
 RAY = Costs(
-    order=0.013,  # a spawn's processor time of the program, which has the supervisor
-    start=0.60,  # ... and of the actor's process up to its first answer
+    order=0.0136,  # a spawn's processor time of the program, which has the supervisor
+    start=0.61,  # ... and of the actor's process up to its first answer
     notice=12.0,  # seen: how long Ray, as it comes, takes a node that was killed for alive
-    lookup=0.0012,  # the program's processor time for a name that an actor looks up
-    message=0.000047,  # ... and for an item of `pool.map` with chunk=1
+    lookup=0.0013,  # the program's processor time for a name that an actor looks up
+    message=0.000046,  # ... and for an item of `pool.map` with chunk=1
 )
 
 
