@@ -64,7 +64,7 @@ class Costs:
 LOCAL = Costs(
     order=0.0041,  # a spawn's processor time of the caller, whose process is the supervisor's
     start=0.0113,  # ... and of the other side
-    notice=0.0005,  # by a pidfd
+    notice=0.001,  # a SIGKILL to the next answer takes so much longer than a start
     lookup=0.000054,  # an ask, both on one core
     message=0.000034,  # `pool.map` with chunk=1: 29,212 items a second
 )
