@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import leaks
+from procactors.testing import leaks
 from tests.support.waiting import eventually
 
 #: What each node has a hundred of: an actor that takes some of it may be on either.
