@@ -11,8 +11,8 @@ from tests.cluster.conftest import Nodes
 pytestmark = pytest.mark.ray
 
 
-#: Tests of a user's: they look for what each leaves in this process, where Ray keeps log files open,
-#: and record a run, which is for processes and threads.
+#: Tests of a user's: they look for what each leaves in the program, where Ray keeps log files
+#: open, and record a run, which is for processes and threads.
 OF_ONE_MACHINE = {"test_shop"}
 
 
