@@ -23,7 +23,7 @@ from benchmarks.places import PLACES, usable
 #: In the order of the run. These are measured at each place in turn ...
 PLACED = ("ask", "tell", "submit", "spawn", "metrics")
 #: ... and these wherever the scheduler puts them.
-OTHERS = ("program", "payload", "share", "memory", "job", "pool", "stream", "local")
+OTHERS = ("program", "payload", "share", "memory", "job", "pool", "stream", "local", "ray")
 SUBJECTS = (*PLACED, *OTHERS)
 
 

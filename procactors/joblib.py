@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from procactors.futures import ActorPoolExecutor
+from procactors.model.backends import chosen_backend, unsupported
 from procactors.model.options import Limits
 from procactors.process.cpus import usable_cpus
 from procactors.process.limits import thread_caps
@@ -144,6 +145,9 @@ class ProcActorsBackend(_Base):
             prefer: joblib has looked at it.
             require: joblib has looked at it.
             theirs: of joblib's memory maps, for which there is no need here.
+
+        Raises:
+            UnsupportedOnBackend: the system is an inline one.
         """
         count = self.effective_n_jobs(n_jobs)
         if count == 1:
@@ -210,6 +214,10 @@ class ProcActorsBackend(_Base):
 
     def _make(self, count: int) -> ActorPoolExecutor:
         words = dict(self._words)
+        system = words.get("system")
+        is_inline = chosen_backend() == "inline" if system is None else _is_inline(system)
+        if is_inline:
+            raise unsupported("joblib", "inline")
         threads = self.inner_max_num_threads
         words.setdefault("limits", Limits())
         if threads is not None:
@@ -220,6 +228,10 @@ class ProcActorsBackend(_Base):
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=False)
+
+
+def _is_inline(system: Any) -> bool:
+    return not system._endpoint.has_threads
 
 
 class _Once:

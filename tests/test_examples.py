@@ -15,6 +15,7 @@ import pytest
 
 import procactors
 from procactors.cli.examples import example_files
+from procactors.model.backends import LIMITS, VARIABLE
 from tests.support.waiting import LONG_S
 
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -32,6 +33,50 @@ NEEDS = {
     "web_fetcher": ["httpx"],
     "web_stream": ["fastapi", "httpx", "uvicorn"],
 }
+
+#: Examples that show, or need, what not each backend promises: the rows of the table (`LIMITS`)
+#: that say so. On the backends of those rows they make no sense; on all others they run unchanged.
+SHOWS = {
+    "async_fan_out": "exit death",
+    "async_fetcher": "exit death",
+    "cancel": "kill",
+    "crash_and_respawn": "exit death",
+    "dead_letters": "exit files",
+    "death_watch": "exit death",
+    "dynamic_children": "exit death",
+    "fastapi_app": "exit",
+    "grid_search": "joblib",
+    "hang": "kill death",
+    "image_filter": "shares",
+    "kept_counter": "exit",
+    "kept_job": "checkpoint",
+    "logging_of_actors": "output counts",
+    "monte_carlo": "exit",
+    "one_for_all": "exit death",
+    "one_for_one": "exit death",
+    "publish_subscribe": "exit",
+    "rate_limiter": "sleeps",
+    "recycle": "recycle",
+    "resumable_batch": "sleeps",
+    "rest_for_one": "exit death",
+    "run_program": "counts",
+    "run_tree": "counts",
+    "shared_array": "globals shares",
+    "stream_pipeline": "moving feeds",
+    "timers": "counts",
+    "traces": "counts",
+    "web_chat": "sleeps",
+    "web_fetcher": "sleeps",
+    "web_stream": "sleeps",
+    "word_statistics": "exit",
+}
+
+
+def limits_of(name, backend):
+    """The rows of the table for which an example makes no sense on a backend."""
+    keys = SHOWS.get(name, "").split()
+    rows = [LIMITS.get(f"{key} on {backend}") or LIMITS.get(key) for key in keys]
+    return [row for row in rows if row is not None and backend in row.backends]
 
 
 def header(name):
@@ -67,13 +112,22 @@ def expected_exit_code(name):
     return int(found[1]) if found else 0
 
 
-def run(name, folder, *command):
+def run(name, folder, *command, **variables):
     """Run a command from another folder and compare output and exit code with the header."""
+    ended = ended_by(name, folder, *command, **variables)
+    assert_matches(name, expected_errors(name), ended.stderr)
+    assert_matches(name, expected_output(name), ended.stdout)
+    assert ended.returncode == expected_exit_code(name)
+
+
+def ended_by(name, folder, *command, **variables):
+    """Run a command from another folder, and return what came of it."""
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package)
     # The package under test, wherever it lies; nothing else of this process is inherited.
-    environment = {**os.environ, "PYTHONPATH": str(Path(procactors.__file__).parents[1])}
-    ended = subprocess.run(
+    here = {"PYTHONPATH": str(Path(procactors.__file__).parents[1])}
+    environment = {**os.environ, **here, **variables}
+    return subprocess.run(
         [sys.executable, "-W", "error", *command],
         cwd=folder,
         env=environment,
@@ -82,9 +136,6 @@ def run(name, folder, *command):
         timeout=LONG_S,
         check=False,
     )
-    assert_matches(name, expected_errors(name), ended.stderr)
-    assert_matches(name, expected_output(name), ended.stdout)
-    assert ended.returncode == expected_exit_code(name)
 
 
 def test_the_examples_that_readers_are_promised_are_there():
@@ -156,3 +207,21 @@ def test_each_example_runs_as_a_script(name, tmp_path):
 def test_each_example_runs_by_its_name(name, tmp_path):
     """`procactors examples NAME` prints the same, and ends with the same code."""
     run(name, tmp_path, "-m", "procactors", "examples", name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("backend", ["inline", "threads"])
+def test_each_example_runs_on_other_backends(name, backend, tmp_path):
+    """Unchanged, where PROCACTORS_BACKEND says so; what not each promises says so at the call."""
+    command, chosen = str(FOLDER / f"{name}.py"), {VARIABLE: backend}
+    limits = limits_of(name, backend)
+    if not limits:
+        run(name, tmp_path, command, **chosen)
+    elif all("UnsupportedOnBackend" in limit.instead for limit in limits):
+        ended = ended_by(name, tmp_path, command, **chosen)
+        assert ended.returncode == 1
+        assert f'UnsupportedOnBackend: backend="{backend}" has no' in ended.stderr
+
+
+def test_the_examples_of_the_table_are_there():
+    assert set(SHOWS) <= set(NAMES)

@@ -29,6 +29,7 @@ RUN = [
             "events.md",
             "messaging-patterns.md",
             "state.md",
+            "scaling.md",
             "timers.md",
             "testing.md",
             "messaging-patterns.md",

@@ -17,7 +17,7 @@ from procactors.errors import ActorStopped, UnknownMethod
 from procactors.model.checks import patience
 from procactors.runtime.ref import ActorRef
 from procactors.wire.endpoint import actor_path
-from procactors.wire.envelope import CALL_ID, CALLS, open_envelope
+from procactors.wire.envelope import CALL_ID, CALLS, Envelope, open_envelope
 from procactors.wire.mailbox.closing import close_for_good
 from procactors.wire.mailbox.reader import MailboxReader
 from procactors.wire.record import Kind
@@ -50,6 +50,8 @@ class Inbox:
         self._reader = MailboxReader(actor_path(endpoint.path, ref._actor))
         self._replies = ReplySender(endpoint.store)
         self._watching: Watching | None = None
+        #: Takes each message, asks too, in place of whoever receives; None: asks are refused.
+        self.on_call: Callable[[int, Envelope], None] | None = None
         # Guards the one reader's place: several threads take turns.
         self._turn = threading.Lock()
         endpoint.on_close(self.close)
@@ -120,6 +122,9 @@ class Inbox:
                 try:
                     if taken.kind == Kind.CALL:
                         envelope = open_envelope(taken.body)
+                        if self.on_call is not None:
+                            self.on_call(taken.flags, envelope)
+                            continue
                         if not envelope.reply and envelope.method < CALLS:
                             # Opened by us, while another thread may come to what follows.
                             self._endpoint.store.keep(taken.flags, envelope.payload)

@@ -42,6 +42,7 @@ class NullTransport:
     now: Callable[[], float] = monotonic
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
+    gate_of: Callable[[Any], Any] | None = None
     make_letter: Callable[..., Any] | None = None
     is_abandoned = False
     is_copy = False

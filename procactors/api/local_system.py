@@ -346,6 +346,7 @@ class _LocalInbox(Inbox):
         self._closed = False
         self._endpoint: Any = endpoint
         self._watching = None
+        self.on_call = None
         self._engine: Engine = endpoint.engine
         self._box: LocalHost = endpoint.boxes[ref._actor]
         self._take: Any = LocalReader(
@@ -388,6 +389,9 @@ class _LocalInbox(Inbox):
                 return kind, flags, body
             if kind == Kind.CALL:
                 envelope = open_envelope(body)
+                if self.on_call is not None:
+                    self.on_call(flags, envelope)
+                    continue
                 if not envelope.reply and not envelope.method:
                     return kind, flags, envelope.payload
                 self._endpoint.store.discard(flags, envelope.payload)

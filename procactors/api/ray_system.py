@@ -63,6 +63,7 @@ def become_ray(
         system._files = system._crashes = None
         about = name or path, stop_timeout, ask_timeout, None
         assemble(system, transport, facts_of, ClusterDesk, about)
+        transport.gate_of = system._gate_of
         system._supervisor.backend.processes = Processes(transport, _BEGIN)
         system._supervisor.open()
     except BaseException:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from procactors.api.spawner import SystemHandle
 from procactors.errors import ActorStopped, AskTimeout, InvalidSpec, RestartIntensityExceeded
 from procactors.late import late
-from procactors.model.backends import BACKENDS
+from procactors.model.backends import chosen_backend
 from procactors.model.checks import deadline, flag, modules, one_of, path, patience, text, whole
 from procactors.process.ground import check_ground
 from procactors.process.launcher import START_METHODS, Launcher
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from procactors import crash
     from procactors.api import inbox as inboxes
     from procactors.api.async_system import AsyncActorSystem
+    from procactors.api.gate import Gates
     from procactors.api.inbox import Inbox
     from procactors.deadletters.writer import DeadLetterWriter
     from procactors.model import commands as c
@@ -163,9 +164,7 @@ class ActorSystem(SystemHandle):
     ) -> None:
         if name is not None:
             name = text("name", name)
-        if backend is None:
-            backend = os.environ.get("PROCACTORS_BACKEND") or "processes"
-        backend = one_of("backend", backend, BACKENDS)
+        backend = chosen_backend(backend)
         address = _cluster_address(address, backend)
         start_method = one_of("start_method", start_method, START_METHODS)
         preload = modules("preload", preload)
@@ -186,6 +185,7 @@ class ActorSystem(SystemHandle):
         self._ended = threading.Event()
         self._report: StopReport | None = None
         self._closing = self._entered = False
+        self._gates: Gates | None = None
         module = importer()
         if module is not None:
             from procactors.api.inert import become_inert  # only where it is used
@@ -255,6 +255,7 @@ class ActorSystem(SystemHandle):
             super().__init__(endpoint, ask_timeout)
             self._crashes = None if crash_dir is None else _crash_folder(crash_dir, self._dir.path)
             self._recovery = Recovery(endpoint.store, endpoint, self.dead_letters, self._crashes)
+            endpoint.gate_of = self._gate_of
             endpoint.on_lost = self._report_lost
             endpoint.on_given_up = self._client.report_given_up
             endpoint.on_full = self._client.report_full
@@ -287,6 +288,14 @@ class ActorSystem(SystemHandle):
         from procactors.api.async_system import AsyncActorSystem  # only where it is used
 
         return AsyncActorSystem.of(self)
+
+    def _gate_of(self, ref: Any) -> Any:
+        """Return the ref that stands for one of another system in this one's actors."""
+        if self._gates is None:
+            from procactors.api.gate import Gates  # only where it is used
+
+            self._gates = Gates(self)
+        return self._gates.of(ref)
 
     def inbox(self, name: str | None = None) -> Inbox:
         """Return a receiver for the main program: its `ref` can be sent to actors.

@@ -6,17 +6,19 @@ Never: begins an item before all that was asked for makes sense; ends with a wor
 
     input ─► flow ─► pool ─► worker: call, JSON, journal ─► outcome ─┬─► output
               └── what the journal has ──────────────────────────────┘ └─► errors
+
+What workers on other machines have done is noted here, when its outcome comes: they do not see the
+file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from time import monotonic
 from typing import Any
 
-from procactors import ActorSystem, Limits, Pool
+from procactors import ActorSystem, Pool
 from procactors.api.stop_signal import StopSignal
 from procactors.batch.console import open_console
 from procactors.batch.intake import Intake
@@ -24,8 +26,10 @@ from procactors.batch.item_flow import ItemFlow
 from procactors.batch.items import Entry, Inputs
 from procactors.batch.journal import Journal, JournalError
 from procactors.batch.results import Abandoned, ErrorLog, Output
+from procactors.batch.settings import Settings
 from procactors.batch.summary import Summary
 from procactors.batch.worker import ItemFailed, Runner
+from procactors.batch.workers import backend_of, open_system, start_workers
 from procactors.errors import ActorDied, DeliveryError, InvalidSpec, ProcActorsError
 from procactors.pool.job_map import ItemOutcome, JobMap
 from procactors.process.signals import handled_by
@@ -40,35 +44,8 @@ FAILED, BROKEN = 1, 3
 _SYNC_S = 1.0
 #: Seconds between two looks while nothing comes: no load, and a signal is not heard much later.
 _LOOK_S = 1.0
-#: Seconds for the first import of the function's module: some are large, and disks slow.
-_START_S = 300.0
 #: Seconds for workers that have nothing in hand to end.
 _STOP_S = 5.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a user asks for; see ``procactors map --help``."""
-
-    target: str
-    items: tuple[str, ...] = ()
-    input: str = "auto"
-    spread: bool = False
-    output: str | None = None
-    bare: bool = False
-    ordered: bool = False
-    errors: str | None = None
-    resume: str | None = None
-    jobs: int | None = None
-    timeout: float | None = None
-    memory: int | None = None
-    retries: int = 0
-    chunk: int | None = None
-    preload: tuple[str, ...] = ()
-    start_method: str = "forkserver"
-    grace: float = 10.0
-    progress: str = "auto"
-    quiet: bool = False
 
 
 def run_job(settings: Settings, out: int) -> int:
@@ -96,6 +73,7 @@ class _Job:
         self._summary = Summary()
         self._stop = StopSignal(settings.grace)
         self._broken: Exception | None = None
+        self._backend = backend_of(settings)
         inputs = Inputs(settings.items, settings.input)
         _check_apart(settings, inputs.files)
         self._journal: Journal | None = None
@@ -151,7 +129,7 @@ class _Job:
 
     def _work(self) -> None:
         settings = self._settings
-        with ActorSystem(start_method=settings.start_method, preload=settings.preload) as system:
+        with open_system(settings, self._backend) as system:
             try:
                 pool = self._stop.interruptible(self._start, system)
                 self._summary.workers = pool.size
@@ -176,15 +154,8 @@ class _Job:
                 raise
 
     def _start(self, system: ActorSystem) -> Pool[Runner]:
-        settings = self._settings
-        options = system.options(
-            name="map",
-            size=settings.jobs,
-            limits=Limits(memory=settings.memory),
-            start_timeout=_START_S,
-        )
         journal = None if self._journal is None else self._journal.path
-        return options.pool(Runner, settings.target, settings.spread, journal)
+        return start_workers(system, self._settings, self._backend, journal)
 
     def _drive(self, job: JobMap) -> None:
         """Take what comes until nothing more does."""
@@ -234,7 +205,9 @@ class _Job:
         """Put one outcome where it belongs."""
         entry = self._flow.entry(outcome.item)
         if outcome.is_good:
-            result, seconds, peak = outcome.value
+            result, seconds, peak, is_noted = outcome.value
+            if self._journal is not None and not is_noted:
+                self._journal.append(outcome.item[1], entry.number, seconds, result)
             self._summary.finished(entry.number, entry.item, seconds, peak)
             self._flow.came(entry, result)
             return
@@ -262,7 +235,7 @@ class _Job:
             return None
         self._journal.refresh()
         position = self._journal.find(item[1])
-        return None if position is None else (self._journal.result(position), 0.0, 0)
+        return None if position is None else (self._journal.result(position), 0.0, 0, True)
 
     def tries_again(self, item: Any, error: BaseException, tries: int) -> bool:
         """Say whether an item may be begun once more."""

@@ -1,6 +1,7 @@
 """The journal: each finished item on a line of its own, written by the worker that finished it.
 
-Layer: batch. Runs in: parent (`Journal`), worker (`Appender`).
+Layer: batch. Runs in: parent (`Journal`), worker (`Appender`). For workers of a cluster that do not
+see the file, the parent writes.
 Owns: the file and a lock on it, as long as its process lives (`close`).
 Never: trusts a line that is not whole; writes over one; starts beside another run.
 
@@ -28,7 +29,10 @@ from typing import Any
 from procactors.batch.encoding import as_json
 from procactors.errors import InvalidSpec, ProcActorsError
 
-__all__ = ["Appender", "Journal", "JournalError", "Keys"]
+__all__ = ["Appender", "Journal", "JournalError", "Keys", "Place", "place_of"]
+
+#: Names a file of a machine: the machine's start, and the file's device and number there.
+Place = tuple[str, int, int]
 
 #: Names the form of the file, and its version.
 _FORM = "procactors map, 1"
@@ -93,14 +97,7 @@ class Appender:
         Raises:
             JournalError: it could not be written whole.
         """
-        head = f'\n{{"key": "{key}", "index": {index}, "seconds": {seconds:.6f}'.encode()
-        record = b"".join((head, _RESULT, result, b"}\n"))
-        try:
-            written = os.write(self._fd, record)
-        except OSError as error:
-            raise JournalError(f"the journal cannot be written: {error.strerror}") from error
-        if written < len(record):
-            raise JournalError("the journal cannot be written: the disk is full")
+        _append(self._fd, key, index, seconds, result)
 
     def close(self) -> None:
         """Close the file, and with it its lock."""
@@ -168,6 +165,14 @@ class Journal:
                     length = len(line) - line.endswith(b"\n")
                     self._positions[record["key"]] = self._read_to << _LENGTH_BITS | length
                 self._read_to += len(line)
+
+    def append(self, key: str, index: int, seconds: float, result: bytes) -> None:
+        """Write one finished item down, where the workers cannot.
+
+        Raises:
+            JournalError: it could not be written whole.
+        """
+        _append(self._fd, key, index, seconds, result)
 
     def sync(self) -> None:
         """Have the whole journal on the disk.
@@ -243,6 +248,27 @@ class Journal:
                     f"the journal {self._name} is of another job: its {name} is "
                     f"{header.get(name)!r}, not {mine!r}"
                 )
+
+
+def place_of(path: str) -> Place | None:
+    """Name the file at a path, for other processes to see whether they see the same; None: none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as start:
+            found = os.stat(path)
+            return start.read().strip(), found.st_dev, found.st_ino
+    except OSError:
+        return None
+
+
+def _append(fd: int, key: str, index: int, seconds: float, result: bytes) -> None:
+    head = f'\n{{"key": "{key}", "index": {index}, "seconds": {seconds:.6f}'.encode()
+    record = b"".join((head, _RESULT, result, b"}\n"))
+    try:
+        written = os.write(fd, record)
+    except OSError as error:
+        raise JournalError(f"the journal cannot be written: {error.strerror}") from error
+    if written < len(record):
+        raise JournalError("the journal cannot be written: the disk is full")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from procactors.api.tree_toml import find_attribute
 from procactors.batch.encoding import as_json, in_bytes
-from procactors.batch.journal import Appender
+from procactors.batch.journal import Appender, Place, place_of
 from procactors.errors import ProcActorsError
 from procactors.wire.raised import name_of, said, shown
 
@@ -27,9 +27,9 @@ Task = tuple[int, str, Any]
 _KIB = 1024
 
 
-#: Result as JSON, seconds that the call took, most resident bytes of the worker so far. A plain
-#: tuple as well: a class would have to be named in each pickle.
-Finished = tuple[bytes, float, int]
+#: Result as JSON, seconds that the call took, most resident bytes of the worker so far, and whether
+#: it is written down. A plain tuple as well: a class would have to be named in each pickle.
+Finished = tuple[bytes, float, int, bool]
 
 
 class ItemFailed(ProcActorsError):
@@ -58,12 +58,17 @@ class Runner:
         target: the function, as ``module:name``.
         spread: a list is spread over its parameters, an object over its named ones.
         journal: path of the journal; None: nothing is written down.
+        where: as `batch.journal.place_of` names the journal's file; where that is not seen, nothing
+            is written down. None: it is seen.
     """
 
-    def __init__(self, target: str, spread: bool, journal: str | None) -> None:
+    def __init__(
+        self, target: str, spread: bool, journal: str | None, where: Place | None = None
+    ) -> None:
         function = find_attribute(target)
         self._call: Callable[[Any], Any] = function if not spread else _spread(function)
-        self._journal = Appender(journal) if journal is not None else None
+        is_seen = journal is not None and (where is None or place_of(journal) == where)
+        self._journal = Appender(journal) if journal is not None and is_seen else None
 
     def run(self, task: Task) -> Finished:
         """Call the function for one item.
@@ -86,7 +91,7 @@ class Runner:
         if self._journal is not None:
             self._journal.append(key, index, seconds, result)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
-        return result, seconds, peak
+        return result, seconds, peak, self._journal is not None
 
 
 def _spread(function: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from procactors.cli.arguments import whole
+from procactors.cli.target import complain
 
 if TYPE_CHECKING:
     from procactors import ActorSystem
@@ -56,7 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     from procactors import Interrupted, run as run_program, usable_cpus
     from procactors.demo import corpus, report
     from procactors.demo.job import Job
+    from procactors.errors import InvalidSpec
 
+    try:
+        kill = not arguments.no_kill and _may_kill()
+    except InvalidSpec as error:
+        return complain(error)
     folder = corpus.stdlib_folder()
     paths = corpus.sample(corpus.source_files(folder), arguments.limit)
     if not paths:
@@ -67,9 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     python = f"{platform.python_implementation()} {platform.python_version()}"
 
     def compare(system: ActorSystem) -> int:
-        actors = job.run_with_actors(
-            system, arguments.workers or cpus, kill=not arguments.no_kill, started=started
-        )
+        actors = job.run_with_actors(system, arguments.workers or cpus, kill=kill, started=started)
         _say("and now in one process")
         serial = job.run_serially()
         _say(report.render(folder, actors, serial, cpus))
@@ -93,6 +97,21 @@ def run(arguments: argparse.Namespace) -> int:
         done = f"{job.done} of {len(paths)} files done"
         print(f"procactors: {ended}, {done}, all actors stopped", file=sys.stderr)
     return code
+
+
+def _may_kill() -> bool:
+    """Tell whether a SIGKILL ends one actor; say so if it would end the whole program.
+
+    Raises:
+        InvalidSpec: the environment names a backend that there is not.
+    """
+    from procactors.model.backends import LIMITS, chosen_backend
+
+    backend = chosen_backend()
+    if backend not in LIMITS["exit"].backends:
+        return True
+    _say(f"no actor is killed: on {backend} {LIMITS['exit'].instead} with it")
+    return False
 
 
 def _say(text: str) -> None:

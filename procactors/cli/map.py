@@ -141,15 +141,36 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--start-method",
         choices=("forkserver", "spawn", "fork"),
-        default="forkserver",
-        help="how processes are started (default: %(default)s)",
+        help="how processes are started (default: forkserver)",
+    )
+    _add_place(parser)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("place")
+    group.add_argument(
+        "--backend",
+        choices=("processes", "threads", "ray"),
+        help="where workers run (default: as PROCACTORS_BACKEND says, else processes)",
+    )
+    group.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="of the Ray cluster, as `ray start` shows it, or auto (default: RAY_ADDRESS, else a "
+        "cluster of this machine alone for the length of the job)",
+    )
+    group.add_argument(
+        "--working-dir",
+        metavar="FOLDER",
+        help="send it to the cluster's nodes, where the function's module is imported from it",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the job and return its exit code. Blocks until every worker has ended."""
-    from procactors.batch.job import Settings, run_job
+    from procactors.batch.job import run_job
     from procactors.batch.results import apart
+    from procactors.batch.settings import Settings
 
     known = {field.name for field in dataclasses.fields(Settings)}
     words = {name: value for name, value in vars(arguments).items() if name in known}

@@ -21,7 +21,7 @@ from procactors.cluster.tables import ClusterTables, WorkerTables
 from procactors.local.store import LocalStore
 from procactors.runner.batches import STORED
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.pickling.codec import Encoded
+from procactors.wire.pickling.codec import Encoded, encode_for_system, receivers, systems
 from procactors.wire.record import IN_SEGMENT, KIND_AT, Kind, parse
 
 __all__ = [
@@ -82,6 +82,8 @@ class ClusterStore(LocalStore):
         Raises:
             EncodeError: something in the value cannot be pickled; the text names the path to it.
         """
+        if systems.are_several and receivers.system is None:
+            return encode_for_system(self.path, self._encode_again, value, what, hands_over)
         encoded = super()._encode(value, what, hands_over=hands_over)
         if b"__main__" in encoded.head:
             found: list[pickle.PickleBuffer] = []

@@ -80,6 +80,7 @@ class LocalLoop(Serving):
             self.source is self._reader
             and self._keeper is None
             and self._patience_s is None
+            and not self._pausing  # it has put something back, or is to end
             and not self._mail.records
             # What the message just handled has asked for: to leave, or what it has unstashed.
             and not self._pausing

@@ -16,12 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from procactors.errors import EncodeError, UnsupportedOnBackend
+from procactors.errors import EncodeError
 from procactors.local.tables import LocalTables
 from procactors.local.topics import LocalTopicTable
 from procactors.wire.payload_store import LARGE, PayloadStore
 from procactors.wire.pickling import by_value, pickle_errors
-from procactors.wire.pickling.codec import Encoded, NeedsReceiver
+from procactors.wire.pickling.codec import (
+    OURS,
+    Encoded,
+    encode_for_system,
+    has_foreign_ref,
+    systems,
+)
 from procactors.wire.pickling.importable import private_names
 from procactors.wire.raised import by_signal
 from procactors.wire.record import BODY_LIMIT, IN_SEGMENT, frame
@@ -32,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["LocalStore"]
 
 _NUMBER = struct.Struct("=Q")
-#: What a value's own pickling code raises for the runtime's sake.
-_OURS = (NeedsReceiver, UnsupportedOnBackend)
 #: Bytes from which a payload does not stand in its record.
 _SMALL = 2048
 
@@ -75,10 +79,13 @@ class LocalStore(PayloadStore):
         try:
             head = pickle.dumps(value, 5, buffer_callback=found.append)
         except Exception as error:
-            if by_signal(error) or isinstance(error, _OURS):
+            if by_signal(error) or isinstance(error, OURS):
                 raise
             found.clear()
             head = self._by_value(value, what, found)
+        if systems.are_several and has_foreign_ref(head):
+            self._loading.pop(threading.get_ident(), None)
+            return encode_for_system(self.path, self._encode_again, value, what, hands_over)
         if self.stands_alone and _is_of_program(head):
             found.clear()
             head = self._alone(value, what, found)
@@ -90,6 +97,9 @@ class LocalStore(PayloadStore):
             return Encoded(head, [buffer.raw() for buffer in found])
         except BufferError:  # in more than one piece
             return Encoded(cloudpickle.dumps(value, 5), ())
+
+    def _encode_again(self, _: str, value: Any, what: str, *, hands_over: bool) -> Encoded:
+        return self._encode(value, what, hands_over=hands_over)
 
     def encode_alone(self, value: Any, what: str = "message") -> Encoded:
         """Pickle a value with what it has of `__main__`: that is another one where it is read.
@@ -112,7 +122,7 @@ class LocalStore(PayloadStore):
         try:
             return by_value.dumps_by_value(value, self.path, found.append, is_code=True)
         except Exception as error:
-            if by_signal(error) or isinstance(error, _OURS):
+            if by_signal(error) or isinstance(error, OURS):
                 raise
             why = pickle_errors.describe_unpicklable(value, what, self.path, error, _dumps)
             raise EncodeError(why) from error
@@ -132,7 +142,7 @@ class LocalStore(PayloadStore):
         try:
             head: bytes = cloudpickle.dumps(value, 5, buffer_callback=found.append)
         except Exception as error:
-            if by_signal(error) or isinstance(error, _OURS):
+            if by_signal(error) or isinstance(error, OURS):
                 raise
             why = pickle_errors.describe_unpicklable(value, what, self.path, error, _dumps)
             raise EncodeError(why) from error

@@ -120,6 +120,7 @@ class LocalTransport:
         self.letters_total: Callable[[], int] = int
         self.shares = LocalShares(path)
         self.open_stream: Callable[..., Any] | None = None
+        self.gate_of: Callable[[Any], Any] | None = None
         self.make_letter: Callable[..., Any] | None = None
         self.encode: Callable[..., Encoded] = self.store.encode
         self.make_lock: Callable[[], Any] = functools.partial(EngineTurn, engine)

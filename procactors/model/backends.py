@@ -9,15 +9,29 @@ docs/backends.md shows the table, and a test holds both alike.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 from procactors.errors import UnsupportedOnBackend
 from procactors.light_tuple import NamedTuple
+from procactors.model.checks import one_of
 
 if TYPE_CHECKING:
     from procactors.model.options import Options
 
-__all__ = ["BACKENDS", "LIMITS", "Limit", "check_options", "shown", "unsupported"]
+__all__ = [
+    "BACKENDS",
+    "LIMITS",
+    "VARIABLE",
+    "Limit",
+    "check_options",
+    "chosen_backend",
+    "shown",
+    "unsupported",
+]
+
+#: The environment variable that says where the actors run of programs that do not say.
+VARIABLE = "PROCACTORS_BACKEND"
 
 #: Those that can be named.
 BACKENDS = ("processes", "threads", "inline", "ray")
@@ -66,6 +80,24 @@ LIMITS: dict[str, Limit] = {
         ("inline",),
         _ERROR,
         "the order of everything is drawn from the seed, and such a thread runs as it likes",
+    ),
+    "sleeps": Limit(
+        "`time.sleep`, a socket, a lock: waits of other kinds than the system's let others go on",
+        ("inline",),
+        "everything stands still meanwhile, the system's clock too",
+        "one thing is done at a time, and what comes next is drawn from the seed",
+    ),
+    "joblib": Limit(
+        "`procactors.joblib`",
+        ("inline",),
+        _ERROR,
+        "joblib waits for results in a loop of its own, which lets no actor run",
+    ),
+    "crossing": Limit(
+        "sending a ref of it to an actor of another system",
+        ("inline",),
+        _ERROR,
+        "its actors run while the program waits for them, and not when another system's send",
     ),
     "kill": Limit(
         "`kill`, a `handle_timeout` or a stop's deadline ends what a handler does",
@@ -179,6 +211,20 @@ LIMITS |= {
         "Ray sends behind a call's return, and keeps nothing of a process that is gone",
     ),
 }
+
+
+def chosen_backend(named: Any = None) -> str:
+    """Return the backend that is named, else the environment's, else processes.
+
+    Raises:
+        InvalidSpec: there is no such backend.
+    """
+    if named is not None:
+        return one_of("backend", named, BACKENDS)
+    found = os.environ.get(VARIABLE)
+    if not found:
+        return "processes"
+    return one_of(f"the environment variable {VARIABLE}", found, BACKENDS)
 
 
 def unsupported(key: str, backend: str) -> UnsupportedOnBackend:

@@ -49,8 +49,9 @@ from procactors.model.checks import deadline, patience, suggestion, whole
 from procactors.model.choices import Overflow
 from procactors.runner.method_table import Method, is_method_reference, key_of, table_of
 from procactors.runtime.client import Client
+from procactors.runtime.crossing import originals, ref_there
 from procactors.stored import stored
-from procactors.wire.pickling.codec import Encoded, NeedsReceiver
+from procactors.wire.pickling.codec import Encoded, NeedsReceiver, receivers
 from procactors.wire.pickling.plain import encode_plain
 from procactors.wire.replies.reader import NOT_SENT
 from procactors.wire.storage import too_many_open
@@ -456,6 +457,10 @@ class ActorRef(Generic[A_co]):
         return f"<ActorRef {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        system = receivers.system
+        if system is not None and system != self._runtime_dir:
+            ref = ref_there(self, system)
+            return (_make_ref, (ref._runtime_dir, ref._actor, ref.name, ref._overflow.value))
         # Without the class: receiving a ref must not import the actor's module.
         return (_make_ref, (self._runtime_dir, self._actor, self.name, self._overflow.value))
 
@@ -630,4 +635,6 @@ def _encoded_each(
 
 @stored
 def _make_ref(runtime_dir: str, actor: int, name: str, overflow: str) -> ActorRef[Any]:
+    if originals and (original := originals.get((runtime_dir, actor))) is not None:
+        return original  # type: ignore[no-any-return]
     return ActorRef(runtime_dir, actor, name, Overflow(overflow))

@@ -81,6 +81,7 @@ class Endpoint:
     now: Callable[[], float] = monotonic
     open_stream: Callable[..., Any] | None = None
     refuse: Callable[[str], None] | None = None
+    gate_of: Callable[[Any], Any] | None = None
     make_letter: Callable[..., Any] | None = None
 
     def __init__(self, path: str, actor: int = MAIN, box: BlackBox | None = None) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from procactors.errors import ActorStopped, ForeignProcess
 from procactors.wire.copies import in_copies
 from procactors.wire.payload_store import PayloadStore
-from procactors.wire.pickling.codec import Encoded
+from procactors.wire.pickling.codec import Encoded, systems
 from procactors.wire.replies.port import Answer, PendingReply
 
 __all__ = [
@@ -62,6 +62,8 @@ class Transport(Protocol):
         open_stream: opens the stream of a ref's generator, where that is not by pipes; None: it is.
         refuse: refuses what the backend does not promise, by its name in `model.backends`; None: it
             promises all.
+        gate_of: in the main program, where actors are in other processes: returns a ref of this
+            system's that stands for one of another system; None: its actors use that one as it is.
         make_letter: makes what feeds are sent with, where that is not by pipes; None: it is.
     """
 
@@ -80,6 +82,7 @@ class Transport(Protocol):
     beside: Callable[[Any, str], Callable[[], None]] | None
     open_stream: Callable[..., Any] | None
     refuse: Callable[[str], None] | None
+    gate_of: Callable[[Any], Any] | None
     make_letter: Callable[..., Any] | None
 
     @property
@@ -259,6 +262,7 @@ known_transport = _transports.get
 def enter(transport: Transport) -> None:
     """Have the refs of a system find this transport in this process."""
     _transports[transport.path] = transport
+    systems.are_several = len(_transports) > 1
     in_copies(_forget_in_child)
 
 
@@ -271,6 +275,7 @@ def leave(transport: Transport) -> None:
     """Have the refs of a system raise `ActorStopped` from now on."""
     if _transports.get(transport.path) is transport:
         del _transports[transport.path]
+        systems.are_several = len(_transports) > 1
     _ended.add(transport.path)
 
 
@@ -317,3 +322,4 @@ def inert_error(name: str, module: str) -> ForeignProcess:
 def _forget_in_child() -> None:
     _forked.update(_transports)
     _transports.clear()
+    systems.are_several = False

@@ -566,6 +566,14 @@ def test_a_reader_that_reads_nothing_does_not_hold_up_the_end(folder):
         (["jobs:same", "-o", "no/x"], "no/x cannot be written: No such file or directory"),
         (["jobs:same", "--resume", "jobs.py"], "jobs.py is no journal of procactors map"),
         (["jobs:same", "--preload", "nomodule"], "there is no module 'nomodule'"),
+        (
+            ["jobs:same", "--backend", "threads", "--memory", "1G"],
+            "--memory means nothing to the backend 'threads': leave it out",
+        ),
+        (
+            ["jobs:same", "--address", "auto"],
+            "--address means nothing to the backend 'processes': leave it out",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -624,6 +632,7 @@ def test_each_option_reaches_the_job(asked_for):
         *("--errors", "e", "--resume", "r", "--jobs", "3", "--timeout", "1.5", "--memory", "2M"),
         *("--retries", "4", "--chunk", "5", "--preload", "json", "--preload", "csv"),
         *("--start-method", "spawn", "--grace", "0", "--progress", "plain", "--quiet", "c"),
+        *("--backend", "ray", "--address", "auto", "--working-dir", "."),
     )
     assert found == job.Settings(
         target="json:loads",
@@ -642,6 +651,9 @@ def test_each_option_reaches_the_job(asked_for):
         chunk=5,
         preload=("json", "csv"),
         start_method="spawn",
+        backend="ray",
+        address="auto",
+        working_dir=".",
         grace=0.0,
         progress="plain",
         quiet=True,
@@ -679,6 +691,17 @@ def test_a_journal_in_use_is_refused(folder):
     assert (code, out) == (2, "")
     assert errors.endswith("procactors: the journal journal is in use by another run\n")
     assert (folder / "journal").read_bytes() == before
+
+
+def test_workers_in_threads_do_and_note_the_same(folder):
+    (folder / "list").write_text("raise\na\nb\n")
+    arguments = ["jobs:trouble", "list", "--ordered", "--resume", "journal"]
+    code, out, errors = run(folder, *arguments, "--backend", "threads")
+    assert (code, values(out)) == (1, [("a", "a"), ("b", "b")])
+    assert "KeyError" in errors
+    code, again, errors = run(folder, *arguments)
+    assert (code, again) == (1, out)
+    assert "2 skipped" in errors
 
 
 def test_another_functions_journal_is_refused(folder):

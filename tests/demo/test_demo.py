@@ -195,3 +195,17 @@ def test_a_stop_signal_ends_a_run_between_two_files(signum, serially, paths):
 
     assert run(program) == 128 + signum
     assert job.done == 10
+
+
+def test_on_threads_no_actor_is_killed_and_a_wrong_backend_is_a_mistake(
+    library, capsys, monkeypatch
+):
+    """A SIGKILL would end the whole program there; the variable is named where it is wrong."""
+    monkeypatch.setenv("PROCACTORS_BACKEND", "threads")
+    assert main(["demo", "--workers", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "no actor is killed: on threads the whole program ends with it" in out
+    assert "SIGKILL" not in out
+    monkeypatch.setenv("PROCACTORS_BACKEND", "thread")
+    assert main(["demo"]) == 2
+    assert "the environment variable PROCACTORS_BACKEND is one of" in capsys.readouterr().err

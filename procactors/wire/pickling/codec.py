@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from procactors.errors import DecodeError, EncodeError
+from procactors.errors import DecodeError, EncodeError, UnsupportedOnBackend
 from procactors.late import late
 from procactors.light_tuple import NamedTuple
 from procactors.wire.pickling.importable import private_names
@@ -40,6 +40,7 @@ __all__ = [
     "pieces",
     "receivers",
     "split",
+    "systems",
 ]
 
 _COUNT = struct.Struct("=Q")
@@ -61,6 +62,10 @@ class NeedsReceiver(TypeError):
     """Raised by a value's pickling code where it is not known who will receive the value."""
 
 
+#: What a value's own pickling code raises for the runtime's sake.
+OURS = (NeedsReceiver, UnsupportedOnBackend)
+
+
 class Receivers(threading.local):
     """Who will receive what this thread is just pickling (`encode_to`).
 
@@ -69,9 +74,26 @@ class Receivers(threading.local):
     """
 
     receiver: Any = None
+    #: Path of the system for which a value is pickled again, since a ref of another one is in it.
+    system: str | None = None
 
 
 receivers = Receivers()
+
+
+class Systems:
+    """What is to be known of the systems of this process (`wire.transport` says it).
+
+    Attributes:
+        are_several: there are more than one: a ref in a message may be another system's.
+    """
+
+    are_several = False
+
+
+systems = Systems()
+#: In each pickle of a ref.
+_REF = b"_make_ref"
 #: The receiver of an answer: whoever has asked.
 ASKER = "the asker"
 
@@ -106,11 +128,13 @@ def encode(
     try:
         head = _dumps(value, 5, buffer_callback=found.append)
     except Exception as error:  # any class's own pickling code may raise anything
-        if by_signal(error) or isinstance(error, NeedsReceiver):
+        if by_signal(error) or isinstance(error, OURS):
             raise
         head = _BY_VALUE
     # Substring tests: a false alarm costs one slower pickling. A pickled Connection would carry
     # its bare descriptor number: the slow path refuses it.
+    if systems.are_several and has_foreign_ref(head):
+        return encode_for_system(runtime_dir, encode, value, what, hands_over)
     if _STACK_GLOBAL in head and (
         b"_main__" in head
         or b"multiprocessing.connection" in head
@@ -120,7 +144,7 @@ def encode(
         try:
             head = by_value.dumps_by_value(value, runtime_dir, found.append, hands_over=hands_over)
         except Exception as error:
-            if by_signal(error) or isinstance(error, NeedsReceiver):
+            if by_signal(error) or isinstance(error, OURS):
                 raise
             raise EncodeError(
                 pickle_errors.describe_unpicklable(value, what, runtime_dir, error)
@@ -132,6 +156,22 @@ def encode(
     except BufferError:
         # Out of band only what lies in one piece: the rest goes into the pickle itself.
         return Encoded(by_value.dumps_by_value(value, runtime_dir, hands_over=hands_over), ())
+
+
+def has_foreign_ref(head: bytes) -> bool:
+    """Whether a pickle may have refs of other systems in it, which are not yet looked for."""
+    return receivers.system is None and (_REF in head or head is _BY_VALUE)
+
+
+def encode_for_system(
+    path: str, encode: Callable[..., Encoded], value: Any, what: str, hands_over: bool
+) -> Encoded:
+    """Encode a value for a system; refs of others in it are made good there, or refused."""
+    receivers.system = path
+    try:
+        return encode(path, value, what, hands_over=hands_over)
+    finally:
+        receivers.system = None
 
 
 def encode_to(receiver: Any, encode: Callable[..., Encoded], value: Any, what: str) -> Encoded:
