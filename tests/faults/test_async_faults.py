@@ -108,6 +108,7 @@ def test_an_error_is_the_callers_and_the_others_go_on(system, how):
         assert "in crash" in str(raised.value.__cause__)
     assert not other.done()
     assert ref.status().incarnation == 1
+    ref.kill()  # a stop would wait for it
 
 
 def test_what_breaks_where_it_is_loaded_or_pickled_ends_as_in_a_plain_handler(system):
@@ -181,6 +182,7 @@ def test_a_caller_that_dies_leaves_the_actor_well(system, most):
         assert ref.ask(Crash.take, 1) == pid
     status = ref.status()
     assert (status.incarnation, status.pid) == (1, pid)
+    ref.kill()  # a stop would wait for it
 
 
 #: Where the loop is killed: before each line of these, with messages in hand, taken and ending.
