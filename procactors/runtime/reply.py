@@ -16,7 +16,7 @@ from concurrent.futures import (
     Future,
     TimeoutError as FuturesTimeout,
 )
-from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from procactors.errors import ReplyError
@@ -180,6 +180,10 @@ class Reply(Future[R]):
         self._endpoint.look()  # who asks may ask again and again
         return self._state in ENDED
 
+    def running(self) -> bool:
+        """Whether it is known here to have begun; of a message to an actor that is not known."""
+        return self._state == RUNNING
+
     def cancelled(self) -> bool:
         """Whether the reply was cancelled."""
         return self._state in _CANCELLED
@@ -289,13 +293,20 @@ class Reply(Future[R]):
 
     def _give_up(self) -> bool:
         """End as cancelled; return whether it had not ended yet."""
+        # Not by the base class: in its `Condition` a signal handler may raise behind the lock.
         with self._guard:  # reentrant
-            if not super().cancel():
+            if self._state in _CANCELLED:
+                return True
+            if self._state != PENDING:
                 return False
-            if self._state == CANCELLED:
-                # Now: no executor will wake those that wait for it among others (`wait`).
-                self.set_running_or_notify_cancel()
+            # In one step: no executor will wake those that wait for it among others (`wait`).
+            self._state = CANCELLED_AND_NOTIFIED
+            if self.is_awaited and "_condition" in self.__dict__:
+                for waiter in self._waiters:
+                    waiter.add_cancelled(self)
+                self._condition.notify_all()
         self._wake()
+        self._invoke_callbacks()
         return True
 
     def result(self, timeout: float | None = None) -> R:
