@@ -30,7 +30,6 @@ from procactors.model.backends import check_options
 from procactors.model.choices import Delivery
 from procactors.model.options import Options
 from procactors.supervision.backend import Ended, NextLife
-from procactors.supervision.health import Look
 from procactors.wire.envelope import BATCH_KEY, WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
@@ -39,7 +38,6 @@ from procactors.wire.mailbox.black_box import (
     CONTROL,
     DELIVERIES,
     EXPIRED,
-    HANDLED,
     IN_HAND,
     INCARNATION,
     LISTENED,
@@ -451,12 +449,20 @@ class ClusterHost(LocalHost):
 
     # -- its mailbox
 
-    def look(self, now: float) -> Look:
-        """Return what can be seen of its progress: to wait for a stream's reader is no hang."""
-        life = self.life
-        if life is not None and self._backend.transport.waits_for_reader(life.start):
-            return Look(now, self.words[HANDLED], None, False)
-        return super().look(now)
+    def at_item(self, key: bytes, since: int) -> None:
+        """Note since when the generator of a stream is at its next item. From any thread.
+
+        Args:
+            key: what the method of its message begins with.
+            since: in nanoseconds of the engine's; in the future: it waits for its reader.
+        """
+        with self._sending:
+            for slot in self._running():
+                if slot.raw.startswith(key, WHOLE.size):
+                    slot.busy_since(since)
+                    return
+            if self._in_box and self.box.current.startswith(key, WHOLE.size):
+                self.words[BUSY_SINCE] = since
 
     def nudge(self) -> None:
         """Have the life look at its words."""
