@@ -42,6 +42,7 @@ from procactors.wire.mailbox.black_box import (
     INCARNATION,
     LISTENED,
     PHASE,
+    PID,
     RUNNING as RUNNING_PHASE,
     SERIAL,
     STARTING,
@@ -119,7 +120,7 @@ class ClusterHost(LocalHost):
         remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
         remote.downlink = Downlink(functools.partial(self.heard, remote))
         # Not known before it is there, and that is seen by its first word.
-        self.pid = 0
+        self.pid = words[PID] = 0
         with self._sending:
             self.life = remote
         self._backend.transport.follow(self, remote)
@@ -333,7 +334,7 @@ class ClusterHost(LocalHost):
             self._backend.transport.heard(self, life, what, about)
 
     def _on_hello(self, life: RemoteLife, pid: int, node: str, version: str) -> None:
-        self.pid = pid
+        self.pid = self.words[PID] = pid
         own = sys.modules["procactors"].__version__
         if version != own:
             text = (

@@ -277,6 +277,18 @@ class ProgramTransport(LocalTransport):
         elif call in self._extras:
             self._pieces[call] = piece, [one[0] for one in payloads]
 
+    def _on_progress(
+        self, host: LifeHost, life: RemoteLife, call: int, piece: TablePiece, payloads: Any
+    ) -> None:
+        """A worker begins an item that has a time limit."""
+        pending: Any = self.calls.pending.get(call)
+        table = getattr(pending, "result_table", None)
+        self.store.put_in(payloads)
+        if table is not None:
+            table.follow(piece, self.engine.now_ns())
+        elif (owner := self.lives.get(call >> SPACE)) is not None:
+            owner.order("progress", call, piece, self.store.take_out([one[0] for one in payloads]))
+
     def follow(self, host: LifeHost, life: RemoteLife) -> None:
         """Hear the process of a life that begins, and know whose it is."""
         self.lives[life.start] = host

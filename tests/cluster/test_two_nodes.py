@@ -13,7 +13,7 @@ from procactors.errors import ActorDied
 from tests.cluster.conftest import Nodes
 from tests.support.waiting import LONG_S, eventually
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.sample]
 
 #: Seconds in which Ray itself notices that a node has gone, and a process is up elsewhere.
 NOTICED_S = 60.0

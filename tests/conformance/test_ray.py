@@ -12,7 +12,7 @@ from procactors.errors import ActorDied, InvalidSpec, UnsupportedOnBackend
 from tests.conformance.actors import Counter, Desk, Keeper
 from tests.conformance.test_messages import Holder
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.sample]
 
 
 @pytest.fixture
