@@ -41,9 +41,9 @@ class AsyncActorSystem(AsyncSystemHandle):
     in any number of loops and threads at once.
 
     Args:
-        name, backend, start_method, preload, spares, stop_timeout, ask_timeout, runtime_dir,
-        dead_letter_file, crash_dir, slow_after, metrics, logs, stdout, log_repeats: as for
-        `ActorSystem`.
+        name, backend, address, start_method, preload, spares, stop_timeout, ask_timeout,
+        runtime_dir, dead_letter_file, crash_dir, slow_after, metrics, logs, stdout, log_repeats: as
+        for `ActorSystem`.
 
     Raises:
         Where it starts: what `ActorSystem` raises.
@@ -57,6 +57,7 @@ class AsyncActorSystem(AsyncSystemHandle):
         name: str | None = None,
         *,
         backend: str | None = None,
+        address: str | None = None,
         start_method: str = "forkserver",
         preload: Iterable[str] = (),
         spares: int = 0,
@@ -78,6 +79,7 @@ class AsyncActorSystem(AsyncSystemHandle):
             ActorSystem,
             name,
             backend=backend,
+            address=address,
             start_method=start_method,
             preload=preload,
             spares=spares,

@@ -69,6 +69,7 @@ def test_a_tree_of_all_words_is_read_as_it_would_be_written_in_python(load):
         limits = {memory = 1000000, cpu_affinity = [0, 1], threads = "none", nice = 5}
         recycle_after = {messages = 10, seconds = 3.5, memory_growth = 1000}
         env = {NAME = "value"}
+        ray = {num_cpus = 2}
         seed = 7
         significant = true
         max_concurrency = 5
@@ -103,6 +104,7 @@ def test_a_tree_of_all_words_is_read_as_it_would_be_written_in_python(load):
             limits=Limits(memory=1_000_000, cpu_affinity=(0, 1), threads=None, nice=5),
             recycle_after=Recycle(messages=10, seconds=3.5, memory_growth=1000),
             env={"NAME": "value"},
+            ray={"num_cpus": 2},
             seed=7,
             significant=True,
             max_concurrency=5,
