@@ -284,6 +284,8 @@ class MemberTransport(LocalTransport):
         #: By actor: whether its mailbox has room for any number.
         self._unbounded: dict[int, bool] = {}
         self.name_of = lambda actor: str(self.question("name", actor))
+        #: Of workers of this actor's pools, when they began the item in hand: words, by their place.
+        self.seen: dict[int, dict[int, int]] = {}
 
     def _make_store(self, path: str) -> ClusterStore:
         return ClusterStore(path, self.make_replies, self._start)
@@ -398,7 +400,7 @@ class MemberTransport(LocalTransport):
         """Return the words of an actor's black box; None: they are not here."""
         if actor == SUPERVISOR:
             return self._desk_words
-        return self.host.words if actor == self.host.id else None
+        return self.host.words if actor == self.host.id else self.seen.get(actor)
 
     def _topic(self, path: str, name: str) -> Any:
         return _TopicTable(self, name)
@@ -535,8 +537,11 @@ class Member:
                 pending.result_table.absorb(piece)
         self._transport.calls.take(record)
 
-    def _progress(self, call: int, piece: Any, payloads: Any) -> None:
+    def _progress(
+        self, call: int, piece: Any, payloads: Any, worker: int, seen: dict[int, int]
+    ) -> None:
         self._store.put_in(payloads)
+        self._transport.seen[worker] = seen
         pending: Any = self._transport.calls.pending.get(call)
         if hasattr(pending, "result_table"):
             pending.result_table.follow(piece, self._engine.now_ns())

@@ -33,7 +33,7 @@ from procactors.local.topics import LocalTopicTable
 from procactors.local.transport import LocalTransport
 from procactors.model.backends import unsupported
 from procactors.wire.envelope import BATCH_KEY, CALL_ID, STREAM_KEY, WHOLE, open_envelope
-from procactors.wire.mailbox.black_box import CLOSED, WAITING_ON
+from procactors.wire.mailbox.black_box import CLOSED, HANDLED, PID, WAITING_ON
 from procactors.wire.record import KIND_AT, Kind, parse
 from procactors.wire.replies.cycles import cycle_error, cycle_from
 from procactors.wire.replies.port import Answer
@@ -287,7 +287,9 @@ class ProgramTransport(LocalTransport):
         if table is not None:
             table.follow(piece, self.engine.now_ns())
         elif (owner := self.lives.get(call >> SPACE)) is not None:
-            owner.order("progress", call, piece, self.store.take_out([one[0] for one in payloads]))
+            parts = self.store.take_out([one[0] for one in payloads])
+            seen = {at: host.words[at] for at in (PID, HANDLED)}
+            owner.order("progress", call, piece, parts, host.id, seen)
 
     def follow(self, host: LifeHost, life: RemoteLife) -> None:
         """Hear the process of a life that begins, and know whose it is."""

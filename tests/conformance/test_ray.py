@@ -9,6 +9,7 @@ import pytest
 
 from procactors import Actor, ActorSystem, Limits, Recycle, feed
 from procactors.errors import ActorDied, InvalidSpec, UnsupportedOnBackend
+from procactors.testing import Faults, record
 from tests.conformance.actors import Counter, Desk, Keeper
 from tests.conformance.test_messages import Holder
 
@@ -55,7 +56,7 @@ def test_words_of_rays_go_to_ray_and_others_are_refused(system):
         ActorSystem(backend="threads", address="auto")
 
 
-def test_what_ray_does_not_promise_is_an_error_at_the_call(system):
+def test_what_ray_does_not_promise_is_an_error_at_the_call(system, tmp_path):
     for options in (
         {"limits": Limits(memory=1 << 30)},
         {"limits": Limits(nice=5)},
@@ -64,12 +65,18 @@ def test_what_ray_does_not_promise_is_an_error_at_the_call(system):
         with pytest.raises(UnsupportedOnBackend, match='backend="ray" has no'):
             system.options(**options).spawn(Counter)
     keeper = system.spawn(Keeper)
-    for call in (lambda: system.share([1]), lambda: keeper.tell(Keeper.keep, feed([1]))):
+    for call in (
+        lambda: system.share([1]),
+        lambda: keeper.tell(Keeper.keep, feed([1])),
+        lambda: record(system, tmp_path / "run"),
+        lambda: Faults(system.aio),
+    ):
         with pytest.raises(UnsupportedOnBackend):
             call()
     with pytest.raises(UnsupportedOnBackend, match="crash_dir"):
         ActorSystem(backend="ray", crash_dir="here")
     assert system.actors() == [keeper]
+    assert not any(tmp_path.iterdir())
 
 
 def test_an_array_arrives_as_a_copy_that_may_be_changed(system):
