@@ -26,7 +26,7 @@ class Worker(Actor):
         return ray.get_runtime_context().get_node_id()
 
     def work(self, number):
-        time.sleep(0.005)
+        time.sleep(0.02)  # of quick ones in a row, more than one would be in hand
         return number
 
     def lives(self):
