@@ -284,7 +284,7 @@ class MemberTransport(LocalTransport):
         #: By actor: whether its mailbox has room for any number.
         self._unbounded: dict[int, bool] = {}
         self.name_of = lambda actor: str(self.question("name", actor))
-        #: Of workers of this actor's pools, when they began the item in hand: words, by their place.
+        #: Of workers of own pools, when they began the item in hand: words, by their place.
         self.seen: dict[int, dict[int, int]] = {}
 
     def _make_store(self, path: str) -> ClusterStore:
