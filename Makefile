@@ -95,7 +95,7 @@ faults: compiled ## Run the fault tests: whatever dies, at every moment of what 
 RAY = $(PYTEST) tests/conformance tests/test_readme.py -m $(1) $(ARGS) || [ $$? -eq 5 ]
 RAY_NODES = $(PYTEST) tests/cluster -m $(1) $(ARGS) || [ $$? -eq 5 ]
 
-ray: compiled ## Run of each kind of test some on Ray clusters of this machine; 4 minutes on two cores
+ray: compiled ## Run of each kind of test some, on Ray clusters of this machine
 	$(call RAY,'ray and sample')
 	$(call RAY_NODES,'ray and sample')
 
