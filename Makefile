@@ -41,7 +41,7 @@ APART := tests/test_examples.py tests/users tests/tools tests/test_savina.py tes
 WHEEL   := $(CURDIR)/build/test-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help install compiled demo fmt lint type test faults ray methods test-all stress flaky cov examples tools test-wheel guard bench bench-against bench-peers bench-curves savina build clean check
+.PHONY: help install compiled demo fmt lint type test faults ray ray-all methods test-all stress flaky cov examples tools test-wheel guard bench bench-against bench-peers bench-curves savina build clean check
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,10 +88,20 @@ test: compiled ## Run the tests under the default start method; 5 minutes on two
 faults: compiled ## Run the fault tests: whatever dies, at every moment of what it does
 	$(PARALLEL) tests/faults tests/stress $(MOMENTS) $(ARGS)
 
-# A program is on one cluster at a time: those of two nodes have a run for themselves.
-ray: compiled ## Run what is marked `ray`, on clusters of this machine; 6 minutes on two cores
-	$(PYTEST) -m ray tests/conformance tests/test_readme.py $(ARGS)
-	$(PYTEST) -m ray tests/cluster $(ARGS) || [ $$? -eq 5 ]
+# On a cluster each life costs a second of start, so the whole takes ten minutes: `ray` runs of each
+# kind what is marked `sample`. Most of what the backends share is the code of `threads`, which
+# `make test` runs all of. A program is on one cluster at a time: those of two nodes have a run for
+# themselves. 5: ARGS has selected none of them.
+RAY = $(PYTEST) tests/conformance tests/test_readme.py -m $(1) $(ARGS) || [ $$? -eq 5 ]
+RAY_NODES = $(PYTEST) tests/cluster -m $(1) $(ARGS) || [ $$? -eq 5 ]
+
+ray: compiled ## Run of each kind of test some, on Ray clusters of this machine
+	$(call RAY,'ray and sample')
+	$(call RAY_NODES,'ray and sample')
+
+ray-all: compiled ## Run everything that is marked `ray`; 10 minutes on two cores
+	$(call RAY,ray)
+	$(call RAY_NODES,ray)
 
 methods: compiled ## Run a selection, one or two tests a subject, under spawn and fork
 	$(PARALLEL) -m methods --start-methods=spawn,fork tests/process tests/faults $(ARGS)

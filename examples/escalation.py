@@ -1,6 +1,6 @@
 """Escalation: a supervisor that cannot help gives up, and the one above it takes over.
 
-The inner supervisor allows one restart in five seconds. With the second death it stops its other
+The inner supervisor allows one restart a minute. With the second death it stops its other
 child and gives up; the outer one restarts it as a whole. When the outer one has had enough too,
 there is no supervisor above it: the system ends, and says why.
 
@@ -9,13 +9,13 @@ Run it: procactors examples escalation
 Expected on stderr, where the runtime reports each death:
 
     actor fragile (incarnation 1, ...) raised ValueError: on purpose...
-    ...supervisor inner gave up: restart number 2 within 5.0 s, allowed are 1...
-    ...supervisor outer gave up: restart number 2 within 5.0 s, allowed are 1...
+    ...supervisor inner gave up: restart number 2 within 60.0 s, allowed are 1...
+    ...supervisor outer gave up: restart number 2 within 60.0 s, allowed are 1...
 
 Expected output:
 
     bystander of inner: incarnation 2
-    the system ended: supervisor outer gave up: restart number 2 within 5.0 s, allowed are 1
+    the system ended: supervisor outer gave up: restart number 2 within 60.0 s, allowed are 1
     actor fragile died 4 times
 """
 
@@ -36,9 +36,11 @@ tree = Supervisor(
         spec(Fragile).options(name="fragile"),
         spec(Fragile).options(name="bystander"),
         max_restarts=1,
+        within=60.0,
         name="inner",
     ),
     max_restarts=1,
+    within=60.0,
     name="outer",
 )
 try:

@@ -60,7 +60,7 @@ PROGRAMS = [
         code,
         output,
         id=f"{document.stem}-{number}",
-        marks=[pytest.mark.ray] if 'backend="ray"' in code else [],
+        marks=[pytest.mark.ray, pytest.mark.sample] if 'backend="ray"' in code else [],
     )
     for document in RUN
     for number, (code, output) in enumerate(programs(document), 1)

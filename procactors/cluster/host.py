@@ -30,7 +30,6 @@ from procactors.model.backends import check_options
 from procactors.model.choices import Delivery
 from procactors.model.options import Options
 from procactors.supervision.backend import Ended, NextLife
-from procactors.supervision.health import Look
 from procactors.wire.envelope import BATCH_KEY, WHOLE, open_envelope
 from procactors.wire.mailbox.black_box import (
     BUSY_SINCE,
@@ -39,11 +38,11 @@ from procactors.wire.mailbox.black_box import (
     CONTROL,
     DELIVERIES,
     EXPIRED,
-    HANDLED,
     IN_HAND,
     INCARNATION,
     LISTENED,
     PHASE,
+    PID,
     RUNNING as RUNNING_PHASE,
     SERIAL,
     STARTING,
@@ -121,7 +120,7 @@ class ClusterHost(LocalHost):
         remote = RemoteLife(life.start, self._backend.processes.make(facts, life.options))
         remote.downlink = Downlink(functools.partial(self.heard, remote))
         # Not known before it is there, and that is seen by its first word.
-        self.pid = 0
+        self.pid = words[PID] = 0
         with self._sending:
             self.life = remote
         self._backend.transport.follow(self, remote)
@@ -335,7 +334,7 @@ class ClusterHost(LocalHost):
             self._backend.transport.heard(self, life, what, about)
 
     def _on_hello(self, life: RemoteLife, pid: int, node: str, version: str) -> None:
-        self.pid = pid
+        self.pid = self.words[PID] = pid
         own = sys.modules["procactors"].__version__
         if version != own:
             text = (
@@ -451,12 +450,20 @@ class ClusterHost(LocalHost):
 
     # -- its mailbox
 
-    def look(self, now: float) -> Look:
-        """Return what can be seen of its progress: to wait for a stream's reader is no hang."""
-        life = self.life
-        if life is not None and self._backend.transport.waits_for_reader(life.start):
-            return Look(now, self.words[HANDLED], None, False)
-        return super().look(now)
+    def at_item(self, key: bytes, since: int) -> None:
+        """Note since when the generator of a stream is at its next item. From any thread.
+
+        Args:
+            key: what the method of its message begins with.
+            since: in nanoseconds of the engine's; in the future: it waits for its reader.
+        """
+        with self._sending:
+            for slot in self._running():
+                if slot.raw.startswith(key, WHOLE.size):
+                    slot.busy_since(since)
+                    return
+            if self._in_box and self.box.current.startswith(key, WHOLE.size):
+                self.words[BUSY_SINCE] = since
 
     def nudge(self) -> None:
         """Have the life look at its words."""

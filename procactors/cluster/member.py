@@ -217,15 +217,21 @@ class MemberHost(LocalHost):
             delivery.number for delivery in self.deliveries.values() if self._is_begun(delivery)
         ]
         words, timer = list(self.words), self.box.timer.encode()
-        self._up(("over", tuple(ended), words, in_hand, self._batch_in_hand(), timer))
+        store: Any = self._backend.transport.store
+        batch = self.batch_in_hand(store.tables.end)
+        self._up(("over", tuple(ended), words, in_hand, batch, timer))
         self._up(None)
 
-    def _batch_in_hand(self) -> Any:
-        """Return (call, what is marked, payloads) of the batch in hand; None: there is none."""
+    def batch_in_hand(self, marked: Callable[[], Any]) -> Any:
+        """Return (call, what is marked, payloads) of the batch in hand; None: there is none.
+
+        Args:
+            marked: returns what is.
+        """
         store: Any = self._backend.transport.store
         for delivery in self.deliveries.values():
             if delivery.is_batch:
-                return delivery.call, store.tables.end(), store.take_out(store.take_stored())
+                return delivery.call, marked(), store.take_out(store.take_stored())
         return None
 
     def _is_begun(self, delivery: _Delivery) -> bool:
@@ -278,6 +284,8 @@ class MemberTransport(LocalTransport):
         #: By actor: whether its mailbox has room for any number.
         self._unbounded: dict[int, bool] = {}
         self.name_of = lambda actor: str(self.question("name", actor))
+        #: Of workers of own pools, when they began the item in hand: words, by their place.
+        self.seen: dict[int, dict[int, int]] = {}
 
     def _make_store(self, path: str) -> ClusterStore:
         return ClusterStore(path, self.make_replies, self._start)
@@ -392,7 +400,7 @@ class MemberTransport(LocalTransport):
         """Return the words of an actor's black box; None: they are not here."""
         if actor == SUPERVISOR:
             return self._desk_words
-        return self.host.words if actor == self.host.id else None
+        return self.host.words if actor == self.host.id else self.seen.get(actor)
 
     def _topic(self, path: str, name: str) -> Any:
         return _TopicTable(self, name)
@@ -437,6 +445,13 @@ class Member:
         self._host = host
         self._store = transport.store
         self._uplink = transport._uplink
+        transport.store.tables.on_item = self._begin_item
+
+    def _begin_item(self) -> None:
+        """Have the pool told of an item with a time limit; what is done by now goes along."""
+        found = self._host.batch_in_hand(self._store.tables.piece)
+        if found is not None:
+            self._uplink.put(("progress", *found))
 
     def handle(self, message: bytes, more: tuple[Any, ...]) -> Any:
         """Have a message handled, and wait until it is.
@@ -521,6 +536,15 @@ class Member:
             if hasattr(pending, "result_table"):
                 pending.result_table.absorb(piece)
         self._transport.calls.take(record)
+
+    def _progress(
+        self, call: int, piece: Any, payloads: Any, worker: int, seen: dict[int, int]
+    ) -> None:
+        self._store.put_in(payloads)
+        self._transport.seen[worker] = seen
+        pending: Any = self._transport.calls.pending.get(call)
+        if hasattr(pending, "result_table"):
+            pending.result_table.follow(piece, self._engine.now_ns())
 
     def _table(self, batch: int, word: int, value: int) -> None:
         self._store.tables.change(batch, word, value)

@@ -73,6 +73,9 @@ class LifeHost(Protocol):
     def order(self, what: str, *about: Any) -> None:
         """Have the life's process do something beside the messages."""
 
+    def at_item(self, key: bytes, since: int) -> None:
+        """Note since when the generator of a stream is at its next item."""
+
     def listen(self, sent: Sent) -> None:
         """Have the result of a message taken when it is there."""
 

@@ -2,7 +2,8 @@
 
 Layer: cluster. Runs in: the pool's process and the workers', any thread.
 Owns: the tables' bytes.
-Never: shows the pool how far a worker is: what is marked there comes with the batch's answer.
+Never: shows the pool how far a worker is, but where items have time limits: what is marked there
+comes with the batch's answer.
 
 Of a worker that has been killed the marks are gone with its process. So a batch that was handed
 over counts as begun, and its first item that has no result as the one that was in hand.
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Callable
 
 from procactors.local.tables import LocalTable, LocalTables
-from procactors.wire.result_table import BATCH, BLANK, CANCELLED, LIMIT, SIZE, STARTED
+from procactors.wire.result_table import BATCH, BLANK, CANCELLED, LIMIT, SINCE, SIZE, STARTED
 
 __all__ = ["ClusterTable", "ClusterTables", "TablePiece", "WorkerTables"]
 
@@ -74,6 +75,25 @@ class ClusterTable(LocalTable):
         self.area[: len(area)] = area
         self.is_blind = False
 
+    def follow(self, piece: TablePiece, now_ns: int) -> None:
+        """Take what the worker has marked so far: it begins its next item now."""
+        if self.words[BATCH] == piece[0]:
+            self.absorb(piece)
+            self.is_blind = True
+            self.words[SINCE] = now_ns
+
+
+class _WorkerTable(LocalTable):
+    """The worker's end of a table."""
+
+    #: Called whenever an item with a time limit is begun.
+    on_item: Callable[[], None]
+
+    def begin_item(self, since: int) -> None:
+        """Note when an item was begun, and have the pool told."""
+        super().begin_item(since)
+        self.on_item()
+
 
 class ClusterTables(LocalTables):
     """The pools' ends of one process's tables."""
@@ -89,15 +109,18 @@ class WorkerTables(ClusterTables):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pools: dict[tuple[int, int], LocalTable] = {}
-        self._current: LocalTable | None = None
+        #: Called whenever an item with a time limit is begun.
+        self.on_item: Callable[[], None] = lambda: None
+        self._pools: dict[tuple[int, int], _WorkerTable] = {}
+        self._current: _WorkerTable | None = None
         self._count = 0
 
     def begin(self, process: int, number: int, head: bytes) -> None:
         """Have a table ready for the batch that comes now, as its pool has said."""
         table = self._pools.get((process, number))
         if table is None:
-            table = self._pools[process, number] = LocalTable(bytearray(SIZE), number)
+            table = self._pools[process, number] = _WorkerTable(bytearray(SIZE), number)
+            table.on_item = self.on_item
         words = memoryview(head).cast("Q")
         self._count = count = words[LIMIT]
         table.prepare(words[BATCH], count)
@@ -126,10 +149,15 @@ class WorkerTables(ClusterTables):
 
     def end(self) -> TablePiece | None:
         """Return what was marked of the batch in hand; None: there is none."""
-        table, self._current = self._current, None
+        piece = self.piece()
+        self._current = None
+        return piece
+
+    def piece(self) -> TablePiece | None:
+        """Return what is marked so far of the batch in hand; None: there is none."""
+        table, count = self._current, self._count
         if table is None:
             return None
-        count = self._count
         kinds = bytes(table.kinds[:count])
         end = max((kind >> 8 for kind in memoryview(kinds).cast("Q").tolist()), default=0)
         marks = bytes(table.marks[:count])

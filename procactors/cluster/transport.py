@@ -26,13 +26,14 @@ from procactors.cluster.logs import hand_on
 from procactors.cluster.store import SPACE, ClusterStore, batch_extras, first_number
 from procactors.cluster.tables import TablePiece
 from procactors.errors import ProcActorsError
+from procactors.local.channel import LATER_NS
 from procactors.local.here import Killed
 from procactors.local.replies import LocalReplies, Port
 from procactors.local.topics import LocalTopicTable
 from procactors.local.transport import LocalTransport
 from procactors.model.backends import unsupported
-from procactors.wire.envelope import BATCH_KEY, CALL_ID, WHOLE, open_envelope
-from procactors.wire.mailbox.black_box import BUSY_SINCE, CLOSED, WAITING_ON
+from procactors.wire.envelope import BATCH_KEY, CALL_ID, STREAM_KEY, WHOLE, open_envelope
+from procactors.wire.mailbox.black_box import CLOSED, HANDLED, PID, WAITING_ON
 from procactors.wire.record import KIND_AT, Kind, parse
 from procactors.wire.replies.cycles import cycle_error, cycle_from
 from procactors.wire.replies.port import Answer
@@ -65,14 +66,35 @@ class _Replies(LocalReplies):
 class _Flow:
     """The items of one stream that come from an actor's process.
 
-    Attributes:
+    Args:
+        number: of the channel.
         producer: number of that one's start.
-        under_way: how many have come and were not taken, as far as is known.
+        host: of its actor.
+        now_ns: the clock for hangs.
     """
 
-    def __init__(self, producer: int) -> None:
+    def __init__(
+        self, number: int, producer: int, host: LifeHost, now_ns: Callable[[], int]
+    ) -> None:
         self.producer = producer
-        self.under_way = 0
+        self._host = host
+        self._now_ns = now_ns
+        self._key = STREAM_KEY + b"%016x:" % number
+        self._room = room_of(number)
+        # Items come in one thread, and are taken in others.
+        self._lock = threading.Lock()
+        self._under_way = 0
+
+    def count(self, more: int) -> None:
+        """Note that so many more items have come, or fewer wait: its actor's work is seen by it.
+
+        With as many under way as there may be, the generator waits for its reader: that is no hang,
+        however long it takes. Else the time of a hang counts from here.
+        """
+        with self._lock:
+            self._under_way += more
+            waits = self._under_way >= self._room
+            self._host.at_item(self._key, self._now_ns() + (LATER_NS if waits else 0))
 
 
 class _Mine(threading.local):
@@ -255,6 +277,20 @@ class ProgramTransport(LocalTransport):
         elif call in self._extras:
             self._pieces[call] = piece, [one[0] for one in payloads]
 
+    def _on_progress(
+        self, host: LifeHost, life: RemoteLife, call: int, piece: TablePiece, payloads: Any
+    ) -> None:
+        """A worker begins an item that has a time limit."""
+        pending: Any = self.calls.pending.get(call)
+        table = getattr(pending, "result_table", None)
+        self.store.put_in(payloads)
+        if table is not None:
+            table.follow(piece, self.engine.now_ns())
+        elif (owner := self.lives.get(call >> SPACE)) is not None:
+            parts = self.store.take_out([one[0] for one in payloads])
+            seen = {at: host.words[at] for at in (PID, HANDLED)}
+            owner.order("progress", call, piece, parts, host.id, seen)
+
     def follow(self, host: LifeHost, life: RemoteLife) -> None:
         """Hear the process of a life that begins, and know whose it is."""
         self.lives[life.start] = host
@@ -284,23 +320,10 @@ class ProgramTransport(LocalTransport):
         return True
 
     def _granted(self, number: int, count: int) -> None:
-        flow = self._flows.get(number)
-        if flow is None:
-            return
         if count < 0:
             self._flows.pop(number, None)
-        else:
-            flow.under_way -= count
-        host = self.lives.get(flow.producer)
-        if host is not None:
-            host.words[BUSY_SINCE] = self.engine.now_ns()
-
-    def waits_for_reader(self, start: int) -> bool:
-        """Whether an actor's process may send no item more before its reader says so."""
-        return any(
-            flow.producer == start and flow.under_way >= room_of(number)
-            for number, flow in list(self._flows.items())
-        )
+        elif (flow := self._flows.get(number)) is not None:
+            flow.count(-count)
 
     # -- for actors' processes --------------------------------------------------------------------
 
@@ -362,8 +385,11 @@ class ProgramTransport(LocalTransport):
         self, host: LifeHost, life: RemoteLife, start: int, what: str, about: tuple[Any, ...]
     ) -> None:
         if what == "item":
-            self._flows.setdefault(about[0], _Flow(life.start)).under_way += 1
-            host.words[BUSY_SINCE] = self.engine.now_ns()
+            flow = self._flows.get(about[0])
+            if flow is None:
+                flow = _Flow(about[0], life.start, host, self.engine.now_ns)
+                self._flows[about[0]] = flow
+            flow.count(1)
         if not self.relay(start, what, *about) and what == "item":
             self.relay(life.start, "grant", about[0], -1)
 

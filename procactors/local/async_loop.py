@@ -59,6 +59,8 @@ class LocalAsyncLoop(Serving, AsyncLoop):
         super().__init__(reader, transport.store, host.id, instance, lost, events, most)
         self._settle(host, transport, history)
         self._is_stepped = transport.engine.is_virtual
+        #: Calls whose handlers were told to leave: once, since they may await on their way out.
+        self._leaving: set[int] = set()
         self.clock = transport.engine.now
         events.wake = self.wake
 
@@ -104,8 +106,18 @@ class LocalAsyncLoop(Serving, AsyncLoop):
     def _cancel_call(self, call: int) -> None:
         for hand in list(self.hands):
             if hand.reply and hand.call == call and hand.task is not None:
-                # Behind its first step, as over processes.
-                self._loop.call_soon(hand.task.cancel)
+                self._have_leave(hand)
+
+    def _go_on(self, hand: Hand, result: Any) -> None:
+        super()._go_on(hand, result)
+        if hand.reply and hand.call in self._host.cancelled:  # before it had a task
+            self._have_leave(hand)
+
+    def _have_leave(self, hand: Hand) -> None:
+        if hand.call not in self._leaving and hand.task is not None:
+            self._leaving.add(hand.call)
+            # Behind its first step, as over processes.
+            self._loop.call_soon(hand.task.cancel)
 
     @property
     def _is_dead(self) -> bool:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from procactors.local.engine import Engine
     from procactors.wire.payload_store import PayloadStore
 
-__all__ = ["Channel", "Channels", "Producer"]
+__all__ = ["LATER_NS", "Channel", "Channels", "Producer"]
 
 #: Nanoseconds by which a wait for the reader is put off: to wait for it is no hang.
-_LATER_NS = 1 << 60
+LATER_NS = 1 << 60
 
 
 class Channel:
@@ -338,7 +338,7 @@ class Producer:
 
     def rest(self) -> None:
         """Note that the reader is waited for: that is no hang, however long it takes."""
-        self._busy_since(self._now_ns() + _LATER_NS)
+        self._busy_since(self._now_ns() + LATER_NS)
 
     def beat(self) -> None:
         """Note that the generator is at its next item: the time of a hang counts from here."""

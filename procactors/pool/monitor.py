@@ -209,8 +209,9 @@ class Monitor:
             if batch.suspect is None or batch.suspect[0] != (done, loading):
                 batch.suspect = ((done, loading), now)
             since, began = 0, batch.suspect[1]
-            if loading == FUNCTION:
-                # To import its module is no item's work.
+            if loading == FUNCTION or batch.result_table.is_blind:
+                # To import its module is no item's work. Or no word of an item has come: it is on
+                # its way, or its worker comes up.
                 began += _IMPORT_S
         else:
             began = since / 1e9
@@ -227,7 +228,8 @@ class Monitor:
             # or has ended, and no other item is blamed.
             batch.accused_of = charge
             batch.lower(done + 1, now)
-            return _QUICK_S
+            # Word of its end may be on its way, where nobody sees the worker's marks.
+            return _SLOW_S if batch.result_table.is_blind else _QUICK_S
         if not slot.accused:
             text = f"an item took longer than timeout={timeout:g} s"
             self._accuse(slot, c.Condemn(slot.ref._actor, *charge[2:], text))

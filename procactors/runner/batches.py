@@ -48,7 +48,6 @@ from procactors.wire.result_table import (
     PAYLOAD,
     RESERVE,
     SET,
-    SINCE,
     STARTED,
     TEXT,
     TRUE,
@@ -366,7 +365,7 @@ class _Work:
                 self.done = at
                 return
             if timed:
-                words[SINCE] = now_ns()
+                result_table.begin_item(now_ns())
             try:
                 value = function(*item) if spread else function(item)
             except Exception as error:  # noqa: BLE001 - the user's; it goes to the caller

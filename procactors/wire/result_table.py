@@ -191,6 +191,10 @@ class ResultTable:
         self.kinds = whole[_KINDS_AT:_AREA_AT].cast("Q")
         self.area = whole[_AREA_AT : _AREA_AT + _AREA_BYTES]
 
+    def begin_item(self, since: int) -> None:
+        """Note when an item that has a time limit was begun (nanoseconds). In the worker."""
+        self.words[SINCE] = since
+
     def prepare(self, batch: int, count: int) -> None:
         """Make the table ready for a batch of `count` items. No other process looks at it now."""
         self.marks[:count] = _BLANKS[:count]

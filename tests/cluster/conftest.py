@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import pytest
 
 from procactors.testing import leaks
+from tests.support import rays
 from tests.support.waiting import eventually
 
 #: What each node has a hundred of: an actor that takes some of it may be on either.
@@ -73,16 +71,9 @@ class Nodes:
 
 @pytest.fixture(scope="session")
 def ray_place() -> Iterator[Path]:
-    """A directory for Ray's files: no other Ray on this machine is found by it, or finds ours."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: sockets are in it
-    before = os.environ.get("RAY_TMPDIR")
-    os.environ["RAY_TMPDIR"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["RAY_TMPDIR"]
-    else:
-        os.environ["RAY_TMPDIR"] = before
-    shutil.rmtree(folder, ignore_errors=True)
+    """A directory for Ray's files."""
+    with rays.place() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

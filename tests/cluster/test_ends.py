@@ -12,7 +12,7 @@ from tests.cluster.conftest import Nodes
 from tests.support.programs import environment
 from tests.support.waiting import LONG_S, eventually
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.sample]
 
 PROGRAM = """
 import sys, time

@@ -15,8 +15,24 @@ pytestmark = pytest.mark.ray
 #: open, and record a run, which is for processes and threads.
 OF_ONE_MACHINE = {"test_shop"}
 
+#: One of each kind: messages, a death, a tree, a pool, a stream, coroutines.
+SAMPLES = {
+    "counter_messages",
+    "crash_and_respawn",
+    "rest_for_one",
+    "monte_carlo",
+    "stream_pipeline",
+    "async_fan_out",
+}
 
-@pytest.mark.parametrize("name", sorted({*examples.NAMES} - OF_ONE_MACHINE))
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.sample] if name in SAMPLES else [])
+        for name in sorted({*examples.NAMES} - OF_ONE_MACHINE)
+    ],
+)
 def test_each_example_runs_on_a_cluster(nodes: Nodes, name, tmp_path):
     """What it prints is what its header says; what Ray says of a death is Ray's business."""
     surroundings = {"RAY_ADDRESS": nodes.address, VARIABLE: "ray"}

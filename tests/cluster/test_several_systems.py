@@ -8,7 +8,7 @@ from procactors import ActorSystem
 from tests.cluster.conftest import Nodes
 from tests.local.test_several_systems import Caller, check_travels
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.sample]
 
 
 def test_refs_travel_between_a_cluster_and_processes_and_threads(nodes: Nodes):

@@ -13,7 +13,7 @@ from procactors.errors import ActorDied
 from tests.cluster.conftest import Nodes
 from tests.support.waiting import LONG_S, eventually
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.sample]
 
 #: Seconds in which Ray itself notices that a node has gone, and a process is up elsewhere.
 NOTICED_S = 60.0
@@ -26,7 +26,7 @@ class Worker(Actor):
         return ray.get_runtime_context().get_node_id()
 
     def work(self, number):
-        time.sleep(0.005)
+        time.sleep(0.02)  # of quick ones in a row, more than one would be in hand
         return number
 
     def lives(self):

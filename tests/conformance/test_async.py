@@ -118,6 +118,7 @@ def test_one_message_at_a_time_is_in_hand_or_as_many_as_the_options_say(system):
         assert actor.ask(Sleeper.together) == most
 
 
+@pytest.mark.sample
 def test_hooks_are_awaited_and_what_a_handler_raises_is_its_callers(world):
     keeper = world.system.spawn(Keeper)
     sleeper = world.system.spawn(Sleeper, keeper)
@@ -139,6 +140,7 @@ def test_a_tell_that_raises_ends_the_life_and_what_awaits_beside_it_is_answered(
     assert sleeper.ask(Sleeper.sleep, 0.01, "again") == "again"
 
 
+@pytest.mark.sample
 def test_a_handler_that_awaits_is_cancelled_with_its_call(world):
     keeper = world.system.spawn(Keeper)
     sleeper = world.system.spawn(Sleeper, keeper)
@@ -161,6 +163,7 @@ def test_a_crash_ends_what_awaits_and_the_next_life_serves(world):
     assert sleeper.ask(Sleeper.sleep, 0.01, "there") == "there"
 
 
+@pytest.mark.sample
 def test_an_asynchronous_generator_streams_until_its_reader_leaves(world):
     keeper = world.system.spawn(Keeper)
     sleeper = world.system.options(max_concurrency=2).spawn(Sleeper, keeper)
@@ -203,6 +206,7 @@ def run(backend, program):
     return asyncio.run(main())
 
 
+@pytest.mark.sample
 def test_a_program_awaits_what_it_asks(backend):
     async def program(system):
         counter = await system.options(name="counter").spawn(Counter)
@@ -285,6 +289,7 @@ def test_a_program_reads_streams_and_events_in_its_loop(backend):
     run(backend, program)
 
 
+@pytest.mark.sample
 def test_a_pool_works_for_tasks(backend):
     async def program(system):
         async with system.options(size=2).pool(Counter) as pool:
@@ -369,6 +374,7 @@ def _is_resting(ref):
     return [message.busy_s for message in ref.status().in_hand] == [0.0]
 
 
+@pytest.mark.sample
 def test_a_slow_reader_is_no_hang_of_its_producer(world):
     options = world.system.options(handle_timeout=1.0 if world.backend == "inline" else 60.0)
     both = [options.spawn(Slow).options(buffer=2) for _ in range(2)]

@@ -12,6 +12,7 @@ from tests.conformance.actors import Counter
 from tests.conformance.test_flows import Source
 
 
+@pytest.mark.sample
 def test_each_message_of_each_method_is_counted(world):
     system = world.system
     counter = system.options(name="counter").spawn(Counter)
@@ -77,6 +78,7 @@ class Speaks(Actor):
         self.context.log.warning("said %s", text)
 
 
+@pytest.mark.sample
 def test_what_an_actor_logs_says_who_has_logged_it(world, caplog):
     speaks = world.system.options(name="speaker").spawn(Speaks)
     speaks.ask(Speaks.speak, "this")

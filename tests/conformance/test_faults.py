@@ -109,6 +109,7 @@ def test_a_message_kills_as_often_as_it_is_to(world):
     assert account.status().incarnation == 3
 
 
+@pytest.mark.sample
 def test_messages_are_dropped_and_that_is_told(world):
     account = world.system.spawn(Account)
     with Faults(world.system) as faults:

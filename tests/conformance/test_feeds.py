@@ -75,6 +75,7 @@ class Sink(Actor):
         return other.ask(Sink.add_up, feed(iter(range(count))))
 
 
+@pytest.mark.sample
 def test_what_is_fed_arrives_in_order_and_once(system):
     sink = system.spawn(Sink)
     assert sink.ask(Sink.add_up, feed(range(1000))) == 499_500

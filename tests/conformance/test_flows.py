@@ -46,6 +46,7 @@ def test_items_come_in_order_and_end(system):
     assert source.ask(Source.state) == (500, [500])
 
 
+@pytest.mark.sample
 def test_a_producer_is_no_further_ahead_than_its_reader_grants(world):
     source = world.system.spawn(Source)
     stream = source.options(buffer=4).stream(Source.numbers, 1000)
@@ -57,6 +58,7 @@ def test_a_producer_is_no_further_ahead_than_its_reader_grants(world):
     assert ended == [made]
 
 
+@pytest.mark.sample
 def test_a_stream_that_is_left_closes_its_generator(world):
     source = world.system.spawn(Source)
     with source.stream(Source.numbers, 1_000_000) as stream:
@@ -84,6 +86,7 @@ def test_an_item_that_cannot_be_unpickled_is_an_error_and_the_next_one_intact(sy
     assert list(stream) == [2]
 
 
+@pytest.mark.sample
 def test_the_death_of_the_producer_ends_the_stream(world):
     source = world.system.spawn(Source)
     stream = source.options(buffer=2).stream(Source.numbers, 1000)
@@ -126,6 +129,7 @@ class Stalls:
             yield 2
 
 
+@pytest.mark.sample
 def test_all_that_subscribe_are_told_what_is_published(world):
     topic = world.system.topic("news")
     keepers = [world.system.spawn(Keeper) for _ in range(3)]

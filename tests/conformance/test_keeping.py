@@ -93,6 +93,7 @@ def test_what_an_actor_shares_is_for_all(system):
     assert system.shares() == []
 
 
+@pytest.mark.sample
 def test_a_state_in_a_file_outlives_its_system(backend, tmp_path):
     kept = Checkpoint(messages=1, file=tmp_path / "state")
     with ActorSystem(backend=backend) as system:

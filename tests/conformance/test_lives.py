@@ -49,6 +49,7 @@ def test_a_tell_that_raises_ends_the_life_and_the_next_one_goes_on(world):
     assert [letter.handler for letter in letters] == ["Counter.fail"]
 
 
+@pytest.mark.sample
 def test_a_killed_life_is_followed_by_another(world):
     counter = world.system.spawn(Counter, 1)
     counter.tell(Counter.increment)
@@ -71,6 +72,7 @@ def test_the_caller_of_a_message_in_hand_is_told_of_the_death(world):
     desk.ask(Desk.answer)
 
 
+@pytest.mark.sample
 def test_a_message_is_begun_again_if_its_actor_says_so(world):
     desk = world.system.spawn(Desk)
     options = world.system.options(delivery=Delivery.AT_LEAST_ONCE, max_deliveries=3)
@@ -105,6 +107,7 @@ def test_the_restart_policy_says_who_comes_back(world, policy, how, is_back):
         assert reason.kind is (ExitKind.NORMAL if how == "leave" else ExitKind.ERROR)
 
 
+@pytest.mark.sample
 def test_too_many_restarts_end_it_for_good(world):
     counter = world.system.options(max_restarts=2, within=60.0).spawn(Counter)
     for _ in range(3):
@@ -132,6 +135,7 @@ def test_an_exit_of_a_handler_is_an_end_with_its_code(world):
     assert (reason.kind, reason.code) == (ExitKind.EXIT, 3)
 
 
+@pytest.mark.sample
 def test_hooks_run_in_their_order(world):
     keeper = world.system.spawn(Keeper)
     hooked = world.system.spawn(Hooked, keeper)
@@ -148,8 +152,9 @@ def test_hooks_run_in_their_order(world):
     ]
 
 
+@pytest.mark.sample
 def test_a_watcher_hears_of_restarts_and_of_the_end(world):
-    counter = world.system.options(name="watched", max_restarts=1).spawn(Counter)
+    counter = world.system.options(name="watched", max_restarts=1, within=60.0).spawn(Counter)
     watcher = world.system.spawn(Watcher)
     watcher.ask(Watcher.watch, counter, True)
     counter.tell(Counter.fail)
@@ -181,6 +186,7 @@ def test_linked_actors_end_together(world):
     assert watcher.wait().kind is ExitKind.LINKED
 
 
+@pytest.mark.sample
 def test_children_end_with_their_parent(world):
     parent = world.system.spawn(Parent)
     child = parent.ask(Parent.begin, "child")

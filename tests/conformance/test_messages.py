@@ -20,6 +20,7 @@ from procactors.errors import (
 from tests.conformance.actors import Add, Asker, Counter, Desk, Keeper, Spoilt, Unreadable
 
 
+@pytest.mark.sample
 def test_a_call_is_answered_with_what_the_handler_returns(system):
     counter = system.spawn(Counter, 10)
     assert counter.ask(Counter.increment, by=5) == 15
@@ -46,6 +47,7 @@ def test_a_submit_gives_the_reply_later(system):
     assert all(reply.done() for reply in replies)
 
 
+@pytest.mark.sample
 def test_the_order_of_each_sender_is_kept(system):
     keeper = system.spawn(Keeper)
     askers = [system.options(name=f"asker-{at}").spawn(Asker) for at in range(4)]
@@ -74,6 +76,7 @@ def test_a_result_is_a_copy(system):
     assert keeper.ask(Keeper.take) == ["one"]
 
 
+@pytest.mark.sample
 def test_large_values_travel(system):
     keeper = system.spawn(Keeper)
     large = bytes(range(256)) * 4096
@@ -97,6 +100,7 @@ def test_a_ref_travels_and_is_the_same(system):
     assert ref.ask(Counter.increment) == 1
 
 
+@pytest.mark.sample
 def test_what_a_handler_raises_is_raised_at_the_caller_and_the_actor_lives(system):
     counter = system.spawn(Counter)
     with pytest.raises(ValueError, match="on purpose") as caught:
@@ -143,6 +147,7 @@ def test_a_method_that_is_not_there_is_an_error_at_the_call(system):
         counter.tell(Counter.increment, 1, 2, 3)
 
 
+@pytest.mark.sample
 def test_handlers_ask_each_other(system):
     counter = system.spawn(Counter)
     asker = system.spawn(Asker, counter)
@@ -160,6 +165,7 @@ def test_a_handler_that_waits_keeps_nobody_else_from_it(system):
     assert replies[4].result() == "pong"
 
 
+@pytest.mark.sample
 def test_a_circle_of_asks_is_an_error_and_no_wait_for_ever(system):
     first = system.options(name="first").spawn(Asker)
     second = system.options(name="second").spawn(Asker, first)
@@ -169,6 +175,7 @@ def test_a_circle_of_asks_is_an_error_and_no_wait_for_ever(system):
     assert first.ask(Asker.ping) == second.ask(Asker.ping) == "pong"
 
 
+@pytest.mark.sample
 def test_an_ask_that_gets_no_answer_in_time_ends(system):
     desk = system.spawn(Desk)
     with pytest.raises(AskTimeout, match=r"within 0\.2 s"):
@@ -191,6 +198,7 @@ def test_a_message_whose_time_is_over_is_not_begun(system):
     assert holder.status().expired == 1
 
 
+@pytest.mark.sample
 def test_a_bounded_mailbox_is_full_at_its_bound(world, system):
     desk = system.spawn(Desk)
     bounded = system.options(mailbox=2, overflow=Overflow.RAISE).spawn(Holder, desk)
@@ -235,6 +243,7 @@ def test_what_is_sent_before_a_stop_is_handled(system):
     assert keeper.ask(Keeper.take) == []
 
 
+@pytest.mark.sample
 def test_a_killed_actor_answers_for_what_waits(system):
     desk = system.spawn(Desk)
     holder = system.spawn(Holder, desk)

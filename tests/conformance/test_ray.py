@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
 from procactors import Actor, ActorSystem, Limits, Recycle, feed
-from procactors.errors import ActorDied, InvalidSpec, UnsupportedOnBackend
+from procactors.errors import (
+    ActorDied,
+    HandlerCancelled,
+    InvalidSpec,
+    ItemTimeout,
+    UnsupportedOnBackend,
+)
+from procactors.testing import Faults, record
 from tests.conformance.actors import Counter, Desk, Keeper
+from tests.conformance.test_async import Sleeper
 from tests.conformance.test_messages import Holder
+from tests.support.waiting import SHORT_S
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.sample]
 
 
 @pytest.fixture
@@ -55,7 +65,7 @@ def test_words_of_rays_go_to_ray_and_others_are_refused(system):
         ActorSystem(backend="threads", address="auto")
 
 
-def test_what_ray_does_not_promise_is_an_error_at_the_call(system):
+def test_what_ray_does_not_promise_is_an_error_at_the_call(system, tmp_path):
     for options in (
         {"limits": Limits(memory=1 << 30)},
         {"limits": Limits(nice=5)},
@@ -64,12 +74,18 @@ def test_what_ray_does_not_promise_is_an_error_at_the_call(system):
         with pytest.raises(UnsupportedOnBackend, match='backend="ray" has no'):
             system.options(**options).spawn(Counter)
     keeper = system.spawn(Keeper)
-    for call in (lambda: system.share([1]), lambda: keeper.tell(Keeper.keep, feed([1]))):
+    for call in (
+        lambda: system.share([1]),
+        lambda: keeper.tell(Keeper.keep, feed([1])),
+        lambda: record(system, tmp_path / "run"),
+        lambda: Faults(system.aio),
+    ):
         with pytest.raises(UnsupportedOnBackend):
             call()
     with pytest.raises(UnsupportedOnBackend, match="crash_dir"):
         ActorSystem(backend="ray", crash_dir="here")
     assert system.actors() == [keeper]
+    assert not any(tmp_path.iterdir())
 
 
 def test_an_array_arrives_as_a_copy_that_may_be_changed(system):
@@ -127,3 +143,38 @@ def test_what_waits_behind_quick_messages_is_in_order_and_once(world):
     assert kept == sorted(set(kept))
     assert kept[-20:] == list(range(300, 320))
     assert len(letters) <= 16
+
+
+def test_a_call_that_is_cancelled_on_its_way_ends_when_it_begins(world):
+    sleeper = world.system.spawn(Sleeper)
+    world.system.crash(sleeper)
+
+    def sent_and_cancelled():
+        reply = sleeper.submit(Sleeper.sleep, 300)
+        return None if reply.cancel() else reply
+
+    # The next life's process has it as soon as that is ordered, and is seconds from its first turn.
+    reply = world.eventually(sent_and_cancelled, "a call that is handed over")
+    with pytest.raises(HandlerCancelled):
+        reply.result(SHORT_S)
+    assert sleeper.ask(Sleeper.sleep, 0, "there") == "there"
+
+
+class Divider(Actor):
+    """Has a pool of its own."""
+
+    def divide(self, items):
+        with self.context.system.options(size=2).pool() as pool:
+            return list(pool.map(_hang_at_two, items, chunk=4, timeout=0.5, on_error="collect"))
+
+
+def _hang_at_two(number):
+    if number == 2:
+        time.sleep(1000)
+    return number
+
+
+def test_an_item_of_an_actors_own_pool_that_hangs_fails_alone(system):
+    found = system.spawn(Divider).ask(Divider.divide, [0, 1, 2, 3])
+    assert isinstance(found.pop(2), ItemTimeout)
+    assert found == [0, 1, 3]

@@ -164,6 +164,7 @@ def run(world: World, file: Any) -> int:
     return sum(entry[0] == "begin" for entry in read_run(file))
 
 
+@pytest.mark.sample
 def test_a_run_is_played_again(world, file):
     begun = run(world, file)
     played = replay(file)

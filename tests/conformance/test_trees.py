@@ -40,6 +40,7 @@ def _tree(strategy, **options):
         (Strategy.REST_FOR_ONE, [1, 2, 2]),
     ],
 )
+@pytest.mark.sample
 def test_the_strategy_says_who_is_restarted_together(world, strategy, lives):
     world.system.supervise(_tree(strategy))
     assert _lives(world.system) == [1, 1, 1]
@@ -62,6 +63,7 @@ def test_a_tree_whose_child_does_not_start_leaves_nothing(world):
     assert world.system.find("a") is None
 
 
+@pytest.mark.sample
 def test_a_supervisor_that_gives_up_hands_on_to_the_one_above(world):
     inner = Supervisor(
         spec(Member).options(name="a"), name="inner", max_restarts=0, restart=Restart.PERMANENT
@@ -85,6 +87,7 @@ def test_a_root_that_gives_up_ends_the_system(backend):
         World(system, backend).eventually(lambda: system.wait(0.1), "the end")
 
 
+@pytest.mark.sample
 def test_a_dynamic_supervisor_starts_copies(world):
     pool = world.system.supervise(
         Supervisor(spec(Counter, 5), strategy=Strategy.DYNAMIC, name="copies")

@@ -12,6 +12,7 @@ from tests.conformance.actors import Add, Clock, Counter, Desk, Keeper
 from tests.conformance.test_messages import Holder
 
 
+@pytest.mark.sample
 def test_a_timer_runs_once_at_its_time(world):
     clock = world.system.spawn(Clock)
     clock.ask(Clock.once, 0.4, "late")
@@ -33,6 +34,7 @@ def test_a_timer_runs_again_and_again_until_it_is_cancelled(world):
     assert len(seen(clock)) == count + 1
 
 
+@pytest.mark.sample
 def test_a_timer_that_raises_ends_the_life(world):
     clock = world.system.spawn(Clock)
     clock.ask(Clock.fail_soon, 0.05)
@@ -94,6 +96,7 @@ def test_what_is_stashed_is_begun_before_what_came_later(world):
     assert [reply.result() for reply in stashed] == [("late", 1), ("late", 2), ("late", 3)]
 
 
+@pytest.mark.sample
 def test_what_is_stashed_outlives_a_crash(world):
     desk = world.system.spawn(Desk)
     stashed = desk.submit(Desk.increment, 1)
@@ -122,6 +125,7 @@ def test_an_actor_becomes_another(world):
     ]
 
 
+@pytest.mark.sample
 def test_what_waits_can_be_cancelled_and_what_has_begun_cannot(world):
     desk = world.system.spawn(Desk)
     holder = world.system.spawn(Holder, desk)
@@ -138,6 +142,7 @@ def test_what_waits_can_be_cancelled_and_what_has_begun_cannot(world):
         waiting.result()
 
 
+@pytest.mark.sample
 def test_a_call_that_is_cancelled_by_a_kill_ends_the_life(world):
     desk = world.system.spawn(Desk)
     holder = world.system.spawn(Holder, desk)
@@ -157,6 +162,7 @@ def test_replies_are_waited_for_together(world):
     assert sorted(reply.result() for reply in done) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.sample
 def test_an_inbox_receives_messages_and_ends(world):
     inbox = world.system.inbox("box")
     keeper = world.system.spawn(Teller, inbox.ref)
@@ -202,6 +208,7 @@ def test_dead_letters_are_kept_and_sent_again(world):
     assert keeper.ask(Keeper.take) == []
 
 
+@pytest.mark.sample
 def test_everything_ends_with_the_system(backend):
     from procactors import ActorSystem
 

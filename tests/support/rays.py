@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -15,16 +19,33 @@ TITLE = "ray::LifeProcess"
 
 
 @contextmanager
+def place() -> Iterator[Path]:
+    """Have a directory for Ray's files: no other Ray on this machine is found, or finds ours."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: sockets are in it
+    before = os.environ.get("RAY_TMPDIR")
+    os.environ["RAY_TMPDIR"] = str(folder)
+    try:
+        yield folder
+    finally:
+        if before is None:
+            del os.environ["RAY_TMPDIR"]
+        else:
+            os.environ["RAY_TMPDIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def local_cluster() -> Iterator[None]:
     """Run a cluster of this machine alone."""
     import ray  # an extra
 
-    # Ray keeps as many idle processes as there are CPUs; an actor takes none once it runs.
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with place():
+        # Ray keeps as many idle processes as there are CPUs; an actor takes none once it runs.
+        ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def lives() -> list[int]:
