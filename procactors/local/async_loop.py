@@ -129,7 +129,7 @@ class LocalAsyncLoop(Serving, AsyncLoop):
     def _pump(self) -> None:
         if self._is_dead:
             self._fail_with(Killed())
-        elif not self._is_done:  # else who sends has it look, though it has come to its end
+        else:
             super()._pump()
 
     def _taken_at(self, at: int) -> Record:

@@ -254,6 +254,8 @@ class AsyncLoop(Loop):
     def _pump(self) -> None:
         """Take what there is and there is room for; else have the event loop wait for it."""
         self._is_woken = False
+        if self._is_done:
+            return  # the event loop runs the actor's end by now, which nothing here is to stop
         if self._failure is not None or self._batch is not None or self._behind is not None:
             return
         try:

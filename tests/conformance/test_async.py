@@ -386,3 +386,22 @@ def test_a_slow_reader_is_no_hang_of_its_producer(world):
         world.eventually(lambda: all(map(_is_resting, both)), "the wait for the reader")
     assert [list(stream) for stream in streams] == [list(range(1, 10))] * 2
     assert [slow.status().incarnation for slow in both] == [1, 1]
+
+
+class Leaves(Actor):
+    """Says that it leaves when it does already."""
+
+    async def greet(self):
+        return "hello"
+
+    async def on_stop(self, reason):
+        self.context.stop()
+        await asyncio.sleep(0.01)
+
+
+def test_an_orderly_end_is_one_whatever_has_the_loop_look_meanwhile(system):
+    leaves = system.spawn(Leaves)
+    assert leaves.ask(Leaves.greet) == "hello"
+    leaves.stop()
+    status = leaves.status()
+    assert (status.state, status.last_crash) == ("stopped", None)
