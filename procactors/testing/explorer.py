@@ -61,7 +61,7 @@ def explore(program: Callable[[Any], object], seeds: int | Iterable[int] = 1000)
         seeds: how many orders are tried, or which.
 
     Raises:
-        InvalidSpec: it is no plain function (of a coroutine nothing would run), or there is no seed.
+        InvalidSpec: no plain function (of a coroutine nothing would run), or no seed.
         Counterexample: it broke. Of the orders that break it (up to 20 are looked for) the one with
             the fewest messages is told, with the assertion as its ``__cause__``.
     """
