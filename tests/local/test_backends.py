@@ -51,7 +51,7 @@ def test_what_other_backends_have_says_so():
             assert not hasattr(system, name)  # as of any name that is not there
             with pytest.raises(AttributeError, match=rf"{name}.*it is there with .*inline"):
                 getattr(system, name)
-        with pytest.raises(AttributeError, match="no attribute 'clocks'$"):
+        with pytest.raises(AttributeError, match=r"no attribute 'clocks'$"):
             _ = system.clocks
 
 
