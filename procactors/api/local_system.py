@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from procactors.api.local_life import LocalLife
 from procactors.api.local_shared import Sharing
 from procactors.api.spawner import SystemHandle
 from procactors.deadletters.store import DeadLetters
-from procactors.errors import ActorStopped, UnknownMethod
+from procactors.errors import ActorStopped, InvalidSpec, UnknownMethod
 from procactors.local.box import LocalReader
 from procactors.local.desk import Desk
 from procactors.local.engine import Engine
@@ -34,6 +35,7 @@ from procactors.local.transport import LocalTransport
 from procactors.model import commands as c
 from procactors.model.checks import deadline, patience, whole
 from procactors.observe.events import Events
+from procactors.runtime.ref import ActorRef
 from procactors.supervision.crash_folder import CrashFolder
 from procactors.wire.envelope import handler_name, open_envelope
 from procactors.wire.mailbox.black_box import CLOSED, GONE
@@ -43,7 +45,6 @@ from procactors.wire.runtime_dir import RuntimeDir
 
 if TYPE_CHECKING:
     from procactors.deadletters.writer import DeadLetterWriter
-    from procactors.runtime.ref import ActorRef
 
 __all__ = ["assemble", "become_local", "take_methods"]
 
@@ -246,6 +247,8 @@ class _LocalSystem:
 
     def crash(self, ref: ActorRef[Any]) -> None:
         self._endpoint.check_process()
+        if not isinstance(ref, ActorRef):
+            raise InvalidSpec(f"crash takes the ref of an actor, not {ref!r}")
         host = self._endpoint.boxes.get(ref._actor)
         if host is None:
             raise ActorStopped(f"{ref.name} has stopped: it cannot crash")
@@ -333,6 +336,8 @@ class _Clock:
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass: what is due meanwhile is done, each at its instant."""
+        if seconds == math.inf:
+            raise InvalidSpec("seconds is a number of seconds, not infinity: it would never end")
         self._engine.advance(deadline("seconds", seconds))
 
 

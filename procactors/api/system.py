@@ -58,6 +58,14 @@ else:
 
 __all__ = ["LOG_REPEATS", "SLOW_AFTER_S", "STOP_TIMEOUT_S", "ActorSystem"]
 
+_INLINE = 'backend="inline" alone'
+#: What a system does not have on each backend, and where it does.
+_ELSEWHERE = {
+    "clock": _INLINE,
+    "crash": 'backend="inline", "threads" and "ray" (on processes, send a signal)',
+    "history": _INLINE,
+    "run_until_idle": _INLINE,
+}
 #: Seconds of a stop that names none: a third of what batch schedulers usually grant.
 STOP_TIMEOUT_S = 10.0
 #: Seconds from which a handler is slow, for those that listen to events.
@@ -476,6 +484,14 @@ class ActorSystem(SystemHandle):
 
     def __repr__(self) -> str:
         return f"<ActorSystem {self.name}{' (stopped)' if self._ended.is_set() else ''}>"
+
+    if not TYPE_CHECKING:  # a checker would take any name for one that is there
+
+        def __getattr__(self, name: str) -> Any:
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if (where := _ELSEWHERE.get(name)) is not None:
+                text += f": it is there with {where}, and this is {self!r}"
+            raise AttributeError(text, name=name, obj=self)
 
     def _finish(self, until: float) -> None:
         # Ctrl-C waits, as far as it can: another thread may take the signal, and this one still get

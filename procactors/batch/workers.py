@@ -77,9 +77,10 @@ def _send_folder(address: str | None, folder: str) -> None:
     Raises:
         SpawnError: there is no Ray, no cluster at the address, or no such folder.
     """
-    from procactors.cluster.ground import import_ray
+    from procactors.cluster.ground import check_address, import_ray
 
     ray = import_ray()
+    check_address(address)
     sent = {"working_dir": os.path.abspath(folder)}
     try:
         ray.init(address=address, runtime_env=sent, logging_level=logging.ERROR)

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from typing import Any
 
 from procactors.errors import InvalidSpec, SpawnError
 
-__all__ = ["enter", "import_ray", "leave"]
+__all__ = ["check_address", "enter", "import_ray", "leave"]
 
 #: Tells Ray to handle no signals by printing a stack of C.
 _STACKS = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"
+#: Seconds within which a node has to take a connection.
+_CONNECT_S = 5.0
 #: Systems that use the connection that was made here.
 _users = 0
 _is_ours = False
@@ -98,7 +101,34 @@ def enter(address: str | None) -> None:
         _users += 1
 
 
+def check_address(address: str | None) -> None:
+    """Look whether anything listens at a cluster's address.
+
+    Ray itself tries for some two minutes, in which no signal ends it. What is no `HOST:PORT`
+    (``auto``, ``local``, ``ray://...``) is left to it.
+
+    Args:
+        address: as `ray.init` takes it; None: the one that RAY_ADDRESS names, if it does.
+
+    Raises:
+        SpawnError: nothing listens there. Blocks for 5 seconds at most, for each address that the
+            host's name has.
+    """
+    named = address or os.environ.get("RAY_ADDRESS", "")
+    host, colon, port = named.rpartition(":")
+    if not colon or "/" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise SpawnError(
+            f"no cluster at {named!r}: {error}; `ray start --head` and `ray status` show the "
+            f"address, and 'auto' is the cluster that runs on this machine"
+        ) from error
+
+
 def _connect(ray: Any, address: str | None) -> None:
+    check_address(address)
     try:
         with _handler_kept():
             ray.init(

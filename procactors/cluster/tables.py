@@ -6,7 +6,7 @@ Never: shows the pool how far a worker is, but where items have time limits: wha
 comes with the batch's answer.
 
 Of a worker that has been killed the marks are gone with its process. So a batch that was handed
-over counts as begun, and its first item that has no result as the one that was in hand.
+over counts as begun, and nobody knows which of its items was in hand.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ LIMITS: dict[str, Limit] = {
         "they come from an event loop, which stands still while actors run",
     ),
     "threads": Limit(
-        "an `ask`, or another wait, in a thread of your own",
+        "`ask`, or another wait, in a thread of your own",
         ("inline",),
         _ERROR,
         "the order of everything is drawn from the seed, and such a thread runs as it likes",
@@ -206,8 +206,8 @@ LIMITS |= {
         "what is known of a process that was killed from outside",
         _RAY,
         "not the signal. Messages that it was handed count as begun: one, or up to 16 where quick "
-        "ones come in a row. What it has just sent may be lost; of a pool's batch, the first item "
-        "counts as the one in hand, and the others are begun again. (Not so behind an exception)",
+        "ones come in a row. What it has just sent may be lost; of a pool's batch all items are "
+        "begun again, one by one, to see which one ends its worker. (Not so behind an exception)",
         "Ray sends behind a call's return, and keeps nothing of a process that is gone",
     ),
 }

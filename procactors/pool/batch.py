@@ -143,11 +143,13 @@ class Span:
         timeout: seconds that one may take; None: any time.
         pinned: the worker that alone may have it, as long as it is there; None: any.
         is_strict: no other may have it when that one has gone.
+        is_alone: nothing else is sent with it: if its worker dies, it is to blame.
     """
 
     __slots__ = (
         "form",
         "function",
+        "is_alone",
         "is_strict",
         "load",
         "name",
@@ -179,6 +181,7 @@ class Span:
         self.timeout = timeout
         self.pinned: WorkerSlot | None = None
         self.is_strict = False
+        self.is_alone = False
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -196,7 +199,15 @@ class Span:
             self.timeout,
         )
         part.pinned, part.is_strict = self.pinned, self.is_strict
+        part.is_alone = self.is_alone
         return part
+
+    def singles(self) -> Iterator[Span]:
+        """Yield its items, each to be sent alone."""
+        for at in range(self.start, self.stop):
+            single = self.part(at, at + 1)
+            single.is_alone = True
+            yield single
 
     def wire(self) -> WireSpan:
         """Return the span as it travels."""

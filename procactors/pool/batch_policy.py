@@ -8,6 +8,7 @@ Never: blames an item that was not begun.
             ├─► could not be loaded together ─► one by one
             └─► death ─┬─► nothing looked at ─► again
                        ├─► loading the function ─► again, but not for ever
+                       ├─► nobody sees which one it had in hand ─► again, one by one
                        └─► an item in hand ─► its owner says; the others again
 """
 
@@ -90,6 +91,9 @@ class BatchPolicy:
         if not batch.has_started and slot.false_starts < _FALSE_STARTS:
             slot.false_starts += 1  # killed before it looked at the batch, as a rule
             return rest
+        if batch.result_table.is_blind and batch.count > 1:
+            # Which one was it? None is blamed for another's deed.
+            return [single for span in rest for single in span.singles()]
         first, others = rest[0], rest[1:]
         loading = batch.result_table.words[LOADING]
         if loading == FUNCTION:

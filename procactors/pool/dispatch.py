@@ -476,6 +476,8 @@ def _alike(first: Span, span: Span) -> bool:
     """Whether two spans may go in one message."""
     if span.form != first.form or span.timeout != first.timeout:
         return False
+    if span.is_alone or first.is_alone:
+        return False
     if span.form == CALL:
         return span.name == first.name
     # Of one map, which is withdrawn as a whole, and of one size, for which `most` was found.

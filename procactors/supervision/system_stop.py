@@ -47,6 +47,8 @@ class SystemStop:
         self._finish = finish
         self._waiters: list[ReplyTo] = []
         self._orderly = False
+        # The actors that have no parent, as `_latest` takes them: from the end.
+        self._order: list[ActorRecord] = []
 
     def stop_all(self, command: c.StopAll, who: ReplyTo) -> None:
         """Stop everything: latest started first, then all at once, by one deadline."""
@@ -94,9 +96,14 @@ class SystemStop:
             self._trees.stop_tree(record)  # as one, its last child first
 
     def _latest(self) -> ActorRecord | None:
-        top = [actor for actor in self._core.actors.values() if not self._has_parent(actor)]
-        # Inboxes last: until then they take what the others send as their last words.
-        return max(top, key=lambda actor: (not actor.is_inbox, actor.id), default=None)
+        order, actors = self._order, self._core.actors
+        while order and order[-1].id not in actors:
+            order.pop()
+        if not order:  # not yet looked for; or some are left whose parent has gone before them
+            top = [actor for actor in actors.values() if not self._has_parent(actor)]
+            # Inboxes last: until then they take what the others send as their last words.
+            order += sorted(top, key=lambda actor: (not actor.is_inbox, actor.id))
+        return order[-1] if order else None
 
     def _stop_the_rest(self) -> None:
         self._orderly = False

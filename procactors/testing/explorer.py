@@ -7,12 +7,14 @@ Never: draws by chance: the same seeds give the same runs.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from procactors.api.local_system import yielding
 from procactors.api.system import ActorSystem
+from procactors.errors import InvalidSpec
 from procactors.model.checks import whole
 
 __all__ = ["Counterexample", "explore"]
@@ -59,10 +61,18 @@ def explore(program: Callable[[Any], object], seeds: int | Iterable[int] = 1000)
         seeds: how many orders are tried, or which.
 
     Raises:
+        InvalidSpec: no plain function (of a coroutine nothing would run), or no seed.
         Counterexample: it broke. Of the orders that break it (up to 20 are looked for) the one with
             the fewest messages is told, with the assertion as its ``__cause__``.
     """
-    chosen = range(whole("seeds", seeds, 1)) if isinstance(seeds, int) else list(seeds)
+    if not callable(program) or inspect.iscoroutinefunction(program):
+        raise InvalidSpec(f"program is a plain function of the system, not {program!r}")
+    try:
+        chosen = range(whole("seeds", seeds, 1)) if isinstance(seeds, int) else list(seeds)
+    except TypeError:
+        raise InvalidSpec(f"seeds is how many orders are tried, or which; not {seeds!r}") from None
+    if not chosen:
+        raise InvalidSpec("seeds names at least one seed: without, no order is tried")
     found: list[tuple[int, int, list[str], BaseException]] = []
     tried = 0
     for seed in chosen:

@@ -234,7 +234,10 @@ class Faults:
 def _messages(message: int | Iterable[int] | None) -> list[int] | None:
     if message is None:
         return None
-    numbers = [message] if isinstance(message, int) else list(message)
+    try:
+        numbers = [message] if isinstance(message, int) else list(message)
+    except TypeError:
+        raise InvalidSpec(f"message is a number from 1, or several, not {message!r}") from None
     if not numbers:
         raise InvalidSpec("message names at least one message, from 1; None: all")
     return [whole("message", number, 1) for number in numbers]

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from procactors.errors import InvalidSpec
+from procactors.model.checks import deadline
 from procactors.runtime.terminated import Terminated
 
 if TYPE_CHECKING:
@@ -83,9 +85,11 @@ class Probe:
             AssertionError: one of them did not come in `within` seconds, in sum; or another one
                 came. All that came is kept.
         """
+        if not expected:
+            raise InvalidSpec("expect_all takes what is expected, and nothing was given")
         missing = dict(enumerate(expected))
         found: dict[int, Any] = {}
-        until = self._now() + within
+        until = self._until(within)
         while missing:
             wanted = " and ".join(_shown(one) for one in missing.values())
             try:
@@ -110,7 +114,7 @@ class Probe:
             AssertionError: one came, and is kept.
         """
         try:
-            found = self._next(self._now() + within)
+            found = self._next(self._until(within))
         except TimeoutError:
             return
         self._kept.appendleft(found)
@@ -124,8 +128,8 @@ class Probe:
         Raises:
             AssertionError: it has not ended in `within` seconds; the text has what came instead.
         """
+        until = self._until(within)
         self._inbox.watch(ref)
-        until = self._now() + within
         passed: list[Any] = []
         try:
             while True:
@@ -156,8 +160,12 @@ class Probe:
         within: float,
         where: Callable[[Any], object] | None = None,
     ) -> Any:
+        if not expected:
+            raise InvalidSpec("expect_any takes what is expected, and nothing was given")
+        if where is not None and not callable(where):
+            raise InvalidSpec(f"where is called with the message, and {where!r} cannot be")
         try:
-            found = self._next(self._now() + within)
+            found = self._next(self._until(within))
         except TimeoutError:
             raise self._missed(f"{wanted} within {within:g} s") from None
         if not any(_is(found, one) for one in expected) or (where is not None and not where(found)):
@@ -168,6 +176,9 @@ class Probe:
 
     def _now(self) -> float:
         return monotonic() if self._clock is None else float(self._clock.now)
+
+    def _until(self, within: float) -> float:
+        return self._now() + deadline("within", within)
 
     def _next(self, until: float) -> Any:
         """Return the next message: one that was kept, or that comes. Raises TimeoutError."""

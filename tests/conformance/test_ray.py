@@ -117,6 +117,19 @@ class Boss(Actor):
         return [type(one).__name__ if isinstance(one, Exception) else one for one in found]
 
 
+def test_an_item_that_ends_its_worker_fails_alone_in_its_batch(system):
+    with system.options(size=1).pool() as pool:
+        found = list(pool.map(end_at_five, range(12), chunk=12, on_error="collect"))
+    assert [at for at, one in enumerate(found) if isinstance(one, ActorDied)] == [5]
+    assert [one for one in found if not isinstance(one, ActorDied)] == [*range(5), *range(6, 12)]
+
+
+def end_at_five(number):
+    if number == 5:
+        os._exit(4)  # without an exception: Ray keeps nothing of such a process
+    return number
+
+
 def echo(data):
     return data
 

@@ -45,6 +45,16 @@ def test_what_a_backend_does_not_promise_is_an_error_at_the_call(backend):
         assert system.actors() == [counter]
 
 
+def test_what_other_backends_have_says_so():
+    with ActorSystem(backend="processes") as system:
+        for name in ("clock", "crash", "history", "run_until_idle"):
+            assert not hasattr(system, name)  # as of any name that is not there
+            with pytest.raises(AttributeError, match=rf"{name}.*it is there with .*inline"):
+                getattr(system, name)
+        with pytest.raises(AttributeError, match=r"no attribute 'clocks'$"):
+            _ = system.clocks
+
+
 def test_a_cluster_needs_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InvalidSpec, match=r'pip install "procactors\[ray\]"'):

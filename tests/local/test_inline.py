@@ -8,7 +8,7 @@ import time
 import pytest
 
 from procactors import ActorSystem, Backoff, Restart
-from procactors.errors import ActorDied, ActorStopped, AskTimeout, UnsupportedOnBackend
+from procactors.errors import ActorDied, ActorStopped, AskTimeout, InvalidSpec, UnsupportedOnBackend
 from procactors.testing import Counterexample, eventually, explore, probe
 from tests.conformance.actors import Asker, Clock, Counter, Desk, Keeper
 from tests.support import lost_update
@@ -285,3 +285,21 @@ class Teller:
 
     def told(self):
         return self.count
+
+
+async def ask_in_a_coroutine(system):
+    system.spawn(Counter).ask(Counter.get)
+
+
+def test_what_would_explore_nothing_is_refused():
+    for program, seeds in ((ask_in_a_coroutine, 3), (None, 3), (len, []), (len, 2.5)):
+        with pytest.raises(InvalidSpec):
+            explore(program, seeds=seeds)
+
+
+def test_crash_and_advance_refuse_what_they_cannot_do():
+    with ActorSystem(backend="inline") as system:
+        with pytest.raises(InvalidSpec, match="ref of an actor"):
+            system.crash("counter")
+        with pytest.raises(InvalidSpec, match="infinity"):
+            system.clock.advance(float("inf"))

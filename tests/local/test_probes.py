@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from procactors import ActorSystem, Terminated
+from procactors.errors import InvalidSpec
 from procactors.testing import Probe, probe
 
 
@@ -93,3 +94,18 @@ def test_an_end_passes_over_messages_which_are_kept(system, teller, receiver):
     assert re.match("expected Terminated where .*, but 'second' came\nbehind it:\n  Term", said)
     receiver.expect("second")
     assert receiver.expect(Terminated).ref == other
+
+
+def test_an_expectation_that_makes_no_sense_is_refused_and_takes_nothing(teller, receiver):
+    teller.tell(Teller.tell, receiver.ref, 1)
+    for call in (
+        lambda: receiver.expect(1, within="soon"),
+        lambda: receiver.expect(1, where=3),
+        receiver.expect_any,
+        receiver.expect_all,
+        lambda: receiver.expect_nothing(within=-1),
+        lambda: receiver.expect_terminated(teller, within=None),
+    ):
+        with pytest.raises(InvalidSpec):
+            call()
+    receiver.expect(1)

@@ -7,6 +7,7 @@ import pytest
 from procactors.errors import SpawnError
 from procactors.model import commands as c
 from procactors.model.options import Backoff
+from procactors.supervision.system_stop import SystemStop
 from tests.unit.supervision.plans import actor, tree
 from tests.unit.supervision.world import WAITS, World
 
@@ -297,3 +298,19 @@ def test_nothing_is_started_once_the_intake_is_closed():
         c.StartChild(number, actor("d")),
     ):
         assert "the system is stopping" in str(world.get(command))
+
+
+def test_the_cost_of_a_systems_stop_goes_with_the_number_of_its_actors(monkeypatch):
+    looks = []
+    has_parent = SystemStop._has_parent
+    monkeypatch.setattr(
+        SystemStop, "_has_parent", lambda self, actor: looks.append(1) or has_parent(self, actor)
+    )
+    world = World()
+    for number in range(100):
+        world.spawn(f"a{number}")
+    world.take_log()
+    world.stop_all(10.0)
+    world.run()
+    assert ended(world.take_log()) == [f"a{number}" for number in reversed(range(100))]
+    assert len(looks) <= 200
