@@ -147,12 +147,15 @@ def _procactors_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     leaks.prepare()
     before = leaks.look()
     yield
+    left = ""
     try:
         leaks.check(before, settle)
     except AssertionError as error:
-        # Killed here, so that what one test leaves does not spoil the next ones.
+        left = str(error)
+    if left:  # out here, or the report would have it twice
+        # Killed, so that what one test leaves does not spoil the next ones.
         leaks.kill_strays(before)
-        pytest.fail(f"{request.node.nodeid} has {error}", pytrace=False)
+        pytest.fail(f"{request.node.nodeid} has {left}", pytrace=False)
 
 
 # -- what failed actors said ----------------------------------------------------------------------
