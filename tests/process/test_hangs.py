@@ -267,8 +267,8 @@ from procactors.errors import ActorDied
 
 class Waiter(Actor):
     def wait(self, path):
-        say("handling")
         began = time.monotonic()
+        say("handling")
         while time.monotonic() - began < 3.0:
             time.sleep(0.01)
         say("over its time")

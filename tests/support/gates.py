@@ -44,6 +44,13 @@ class Gate:
         """Wait until a visitor stands at the gate, and return its pid; each one comes once."""
         return PID.unpack(self._take("arrivals", PID.size, timeout))[0]
 
+    def has_arrival(self) -> bool:
+        """Whether a visitor has come that `arrival` has not returned yet."""
+        with _opened(self.folder / "arrivals") as fd:
+            ready = select.poll()
+            ready.register(fd, select.POLLIN)
+            return bool(ready.poll(0))
+
     def let_pass(self, visitors: int = 1) -> None:
         """Let that many go on, be they here already or yet to come."""
         self._put("permits", ONE * visitors)
