@@ -282,16 +282,13 @@ class Life:
         """Have a test have its hand in the messages, if one wants to, now or later."""
         if self._taps is not None:
             self._taps.serve(loop)
-            loop.on_tap = self._taps.heed
-            return
+        loop.on_tap = functools.partial(self._heed_tap, loop)
 
-        def heed(body: bytes) -> None:
-            self._taps = taps = self._make_taps()
-            taps.serve(loop)
-            loop.on_tap = taps.heed
-            taps.heed(body)
-
-        loop.on_tap = heed
+    def _heed_tap(self, loop: Loop, body: bytes) -> None:
+        if self._taps is None:
+            self._taps = self._make_taps()
+            self._taps.serve(loop)
+        self._taps.heed(body)
 
     def _make_taps(self) -> Taps:
         from procactors.runner.taps import Tapped, Taps  # only in tests of programs

@@ -90,22 +90,22 @@ class LocalStream(Stream[T_co]):
             raise self._is_elsewhere()
         if self._is_over:
             raise StopIteration
-        found = self._channel.take(self._timeout, self._name)
-        if found is None:
-            raise self._late()
-        is_item, item = found
-        if is_item:
-            return item  # type: ignore[no-any-return]
-        self._end()
-        raise StopIteration
+        return self._taken(self._channel.take(self._timeout, self._name), StopIteration)
 
     def _is_elsewhere(self) -> StreamBroken:
         return StreamBroken(f"this stream of {self._name} was sent on: the receiver reads it")
 
-    def _late(self) -> AskTimeout:
-        return AskTimeout(
-            f"no item from {self._name} within {self._timeout} s; the stream is still open"
-        )
+    def _taken(self, found: Any, over: type[Exception]) -> T_co:
+        """Return an item that was taken of the channel; at the end raise its error, or `over`."""
+        if found is None:
+            raise AskTimeout(
+                f"no item from {self._name} within {self._timeout} s; the stream is still open"
+            )
+        is_item, item = found
+        if is_item:
+            return item  # type: ignore[no-any-return]
+        self._end()
+        raise over
 
     def _end(self) -> None:
         """Note the end, and raise it if it is an error."""
@@ -146,13 +146,7 @@ class LocalStream(Stream[T_co]):
             if by is not None:
                 self._leave(by)
             raise
-        if found is None:
-            raise self._late()
-        is_item, item = found
-        if is_item:
-            return item  # type: ignore[no-any-return]
-        self._end()
-        raise StopAsyncIteration
+        return self._taken(found, StopAsyncIteration)
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # made in part

@@ -15,9 +15,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from procactors.cluster.store import SPACE
-from procactors.local.channel import Channel, Channels
+from procactors.local.channel import Channel, Channels, sealed_item
 from procactors.model.backends import unsupported
-from procactors.wire.pickling.plain import encode_result
 
 if TYPE_CHECKING:
     from procactors.local.engine import Engine
@@ -115,9 +114,7 @@ class _ProducerEnd(Channel):
         Raises:
             EncodeError: it cannot be pickled.
         """
-        plain = encode_result(item)
-        head, buffers = plain or self._store.encode(item, "item")
-        sealed = plain is not None, bytes(head), [bytes(one) for one in buffers]
+        sealed = sealed_item(self._store, item)
         with self._lock:
             self._granted -= 1
         self._relay(self.number >> SPACE, "item", self.number, sealed, self._start)

@@ -46,12 +46,6 @@ class ClusterTable(LocalTable):
         self.is_blind = True
         self.words[STARTED] = 1
 
-    def hand_back(self) -> None:
-        """Note that no worker's process has the batch."""
-        self.tell = None
-        self.is_blind = False
-        self.words[STARTED] = 0
-
     def lower(self, limit: int) -> None:
         """Let the worker begin no item from `limit` on, as soon as it hears of it."""
         super().lower(limit)

@@ -26,10 +26,21 @@ if TYPE_CHECKING:
     from procactors.local.engine import Engine
     from procactors.wire.payload_store import PayloadStore
 
-__all__ = ["LATER_NS", "Channel", "Channels", "Producer"]
+__all__ = ["LATER_NS", "Channel", "Channels", "Producer", "sealed_item"]
 
 #: Nanoseconds by which a wait for the reader is put off: to wait for it is no hang.
 LATER_NS = 1 << 60
+
+
+def sealed_item(store: Any, item: Any) -> tuple[bool, bytes, list[bytes]]:
+    """Return (whether it is plain, its bytes, its buffers) of an item, as it lies in a channel.
+
+    Raises:
+        EncodeError: it cannot be pickled.
+    """
+    plain = encode_result(item)
+    head, buffers = plain or store.encode(item, "item")
+    return plain is not None, bytes(head), [bytes(one) for one in buffers]
 
 
 class Channel:
@@ -105,9 +116,7 @@ class Channel:
         Raises:
             EncodeError: it cannot be pickled.
         """
-        plain = encode_result(item)
-        head, buffers = plain or self._store.encode(item, "item")
-        sealed = plain is not None, head, [bytes(one) for one in buffers]
+        sealed = sealed_item(self._store, item)
         with self._lock:
             if not self._is_left:
                 self._items.append(sealed)

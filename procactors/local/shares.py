@@ -11,16 +11,16 @@ import io
 import itertools
 import pickle
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
 
-from procactors.errors import EncodeError, ShareReleased
+from procactors.errors import ShareReleased
 from procactors.light_tuple import NamedTuple
 from procactors.wire.pickling.codec import Encoded, decode
-from procactors.wire.pickling.pickle_errors import describe_unpicklable
 from procactors.wire.raised import by_signal
-from procactors.wire.shm.share_codec import reduced
+from procactors.wire.shm.share_codec import dump_with, encode_by, reduced
 
 __all__ = ["LocalShares"]
 
@@ -52,7 +52,7 @@ class LocalShares:
         Raises:
             EncodeError: something in the value cannot be pickled; the text names the path to it.
         """
-        encoded = _encoded(value, self._path)
+        encoded = encode_by(_dump, value, self._path)
         try:
             buffers = tuple(buffer.tobytes() for buffer in encoded.buffers)
         finally:
@@ -114,31 +114,18 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         return reduced(obj) or super().reducer_override(obj)
 
 
-def _encoded(value: Any, path: str) -> Encoded:
+def _dump(value: Any, _: str) -> Encoded:
     try:
-        try:
-            return _dump(_Pickler, value)
-        except Exception as error:
-            if by_signal(error):
-                raise
-            return _dump(_ByValue, value)
+        return dump_with(_pickler, value)
     except Exception as error:  # any class's own pickling code may raise anything
         if by_signal(error):
             raise
-        text = describe_unpicklable(value, "shared value", path, error, _dump_any)
-        raise EncodeError(text) from error
+        return dump_with(_by_value, value)
 
 
-def _dump(pickler: Any, value: Any) -> Encoded:
-    file, found = io.BytesIO(), list[pickle.PickleBuffer]()
-    try:
-        pickler(file, 5, buffer_callback=found.append).dump(value)
-    except BaseException:
-        for buffer in found:  # for the reason, see `share_codec`
-            buffer.release()
-        raise
-    return Encoded(file.getvalue(), [buffer.raw() for buffer in found])
+def _pickler(file: io.BytesIO, callback: Callable[..., None]) -> _Pickler:
+    return _Pickler(file, 5, buffer_callback=callback)
 
 
-def _dump_any(value: Any, _: str) -> Encoded:
-    return _dump(_ByValue, value)
+def _by_value(file: io.BytesIO, callback: Callable[..., None]) -> _ByValue:
+    return _ByValue(file, 5, buffer_callback=callback)

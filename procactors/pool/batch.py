@@ -360,7 +360,12 @@ class Batch:
     @property
     def flags(self) -> int:
         """What the worker is to heed of this batch, as bits."""
-        return TIMED if self.spans[0].timeout is not None else 0
+        return TIMED if self.timeout is not None else 0
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that each of its items may take; None: any time."""
+        return self.spans[0].timeout  # alike in all that go together
 
     @property
     def has_started(self) -> bool:

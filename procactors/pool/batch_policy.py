@@ -91,7 +91,7 @@ class BatchPolicy:
         if not batch.has_started and slot.false_starts < _FALSE_STARTS:
             slot.false_starts += 1  # killed before it looked at the batch, as a rule
             return rest
-        is_timed = batch.spans[0].timeout is not None  # then each item was told as it began
+        is_timed = batch.timeout is not None  # then each item was told as it began
         if batch.result_table.is_blind and batch.count > 1 and not is_timed:
             # Which one was it? None is blamed for another's deed.
             return [single for span in rest for single in span.singles()]

@@ -116,7 +116,7 @@ class Monitor:
                 dispatcher.clear_up()
             waits = [self._scale(now)]
             for batch in [batch for slot in dispatcher.slots for batch in slot.batches]:
-                timeout = batch.spans[0].timeout
+                timeout = batch.timeout
                 if timeout is not None and not batch.has_started:
                     waits.append(timeout)
                 elif timeout is not None and (done := batch.done()) < batch.stolen_from:
@@ -180,8 +180,8 @@ class Monitor:
         if done > batch.taken and now - batch.sent_at > _HOLD_S:
             self._dispatcher.hand_over(batch, done)
         wait_s = _SLOW_S
-        if started and batch.spans[0].timeout is not None and done < batch.stolen_from:
-            wait_s = self._time(batch, batch.spans[0].timeout, done, now)
+        if started and batch.timeout is not None and done < batch.stolen_from:
+            wait_s = self._time(batch, batch.timeout, done, now)
         if ways:
             self._relieve(batch, started, done, ways, now)
         return wait_s

@@ -18,17 +18,7 @@ from procactors.errors import AskTimeout, UnsupportedOnBackend
 from procactors.testing import explore
 from tests.conformance.actors import Counter, Keeper
 from tests.conformance.test_async import Sleeper
-
-
-class Store:
-    def __init__(self):
-        self.value = 0
-
-    def get(self):
-        return self.value
-
-    def set(self, value):
-        self.value = value
+from tests.support.lost_update import Store
 
 
 class Incrementer(Actor):

@@ -26,30 +26,40 @@ from procactors.wire.pickling.codec import Encoded
 from procactors.wire.pickling.pickle_errors import describe_unpicklable
 from procactors.wire.raised import by_signal
 
-__all__ = ["encode_shared", "reduced"]
+__all__ = ["dump_with", "encode_by", "encode_shared", "reduced"]
 
 
 def encode_shared(value: Any, runtime_dir: str) -> Encoded:
     """Pickle a value with as much of it out of band as there can be.
 
-    The buffers are to be released by the caller, come what may (for the reason, see `_dump`).
+    The buffers are to be released by the caller, come what may (for the reason, see `dump_with`).
 
     Raises:
         EncodeError: something in the value cannot be pickled; the text names the path to it.
     """
+    return encode_by(_dump, value, runtime_dir)
+
+
+def encode_by(dump: Callable[[Any, str], Encoded], value: Any, runtime_dir: str) -> Encoded:
+    """Pickle a shared value by `dump`, which is also tried on its parts to find what is at fault.
+
+    Raises:
+        EncodeError: as `encode_shared`.
+    """
     try:
-        return _dump(value, runtime_dir)
+        return dump(value, runtime_dir)
     except Exception as error:  # any class's own pickling code may raise anything
         if by_signal(error):
             raise
-        text = describe_unpicklable(value, "shared value", runtime_dir, error, _dump)
+        text = describe_unpicklable(value, "shared value", runtime_dir, error, dump)
         raise EncodeError(text) from error
 
 
-def _dump(value: Any, runtime_dir: str) -> Encoded:
+def dump_with(make: Callable[[io.BytesIO, Callable[..., None]], Any], value: Any) -> Encoded:
+    """Pickle a value by the pickler that `make(file, buffer_callback)` returns."""
     file, found = io.BytesIO(), list[pickle.PickleBuffer]()
     try:
-        _SharePickler(file, runtime_dir, buffer_callback=found.append).dump(value)
+        make(file, found.append).dump(value)
     except BaseException:
         # Not left to the garbage: a traceback may lie in a cycle with them, and the interpreter
         # crashes (3.11) when it clears a memoryview before the buffer that was taken of it.
@@ -57,6 +67,12 @@ def _dump(value: Any, runtime_dir: str) -> Encoded:
             buffer.release()
         raise
     return Encoded(file.getvalue(), [buffer.raw() for buffer in found])
+
+
+def _dump(value: Any, runtime_dir: str) -> Encoded:
+    return dump_with(
+        lambda file, callback: _SharePickler(file, runtime_dir, buffer_callback=callback), value
+    )
 
 
 class _SharePickler(DefinitionPickler):
