@@ -16,7 +16,7 @@ import pytest
 from procactors.batch import job
 from procactors.cli import main
 from tests.support.gates import new_gate
-from tests.support.programs import environment, running_python
+from tests.support.programs import environment, ran, running_python
 from tests.support.terminals import Terminal
 from tests.support.waiting import LONG_S, eventually
 
@@ -135,16 +135,7 @@ def folder(tmp_path):
 
 def run(folder, *arguments, given="", jobs="2"):
     """Run the command in a folder to its end; return (exit code, output, errors)."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "procactors", "map", "-j", jobs, *arguments],
-        cwd=folder,
-        env=environment(),
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=LONG_S,
-        check=False,
-    )
+    ended = ran(folder, "-m", "procactors", "map", "-j", jobs, *arguments, input=given)
     return ended.returncode, ended.stdout, ended.stderr
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 
 import pytest
 
 from procactors.cli import main, run as run_command
-from tests.support.programs import environment, running_python
+from tests.support.programs import ran, running_python
 from tests.support.source import ROOT
-from tests.support.waiting import LONG_S
 
 if sys.version_info < (3, 11):
     pytest.importorskip("tomli")
@@ -91,15 +89,7 @@ def folder(tmp_path):
 
 def command(folder, *arguments):
     """Run the command in a folder to its end; return (exit code, output, errors)."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "procactors", *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=LONG_S,
-        check=False,
-    )
+    ended = ran(folder, "-m", "procactors", *arguments)
     return ended.returncode, ended.stdout, ended.stderr
 
 
@@ -131,15 +121,7 @@ def test_a_tree_of_a_module_is_printed(folder, target, first):
 def test_the_installed_command_finds_the_current_directory_too(folder):
     """As `python -m` does: its own first path is another."""
     text = "import sys; sys.path[0] = '/nowhere'; from procactors.cli import main; sys.exit(main())"
-    ended = subprocess.run(
-        [sys.executable, "-c", text, "tree", "my_program:tree"],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=LONG_S,
-        check=False,
-    )
+    ended = ran(folder, "-c", text, "tree", "my_program:tree")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.count("my_program:Worker") == 2
 

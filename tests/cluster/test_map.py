@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.cluster.conftest import Nodes
-from tests.support.programs import environment
+from tests.support.programs import environment, ran
 from tests.support.waiting import LONG_S, eventually
 
 pytestmark = [pytest.mark.ray, pytest.mark.sample]
@@ -36,20 +36,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "procactors", "map", "-j", "4", *arguments]
+MAP = ("-m", "procactors", "map", "-j", "4")
 
 
 def run(folder, *arguments):
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=LONG_S,
-        check=False,
-    )
+    return ran(folder, *MAP, *arguments)
 
 
 def read(path):
@@ -80,7 +71,8 @@ def test_a_job_of_a_thousand_items_ends_complete_though_a_node_is_killed(nodes: 
     other = nodes.add()
     results = folder / "results"
     arguments = ["--ordered", "--bare", "--retries", "3", "--chunk", "2", "-o", "results"]
-    line = command("jobs:slow", "list", *arguments, "--backend", "ray", "--address", nodes.address)
+    place = ["--backend", "ray", "--address", nodes.address]
+    line = [sys.executable, *MAP, "jobs:slow", "list", *arguments, *place]
     with subprocess.Popen(
         line, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
     ) as job:

@@ -57,6 +57,24 @@ def test_a_call_that_waits_never_runs(held, gate, log):
     assert recorded(log) == [0, 2, 4, 6]
 
 
+class Interrupted(threading.Condition):
+    """A condition in whose code a signal handler raises, right behind its lock."""
+
+    def __enter__(self):
+        super().__enter__()
+        raise RuntimeError("the handler")
+
+
+def test_no_signal_handler_can_leave_the_lock_of_a_cancelled_reply_held(held):
+    reply = held.submit(Patient.note, 1)
+    reply._condition = Interrupted(reply._guard)
+    assert reply.cancel()
+    # As the thread that reads replies will want it.
+    with concurrent.futures.ThreadPoolExecutor(1) as other:
+        assert other.submit(reply._guard.acquire, timeout=LONG_S / 10).result()
+        other.submit(reply._guard.release).result()
+
+
 def test_what_was_cancelled_counts_as_no_message_that_was_handled(held, gate):
     replies = [held.submit(Patient.note, number) for number in range(50)]
     for reply in replies:

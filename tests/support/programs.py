@@ -92,6 +92,20 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(procactors.__file__).parents[1])}
 
 
+def ran(folder: Path, *command: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the interpreter with these arguments in a folder, to its end."""
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
+        **options,
+    )
+
+
 def _run(command, arguments, options) -> Iterator[Program]:
     token = secrets.token_hex(8)
     python = options.pop("python", sys.executable)

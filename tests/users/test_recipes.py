@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 
 import pytest
 
-from tests.support.programs import environment, running_python
+from tests.support.programs import ran, running_python
 from tests.support.source import ROOT
 from tests.support.waiting import LONG_S
 
@@ -28,15 +27,7 @@ def folder(tmp_path):
 
 def python(folder, *command):
     """Run the interpreter in the folder; return what it printed."""
-    ended = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=LONG_S,
-        check=False,
-    )
+    ended = ran(folder, *command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
