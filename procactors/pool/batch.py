@@ -295,6 +295,7 @@ class Batch:
         slot: the worker.
         call: id of its message; None: it is not sent.
         spans: in the order in which they are run.
+        timeout: seconds that each of its items may take; None: any time.
         result_table: where their outcomes are written down; leased until the answer has come.
         number: names it on its result table.
         count: items in sum.
@@ -323,6 +324,7 @@ class Batch:
         "stolen_from",
         "suspect",
         "taken",
+        "timeout",
     )
 
     is_awaited = True  # a worker is free when it has come
@@ -340,6 +342,7 @@ class Batch:
         self.call: int | None = None
         self.slot = slot
         self.spans = spans
+        self.timeout = spans[0].timeout  # alike in all that go together
         self.result_table = result_table
         self.number = number
         count = 0
@@ -361,11 +364,6 @@ class Batch:
     def flags(self) -> int:
         """What the worker is to heed of this batch, as bits."""
         return TIMED if self.timeout is not None else 0
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds that each of its items may take; None: any time."""
-        return self.spans[0].timeout  # alike in all that go together
 
     @property
     def has_started(self) -> bool:
